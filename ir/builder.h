@@ -1,0 +1,66 @@
+// Checked construction of graphs: the only way to add nodes.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "ir/graph.h"
+#include "ir/op.h"
+#include "ir/support/result.h"
+
+namespace smelt {
+
+/// Appends nodes to one graph. `span` is attached to each node made while it is set.
+///
+/// `push` reports a user's mistake as an Error; the named helpers are for code that knows its types (vjp rules,
+/// expansions, passes) and throw InternalError on a mismatch. Operands of elementwise helpers have equal shapes;
+/// a constant of the needed type is `like(x, value)`.
+class Builder {
+ public:
+  explicit Builder(Graph& graph) : graph_(graph) {}
+
+  Graph& graph() { return graph_; }
+  const TensorType& type(NodeId id) const { return graph_.type(id); }
+  void set_span(Span span) { span_ = span; }
+  Span span() const { return span_; }
+
+  Result<NodeId> push(OpKind op, std::vector<NodeId> inputs, Attributes attrs = {});
+  NodeId make(OpKind op, std::vector<NodeId> inputs, Attributes attrs = {});  // InternalError instead of Error
+
+  NodeId argument(Argument argument, TensorType type);  // its `node` is filled in
+  void result(Output output) { graph_.results.push_back(std::move(output)); }
+
+  NodeId constant(double value, const TensorType& type);
+  NodeId like(NodeId x, double value) { return constant(value, type(x)); }
+  NodeId index(const TensorType& type, int64_t axis);  // i32 or i64 position along `axis`
+  NodeId extent(int32_t symbol, int64_t bound, DType dtype);
+  /// The number of elements along `axes` of x as a scalar: constants and run-time extents multiplied.
+  NodeId count(NodeId x, std::span<const int64_t> axes, DType dtype);
+
+  NodeId neg(NodeId a) { return make(OpKind::Neg, {a}); }
+  NodeId exp(NodeId a) { return make(OpKind::Exp, {a}); }
+  NodeId log(NodeId a) { return make(OpKind::Log, {a}); }
+  NodeId sqrt(NodeId a) { return make(OpKind::Sqrt, {a}); }
+  NodeId add(NodeId a, NodeId b) { return make(OpKind::Add, {a, b}); }
+  NodeId sub(NodeId a, NodeId b) { return make(OpKind::Sub, {a, b}); }
+  NodeId mul(NodeId a, NodeId b) { return make(OpKind::Mul, {a, b}); }
+  NodeId div(NodeId a, NodeId b) { return make(OpKind::Div, {a, b}); }
+  NodeId select(NodeId c, NodeId a, NodeId b) { return make(OpKind::Select, {c, a, b}); }
+  NodeId cast(NodeId a, DType dtype);  // a itself when it has that dtype
+
+  NodeId reduce_sum(NodeId x, std::vector<int64_t> axes);  // axes are removed
+  NodeId reduce_max(NodeId x, std::vector<int64_t> axes);
+  /// Result axis axes[i] reads operand axis i; the others repeat.
+  NodeId broadcast(NodeId x, const Shape& shape, std::vector<int64_t> axes);
+  /// Puts back axes that a reduction over `axes` removed.
+  NodeId broadcast_back(NodeId reduced, const Shape& shape, std::span<const int64_t> axes);
+  NodeId transpose(NodeId x, std::vector<int64_t> permutation);
+  NodeId reshape(NodeId x, const Shape& shape);
+  NodeId contract(NodeId a, NodeId b, std::string formula);
+
+ private:
+  Graph& graph_;
+  Span span_;
+};
+
+}  // namespace smelt

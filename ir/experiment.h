@@ -1,0 +1,60 @@
+// What the frontend hands over: pure functions with roles, the variables they read and write, and the plans.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+#include "ir/plan.h"
+#include "ir/support/source.h"
+
+namespace smelt {
+
+/// A tensor that lives between steps.
+struct Variable {
+  std::string path;
+  VariableKind kind = VariableKind::Param;
+  TensorType type;  // static
+  Span span;
+};
+
+struct Function {
+  std::string name;  // unique among its kind
+  FunctionKind kind = FunctionKind::Export;
+  Graph graph;
+  int32_t ref = -1;
+  Span span;
+};
+
+struct Objective {
+  std::string name;
+  int32_t step = -1;  // index into functions; -1 when no `step` line runs it
+  int32_t loss = -1;  // index into functions
+  std::vector<int32_t> updates;  // variables
+  bool takes_data = false;
+  Span span;
+};
+
+/// A `config` entry after `--set`.
+struct ConfigValue {
+  std::string name;
+  std::string value;  // as text
+};
+
+struct Experiment {
+  std::string name;  // the file's stem
+  std::vector<DimSymbol> symbols;
+  std::vector<Variable> variables;
+  std::vector<ScalarInput> scalars;
+  std::vector<Function> functions;
+  std::vector<Objective> objectives;
+  std::vector<ConfigValue> config;
+  std::optional<DataPlan> data;
+  TrainPlan train;
+
+  const Function* find(FunctionKind kind, std::string_view name) const;
+  int32_t init_function() const;  // index
+};
+
+}  // namespace smelt

@@ -1,0 +1,88 @@
+// The graph IR: a pure function on tensors in static single assignment.
+//
+// Nodes live in one vector in topological order: a node's inputs have smaller ids. Builder (builder.h) is the only
+// way to add nodes; a pass makes a new graph from an old one. Arguments and results carry a role, so that a training
+// step is just a function that maps parameters to new parameters.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ir/attributes.h"
+#include "ir/support/source.h"
+#include "ir/type.h"
+
+namespace smelt {
+
+enum class OpKind : uint16_t {
+#define OP(enumerator, record) enumerator,
+#include "ir/op_list.def"
+#undef OP
+};
+
+struct NodeId {
+  uint32_t index = UINT32_MAX;
+  bool valid() const { return index != UINT32_MAX; }
+  friend auto operator<=>(const NodeId&, const NodeId&) = default;
+};
+
+struct Node {
+  OpKind op;
+  std::vector<NodeId> inputs;
+  Attributes attrs;
+  TensorType type;
+  Span span;
+};
+
+/// What an argument of a function is, and what `ref` then counts.
+enum class ArgRole : uint8_t {
+  Variable,  // a parameter, state, slot or const: ref = index into Experiment::variables
+  Column,    // a whole raw column of the data set, [rows, ...]: ref = index into DataPlan::columns
+  Rows,      // i32[B], the rows of this batch
+  Feed,      // a tensor that the caller gives (exports)
+  Scalar,    // f64, ref = index into Experiment::scalars
+  Seed,      // i64, the run's seed
+  Run        // i64, how often this function ran before (the RNG's run; the batch number in evaluation)
+};
+
+enum class ResultRole : uint8_t {
+  Loss,      // a scalar to minimise
+  Report,    // a named scalar
+  Variable,  // the new value of variable `ref`
+  Value      // what a metric, an export or an action returns
+};
+
+std::string_view to_string(ArgRole role);
+std::string_view to_string(ResultRole role);
+
+struct Argument {
+  std::string name;
+  ArgRole role = ArgRole::Feed;
+  int32_t ref = -1;
+  NodeId node;  // an `argument` node, whose attribute `index` is this one's position
+};
+
+struct Output {
+  std::string name;
+  ResultRole role = ResultRole::Value;
+  int32_t ref = -1;
+  NodeId node;
+};
+
+struct Graph {
+  std::string name;
+  std::vector<DimSymbol> symbols;
+  std::vector<Node> nodes;
+  std::vector<Argument> arguments;
+  std::vector<Output> results;
+
+  const Node& operator[](NodeId id) const { return nodes[id.index]; }
+  const TensorType& type(NodeId id) const { return nodes[id.index].type; }
+  uint32_t size() const { return static_cast<uint32_t>(nodes.size()); }
+};
+
+/// users[i] lists the nodes that read node i, ascending, once a use; results are not users.
+std::vector<std::vector<NodeId>> users_of(const Graph& graph);
+
+}  // namespace smelt

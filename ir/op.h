@@ -1,0 +1,159 @@
+// The op record: everything the compiler knows of one operator. Parser, printer, verifier, evaluator, autodiff, code
+// generation, documentation and tests read these records; nothing else knows ops by name.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <initializer_list>
+#include <span>
+#include <string_view>
+
+#include "ir/graph.h"
+#include "ir/scalar_builder.h"
+#include "ir/support/result.h"
+
+namespace smelt {
+
+class Builder;    // builder.h
+class Vjp;        // ops/vjp_rules.h
+struct RefTensor;  // evaluator.h
+
+/// Iteration kinds: the cases that fusion and code generation know.
+enum class Kind : uint8_t {
+  Argument,     // a value from outside
+  Constant,     // one value everywhere
+  Index,        // the position along one axis
+  Extent,       // the actual size of a run-time dimension, a scalar
+  Elementwise,  // out[i] = body(a[i], b[i], ...), operands of the result's shape
+  Reduce,       // out[kept] = fold of a[kept, reduced] with body(accumulator, element) from `identity`
+  Contract,     // an index formula, sums of products
+  Move,         // out[i] = a[access(i)], or 0 outside
+  Gather,       // out[i.., r] = table[index[i..], r]
+  Scatter,      // out[n, r] = sum of updates[i.., r] where index[i..] == n
+  Random,       // counter-based draw; body(word of the pair's even half, of its odd half, is_odd)
+  Composite,    // expand() replaces it
+  Meta          // removed before lowering (`grad`)
+};
+
+struct Traits {
+  bool commutative = false;
+  bool associative = false;
+  bool cheap = true;       // recomputing beats storing: a few cycles an element
+  bool comparison = false;  // result is bool
+  bool logical = false;     // operands are bool
+  bool float_only = false;  // operands must be f16, bf16, f32 or f64
+};
+
+struct AttrDef {
+  std::string_view name;
+  AttrType type = AttrType::Int;
+  std::string_view doc;
+};
+
+/// Fixed-capacity lists, because records are constexpr.
+template <typename T, size_t N>
+struct FixedList {
+  std::array<T, N> items{};
+  size_t count = 0;
+  constexpr FixedList() = default;
+  constexpr FixedList(std::initializer_list<T> list) {
+    for (const T& item : list) items[count++] = item;
+  }
+  constexpr const T* begin() const { return items.data(); }
+  constexpr const T* end() const { return items.data() + count; }
+  constexpr size_t size() const { return count; }
+  constexpr const T& operator[](size_t i) const { return items[i]; }
+};
+
+struct InferArgs {
+  std::span<const TensorType> operands;
+  const Attributes& attrs;
+};
+using InferFn = Result<TensorType> (*)(const InferArgs&);
+
+/// Cotangents: calls v.add(operand, ct) for each operand that v.needs(operand).
+using VjpFn = void (*)(Vjp&);
+
+/// Reference meaning in double. Elementwise and reduce ops work on scalars (a reduce folds [accumulator, element]);
+/// the others fill a tensor.
+using ScalarReferenceFn = double (*)(std::span<const double>);
+struct TensorReferenceArgs {
+  const Node& node;
+  std::span<const RefTensor* const> operands;
+  RefTensor& result;  // type set, values zero
+};
+using TensorReferenceFn = void (*)(const TensorReferenceArgs&);
+
+using BodyFn = Scalar (*)(ScalarBuilder&, Scalars, const Attributes&);
+using ExpandFn = NodeId (*)(Builder&, std::span<const NodeId>, const Attributes&);
+
+/// How a Move op reads its operand: for each operand axis, index = scale * result_index[axis] + offset (axis -1: just
+/// `offset`). `linear`: same row-major element number instead, which is how a reshape reads. `bounded`: an index
+/// outside the operand reads 0.
+struct AxisAccess {
+  int axis = -1;
+  int64_t scale = 1;
+  int64_t offset = 0;
+};
+struct MoveAccess {
+  std::vector<AxisAccess> axes;
+  bool linear = false;
+  bool bounded = false;
+};
+using AccessFn = MoveAccess (*)(const TensorType& operand, const TensorType& result, const Attributes&);
+
+/// Where tests draw operands from, away from kinks and poles.
+struct Samples {
+  double low = -2.0;
+  double high = 2.0;
+  double away_from_zero = 0.0;  // |x| at least this
+  bool differentiable = true;   // false: vjp is zero almost everywhere, or the operands are not floats
+};
+
+struct OpDef {
+  std::string_view name;
+  std::string_view doc;
+  Kind kind = Kind::Elementwise;
+  FixedList<std::string_view, 4> operands;
+  FixedList<AttrDef, 5> attributes;
+  Traits traits;
+  InferFn infer = nullptr;
+  VjpFn vjp = nullptr;
+  ScalarReferenceFn reference = nullptr;
+  TensorReferenceFn tensor_reference = nullptr;
+  BodyFn body = nullptr;
+  double identity = 0.0;  // Reduce
+  AccessFn access = nullptr;  // Move
+  ExpandFn expand = nullptr;  // Composite
+  Samples samples;
+  std::string_view source;
+};
+
+/// A record is a complete primitive, a complete composite, or one of the kinds that need neither.
+constexpr bool is_complete(const OpDef& op) {
+  if (op.name.empty() || op.doc.empty() || op.infer == nullptr) return false;
+  switch (op.kind) {
+    case Kind::Argument:
+    case Kind::Constant:
+    case Kind::Index:
+    case Kind::Extent:
+    case Kind::Meta: return true;
+    case Kind::Composite: return op.expand != nullptr;
+    case Kind::Elementwise:
+    case Kind::Reduce: return op.vjp != nullptr && op.reference != nullptr && op.body != nullptr;
+    case Kind::Random: return op.vjp != nullptr && op.tensor_reference != nullptr && op.body != nullptr;
+    case Kind::Move: return op.vjp != nullptr && op.tensor_reference != nullptr && op.access != nullptr;
+    case Kind::Contract:
+    case Kind::Gather:
+    case Kind::Scatter: return op.vjp != nullptr && op.tensor_reference != nullptr;
+  }
+  return false;
+}
+
+const OpDef& op_def(OpKind op);
+inline const OpDef& op_def(const Node& node) { return op_def(node.op); }
+std::span<const OpDef> all_ops();
+const OpDef* find_op(std::string_view name);
+OpKind op_kind(const OpDef& def);
+
+}  // namespace smelt

@@ -1,0 +1,29 @@
+#include "ir/plan.h"
+
+namespace smelt {
+
+std::string_view to_string(VariableKind kind) {
+  switch (kind) {
+    case VariableKind::Param: return "param";
+    case VariableKind::State: return "state";
+    case VariableKind::Slot: return "slot";
+    case VariableKind::Const: return "const";
+  }
+  return "?";
+}
+
+std::string_view to_string(FunctionKind kind) {
+  switch (kind) {
+    case FunctionKind::Init: return "init";
+    case FunctionKind::Step: return "step";
+    case FunctionKind::Loss: return "loss";
+    case FunctionKind::Metric: return "metric";
+    case FunctionKind::Export: return "export";
+    case FunctionKind::Sample: return "sample";
+    case FunctionKind::Image: return "image";
+    case FunctionKind::Stop: return "stop";
+  }
+  return "?";
+}
+
+}  // namespace smelt

@@ -1,0 +1,129 @@
+// What a model file says about data and training, as plain structs: no graphs, no files, no threads.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/support/source.h"
+#include "ir/type.h"
+
+namespace smelt {
+
+/// A tensor that lives between steps. Its path is its name in checkpoints: `net.fc1.W`, `opt/loss/net.fc1.W/m`.
+enum class VariableKind : uint8_t { Param, State, Slot, Const };
+std::string_view to_string(VariableKind kind);
+
+/// A scalar that a step reads at run time. Settings are the numbers of a `step` line, such as `loss.lr`.
+enum class ScalarKind : uint8_t {
+  Setting,    // `initial` until the host sets it
+  Iteration,  // iterations done before this one, i of a schedule
+  Horizon,    // total number of iterations, n of a schedule
+  Update,     // the number of this update of objective `ref`, from 1: t of an optimiser
+  Loss        // the last loss of objective `ref`, for `stop when`
+};
+struct ScalarInput {
+  std::string name;
+  ScalarKind kind = ScalarKind::Setting;
+  double initial = 0;
+  int32_t ref = -1;
+};
+
+enum class FunctionKind : uint8_t {
+  Init,    // seed -> every variable; exactly one
+  Step,    // one execution of an objective: loss, reports, new variables
+  Loss,    // the objective with `training` false: loss and reports (run by `eval`)
+  Metric,  // one value
+  Export,  // feeds -> values
+  Sample,  // draws the feeds of export `ref` that have a distribution, named as its arguments
+  Image,   // the picture of an action
+  Stop     // bool scalar, from Loss scalars
+};
+std::string_view to_string(FunctionKind kind);
+
+/// One call of a reader: `idx("a", "b")`, `csv("points.csv")`, `npy("x.npy", "y.npy")`.
+struct SourceCall {
+  std::string reader;
+  std::vector<std::string> paths;
+  Span span;
+};
+
+struct Split {
+  std::string name;  // train, valid, ...
+  SourceCall source;
+};
+
+/// One raw column that field expressions read: `field(k)` of idx and npy is the k-th file, of csv the k-th column;
+/// `row()` is all columns of a csv.
+struct Column {
+  static constexpr int32_t kWholeRow = -1;
+  int32_t field = 0;
+  DType dtype = DType::U8;
+  std::vector<int64_t> row_shape;  // without the leading rows
+  Span span;
+};
+
+/// A value every row of a column must respect, checked before training: labels are below the dim's size.
+struct ColumnLimit {
+  int32_t column = 0;
+  int64_t below = 0;
+  std::string dim;
+  Span span;
+};
+
+struct DataPlan {
+  std::string name;
+  std::vector<Split> splits;
+  std::vector<Column> columns;
+  std::vector<ColumnLimit> limits;
+  Span span;
+};
+
+/// One line of a loop: these objectives, together (same point) or one alone, `times` times.
+struct LoopItem {
+  int32_t times = 1;
+  std::vector<int32_t> objectives;  // indices into Experiment::objectives
+};
+
+enum class ActionKind : uint8_t { Eval, Image, Checkpoint };
+
+struct Action {
+  ActionKind kind = ActionKind::Eval;
+  std::string split;                 // Eval
+  std::vector<std::string> names;    // Eval: objectives and metrics
+  int32_t function = -1;             // Image: a function of the experiment with one result, [N,H,W] or [N,C,H,W]
+  int32_t grid_columns = 0;          // Image
+  double range_low = 0, range_high = 1;  // Image: the values that map to 0 and 255
+  std::string path;                  // Image: template with {step} and {epoch}
+  int32_t keep = -1;                 // Checkpoint: the newest n; -1: all
+  std::string best_metric;           // Checkpoint: the one with the best value of this
+  bool best_is_max = false;
+  Span span;
+};
+
+enum class Unit : uint8_t { Step, Epoch };
+
+struct Every {
+  int64_t count = 1;
+  Unit unit = Unit::Epoch;
+  std::vector<Action> actions;
+  Span span;
+};
+
+struct TrainPlan {
+  bool present = false;
+  bool has_data = false;
+  int64_t batch = 0;
+  int32_t batch_symbol = -1;  // the dim that `batch B = n` names; -1 when that dim is fixed with `=`
+  bool shuffle = false;
+  int64_t epochs = -1;  // one of epochs and steps is set
+  int64_t steps = -1;
+  uint64_t seed = 0;
+  std::vector<LoopItem> loop;
+  std::vector<Every> every;
+  int32_t stop_function = -1;
+  Span span;
+};
+
+}  // namespace smelt

@@ -1,0 +1,96 @@
+#include "ir/type.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "ir/support/check.h"
+
+namespace smelt {
+namespace {
+
+struct DTypeInfo {
+  std::string_view text;
+  int64_t bytes;
+  DTypeClass cls;
+};
+
+constexpr std::array kDTypes = {
+#define DTYPE(name, text, bytes, cls) DTypeInfo{text, bytes, DTypeClass::cls},
+#include "ir/dtypes.def"
+#undef DTYPE
+};
+
+const DTypeInfo& info(DType dtype) { return kDTypes[static_cast<size_t>(dtype)]; }
+
+}  // namespace
+
+std::string_view to_string(DType dtype) { return info(dtype).text; }
+int64_t size_of(DType dtype) { return info(dtype).bytes; }
+DTypeClass class_of(DType dtype) { return info(dtype).cls; }
+
+std::optional<DType> parse_dtype(std::string_view text) {
+  for (size_t i = 0; i < kDTypes.size(); ++i) {
+    if (kDTypes[i].text == text) return static_cast<DType>(i);
+  }
+  return std::nullopt;
+}
+
+std::optional<int64_t> num_elements(const Shape& shape) {
+  int64_t product = 1;
+  for (const Extent& extent : shape) {
+    if (__builtin_mul_overflow(product, extent.bound, &product)) return std::nullopt;
+  }
+  return product;
+}
+
+std::vector<int64_t> row_major_strides(const Shape& shape) {
+  std::vector<int64_t> strides(shape.size());
+  int64_t stride = 1;
+  for (size_t axis = shape.size(); axis-- > 0;) {
+    strides[axis] = stride;
+    // The bound of a leading data axis may be huge; its own stride is what matters, the product is not.
+    if (axis > 0) {
+      SMELT_CHECK(!__builtin_mul_overflow(stride, shape[axis].bound, &stride), "stride overflow");
+    }
+  }
+  return strides;
+}
+
+bool is_static(const Shape& shape) {
+  for (const Extent& extent : shape) {
+    if (!extent.is_static()) return false;
+  }
+  return true;
+}
+
+std::string to_string(const Shape& shape, const std::vector<DimSymbol>& symbols) {
+  std::string out = "[";
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    if (axis > 0) out += ", ";
+    const Extent& extent = shape[axis];
+    if (extent.is_static()) {
+      out += fmt::format("{}", extent.bound);
+    } else if (static_cast<size_t>(extent.symbol) < symbols.size()) {
+      out += fmt::format("{}<={}", symbols[extent.symbol].name, extent.bound);
+    } else {
+      out += fmt::format("${}<={}", extent.symbol, extent.bound);
+    }
+  }
+  return out + "]";
+}
+
+std::string to_string(const TensorType& type, const std::vector<DimSymbol>& symbols) {
+  std::string out(to_string(type.dtype));
+  if (!type.shape.empty()) out += to_string(type.shape, symbols);
+  return out;
+}
+
+std::optional<int64_t> byte_size(const TensorType& type) {
+  const std::optional<int64_t> count = num_elements(type.shape);
+  int64_t bytes = 0;
+  if (!count || __builtin_mul_overflow(*count, size_of(type.dtype), &bytes)) return std::nullopt;
+  return bytes;
+}
+
+}  // namespace smelt

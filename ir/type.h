@@ -1,0 +1,73 @@
+// Element types, extents and tensor types.
+//
+// An extent is static, or a run-time size under a static bound (`dim B <= 128`). Memory is laid out by bounds:
+// strides are compile-time constants whatever the actual size is. Axis names live in the frontend only; here an
+// axis is its position.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace smelt {
+
+enum class DType : uint8_t {
+#define DTYPE(name, text, bytes, cls) name,
+#include "ir/dtypes.def"
+#undef DTYPE
+};
+
+enum class DTypeClass : uint8_t { Bool, Int, Float };
+
+std::string_view to_string(DType dtype);
+std::optional<DType> parse_dtype(std::string_view text);
+int64_t size_of(DType dtype);
+DTypeClass class_of(DType dtype);
+inline bool is_float(DType dtype) { return class_of(dtype) == DTypeClass::Float; }
+
+/// A run-time dimension: its name in the model file and its bound. Graphs of one experiment share one table.
+struct DimSymbol {
+  std::string name;
+  int64_t bound = 0;
+  friend bool operator==(const DimSymbol&, const DimSymbol&) = default;
+};
+
+/// The size of one axis: exactly `bound` when static, else 0..bound, decided by symbol `symbol` at run time.
+struct Extent {
+  static constexpr int32_t kStatic = -1;
+  int64_t bound = 1;
+  int32_t symbol = kStatic;
+
+  Extent() = default;
+  Extent(int64_t size) : bound(size) {}  // NOLINT: an integer is an extent
+  Extent(int64_t bound, int32_t symbol) : bound(bound), symbol(symbol) {}
+  bool is_static() const { return symbol == kStatic; }
+  friend bool operator==(const Extent&, const Extent&) = default;
+};
+
+using Shape = std::vector<Extent>;
+
+/// Product of the bounds; nullopt when it leaves int64.
+std::optional<int64_t> num_elements(const Shape& shape);
+/// Row-major strides in elements, by bounds.
+std::vector<int64_t> row_major_strides(const Shape& shape);
+bool is_static(const Shape& shape);
+
+struct TensorType {
+  DType dtype = DType::F32;
+  Shape shape;
+
+  size_t rank() const { return shape.size(); }
+  friend bool operator==(const TensorType&, const TensorType&) = default;
+};
+
+/// `f32[B<=128, 784]`; a symbol prints as `name<=bound`, or `$k<=bound` when no table is given.
+std::string to_string(const TensorType& type, const std::vector<DimSymbol>& symbols = {});
+std::string to_string(const Shape& shape, const std::vector<DimSymbol>& symbols = {});
+
+/// Bytes of a tensor by bounds; nullopt on overflow.
+std::optional<int64_t> byte_size(const TensorType& type);
+
+}  // namespace smelt

@@ -1,0 +1,77 @@
+// A compiled experiment: object bytes and everything that a host must know to run them. A plain value; no graphs, no
+// LLVM.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ir/plan.h"
+#include "ir/type.h"
+
+namespace smelt {
+
+/// Where a variable lives in the arena, row-major, dense (variables are static).
+struct StoredVariable {
+  std::string path;
+  VariableKind kind = VariableKind::Param;
+  TensorType type;
+  uint64_t offset = 0;
+};
+
+/// A scalar in the arena, f64. Only Setting and Loss scalars are stored; the others are derived from counters.
+struct StoredScalar {
+  ScalarInput scalar;
+  uint64_t offset = 0;
+};
+
+enum class BindingKind : uint8_t { Column, Rows, Feed, Loss, Report, Value };
+struct Binding {
+  std::string name;
+  BindingKind kind = BindingKind::Feed;
+  TensorType type;
+  int32_t ref = -1;  // Column: index into DataPlan::columns
+};
+
+struct Entry {
+  std::string name;
+  FunctionKind kind = FunctionKind::Export;
+  std::string symbol;  // in the object; a smelt_entry
+  int32_t ref = -1;    // Sample: index of its export among `entries`
+  std::vector<Binding> inputs;
+  std::vector<Binding> outputs;
+  std::vector<int32_t> symbols;  // run-time dimensions it reads
+  uint64_t runs_offset = 0;      // i64 in the arena: executions so far. A step advances it; evaluation sets it before
+  double flops = 0;              // at the bounds
+  double bytes = 0;              // memory traffic of its kernels at the bounds
+};
+
+struct StepInfo {
+  std::string objective;
+  int32_t step_entry = -1;
+  int32_t loss_entry = -1;
+  bool takes_data = false;
+};
+
+struct CompiledProgram {
+  std::string name;
+  std::string cpu;
+  uint64_t hash = 0;
+  std::vector<char> object;
+  std::string iteration_symbol;  // empty when the file does not train
+  std::vector<int32_t> iteration_calls;  // index into `steps`, one for each call of an iteration, in order
+  uint64_t arena_bytes = 0;
+  uint64_t variables_end = 0;  // header, counters, scalars and variables end here; temporaries follow
+  std::vector<DimSymbol> symbols;
+  std::vector<StoredVariable> variables;
+  std::vector<StoredScalar> scalars;
+  std::vector<Entry> entries;
+  std::vector<StepInfo> steps;  // one an objective
+  std::optional<DataPlan> data;
+  TrainPlan train;
+
+  const Entry* find(FunctionKind kind, std::string_view name) const;
+};
+
+}  // namespace smelt
