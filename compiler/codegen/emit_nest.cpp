@@ -132,7 +132,7 @@ void KernelEmitter::step_folds(const Sweep& sweep) {
   for (size_t f = 0; f < sweep.folds.size(); ++f) {
     const Fold& fold = sweep.folds[f];
     llvm::Value* old = ir_.CreateLoad(accumulators_[f]->getAllocatedType(), accumulators_[f]);
-    const Scalar folded[] = {LlvmScalars::wrap(old, fold.dtype), values_[static_cast<size_t>(fold.input)]};
+    const std::array folded = {LlvmScalars::wrap(old, fold.dtype), values_[static_cast<size_t>(fold.input)]};
     llvm::Value* next = LlvmScalars::value(fold.body(scalars_, folded, fold.attrs));
     if (mask_ != nullptr) next = ir_.CreateSelect(mask_, next, old);
     ir_.CreateStore(next, accumulators_[f]);
@@ -154,7 +154,7 @@ llvm::Value* KernelEmitter::combine_lanes(const Fold& fold, llvm::Value* lanes) 
     std::vector<int> low(static_cast<size_t>(width)), high(static_cast<size_t>(width));
     std::iota(low.begin(), low.end(), 0);
     std::iota(high.begin(), high.end(), static_cast<int>(width));
-    const Scalar halves[] = {LlvmScalars::wrap(ir_.CreateShuffleVector(lanes, low), fold.dtype),
+    const std::array halves = {LlvmScalars::wrap(ir_.CreateShuffleVector(lanes, low), fold.dtype),
                              LlvmScalars::wrap(ir_.CreateShuffleVector(lanes, high), fold.dtype)};
     lanes = LlvmScalars::value(fold.body(scalars_, halves, fold.attrs));
   }

@@ -231,7 +231,7 @@ llvm::Value* KernelEmitter::emit_random(const Stmt& stmt) {
   }
   const auto bit = [&](unsigned at) { return ir_.CreateTrunc(ir_.CreateLShr(element, at), type->getWithNewBitWidth(1)); };
   llvm::Value* second_pair = bit(1);
-  const Scalar operands[] = {LlvmScalars::wrap(ir_.CreateSelect(second_pair, c[2], c[0]), DType::I32),
+  const std::array operands = {LlvmScalars::wrap(ir_.CreateSelect(second_pair, c[2], c[0]), DType::I32),
                              LlvmScalars::wrap(ir_.CreateSelect(second_pair, c[3], c[1]), DType::I32),
                              LlvmScalars::wrap(bit(0), DType::Bool)};
   return LlvmScalars::value(stmt.body(scalars_, operands, stmt.attrs));
