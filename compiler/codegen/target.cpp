@@ -30,7 +30,8 @@ Target native_target() {
   const llvm::StringMap<bool> features = llvm::sys::getHostCPUFeatures();
   for (const auto& feature : features) {
     if (!target.features.empty()) target.features += ',';
-    target.features += (feature.second ? "+" : "-") + feature.first().str();
+    target.features += feature.second ? '+' : '-';
+    target.features.append(feature.first().data(), feature.first().size());
   }
   const auto has = [&](const char* name) { return features.lookup(name); };
   const bool avx2 = has("avx2") && has("fma");
