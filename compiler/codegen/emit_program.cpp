@@ -125,7 +125,6 @@ class ProgramEmitter {
 
   void commit(const LoopFunction& function, llvm::Function* driver, llvm::Value* arena) {
     count_up(arena, function.runs_offset);
-    if (function.updates_offset >= 0) count_up(arena, function.updates_offset);
     llvm::Value* flag = ir_.CreateLoad(ir_.getInt64Ty(), at_offset(arena, offsetof(smelt_arena, reserved)));
     llvm::Value* status = ir_.CreateSelect(ir_.CreateICmpNE(flag, ir_.getInt64(0)),
                                            ir_.getInt32(SMELT_CALL_NONFINITE_UPDATE), ir_.getInt32(SMELT_CALL_OK));

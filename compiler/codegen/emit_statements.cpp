@@ -193,7 +193,7 @@ llvm::Value* KernelEmitter::emit_scalar_slot(const Buffer& buffer) {
     case ScalarSlot::Run: return counter(function_.runs_offset);
     case ScalarSlot::Iteration: return as_double(counter(offsetof(smelt_arena, iteration)));
     case ScalarSlot::Horizon: return as_double(counter(offsetof(smelt_arena, horizon)));
-    case ScalarSlot::Update: return as_double(ir_.CreateAdd(counter(function_.updates_offset), i64(1)));
+    case ScalarSlot::Update: return as_double(ir_.CreateAdd(counter(function_.runs_offset), i64(1)));
     case ScalarSlot::Stored: {
       llvm::Value* at = ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), arena_, static_cast<uint64_t>(buffer.offset));
       return ir_.CreateLoad(ir_.getDoubleTy(), at);

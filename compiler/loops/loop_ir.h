@@ -39,7 +39,7 @@ enum class Storage : uint8_t {
 };
 
 /// Counters and scalars that live in the arena's header part; `offset` is filled in by the memory plan.
-enum class ScalarSlot : int32_t { Seed, Run, Iteration, Horizon, Update, Stored };
+enum class ScalarSlot : int32_t { Seed, Run, Iteration, Horizon, Update /* runs + 1 */, Stored };
 
 struct Buffer {
   std::string name;
@@ -162,8 +162,7 @@ struct LoopFunction {
   std::vector<DimSymbol> symbols;
   int32_t num_inputs = 0, num_outputs = 0;
   int64_t runs_offset = 0;      // arena offset of this function's run counter
-  int64_t updates_offset = -1;  // of its update counter, for steps
-  bool advances = false;        // a step: counts its run and update once it has committed
+  bool advances = false;        // a step: counts its run once it has committed
 };
 
 struct LoopProgram {
