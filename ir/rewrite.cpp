@@ -83,7 +83,8 @@ NodeId apply_first(Builder& builder, NodeId id, std::span<const Rule> rules, Rul
 }  // namespace
 
 Graph rewrite(Graph graph, std::span<const Rule> rules, RuleHits* hits) {
-  constexpr int kMaxSteps = 64;  // a node or a graph that changes more often than that has rules that undo each other
+  constexpr int kMaxSteps =
+      64;  // a node or a graph that changes more often than that has rules that undo each other
   RuleHits counts;
   bool changed = true;
   for (int round = 0; changed; ++round) {

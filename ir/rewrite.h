@@ -1,5 +1,5 @@
-// Two tools that passes share: GraphRebuilder copies a graph while nodes change, and `rewrite` applies local rules
-// until none matches.
+// Two tools that passes share: GraphRebuilder copies a graph while nodes change, and `rewrite` applies local
+// rules until none matches.
 #pragma once
 
 #include <map>
@@ -14,8 +14,8 @@
 
 namespace smelt {
 
-/// Copies a graph node by node. For each old node, in order, the pass calls `copy` or `replace`; nodes it skips may not
-/// be read later. `finish` maps arguments and results.
+/// Copies a graph node by node. For each old node, in order, the pass calls `copy` or `replace`; nodes it
+/// skips may not be read later. `finish` maps arguments and results.
 class GraphRebuilder {
  public:
   explicit GraphRebuilder(const Graph& from);
@@ -70,8 +70,8 @@ class Match {
 
 inline constexpr NodeId kNoMatch{};
 
-/// A local rewrite: `apply` returns a node of equal type and meaning, or kNoMatch. Its `doc` is the rewrite as text,
-/// `neg(neg(x)) -> x`, with the reason for a guard.
+/// A local rewrite: `apply` returns a node of equal type and meaning, or kNoMatch. Its `doc` is the rewrite
+/// as text, `neg(neg(x)) -> x`, with the reason for a guard.
 struct Rule {
   std::string_view name;
   std::string_view doc;

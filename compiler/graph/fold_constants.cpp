@@ -27,7 +27,10 @@ std::optional<double> fold_elementwise(const Graph& graph, const Node& node) {
   const std::optional<std::vector<Scalar>> operands = host_operands(graph, node);
   if (!operands) return std::nullopt;
   HostScalarBuilder host;
-  return HostScalarBuilder::to_double(op_def(node).body(host, *operands, node.attrs));
+  const Scalar result = op_def(node).body(host, *operands, node.attrs);
+  constexpr int64_t kExact = int64_t{1} << 53;  // a constant holds its number as a double
+  if (result.host_integer > kExact || result.host_integer < -kExact) return std::nullopt;
+  return HostScalarBuilder::to_double(result);
 }
 
 /// Extrema of equal numbers, and sums whose partial sums are all exact.
@@ -43,7 +46,8 @@ std::optional<double> fold_reduction(const Graph& graph, const Node& node) {
   if (node.op != OpKind::ReduceSum) return value;
   const double exact_limit = node.type.dtype == DType::F32 ? 0x1p24 : 0x1p53;
   const double sum = *value * count;
-  const bool exact = is_float(node.type.dtype) && std::trunc(*value) == *value && std::fabs(sum) <= exact_limit;
+  const bool exact =
+      is_float(node.type.dtype) && std::trunc(*value) == *value && std::fabs(sum) <= exact_limit;
   return exact ? std::optional(sum) : std::nullopt;
 }
 
@@ -71,7 +75,8 @@ std::optional<double> fold(const Graph& graph, const Node& node) {
 Graph fold_constants(Graph graph) {
   GraphRebuilder rebuilder(graph);
   for (uint32_t i = 0; i < graph.size(); ++i) {
-    // A copy, so that the fold sees operands that were folded before it; it is dead when a constant takes its place.
+    // A copy, so that the fold sees operands that were folded before it; it is dead when a constant takes its
+    // place.
     const NodeId copied = rebuilder.copy({i});
     const Node node = rebuilder.to()[copied];
     const std::optional<double> value = fold(rebuilder.to(), node);

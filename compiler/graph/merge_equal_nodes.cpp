@@ -10,7 +10,8 @@
 namespace smelt {
 namespace {
 
-/// Everything that decides a node's value, as bytes. Doubles go in by their bits: 0 and -0 differ, equal NaNs do not.
+/// Everything that decides a node's value, as bytes. Doubles go in by their bits: 0 and -0 differ, equal NaNs
+/// do not.
 class KeyWriter {
  public:
   void number(int64_t value) { key_.append(reinterpret_cast<const char*>(&value), sizeof value); }
