@@ -39,7 +39,7 @@ std::string as_identifier(std::string_view name) {
 
 class ExperimentLowering {
  public:
-  ExperimentLowering(const Experiment& experiment, const TileShape& tile, const Options& options)
+  ExperimentLowering(const Experiment& experiment, const TileShape& tile, const CompileOptions& options)
       : experiment_(experiment), tile_(tile), options_(options) {}
 
   Result<LoweredExperiment> run() {
@@ -154,7 +154,7 @@ class ExperimentLowering {
 
   const Experiment& experiment_;
   const TileShape& tile_;
-  const Options& options_;
+  const CompileOptions& options_;
   LoweredExperiment lowered_;
   uint64_t runs_begin_ = 0;
   std::vector<uint64_t> scalar_offsets_;
@@ -162,7 +162,7 @@ class ExperimentLowering {
 
 }  // namespace
 
-Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const TileShape& tile, const Options& options) {
+Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const TileShape& tile, const CompileOptions& options) {
   return ExperimentLowering(experiment, tile, options).run();
 }
 

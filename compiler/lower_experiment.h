@@ -23,6 +23,6 @@ struct LoweredExperiment {
   CompiledProgram program;
 };
 
-Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const TileShape& tile, const Options& options);
+Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const TileShape& tile, const CompileOptions& options);
 
 }  // namespace smelt
