@@ -21,7 +21,9 @@ void store(std::byte* at, T value) {
   std::memcpy(at, &value, sizeof value);
 }
 
-double load_double(DType dtype, const std::byte* at) {
+}  // namespace
+
+double load_element(DType dtype, const std::byte* at) {
   switch (dtype) {
     case DType::Bool: return load<uint8_t>(at) != 0 ? 1 : 0;
     case DType::U8: return load<uint8_t>(at);
@@ -37,8 +39,10 @@ double load_double(DType dtype, const std::byte* at) {
   return 0;
 }
 
+namespace {
+
 int64_t load_integer(DType dtype, const std::byte* at) {
-  return dtype == DType::I64 ? load<int64_t>(at) : static_cast<int64_t>(load_double(dtype, at));
+  return dtype == DType::I64 ? load<int64_t>(at) : static_cast<int64_t>(load_element(dtype, at));
 }
 
 template <typename T>
@@ -146,7 +150,7 @@ uint16_t float_to_bfloat16(float value) {
 }
 
 double element(const HostTensor& tensor, int64_t index) {
-  return load_double(tensor.dtype, tensor.data.data() + index * size_of(tensor.dtype));
+  return load_element(tensor.dtype, tensor.data.data() + index * size_of(tensor.dtype));
 }
 
 Result<HostTensor> convert(const HostTensor& tensor, DType dtype) {
@@ -156,14 +160,14 @@ Result<HostTensor> convert(const HostTensor& tensor, DType dtype) {
   std::byte* to = out.data.data();
   for (int64_t i = 0; i < count; ++i, from += size_of(tensor.dtype), to += size_of(dtype)) {
     if (is_float(dtype)) {
-      store_double(dtype, to, load_double(tensor.dtype, from));
+      store_double(dtype, to, load_element(tensor.dtype, from));
       continue;
     }
     const std::optional<int64_t> value =
-        is_float(tensor.dtype) ? exact_integer(load_double(tensor.dtype, from)) : load_integer(tensor.dtype, from);
+        is_float(tensor.dtype) ? exact_integer(load_element(tensor.dtype, from)) : load_integer(tensor.dtype, from);
     if (!value || !store_integer(dtype, to, *value)) {
       return fail(ErrorKind::Input, fmt::format("element {} is {}, which {} cannot hold", i,
-                                                load_double(tensor.dtype, from), to_string(dtype)));
+                                                load_element(tensor.dtype, from), to_string(dtype)));
     }
   }
   return out;

@@ -46,7 +46,9 @@ float bfloat16_to_float(uint16_t bits);
 uint16_t float_to_half(float value);
 uint16_t float_to_bfloat16(float value);
 
-/// Element `index` as a double: exact but for i64 above 2^53.
+/// One element as a double, from an address of any alignment: exact but for i64 above 2^53.
+double load_element(DType dtype, const std::byte* at);
+/// Element `index` as a double.
 double element(const HostTensor& tensor, int64_t index);
 
 /// A copy of another element type. Integers convert exactly or not at all.
