@@ -51,6 +51,12 @@ void CallFrame::set_rows(std::span<const int32_t> rows) {
   if (!batch.is_static()) set_extent(batch.symbol, size);
 }
 
+void CallFrame::set_batch(int64_t size) {
+  const int32_t symbol = program_->train.batch_symbol;
+  if (symbol < 0) return;
+  set_extent(symbol, std::min(size, program_->symbols[static_cast<size_t>(symbol)].bound));
+}
+
 bool CallFrame::has_free_batch() const {
   return rows_input_ >= 0 && !entry_->inputs[static_cast<size_t>(rows_input_)].type.shape.at(0).is_static();
 }

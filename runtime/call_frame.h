@@ -37,6 +37,9 @@ class CallFrame {
   /// Binds the rows of a batch and its size; the numbers must live until the call.
   void set_rows(std::span<const int32_t> rows);
 
+  /// The batch size of an entry that takes no data: the dim that the file's `batch` names, at most its bound.
+  void set_batch(int64_t size);
+
   /// True when the entry reads rows of a data set.
   bool takes_rows() const { return rows_input_ >= 0; }
   /// True when the batch may be smaller than its bound.
