@@ -94,7 +94,7 @@ class ExperimentLowering {
     loops.name = fmt::format("{}_{}_{}", as_identifier(experiment_.name), to_string(function.kind), as_identifier(function.name));
     loops.runs_offset = static_cast<int64_t>(runs_begin_ + sizeof(int64_t) * index);
     loops.advances = function.kind == FunctionKind::Step;
-    for (Buffer& buffer : loops.buffers) {
+    for (LoopBuffer& buffer : loops.buffers) {
       if (buffer.storage == Storage::Variable) {
         buffer.offset = static_cast<int64_t>(lowered_.program.variables[static_cast<size_t>(buffer.ref)].offset);
       } else if (buffer.storage == Storage::Scalar && buffer.slot == ScalarSlot::Stored) {

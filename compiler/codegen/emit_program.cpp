@@ -87,7 +87,7 @@ class ProgramEmitter {
 
   /// All threads read the same loss after a barrier, so all leave or none.
   void leave_if_nonfinite(llvm::Function* driver, const LoopFunction& function, const Kernel& kernel) {
-    const Buffer& loss = function.buffers[static_cast<size_t>(kernel.guarded)];
+    const LoopBuffer& loss = function.buffers[static_cast<size_t>(kernel.guarded)];
     llvm::Value* table = load_pointer(driver->getArg(0), offsetof(smelt_call, outputs));
     SMELT_CHECK(loss.storage == Storage::Output, "the loss is an output");
     llvm::Value* at = load_pointer(table, static_cast<int64_t>(sizeof(void*)) * loss.ref);

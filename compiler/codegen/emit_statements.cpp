@@ -102,7 +102,7 @@ KernelEmitter::Address KernelEmitter::address(const Access& access) {
 }
 
 llvm::Value* KernelEmitter::emit_load(const Stmt& stmt) {
-  const Buffer& buffer = function_.buffers[static_cast<size_t>(stmt.access.buffer)];
+  const LoopBuffer& buffer = function_.buffers[static_cast<size_t>(stmt.access.buffer)];
   if (buffer.storage == Storage::Scalar) return emit_scalar_slot(buffer);
   const DType dtype = stmt.dtype;
   llvm::Type* element = memory_type(dtype);
@@ -142,7 +142,7 @@ llvm::Value* KernelEmitter::emit_load(const Stmt& stmt) {
 }
 
 void KernelEmitter::emit_store(const Stmt& stmt) {
-  const Buffer& buffer = function_.buffers[static_cast<size_t>(stmt.access.buffer)];
+  const LoopBuffer& buffer = function_.buffers[static_cast<size_t>(stmt.access.buffer)];
   llvm::Value* stored = LlvmScalars::value(operand(stmt, 0));
   const llvm::Align align(static_cast<uint64_t>(size_of(stmt.dtype)));
   llvm::Value* base = buffer_pointer(stmt.access.buffer);
@@ -182,7 +182,7 @@ void KernelEmitter::note_nonfinite(llvm::Value* stored) {
   ir_.CreateStore(ir_.CreateFAdd(seen, difference), nonfinite_);
 }
 
-llvm::Value* KernelEmitter::emit_scalar_slot(const Buffer& buffer) {
+llvm::Value* KernelEmitter::emit_scalar_slot(const LoopBuffer& buffer) {
   const auto counter = [&](int64_t offset) -> llvm::Value* {
     llvm::Value* at = ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), arena_, static_cast<uint64_t>(offset));
     return ir_.CreateLoad(ir_.getInt64Ty(), at);

@@ -48,7 +48,7 @@ llvm::Function* KernelEmitter::emit(const Kernel& kernel) {
   // Pointers and sizes are loaded here, where they dominate every use.
   for (int32_t b = 0; b < static_cast<int32_t>(function_.buffers.size()); ++b) buffer_pointer(b);
   for (int32_t s = 0; s < static_cast<int32_t>(function_.symbols.size()); ++s) extent(Extent(0, s));
-  for (const Buffer& buffer : function_.buffers) {
+  for (const LoopBuffer& buffer : function_.buffers) {
     if (!buffer.check_finite || nonfinite_ != nullptr) continue;
     auto* vector = llvm::FixedVectorType::get(ir_.getFloatTy(), static_cast<unsigned>(lanes_));
     nonfinite_ = stack(vector, 1, "nonfinite");
@@ -86,7 +86,7 @@ llvm::Value* KernelEmitter::extent(const Extent& extent) {
 
 llvm::Value* KernelEmitter::buffer_pointer(int32_t index) {
   if (const auto known = pointers_.find(index); known != pointers_.end()) return known->second;
-  const Buffer& buffer = function_.buffers[static_cast<size_t>(index)];
+  const LoopBuffer& buffer = function_.buffers[static_cast<size_t>(index)];
   llvm::Value* pointer = nullptr;
   switch (buffer.storage) {
     case Storage::Variable:

@@ -51,7 +51,7 @@ class KernelEmitter {
   llvm::Value* emit_load(const Stmt& stmt);
   void emit_store(const Stmt& stmt);
   void note_nonfinite(llvm::Value* stored);
-  llvm::Value* emit_scalar_slot(const Buffer& buffer);
+  llvm::Value* emit_scalar_slot(const LoopBuffer& buffer);
   llvm::Value* emit_random(const Stmt& stmt);
   llvm::Value* affine(const Affine& index);            // i64, at lane 0 of the vector loop
   llvm::Value* affine_lanes(const Affine& index, DType dtype);  // per lane where the vector loop is in it

@@ -47,14 +47,14 @@ class Lowering {
   }
 
  private:
-  int32_t add_buffer(Buffer buffer) {
+  int32_t add_buffer(LoopBuffer buffer) {
     function_.buffers.push_back(std::move(buffer));
     return static_cast<int32_t>(function_.buffers.size()) - 1;
   }
 
   void add_arguments() {
     for (const Argument& argument : graph_.arguments) {
-      Buffer buffer{.name = argument.name, .ref = argument.ref, .type = graph_.type(argument.node)};
+      LoopBuffer buffer{.name = argument.name, .ref = argument.ref, .type = graph_.type(argument.node)};
       switch (argument.role) {
         case ArgRole::Variable: buffer.storage = Storage::Variable; break;
         case ArgRole::Column:
@@ -78,9 +78,9 @@ class Lowering {
   }
 
   void add_stored() {
-    std::map<NodeId, Buffer> results;
+    std::map<NodeId, LoopBuffer> results;
     for (const Output& result : graph_.results) {
-      Buffer buffer{.name = result.name, .type = graph_.type(result.node)};
+      LoopBuffer buffer{.name = result.name, .type = graph_.type(result.node)};
       if (result.role == ResultRole::Variable) {
         buffer.storage = Storage::Variable;
         buffer.ref = result.ref;
@@ -94,7 +94,7 @@ class Lowering {
     for (const NodeId id : plan_.order) {
       if (!plan_.stored[id.index]) continue;
       const Node& node = graph_[id];
-      Buffer buffer{.name = fmt::format("{}{}", op_def(node).name, id.index), .type = node.type};
+      LoopBuffer buffer{.name = fmt::format("{}{}", op_def(node).name, id.index), .type = node.type};
       if (const auto result = results.find(id); result != results.end()) buffer = result->second;
       buffer.span = node.span;
       buffers_.of_node[id.index] = add_buffer(std::move(buffer));
@@ -131,7 +131,7 @@ class Lowering {
     const bool in_place = kernel.product.column.b_stride == 1 || kernel.product.column.extent == Extent(1);
     if (in_place) return;
     const PanelLayout layout = panel_layout(kernel.product, options_.tile.columns);
-    Buffer panels{.name = fmt::format("panels{}", id.index), .type = {kernel.product.dtype, {layout.total_elements}}};
+    LoopBuffer panels{.name = fmt::format("panels{}", id.index), .type = {kernel.product.dtype, {layout.total_elements}}};
     panels.span = kernel.span;
     kernel.product.packed = add_buffer(std::move(panels));
     Kernel pack{.name = fmt::format("k{}_pack", function_.kernels.size()), .kind = KernelKind::Pack};

@@ -41,7 +41,7 @@ enum class Storage : uint8_t {
 /// Counters and scalars that live in the arena's header part; `offset` is filled in by the memory plan.
 enum class ScalarSlot : int32_t { Seed, Run, Iteration, Horizon, Update /* runs + 1 */, Stored };
 
-struct Buffer {
+struct LoopBuffer {
   std::string name;
   Storage storage = Storage::Temporary;
   int32_t ref = -1;
@@ -157,7 +157,7 @@ struct Kernel {
 
 struct LoopFunction {
   std::string name;  // linker symbol
-  std::vector<Buffer> buffers;
+  std::vector<LoopBuffer> buffers;
   std::vector<Kernel> kernels;
   std::vector<DimSymbol> symbols;
   int32_t num_inputs = 0, num_outputs = 0;

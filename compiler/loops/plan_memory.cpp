@@ -85,7 +85,7 @@ std::string print_memory(const LoopFunction& function) {
   const std::vector<Lifetime> alive = lifetimes(function);
   std::string out = fmt::format("func @{}\n", function.name);
   for (size_t i = 0; i < function.buffers.size(); ++i) {
-    const Buffer& buffer = function.buffers[i];
+    const LoopBuffer& buffer = function.buffers[i];
     if (alive[i].last < 0 || (buffer.storage != Storage::Temporary && buffer.storage != Storage::Variable)) continue;
     out += fmt::format("  {:24} {:28} {:>12} bytes at {:>10}  kernels {}..{}\n", buffer.name,
                        to_string(buffer.type, function.symbols), byte_size(buffer.type).value_or(0), buffer.offset,
