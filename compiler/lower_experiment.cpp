@@ -86,8 +86,8 @@ class ExperimentLowering {
   }
 
   Result<void> add_function(const Function& function) {
-    SMELT_TRY(Graph graph, optimize_graph(function.graph, options_));
-    graph = isolate_results(std::move(graph));
+    SMELT_TRY(PipelineResult optimized, run_graph_pipeline(function.graph, options_));
+    Graph graph = isolate_results(std::move(optimized.graph));
     FusionPlan plan = plan_kernels(graph);
     LoopFunction loops = build_loops(graph, plan, experiment_.scalars, {.tile = tile_});
     const size_t index = lowered_.loops.functions.size();

@@ -280,7 +280,7 @@ constexpr Rule kRules[] = {
      contract_of_transpose<0>},
     {"contract_transpose_right", "contract(a, transpose(b)) -> contract(a, b)", OpKind::Contract,
      contract_of_transpose<1>},
-    {"sum_ones", "reduce_sum over axes of size 1 -> reshape", OpKind::ReduceSum, reduce_of_ones},
+    {"sum_ones", "reduce_sum over axes of size 1 -> reshape; a -0 stays -0", OpKind::ReduceSum, reduce_of_ones},
     {"max_ones", "reduce_max over axes of size 1 -> reshape", OpKind::ReduceMax, reduce_of_ones},
     {"min_ones", "reduce_min over axes of size 1 -> reshape", OpKind::ReduceMin, reduce_of_ones},
     {"sum_broadcast", "reduce_sum(broadcast(x)) -> x * n; n equal numbers need no adding", OpKind::ReduceSum,
