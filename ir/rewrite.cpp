@@ -91,7 +91,10 @@ Graph rewrite(Graph graph, std::span<const Rule> rules, RuleHits* hits) {
     SMELT_CHECK(round < kMaxSteps, "rewriting `{}` does not end", graph.name);
     changed = false;
     GraphRebuilder rebuilder(graph);
+    // A node that a rule has just freed still matches it: only live ones count, or rounds would never end.
+    const std::vector<bool> live = live_nodes(graph);
     for (uint32_t i = 0; i < graph.size(); ++i) {
+      if (!live[i]) continue;
       rebuilder.build().set_span(graph.nodes[i].span);
       NodeId now = rebuilder.copy({i});
       for (int step = 0;; ++step) {

@@ -82,7 +82,8 @@ struct Rule {
 /// How often each rule fired, by name.
 using RuleHits = std::map<std::string_view, int64_t>;
 
-/// Applies rules in the order of the nodes, then again, until a round changes nothing. Dead nodes stay.
+/// Applies rules in the order of the nodes, then again, until a round changes nothing. Nodes that no result needs are
+/// dropped on the way.
 Graph rewrite(Graph graph, std::span<const Rule> rules, RuleHits* hits = nullptr);
 
 /// The number that `id` has everywhere, see Match::number.

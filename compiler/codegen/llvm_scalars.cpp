@@ -2,11 +2,24 @@
 
 #include <llvm/IR/Intrinsics.h>
 
+#include <cmath>
 #include <utility>
 
 #include "ir/support/check.h"
 
 namespace smelt {
+
+namespace {
+
+/// The identity of an integer minimum is written as infinity: it means the largest number of the type.
+int64_t saturated(DType dtype, double number) {
+  const int bits = static_cast<int>(8 * size_of(dtype)) - (dtype == DType::U8 ? 0 : 1);
+  const double high = std::ldexp(1.0, bits), low = dtype == DType::U8 ? 0 : -high;
+  if (number >= high) return bits == 63 ? INT64_MAX : (int64_t{1} << bits) - 1;
+  return number <= low ? static_cast<int64_t>(low) : static_cast<int64_t>(number);
+}
+
+}  // namespace
 
 llvm::Type* LlvmScalars::element_type(DType dtype) const {
   switch (dtype) {
@@ -45,7 +58,7 @@ void LlvmScalars::unify(Scalar& a, Scalar& b) {
 }
 
 Scalar LlvmScalars::constant(DType dtype, double number) {
-  if (!is_float(dtype)) return integer(dtype, static_cast<int64_t>(number));
+  if (!is_float(dtype)) return integer(dtype, saturated(dtype, number));
   return wrap(llvm::ConstantFP::get(element_type(dtype), number), dtype);
 }
 Scalar LlvmScalars::integer(DType dtype, int64_t number) {

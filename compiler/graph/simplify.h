@@ -6,7 +6,6 @@
 // Numerics  A result keeps its bits, with three exceptions that the rules state: the sign of a zero; a sum of n equal
 //           numbers becomes one product; x^3 becomes two products. Floats are never reassociated otherwise, and
 //           x * 0 stays for floats, since x may be infinite or NaN.
-// Leaves    nodes that lost their reader.
 #pragma once
 
 #include <span>

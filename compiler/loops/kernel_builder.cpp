@@ -152,7 +152,8 @@ void KernelBuilder::build_scatter(NodeId id) {
   const int32_t update = value(node.inputs[1], update_index);
   const Access access{.buffer = buffer, .offset = column, .row = row, .row_stride = strides[0],
                       .row_extent = node.type.shape[0]};
-  const int32_t old = emit({.kind = StmtKind::Load, .dtype = node.type.dtype, .access = access, .span = node.span}, kBody);
+  const int32_t old = emit({.kind = StmtKind::Load, .dtype = node.type.dtype, .access = access, .span = node.span},
+                           sweep_.loops.empty() ? kOuter : kBody);
   const int32_t sum = call(OpKind::Add, {old, update}, node.type.dtype, node.span);
   Stmt store_sum{.kind = StmtKind::Store, .dtype = node.type.dtype, .operands = {sum}, .access = access, .span = node.span};
   (sweep_.loops.empty() ? sweep_.setup : sweep_.body).push_back(std::move(store_sum));
