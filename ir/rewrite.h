@@ -14,6 +14,9 @@
 
 namespace smelt {
 
+/// live[i]: node i is an argument or leads to a result.
+std::vector<bool> live_nodes(const Graph& graph);
+
 /// Copies a graph node by node. For each old node, in order, the pass calls `copy` or `replace`; nodes it
 /// skips may not be read later. `finish` maps arguments and results.
 class GraphRebuilder {
@@ -82,8 +85,7 @@ struct Rule {
 /// How often each rule fired, by name.
 using RuleHits = std::map<std::string_view, int64_t>;
 
-/// Applies rules in the order of the nodes, then again, until a round changes nothing. Nodes that no result needs are
-/// dropped on the way.
+/// Applies rules in the order of the nodes, then again, until a round changes nothing. Drops dead nodes.
 Graph rewrite(Graph graph, std::span<const Rule> rules, RuleHits* hits = nullptr);
 
 /// The number that `id` has everywhere, see Match::number.

@@ -14,7 +14,7 @@
 //   tanh       2.3   2.0    t / (t + 2), t = expm1(2 |x|); relative error below 2e-7 in f32
 //   sigmoid    2.1   1.8    from e^-|x|, so that both tails are relatively accurate
 //   softplus   1.6   1.4    max(x, 0) + log1p(e^-|x|)
-//   sin, cos   1.6   2.1    x = n pi/2 + r in f64; |x| <= 1e15, NaN beyond
+//   sin, cos   1.8   2.1    x = n pi/2 + r in f64; |x| <= 1e15, NaN beyond
 //   pow        2.7   4.2    e^(b log a) with log a in two words
 #pragma once
 

@@ -2,7 +2,7 @@
 //
 // Assumes:  a verified graph, composites or not.
 // Ensures:  no rule of the tables matches. The tables are in simplify_arithmetic.cpp (numbers) and simplify_movement.cpp
-//           (shapes); each rule's doc is the rewrite it makes.
+//           (shapes); each rule's doc is the rewrite it makes. Dead nodes are dropped.
 // Numerics  A result keeps its bits, with three exceptions that the rules state: the sign of a zero; a sum of n equal
 //           numbers becomes one product; x^3 becomes two products. Floats are never reassociated otherwise, and
 //           x * 0 stays for floats, since x may be infinite or NaN.
