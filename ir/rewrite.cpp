@@ -4,17 +4,6 @@
 
 namespace smelt {
 
-std::vector<bool> live_nodes(const Graph& graph) {
-  std::vector<bool> live(graph.size());
-  for (const Argument& argument : graph.arguments) live[argument.node.index] = true;
-  for (const Output& output : graph.results) live[output.node.index] = true;
-  for (uint32_t i = graph.size(); i-- > 0;) {
-    if (!live[i]) continue;
-    for (const NodeId input : graph.nodes[i].inputs) live[input.index] = true;
-  }
-  return live;
-}
-
 GraphRebuilder::GraphRebuilder(const Graph& from) : from_(from), builder_(to_), map_(from.size()) {
   to_.name = from.name;
   to_.symbols = from.symbols;
