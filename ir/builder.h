@@ -10,6 +10,9 @@
 
 namespace smelt {
 
+/// The type that `op` gives these operands, or the user's mistake. Counts and attribute names are those of the record.
+Result<TensorType> infer_type(const Graph& graph, OpKind op, std::span<const NodeId> inputs, const Attributes& attrs);
+
 /// Appends nodes to one graph. `span` is attached to each node made while it is set.
 ///
 /// `push` reports a user's mistake as an Error; the named helpers are for code that knows its types (vjp rules,

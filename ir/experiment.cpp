@@ -4,9 +4,9 @@
 
 namespace smelt {
 
-const Function* Experiment::find(FunctionKind kind, std::string_view name) const {
+const Function* Experiment::find(FunctionKind kind, std::string_view wanted) const {
   for (const Function& function : functions) {
-    if (function.kind == kind && function.name == name) return &function;
+    if (function.kind == kind && function.name == wanted) return &function;
   }
   return nullptr;
 }

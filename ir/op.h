@@ -65,9 +65,12 @@ struct FixedList {
   constexpr const T& operator[](size_t i) const { return items[i]; }
 };
 
+struct OpDef;
 struct InferArgs {
+  const OpDef& op;
   std::span<const TensorType> operands;
   const Attributes& attrs;
+  const std::vector<DimSymbol>& symbols;  // names run-time extents in messages
 };
 using InferFn = Result<TensorType> (*)(const InferArgs&);
 
@@ -114,9 +117,9 @@ struct OpDef {
   std::string_view name;
   std::string_view doc;
   Kind kind = Kind::Elementwise;
-  FixedList<std::string_view, 4> operands;
-  FixedList<AttrDef, 5> attributes;
-  Traits traits;
+  FixedList<std::string_view, 4> operands{};
+  FixedList<AttrDef, 5> attributes{};
+  Traits traits{};
   InferFn infer = nullptr;
   VjpFn vjp = nullptr;
   ScalarReferenceFn reference = nullptr;
@@ -125,8 +128,8 @@ struct OpDef {
   double identity = 0.0;  // Reduce
   AccessFn access = nullptr;  // Move
   ExpandFn expand = nullptr;  // Composite
-  Samples samples;
-  std::string_view source;
+  Samples samples{};
+  std::string_view source{};
 };
 
 /// A record is a complete primitive, a complete composite, or one of the kinds that need neither.

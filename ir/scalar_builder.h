@@ -12,8 +12,9 @@ namespace smelt {
 /// An opaque value of the builder that made it; `dtype` is its element type.
 struct Scalar {
   void* handle = nullptr;  // an llvm::Value*, or unused
-  double host = 0;         // the host builder's value (i64 exact up to 2^53)
+  double host = 0;         // the host builder's float
   DType dtype = DType::F32;
+  int64_t host_integer = 0;  // the host builder's integer or bool
 };
 
 enum class Compare : uint8_t { Eq, Ne, Lt, Le, Gt, Ge };

@@ -42,7 +42,7 @@ struct Extent {
 
   Extent() = default;
   Extent(int64_t size) : bound(size) {}  // NOLINT: an integer is an extent
-  Extent(int64_t bound, int32_t symbol) : bound(bound), symbol(symbol) {}
+  Extent(int64_t most, int32_t symbol_id) : bound(most), symbol(symbol_id) {}
   bool is_static() const { return symbol == kStatic; }
   friend bool operator==(const Extent&, const Extent&) = default;
 };

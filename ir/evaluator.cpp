@@ -1,0 +1,220 @@
+#include "ir/evaluator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "ir/builder.h"
+#include "ir/host_scalar.h"
+#include "ir/op.h"
+#include "ir/support/check.h"
+
+namespace smelt {
+namespace {
+
+using Sizes = std::vector<int64_t>;
+
+/// The nearest number with `digits` significant bits and exponents from `min_exponent`; ties to even.
+double round_to_bits(double value, int digits, int min_exponent, double max_finite) {
+  if (!std::isfinite(value) || value == 0) return value;
+  const int exponent = std::max(std::ilogb(value), min_exponent);
+  const double unit = std::ldexp(1.0, exponent - digits + 1);
+  const double rounded = std::nearbyint(value / unit) * unit;
+  return std::fabs(rounded) > max_finite ? std::copysign(INFINITY, value) : rounded;
+}
+
+double round_to_float(double value, DType dtype) {
+  switch (dtype) {
+    case DType::F16: return round_to_bits(value, 11, -14, 65504);
+    case DType::BF16: return round_to_bits(value, 8, -126, 0x1.FEp127);
+    case DType::F32: return static_cast<float>(value);
+    default: return value;
+  }
+}
+
+class Evaluator {
+ public:
+  Evaluator(const Graph& graph, std::span<const RefTensor> arguments, std::span<const int64_t> extents,
+            const EvalOptions& options)
+      : graph_(graph), arguments_(arguments), extents_(extents), options_(options) {}
+
+  Result<std::vector<RefTensor>> run() {
+    values_.resize(graph_.size());
+    for (uint32_t i = 0; i < graph_.size(); ++i) SMELT_TRY_VOID(evaluate_node({i}));
+    std::vector<RefTensor> results;
+    for (const Output& output : graph_.results) results.push_back(values_[output.node.index]);
+    return results;
+  }
+
+ private:
+  Result<void> evaluate_node(NodeId id) {
+    const Node& node = graph_[id];
+    const OpDef& def = op_def(node);
+    RefTensor& result = values_[id.index];
+    result.type = node.type;
+    result.sizes = actual_sizes(node.type.shape, extents_);
+    result.values.assign(static_cast<size_t>(result.count()), 0.0);
+    std::vector<const RefTensor*> operands;
+    for (const NodeId input : node.inputs) operands.push_back(&values_[input.index]);
+    const TensorReferenceArgs args{node, operands, result};
+
+    switch (def.kind) {
+      case Kind::Argument: SMELT_TRY_VOID(read_argument(args)); return {};
+      case Kind::Constant: std::ranges::fill(result.values, node.attrs.number("value")); break;
+      case Kind::Index: fill_index(args); break;
+      case Kind::Extent:
+        result.values[0] = static_cast<double>(extents_[node.attrs.integer("symbol")]);
+        break;
+      case Kind::Elementwise: map_elements(def, args); break;
+      case Kind::Reduce: fold_elements(def, args); break;
+      case Kind::Gather: SMELT_TRY_VOID(check_index(node, *operands[1], operands[0]->sizes[0])); break;
+      case Kind::Scatter: SMELT_TRY_VOID(check_index(node, *operands[0], result.sizes[0])); break;
+      case Kind::Composite: SMELT_TRY_VOID(expand(args)); return {};
+      case Kind::Contract:
+      case Kind::Move:
+      case Kind::Random: break;
+      case Kind::Meta: SMELT_CHECK(false, "`{}` cannot be evaluated", def.name);
+    }
+    if (def.tensor_reference != nullptr) def.tensor_reference(args);
+    store(node, result);
+    return {};
+  }
+
+  Result<void> read_argument(const TensorReferenceArgs& args) {
+    const int64_t index = args.node.attrs.integer("index");
+    SMELT_CHECK(index < static_cast<int64_t>(arguments_.size()), "argument {} of {}", index,
+                arguments_.size());
+    const RefTensor& given = arguments_[static_cast<size_t>(index)];
+    SMELT_CHECK(
+        given.sizes == args.result.sizes && given.count() == static_cast<int64_t>(given.values.size()),
+        "argument {} has sizes [{}], expected [{}]", index, fmt::join(given.sizes, ", "),
+        fmt::join(args.result.sizes, ", "));
+    args.result.values = given.values;
+    store(args.node, args.result);
+    return {};
+  }
+
+  static void fill_index(const TensorReferenceArgs& args) {
+    const auto axis = static_cast<size_t>(args.node.attrs.integer("axis"));
+    int64_t inner = 1;
+    for (size_t i = axis + 1; i < args.result.sizes.size(); ++i) inner *= args.result.sizes[i];
+    for (size_t i = 0; i < args.result.values.size(); ++i) {
+      args.result.values[i] = static_cast<double>(static_cast<int64_t>(i) / inner % args.result.sizes[axis]);
+    }
+  }
+
+  static void map_elements(const OpDef& def, const TensorReferenceArgs& args) {
+    std::vector<double> scalars(args.operands.size());
+    for (size_t i = 0; i < args.result.values.size(); ++i) {
+      for (size_t k = 0; k < scalars.size(); ++k) scalars[k] = args.operands[k]->values[i];
+      args.result.values[i] = def.reference(scalars);
+    }
+  }
+
+  static void fold_elements(const OpDef& def, const TensorReferenceArgs& args) {
+    const RefTensor& x = *args.operands[0];
+    const Sizes& axes = args.node.attrs.integers("axes");
+    // The stride in the result of each operand axis, 0 for a reduced one.
+    Sizes strides(x.sizes.size());
+    int64_t stride = 1;
+    for (size_t axis = x.sizes.size(); axis-- > 0;) {
+      if (std::ranges::find(axes, static_cast<int64_t>(axis)) != axes.end()) continue;
+      strides[axis] = stride;
+      stride *= x.sizes[axis];
+    }
+    std::ranges::fill(args.result.values, def.identity);
+    for (size_t i = 0; i < x.values.size(); ++i) {
+      int64_t rest = static_cast<int64_t>(i), target = 0;
+      for (size_t axis = x.sizes.size(); axis-- > 0;) {
+        target += rest % x.sizes[axis] * strides[axis];
+        rest /= x.sizes[axis];
+      }
+      const std::array<double, 2> pair{args.result.values[target], x.values[i]};
+      args.result.values[target] = def.reference(pair);
+    }
+  }
+
+  Result<void> check_index(const Node& node, const RefTensor& index, int64_t limit) const {
+    for (const double value : index.values) {
+      if (value >= 0 && value < static_cast<double>(limit)) continue;
+      return fail(ErrorKind::RunTime,
+                  fmt::format("`{}` has index {}, but there are {} rows", op_def(node).name, value, limit),
+                  {}, node.span);
+    }
+    return {};
+  }
+
+  /// Evaluates a graph of the expansion alone.
+  Result<void> expand(const TensorReferenceArgs& args) {
+    Graph inner;
+    inner.symbols = graph_.symbols;
+    Builder builder(inner);
+    std::vector<NodeId> inputs;
+    std::vector<RefTensor> arguments;
+    for (const RefTensor* operand : args.operands) {
+      inputs.push_back(builder.argument({}, operand->type));
+      arguments.push_back(*operand);
+    }
+    const NodeId expanded = op_def(args.node).expand(builder, inputs, args.node.attrs);
+    builder.result({"", ResultRole::Value, -1, expanded});
+    SMELT_TRY(std::vector<RefTensor> results, smelt::evaluate(inner, arguments, extents_, options_));
+    args.result.values = std::move(results[0].values);
+    return {};
+  }
+
+  /// Makes the values those of the node's dtype. Integers are always whole: `cast` saturates; elsewhere a
+  /// value that is not finite comes from a division by zero, whose result is 0.
+  void store(const Node& node, RefTensor& tensor) const {
+    const DType dtype = node.type.dtype;
+    if (is_float(dtype)) {
+      if (options_.rounding == Rounding::None) return;
+      for (double& value : tensor.values) value = round_to_float(value, dtype);
+      return;
+    }
+    const bool keeps_infinity = op_def(node).kind != Kind::Elementwise || node.op == OpKind::Cast;
+    for (double& value : tensor.values) {
+      const double number = keeps_infinity || std::isfinite(value) ? value : 0.0;
+      value = HostScalarBuilder::to_double(HostScalarBuilder::value(dtype, number));
+    }
+  }
+
+  const Graph& graph_;
+  std::span<const RefTensor> arguments_;
+  std::span<const int64_t> extents_;
+  const EvalOptions& options_;
+  std::vector<RefTensor> values_;
+};
+
+}  // namespace
+
+int64_t RefTensor::count() const {
+  int64_t product = 1;
+  for (const int64_t size : sizes) product *= size;
+  return product;
+}
+
+std::vector<int64_t> actual_sizes(const Shape& shape, std::span<const int64_t> extents) {
+  std::vector<int64_t> sizes;
+  for (const Extent& extent : shape) {
+    if (extent.is_static()) {
+      sizes.push_back(extent.bound);
+      continue;
+    }
+    SMELT_CHECK(static_cast<size_t>(extent.symbol) < extents.size(), "run-time dimension {} has no size",
+                extent.symbol);
+    const int64_t size = extents[static_cast<size_t>(extent.symbol)];
+    SMELT_CHECK(size >= 0 && size <= extent.bound, "size {} of a dimension bounded by {}", size,
+                extent.bound);
+    sizes.push_back(size);
+  }
+  return sizes;
+}
+
+Result<std::vector<RefTensor>> evaluate(const Graph& graph, std::span<const RefTensor> arguments,
+                                        std::span<const int64_t> extents, const EvalOptions& options) {
+  return Evaluator(graph, arguments, extents, options).run();
+}
+
+}  // namespace smelt

@@ -1,0 +1,36 @@
+#include "ir/graph.h"
+
+namespace smelt {
+
+std::string_view to_string(ArgRole role) {
+  switch (role) {
+    case ArgRole::Variable: return "variable";
+    case ArgRole::Column: return "column";
+    case ArgRole::Rows: return "rows";
+    case ArgRole::Feed: return "feed";
+    case ArgRole::Scalar: return "scalar";
+    case ArgRole::Seed: return "seed";
+    case ArgRole::Run: return "run";
+  }
+  return "?";
+}
+
+std::string_view to_string(ResultRole role) {
+  switch (role) {
+    case ResultRole::Loss: return "loss";
+    case ResultRole::Report: return "report";
+    case ResultRole::Variable: return "variable";
+    case ResultRole::Value: return "value";
+  }
+  return "?";
+}
+
+std::vector<std::vector<NodeId>> users_of(const Graph& graph) {
+  std::vector<std::vector<NodeId>> users(graph.size());
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    for (const NodeId input : graph.nodes[i].inputs) users[input.index].push_back({i});
+  }
+  return users;
+}
+
+}  // namespace smelt

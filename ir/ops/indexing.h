@@ -1,0 +1,34 @@
+// Reading and writing rows whose numbers are data. An index out of range is a run-time error in every
+// executor.
+#pragma once
+
+#include "ir/op.h"
+#include "ir/ops/references.h"
+#include "ir/ops/shape_rules.h"
+#include "ir/ops/vjp_rules.h"
+
+namespace smelt::ops {
+
+inline constexpr OpDef kGather = {
+    .name = "gather",
+    .doc = "y[i.., r..] = table[index[i..], r..]",
+    .kind = Kind::Gather,
+    .operands = {"table", "index"},
+    .infer = shape_rules::gather,
+    .vjp = vjp_rules::gather,
+    .tensor_reference = references::gather,
+};
+
+inline constexpr OpDef kScatterAdd = {
+    .name = "scatter_add",
+    .doc = "y[n, r..] = sum of updates[i.., r..] over all i.. with index[i..] == n",
+    .kind = Kind::Scatter,
+    .operands = {"index", "updates"},
+    .attributes = {{"type", AttrType::Type, "type of the result"}},
+    .traits = {.cheap = false},
+    .infer = shape_rules::scatter_add,
+    .vjp = vjp_rules::scatter_add,
+    .tensor_reference = references::scatter_add,
+};
+
+}  // namespace smelt::ops

@@ -1,0 +1,395 @@
+#include "ir/scalar_math.h"
+
+#include <limits>
+#include <span>
+
+#include "ir/support/check.h"
+
+namespace smelt::scalar_math {
+namespace {
+
+// Polynomials, lowest degree first: interpolation at Chebyshev nodes, so close to the best of their degree.
+// With them the functions are off by less than 2^-27 (F32) and 2^-57 (F64) before rounding.
+//
+// (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2
+constexpr double kExpF32[] = {0.5, 0.1666657698969877568, 0.0416665546172045742, 0.00836317905272257737,
+                              0.001392618358771349454};
+constexpr double kExpF64[] = {0.5,
+                              0.1666666666666666745,
+                              0.04166666666662412787,
+                              0.008333333333330061833,
+                              0.00138888889172137169,
+                              0.0001984126986305361688,
+                              0.00002480152129595437513,
+                              2.755726845999706477e-6,
+                              2.762008844540974816e-7,
+                              2.510038549551031908e-8};
+// (2 atanh(s) / s - 2) / z in z = s^2 for |s| <= 3 - sqrt(8)
+constexpr double kLogF32[] = {0.6666666655445164633, 0.4000012187697200149, 0.2855081659971154867,
+                              0.2333058193824189382};
+constexpr double kLogF64[] = {0.6666666666666669688, 0.3999999999989944323, 0.2857142862600326874,
+                              0.2222221113025987703, 0.1818288945567494604, 0.1533171061821077157,
+                              0.1461658542488862199};
+// (sin(r) / r - 1) / z in z = r^2 for |r| <= pi / 4
+constexpr double kSinF32[] = {-0.1666666466171469846, 0.008332748154085032145, -0.0001958786570210187513};
+constexpr double kSinF64[] = {-0.1666666666666666462,  0.008333333333330947294,  -0.0001984126983675677253,
+                              2.755731610161787444e-6, -2.505113165023518147e-8, 1.591811526326597519e-10};
+// (cos(r) - 1 + z / 2) / z^2
+constexpr double kCosF32[] = {0.04166666465890140372, -0.001388830291911363281, 0.00002454791685369101693};
+constexpr double kCosF64[] = {0.04166666666666666539,   -0.001388888888888739649, 0.00002480158729876456077,
+                              -2.755731727114514596e-7, 2.087614614655861158e-9,  -1.138262364747460463e-11};
+
+/// What differs between the two formats.
+struct Format {
+  DType dtype;
+  DType bits;          // the integer of equal width
+  int mantissa_bits;   // without the implicit one
+  int64_t bias;        // of the exponent
+  double round_magic;  // 1.5 * 2^mantissa_bits: adding it rounds to an integer, found in the low bits
+  int64_t magic_bits;
+  int64_t sign_bit;
+  int64_t sqrt_half_bits;
+  double min_normal;
+  int subnormal_shift;              // 2^shift times a subnormal number is normal
+  double ln2_high, ln2_low;         // ln2_high is ln 2 rounded
+  double ln2_short, ln2_short_low;  // k * ln2_short is exact: it ends in zeros
+  double exp_low, exp_high;         // e^x is 0 below and infinite above
+  double expm1_low;                 // e^x - 1 rounds to -1 below
+  double tanh_high;                 // tanh rounds to 1 above
+  double tiny;                      // expm1(x), log1p(x) and sin(x) round to x below
+  std::span<const double> exp_terms;
+  std::span<const double> log_terms;
+  std::span<const double> sin_terms;
+  std::span<const double> cos_terms;
+};
+
+constexpr Format kF32 = {
+    .dtype = DType::F32,
+    .bits = DType::I32,
+    .mantissa_bits = 23,
+    .bias = 127,
+    .round_magic = 0x1.8p23,
+    .magic_bits = 0x4B400000,
+    .sign_bit = std::numeric_limits<int32_t>::min(),
+    .sqrt_half_bits = 0x3F3504F3,
+    .min_normal = 0x1p-126,
+    .subnormal_shift = 24,
+    .ln2_high = 0x1.62e43p-1,
+    .ln2_low = -0x1.05c61p-29,
+    .ln2_short = 0x1.62e4p-1,
+    .ln2_short_low = 0x1.7f7d1cp-20,
+    .exp_low = -104,
+    .exp_high = 89,
+    .expm1_low = -18,
+    .tanh_high = 10,
+    .tiny = 0x1p-25,
+    .exp_terms = kExpF32,
+    .log_terms = kLogF32,
+    .sin_terms = kSinF32,
+    .cos_terms = kCosF32,
+};
+
+constexpr Format kF64 = {
+    .dtype = DType::F64,
+    .bits = DType::I64,
+    .mantissa_bits = 52,
+    .bias = 1023,
+    .round_magic = 0x1.8p52,
+    .magic_bits = 0x4338000000000000,
+    .sign_bit = std::numeric_limits<int64_t>::min(),
+    .sqrt_half_bits = 0x3FE6A09E667F3BCD,
+    .min_normal = 0x1p-1022,
+    .subnormal_shift = 54,
+    .ln2_high = 0x1.62e42fefa39efp-1,
+    .ln2_low = 0x1.abc9e3b39803fp-56,
+    .ln2_short = 0x1.62e42fefa3p-1,
+    .ln2_short_low = 0x1.3de6af278ece6p-42,
+    .exp_low = -746,
+    .exp_high = 710,
+    .expm1_low = -38,
+    .tanh_high = 20,
+    .tiny = 0x1p-54,
+    .exp_terms = kExpF64,
+    .log_terms = kLogF64,
+    .sin_terms = kSinF64,
+    .cos_terms = kCosF64,
+};
+
+constexpr double kLog2E = 0x1.71547652b82fep+0;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+/// Short names for one builder and one format.
+class Math {
+ public:
+  Math(ScalarBuilder& builder, DType dtype) : s(builder), format(dtype == DType::F32 ? kF32 : kF64) {
+    SMELT_CHECK(dtype == DType::F32 || dtype == DType::F64, "no elementary functions for {}",
+                to_string(dtype));
+  }
+
+  ScalarBuilder& s;
+  const Format& format;
+
+  Scalar number(double value) { return s.constant(format.dtype, value); }
+  Scalar integer(int64_t value) { return s.integer(format.bits, value); }
+  Scalar bits(Scalar x) { return s.bit_cast(format.bits, x); }
+  Scalar from_bits(Scalar i) { return s.bit_cast(format.dtype, i); }
+  Scalar less(Scalar a, Scalar b) { return s.compare(Compare::Lt, a, b); }
+  Scalar less(Scalar a, double b) { return less(a, number(b)); }
+  Scalar equal(Scalar a, double b) { return s.compare(Compare::Eq, a, number(b)); }
+  Scalar times(Scalar a, double b) { return s.mul(a, number(b)); }
+  Scalar plus(Scalar a, double b) { return s.add(a, number(b)); }
+
+  /// A NaN fails both comparisons and stays.
+  Scalar at_least(Scalar x, double low) { return s.select(less(x, low), number(low), x); }
+  Scalar at_most(Scalar x, double high) { return s.select(less(number(high), x), number(high), x); }
+
+  /// magnitude >= 0 with the sign of x.
+  Scalar with_sign_of(Scalar magnitude, Scalar x) {
+    return from_bits(s.add(bits(magnitude), s.bit_and(bits(x), integer(format.sign_bit))));
+  }
+  /// 2^n for an integer n of a normal number.
+  Scalar power_of_two(Scalar n) {
+    return from_bits(s.shift_left(s.add(n, integer(format.bias)), format.mantissa_bits));
+  }
+  Scalar polynomial(Scalar x, std::span<const double> terms) {
+    Scalar sum = number(terms.back());
+    for (size_t i = terms.size() - 1; i-- > 0;) sum = s.fma(sum, x, number(terms[i]));
+    return sum;
+  }
+
+  /// x = n ln 2 + r with |r| <= ln(2) / 2, and e^r - 1.
+  struct ExpParts {
+    Scalar n;         // integer of the format's width
+    Scalar fraction;  // e^r - 1
+  };
+  ExpParts exp_parts(Scalar x, const Scalar* low = nullptr) {
+    const Scalar shifted = s.fma(x, number(kLog2E), number(format.round_magic));
+    const Scalar n = s.sub(shifted, number(format.round_magic));
+    Scalar r = s.fma(n, number(-format.ln2_high), x);
+    r = s.fma(n, number(-format.ln2_low), r);
+    if (low != nullptr) r = s.add(r, *low);
+    const Scalar fraction = s.fma(s.mul(r, r), polynomial(r, format.exp_terms), r);
+    return {s.sub(bits(shifted), integer(format.magic_bits)), fraction};
+  }
+
+  /// e^(x + low). Two factors of 2^(n/2), so that the first product is exact and only the last one rounds.
+  Scalar exp(Scalar x, const Scalar* low = nullptr) {
+    const ExpParts e = exp_parts(at_most(at_least(x, format.exp_low), format.exp_high), low);
+    const Scalar half = s.shift_right_arithmetic(e.n, 1);
+    const Scalar first = power_of_two(half), second = power_of_two(s.sub(e.n, half));
+    return s.mul(s.fma(e.fraction, first, first), second);
+  }
+
+  /// e^x - 1 for 0 <= x <= 64.
+  Scalar expm1_in_range(Scalar x) {
+    const ExpParts e = exp_parts(x);
+    const Scalar scale = power_of_two(e.n);
+    return s.fma(e.fraction, scale, plus(scale, -1));
+  }
+
+  /// x = 2^k (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2), for a positive normal x.
+  struct LogParts {
+    Scalar exponent;  // integer
+    Scalar k;
+    Scalar f;
+  };
+  LogParts log_parts(Scalar x) {
+    const Scalar exponent =
+        s.shift_right_arithmetic(s.sub(bits(x), integer(format.sqrt_half_bits)), format.mantissa_bits);
+    const Scalar mantissa = from_bits(s.sub(bits(x), s.shift_left(exponent, format.mantissa_bits)));
+    return {exponent, s.cast(format.dtype, exponent), plus(mantissa, -1)};
+  }
+
+  /// The same for any positive finite x.
+  LogParts log_parts_of_any(Scalar x) {
+    const Scalar subnormal = less(x, format.min_normal);
+    const double scale = static_cast<double>(uint64_t{1} << format.subnormal_shift);
+    LogParts parts = log_parts(s.select(subnormal, times(x, scale), x));
+    parts.k = s.sub(parts.k, s.select(subnormal, number(format.subnormal_shift), number(0)));
+    return parts;
+  }
+
+  /// k ln 2 + log(1 + f) = k ln 2 + f - (f^2 / 2 - t (f^2 / 2 + R)), t = f / (2 + f), R = z L(z), z = t^2.
+  Scalar log_sum(Scalar k, Scalar f) {
+    const Scalar t = s.div(f, plus(f, 2));
+    const Scalar z = s.mul(t, t);
+    const Scalar half_square = s.mul(times(f, 0.5), f);
+    const Scalar inner = s.fma(z, polynomial(z, format.log_terms), half_square);
+    const Scalar correction = s.fma(t, inner, times(k, format.ln2_short_low));
+    return s.fma(k, number(format.ln2_short), s.sub(f, s.sub(half_square, correction)));
+  }
+
+  /// The values of log at the edges: y for 0 < x < infinity, x at infinity and NaN, -infinity at 0, NaN
+  /// below.
+  Scalar log_edges(Scalar x, Scalar y) {
+    const Scalar finite = s.select(less(x, kInfinity), y, x);
+    const Scalar not_positive = s.select(equal(x, 0), number(-kInfinity), number(kNaN));
+    return s.select(less(number(0), x), finite, not_positive);
+  }
+
+  struct TwoWords {
+    Scalar high, low;
+  };
+  /// log x to about 7 (F32) or 9 (F64) more bits than one word has, for a positive finite x.
+  TwoWords log_two_words(Scalar x) {
+    const LogParts parts = log_parts_of_any(x);
+    const Scalar den = plus(parts.f, 2);
+    const Scalar den_low = s.sub(parts.f, plus(den, -2));
+    const Scalar t = s.div(parts.f, den);
+    const Scalar remainder = s.fma(s.neg(t), den_low, s.fma(s.neg(t), den, parts.f));
+    const Scalar t_low = s.div(remainder, den);
+    const Scalar z = s.mul(t, t);
+    const Scalar series = s.mul(s.mul(t, z), polynomial(z, format.log_terms));
+
+    const Scalar base = times(parts.k, format.ln2_short);  // exact; 0 or larger than the rest
+    const Scalar twice = times(t, 2);
+    const Scalar sum = s.add(base, twice);
+    const Scalar sum_low = s.sub(twice, s.sub(sum, base));
+    const Scalar small = s.fma(parts.k, number(format.ln2_short_low), s.fma(t_low, number(2), series));
+    const Scalar rest = s.add(sum_low, small);
+    const Scalar high = s.add(sum, rest);
+    return {high, s.sub(rest, s.sub(high, sum))};
+  }
+
+  Scalar sin_polynomial(Scalar r) {
+    const Scalar z = s.mul(r, r);
+    return s.fma(s.mul(r, z), polynomial(z, format.sin_terms), r);
+  }
+  Scalar cos_polynomial(Scalar r) {
+    const Scalar z = s.mul(r, r);
+    const Scalar tail = s.fma(polynomial(z, format.cos_terms), z, number(-0.5));
+    return s.fma(tail, z, number(1));
+  }
+
+  /// sin(r + quadrant pi/2) for a whole number `quadrant`.
+  Scalar sin_in_quadrant(Scalar r, Scalar quadrant) {
+    const Scalar q = s.fma(s.floor(times(quadrant, 0.25)), number(-4), quadrant);  // 0, 1, 2 or 3
+    const Scalar is_odd = s.logical_or(equal(q, 1), equal(q, 3));
+    const Scalar y = s.select(is_odd, cos_polynomial(r), sin_polynomial(r));
+    return s.select(less(q, 2), y, s.neg(y));
+  }
+
+  /// sin(x + shift pi/2). The reduction runs in F64 for both formats: pi/2 in three words, |x| <= 1e15.
+  Scalar sin_shifted(Scalar x, double shift) {
+    constexpr double kTwoOverPi = 0x1.45f306dc9c883p-1, kLimit = 1e15;
+    constexpr double kHalfPi[] = {0x1.921fb54442d18p+0, 0x1.1a62633145c07p-54, -0x1.f1976b7ed8fbcp-110};
+    const auto wide = [&](double value) { return s.constant(DType::F64, value); };
+    const Scalar wide_x = format.dtype == DType::F64 ? x : s.cast(DType::F64, x);
+    const Scalar magic = wide(kF64.round_magic);
+    const Scalar n = s.sub(s.fma(wide_x, wide(kTwoOverPi), magic), magic);
+    Scalar r = wide_x;
+    for (const double word : kHalfPi) r = s.fma(n, wide(-word), r);
+    // Quarter turns modulo 4 in F64: n may be too large for F32.
+    const Scalar turns = s.floor(s.mul(n, wide(0.25)));
+    const Scalar quadrant = s.add(s.fma(turns, wide(-4), n), wide(shift));
+    const auto narrow = [&](Scalar a) { return format.dtype == DType::F64 ? a : s.cast(DType::F32, a); };
+    const Scalar y = sin_in_quadrant(narrow(r), narrow(quadrant));
+    return s.select(less(s.abs(x), kLimit), y, number(kNaN));
+  }
+};
+
+}  // namespace
+
+Scalar exp(ScalarBuilder& s, Scalar x) { return Math(s, x.dtype).exp(x); }
+
+Scalar expm1(ScalarBuilder& s, Scalar x) {
+  Math m(s, x.dtype);
+  const Format& format = m.format;
+  const Math::ExpParts e = m.exp_parts(m.at_most(m.at_least(x, format.expm1_low), format.exp_high));
+  // Half of the result, since 2^n itself may overflow where the result does not.
+  const Scalar scale = m.power_of_two(s.sub(e.n, m.integer(1)));
+  const Scalar y = m.times(s.fma(e.fraction, scale, m.plus(scale, -0.5)), 2);
+  return s.select(m.less(s.abs(x), format.tiny), x, y);
+}
+
+Scalar log(ScalarBuilder& s, Scalar x) {
+  Math m(s, x.dtype);
+  const Math::LogParts parts = m.log_parts_of_any(x);
+  return m.log_edges(x, m.log_sum(parts.k, parts.f));
+}
+
+Scalar log1p(ScalarBuilder& s, Scalar x) {
+  Math m(s, x.dtype);
+  // 1 + x = u + error exactly; log(u + error) with the error added to the fraction of u.
+  const Scalar u = m.plus(x, 1);
+  const Scalar u_minus_1 = m.plus(u, -1);
+  const Scalar error = s.add(s.sub(m.number(1), s.sub(u, u_minus_1)), s.sub(x, u_minus_1));
+  const Math::LogParts parts = m.log_parts(u);
+  // Far above 1 the error does not matter, and 2^-k has to stay a normal number.
+  const Scalar limit = m.integer(m.format.bias - 1);
+  const Scalar k = s.select(s.compare(Compare::Gt, parts.exponent, limit), limit, parts.exponent);
+  const Scalar scale = m.power_of_two(s.sub(m.integer(0), k));
+  const Scalar y = m.log_edges(u, m.log_sum(parts.k, s.fma(error, scale, parts.f)));
+  return s.select(m.less(s.abs(x), m.format.tiny), x, y);
+}
+
+Scalar tanh(ScalarBuilder& s, Scalar x) {
+  Math m(s, x.dtype);
+  const Scalar t = m.expm1_in_range(m.times(m.at_most(s.abs(x), m.format.tanh_high), 2));
+  return m.with_sign_of(s.div(t, m.plus(t, 2)), x);
+}
+
+Scalar sigmoid(ScalarBuilder& s, Scalar x) {
+  Math m(s, x.dtype);
+  const Scalar z = m.exp(s.neg(s.abs(x)));
+  return s.div(s.select(m.less(x, 0), z, m.number(1)), m.plus(z, 1));
+}
+
+Scalar softplus(ScalarBuilder& s, Scalar x) {
+  Math m(s, x.dtype);
+  const Scalar tail = log1p(s, m.exp(s.neg(s.abs(x))));
+  return s.add(m.at_least(x, 0), tail);
+}
+
+Scalar sin(ScalarBuilder& s, Scalar x) {
+  Math m(s, x.dtype);
+  return s.select(m.less(s.abs(x), m.format.tiny), x, m.sin_shifted(x, 0));
+}
+
+Scalar cos(ScalarBuilder& s, Scalar x) { return Math(s, x.dtype).sin_shifted(x, 1); }
+
+Scalar cos_turns(ScalarBuilder& s, Scalar t) {
+  constexpr double kTwoPi = 0x1.921fb54442d18p+2;
+  Math m(s, t.dtype);
+  const Scalar quarter_turns = s.round_even(m.times(t, 4));
+  const Scalar rest = s.fma(quarter_turns, m.number(-0.25), t);
+  return m.sin_in_quadrant(m.times(rest, kTwoPi), m.plus(quarter_turns, 1));
+}
+
+Scalar pow(ScalarBuilder& s, Scalar a, Scalar b) {
+  Math m(s, a.dtype);
+  const Scalar magnitude = s.abs(a);
+  const Scalar is_zero = m.equal(magnitude, 0), is_infinite = m.equal(magnitude, kInfinity);
+  const Math::TwoWords log = m.log_two_words(magnitude);
+
+  // b log |a| in two words. The low word of an infinite or huge product is not defined, and not needed.
+  const Scalar high = s.mul(b, log.high);
+  const Scalar low = s.fma(b, log.low, s.fma(b, log.high, s.neg(high)));
+  const Scalar in_range = m.less(s.abs(high), 2 * m.format.exp_high);
+  const Scalar used_low = s.select(in_range, low, m.number(0));
+  const Scalar regular = m.exp(high, &used_low);
+
+  const Scalar zero = m.number(0), one = m.number(1);
+  const Scalar grows = m.less(zero, b);
+  const Scalar at_zero = s.select(grows, zero, m.number(kInfinity));
+  const Scalar at_infinity = s.select(grows, m.number(kInfinity), zero);
+  const Scalar positive = s.select(is_zero, at_zero, s.select(is_infinite, at_infinity, regular));
+
+  // A negative base (-0 included) needs a whole exponent, an odd one keeps its sign.
+  const Scalar is_whole = s.compare(Compare::Eq, s.floor(b), b);
+  const Scalar half = m.times(b, 0.5);
+  const Scalar is_odd = s.logical_and(is_whole, s.compare(Compare::Ne, s.floor(half), half));
+  const Scalar has_sign = s.compare(Compare::Lt, m.bits(a), m.integer(0));
+  const Scalar signed_value = s.select(s.logical_and(has_sign, is_odd), s.neg(positive), positive);
+  const Scalar is_defined = s.logical_or(is_whole, s.logical_or(s.logical_not(m.less(a, 0)), is_infinite));
+  const Scalar value = s.select(is_defined, signed_value, m.number(kNaN));
+
+  const Scalar is_nan = s.logical_or(s.compare(Compare::Ne, a, a), s.compare(Compare::Ne, b, b));
+  const Scalar b_is_infinite = m.equal(s.abs(b), kInfinity);
+  const Scalar is_one =
+      s.logical_or(s.logical_or(m.equal(a, 1), m.equal(b, 0)), s.logical_and(m.equal(a, -1), b_is_infinite));
+  return s.select(is_one, one, s.select(is_nan, m.number(kNaN), value));
+}
+
+}  // namespace smelt::scalar_math
