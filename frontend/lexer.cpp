@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
-#include <cmath>
 
 namespace smelt {
 
@@ -150,7 +150,7 @@ class Lexer {
     if (end >= text_.size() || text_[end] != '"') {
       diagnostics_.report(Diag::E0003, span(open, open + 1), "the string that starts here does not end on its line")
           .with_help("close it with `\"`");
-      return push(TokenKind::Bad, open, std::min({end, text_.size(), text_.find('\n', open)}));
+      return push(TokenKind::Bad, open, std::min(text_.size(), text_.find('\n', open)));
     }
     push(TokenKind::String, open, end + 1);
     tokens_.back().text = text_.substr(open + 1, end - open - 1);
@@ -212,7 +212,7 @@ std::string unescape(const Token& token, Diagnostics& diagnostics) {
       continue;
     }
     const auto begin = static_cast<uint32_t>(token.span.begin + i);  // the quote stands before the text
-    diagnostics.report(Diag::E0009, {token.span.file, begin, begin + 2}, fmt::format("unknown escape `\\{}`", printable(std::string_view(&letter, 1))))
+    diagnostics.report(Diag::E0009, {token.span.file, begin, begin + 2}, fmt::format("unknown escape `\\{}`", utf8_length(std::string_view(&letter, 1)) == 1 ? std::string(1, letter) : "?"))
         .with_help("write `\\\\` for a backslash");
   }
   return out;
