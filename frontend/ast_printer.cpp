@@ -117,11 +117,13 @@ class Printer {
   }
   std::string text(const NameExpr& e) const { return e.name; }
   std::string text(const TupleExpr& e) const {
-    return list("(", e.items, e.items.size() == 1 ? ",)" : ")", [&](ExprId item) {
-      const auto* rest = ast_.as<ListExpr>(item);
-      const bool spread = rest != nullptr && rest->items.size() == 1 && rest->items[0].rest && ast_[item].span == rest->items[0].span;
-      return spread ? "..." + rest->items[0].rest_name.text : expr(item);
-    });
+    return list("(", e.items, e.items.size() == 1 ? ",)" : ")", [&](ExprId item) { return expr_or_rest(item); });
+  }
+  /// `...S` inside parentheses or an index is a list without brackets of its own.
+  std::string expr_or_rest(ExprId id) const {
+    const auto* rest = ast_.as<ListExpr>(id);
+    const bool bare = rest != nullptr && rest->items.size() == 1 && rest->items[0].rest && ast_[id].span == rest->items[0].span;
+    return bare ? "..." + rest->items[0].rest_name.text : expr(id);
   }
   std::string text(const ListExpr& e) const { return dims(e.items); }
   std::string text(const UnaryExpr& e) const { return fmt::format("({}{})", to_string(e.op), expr(e.operand)); }
@@ -129,7 +131,7 @@ class Printer {
   std::string text(const CallExpr& e) const { return expr(e.callee) + args("(", e.args, ")"); }
   std::string text(const AttrExpr& e) const { return expr(e.callee) + args("{", e.args, "}"); }
   std::string text(const IndexExpr& e) const {
-    return expr(e.base) + list(e.bounded ? "?[" : "[", e.indices, "]", [&](ExprId i) { return expr(i); });
+    return expr(e.base) + list(e.bounded ? "?[" : "[", e.indices, "]", [&](ExprId i) { return expr_or_rest(i); });
   }
   std::string text(const MemberExpr& e) const { return expr(e.base) + "." + e.name.text; }
   std::string text(const AsExpr& e) const { return expr(e.base) + " as " + dims(e.dims); }

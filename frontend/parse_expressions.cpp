@@ -121,7 +121,7 @@ ast::ExprId Parser::postfix_tail(ast::ExprId base, Span begin) {
       base = make(ast::AttrExpr{base, args(TokenKind::OpenBrace, TokenKind::CloseBrace)}, begin);
     } else if (at(TokenKind::OpenBracket) || at(TokenKind::BoundedIndex)) {
       ast::IndexExpr index{base, {}, at(TokenKind::BoundedIndex)};
-      bracketed(peek().kind, TokenKind::CloseBracket, "an index", [&] { index.indices.push_back(expression()); });
+      bracketed(peek().kind, TokenKind::CloseBracket, "an index", [&] { index.indices.push_back(expression_or_rest()); });
       base = make(std::move(index), begin);
     } else if (at(TokenKind::Dot)) {
       advance();
@@ -191,24 +191,22 @@ ast::ExprId Parser::number() {
   return make(ast::NumberExpr{token.number, token.integer, token.kind == TokenKind::Integer}, token.span);
 }
 
+/// Inside `(B, ...S)` and `dist[B, ...S]`: the other axes are a list of their own.
+ast::ExprId Parser::expression_or_rest() {
+  if (!at(TokenKind::Ellipsis)) return expression();
+  const Span begin = peek().span;
+  ast::ListExpr rest;
+  rest.items.push_back(dim_item());
+  return make(std::move(rest), begin);
+}
+
 // (e) or (a, b)
 ast::ExprId Parser::parenthesised() {
   const Span begin = peek().span;
   ast::TupleExpr tuple;
   bool comma = false;
   bracketed(TokenKind::OpenParen, TokenKind::CloseParen, "parentheses", [&] {
-    const Span start = peek().span;
-    if (accept(TokenKind::Ellipsis)) {  // over=(B, ...S)
-      ast::ListExpr rest;
-      ast::DimItem item;
-      item.rest = true;
-      item.rest_name = expect_name("the name of the other axes");
-      item.span = since(start);
-      rest.items.push_back(std::move(item));
-      tuple.items.push_back(make(std::move(rest), start));
-    } else {
-      tuple.items.push_back(expression());
-    }
+    tuple.items.push_back(expression_or_rest());
     comma = comma || at(TokenKind::Comma);
   });
   if (panic_) return {};

@@ -109,6 +109,7 @@ class Parser {
   ast::ExprId atom();
   ast::ExprId number();
   ast::ExprId parenthesised();
+  ast::ExprId expression_or_rest();
   ast::ExprId if_expr();
   ast::ExprId repeat_expr();
   ast::ExprId scan_expr();
