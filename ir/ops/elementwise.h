@@ -30,14 +30,12 @@ Scalar compare_body(ScalarBuilder& s, Scalars a, const Attributes&) {
 /// Integer division truncates. x / 0 is 0 and the most negative number / -1 wraps: neither may trap.
 inline Scalar div_body(ScalarBuilder& s, Scalars a, const Attributes&) {
   if (is_float(a[0].dtype)) return s.div(a[0], a[1]);
-  const Scalar zero = literal(s, a[1], 0), one = literal(s, a[1], 1), minus_one = literal(s, a[1], -1);
+  const Scalar zero = literal(s, a[1], 0), one = literal(s, a[1], 1);
   const Scalar by_zero = s.compare(Compare::Eq, a[1], zero);
-  const Scalar by_minus_one = s.compare(Compare::Eq, a[1], minus_one);
-  const Scalar safe = s.select(s.logical_or(by_zero, by_minus_one), one, a[1]);
-  const bool is_signed = a[1].dtype != DType::U8;
-  const Scalar quotient = s.div(a[0], safe);
-  const Scalar negated = is_signed ? s.select(by_minus_one, s.neg(a[0]), quotient) : quotient;
-  return s.select(by_zero, zero, negated);
+  if (a[1].dtype == DType::U8) return s.select(by_zero, zero, s.div(a[0], s.select(by_zero, one, a[1])));
+  const Scalar by_minus_one = s.compare(Compare::Eq, a[1], literal(s, a[1], -1));
+  const Scalar quotient = s.div(a[0], s.select(s.logical_or(by_zero, by_minus_one), one, a[1]));
+  return s.select(by_zero, zero, s.select(by_minus_one, s.neg(a[0]), quotient));
 }
 
 inline Scalar sign_body(ScalarBuilder& s, Scalars a, const Attributes&) {

@@ -1,0 +1,313 @@
+// The rules of `simplify` about shapes: movements are merged, moved out of the way of arithmetic, or folded
+// into the formula of a contraction.
+#include <algorithm>
+
+#include "compiler/graph/simplify.h"
+#include "ir/ops/contract_formula.h"
+#include "ir/ops/shape_rules.h"
+#include "ir/support/check.h"
+
+namespace smelt {
+namespace {
+
+using Axes = std::vector<int64_t>;
+
+ContractFormula formula_of(const Node& node) {
+  const Result<ContractFormula> formula = parse_formula(node.attrs.text("formula"));
+  SMELT_CHECK(formula.has_value(), "{}", node.attrs.text("formula"));
+  return *formula;
+}
+
+/// names[permutation[i]] for each i.
+std::vector<std::string> permuted(const std::vector<std::string>& names, const Axes& permutation) {
+  std::vector<std::string> result;
+  for (const int64_t axis : permutation) result.push_back(names[static_cast<size_t>(axis)]);
+  return result;
+}
+
+/// a[order[i]] for each i.
+Axes composed(const Axes& a, const Axes& order) {
+  Axes result;
+  for (const int64_t axis : order) result.push_back(a[static_cast<size_t>(axis)]);
+  return result;
+}
+
+bool is_identity(const Axes& axes) {
+  for (size_t i = 0; i < axes.size(); ++i) {
+    if (axes[i] != static_cast<int64_t>(i)) return false;
+  }
+  return true;
+}
+
+NodeId move_of_constant(Match& m) {
+  const std::optional<double> value = m.number(0);
+  return value ? m.build().constant(*value, m.type()) : kNoMatch;
+}
+
+NodeId same_type_move(Match& m) { return m.operand(0).type == m.type() ? m.in(0) : kNoMatch; }
+
+NodeId transpose_of_transpose(Match& m) {
+  if (!m.is(0, OpKind::Transpose)) return kNoMatch;
+  const Axes& inner = m.operand(0).attrs.integers("permutation");
+  return m.build().transpose(m.in(0, 0), composed(inner, m.attrs().integers("permutation")));
+}
+
+/// broadcast(broadcast(x)): operand axis i goes to inner[i], and from there to outer[inner[i]].
+NodeId broadcast_of_broadcast(Match& m) {
+  if (!m.is(0, OpKind::Broadcast)) return kNoMatch;
+  const Axes& inner = m.operand(0).attrs.integers("axes");
+  return m.build().broadcast(m.in(0, 0), m.type().shape, composed(m.attrs().integers("axes"), inner));
+}
+
+/// broadcast(transpose(x)): axis i of the transpose is axis permutation[i] of x.
+NodeId broadcast_of_transpose(Match& m) {
+  if (!m.is(0, OpKind::Transpose)) return kNoMatch;
+  const Axes& permutation = m.operand(0).attrs.integers("permutation");
+  Axes axes(permutation.size());
+  for (size_t i = 0; i < axes.size(); ++i) axes[permutation[i]] = m.attrs().integers("axes")[i];
+  return m.build().broadcast(m.in(0, 0), m.type().shape, std::move(axes));
+}
+
+/// transpose(broadcast(x)): result axis i is axis permutation[i] of the broadcast.
+NodeId transpose_of_broadcast(Match& m) {
+  if (!m.is(0, OpKind::Broadcast)) return kNoMatch;
+  const Axes& permutation = m.attrs().integers("permutation");
+  Axes axes;
+  for (const int64_t axis : m.operand(0).attrs.integers("axes")) {
+    axes.push_back(std::ranges::find(permutation, axis) - permutation.begin());
+  }
+  return m.build().broadcast(m.in(0, 0), m.type().shape, std::move(axes));
+}
+
+NodeId slice_of_slice(Match& m) {
+  if (!m.is(0, OpKind::Slice)) return kNoMatch;
+  const Axes inner = m.operand(0).attrs.integers("starts");
+  Axes starts = m.attrs().integers("starts"), limits = m.attrs().integers("limits");
+  for (size_t i = 0; i < inner.size(); ++i) {
+    starts[i] += inner[i];
+    limits[i] += inner[i];
+  }
+  return m.build().make(OpKind::Slice, {m.in(0, 0)}, {{"starts", starts}, {"limits", limits}});
+}
+
+/// The part that a pad did not touch, or part of it.
+NodeId slice_of_pad(Match& m) {
+  if (!m.is(0, OpKind::Pad)) return kNoMatch;
+  const Axes low = m.operand(0).attrs.integers("low");
+  const Shape inner = m.graph().type(m.in(0, 0)).shape;
+  Axes starts = m.attrs().integers("starts"), limits = m.attrs().integers("limits");
+  for (size_t i = 0; i < low.size(); ++i) {
+    starts[i] -= low[i];
+    limits[i] -= low[i];
+    if (starts[i] < 0 || limits[i] > inner[i].bound) return kNoMatch;
+  }
+  return m.build().make(OpKind::Slice, {m.in(0, 0)}, {{"starts", starts}, {"limits", limits}});
+}
+
+NodeId pad_of_pad(Match& m) {
+  if (!m.is(0, OpKind::Pad)) return kNoMatch;
+  Axes low = m.attrs().integers("low"), high = m.attrs().integers("high");
+  for (size_t i = 0; i < low.size(); ++i) {
+    low[i] += m.operand(0).attrs.integers("low")[i];
+    high[i] += m.operand(0).attrs.integers("high")[i];
+  }
+  return m.build().make(OpKind::Pad, {m.in(0, 0)}, {{"low", low}, {"high", high}});
+}
+
+/// reshape(gather(t, i)) -> gather(reshape(t), i) when the axes of the index stay: the table is reshaped once
+/// and not each batch, and usually for free.
+NodeId reshape_of_gather(Match& m) {
+  if (!m.is(0, OpKind::Gather)) return kNoMatch;
+  const NodeId table = m.in(0, 0), index = m.in(0, 1);
+  const Shape index_shape = m.graph().type(index).shape;
+  const Shape& result = m.type().shape;
+  if (result.size() < index_shape.size() ||
+      !std::equal(index_shape.begin(), index_shape.end(), result.begin())) {
+    return kNoMatch;
+  }
+  const Shape from = m.graph().type(table).shape;
+  Shape to{from[0]};
+  to.insert(to.end(), result.begin() + static_cast<std::ptrdiff_t>(index_shape.size()), result.end());
+  if (!shape_rules::reshape_keeps_extents(from, to)) return kNoMatch;
+  return m.build().make(OpKind::Gather, {m.build().reshape(table, to), index});
+}
+
+/// contract(transpose(x), b): the formula reads x in its own order.
+template <size_t side>
+NodeId contract_of_transpose(Match& m) {
+  if (!m.is(side, OpKind::Transpose)) return kNoMatch;
+  ContractFormula formula = formula_of(m.node());
+  auto& names = side == 0 ? formula.lhs : formula.rhs;
+  // names[i] names axis i of the transpose, which is axis permutation[i] of x.
+  const Axes& permutation = m.operand(side).attrs.integers("permutation");
+  std::vector<std::string> original(names.size());
+  for (size_t i = 0; i < names.size(); ++i) original[permutation[i]] = names[i];
+  names = std::move(original);
+  const NodeId x = m.in(side, 0);
+  return side == 0 ? m.build().contract(x, m.in(1), to_string(formula))
+                   : m.build().contract(m.in(0), x, to_string(formula));
+}
+
+NodeId transpose_of_contract(Match& m) {
+  if (!m.is(0, OpKind::Contract)) return kNoMatch;
+  ContractFormula formula = formula_of(m.operand(0));
+  formula.out = permuted(formula.out, m.attrs().integers("permutation"));
+  return m.build().contract(m.in(0, 0), m.in(0, 1), to_string(formula));
+}
+
+/// Splits the axes of a reduction of a broadcast into repeated ones and ones of x, the latter in x's
+/// numbering.
+struct ReducedBroadcast {
+  Axes repeated;
+  Axes own;
+};
+std::optional<ReducedBroadcast> reduced_broadcast(Match& m) {
+  if (!m.is(0, OpKind::Broadcast)) return std::nullopt;
+  const Axes& axes = m.operand(0).attrs.integers("axes");
+  ReducedBroadcast split;
+  for (const int64_t axis : m.attrs().integers("axes")) {
+    const auto found = std::ranges::find(axes, axis);
+    if (found == axes.end()) {
+      split.repeated.push_back(axis);
+    } else {
+      split.own.push_back(found - axes.begin());
+    }
+  }
+  if (split.repeated.empty()) return std::nullopt;
+  std::ranges::sort(split.own);
+  return split;
+}
+
+/// Repeats `x`, the broadcast's operand after a reduction over `own`, along the axes that were not reduced.
+NodeId broadcast_rest(Match& m, NodeId x, const Axes& own) {
+  const Axes axes = m.operand(0).attrs.integers("axes");
+  const Axes& reduced = m.attrs().integers("axes");
+  Axes places;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    if (std::ranges::find(own, static_cast<int64_t>(i)) != own.end()) continue;
+    places.push_back(axes[i] - std::ranges::count_if(reduced, [&](int64_t axis) { return axis < axes[i]; }));
+  }
+  return m.build().broadcast(x, m.type().shape, std::move(places));
+}
+
+NodeId sum_of_broadcast(Match& m) {
+  const std::optional<ReducedBroadcast> split = reduced_broadcast(m);
+  if (!split || !is_float(m.type().dtype)) return kNoMatch;
+  Builder& b = m.build();
+  const NodeId sum = b.reduce_sum(m.in(0, 0), split->own);
+  const NodeId count = b.count(m.in(0), split->repeated, m.type().dtype);
+  return broadcast_rest(m, b.mul(sum, b.broadcast(count, Shape(b.type(sum).shape), {})), split->own);
+}
+
+/// The extremum of repeated numbers, which must be there at least once.
+NodeId extremum_of_broadcast(Match& m) {
+  const std::optional<ReducedBroadcast> split = reduced_broadcast(m);
+  if (!split) return kNoMatch;
+  for (const int64_t axis : split->repeated) {
+    const Extent& extent = m.operand(0).type.shape[static_cast<size_t>(axis)];
+    if (!extent.is_static() || extent.bound == 0) return kNoMatch;
+  }
+  const NodeId x = m.in(0, 0);
+  const NodeId kept = split->own.empty() ? x : m.build().make(m.node().op, {x}, {{"axes", split->own}});
+  return broadcast_rest(m, kept, split->own);
+}
+
+/// A reduction over axes of size 1, or over none, only drops them.
+NodeId reduce_of_ones(Match& m) {
+  for (const int64_t axis : m.attrs().integers("axes")) {
+    if (m.operand(0).type.shape[static_cast<size_t>(axis)] != Extent(1)) return kNoMatch;
+  }
+  return m.build().reshape(m.in(0), m.type().shape);
+}
+
+/// f(broadcast(a), broadcast(b), c) -> broadcast(f(a, b, c)): the arithmetic is done once, not for every
+/// copy.
+NodeId elementwise_of_broadcasts(Match& m) {
+  const Node* first = nullptr;
+  for (size_t i = 0; i < m.node().inputs.size(); ++i) {
+    const Node& operand = m.operand(i);
+    if (operand.op == OpKind::Constant) continue;
+    if (operand.op != OpKind::Broadcast) return kNoMatch;
+    if (first == nullptr) first = &operand;
+    const bool alike = operand.attrs.integers("axes") == first->attrs.integers("axes") &&
+                       m.graph().type(operand.inputs[0]).shape == m.graph().type(first->inputs[0]).shape;
+    if (!alike) return kNoMatch;
+  }
+  if (first == nullptr) return kNoMatch;
+  const Axes axes = first->attrs.integers("axes");
+  const Shape small = m.graph().type(first->inputs[0]).shape;
+  std::vector<NodeId> inputs;
+  for (size_t i = 0; i < m.node().inputs.size(); ++i) {
+    const TensorType type{m.operand(i).type.dtype, small};
+    inputs.push_back(m.is(i, OpKind::Broadcast) ? m.in(i, 0) : m.build().constant(*m.number(i), type));
+  }
+  return m.build().broadcast(m.build().make(m.node().op, std::move(inputs), m.attrs()), m.type().shape, axes);
+}
+
+constexpr Rule kRules[] = {
+    {"broadcast_constant", "broadcast(c) -> c", OpKind::Broadcast, move_of_constant},
+    {"transpose_constant", "transpose(c) -> c", OpKind::Transpose, move_of_constant},
+    {"reshape_constant", "reshape(c) -> c", OpKind::Reshape, move_of_constant},
+    {"slice_constant", "slice(c) -> c", OpKind::Slice, move_of_constant},
+    {"transpose_identity", "transpose(x) in order -> x", OpKind::Transpose,
+     [](Match& m) { return is_identity(m.attrs().integers("permutation")) ? m.in(0) : kNoMatch; }},
+    {"transpose_transpose", "transpose(transpose(x)) -> transpose(x)", OpKind::Transpose,
+     transpose_of_transpose},
+    {"transpose_broadcast", "transpose(broadcast(x)) -> broadcast(x)", OpKind::Transpose,
+     transpose_of_broadcast},
+    {"transpose_contract", "transpose(contract(a, b)) -> contract(a, b)", OpKind::Transpose,
+     transpose_of_contract},
+    {"reshape_identity", "reshape(x) to the shape of x -> x", OpKind::Reshape, same_type_move},
+    {"reshape_reshape", "reshape(reshape(x)) -> reshape(x)", OpKind::Reshape,
+     [](Match& m) {
+       return m.is(0, OpKind::Reshape) ? m.build().reshape(m.in(0, 0), m.type().shape) : kNoMatch;
+     }},
+    {"reshape_gather", "reshape(gather(t, i)) -> gather(reshape(t), i)", OpKind::Reshape, reshape_of_gather},
+    {"broadcast_identity", "broadcast(x) to the shape of x, in order -> x", OpKind::Broadcast,
+     [](Match& m) {
+       return m.operand(0).type == m.type() && is_identity(m.attrs().integers("axes")) ? m.in(0) : kNoMatch;
+     }},
+    {"broadcast_broadcast", "broadcast(broadcast(x)) -> broadcast(x)", OpKind::Broadcast,
+     broadcast_of_broadcast},
+    {"broadcast_transpose", "broadcast(transpose(x)) -> broadcast(x)", OpKind::Broadcast,
+     broadcast_of_transpose},
+    {"slice_identity", "slice(x) of everything -> x", OpKind::Slice, same_type_move},
+    {"slice_slice", "slice(slice(x)) -> slice(x)", OpKind::Slice, slice_of_slice},
+    {"slice_pad", "slice(pad(x)) inside of x -> slice(x)", OpKind::Slice, slice_of_pad},
+    {"pad_identity", "pad(x) by nothing -> x", OpKind::Pad, same_type_move},
+    {"pad_pad", "pad(pad(x)) -> pad(x)", OpKind::Pad, pad_of_pad},
+    {"contract_transpose_left", "contract(transpose(a), b) -> contract(a, b)", OpKind::Contract,
+     contract_of_transpose<0>},
+    {"contract_transpose_right", "contract(a, transpose(b)) -> contract(a, b)", OpKind::Contract,
+     contract_of_transpose<1>},
+    {"sum_ones", "reduce_sum over axes of size 1 -> reshape; a -0 stays -0", OpKind::ReduceSum,
+     reduce_of_ones},
+    {"max_ones", "reduce_max over axes of size 1 -> reshape", OpKind::ReduceMax, reduce_of_ones},
+    {"min_ones", "reduce_min over axes of size 1 -> reshape", OpKind::ReduceMin, reduce_of_ones},
+    {"sum_broadcast", "reduce_sum(broadcast(x)) -> x * n; n equal numbers need no adding", OpKind::ReduceSum,
+     sum_of_broadcast},
+    {"max_broadcast", "reduce_max(broadcast(x)) -> x", OpKind::ReduceMax, extremum_of_broadcast},
+    {"min_broadcast", "reduce_min(broadcast(x)) -> x", OpKind::ReduceMin, extremum_of_broadcast},
+};
+
+constexpr std::string_view kPullName = "elementwise_broadcasts";
+constexpr std::string_view kPullDoc = "f(broadcast(a), broadcast(b), c) -> broadcast(f(a, b, c))";
+
+/// The table, and `elementwise_broadcasts` for each elementwise op.
+std::vector<Rule> all_rules() {
+  std::vector<Rule> rules(std::begin(kRules), std::end(kRules));
+  for (const OpDef& op : all_ops()) {
+    if (op.kind == Kind::Elementwise)
+      rules.push_back({kPullName, kPullDoc, op_kind(op), elementwise_of_broadcasts});
+  }
+  return rules;
+}
+
+}  // namespace
+
+std::span<const Rule> movement_rules() {
+  static const std::vector<Rule> rules = all_rules();
+  return rules;
+}
+
+}  // namespace smelt

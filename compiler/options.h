@@ -1,0 +1,30 @@
+// What a caller can ask of the compiler. Results depend on `cpu` alone; everything else is for looking inside.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace smelt {
+
+enum class VerifyLevel : uint8_t {
+  Off,
+  Ends,     // what comes in and what goes out
+  EachPass  // after each pass as well
+};
+
+#ifdef NDEBUG
+inline constexpr VerifyLevel kDefaultVerify = VerifyLevel::Ends;
+#else
+inline constexpr VerifyLevel kDefaultVerify = VerifyLevel::EachPass;
+#endif
+
+struct CompileOptions {
+  std::string cpu = "native";  // as LLVM names it, or x86-64-v3 and the like
+  VerifyLevel verify = kDefaultVerify;
+  std::vector<std::string> dump_after;  // names of passes, or "all"
+  std::vector<std::string> skip;        // names of passes
+  std::string stop_after;               // name of a pass: the first run of it is the last pass
+};
+
+}  // namespace smelt

@@ -1,0 +1,369 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <map>
+#include <optional>
+
+#include "ir/builder.h"
+#include "ir/op.h"
+#include "ir/text.h"
+#include "ir/verifier.h"
+
+namespace smelt {
+namespace {
+
+/// Characters and words; keeps the line for messages.
+class Scanner {
+ public:
+  explicit Scanner(std::string_view text) : text_(text) { skip_blanks(); }
+
+  bool at_end() const { return position_ == text_.size(); }
+  int line() const { return line_; }
+
+  /// Takes `token` if it comes next. A word must end there.
+  bool take(std::string_view token) {
+    if (!text_.substr(position_).starts_with(token)) return false;
+    const size_t end = position_ + token.size();
+    if (is_word(token.back()) && end < text_.size() && is_word(text_[end])) return false;
+    advance(token.size());
+    return true;
+  }
+
+  /// Letters, digits, `_`, `.` and `/`; empty when none comes next.
+  std::string_view word() {
+    size_t size = 0;
+    while (position_ + size < text_.size() && is_word(text_[position_ + size])) ++size;
+    const std::string_view found = text_.substr(position_, size);
+    advance(size);
+    return found;
+  }
+
+  /// A word or a sign in front of one.
+  template <typename T>
+  std::optional<T> number() {
+    T value{};
+    const char* first = text_.data() + position_;
+    const auto [end, error] = std::from_chars(first, text_.data() + text_.size(), value);
+    if (error != std::errc()) return std::nullopt;
+    advance(static_cast<size_t>(end - first));
+    return value;
+  }
+
+  std::optional<std::string> quoted() {
+    if (position_ == text_.size() || text_[position_] != '"') return std::nullopt;
+    std::string out;
+    for (size_t i = position_ + 1; i < text_.size() && text_[i] != '\n'; ++i) {
+      if (text_[i] == '"') {
+        advance(i + 1 - position_);
+        return out;
+      }
+      if (text_[i] == '\\' && i + 1 < text_.size()) ++i;
+      out += text_[i];
+    }
+    return std::nullopt;
+  }
+
+  /// What comes next, for messages.
+  std::string_view next() const {
+    const std::string_view rest = text_.substr(position_, text_.find('\n', position_) - position_);
+    return rest.substr(0, 24);
+  }
+
+ private:
+  static bool is_word(char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '/';
+  }
+
+  void advance(size_t count) {
+    position_ += count;
+    skip_blanks();
+  }
+
+  void skip_blanks() {
+    while (position_ < text_.size()) {
+      if (text_.substr(position_).starts_with("//")) {
+        position_ = std::min(text_.find('\n', position_), text_.size());
+      } else if (std::isspace(static_cast<unsigned char>(text_[position_])) != 0) {
+        line_ += text_[position_++] == '\n';
+      } else {
+        return;
+      }
+    }
+  }
+
+  std::string_view text_;
+  size_t position_ = 0;
+  int line_ = 1;
+};
+
+template <typename Role>
+std::optional<Role> parse_role(std::string_view text, std::initializer_list<Role> roles) {
+  for (const Role role : roles) {
+    if (to_string(role) == text) return role;
+  }
+  return std::nullopt;
+}
+
+/// Recursive descent without recursion: the grammar has no nesting.
+class Parser {
+ public:
+  explicit Parser(std::string_view text) : scanner_(text), builder_(graph_), text_(text) {}
+
+  Result<Graph> parse() {
+    if (scanner_.take("dims")) SMELT_TRY_VOID(read_dims());
+    SMELT_TRY_VOID(expect("func"));
+    SMELT_TRY_VOID(expect("@"));
+    if (std::optional<std::string> name = scanner_.quoted()) {
+      graph_.name = *std::move(name);
+    } else {
+      graph_.name = scanner_.word();
+    }
+    SMELT_TRY_VOID(read_arguments());
+    SMELT_TRY_VOID(expect("{"));
+    while (!scanner_.take("}")) {
+      if (scanner_.take("return")) {
+        SMELT_TRY_VOID(read_results());
+      } else {
+        SMELT_TRY_VOID(read_node());
+      }
+    }
+    if (!scanner_.at_end()) return unexpected("the end");
+    for (const Argument& argument : graph_.arguments) {
+      if (!argument.node.valid()) return wrong("argument `{}` has no line", argument.name);
+    }
+    const std::vector<std::string> violations = verify(graph_);
+    if (!violations.empty()) return wrong("{}", violations.front());
+    return std::move(graph_);
+  }
+
+ private:
+  template <typename... Parts>
+  std::unexpected<Error> wrong(fmt::format_string<Parts...> format, Parts&&... parts) const {
+    return fail(ErrorKind::Model, fmt::format("line {}: {}", scanner_.line(),
+                                              fmt::format(format, std::forward<Parts>(parts)...)));
+  }
+  std::unexpected<Error> unexpected(std::string_view wanted) const {
+    return wrong("expected {}, got `{}`", wanted, scanner_.next());
+  }
+  Result<void> expect(std::string_view token) {
+    if (!scanner_.take(token)) return unexpected(fmt::format("`{}`", token));
+    return {};
+  }
+  Result<int64_t> read_integer() {
+    const std::optional<int64_t> value = scanner_.number<int64_t>();
+    if (!value) return unexpected("an integer");
+    return *value;
+  }
+  Result<int32_t> read_reference() {
+    if (!scanner_.take("#")) return -1;
+    SMELT_TRY(const int64_t value, read_integer());
+    if (value < 0 || value > INT32_MAX) return wrong("reference #{} is out of range", value);
+    return static_cast<int32_t>(value);
+  }
+
+  Result<void> read_dims() {
+    do {
+      const std::string name(scanner_.word());
+      if (name.empty()) return unexpected("a name");
+      SMELT_TRY_VOID(expect("<="));
+      SMELT_TRY(const int64_t bound, read_integer());
+      graph_.symbols.push_back({name, bound});
+    } while (scanner_.take(","));
+    return {};
+  }
+
+  Result<Extent> read_extent() {
+    if (scanner_.take("$")) {
+      SMELT_TRY(const int64_t symbol, read_integer());
+      SMELT_TRY_VOID(expect("<="));
+      SMELT_TRY(const int64_t bound, read_integer());
+      if (symbol < 0 || symbol > INT32_MAX) return wrong("no run-time dimension {}", symbol);
+      return Extent(bound, static_cast<int32_t>(symbol));
+    }
+    if (const std::optional<int64_t> size = scanner_.number<int64_t>()) return Extent(*size);
+    const std::string_view name = scanner_.word();
+    for (size_t i = 0; i < graph_.symbols.size(); ++i) {
+      if (graph_.symbols[i].name != name) continue;
+      SMELT_TRY_VOID(expect("<="));
+      SMELT_TRY(const int64_t bound, read_integer());
+      return Extent(bound, static_cast<int32_t>(i));
+    }
+    return wrong("no run-time dimension `{}`", name);
+  }
+
+  Result<TensorType> read_type() {
+    const std::string_view name = scanner_.word();
+    const std::optional<DType> dtype = parse_dtype(name);
+    if (!dtype) return wrong("no dtype `{}`", name);
+    TensorType type{*dtype, {}};
+    if (!scanner_.take("[")) return type;
+    do {
+      SMELT_TRY(const Extent extent, read_extent());
+      type.shape.push_back(extent);
+    } while (scanner_.take(","));
+    SMELT_TRY_VOID(expect("]"));
+    return type;
+  }
+
+  Result<void> read_arguments() {
+    SMELT_TRY_VOID(expect("("));
+    if (scanner_.take(")")) return {};
+    do {
+      SMELT_TRY_VOID(expect("%"));
+      const std::string id(scanner_.word());
+      Argument argument{id, ArgRole::Feed, -1, {}};
+      if (std::optional<std::string> name = scanner_.quoted()) argument.name = *std::move(name);
+      SMELT_TRY_VOID(expect(":"));
+      const std::string_view role_name = scanner_.word();
+      const auto role = parse_role(role_name, {ArgRole::Variable, ArgRole::Column, ArgRole::Rows,
+                                               ArgRole::Feed, ArgRole::Scalar, ArgRole::Seed, ArgRole::Run});
+      if (!role) return wrong("no argument role `{}`", role_name);
+      argument.role = *role;
+      SMELT_TRY(TensorType type, read_type());
+      SMELT_TRY(argument.ref, read_reference());
+      if (ids_.contains(id)) return wrong("`%{}` is defined twice", id);
+      ids_[id] = {};
+      argument_index_[id] = graph_.arguments.size();
+      argument_types_.push_back(std::move(type));
+      graph_.arguments.push_back(std::move(argument));
+      // Without a line of its own its node comes first.
+      if (!has_line(id)) SMELT_TRY_VOID(add_argument(id));
+    } while (scanner_.take(","));
+    return expect(")");
+  }
+
+  /// Whether the text has `%id = argument`.
+  bool has_line(const std::string& id) const {
+    return text_.find(fmt::format("%{} = argument\n", id)) != std::string_view::npos;
+  }
+
+  Result<void> add_argument(const std::string& id) {
+    const size_t index = argument_index_[id];
+    SMELT_TRY(const NodeId node,
+              builder_.push(OpKind::Argument, {},
+                            {{"index", static_cast<int64_t>(index)}, {"type", argument_types_[index]}}));
+    graph_.arguments[index].node = ids_[id] = node;
+    return {};
+  }
+
+  Result<NodeId> read_operand() {
+    SMELT_TRY_VOID(expect("%"));
+    const std::string id(scanner_.word());
+    const auto found = ids_.find(id);
+    if (found == ids_.end() || !found->second.valid()) return wrong("`%{}` is not defined here", id);
+    return found->second;
+  }
+
+  Result<AttrValue> read_attribute(AttrType type) {
+    switch (type) {
+      case AttrType::Int: {
+        SMELT_TRY(const int64_t value, read_integer());
+        return AttrValue(value);
+      }
+      case AttrType::Float: {
+        const std::optional<double> value = scanner_.number<double>();
+        if (!value) return unexpected("a number");
+        return AttrValue(*value);
+      }
+      case AttrType::String: {
+        std::optional<std::string> value = scanner_.quoted();
+        if (!value) return unexpected("a string");
+        return AttrValue(*std::move(value));
+      }
+      case AttrType::Ints: {
+        SMELT_TRY_VOID(expect("["));
+        std::vector<int64_t> values;
+        if (scanner_.take("]")) return AttrValue(std::move(values));
+        do {
+          SMELT_TRY(const int64_t value, read_integer());
+          values.push_back(value);
+        } while (scanner_.take(","));
+        SMELT_TRY_VOID(expect("]"));
+        return AttrValue(std::move(values));
+      }
+      case AttrType::Type: break;
+    }
+    return wrong("a type stands after the colon");
+  }
+
+  Result<void> read_node() {
+    SMELT_TRY_VOID(expect("%"));
+    const std::string id(scanner_.word());
+    SMELT_TRY_VOID(expect("="));
+    const std::string_view name = scanner_.word();
+    const OpDef* def = find_op(name);
+    if (def == nullptr) return wrong("no op `{}`", name);
+    if (def->kind == Kind::Argument) {
+      if (!argument_index_.contains(id)) return wrong("`%{}` is no argument", id);
+      if (ids_[id].valid()) return wrong("`%{}` has a node already", id);
+      return add_argument(id);
+    }
+    if (id != fmt::format("{}", graph_.size())) return wrong("`%{}` is node number {}", id, graph_.size());
+
+    std::vector<NodeId> inputs;
+    while (inputs.empty() ? scanner_.next().starts_with("%") : scanner_.take(",")) {
+      SMELT_TRY(const NodeId input, read_operand());
+      inputs.push_back(input);
+    }
+    Attributes attrs;
+    if (scanner_.take("{")) {
+      do {
+        const std::string_view key = scanner_.word();
+        const AttrDef* attribute = std::ranges::find(def->attributes, key, &AttrDef::name);
+        if (attribute == def->attributes.end()) return wrong("`{}` has no attribute `{}`", name, key);
+        SMELT_TRY_VOID(expect("="));
+        SMELT_TRY(AttrValue value, read_attribute(attribute->type));
+        attrs.set(attribute->name, std::move(value));
+      } while (scanner_.take(","));
+      SMELT_TRY_VOID(expect("}"));
+    }
+    SMELT_TRY_VOID(expect(":"));
+    SMELT_TRY(const TensorType type, read_type());
+    for (const AttrDef& attribute : def->attributes) {
+      if (attribute.type == AttrType::Type) attrs.set(attribute.name, type);
+    }
+    const Result<NodeId> node = builder_.push(op_kind(*def), std::move(inputs), std::move(attrs));
+    if (!node) return wrong("{}", node.error().message);
+    if (graph_.type(*node) != type) {
+      return wrong("`{}` gives `{}`, not `{}`", name, to_string(graph_.type(*node), graph_.symbols),
+                   to_string(type, graph_.symbols));
+    }
+    ids_[id] = *node;
+    return {};
+  }
+
+  Result<void> read_results() {
+    do {
+      Output output;
+      SMELT_TRY(output.node, read_operand());
+      SMELT_TRY_VOID(expect("as"));
+      const std::string_view role_name = scanner_.word();
+      const auto role = parse_role(
+          role_name, {ResultRole::Loss, ResultRole::Report, ResultRole::Variable, ResultRole::Value});
+      if (!role) return wrong("no result role `{}`", role_name);
+      output.role = *role;
+      std::optional<std::string> name = scanner_.quoted();
+      if (!name) return unexpected("a quoted name");
+      output.name = *std::move(name);
+      SMELT_TRY(output.ref, read_reference());
+      graph_.results.push_back(std::move(output));
+    } while (scanner_.take(","));
+    return {};
+  }
+
+  Scanner scanner_;
+  Graph graph_;
+  Builder builder_;
+  std::string_view text_;
+  std::map<std::string, NodeId> ids_;
+  std::map<std::string, size_t> argument_index_;
+  std::vector<TensorType> argument_types_;
+};
+
+}  // namespace
+
+Result<Graph> parse_graph(std::string_view text) { return Parser(text).parse(); }
+
+}  // namespace smelt

@@ -1,0 +1,127 @@
+#include "ir/rewrite.h"
+
+#include "ir/support/check.h"
+
+namespace smelt {
+
+std::vector<bool> live_nodes(const Graph& graph) {
+  std::vector<bool> live(graph.size());
+  for (const Argument& argument : graph.arguments) live[argument.node.index] = true;
+  for (const Output& output : graph.results) live[output.node.index] = true;
+  for (uint32_t i = graph.size(); i-- > 0;) {
+    if (!live[i]) continue;
+    for (const NodeId input : graph.nodes[i].inputs) live[input.index] = true;
+  }
+  return live;
+}
+
+GraphRebuilder::GraphRebuilder(const Graph& from) : from_(from), builder_(to_), map_(from.size()) {
+  to_.name = from.name;
+  to_.symbols = from.symbols;
+  to_.nodes.reserve(from.nodes.size());
+}
+
+NodeId GraphRebuilder::map(NodeId old) const {
+  const NodeId now = map_[old.index];
+  SMELT_CHECK(now.valid(), "%{} of `{}` was dropped but is read", old.index, from_.name);
+  return now;
+}
+
+std::vector<NodeId> GraphRebuilder::map(std::span<const NodeId> old) const {
+  std::vector<NodeId> now;
+  for (const NodeId id : old) now.push_back(map(id));
+  return now;
+}
+
+NodeId GraphRebuilder::copy(NodeId old) {
+  Node node = from_[old];
+  node.inputs = map(node.inputs);
+  to_.nodes.push_back(std::move(node));
+  replace(old, NodeId{to_.size() - 1});
+  return map(old);
+}
+
+NodeId GraphRebuilder::expand(NodeId old) {
+  const Node& node = from_[old];
+  builder_.set_span(node.span);
+  const NodeId expanded = op_def(node).expand(builder_, map(node.inputs), node.attrs);
+  SMELT_CHECK(to_.type(expanded) == node.type, "`{}` of type `{}` expands to `{}`", op_def(node).name,
+              to_string(node.type), to_string(to_.type(expanded)));
+  replace(old, expanded);
+  return expanded;
+}
+
+Graph GraphRebuilder::finish() {
+  for (Argument argument : from_.arguments) {
+    argument.node = map(argument.node);
+    to_.arguments.push_back(std::move(argument));
+  }
+  for (Output output : from_.results) {
+    output.node = map(output.node);
+    to_.results.push_back(std::move(output));
+  }
+  return std::move(to_);
+}
+
+std::optional<double> splat_value(const Graph& graph, NodeId id) {
+  const Node* node = &graph[id];
+  while (op_def(*node).kind == Kind::Move && node->op != OpKind::Pad) node = &graph[node->inputs[0]];
+  if (node->op != OpKind::Constant) return std::nullopt;
+  return node->attrs.number("value");
+}
+
+std::optional<double> Match::number(size_t i) const { return splat_value(graph(), in(i)); }
+
+namespace {
+
+/// Applies the first rule that matches node `id` of the graph under construction.
+NodeId apply_first(Builder& builder, NodeId id, std::span<const Rule> rules, RuleHits& hits) {
+  const OpKind op = builder.graph()[id].op;
+  std::optional<Match> match;
+  for (const Rule& rule : rules) {
+    if (rule.root != op) continue;
+    if (!match) match.emplace(builder, id);
+    const NodeId replacement = rule.apply(*match);
+    if (!replacement.valid()) continue;
+    SMELT_CHECK(builder.type(replacement) == match->type(), "rule `{}` turns `{}` into `{}`", rule.name,
+                to_string(match->type()), to_string(builder.type(replacement)));
+    ++hits[rule.name];
+    return replacement;
+  }
+  return kNoMatch;
+}
+
+}  // namespace
+
+Graph rewrite(Graph graph, std::span<const Rule> rules, RuleHits* hits) {
+  constexpr int kMaxSteps =
+      64;  // a node or a graph that changes more often than that has rules that undo each other
+  RuleHits counts;
+  bool changed = true;
+  for (int round = 0; changed; ++round) {
+    SMELT_CHECK(round < kMaxSteps, "rewriting `{}` does not end", graph.name);
+    changed = false;
+    // Without the dead nodes: the one that a rule replaced would match again.
+    const std::vector<bool> live = live_nodes(graph);
+    GraphRebuilder rebuilder(graph);
+    for (uint32_t i = 0; i < graph.size(); ++i) {
+      if (!live[i]) continue;
+      rebuilder.build().set_span(graph.nodes[i].span);
+      NodeId now = rebuilder.copy({i});
+      for (int step = 0; step < kMaxSteps; ++step) {
+        const NodeId next = apply_first(rebuilder.build(), now, rules, counts);
+        if (!next.valid()) break;
+        now = next;
+        changed = true;
+      }
+      rebuilder.replace({i}, now);
+    }
+    graph = rebuilder.finish();
+  }
+  if (hits != nullptr) {
+    for (const auto& [name, count] : counts) (*hits)[name] += count;
+  }
+  return graph;
+}
+
+}  // namespace smelt

@@ -1,0 +1,171 @@
+#include "ir/verifier.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "ir/builder.h"
+#include "ir/op.h"
+
+namespace smelt {
+namespace {
+
+class Verifier {
+ public:
+  Verifier(const Graph& graph, GraphStage stage) : graph_(graph), stage_(stage) {}
+
+  std::vector<std::string> run() {
+    check_symbols();
+    for (uint32_t i = 0; i < graph_.size(); ++i) check_node({i});
+    check_arguments();
+    for (const Output& output : graph_.results) check_result(output);
+    return std::move(violations_);
+  }
+
+ private:
+  template <typename... Parts>
+  void report(fmt::format_string<Parts...> format, Parts&&... parts) {
+    violations_.push_back(fmt::format(format, std::forward<Parts>(parts)...));
+  }
+  std::string show(const TensorType& type) const { return to_string(type, graph_.symbols); }
+
+  void check_symbols() {
+    std::set<std::string_view> names;
+    for (const DimSymbol& symbol : graph_.symbols) {
+      if (!names.insert(symbol.name).second)
+        report("run-time dimension `{}` is in the table twice", symbol.name);
+    }
+  }
+
+  void check_extents(NodeId id, const TensorType& type) {
+    for (const Extent& extent : type.shape) {
+      if (extent.is_static()) continue;
+      const auto symbol = static_cast<size_t>(extent.symbol);
+      if (extent.symbol < 0 || symbol >= graph_.symbols.size()) {
+        report("%{} has run-time dimension {} of {}", id.index, extent.symbol, graph_.symbols.size());
+      } else if (extent.bound != graph_.symbols[symbol].bound) {
+        report("%{} has bound {} for `{}`, whose bound is {}", id.index, extent.bound,
+               graph_.symbols[symbol].name, graph_.symbols[symbol].bound);
+      }
+    }
+  }
+
+  void check_node(NodeId id) {
+    const Node& node = graph_[id];
+    const OpDef& def = op_def(node);
+    const size_t before = violations_.size();
+    for (const NodeId input : node.inputs) {
+      if (input.index >= id.index) report("%{} = {} reads %{}", id.index, def.name, input.index);
+    }
+    if (node.inputs.size() != def.operands.size()) {
+      report("%{} = {} has {} operands of {}", id.index, def.name, node.inputs.size(), def.operands.size());
+    }
+    check_attributes(id);
+    check_extents(id, node.type);
+    if (node.op == OpKind::Extent) check_extent_op(id);
+    if (stage_ != GraphStage::Any && def.kind == Kind::Meta) report("%{} = {} is left", id.index, def.name);
+    if (stage_ == GraphStage::Primitive && def.kind == Kind::Composite)
+      report("%{} = {} is left", id.index, def.name);
+    if (violations_.size() > before) return;  // infer may assume the rest
+
+    const Result<TensorType> type = infer_type(graph_, node.op, node.inputs, node.attrs);
+    if (!type) {
+      report("%{}: {}", id.index, type.error().message);
+    } else if (*type != node.type) {
+      report("%{} = {} has type `{}`, its operands give `{}`", id.index, def.name, show(node.type),
+             show(*type));
+    }
+  }
+
+  void check_attributes(NodeId id) {
+    const Node& node = graph_[id];
+    const OpDef& def = op_def(node);
+    size_t k = 0;
+    for (const auto& [name, value] : node.attrs) {
+      if (k >= def.attributes.size() || name != def.attributes[k].name ||
+          value.index() != static_cast<size_t>(def.attributes[k].type)) {
+        report("%{} = {} has an attribute `{}` that its record has not at place {}", id.index, def.name, name,
+               k);
+      }
+      ++k;
+    }
+    if (k < def.attributes.size()) report("%{} = {} lacks `{}`", id.index, def.name, def.attributes[k].name);
+  }
+
+  void check_extent_op(NodeId id) {
+    const Attributes& attrs = graph_[id].attrs;
+    if (attrs.find("symbol") == nullptr || attrs.find("bound") == nullptr) return;  // reported already
+    check_extents(
+        id, {DType::I64, {Extent(attrs.integer("bound"), static_cast<int32_t>(attrs.integer("symbol")))}});
+  }
+
+  void check_arguments() {
+    size_t num_nodes = 0;
+    for (const Node& node : graph_.nodes) num_nodes += node.op == OpKind::Argument;
+    if (num_nodes != graph_.arguments.size()) {
+      report("{} argument nodes for {} arguments", num_nodes, graph_.arguments.size());
+    }
+    for (size_t k = 0; k < graph_.arguments.size(); ++k) check_argument(k);
+  }
+
+  void check_argument(size_t k) {
+    const Argument& argument = graph_.arguments[k];
+    if (argument.node.index >= graph_.size() || graph_[argument.node].op != OpKind::Argument ||
+        graph_[argument.node].attrs.find("index") == nullptr ||
+        graph_[argument.node].attrs.integer("index") != static_cast<int64_t>(k)) {
+      report("argument {} `{}` is not node %{}", k, argument.name, argument.node.index);
+      return;
+    }
+    const TensorType& type = graph_.type(argument.node);
+    const auto need = [&](bool holds, std::string_view wanted) {
+      if (!holds)
+        report("{} argument `{}` is `{}`, not {}", to_string(argument.role), argument.name, show(type),
+               wanted);
+    };
+    switch (argument.role) {
+      case ArgRole::Scalar: need(type == TensorType{DType::F64, {}}, "f64"); break;
+      case ArgRole::Seed:
+      case ArgRole::Run: need(type == TensorType{DType::I64, {}}, "i64"); break;
+      case ArgRole::Rows: need(type.dtype == DType::I32 && type.rank() == 1, "i32 with one axis"); break;
+      case ArgRole::Variable:
+      case ArgRole::Column:
+      case ArgRole::Feed: break;
+    }
+    const bool refers = argument.role == ArgRole::Variable || argument.role == ArgRole::Column ||
+                        argument.role == ArgRole::Scalar;
+    if (refers && argument.ref < 0)
+      report("{} argument `{}` has no ref", to_string(argument.role), argument.name);
+  }
+
+  void check_result(const Output& output) {
+    if (output.node.index >= graph_.size()) {
+      report("result `{}` is no node: %{}", output.name, output.node.index);
+      return;
+    }
+    const TensorType& type = graph_.type(output.node);
+    if (output.role == ResultRole::Loss && (type.rank() != 0 || !is_float(type.dtype))) {
+      report("loss `{}` is `{}`, not a float scalar", output.name, show(type));
+    }
+    if (output.role == ResultRole::Variable && output.ref < 0)
+      report("new variable `{}` has no ref", output.name);
+  }
+
+  const Graph& graph_;
+  GraphStage stage_;
+  std::vector<std::string> violations_;
+};
+
+}  // namespace
+
+std::string_view to_string(GraphStage stage) {
+  switch (stage) {
+    case GraphStage::Any: return "any";
+    case GraphStage::Differentiated: return "differentiated";
+    case GraphStage::Primitive: return "primitive";
+  }
+  return "?";
+}
+
+std::vector<std::string> verify(const Graph& graph, GraphStage stage) { return Verifier(graph, stage).run(); }
+
+}  // namespace smelt

@@ -1,0 +1,158 @@
+// Errors of the elementary functions over strided bit patterns, against the C library in the next wider
+// format.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <bit>
+#include <cmath>
+
+#include "ir/host_scalar.h"
+#include "ir/scalar_math.h"
+#include "tests/support/op_samples.h"
+
+using namespace smelt;
+
+namespace {
+
+using Function = Scalar (*)(ScalarBuilder&, Scalar);
+
+struct Case {
+  const char* name;
+  Function function;
+  long double (*exact)(long double);
+  double max_ulp_f32;
+  double max_ulp_f64;
+};
+
+long double exact_sigmoid(long double x) { return 1 / (1 + std::exp(-x)); }
+long double exact_softplus(long double x) {
+  return (std::isnan(x) ? x : std::fmax(x, 0.0L)) + std::log1p(std::exp(-std::fabs(x)));
+}
+template <long double (*f)(long double)>
+long double in_range(long double x) {
+  return std::fabs(x) < 1e15L ? f(x) : std::nanl("");
+}
+
+const std::array kCases = {
+    Case{"exp", scalar_math::exp, std::exp, 1.0, 1.0},
+    Case{"expm1", scalar_math::expm1, std::expm1, 1.4, 1.6},
+    Case{"log", scalar_math::log, std::log, 0.8, 0.7},
+    Case{"log1p", scalar_math::log1p, std::log1p, 1.4, 1.1},
+    Case{"tanh", scalar_math::tanh, std::tanh, 2.3, 2.0},
+    Case{"sigmoid", scalar_math::sigmoid, exact_sigmoid, 2.1, 1.8},
+    Case{"softplus", scalar_math::softplus, exact_softplus, 1.6, 1.4},
+    Case{"sin", scalar_math::sin, in_range<std::sin>, 1.8, 2.1},
+    Case{"cos", scalar_math::cos, in_range<std::cos>, 1.8, 2.1},
+};
+
+constexpr std::array<double, 7> kEdges = {0.0, -0.0, INFINITY, -INFINITY, NAN, 1e-45, -1e-45};
+
+/// The distance in units of the last place of T at `want`; 0 for equal special values, infinite for different
+/// ones.
+template <typename T>
+double ulp_distance(T got, long double want) {
+  const T rounded = static_cast<T>(want);
+  if (std::isnan(rounded)) return std::isnan(got) ? 0 : INFINITY;
+  if (std::isinf(rounded) || std::isinf(got) || std::isnan(got)) return rounded == got ? 0 : INFINITY;
+  if (rounded == 0 && got == 0) return std::signbit(rounded) == std::signbit(got) ? 0 : INFINITY;
+  constexpr int kDigits = std::numeric_limits<T>::digits;
+  constexpr int kLowest = std::numeric_limits<T>::min_exponent - kDigits;
+  const int exponent = rounded == 0 ? kLowest : std::max(std::ilogb(rounded) + 1 - kDigits, kLowest);
+  return static_cast<double>(std::fabs(static_cast<long double>(got) - want) / std::ldexp(1.0L, exponent));
+}
+
+template <typename T, typename Bits>
+void check_bits(const Case& test, Bits first, Bits last, Bits step, double limit) {
+  HostScalarBuilder builder;
+  constexpr DType kDType = sizeof(T) == 4 ? DType::F32 : DType::F64;
+  double worst = 0;
+  T worst_at = 0;
+  for (Bits bits = first; bits <= last && bits >= first; bits += step) {
+    const T x = std::bit_cast<T>(bits);
+    const T got = static_cast<T>(test.function(builder, HostScalarBuilder::value(kDType, x)).host);
+    const double error = ulp_distance(got, test.exact(x));
+    if (error > worst) {
+      worst = error;
+      worst_at = x;
+    }
+    if (last - bits < step) break;
+  }
+  CHECK_MESSAGE(worst <= limit, fmt::format("{}: {} ulp at {:a} ({})", test.name, worst, worst_at, worst_at));
+}
+
+Scalar value(DType dtype, double x) { return HostScalarBuilder::value(dtype, x); }
+
+}  // namespace
+
+TEST_CASE("f32 functions stay within their bounds over all exponents") {
+  for (const Case& test : kCases) check_bits<float, uint32_t>(test, 0, UINT32_MAX, 19'937, test.max_ulp_f32);
+}
+
+TEST_CASE("f64 functions stay within their bounds over all exponents") {
+  for (const Case& test : kCases) {
+    check_bits<double, uint64_t>(test, 0, UINT64_MAX, 0x0001'0003'2F9A'B671u, test.max_ulp_f64);
+  }
+}
+
+TEST_CASE("special values: zeros keep their sign, edges are exact") {
+  HostScalarBuilder builder;
+  for (const DType dtype : {DType::F32, DType::F64}) {
+    for (const Case& test : kCases) {
+      for (const double x : kEdges) {
+        INFO(test.name, " ", x);
+        const double got = test.function(builder, value(dtype, x)).host;
+        const long double want = test.exact(value(dtype, x).host);
+        CHECK((dtype == DType::F32 ? ulp_distance(static_cast<float>(got), want) : ulp_distance(got, want)) <=
+              1);
+      }
+    }
+    CHECK(scalar_math::exp(builder, value(dtype, 0)).host == 1);
+    CHECK(scalar_math::log(builder, value(dtype, 1)).host == 0);
+    CHECK(scalar_math::cos(builder, value(dtype, 0)).host == 1);
+  }
+}
+
+TEST_CASE("exp and tanh never decrease") {
+  HostScalarBuilder builder;
+  for (const Function function : {scalar_math::exp, scalar_math::tanh}) {
+    double last = -INFINITY;
+    for (float x = -2.0F; x < 2.0F; x = std::nextafter(x + 1e-5F, 3.0F)) {
+      const double y = function(builder, value(DType::F32, x)).host;
+      CHECK(y >= last);
+      last = y;
+    }
+  }
+}
+
+TEST_CASE("pow is accurate for large powers and follows the C standard at the edges") {
+  HostScalarBuilder builder;
+  testing::Numbers numbers(11);
+  for (const DType dtype : {DType::F32, DType::F64}) {
+    const bool narrow = dtype == DType::F32;
+    for (int trial = 0; trial < 100'000; ++trial) {
+      const double spread = trial % 3 == 0 ? 0.1 : trial % 3 == 1 ? 4 : 40;
+      const Scalar a = value(dtype, std::exp(numbers.uniform(-spread, spread)));
+      const Scalar b = value(dtype, numbers.uniform(-150, 150) / (trial % 5 == 0 ? 1 : 10));
+      const long double want = std::pow(static_cast<long double>(a.host), static_cast<long double>(b.host));
+      if (want > (narrow ? 3e38L : 1e308L) || want < (narrow ? 1.2e-38L : 1e-307L)) continue;
+      const double got = scalar_math::pow(builder, a, b).host;
+      const double error = narrow ? ulp_distance(static_cast<float>(got), want) : ulp_distance(got, want);
+      CHECK_MESSAGE(error <= (narrow ? 2.7 : 4.2),
+                    fmt::format("pow({:a}, {:a}): {} ulp", a.host, b.host, error));
+    }
+    const std::array<double, 19> special = {0.0,   -0.0,  1,          -1,       2,         -2,  0.5,
+                                            -0.5,  3,     -3,         INFINITY, -INFINITY, NAN, 1e30,
+                                            -1e30, 1e-40, 16777217.0, 2.5,      -2.5};
+    for (const double a : special) {
+      for (const double b : special) {
+        const Scalar x = value(dtype, a), y = value(dtype, b);
+        const double got = scalar_math::pow(builder, x, y).host;
+        const long double want = std::pow(static_cast<long double>(x.host), static_cast<long double>(y.host));
+        const double error = narrow ? ulp_distance(static_cast<float>(got), want) : ulp_distance(got, want);
+        CHECK_MESSAGE(error <= 4.2, fmt::format("pow({}, {}) = {}, not {}", x.host, y.host, got,
+                                                static_cast<double>(want)));
+      }
+    }
+  }
+}

@@ -1,0 +1,96 @@
+// Each invariant of verifier.h, broken on purpose.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "ir/builder.h"
+#include "ir/text.h"
+#include "ir/verifier.h"
+
+using namespace smelt;
+
+namespace {
+
+Graph good_graph() {
+  const Result<Graph> graph = parse_graph(R"(dims B<=8
+func @f(%w: variable f32[3] #0, %s: scalar f64 #0, %x: feed f32[B<=8, 3]) {
+  %3 = broadcast %w {axes = [1]} : f32[B<=8, 3]
+  %4 = mul %3, %x : f32[B<=8, 3]
+  %5 = reduce_sum %4 {axes = [0, 1]} : f32
+  %6 = relu %4 : f32[B<=8, 3]
+  return %5 as loss "loss", %w as variable "w" #0, %6 as value "y"
+})");
+  REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
+  return *graph;
+}
+
+template <typename Change>
+std::string violations_after(Change change, GraphStage stage = GraphStage::Any) {
+  Graph graph = good_graph();
+  change(graph);
+  return fmt::format("{}", fmt::join(verify(graph, stage), "; "));
+}
+
+}  // namespace
+
+TEST_CASE("a well-formed graph has no violations") {
+  CHECK(violations_after([](Graph&) {}) == "");
+}
+
+TEST_CASE("V1: an input comes first") {
+  CHECK(violations_after([](Graph& g) { g.nodes[4].inputs[0] = {4}; }) == "%4 = mul reads %4");
+  CHECK(violations_after([](Graph& g) { g.nodes[4].inputs[0] = {99}; }) == "%4 = mul reads %99");
+}
+
+TEST_CASE("V2: operands and attributes are those of the record") {
+  CHECK(violations_after([](Graph& g) { g.nodes[4].inputs.pop_back(); }) == "%4 = mul has 1 operands of 2");
+  CHECK(violations_after([](Graph& g) { g.nodes[5].attrs = {}; }) == "%5 = reduce_sum lacks `axes`");
+  CHECK(violations_after([](Graph& g) { g.nodes[5].attrs.set("axes", int64_t{1}); }) ==
+        "%5 = reduce_sum has an attribute `axes` that its record has not at place 0");
+}
+
+TEST_CASE("V3: a type is what infer gives") {
+  CHECK(violations_after([](Graph& g) { g.nodes[4].type.dtype = DType::F64; }) ==
+        "%4 = mul has type `f64[B<=8, 3]`, its operands give `f32[B<=8, 3]`; "
+        "%5 = reduce_sum has type `f32`, its operands give `f64`; "
+        "%6 = relu has type `f32[B<=8, 3]`, its operands give `f64[B<=8, 3]`");
+  CHECK(violations_after([](Graph& g) { g.nodes[4].inputs[1] = {0}; }) ==
+        "%4: `mul` needs operands of one type, got `f32[B<=8, 3]` and `f32[3]`");
+}
+
+TEST_CASE("V4: arguments and their nodes match") {
+  CHECK(violations_after([](Graph& g) { std::swap(g.arguments[0].node, g.arguments[2].node); }) ==
+        "argument 0 `w` is not node %2; argument 2 `x` is not node %0");
+  CHECK(violations_after([](Graph& g) { g.arguments.pop_back(); }) == "3 argument nodes for 2 arguments");
+}
+
+TEST_CASE("V5: roles have their types and refs") {
+  CHECK(violations_after([](Graph& g) { g.arguments[2].role = ArgRole::Seed; }) ==
+        "seed argument `x` is `f32[B<=8, 3]`, not i64");
+  CHECK(violations_after([](Graph& g) { g.arguments[1].ref = -1; }) == "scalar argument `s` has no ref");
+}
+
+TEST_CASE("V6: results exist and have the type of their role") {
+  CHECK(violations_after([](Graph& g) { g.results[0].node = {4}; }) ==
+        "loss `loss` is `f32[B<=8, 3]`, not a float scalar");
+  CHECK(violations_after([](Graph& g) { g.results[0].node = {}; }) ==
+        "result `loss` is no node: %4294967295");
+  CHECK(violations_after([](Graph& g) { g.results[1].ref = -1; }) == "new variable `w` has no ref");
+}
+
+TEST_CASE("V7: run-time extents are in the table, with its bounds") {
+  CHECK(violations_after([](Graph& g) { g.symbols.push_back({"B", 4}); }) ==
+        "run-time dimension `B` is in the table twice");
+  CHECK(violations_after([](Graph& g) {
+          g.symbols[0].bound = 9;
+        }).starts_with("%2 has bound 8 for `B`, whose bound is 9"));
+  CHECK(
+      violations_after([](Graph& g) { g.symbols.clear(); }).starts_with("%2 has run-time dimension 0 of 0"));
+}
+
+TEST_CASE("V8: later stages have no grad and no composites") {
+  CHECK(violations_after([](Graph&) {}, GraphStage::Differentiated) == "");
+  CHECK(violations_after([](Graph&) {}, GraphStage::Primitive) == "%6 = relu is left");
+  const auto add_grad = [](Graph& g) { Builder(g).make(OpKind::Grad, {{5}, {0}}); };
+  CHECK(violations_after(add_grad) == "");
+  CHECK(violations_after(add_grad, GraphStage::Differentiated) == "%7 = grad is left");
+}
