@@ -1,0 +1,30 @@
+// A model file -> Experiment: names, compile-time values, shapes with named axes, layers and their parameters, and one
+// graph for each thing that runs.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ir/experiment.h"
+#include "ir/support/diagnostics.h"
+
+namespace smelt {
+
+struct FrontendOptions {
+  std::vector<std::pair<std::string, std::string>> config;  // `--set name=value`
+  std::optional<int64_t> batch, epochs, steps;              // replace the numbers of the train section
+  std::optional<uint64_t> seed;
+  DType precision = DType::F32;  // what `f32` of the file becomes: F32 or F64
+  /// Element type and row shape of each column of a reader, from the files' headers. Without it (checking a file whose
+  /// data is not there) idx columns are u8 and csv columns f32, of the shape that the field declares.
+  std::function<Result<std::vector<Column>>(const SourceCall&)> probe;
+};
+
+/// Nothing when there are errors. The standard library's texts are added to `sources`, for spans into it.
+std::optional<Experiment> build_experiment(SourceMap& sources, uint32_t file, const FrontendOptions& options,
+                                           Diagnostics& diagnostics);
+
+}  // namespace smelt

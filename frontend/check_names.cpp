@@ -1,0 +1,401 @@
+#include "frontend/check_names.h"
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <set>
+
+#include "frontend/ast_walk.h"
+#include "frontend/elaborator.h"
+#include "ir/support/suggest.h"
+
+namespace smelt::frontend {
+
+namespace {
+
+/// A name bound in a body.
+struct Local {
+  Span span;
+  bool used = false;
+  bool warns = true;  // false for parameters, reports and states
+};
+
+class NameChecker {
+ public:
+  NameChecker(const FileScope& scope, const Library& library, Diagnostics& diagnostics)
+      : scope_(scope), ast_(scope.ast), library_(library), diagnostics_(diagnostics) {}
+
+  void run() {
+    for (const ast::ImportDecl& decl : ast_.imports) import(decl);
+    for (const ast::DimDecl& decl : ast_.dims) file_level([&] { expr(decl.extent); });
+    for (const ast::ConfigDecl& decl : ast_.configs) file_level([&] { expr(decl.value); });
+    for (const ast::ConstDecl& decl : ast_.consts) file_level([&] { type(decl.type), expr(decl.value); });
+    for (const ast::ModelDecl& decl : ast_.models) file_level([&] { expr(decl.layer); });
+    for (const ast::LayerDecl& decl : ast_.layers) layer(decl);
+    for (const ast::FnDecl& decl : ast_.fns) function(decl);
+    for (const ast::OptimiserDecl& decl : ast_.optimisers) optimiser(decl);
+    for (const ast::ObjectiveDecl& decl : ast_.objectives) objective(decl);
+    for (const ast::DataDecl& decl : ast_.data) data(decl);
+    for (const ast::TrainDecl& decl : ast_.trains) train(decl);
+    unused_declarations();
+  }
+
+ private:
+  // ---- scopes ----
+  using Scope = std::map<std::string, Local, std::less<>>;
+
+  void push() { blocks_.emplace_back(); }
+  void pop() {
+    for (const auto& [name, local] : blocks_.back()) {
+      if (local.used || !local.warns || name.starts_with("_")) continue;
+      diagnostics_.report(Diag::W0001, local.span, fmt::format("`{}` is bound and never read", name)).with_help(fmt::format("remove it, or name it `_{}`", name));
+    }
+    blocks_.pop_back();
+  }
+
+  Local* find(std::string_view name) {
+    for (size_t i = blocks_.size(); i-- > 0;) {
+      if (const auto found = blocks_[i].find(name); found != blocks_[i].end()) return &found->second;
+    }
+    return nullptr;
+  }
+
+  enum class Hiding { Error, Allowed };
+  void bind(const ast::Ident& name, bool warns = true, Hiding hiding = Hiding::Error) {
+    if (name.empty()) return;
+    if (const Local* before = find(name.text)) {
+      diagnostics_.report(Diag::E0303, name.span, fmt::format("`{}` is already bound in this body", name.text)).label(before->span, "first here").with_help("give the second value a name of its own");
+      return;
+    }
+    if (hiding == Hiding::Error && scope_.names.contains(name.text)) {
+      diagnostics_.report(Diag::E0304, name.span, fmt::format("`{}` hides a name of the file", name.text)).label(declaration(name.text), "declared here").with_help("choose another name");
+    }
+    blocks_.back().emplace(name.text, Local{name.span, false, warns});
+  }
+
+  Span declaration(std::string_view name) const {
+    Span span;
+    const auto look = [&](const auto& decls) { for (const auto& d : decls) if (d.name.text == name) span = d.name.span; };
+    look(ast_.dims), look(ast_.configs), look(ast_.consts), look(ast_.layers), look(ast_.models), look(ast_.fns), look(ast_.optimisers);
+    return span;
+  }
+
+  // ---- names ----
+  bool known_outside(std::string_view name) const {
+    if (scope_.names.contains(name) || find_intrinsic(name) != nullptr || builtin_constant(name) || name == "training") return true;
+    const auto [file, decl] = library_.find(name);
+    if (file == nullptr) return false;
+    return !std::holds_alternative<const ast::LayerDecl*>(decl) || imported_.contains(std::string(name));
+  }
+
+  void use(std::string_view name, Span span) {
+    used_.insert(std::string(name));
+    if (Local* local = find(name)) {
+      local->used = true;
+      return;
+    }
+    if (known_outside(name)) return;
+    if (const auto later = later_.find(name); later != later_.end()) {
+      diagnostics_.report(Diag::E0302, span, fmt::format("`{}` is used before its definition", printable(name))).label(later->second, "defined here");
+      return;
+    }
+    unknown(name, span);
+  }
+
+  void unknown(std::string_view name, Span span) {
+    if (std::holds_alternative<const ast::LayerDecl*>(library_.find(name).second)) {
+      diagnostics_.report(Diag::E0301, span, fmt::format("layer `{}` is not imported", name)).with_help(fmt::format("add `import std.nn ({})`", name));
+      return;
+    }
+    std::vector<std::string> known = library_.names();
+    for (const auto& block : blocks_) for (const auto& [local, info] : block) known.push_back(local);
+    for (const auto& [declared, decl] : scope_.names) known.push_back(declared);
+    for (const std::string_view intrinsic : intrinsic_names()) known.emplace_back(intrinsic);
+    diagnostics_.report(Diag::E0301, span, fmt::format("unknown name `{}`", printable(name))).with_help(did_you_mean(name, known));
+  }
+
+  // ---- walks ----
+  void expr(ast::ExprId id) {
+    if (!id.valid()) return;
+    const ast::Expr& e = ast_[id];
+    if (const auto* name = std::get_if<ast::NameExpr>(&e.node)) return use(name->name, e.span);
+    if (const auto* repeat = std::get_if<ast::RepeatExpr>(&e.node)) return loop(repeat->index, repeat->count, {}, repeat->body);
+    if (const auto* scan = std::get_if<ast::ScanExpr>(&e.node)) return loop(scan->index, scan->count, scan->carries, scan->body);
+    if (const auto* choice = std::get_if<ast::IfExpr>(&e.node)) {
+      expr(choice->condition);
+      block(choice->then_block);
+      return block(choice->else_block);
+    }
+    if (const auto* reduce = std::get_if<ast::ReduceExpr>(&e.node)) return reduction(*reduce);
+    ast::for_each_child(ast_, e, [&](ast::ExprId child) { expr(child); });
+  }
+
+  void loop(const ast::Ident& index, ast::ExprId count, const std::vector<ast::Arg>& carries, const ast::Block& body) {
+    expr(count);
+    for (const ast::Arg& carry : carries) expr(carry.value);
+    push();
+    bind(index, false);
+    for (const ast::Arg& carry : carries) bind(carry.name, false);
+    block(body);
+    pop();
+  }
+
+  void reduction(const ast::ReduceExpr& e) {
+    for (const ast::IndexBinder& binder : e.binders) expr(binder.extent);
+    push();
+    for (const ast::IndexBinder& binder : e.binders) bind(binder.name, false, Hiding::Allowed);
+    expr(e.body);
+    pop();
+  }
+
+  void type(ast::TypeId id) {
+    if (!id.valid()) return;
+    const ast::Type& t = ast_[id];
+    if (!t.index_dim.empty()) use(t.index_dim.text, t.index_dim.span);
+    for (const ast::DimItem& item : t.dims) if (item.extent.valid()) expr(item.extent);
+    for (const ast::TypeId part : t.tuple) type(part);
+  }
+
+  /// Names that a head binds: bare dims that nothing declares.
+  void head_dims(ast::TypeId id) {
+    if (!id.valid()) return;
+    for (const ast::DimItem& item : ast_[id].dims) {
+      const auto* name = ast_.as<ast::NameExpr>(item.extent);
+      if (name == nullptr || find(name->name) != nullptr || scope_.names.contains(name->name)) continue;
+      blocks_.back().emplace(name->name, Local{item.span, true, false});
+    }
+    type(id);
+  }
+
+  void block(const ast::Block& body) {
+    const auto outer = later_;
+    for (const ast::StmtId id : body.statements) note_bindings(ast_[id]);
+    push();
+    for (const ast::StmtId id : body.statements) statement(ast_[id]);
+    pop();
+    later_ = outer;
+  }
+
+  void note_bindings(const ast::Stmt& stmt) {
+    const auto note = [&](const ast::Ident& name) { later_.emplace(name.text, name.span); };
+    if (const auto* s = std::get_if<ast::AssignStmt>(&stmt.node)) for (const ast::Ident& name : s->targets) note(name);
+    if (const auto* s = std::get_if<ast::DrawStmt>(&stmt.node)) note(s->target);
+    if (const auto* s = std::get_if<ast::ParamStmt>(&stmt.node)) for (const ast::Ident& name : s->decl.names) note(name);
+    if (const auto* s = std::get_if<ast::DimStmt>(&stmt.node)) for (const ast::DimDecl& d : s->dims) note(d.name);
+  }
+
+  void statement(const ast::Stmt& stmt) {
+    std::visit(ast::Overloaded{
+                   [&](const ast::ParamStmt& s) { declarator(s.decl, true); },
+                   [&](const ast::StateStmt& s) { for (const ast::Declarator& d : s.decls) declarator(d, false); },
+                   [&](const ast::DimStmt& s) {
+                     for (const ast::DimDecl& d : s.dims) {
+                       expr(d.extent);
+                       bind(d.name);
+                     }
+                   },
+                   [&](const ast::AssignStmt& s) { assign(s); },
+                   [&](const ast::DrawStmt& s) {
+                     expr(s.distribution), expr(s.over);
+                     bind(s.target);
+                   },
+                   [&](const ast::WriteStmt& s) {
+                     use(s.target.text, s.target.span);
+                     expr(s.value), expr(s.when);
+                   },
+                   [&](const auto&) { ast::for_each_child(ast_, stmt, [&](ast::ExprId id) { expr(id); }); },
+               },
+               stmt.node);
+  }
+
+  void declarator(const ast::Declarator& decl, bool warns) {
+    type(decl.type);
+    expr(decl.init), expr(decl.condition);
+    for (const ast::Ident& name : decl.names) bind(name, warns);
+  }
+
+  void assign(const ast::AssignStmt& s) {
+    if (s.formula) {
+      push();
+      for (const ast::IndexBinder& binder : s.binders) {
+        expr(binder.extent);
+        bind(binder.name, false, Hiding::Allowed);
+      }
+      expr(s.value);
+      pop();
+    } else {
+      expr(s.value);
+    }
+    for (const ast::Ident& name : s.targets) bind(name);
+  }
+
+  void body(const ast::Body& b) {
+    if (b.expr.valid()) expr(b.expr);
+    else block(b.block);
+  }
+
+  // ---- declarations ----
+  template <typename F>
+  void file_level(F walk) {
+    push();
+    walk();
+    pop();
+  }
+
+  void import(const ast::ImportDecl& decl) {
+    std::string module;
+    for (const ast::Ident& part : decl.module) module += (module.empty() ? "" : ".") + part.text;
+    const FileScope* const file = module.starts_with("std.") ? library_.find_file(module.substr(4)) : nullptr;
+    if (file == nullptr) {
+      diagnostics_.report(Diag::E0306, decl.span, fmt::format("no module `{}`", printable(module))).with_help("layers come from `std.nn`; files cannot import each other");
+      return;
+    }
+    std::vector<std::string> names;
+    for (const auto& [name, d] : file->names) names.push_back(name);
+    for (const ast::Ident& name : decl.names) {
+      if (!file->names.contains(name.text)) {
+        diagnostics_.report(Diag::E0306, name.span, fmt::format("`{}` has no `{}`", module, printable(name.text))).with_help(did_you_mean(name.text, names));
+      } else if (scope_.names.contains(name.text)) {
+        diagnostics_.report(Diag::E0303, name.span, fmt::format("`{}` is imported and declared", name.text)).label(declaration(name.text), "declared here");
+      } else if (!imported_.emplace(name.text, name.span).second) {
+        diagnostics_.report(Diag::E0303, name.span, fmt::format("`{}` is imported twice", name.text));
+      }
+    }
+  }
+
+  void params(const std::vector<ast::Param>& list, bool heads) {
+    for (const ast::Param& param : list) {
+      if (heads) head_dims(param.type);
+      else type(param.type);
+      expr(param.default_value), expr(param.distribution);
+    }
+    for (const ast::Param& param : list) bind(param.name, false);
+  }
+
+  void layer(const ast::LayerDecl& decl) {
+    push();
+    for (const ast::Param& attribute : decl.attributes) {
+      expr(attribute.default_value);
+      bind(attribute.name, false, Hiding::Allowed);
+    }
+    params(decl.params, true);
+    for (const ast::Arg& option : decl.options) expr(option.value);
+    const auto outer = later_;
+    for (const ast::StmtId id : decl.body.statements) note_bindings(ast_[id]);
+    push();
+    for (const ast::StmtId id : decl.body.statements) statement(ast_[id]);
+    type(decl.result);  // may name dims of the body
+    pop();
+    later_ = outer;
+    pop();
+  }
+
+  void function(const ast::FnDecl& decl) {
+    push();
+    params(decl.params, decl.kind == ast::FnKind::Fn);
+    body(decl.body);
+    type(decl.result);
+    pop();
+  }
+
+  void optimiser(const ast::OptimiserDecl& decl) {
+    push();
+    params(decl.params, false);
+    for (const ast::Ident* name : {&decl.param, &decl.gradient, &decl.update}) bind(*name, false);
+    block(decl.body);
+    pop();
+  }
+
+  void objective(const ast::ObjectiveDecl& decl) {
+    push();
+    for (const ast::ExprId id : decl.updates) expr(id);
+    params(decl.params, false);
+    block(decl.body);
+    pop();
+  }
+
+  void data(const ast::DataDecl& decl) {
+    push();
+    for (const ast::FieldDecl& field : decl.entries) {
+      type(field.type);
+      expr(field.range);
+      if (field.type.valid()) expr(field.value);  // a split's reader is checked with the data
+    }
+    pop();
+  }
+
+  void train(const ast::TrainDecl& decl) {
+    push();
+    for (const ast::TrainItem& item : decl.items) {
+      std::visit(ast::Overloaded{
+                     [&](const ast::BatchItem& i) { use(i.dim.text, i.dim.span), expr(i.size); },
+                     [&](const ast::NumberItem& i) { expr(i.value); },
+                     [&](const ast::StepItem& i) { step(i); },
+                     [&](const ast::LoopItem& i) { for (const auto& g : i.groups) for (const auto& e : g.entries) expr(e.times); },
+                     [&](const ast::EmaItem& i) { expr(i.model), expr(i.decay), bind(i.name, false); },
+                     [&](const ast::EveryItem& i) { actions(i); },
+                     [&](const ast::StopItem& i) { stop(i.condition); },
+                     [](const ast::DataItem&) {},
+                     [](const ast::PrecisionItem&) {},
+                 },
+                 item.node);
+    }
+    pop();
+  }
+
+  /// The optimiser itself is looked up with the step line; its options are expressions.
+  void step(const ast::StepItem& item) {
+    const auto* call = ast_.as<ast::CallExpr>(item.optimiser);
+    const auto* name = ast_.as<ast::NameExpr>(call != nullptr ? call->callee : item.optimiser);
+    if (name != nullptr) used_.insert(name->name);
+    if (call != nullptr) for (const ast::Arg& arg : call->args) expr(arg.value);
+  }
+
+  void actions(const ast::EveryItem& item) {
+    expr(item.count);
+    for (const ast::Action& action : item.actions) {
+      if (const auto* output = std::get_if<ast::OutputAction>(&action.node)) expr(output->value);
+      if (const auto* checkpoint = std::get_if<ast::CheckpointAction>(&action.node)) expr(checkpoint->keep);
+    }
+  }
+
+  /// Names of objectives stand for their last loss.
+  void stop(ast::ExprId condition) {
+    push();
+    for (const ast::ObjectiveDecl& o : ast_.objectives) blocks_.back().emplace(o.name.text, Local{o.name.span, true, false});
+    expr(condition);
+    pop();
+  }
+
+  void unused_declarations() {
+    const auto warn = [&](const ast::Ident& name, std::string_view what) {
+      if (used_.contains(name.text) || name.text.starts_with("_")) return;
+      diagnostics_.report(Diag::W0001, name.span, fmt::format("{} `{}` is never used", what, name.text));
+    };
+    for (const auto& d : ast_.dims) warn(d.name, "dim");
+    for (const auto& d : ast_.configs) warn(d.name, "config");
+    for (const auto& d : ast_.consts) warn(d.name, "constant");
+    for (const auto& d : ast_.layers) warn(d.name, "layer");
+    for (const auto& d : ast_.models) warn(d.name, "model");
+    for (const auto& d : ast_.fns) if (d.kind == ast::FnKind::Fn) warn(d.name, "function");
+    for (const auto& d : ast_.optimisers) warn(d.name, "optimiser");
+    for (const auto& [name, span] : imported_) warn({name, span}, "imported layer");
+  }
+
+  const FileScope& scope_;
+  const ast::Ast& ast_;
+  const Library& library_;
+  Diagnostics& diagnostics_;
+  std::vector<Scope> blocks_;
+  std::map<std::string, Span, std::less<>> later_;  // bound by a later statement of an enclosing block
+  std::map<std::string, Span> imported_;
+  std::set<std::string> used_;
+};
+
+}  // namespace
+
+void check_names(const FileScope& scope, const Library& library, Diagnostics& diagnostics) {
+  NameChecker(scope, library, diagnostics).run();
+}
+
+}  // namespace smelt::frontend

@@ -1,0 +1,275 @@
+// The data section: which columns the readers give, and fields as expressions on the rows of a batch.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "frontend/elaborator.h"
+#include "ir/support/suggest.h"
+
+namespace smelt::frontend {
+
+namespace {
+
+struct Reader {
+  std::string_view name;
+  bool supported = false;
+  bool shape_from_type = false;  // the declared type tells what the file's header would
+  DType dtype = DType::U8;
+};
+constexpr Reader kReaders[] = {
+    {"idx", true, true, DType::U8},  {"csv", true, true, DType::F32}, {"npy", true, false, DType::F32},
+    {"npz", false, false, DType::F32}, {"bytes", false, false, DType::U8}, {"images", false, false, DType::U8},
+    {"wav", false, false, DType::I16},
+};
+
+constexpr int64_t kMaxRows = 2147483647;
+
+}  // namespace
+
+/// Finds the data section that the train section names, or the only one, and reads its splits.
+void Elaborator::find_data() {
+  const auto& sections = file_.ast.data;
+  if (train_ != nullptr) {
+    for (const ast::TrainItem& item : train_->items) {
+      const auto* named = std::get_if<ast::DataItem>(&item.node);
+      if (named == nullptr) continue;
+      const auto found = std::ranges::find(sections, named->name.text, [](const ast::DataDecl& d) { return d.name.text; });
+      if (found != sections.end()) data_ = &*found;
+      else {
+        std::vector<std::string> names;
+        for (const ast::DataDecl& d : sections) names.push_back(d.name.text);
+        error(Diag::E0606, named->name.span, fmt::format("no data section `{}`", printable(named->name.text))).with_help(did_you_mean(named->name.text, names));
+      }
+    }
+  }
+  if (data_ == nullptr && train_ == nullptr && !sections.empty()) data_ = &sections[0];
+  if (data_ != nullptr) read_columns();
+}
+
+void Elaborator::read_columns() {
+  DataPlan plan;
+  plan.name = data_->name.text;
+  plan.span = data_->span;
+  for (const ast::FieldDecl& entry : data_->entries) {
+    if (entry.type.valid()) continue;
+    Split split{entry.name.text, {}};
+    const auto* call = file_.ast.as<ast::CallExpr>(entry.value);
+    const auto* name = call != nullptr ? file_.ast.as<ast::NameExpr>(call->callee) : nullptr;
+    const Span span = file_.ast[entry.value].span;
+    const Reader* reader = nullptr;
+    if (name != nullptr) for (const Reader& r : kReaders) if (r.name == name->name) reader = &r;
+    if (reader == nullptr) {
+      std::vector<std::string_view> names;
+      for (const Reader& r : kReaders) names.push_back(r.name);
+      std::string help = name != nullptr ? did_you_mean(name->name, names) : "";
+      error(Diag::E0301, span, fmt::format("split `{}` is not a reader", entry.name.text)).with_help(help.empty() ? "write `train = idx(\"images\", \"labels\")`; a field has a type: `x: f32[Pixel] = ..`" : help);
+      continue;
+    }
+    if (!reader->supported) {
+      unsupported(span, fmt::format("reader `{}`", reader->name));
+      continue;
+    }
+    split.source.reader = reader->name;
+    split.source.span = span;
+    for (const ast::Arg& arg : call->args) {
+      const auto* path = file_.ast.as<ast::StringExpr>(arg.value);
+      if (path != nullptr && arg.name.empty()) split.source.paths.push_back(path->value);
+      else error(Diag::E0401, file_.ast[arg.value].span, fmt::format("`{}` takes paths as strings", reader->name));
+    }
+    if (call->args.empty()) error(Diag::E0401, span, fmt::format("`{}` lacks a path", reader->name)).with_help("write `idx(\"train-images-idx3-ubyte\")`");
+    if (std::ranges::any_of(plan.splits, [&](const Split& s) { return s.name == split.name; })) {
+      error(Diag::E0303, entry.name.span, fmt::format("split `{}` is declared twice", split.name));
+    }
+    plan.splits.push_back(std::move(split));
+  }
+  std::map<std::string, Span> fields;
+  for (const ast::FieldDecl& entry : data_->entries) {
+    if (!entry.type.valid()) continue;
+    const auto [first, fresh] = fields.try_emplace(entry.name.text, entry.name.span);
+    if (!fresh) error(Diag::E0303, entry.name.span, fmt::format("field `{}` is declared twice", entry.name.text)).label(first->second, "first here");
+  }
+  if (plan.splits.empty() && !diagnostics_.has_errors()) error(Diag::E0605, data_->name.span, fmt::format("data section `{}` has no split", plan.name)).with_help("write `train = idx(\"images\", \"labels\")`");
+  if (options_.probe && !diagnostics_.has_errors()) {
+    for (const Split& split : plan.splits) {
+      const Result<std::vector<Column>> columns = options_.probe(split.source);
+      if (!columns) {
+        error(Diag::E0604, split.source.span, columns.error().message).with_help(columns.error().help);
+        continue;
+      }
+      if (&split == &plan.splits.front()) probed_ = *columns;
+      const auto same = [](const Column& a, const Column& b) { return a.field == b.field && a.dtype == b.dtype && a.row_shape == b.row_shape; };
+      if (!std::ranges::equal(probed_, *columns, same)) {
+        error(Diag::E0604, split.source.span, fmt::format("split `{}` has other columns than `{}`", split.name, plan.splits.front().name)).label(plan.splits.front().source.span, "compared with this");
+      }
+    }
+  }
+  experiment_.data = std::move(plan);
+}
+
+/// The rows of this batch of column k: a gather from the whole raw column.
+Value Elaborator::field_column(int32_t field, Span span) {
+  if (!in_field_) {
+    error(Diag::E0403, span, "a column of the data is read in a data section only");
+    return {};
+  }
+  DataPlan& plan = *experiment_.data;
+  if (plan.splits.empty()) return {};
+  Column column{field, DType::U8, {}, span};
+  const auto probed = std::ranges::find(probed_, field, &Column::field);
+  if (probed != probed_.end()) {
+    column.dtype = probed->dtype;
+    column.row_shape = probed->row_shape;
+  } else if (!probed_.empty()) {
+    error(Diag::E0109, span, fmt::format("the reader has {} fields, counted from 0", probed_.size()));
+    return {};
+  } else {
+    const std::string& name = plan.splits.front().source.reader;
+    const auto reader = std::ranges::find(kReaders, name, &Reader::name);
+    if (!reader->shape_from_type) {
+      error(Diag::E0604, span, fmt::format("`{}` files say in their header what they hold", name)).with_help("check the model with its data at hand");
+      return {};
+    }
+    const bool whole_file = name == "idx" && (field < 0 || static_cast<size_t>(field) >= plan.splits.front().source.paths.size());
+    if (whole_file || (name == "idx") == (field == Column::kWholeRow)) {
+      error(Diag::E0109, span, fmt::format("the reader `{}` has {} fields, counted from 0", name, plan.splits.front().source.paths.size()));
+      return {};
+    }
+    column.dtype = reader->dtype;
+    if (const auto* shape = implied_field_shape_.as<ShapeValue>(); shape != nullptr && (name == "idx" || field == Column::kWholeRow)) {
+      for (const Axis& axis : shape->axes) column.row_shape.push_back(axis.extent.bound);
+    }
+  }
+  auto known = std::ranges::find(plan.columns, field, &Column::field);
+  if (known == plan.columns.end()) known = plan.columns.insert(plan.columns.end(), column);
+  const auto ref = static_cast<int32_t>(known - plan.columns.begin());
+  if (rows_symbol_ < 0) {
+    experiment_.symbols.push_back({"rows", kMaxRows});
+    rows_symbol_ = static_cast<int32_t>(experiment_.symbols.size() - 1);
+  }
+  NodeId& argument = context_->columns[ref];
+  Axes axes{batch_axis_};
+  TensorType type{known->dtype, {Extent(kMaxRows, rows_symbol_)}};
+  for (const int64_t size : known->row_shape) {
+    type.shape.emplace_back(size);
+    axes.push_back({kAnonymous, Extent(size)});
+  }
+  if (!argument.valid()) argument = graph().argument({fmt::format("column{}", ref), ArgRole::Column, ref, {}}, type);
+  if (!context_->rows.valid()) context_->rows = graph().argument({"rows", ArgRole::Rows, -1, {}}, {DType::I32, {batch_axis_.extent}});
+  graph().set_span(span);
+  Tensor t = tensor(graph().make(OpKind::Gather, {argument, context_->rows}), std::move(axes));
+  t.column = ref;
+  return Value(t);
+}
+
+/// A field with the batch axis in front, of its declared type.
+std::optional<Tensor> Elaborator::convert_field(const ast::FieldDecl& decl, Value value, const Axis& batch) {
+  const ast::Type& type = file_.ast[decl.type];
+  const Span span = file_.ast[decl.value].span;
+  DimId label = kAnonymous;
+  const std::optional<DType> dtype = dtype_of(type, &label);
+  std::optional<Axes> axes = axes_expression(type.dims);
+  if (!dtype || !axes) return std::nullopt;
+  axes->insert(axes->begin(), batch);
+  std::optional<Tensor> t = expect_tensor(value, span, dtype);
+  if (!t) return std::nullopt;
+  bool fits = t->axes.size() == axes->size();
+  for (size_t i = 0; fits && i < axes->size(); ++i) fits = unify(t->axes[i], (*axes)[i]);
+  if (!fits) {
+    Axes row(t->axes.begin() + (t->axes.empty() ? 0 : 1), t->axes.end());
+    error(Diag::E0106, span, fmt::format("field `{}` is declared as {} but a row is {}", decl.name.text, ast::print(file_.ast, decl.type), type_text(t->dtype, row))).label(type.span, "declared here");
+    return std::nullopt;
+  }
+  if (label != kAnonymous) {
+    if (t->column < 0 || class_of(t->dtype) != DTypeClass::Int) {
+      error(Diag::E0701, span, "labels that are not a whole-number column are not supported yet").with_help("write `y: ix<Class> = field(1)`");
+      return std::nullopt;
+    }
+    auto& limits = experiment_.data->limits;
+    const Dim& dim = dims_[static_cast<size_t>(label)];
+    const bool known = std::ranges::any_of(limits, [&](const ColumnLimit& l) { return l.column == t->column && l.dim == dim.name; });
+    if (!known) limits.push_back({t->column, dim.extent.bound, dim.name, span});
+  }
+  Tensor result = tensor(graph().cast(t->node, *dtype), *axes);
+  result.label = label;
+  result.range = t->range;
+  if (decl.range.valid()) {
+    const auto* range = file_.ast.as<ast::BinaryExpr>(decl.range);
+    const bool is_range = range != nullptr && range->op == ast::BinaryOp::Range;
+    const auto low = is_range ? number_of(eval(range->lhs)) : std::nullopt, high = is_range ? number_of(eval(range->rhs)) : std::nullopt;
+    if (low && high && *low < *high) result.range = Range{*low, *high};
+    else error(Diag::E0503, file_.ast[decl.range].span, "a range is written `in low..high`, with low below high");
+  }
+  return result;
+}
+
+std::optional<Tensor> Elaborator::field_value(const std::string& name, Span span, const Axis& batch) {
+  if (const auto known = context_->fields.find(name); known != context_->fields.end()) return known->second;
+  const ast::FieldDecl* decl = nullptr;
+  std::vector<std::string> names;
+  if (data_ != nullptr) {
+    for (const ast::FieldDecl& entry : data_->entries) {
+      if (!entry.type.valid()) continue;
+      names.push_back(entry.name.text);
+      if (entry.name.text == name) decl = &entry;
+    }
+  }
+  if (decl == nullptr) {
+    auto& diagnostic = error(Diag::E0603, span, data_ == nullptr ? fmt::format("`{}` comes from the data, and there is no data section", name) : fmt::format("data section `{}` has no field `{}`", data_->name.text, name));
+    if (data_ != nullptr) diagnostic.label(data_->name.span, fmt::format("it has {}", fmt::join(names, ", "))).with_help(did_you_mean(name, names));
+    else diagnostic.with_help("declare one, and name it in the train section: `data mnist`");
+    return std::nullopt;
+  }
+  Frame frame;
+  frame.scope = &file_;
+  frame.blocks.emplace_back();
+  Frame* const outer = std::exchange(frame_, &frame);
+  const bool outer_field = std::exchange(in_field_, true);
+  batch_axis_ = batch;
+  const std::optional<Axes> shape = axes_expression(file_.ast[decl->type].dims);
+  implied_field_shape_ = shape ? Value(ShapeValue{*shape}) : Value();
+  const Value value = shape ? eval(decl->value) : Value();
+  std::optional<Tensor> result = value.bad() ? std::nullopt : convert_field(*decl, value, batch);
+  in_field_ = outer_field;
+  frame_ = outer;
+  if (result) context_->fields.emplace(name, *result);
+  return result;
+}
+
+/// Binds the parameters of an objective or metric to the fields of their names, B in front.
+bool Elaborator::bind_data_params(const std::vector<ast::Param>& params, std::string_view what) {
+  bool good = true;
+  for (const ast::Param& param : params) {
+    if (!param.type.valid()) {
+      error(Diag::E0603, param.name.span, fmt::format("parameter `{}` of {} needs a type", param.name.text, what)).with_help(fmt::format("write `{}: f32[B, ..]`", param.name.text));
+      good = false;
+      continue;
+    }
+    const ast::Type& type = file_.ast[param.type];
+    DimId label = kAnonymous;
+    const std::optional<DType> dtype = dtype_of(type, &label);
+    const std::optional<Axes> axes = axes_expression(type.dims);
+    if (!dtype || !axes || axes->empty()) {
+      if (dtype && axes) error(Diag::E0603, type.span, fmt::format("parameter `{}` lacks the batch dim", param.name.text)).with_help("put it in front: `f32[B]`");
+      good = false;
+      continue;
+    }
+    const std::optional<Tensor> field = field_value(param.name.text, param.name.span, axes->front());
+    if (!field) {
+      good = false;
+      continue;
+    }
+    bool fits = field->axes.size() == axes->size() && field->dtype == *dtype && field->label == label;
+    for (size_t i = 0; fits && i < axes->size(); ++i) fits = unify(field->axes[i], (*axes)[i]);
+    if (!fits) {
+      error(Diag::E0603, type.span, fmt::format("`{}` is declared as {} but the field is `{}`", param.name.text, ast::print(file_.ast, param.type), type_text(*field)));
+      good = false;
+      continue;
+    }
+    Tensor value = *field;
+    value.axes = *axes;
+    bind(param.name, Value(value));
+  }
+  return good;
+}
+
+}  // namespace smelt::frontend

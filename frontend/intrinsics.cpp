@@ -1,0 +1,419 @@
+// The functions that the compiler provides, as a table: name, parameters, meaning.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "frontend/elaborator.h"
+
+namespace smelt::frontend {
+
+namespace {
+
+/// A function of one number or of each element: how it folds, and what is known of its results.
+struct Unary {
+  std::string_view name;
+  OpKind op;
+  double (*fold)(double);
+  std::optional<Range> range;
+};
+
+double sigmoid_of(double x) { return 1 / (1 + std::exp(-x)); }
+constexpr double kInf = std::numeric_limits<double>::infinity();
+
+const Unary kUnary[] = {
+    {"abs", OpKind::Abs, [](double x) { return std::abs(x); }, Range{0, kInf}},
+    {"sign", OpKind::Sign, [](double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }, Range{-1, 1}},
+    {"floor", OpKind::Floor, [](double x) { return std::floor(x); }, {}},
+    {"exp", OpKind::Exp, [](double x) { return std::exp(x); }, Range{0, kInf}},
+    {"expm1", OpKind::Expm1, [](double x) { return std::expm1(x); }, Range{-1, kInf}},
+    {"log", OpKind::Log, [](double x) { return std::log(x); }, {}},
+    {"log1p", OpKind::Log1p, [](double x) { return std::log1p(x); }, {}},
+    {"sqrt", OpKind::Sqrt, [](double x) { return std::sqrt(x); }, Range{0, kInf}},
+    {"rsqrt", OpKind::Rsqrt, [](double x) { return 1 / std::sqrt(x); }, Range{0, kInf}},
+    {"tanh", OpKind::Tanh, [](double x) { return std::tanh(x); }, Range{-1, 1}},
+    {"sigmoid", OpKind::Sigmoid, sigmoid_of, Range{0, 1}},
+    {"softplus", OpKind::Softplus, [](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }, Range{0, kInf}},
+    {"sin", OpKind::Sin, [](double x) { return std::sin(x); }, Range{-1, 1}},
+    {"cos", OpKind::Cos, [](double x) { return std::cos(x); }, Range{-1, 1}},
+    {"relu", OpKind::Relu, [](double x) { return std::max(x, 0.0); }, Range{0, kInf}},
+    {"square", OpKind::Square, [](double x) { return x * x; }, Range{0, kInf}},
+};
+
+template <size_t I>
+Value evaluate_unary(Call& c) {
+  const Unary& f = kUnary[I];
+  const Value& x = c.value(0);
+  if (const auto number = c.e.number_of(x)) {
+    if (f.op == OpKind::Floor && x.as<int64_t>() != nullptr) return x;
+    return Value(f.fold(*number));
+  }
+  Value result = c.e.elementwise(f.op, {x}, c.span, fmt::format("`{}`", f.name));
+  if (auto* t = result.as<Tensor>()) t->range = f.range;
+  return result;
+}
+
+// ---- by element ----
+
+/// max(a, b) by element; max(x, over=..) and max(x) reduce.
+template <OpKind Pairwise, OpKind Reduce>
+Value extremum(Call& c) {
+  if (!c.has(1)) return c.e.reduce(Reduce, c.value(0), c.has(2) ? &c.value(2) : nullptr, c.span);
+  if (c.has(2)) {
+    c.e.error(Diag::E0401, c.span, "two operands are compared by element, without `over=`");
+    return {};
+  }
+  const auto a = c.e.number_of(c.value(0)), b = c.e.number_of(c.value(1));
+  if (a && b) return (*a > *b) == (Pairwise == OpKind::Max) ? c.value(0) : c.value(1);
+  return c.e.elementwise(Pairwise, {c.value(0), c.value(1)}, c.span, Pairwise == OpKind::Max ? "`max`" : "`min`");
+}
+
+Value where(Call& c) { return c.e.elementwise(OpKind::Select, {c.value(0), c.value(1), c.value(2)}, c.span, "`where`"); }
+
+Value clamp(Call& c) {
+  const auto low = c.e.number_of(c.value(1)), high = c.e.number_of(c.value(2));
+  if (low && high && *low > *high) {
+    c.e.error(Diag::E0503, c.span, fmt::format("`clamp` to {}..{}: the low end is above the high end", *low, *high));
+    return {};
+  }
+  if (const auto x = c.e.number_of(c.value(0)); x && low && high) return Value(std::clamp(*x, *low, *high));
+  const Value above = c.e.elementwise(OpKind::Max, {c.value(0), c.value(1)}, c.span, "`clamp`");
+  Value result = c.e.elementwise(OpKind::Min, {above, c.value(2)}, c.span, "`clamp`");
+  if (auto* t = result.as<Tensor>(); t != nullptr && low && high) t->range = Range{*low, *high};
+  return result;
+}
+
+Value stop(Call& c) {
+  const auto x = c.e.expect_float(c.value(0), c.span_of(0));
+  if (!x) return {};
+  Tensor t = c.e.tensor(c.e.graph().make(OpKind::Stop, {x->node}), x->axes);
+  t.range = x->range;
+  return Value(t);
+}
+
+Value cast(Call& c) {
+  const auto* dtype = c.value(1).as<DTypeValue>();
+  if (dtype == nullptr) {
+    c.e.error(Diag::E0504, c.span_of(1), "`cast` takes an element type such as f32");
+    return {};
+  }
+  const DType to = dtype->dtype == DType::F32 ? c.e.real() : dtype->dtype;
+  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0), to);
+  if (!x) return {};
+  Tensor t = c.e.tensor(c.e.graph().cast(x->node, to), x->axes);
+  t.range = x->range;
+  return Value(t);
+}
+
+// ---- reductions ----
+
+Value sum(Call& c) { return c.e.reduce(OpKind::ReduceSum, c.value(0), c.has(1) ? &c.value(1) : nullptr, c.span); }
+
+/// How many elements of x one result of a reduction to `reduced` covers, at run time where an extent is.
+Value count_of(Elaborator& e, const Tensor& x, const std::vector<int64_t>& places) {
+  Tensor n = e.tensor(e.graph().count(x.node, places, DType::F64), {});
+  n.weak = true;
+  return Value(n);
+}
+
+std::optional<std::vector<int64_t>> places_of(Call& c, const Tensor& x, size_t over) {
+  if (c.has(over)) {
+    const auto axes = c.e.expect_axes(c.value(over), c.span_of(over));
+    return axes ? c.e.find_axes(x, *axes, c.span) : std::nullopt;
+  }
+  std::vector<int64_t> all;
+  for (size_t i = c.e.in_field() ? 1 : 0; i < x.axes.size(); ++i) all.push_back(static_cast<int64_t>(i));
+  return all;
+}
+
+Value count(Call& c) {
+  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
+  const auto places = x ? places_of(c, *x, 1) : std::nullopt;
+  return places ? count_of(c.e, *x, *places) : Value();
+}
+
+Value mean(Call& c) {
+  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
+  const auto places = x ? places_of(c, *x, 1) : std::nullopt;
+  if (!places) return {};
+  const Value total = sum(c);
+  if (total.bad() || places->empty()) return total;
+  Value result = c.e.binary(ast::BinaryOp::Div, total, count_of(c.e, *x, *places), c.span);
+  if (auto* t = result.as<Tensor>()) t->range = x->range;
+  return result;
+}
+
+/// logsumexp removes its axes; softmax and log_softmax keep them.
+template <OpKind Op>
+Value over_axes(Call& c) {
+  const auto x = c.e.expect_float(c.value(0), c.span_of(0));
+  auto places = x ? places_of(c, *x, 1) : std::nullopt;
+  if (!places) return {};
+  std::ranges::sort(*places);
+  Axes axes;
+  for (size_t i = 0; i < x->axes.size(); ++i) {
+    const bool removed = Op == OpKind::LogSumExp && std::ranges::binary_search(*places, static_cast<int64_t>(i));
+    if (!removed) axes.push_back(x->axes[i]);
+  }
+  if (places->empty()) {
+    c.e.error(Diag::E0105, c.span, fmt::format("`{}` has no axis to normalise over", c.e.type_text(*x)));
+    return {};
+  }
+  c.e.graph().set_span(c.span);
+  Tensor t = c.e.tensor(c.e.graph().make(Op, {x->node}, {{"axes", *places}}), std::move(axes));
+  if (Op == OpKind::Softmax) t.range = Range{0, 1};
+  return Value(t);
+}
+
+template <OpKind Op>
+Value arg_extremum(Call& c) {
+  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
+  const auto over = x ? c.e.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
+  const auto places = over ? c.e.find_axes(*x, *over, c.span) : std::nullopt;
+  if (!places) return {};
+  if (places->size() != 1) {
+    c.e.error(Diag::E0105, c.span, "the index of an extremum is along one axis");
+    return {};
+  }
+  Axes axes = x->axes;
+  const auto place = (*places)[0];
+  const DimId label = axes[static_cast<size_t>(place)].dim;
+  axes.erase(axes.begin() + place);
+  c.e.graph().set_span(c.span);
+  Tensor t = c.e.tensor(c.e.graph().make(Op, {x->node}, {{"axis", place}}), std::move(axes));
+  t.label = label;
+  return Value(t);
+}
+
+Value contract(Call& c) {
+  const auto a = c.e.expect_float(c.value(0), c.span_of(0)), b = c.e.expect_float(c.value(1), c.span_of(1));
+  const auto over = a && b ? c.e.expect_axes(c.value(2), c.span_of(2)) : std::nullopt;
+  return over ? c.e.contract(*a, *b, *over, c.span) : Value();
+}
+
+// ---- shapes ----
+
+Value reshape_to(Call& c, const Tensor& x, Axes axes) {
+  Shape shape;
+  for (const Axis& axis : axes) shape.push_back(axis.extent);
+  c.e.graph().set_span(c.span);
+  const Result<NodeId> node = c.e.graph().push(OpKind::Reshape, {x.node}, {{"type", TensorType{x.dtype, shape}}});
+  if (!node) {
+    c.e.error(Diag::E0108, c.span, fmt::format("`{}` cannot be read as {}", c.e.type_text(x), c.e.axes_text(axes))).with_help("both have to have the same number of elements, and run-time dims keep their place");
+    return {};
+  }
+  Tensor t = c.e.tensor(*node, std::move(axes));
+  t.range = x.range;
+  t.label = x.label;
+  t.column = x.column;
+  return Value(t);
+}
+
+Value reshape(Call& c) {
+  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
+  auto axes = x ? c.e.expect_shape(c.value(1), c.span_of(1)) : std::nullopt;
+  if (!axes) return {};
+  if (c.e.in_field()) axes->insert(axes->begin(), x->axes[0]);
+  if (!c.e.check_size(x->dtype, *axes, c.span)) return {};
+  return reshape_to(c, *x, *axes);
+}
+
+/// All axes but the first become one.
+Value flatten(Call& c) {
+  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
+  if (!x) return {};
+  if (x->axes.size() < 2) {
+    c.e.error(Diag::E0109, c.span, fmt::format("`{}` has no axes to flatten after the first", c.e.type_text(*x)));
+    return {};
+  }
+  int64_t product = 1;
+  for (size_t i = 1; i < x->axes.size(); ++i) product *= x->axes[i].extent.bound;
+  return reshape_to(c, *x, {x->axes[0], {kAnonymous, Extent(product)}});
+}
+
+/// Axes of one element are removed.
+Value squeeze(Call& c) {
+  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
+  if (!x) return {};
+  Axes kept;
+  for (const Axis& axis : x->axes) if (axis.extent != Extent(1)) kept.push_back(axis);
+  if (kept.size() == x->axes.size()) {
+    c.e.error(Diag::E0108, c.span, fmt::format("`{}` has no axis of one element", c.e.type_text(*x)));
+    return {};
+  }
+  return reshape_to(c, *x, std::move(kept));
+}
+
+Value filled(Call& c, double value) {
+  if (!c.has(0)) return Value(value);
+  const auto axes = c.e.expect_shape(c.value(0), c.span_of(0));
+  return axes && c.e.check_size(c.e.real(), *axes, c.span) ? Value(c.e.constant(value, c.e.real(), *axes)) : Value();
+}
+Value zeros(Call& c) { return filled(c, 0); }
+Value ones(Call& c) { return filled(c, 1); }
+
+Value filled_like(Call& c, double value) {
+  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
+  return x ? Value(c.e.constant(value, x->dtype, x->axes)) : Value();
+}
+Value zeros_like(Call& c) { return filled_like(c, 0); }
+Value ones_like(Call& c) { return filled_like(c, 1); }
+
+/// x cut along one axis into single elements: a tuple.
+Value split(Call& c) {
+  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
+  const auto over = x ? c.e.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
+  const auto places = over ? c.e.find_axes(*x, *over, c.span) : std::nullopt;
+  if (!places) return {};
+  const auto at = static_cast<size_t>((*places)[0]);
+  const Extent parts = x->axes[at].extent;
+  if (places->size() != 1 || !parts.is_static() || parts.bound > 64) {
+    c.e.error(Diag::E0205, c.span, "`split` cuts one axis of at most 64 known elements");
+    return {};
+  }
+  TupleValue tuple;
+  for (int64_t part = 0; part < parts.bound; ++part) {
+    std::vector<int64_t> starts(x->axes.size(), 0), limits;
+    for (const Axis& axis : x->axes) limits.push_back(axis.extent.bound);
+    starts[at] = part, limits[at] = part + 1;
+    Axes axes = x->axes;
+    Tensor slice = c.e.tensor(c.e.graph().make(OpKind::Slice, {x->node}, {{"starts", starts}, {"limits", limits}}), axes);
+    axes.erase(axes.begin() + static_cast<ptrdiff_t>(at));
+    slice.range = x->range;
+    tuple.items.push_back(reshape_to(c, slice, std::move(axes)));
+  }
+  return Value(std::move(tuple));
+}
+
+// ---- dims ----
+
+/// 0, 1, .. along a dim, as labels of it.
+Value index(Call& c) {
+  const auto axes = c.e.expect_axes(c.value(0), c.span_of(0));
+  if (!axes || axes->size() != 1) return {};
+  Tensor t = c.e.tensor(c.e.graph().index({DType::I32, {(*axes)[0].extent}}, 0), *axes);
+  t.label = (*axes)[0].dim;
+  return Value(t);
+}
+
+Value capacity(Call& c) {
+  const auto axes = c.e.expect_axes(c.value(0), c.span_of(0));
+  return axes && axes->size() == 1 ? Value((*axes)[0].extent.bound) : Value();
+}
+
+// ---- parameters, gradients, options ----
+
+Value grad(Call& c) { return c.e.gradient(c.value(0), c.value(1), c.span); }
+Value l2(Call& c) { return c.e.penalty(c.value(0), true, c.span); }
+Value l1(Call& c) {
+  if (c.has(1)) return c.e.call_library("l1_loss", {c.value(0), c.value(1)}, c.span);
+  return c.e.penalty(c.value(0), false, c.span);
+}
+Value given(Call& c) { return Value(c.value(0).as<NoneValue>() == nullptr); }
+
+// ---- data and distributions ----
+
+Value field(Call& c) {
+  const auto k = c.e.expect_integer(c.value(0), c.span_of(0), "a field");
+  return k ? c.e.field_column(static_cast<int32_t>(std::clamp<int64_t>(*k, -2, 1 << 20)), c.span) : Value();
+}
+Value row(Call& c) { return c.e.field_column(Column::kWholeRow, c.span); }
+
+Value normal(Call& c) {
+  if (c.has(1) == c.has(2)) {
+    c.e.error(Diag::E0401, c.span, "`Normal` takes a mean and either std or logvar").with_help("write `Normal(0, 1)` or `Normal(mean = m, logvar = v)`");
+    return {};
+  }
+  return c.e.make_distribution(DistKind::Normal, {c.value(0), c.has(1) ? c.value(1) : c.value(2)}, c.has(2), c.span);
+}
+Value bernoulli(Call& c) { return c.e.make_distribution(DistKind::Bernoulli, {c.value(0)}, false, c.span); }
+Value uniform(Call& c) { return c.e.make_distribution(DistKind::Uniform, {c.value(0), c.value(1)}, false, c.span); }
+Value log_prob(Call& c) { return c.e.distribution_function("log_prob", c.value(0), {c.value(1)}, c.span); }
+Value kl(Call& c) { return c.e.distribution_function("kl", c.value(0), {c.value(1)}, c.span); }
+Value entropy(Call& c) { return c.e.distribution_function("entropy", c.value(0), {}, c.span); }
+Value mean_of(Call& c) { return c.e.distribution_function("mean", c.value(0), {}, c.span); }
+
+Value not_yet(Call& c) { return c.e.unsupported(c.span, "this function"); }
+Value grid(Call& c) {
+  c.e.error(Diag::E0609, c.span, "`grid` stands in an `image` action only");
+  return {};
+}
+Value nan(Call& c) {
+  const auto x = c.e.expect_float(c.value(0), c.span_of(0));
+  return x ? c.e.elementwise(OpKind::Ne, {Value(*x), Value(*x)}, c.span, "`nan`") : Value();
+}
+
+#define SMELT_UNARY(i) {kUnary[i].name, "x", "by element", evaluate_unary<i>}
+const Intrinsic kIntrinsics[] = {
+    SMELT_UNARY(0), SMELT_UNARY(1), SMELT_UNARY(2), SMELT_UNARY(3), SMELT_UNARY(4), SMELT_UNARY(5), SMELT_UNARY(6), SMELT_UNARY(7),
+    SMELT_UNARY(8), SMELT_UNARY(9), SMELT_UNARY(10), SMELT_UNARY(11), SMELT_UNARY(12), SMELT_UNARY(13), SMELT_UNARY(14), SMELT_UNARY(15),
+    {"max", "x, y=, over=", "larger of two by element, or the largest over axes", extremum<OpKind::Max, OpKind::ReduceMax>},
+    {"min", "x, y=, over=", "smaller of two by element, or the smallest over axes", extremum<OpKind::Min, OpKind::ReduceMin>},
+    {"where", "condition, a, b", "a where the condition holds, else b", where},
+    {"clamp", "x, low, high", "x, but at least low and at most high", clamp},
+    {"stop", "x", "x, as a constant of differentiation", stop},
+    {"cast", "x, dtype", "x as another element type", cast},
+    {"nan", "x", "where x is not a number", nan},
+    {"sum", "x, over=", "sum over axes, or over all", sum},
+    {"mean", "x, over=", "mean over axes, or over all; run-time dims count their actual size", mean},
+    {"count", "x, over=", "number of elements along axes", count},
+    {"logsumexp", "x, over=", "log of the sum of e^x", over_axes<OpKind::LogSumExp>},
+    {"softmax", "x, over=", "e^x divided by its sum", over_axes<OpKind::Softmax>},
+    {"log_softmax", "x, over=", "log of softmax", over_axes<OpKind::LogSoftmax>},
+    {"argmax", "x, over", "index of the largest element along an axis", arg_extremum<OpKind::ArgMax>},
+    {"argmin", "x, over", "index of the smallest element along an axis", arg_extremum<OpKind::ArgMin>},
+    {"contract", "a, b, over", "sum of products over the named axes", contract},
+    {"reshape", "x, shape", "the same elements in row-major order", reshape},
+    {"flatten", "x", "all axes but the first become one", flatten},
+    {"squeeze", "x", "without axes of one element", squeeze},
+    {"split", "x, over", "one tensor for each element of an axis", split},
+    {"zeros", "shape=", "0 everywhere", zeros},
+    {"ones", "shape=", "1 everywhere", ones},
+    {"zeros_like", "x", "0, shaped like x", zeros_like},
+    {"ones_like", "x", "1, shaped like x", ones_like},
+    {"index", "dim", "0, 1, .. along a dim", index},
+    {"capacity", "dim", "the bound of a dim", capacity},
+    {"grad", "y, wrt", "derivative of a scalar", grad},
+    {"l2", "what", "half the sum of squares of parameters or of a tensor", l2},
+    {"l1", "a, b=", "sum of magnitudes of parameters; of two tensors, mean magnitude of the difference", l1},
+    {"given", "option", "whether an option of an optimiser is written on the step line", given},
+    {"field", "k", "field k of the reader, one row", field},
+    {"row", "", "all columns of a csv file", row},
+    {"Normal", "mean, std=, logvar=", "the normal distribution", normal},
+    {"Bernoulli", "logits", "the Bernoulli distribution", bernoulli},
+    {"Uniform", "low, high", "the uniform distribution", uniform},
+    {"log_prob", "dist, x", "log of the density, by element", log_prob},
+    {"kl", "q, p", "Kullback-Leibler divergence by element, in closed form", kl},
+    {"entropy", "dist", "by element", entropy},
+    {"mean_of", "dist", "mean of a distribution", mean_of},
+    {"grid", "x, columns", "pictures side by side, in an image action", grid},
+    // understood, not built yet
+    {"Categorical", "p", "", not_yet},
+    {"UniformInt", "n", "", not_yet},
+    {"Laplace", "mean, scale", "", not_yet},
+    {"LogNormal", "mean, std", "", not_yet},
+    {"uniform", "dim", "", not_yet},
+    {"orthogonal", "", "", not_yet},
+    {"gelu", "x", "", not_yet},
+    {"prod", "x, over=", "", not_yet},
+    {"concat", "a, b, over", "", not_yet},
+    {"generate", "model, prompt, n=, temperature=", "", not_yet},
+    {"power_iteration", "W, u", "", not_yet},
+};
+#undef SMELT_UNARY
+
+}  // namespace
+
+const Intrinsic* find_intrinsic(std::string_view name) {
+  const auto found = std::ranges::find(kIntrinsics, name, &Intrinsic::name);
+  return found == std::end(kIntrinsics) ? nullptr : &*found;
+}
+
+std::vector<std::string_view> intrinsic_names() {
+  std::vector<std::string_view> names;
+  for (const Intrinsic& intrinsic : kIntrinsics) names.push_back(intrinsic.name);
+  return names;
+}
+
+}  // namespace smelt::frontend

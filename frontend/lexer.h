@@ -1,0 +1,48 @@
+// Text -> tokens. Words are all `Name`: whether one is a keyword depends on its place, which the parser knows.
+// So are line ends: a token only says whether a line end stands before it.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "ir/support/diagnostics.h"
+#include "ir/support/source.h"
+
+namespace smelt {
+
+enum class TokenKind : uint8_t {
+  EndOfFile,
+  Name,
+  Integer,
+  Float,
+  String,
+  Bad,  // already reported
+#define PUNCT(enumerator, text) enumerator,
+#include "frontend/tokens.def"
+#undef PUNCT
+};
+
+/// How a message names the kind: `a name`, `` `|>` ``.
+std::string describe(TokenKind kind);
+
+struct Token {
+  TokenKind kind = TokenKind::EndOfFile;
+  Span span;
+  std::string_view text;        // the source bytes; a string without its quotes
+  bool newline_before = false;  // a line end lies between the previous token and this one
+  bool space_before = false;    // anything lies between them
+  int64_t integer = 0;          // Integer
+  double number = 0;            // Integer and Float
+};
+
+/// The longest text and name that are read.
+constexpr size_t kMaxTextBytes = 16u << 20;
+constexpr size_t kMaxNameBytes = 255;
+
+/// Tokens of buffer `file`, ended by EndOfFile. Mistakes are reported and skipped. Views point into the buffer.
+std::vector<Token> lex(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics);
+
+/// The value of a string token: escapes replaced. Unknown ones are reported.
+std::string unescape(const Token& token, Diagnostics& diagnostics);
+
+}  // namespace smelt

@@ -1,0 +1,141 @@
+#include "frontend/library.h"
+
+#include <fmt/format.h>
+
+#include "frontend/embedded_text.h"
+#include "frontend/parser.h"
+#include "ir/support/check.h"
+
+namespace smelt {
+
+extern const EmbeddedText embedded_standard_library[];
+
+namespace frontend {
+
+namespace {
+
+/// Calls f(Ident, Decl) for each declaration that lives in the file's one namespace.
+template <typename F>
+void for_each_name(const ast::Ast& ast, F f) {
+  for (const auto& d : ast.dims) f(d.name, Decl(&d));
+  for (const auto& d : ast.configs) f(d.name, Decl(&d));
+  for (const auto& d : ast.consts) f(d.name, Decl(&d));
+  for (const auto& d : ast.layers) f(d.name, Decl(&d));
+  for (const auto& d : ast.models) f(d.name, Decl(&d));
+  for (const auto& d : ast.fns) if (d.kind == ast::FnKind::Fn) f(d.name, Decl(&d));
+  for (const auto& d : ast.optimisers) f(d.name, Decl(&d));
+}
+
+/// Objectives, metrics, exports and data sections: each kind has names of its own, because none occurs in expressions.
+template <typename Decls>
+void check_twice(const Decls& decls, std::string_view what, Diagnostics& diagnostics) {
+  std::map<std::string, Span> seen;
+  for (const auto& d : decls) {
+    const auto [first, fresh] = seen.try_emplace(d.name.text, d.name.span);
+    if (fresh) continue;
+    diagnostics.report(Diag::E0303, d.name.span, fmt::format("{} `{}` is declared twice", what, d.name.text)).label(first->second, "first here");
+  }
+}
+
+}  // namespace
+
+void declare_names(FileScope& scope, Diagnostics& diagnostics) {
+  std::map<std::string, Span> spans;
+  for_each_name(scope.ast, [&](const ast::Ident& name, Decl decl) {
+    const auto [first, fresh] = spans.try_emplace(name.text, name.span);
+    if (fresh) scope.names.emplace(name.text, decl);
+    else diagnostics.report(Diag::E0303, name.span, fmt::format("`{}` is declared twice", name.text)).label(first->second, "first here");
+  });
+  check_twice(scope.ast.objectives, "objective", diagnostics);
+  check_twice(scope.ast.data, "data section", diagnostics);
+  std::vector<ast::FnDecl> metrics, exports;
+  for (const ast::FnDecl& d : scope.ast.fns) {
+    if (d.kind == ast::FnKind::Metric) metrics.push_back(d);
+    if (d.kind == ast::FnKind::Export) exports.push_back(d);
+  }
+  check_twice(metrics, "metric", diagnostics);
+  check_twice(exports, "export", diagnostics);
+}
+
+Library::Library(SourceMap& sources, Diagnostics& diagnostics) {
+  for (const EmbeddedText* text = embedded_standard_library; text->name != nullptr; ++text) {
+    auto scope = std::make_unique<FileScope>();
+    scope->file = sources.add({fmt::format("std/{}.smelt", text->name), text->text, true});
+    scope->library = true;
+    scope->name = text->name;
+    scope->ast = parse(sources, scope->file, diagnostics);
+    declare_names(*scope, diagnostics);
+    files_.push_back(std::move(scope));
+  }
+  SMELT_CHECK(!diagnostics.has_errors(), "the standard library does not parse:\n{}", render(diagnostics, sources));
+}
+
+const FileScope* Library::find_file(std::string_view name) const {
+  for (const auto& file : files_) if (file->name == name) return file.get();
+  return nullptr;
+}
+
+std::pair<const FileScope*, Decl> Library::find(std::string_view name) const {
+  for (const auto& file : files_) {
+    const auto found = file->names.find(name);
+    if (found != file->names.end()) return {file.get(), found->second};
+  }
+  return {nullptr, {}};
+}
+
+std::vector<std::string> Library::names() const {
+  std::vector<std::string> all;
+  for (const auto& file : files_) for (const auto& [name, decl] : file->names) all.push_back(name);
+  return all;
+}
+
+namespace {
+
+/// A declaration's text: from the comment lines above its first line to the line before the next blank line.
+std::string declaration_text(std::string_view file, size_t at) {
+  size_t begin = file.rfind('\n', at);
+  begin = begin == std::string_view::npos ? 0 : begin + 1;
+  while (begin > 0) {
+    const size_t above = begin == 1 ? 0 : file.rfind('\n', begin - 2) + 1;
+    if (file[above] != '#') break;
+    begin = above;
+  }
+  const size_t end = std::min(file.find("\n\n", at), file.size());
+  std::string text(file.substr(begin, end - begin));
+  if (!text.ends_with('\n')) text += '\n';
+  return text;
+}
+
+}  // namespace
+}  // namespace frontend
+
+std::optional<std::string> show_library(std::string_view name) {
+  if (!name.starts_with("std.")) return std::nullopt;
+  name.remove_prefix(4);
+  const std::string_view file_name = name.substr(0, name.find('.'));
+  SourceMap sources;
+  Diagnostics diagnostics;
+  const frontend::Library library(sources, diagnostics);
+  const frontend::FileScope* const file = library.find_file(file_name);
+  if (file == nullptr) return std::nullopt;
+  const std::string_view text = sources.buffer(file->file).text;
+  if (file_name.size() == name.size()) return std::string(text);
+  std::optional<std::string> found;
+  frontend::for_each_name(file->ast, [&](const ast::Ident& ident, const frontend::Decl&) {
+    if (ident.text == name.substr(file_name.size() + 1)) found = frontend::declaration_text(text, ident.span.begin);
+  });
+  return found;
+}
+
+std::vector<std::string> library_names() {
+  SourceMap sources;
+  Diagnostics diagnostics;
+  const frontend::Library library(sources, diagnostics);
+  std::vector<std::string> all;
+  for (const EmbeddedText* text = embedded_standard_library; text->name != nullptr; ++text) {
+    for (const auto& [name, decl] : library.find_file(text->name)->names) all.push_back(fmt::format("std.{}.{}", text->name, name));
+  }
+  return all;
+}
+
+}  // namespace smelt

@@ -1,0 +1,233 @@
+// Step lines: which optimiser with which options, and its update rule for each parameter.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "frontend/elaborator.h"
+#include "ir/support/suggest.h"
+
+namespace smelt::frontend {
+
+namespace {
+
+constexpr std::string_view kCommonOptions[] = {"clip_norm", "clip_value", "decay"};
+
+/// Numbers of a step line that make sense.
+struct OptionRange {
+  std::string_view name;
+  double low, high;
+  bool low_open, high_open;
+  std::string_view text;
+};
+constexpr OptionRange kRanges[] = {
+    {"lr", 0, 1e308, true, false, "above 0"},           {"momentum", 0, 1, false, true, "in [0, 1)"},
+    {"beta1", 0, 1, false, true, "in [0, 1)"},          {"beta2", 0, 1, false, true, "in [0, 1)"},
+    {"alpha", 0, 1, false, true, "in [0, 1)"},          {"eps", 0, 1e308, false, false, "at least 0"},
+    {"weight_decay", 0, 1e308, false, false, "at least 0"}, {"clip_norm", 0, 1e308, true, false, "above 0"},
+    {"clip_value", 0, 1e308, true, false, "above 0"},
+};
+
+}  // namespace
+
+void Elaborator::check_option_ranges(const std::string& name, double value, Span span) {
+  for (const OptionRange& range : kRanges) {
+    if (range.name != name) continue;
+    const bool good = (range.low_open ? value > range.low : value >= range.low) && (range.high_open ? value < range.high : value <= range.high);
+    if (!good) error(Diag::E0503, span, fmt::format("`{}` is {}; it has to be {}", name, value, range.text));
+  }
+}
+
+/// Reads `step loss with adam(lr = 1e-3)` without evaluating the options.
+void Elaborator::read_step_lines() {
+  if (train_ == nullptr) return;
+  for (const ast::TrainItem& item : train_->items) {
+    const auto* step = std::get_if<ast::StepItem>(&item.node);
+    if (step == nullptr) continue;
+    const int32_t index = find_objective(step->objective.text);
+    if (index < 0) {
+      std::vector<std::string> names;
+      for (const Objective& o : experiment_.objectives) names.push_back(o.name);
+      error(Diag::E0606, step->objective.span, fmt::format("no objective `{}`", printable(step->objective.text))).with_help(did_you_mean(step->objective.text, names));
+      continue;
+    }
+    StepLine& line = step_lines_[static_cast<size_t>(index)];
+    if (line.item != nullptr) {
+      error(Diag::E0605, step->objective.span, fmt::format("objective `{}` has two step lines", step->objective.text)).label(line.span, "first here");
+      continue;
+    }
+    line.item = step;
+    line.span = item.span;
+    read_optimiser(line);
+  }
+}
+
+void Elaborator::read_optimiser(StepLine& line) {
+  const Span span = file_.ast[line.item->optimiser].span;
+  const auto* call = file_.ast.as<ast::CallExpr>(line.item->optimiser);
+  const auto* name = file_.ast.as<ast::NameExpr>(call != nullptr ? call->callee : line.item->optimiser);
+  const auto [scope, decl] = name != nullptr ? find_decl(file_, name->name) : std::pair<const FileScope*, Decl>{};
+  const auto* optimiser = std::get_if<const ast::OptimiserDecl*>(&decl);
+  if (optimiser == nullptr) {
+    constexpr std::string_view kKnown[] = {"sgd", "adam", "adamw", "rmsprop", "adagrad"};
+    std::string help = name != nullptr ? did_you_mean(name->name, kKnown) : "";
+    error(Diag::E0607, span, "expected an optimiser").with_help(help.empty() ? fmt::format("the library has {}", fmt::join(kKnown, ", ")) : help);
+    return;
+  }
+  line.scope = scope;
+  std::vector<std::string> names(std::begin(kCommonOptions), std::end(kCommonOptions));
+  for (const ast::Param& param : (*optimiser)->params) names.push_back(param.name.text);
+  size_t position = 0;
+  for (const ast::Arg& arg : call != nullptr ? call->args : std::vector<ast::Arg>{}) {
+    const Span where = arg.name.empty() ? file_.ast[arg.value].span : arg.name.span;
+    std::string option = arg.name.text;
+    if (option.empty() && position < (*optimiser)->params.size()) option = (*optimiser)->params[position++].name.text;
+    if (std::ranges::find(names, option) == names.end()) {
+      error(Diag::E0401, where, fmt::format("`{}` has no option `{}`", name->name, printable(option))).note(fmt::format("it has {}", fmt::join(names, ", "))).with_help(did_you_mean(option, names));
+    } else if (!line.options.emplace(option, arg.value).second) {
+      error(Diag::E0401, where, fmt::format("option `{}` is given twice", option));
+    }
+  }
+  for (const ast::Param& param : (*optimiser)->params) {
+    if (param.default_value.valid() || line.options.contains(param.name.text)) continue;
+    error(Diag::E0401, span, fmt::format("`{}` lacks `{}`", name->name, param.name.text)).with_help(fmt::format("write `{}({} = ..)`", name->name, param.name.text));
+    return;
+  }
+  line.optimiser = *optimiser;
+}
+
+/// A run-time input of the step with this name and start value.
+Value Elaborator::setting(const std::string& name, double value) {
+  return Value(scalar_argument(scalar_input(name, ScalarKind::Setting, value, -1)));
+}
+
+/// The value of one option: numbers become run-time inputs, `loss.lr`, and so do those inside a schedule,
+/// `loss.lr.cosine.a`; booleans stay compile-time.
+Value Elaborator::step_option(const std::string& name, ast::ExprId expr, size_t objective) {
+  setting_prefix_ = fmt::format("{}.{}", experiment_.objectives[objective].name, name);
+  const Value value = eval(expr);
+  const std::string full_name = std::exchange(setting_prefix_, "");
+  const Span span = span_of(expr);
+  if (const auto number = number_of(value)) {
+    check_option_ranges(name, *number, span);
+    return setting(full_name, *number);
+  }
+  const auto* t = value.as<Tensor>();
+  if (value.bad() || value.as<bool>() != nullptr || value.as<NoneValue>() != nullptr || (t != nullptr && t->weak)) return value;
+  error(Diag::E0607, span, fmt::format("option `{}` is {}, not a number or a schedule", name, describe(value)));
+  return {};
+}
+
+/// Which updated parameters have an influence on the loss; the others are warned about and left alone.
+static std::vector<int32_t> trained(const Experiment& experiment, const std::vector<int32_t>& updates, const FunctionContext& context, NodeId loss, std::vector<int32_t>& idle) {
+  const std::vector<bool> reached = ancestors_of(context.function.graph, loss);
+  std::vector<int32_t> list;
+  for (const int32_t variable : updates) {
+    if (experiment.variables[static_cast<size_t>(variable)].kind != VariableKind::Param) continue;
+    const auto node = context.variables.find(variable);
+    if (node != context.variables.end() && reached[node->second.index]) list.push_back(variable);
+    else idle.push_back(variable);
+  }
+  return list;
+}
+
+void Elaborator::update_parameters(size_t index, const Tensor& loss) {
+  const StepLine& line = step_lines_[index];
+  if (line.optimiser == nullptr) return;
+  const ast::ObjectiveDecl& decl = file_.ast.objectives[index];
+  std::vector<int32_t> idle;
+  const std::vector<int32_t> params = trained(experiment_, updates_[index], *context_, loss.node, idle);
+  if (params.empty()) {
+    error(Diag::E0602, decl.updates.empty() ? decl.name.span : span_of(decl.updates[0]), fmt::format("the loss of `{}` does not depend on a parameter that it updates", decl.name.text));
+    return;
+  }
+  for (const int32_t variable : idle) {
+    const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
+    diagnostics_.report(Diag::W0002, v.span, fmt::format("objective `{}` updates `{}`, which has no influence on its loss", decl.name.text, v.path));
+  }
+  implicit_["i"] = Value(scalar_argument(scalar_input("iteration", ScalarKind::Iteration, 0, -1)));
+  implicit_["n"] = Value(scalar_argument(scalar_input("horizon", ScalarKind::Horizon, 0, -1)));
+  std::map<std::string, Value> options;
+  for (const auto& [name, expr] : line.options) {
+    if (name != "decay") options[name] = step_option(name, expr, index);
+  }
+  implicit_.erase("i");
+  implicit_.erase("n");
+  std::vector<int32_t> decays = params;
+  if (const auto decay = line.options.find("decay"); decay != line.options.end()) {
+    const std::optional<Selector> selector = eval_selector(decay->second);
+    if (!selector) return;
+    decays = selector->variables;
+  }
+  std::vector<Tensor> gradients;
+  graph().set_span(decl.span);
+  for (const int32_t variable : params) {
+    const NodeId p = context_->variables[variable];
+    Axes axes;
+    for (const Extent& extent : graph().type(p).shape) axes.push_back({kAnonymous, extent});
+    gradients.push_back(tensor(graph().make(OpKind::Grad, {loss.node, p}), std::move(axes)));
+  }
+  clip_gradients(gradients, options);
+  for (size_t k = 0; k < params.size() && !diagnostics_.has_errors(); ++k) {
+    const bool decay = std::ranges::find(decays, params[k]) != decays.end();
+    update_parameter(index, line, params[k], gradients[k], decay, options);
+  }
+}
+
+/// clip_value bounds each element; clip_norm scales all gradients so that their common norm is at most c.
+void Elaborator::clip_gradients(std::vector<Tensor>& gradients, const std::map<std::string, Value>& options) {
+  using ast::BinaryOp;
+  if (const auto bound = options.find("clip_value"); bound != options.end() && !bound->second.bad()) {
+    const Span span = context_->function.span;
+    const Value low = binary(BinaryOp::Mul, Value(-1.0), bound->second, span);
+    for (Tensor& g : gradients) {
+      const Value above = elementwise(OpKind::Max, {Value(g), low}, span, "`clip_value`");
+      const Value clipped = elementwise(OpKind::Min, {above, bound->second}, span, "`clip_value`");
+      if (const auto* t = clipped.as<Tensor>()) g = *t;
+    }
+  }
+  const auto bound = options.find("clip_norm");
+  if (bound == options.end() || bound->second.bad()) return;
+  const Span span = context_->function.span;
+  Value total;
+  for (const Tensor& g : gradients) {
+    const Value sum = reduce(OpKind::ReduceSum, elementwise(OpKind::Square, {Value(g)}, span, "`clip_norm`"), nullptr, span);
+    total = total.bad() ? sum : binary(BinaryOp::Add, total, sum, span);
+  }
+  const Value norm = elementwise(OpKind::Sqrt, {total}, span, "`clip_norm`");
+  if (const auto* t = norm.as<Tensor>()) context_->reports.emplace_back("grad_norm", t->node);
+  const Value ratio = binary(BinaryOp::Div, bound->second, binary(BinaryOp::Add, norm, Value(1e-6), span), span);
+  const Value scale = elementwise(OpKind::Min, {ratio, Value(1.0)}, span, "`clip_norm`");
+  for (Tensor& g : gradients) {
+    const Value clipped = binary(BinaryOp::Mul, Value(g), scale, span);
+    if (const auto* t = clipped.as<Tensor>()) g = *t;
+  }
+}
+
+/// Evaluates the optimiser's body for one parameter.
+void Elaborator::update_parameter(size_t index, const StepLine& line, int32_t variable, Tensor gradient, bool decays, const std::map<std::string, Value>& options) {
+  const ast::OptimiserDecl& optimiser = *line.optimiser;
+  const std::string& objective = experiment_.objectives[index].name;
+  const std::string path = experiment_.variables[static_cast<size_t>(variable)].path;
+  Frame frame;
+  frame.scope = line.scope;
+  frame.blocks.emplace_back();
+  frame.site = fmt::format("{}/{}", context_->site, path);
+  Frame* const outer = std::exchange(frame_, &frame);
+  for (const ast::Param& param : optimiser.params) {
+    const auto given = options.find(param.name.text);
+    Value value = given != options.end() ? given->second : param.default_value.valid() ? eval(param.default_value) : Value();
+    if (param.name.text == "weight_decay" && !decays) value = Value(NoneValue{});
+    bind(param.name, std::move(value));
+  }
+  const Axes axes = gradient.axes;
+  bind(optimiser.param, Value(variable_value(variable, axes)), variable, true);
+  bind(optimiser.gradient, Value(std::move(gradient)));
+  const int32_t update = scalar_input(fmt::format("{}.update", objective), ScalarKind::Update, 0, static_cast<int32_t>(index));
+  bind(optimiser.update, Value(scalar_argument(update)));
+  frame.blocks.back().emplace("slot path", Binding{Value(fmt::format("opt/{}/{}", objective, path)), line.span});
+  Value ignored;
+  for (const ast::StmtId id : optimiser.body.statements) execute(ast()[id], ignored);
+  frame_ = outer;
+}
+
+}  // namespace smelt::frontend

@@ -1,0 +1,225 @@
+// The sections of a file, except `train`.
+#include <fmt/format.h>
+
+#include <iterator>
+
+#include "frontend/parser_impl.h"
+#include "ir/support/suggest.h"
+
+namespace smelt {
+
+void Parser::section() {
+  struct Section {
+    std::string_view word;
+    void (Parser::*parse)();
+  };
+  static constexpr Section kSections[] = {
+      {"import", &Parser::import_section}, {"dim", &Parser::dim_section},     {"config", &Parser::config_section},
+      {"const", &Parser::const_section},   {"data", &Parser::data_section},   {"layer", &Parser::layer_section},
+      {"model", &Parser::model_section},   {"fn", &Parser::fn_section},       {"metric", &Parser::metric_section},
+      {"export", &Parser::export_section}, {"train", &Parser::train_section}, {"optimiser", &Parser::optimiser_section},
+      {"objective", &Parser::objective_section}};
+  for (const Section& s : kSections) {
+    if (!at_word(s.word)) continue;
+    advance();
+    (this->*s.parse)();
+    if (!panic_ && !at_end_of_statement()) finish_statement("the file");
+    return;
+  }
+  std::vector<std::string_view> words;
+  for (const Section& s : kSections) words.push_back(s.word);
+  std::string help = at(TokenKind::Name) ? did_you_mean(peek().text, words) : "";
+  if (help.empty()) help = fmt::format("a section starts with one of {}", fmt::join(words, ", "));
+  fail(fmt::format("expected a section, found {}", found()), std::move(help));
+}
+
+// import std.nn (Dense, Dropout)
+void Parser::import_section() {
+  ast::ImportDecl decl;
+  const Span begin = previous().span;
+  decl.module.push_back(expect_name("the name of a module"));
+  while (!panic_ && accept(TokenKind::Dot)) decl.module.push_back(expect_name("the name of a module"));
+  bracketed(TokenKind::OpenParen, TokenKind::CloseParen, "an import", [&] { decl.names.push_back(expect_name("the name of a layer")); });
+  decl.span = since(begin);
+  if (!panic_) ast_.imports.push_back(std::move(decl));
+}
+
+// dim B <= 128, Pixel = 28 * 28
+void Parser::dim_section() {
+  for (ast::DimDecl& decl : dim_decls()) ast_.dims.push_back(std::move(decl));
+}
+
+std::vector<ast::DimDecl> Parser::dim_decls() {
+  std::vector<ast::DimDecl> decls;
+  do {
+    ast::DimDecl decl;
+    decl.name = expect_name("the name of a dim");
+    if (panic_) return decls;
+    decl.runtime = at(TokenKind::LessEqual);
+    if (!accept(TokenKind::LessEqual)) expect(TokenKind::Equal, "a dim");
+    decl.extent = binary(0);
+    if (!panic_) decls.push_back(std::move(decl));
+  } while (!panic_ && accept(TokenKind::Comma));
+  return decls;
+}
+
+// config hidden = 256, p = 0.2
+void Parser::config_section() {
+  do {
+    ast::ConfigDecl decl;
+    decl.name = expect_name("the name of a config entry");
+    expect(TokenKind::Equal, "a config entry");
+    if (!panic_) decl.value = binary(0);
+    if (!panic_) ast_.configs.push_back(std::move(decl));
+  } while (!panic_ && accept(TokenKind::Comma));
+}
+
+// const z_show: f32[64, Z] ~ Normal(0, 1)
+void Parser::const_section() {
+  ast::ConstDecl decl;
+  decl.name = expect_name("the name of a constant");
+  if (!panic_ && accept(TokenKind::Colon)) decl.type = type();
+  if (panic_) return;
+  decl.random = accept(TokenKind::Tilde);
+  if (!decl.random) expect(TokenKind::Equal, "a constant");
+  if (!panic_) decl.value = expression();
+  if (!panic_) ast_.consts.push_back(std::move(decl));
+}
+
+// data mnist { train = idx("..")   x: f32[Pixel] in 0..1 = field(0) / 255 }
+void Parser::data_section() {
+  ast::DataDecl decl;
+  const Span begin = previous().span;
+  decl.name = expect_name("the name of the data");
+  if (panic_) return;
+  braced("a data section", [&] {
+    ast::FieldDecl entry;
+    entry.name = expect_name("the name of a split or a field");
+    if (!panic_ && accept(TokenKind::Colon)) entry.type = type();
+    if (!panic_ && entry.type.valid() && accept_word("in")) entry.range = binary(0);
+    expect(TokenKind::Equal, "a data section");
+    if (!panic_) entry.value = expression();
+    if (!panic_) decl.entries.push_back(std::move(entry));
+  });
+  decl.span = since(begin);
+  ast_.data.push_back(std::move(decl));
+}
+
+ast::Param Parser::param() {
+  ast::Param p;
+  p.name = expect_name("the name of a parameter");
+  if (!panic_ && accept(TokenKind::Colon)) p.type = type();
+  if (!panic_ && accept(TokenKind::Equal)) p.default_value = expression();
+  if (!panic_ && accept(TokenKind::Tilde)) p.distribution = expression();
+  return p;
+}
+
+std::vector<ast::Param> Parser::params(TokenKind open, TokenKind close) {
+  std::vector<ast::Param> list;
+  bracketed(open, close, "a parameter list", [&] { list.push_back(param()); });
+  return list;
+}
+
+// layer Dense{out, act = identity}(x: f32[..., In]) -> f32[..., out] with { init.weight = .. } { .. }
+void Parser::layer_section() {
+  ast::LayerDecl decl;
+  const Span begin = previous().span;
+  decl.name = expect_name("the name of a layer");
+  if (panic_) return;
+  if (at(TokenKind::OpenBrace)) decl.attributes = params(TokenKind::OpenBrace, TokenKind::CloseBrace);
+  decl.params = params(TokenKind::OpenParen, TokenKind::CloseParen);
+  expect(TokenKind::ThinArrow, "the head of a layer");
+  if (!panic_) decl.result = type();
+  decl.span = since(begin);
+  if (!panic_ && accept_word("with")) {
+    bracketed(TokenKind::OpenBrace, TokenKind::CloseBrace, "the options of a layer", [&] {
+      ast::Arg option;
+      option.name = expect_name("an option");
+      while (!panic_ && accept(TokenKind::Dot)) option.name.text += "." + expect_name("an option").text;
+      expect(TokenKind::Equal, "an option of a layer");
+      if (!panic_) option.value = expression();
+      decl.options.push_back(std::move(option));
+    });
+  }
+  if (!panic_) decl.body = block("a layer");
+  ast_.layers.push_back(std::move(decl));
+}
+
+// model net = MLP{hidden, p}
+void Parser::model_section() {
+  ast::ModelDecl decl;
+  decl.name = expect_name("the name of a model");
+  expect(TokenKind::Equal, "a model");
+  if (!panic_) decl.layer = expression();
+  if (!panic_) ast_.models.push_back(std::move(decl));
+}
+
+void Parser::fn_section() { function(ast::FnKind::Fn); }
+void Parser::metric_section() { function(ast::FnKind::Metric); }
+void Parser::export_section() { function(ast::FnKind::Export); }
+
+// metric acc(x: f32[B, Pixel], y: ix<Class>[B]) = mean(..)
+void Parser::function(ast::FnKind kind) {
+  ast::FnDecl decl;
+  const Span begin = previous().span;
+  decl.kind = kind;
+  decl.name = expect_name("a name");
+  if (panic_) return;
+  decl.params = params(TokenKind::OpenParen, TokenKind::CloseParen);
+  if (!panic_ && accept(TokenKind::ThinArrow)) decl.result = type();
+  decl.span = since(begin);
+  if (!panic_) decl.body = body("a function");
+  if (!panic_) ast_.fns.push_back(std::move(decl));
+}
+
+ast::Body Parser::body(std::string_view what) {
+  ast::Body body;
+  if (accept(TokenKind::Equal)) body.expr = expression();
+  else if (at(TokenKind::OpenBrace)) body.block = block(what);
+  else fail(fmt::format("expected `=` or `{{` in {}, found {}", what, found()));
+  return body;
+}
+
+// optimiser sgd(lr) for (p, g, t) { p <- p - lr * g }
+void Parser::optimiser_section() {
+  ast::OptimiserDecl decl;
+  const Span begin = previous().span;
+  decl.name = expect_name("the name of an optimiser");
+  if (panic_) return;
+  decl.params = params(TokenKind::OpenParen, TokenKind::CloseParen);
+  expect_word("for", "an optimiser");
+  expect(TokenKind::OpenParen, "an optimiser");
+  decl.param = expect_name("the name of the parameter");
+  expect(TokenKind::Comma, "an optimiser");
+  decl.gradient = expect_name("the name of the gradient");
+  expect(TokenKind::Comma, "an optimiser");
+  decl.update = expect_name("the name of the number of the update");
+  expect(TokenKind::CloseParen, "an optimiser");
+  decl.span = since(begin);
+  if (!panic_) decl.body = block("an optimiser");
+  if (!panic_) ast_.optimisers.push_back(std::move(decl));
+}
+
+// objective loss(x: f32[B, Pixel]) updates enc, dec { .. }
+void Parser::objective_section() {
+  ast::ObjectiveDecl decl;
+  const Span begin = previous().span;
+  decl.name = expect_name("the name of an objective");
+  if (panic_) return;
+  decl.params = params(TokenKind::OpenParen, TokenKind::CloseParen);
+  if (!panic_ && !at_word("updates")) {
+    return fail(fmt::format("expected `updates` in an objective, found {}", found()),
+                "say which models the objective trains: `updates net`");
+  }
+  const bool outer = std::exchange(brace_is_block_, true);
+  do {
+    advance();
+    decl.updates.push_back(postfix());
+  } while (!panic_ && at(TokenKind::Comma));
+  brace_is_block_ = outer;
+  decl.span = since(begin);
+  if (!panic_) decl.body = block("an objective");
+  ast_.objectives.push_back(std::move(decl));
+}
+
+}  // namespace smelt

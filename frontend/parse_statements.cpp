@@ -1,0 +1,165 @@
+// Blocks and the statements inside them.
+#include <fmt/format.h>
+
+#include "frontend/parser_impl.h"
+
+namespace smelt {
+
+ast::Block Parser::block(std::string_view what) {
+  ast::Block result;
+  const Depth depth(*this);
+  if (!depth.ok) return result;
+  result.span = braced(what, [&] {
+    const ast::StmtId id = statement();
+    if (id.valid()) result.statements.push_back(id);
+  });
+  return result;
+}
+
+ast::StmtId Parser::statement() {
+  const Span begin = peek().span;
+  decltype(ast::Stmt::node) node;
+  if (at_keyword("param")) node = param_stmt();
+  else if (at_keyword("state")) node = state_stmt();
+  else if (at_keyword("report")) node = report_stmt();
+  else if (at_keyword("dim")) advance(), node = ast::DimStmt{dim_decls()};
+  else if (at_word("yield") && !at_assignment()) advance(), node = ast::YieldStmt{expression()};
+  else if (at_word("assert") && !at_assignment()) {
+    ast::AssertStmt assertion;
+    advance();
+    assertion.condition = expression();
+    expect(TokenKind::Comma, "an assertion");
+    if (!panic_) assertion.message = atom();
+    node = assertion;
+  } else if (at_tuple_assignment()) node = tuple_assign();
+  else if (at_formula()) node = formula_assign();
+  else if (at_assignment()) node = binding_stmt();
+  else node = ast::ExprStmt{expression()};
+  if (panic_) return {};
+  ast_.stmts.push_back({std::move(node), since(begin)});
+  return {static_cast<uint32_t>(ast_.stmts.size() - 1)};
+}
+
+/// `W, b: f32[In, out] ~ glorot_uniform()`; optimisers leave the type out.
+ast::Declarator Parser::declarator(std::string_view what) {
+  ast::Declarator decl;
+  do decl.names.push_back(expect_name("a name")); while (!panic_ && accept(TokenKind::Comma));
+  if (!panic_ && accept(TokenKind::Colon)) decl.type = type();
+  if (panic_) return decl;
+  decl.random = accept(TokenKind::Tilde);
+  if (!decl.random && !accept(TokenKind::Equal)) {
+    fail(fmt::format("expected `=` or `~` in {}, found {}", what, found()),
+         "`= zeros()` gives a fixed start value, `~ Normal(0, 0.02)` a random one");
+    return decl;
+  }
+  decl.init = expression();
+  return decl;
+}
+
+ast::ParamStmt Parser::param_stmt() {
+  advance();
+  ast::ParamStmt stmt{declarator("a param line")};
+  if (!panic_ && !stmt.decl.type.valid()) fail("a `param` needs a type", "write `param W: f32[In, out] ~ glorot_uniform()`");
+  if (!panic_ && !on_new_line() && accept_word("if")) stmt.decl.condition = binary(0);
+  return stmt;
+}
+
+ast::StateStmt Parser::state_stmt() {
+  ast::StateStmt stmt;
+  advance();
+  do stmt.decls.push_back(declarator("a state line")); while (!panic_ && accept(TokenKind::Comma));
+  return stmt;
+}
+
+// report gap, rate = mean(rate)
+ast::ReportStmt Parser::report_stmt() {
+  ast::ReportStmt stmt;
+  advance();
+  do {
+    ast::Arg item;
+    item.name = expect_name("the name of a report");
+    if (panic_) break;
+    if (accept(TokenKind::Equal)) item.value = expression();
+    else item.value = make(ast::NameExpr{item.name.text}, item.name.span);
+    stmt.items.push_back(std::move(item));
+  } while (!panic_ && accept(TokenKind::Comma));
+  return stmt;
+}
+
+bool Parser::at_assignment() const {
+  if (!at(TokenKind::Name)) return false;
+  const TokenKind next = peek(1).kind;
+  return next == TokenKind::Equal || next == TokenKind::Tilde || next == TokenKind::LeftArrow;
+}
+
+/// The index of the token after the bracket that opens at `at_ + ahead`.
+static size_t after_bracket(const std::vector<Token>& tokens, size_t i) {
+  int depth = 0;
+  for (; i < tokens.size(); ++i) {
+    const TokenKind kind = tokens[i].kind;
+    if (kind == TokenKind::OpenParen || kind == TokenKind::OpenBracket) ++depth;
+    if ((kind == TokenKind::CloseParen || kind == TokenKind::CloseBracket) && --depth == 0) return i + 1;
+    if (kind == TokenKind::OpenBrace || kind == TokenKind::CloseBrace) break;
+  }
+  return tokens.size() - 1;
+}
+
+bool Parser::at_tuple_assignment() const {
+  return at(TokenKind::OpenParen) && tokens_[after_bracket(tokens_, at_)].kind == TokenKind::Equal;
+}
+
+bool Parser::at_formula() const {
+  return at(TokenKind::Name) && peek(1).kind == TokenKind::OpenBracket &&
+         tokens_[after_bracket(tokens_, at_ + 1)].kind == TokenKind::Equal;
+}
+
+// x = e    z ~ dist over K    m <- e when training
+decltype(ast::Stmt::node) Parser::binding_stmt() {
+  const ast::Ident target = expect_name("a name");
+  const TokenKind how = peek().kind;
+  advance();
+  const ast::ExprId value = expression();
+  if (how == TokenKind::Equal) return ast::AssignStmt{{target}, false, {}, false, value};
+  if (how == TokenKind::Tilde) {
+    ast::DrawStmt draw{target, value, {}};
+    if (!panic_ && !on_new_line() && accept_word("over")) draw.over = postfix();
+    return draw;
+  }
+  ast::WriteStmt write{target, value, {}};
+  if (!panic_ && !on_new_line() && accept_word("when")) write.when = binary(0);
+  return write;
+}
+
+// (a, b) = e
+ast::AssignStmt Parser::tuple_assign() {
+  ast::AssignStmt stmt;
+  stmt.tuple = true;
+  bracketed(TokenKind::OpenParen, TokenKind::CloseParen, "a tuple of names", [&] { stmt.targets.push_back(expect_name("a name")); });
+  expect(TokenKind::Equal, "an assignment");
+  if (!panic_) stmt.value = expression();
+  return stmt;
+}
+
+// y[n < B, o < out] = sum[c < C] x[n, c] * W[c, o]
+ast::AssignStmt Parser::formula_assign() {
+  ast::AssignStmt stmt;
+  stmt.formula = true;
+  stmt.targets.push_back(expect_name("a name"));
+  stmt.binders = index_binders();
+  expect(TokenKind::Equal, "an index formula");
+  if (!panic_) stmt.value = expression();
+  return stmt;
+}
+
+std::vector<ast::IndexBinder> Parser::index_binders() {
+  std::vector<ast::IndexBinder> binders;
+  bracketed(TokenKind::OpenBracket, TokenKind::CloseBracket, "the indices of a formula", [&] {
+    ast::IndexBinder binder;
+    binder.name = expect_name("the name of an index");
+    if (!panic_ && accept(TokenKind::Less)) binder.extent = binary(4);
+    binders.push_back(std::move(binder));
+  });
+  return binders;
+}
+
+}  // namespace smelt

@@ -1,0 +1,174 @@
+// The `train` section: data, batch, steps, loop, actions.
+#include <fmt/format.h>
+
+#include "frontend/parser_impl.h"
+#include "ir/support/suggest.h"
+
+namespace smelt {
+
+void Parser::train_section() {
+  ast::TrainDecl decl;
+  const Span begin = previous().span;
+  if (at(TokenKind::Name)) decl.name = expect_name("a name");
+  braced("a train section", [&] {
+    ast::TrainItem item = train_item();
+    if (!panic_) decl.items.push_back(std::move(item));
+  });
+  decl.span = since(begin);
+  ast_.trains.push_back(std::move(decl));
+}
+
+ast::TrainItem Parser::train_item() {
+  static constexpr std::string_view kWords[] = {"data", "batch", "epochs", "steps", "seed", "precision", "step", "loop", "ema", "every", "stop"};
+  const Span begin = peek().span;
+  ast::TrainItem item;
+  if (accept_word("data")) item.node = ast::DataItem{expect_name("the name of a data section")};
+  else if (accept_word("batch")) item.node = batch_item();
+  else if (at_word("epochs") || at_word("steps") || at_word("seed")) {
+    ast::NumberItem number;
+    number.what = expect_name("a setting");
+    number.value = binary(0);
+    item.node = number;
+  } else if (accept_word("precision")) item.node = ast::PrecisionItem{expect_name("an element type")};
+  else if (accept_word("step")) {
+    ast::StepItem step;
+    step.objective = expect_name("the name of an objective");
+    expect_word("with", "a step line");
+    if (!panic_) step.optimiser = expression();
+    item.node = step;
+  } else if (accept_word("loop")) item.node = loop_item();
+  else if (accept_word("ema")) item.node = ema_item();
+  else if (accept_word("every")) item.node = every_item();
+  else if (accept_word("stop")) {
+    expect_word("when", "a stop line");
+    item.node = ast::StopItem{panic_ ? ast::ExprId{} : binary(0)};
+  } else {
+    std::string help = at(TokenKind::Name) ? did_you_mean(peek().text, kWords) : "";
+    if (help.empty()) help = fmt::format("a line starts with one of {}", fmt::join(kWords, ", "));
+    fail(fmt::format("expected a line of a train section, found {}", found()), std::move(help));
+  }
+  item.span = since(begin);
+  return item;
+}
+
+// batch B = 128, shuffle
+ast::BatchItem Parser::batch_item() {
+  ast::BatchItem item;
+  item.dim = expect_name("the name of the batch dim");
+  expect(TokenKind::Equal, "a batch line");
+  if (!panic_) item.size = binary(0);
+  if (!panic_ && accept(TokenKind::Comma)) item.shuffle = expect_word("shuffle", "a batch line");
+  return item;
+}
+
+// loop { 5 * critic; gen }
+ast::LoopItem Parser::loop_item() {
+  ast::LoopItem item;
+  braced("a loop", [&] { item.groups.push_back(loop_group()); });
+  return item;
+}
+
+ast::LoopGroup Parser::loop_group() {
+  ast::LoopGroup group;
+  const Span begin = peek().span;
+  group.together = at_word("together") && peek(1).kind == TokenKind::OpenBrace;
+  if (group.together) {
+    advance();
+    braced("together", [&] { group.entries.push_back(loop_entry()); });
+  } else {
+    group.entries.push_back(loop_entry());
+  }
+  group.span = since(begin);
+  return group;
+}
+
+ast::LoopEntry Parser::loop_entry() {
+  ast::LoopEntry entry;
+  if (!at(TokenKind::Name) || peek(1).kind == TokenKind::Star) {
+    entry.times = power();
+    expect(TokenKind::Star, "a loop");
+  }
+  entry.objective = expect_name("the name of an objective");
+  return entry;
+}
+
+// ema G_avg = G decay 0.999
+ast::EmaItem Parser::ema_item() {
+  ast::EmaItem item;
+  item.name = expect_name("the name of the average");
+  expect(TokenKind::Equal, "an ema line");
+  if (!panic_) item.model = postfix();
+  expect_word("decay", "an ema line");
+  if (!panic_) item.decay = binary(0);
+  return item;
+}
+
+// every 1 epoch { eval valid: loss, acc }
+ast::EveryItem Parser::every_item() {
+  ast::EveryItem item;
+  const bool outer = std::exchange(brace_is_block_, true);
+  item.count = power();
+  brace_is_block_ = outer;
+  item.unit = expect_name("`step`, `steps`, `epoch` or `epochs`");
+  const std::string& unit = item.unit.text;
+  if (!panic_ && unit != "step" && unit != "steps" && unit != "epoch" && unit != "epochs") {
+    --at_;
+    fail(fmt::format("expected `step`, `steps`, `epoch` or `epochs`, found `{}`", printable(unit)));
+  }
+  if (panic_) return item;
+  braced("the actions of an every line", [&] {
+    ast::Action a = action();
+    if (!panic_) item.actions.push_back(std::move(a));
+  });
+  return item;
+}
+
+ast::Action Parser::action() {
+  static constexpr std::string_view kWords[] = {"eval", "image", "text", "checkpoint"};
+  ast::Action result;
+  const Span begin = peek().span;
+  if (accept_word("eval")) {
+    ast::EvalAction eval;
+    eval.split = expect_name("the name of a split");
+    expect(TokenKind::Colon, "an eval action");
+    do eval.names.push_back(expect_name("the name of an objective or metric")); while (!panic_ && accept(TokenKind::Comma));
+    result.node = std::move(eval);
+  } else if (at_word("image") || at_word("text")) {
+    ast::OutputAction output;
+    output.is_text = at_word("text");
+    advance();
+    output.value = expression();
+    expect_word("to", "an action");
+    if (!panic_) output.path = atom();
+    result.node = output;
+  } else if (accept_word("checkpoint")) {
+    result.node = checkpoint_action();
+  } else {
+    std::string help = at(TokenKind::Name) ? did_you_mean(peek().text, kWords) : "";
+    if (help.empty()) help = fmt::format("an action is one of {}", fmt::join(kWords, ", "));
+    fail(fmt::format("expected an action, found {}", found()), std::move(help));
+  }
+  result.span = since(begin);
+  return result;
+}
+
+// checkpoint keep 3, checkpoint keep best(max acc)
+ast::CheckpointAction Parser::checkpoint_action() {
+  ast::CheckpointAction action;
+  if (at_end_of_statement()) return action;
+  expect_word("keep", "a checkpoint action");
+  if (panic_) return action;
+  if (!at_word("best")) {
+    action.keep = binary(0);
+    return action;
+  }
+  advance();
+  expect(TokenKind::OpenParen, "a checkpoint action");
+  if (!panic_ && !at_word("max") && !at_word("min")) fail(fmt::format("expected `max` or `min`, found {}", found()));
+  action.best_direction = expect_name("`max` or `min`");
+  action.best_metric = expect_name("the name of an objective or metric");
+  expect(TokenKind::CloseParen, "a checkpoint action");
+  return action;
+}
+
+}  // namespace smelt

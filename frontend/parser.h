@@ -1,0 +1,19 @@
+// Tokens -> Ast: recursive descent over the grammar of docs/language.md, one function a rule.
+//
+// Ensures:  every mistake is reported at its place; the tree holds what could be read. After a mistake the parser skips
+//           to the end of the statement or section and carries on, so one run shows several mistakes.
+#pragma once
+
+#include "frontend/ast.h"
+#include "ir/support/diagnostics.h"
+
+namespace smelt {
+
+/// Brackets, blocks and operators may be nested this deep.
+constexpr int kMaxNesting = 256;
+/// Operators of one expression that are chained, such as the terms of a sum.
+constexpr int kMaxHeight = 1000;
+
+ast::Ast parse(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics);
+
+}  // namespace smelt

@@ -1,0 +1,199 @@
+// The parser's class; its members are defined in parser.cpp (helpers), parse_sections.cpp, parse_train.cpp,
+// parse_statements.cpp and parse_expressions.cpp.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "frontend/ast.h"
+#include "frontend/lexer.h"
+#include "frontend/parser.h"
+
+namespace smelt {
+
+/// Thrown nowhere: a failed rule sets `panic_`, its callers return what they have, and a loop over statements or
+/// sections calls `recover_*` to clear it.
+class Parser {
+ public:
+  Parser(std::vector<Token> tokens, Diagnostics& diagnostics) : tokens_(std::move(tokens)), diagnostics_(diagnostics) {}
+
+  ast::Ast parse_file();
+
+ private:
+  // ---- parser.cpp: tokens ----
+  const Token& peek(size_t ahead = 0) const { return tokens_[std::min(at_ + ahead, tokens_.size() - 1)]; }
+  const Token& previous() const { return tokens_[at_ == 0 ? 0 : at_ - 1]; }
+  bool at(TokenKind kind) const { return peek().kind == kind; }
+  bool at_word(std::string_view word) const { return at(TokenKind::Name) && peek().text == word; }
+  /// A word that is a keyword here rather than a name that is bound, called or selected from.
+  bool at_keyword(std::string_view word) const;
+  bool accept(TokenKind kind);
+  bool accept_word(std::string_view word);
+  bool expect(TokenKind kind, std::string_view where);
+  bool expect_word(std::string_view word, std::string_view where);
+  ast::Ident expect_name(std::string_view what);
+  void advance();
+  void fail(std::string message, std::string help = {});
+  std::string found() const;
+  Span since(Span begin) const { return join(begin, previous().span); }
+  /// Whether the running statement ends before the current token.
+  bool at_end_of_statement() const;
+  bool on_new_line() const { return open_brackets_ == 0 && peek().newline_before; }
+  void finish_statement(std::string_view what);
+  void recover_statement();
+  void recover_section();
+
+  /// `open item, item close`, a trailing comma allowed; newlines mean nothing inside.
+  template <typename Item>
+  void bracketed(TokenKind open, TokenKind close, std::string_view what, Item item);
+  /// `{ line line }`: each call of `line` reads one entry, ended by a newline or `;`.
+  template <typename Line>
+  Span braced(std::string_view what, Line line);
+
+  // ---- parse_sections.cpp ----
+  void section();
+  void import_section();
+  void dim_section();
+  void config_section();
+  void const_section();
+  void data_section();
+  void layer_section();
+  void model_section();
+  void fn_section();
+  void metric_section();
+  void export_section();
+  void function(ast::FnKind kind);
+  void optimiser_section();
+  void objective_section();
+  std::vector<ast::Param> params(TokenKind open, TokenKind close);
+  ast::Param param();
+  ast::Body body(std::string_view what);
+  std::vector<ast::DimDecl> dim_decls();
+
+  // ---- parse_train.cpp ----
+  void train_section();
+  ast::TrainItem train_item();
+  ast::BatchItem batch_item();
+  ast::LoopItem loop_item();
+  ast::LoopGroup loop_group();
+  ast::LoopEntry loop_entry();
+  ast::EmaItem ema_item();
+  ast::EveryItem every_item();
+  ast::Action action();
+  ast::CheckpointAction checkpoint_action();
+
+  // ---- parse_statements.cpp ----
+  ast::Block block(std::string_view what);
+  ast::StmtId statement();
+  ast::ParamStmt param_stmt();
+  ast::StateStmt state_stmt();
+  ast::ReportStmt report_stmt();
+  bool at_assignment() const;
+  bool at_tuple_assignment() const;
+  bool at_formula() const;
+  decltype(ast::Stmt::node) binding_stmt();
+  ast::AssignStmt tuple_assign();
+  ast::AssignStmt formula_assign();
+  ast::Declarator declarator(std::string_view what);
+  std::vector<ast::IndexBinder> index_binders();
+
+  // ---- parse_expressions.cpp ----
+  ast::ExprId expression();
+  ast::ExprId binary(int level);
+  ast::ExprId unary();
+  ast::ExprId power();
+  ast::ExprId postfix();
+  ast::ExprId postfix_tail(ast::ExprId base, Span begin);
+  ast::ExprId member(ast::ExprId base, Span begin);
+  ast::ExprId atom();
+  ast::ExprId number();
+  ast::ExprId parenthesised();
+  ast::ExprId expression_or_rest();
+  ast::ExprId if_expr();
+  ast::ExprId repeat_expr();
+  ast::ExprId scan_expr();
+  ast::ExprId index_reduction();
+  ast::ExprId head_expression();
+  std::vector<ast::Arg> args(TokenKind open, TokenKind close);
+  ast::Arg arg();
+  std::vector<ast::DimItem> dim_items();
+  ast::DimItem dim_item();
+  ast::TypeId type();
+
+  template <typename Node>
+  ast::ExprId make(Node node, Span begin) {
+    ast_.exprs.push_back({std::move(node), since(begin)});
+    note_height(begin);
+    return {static_cast<uint32_t>(ast_.exprs.size() - 1)};
+  }
+
+  /// Chains such as a + b + c + .. nest to the left without recursion here, but later stages walk them recursively.
+  void note_height(Span begin);
+
+  /// Counts nesting while it lives; `ok` is false at the limit.
+  struct Depth {
+    explicit Depth(Parser& p);
+    ~Depth() { --parser.depth_; }
+    Parser& parser;
+    bool ok;
+  };
+
+  std::vector<Token> tokens_;
+  Diagnostics& diagnostics_;
+  ast::Ast ast_;
+  std::vector<int> heights_;  // of ast_.exprs
+  size_t at_ = 0;
+  int depth_ = 0;
+  int open_brackets_ = 0;       // ( [ and attribute { around the current token, within the innermost block
+  bool brace_is_block_ = false;  // in the head of repeat, scan, if
+  bool panic_ = false;
+};
+
+template <typename Item>
+void Parser::bracketed(TokenKind open, TokenKind close, std::string_view what, Item item) {
+  const Span opening = peek().span;
+  if (!expect(open, what)) return;
+  ++open_brackets_;
+  const bool outer = std::exchange(brace_is_block_, false);
+  while (!panic_ && !at(close)) {
+    item();
+    if (panic_ || !accept(TokenKind::Comma)) break;
+  }
+  brace_is_block_ = outer;
+  --open_brackets_;
+  if (panic_ || accept(close)) return;
+  if (at(TokenKind::EndOfFile)) {
+    diagnostics_.report(Diag::E0007, opening, "this " + describe(open) + " is never closed")
+        .label(peek().span, "the file ends here");
+    panic_ = true;
+    return;
+  }
+  fail("expected `,` or " + describe(close) + " in " + std::string(what) + ", found " + found());
+}
+
+template <typename Line>
+Span Parser::braced(std::string_view what, Line line) {
+  const Span opening = peek().span;
+  if (!expect(TokenKind::OpenBrace, what)) return opening;
+  const int brackets = std::exchange(open_brackets_, 0);
+  const bool outer = std::exchange(brace_is_block_, false);
+  while (true) {
+    while (accept(TokenKind::Semicolon)) {}
+    if (at(TokenKind::CloseBrace) || at(TokenKind::EndOfFile)) break;
+    const size_t before = at_;
+    line();
+    if (!panic_) finish_statement(what);
+    if (panic_) recover_statement();
+    if (at_ == before) advance();
+  }
+  open_brackets_ = brackets;
+  brace_is_block_ = outer;
+  if (!accept(TokenKind::CloseBrace)) {
+    diagnostics_.report(Diag::E0007, opening, "the `{` of " + std::string(what) + " is never closed").label(peek().span, "the file ends here");
+    panic_ = true;
+  }
+  return since(opening);
+}
+
+}  // namespace smelt

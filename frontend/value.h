@@ -1,0 +1,135 @@
+// What an expression of a model file can be while it is compiled: numbers, dims, tensors with named axes, layers,
+// functions, distributions. Only tensors (and the dims known at run time) leave a trace in the graph.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "frontend/ast.h"
+#include "ir/graph.h"
+
+namespace smelt::frontend {
+
+/// A dim is nominal: two of equal size are different. Ids count into Elaborator::dims_.
+using DimId = int32_t;
+constexpr DimId kAnonymous = -1;
+
+struct Dim {
+  std::string name;
+  Extent extent;
+  Span span;
+  bool runtime = false;  // declared with `<=`: a head binds it anew for each call
+};
+
+struct Axis {
+  DimId dim = kAnonymous;
+  Extent extent;
+  friend bool operator==(const Axis&, const Axis&) = default;
+};
+using Axes = std::vector<Axis>;
+
+struct Range {
+  double low = 0, high = 1;
+};
+
+/// A value of the graph that is being built. `weak`: an f64 scalar made of run-time scalars only, which takes the type
+/// of the tensor it meets.
+struct Tensor {
+  NodeId node;
+  uint32_t graph = 0;  // which graph `node` is in
+  DType dtype = DType::F32;
+  Axes axes;
+  bool weak = false;
+  DimId label = kAnonymous;    // values are positions along this dim: ix<Class>
+  std::optional<Range> range;  // known bounds of all elements
+  int32_t column = -1;         // read unchanged from this column of the data
+};
+
+struct FileScope;
+struct LayerInstance;
+struct Intrinsic;
+struct Value;
+
+struct DimValue { DimId id = kAnonymous; };
+struct ShapeValue { Axes axes; };  // `[B, 8*w]`, and `...S`
+struct TupleValue { std::vector<Value> items; };
+struct FnValue { const FileScope* scope = nullptr; const ast::FnDecl* decl = nullptr; };
+struct IntrinsicValue { const Intrinsic* intrinsic = nullptr; };
+struct LayerValue { LayerInstance* instance = nullptr; };
+struct Selector { std::string text; std::vector<int32_t> variables; bool exact = false; };  // net.**.W
+struct DTypeValue { DType dtype{}; };
+struct NoneValue {};  // the default of an option that is left out
+
+enum class DistKind : uint8_t { Normal, Bernoulli, Uniform };
+
+/// `params` in the order of the distribution's record (distributions.cpp).
+struct Distribution {
+  DistKind kind{};
+  bool by_logvar = false;  // Normal: the second parameter is logvar instead of std
+  std::vector<Value> params;
+  std::optional<Axes> shape;  // `[B, Z]` after it
+};
+
+/// std::monostate is the value of an expression that had an error: operations on it stay silent.
+struct Value : std::variant<std::monostate, int64_t, double, bool, std::string, DimValue, ShapeValue, TupleValue, Tensor,
+                            FnValue, IntrinsicValue, LayerValue, Selector, DTypeValue, NoneValue, Distribution> {
+  using variant::variant;
+  template <typename T>
+  const T* as() const { return std::get_if<T>(static_cast<const variant*>(this)); }
+  template <typename T>
+  T* as() { return std::get_if<T>(static_cast<variant*>(this)); }
+  bool bad() const { return as<std::monostate>() != nullptr; }
+};
+
+/// A name in a body. A variable's current value is looked up in the function that is being built.
+struct Binding {
+  Value value;
+  Span span;
+  int32_t variable = -1;
+  bool writable = false;  // by `<-`
+};
+
+struct ArgValue {
+  std::string name;
+  Value value;
+  Span span;
+};
+
+/// One occurrence of `Layer{..}` under one parent: it owns parameters and states, and the layers inside its body.
+struct LayerInstance {
+  const ast::LayerDecl* decl = nullptr;
+  const FileScope* scope = nullptr;
+  std::vector<std::pair<std::string, Value>> attributes;
+  std::string path;       // net.fc1
+  std::string site_name;  // fc1, without the indices of repeats
+  Span span;
+
+  struct Bound {
+    Axis axis;
+    Span span;
+  };
+  std::map<std::string, Bound> first_call;  // what the head's names were bound to
+  Span call_span;  // of the latest application
+  std::map<std::string, int32_t> variables;
+  std::map<std::pair<uint32_t, std::vector<int64_t>>, std::unique_ptr<LayerInstance>> children;
+  std::map<uint32_t, int> ordinals;  // occurrence -> its number among those of its type in the body
+};
+
+/// A declaration found by name.
+using Decl = std::variant<std::monostate, const ast::DimDecl*, const ast::ConfigDecl*, const ast::ConstDecl*,
+                          const ast::LayerDecl*, const ast::ModelDecl*, const ast::FnDecl*, const ast::OptimiserDecl*>;
+
+/// The names of one file.
+struct FileScope {
+  ast::Ast ast;
+  uint32_t file = 0;
+  bool library = false;
+  std::string name;  // nn
+  std::map<std::string, Decl, std::less<>> names;
+};
+
+}  // namespace smelt::frontend

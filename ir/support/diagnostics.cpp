@@ -1,0 +1,111 @@
+#include "ir/support/diagnostics.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <tuple>
+
+namespace smelt {
+
+namespace {
+
+constexpr DiagnosticInfo kInfos[] = {
+#define DIAG(code, severity, title, explanation) {#code, Severity::severity, title, explanation},
+#include "ir/support/diagnostics.def"
+#undef DIAG
+};
+
+std::string json_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    switch (c) {
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\t': out += "\\t"; break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<int>(c));
+        else out += c;
+    }
+  }
+  return out + "\"";
+}
+
+/// `"file":"a.smelt","line":1,"column":2,"length":3`, or nothing for an empty span.
+std::string json_place(Span span, const SourceMap& sources) {
+  if (span.empty()) return {};
+  const LineColumn at = sources.locate(span.file, span.begin);
+  return fmt::format(R"(,"file":{},"line":{},"column":{},"length":{})", json_string(sources.buffer(span.file).name),
+                     at.line, at.column, span.end - span.begin);
+}
+
+std::string json_object(const Diagnostic& diagnostic, const SourceMap& sources) {
+  std::string labels, notes;
+  for (const Label& label : diagnostic.labels) {
+    labels += fmt::format("{}{{\"text\":{}{}}}", labels.empty() ? "" : ",", json_string(label.text),
+                          json_place(label.span, sources));
+  }
+  for (const std::string& note : diagnostic.notes) {
+    notes += fmt::format("{}{}", notes.empty() ? "" : ",", json_string(note));
+  }
+  return fmt::format(R"({{"code":"{}","severity":"{}","message":{}{},"caret":{},"labels":[{}],"notes":[{}],"help":{}}})",
+                     info(diagnostic.code).code, diagnostic.severity() == Severity::Error ? "error" : "warning",
+                     json_string(diagnostic.message), json_place(diagnostic.span, sources),
+                     json_string(diagnostic.caret_text), labels, notes, json_string(diagnostic.help));
+}
+
+}  // namespace
+
+const DiagnosticInfo& info(Diag code) { return kInfos[static_cast<size_t>(code)]; }
+
+std::span<const DiagnosticInfo> all_diagnostics() { return kInfos; }
+
+const DiagnosticInfo* find_diagnostic(std::string_view code) {
+  const auto found = std::ranges::find(kInfos, code, &DiagnosticInfo::code);
+  return found == std::end(kInfos) ? nullptr : &*found;
+}
+
+bool Diagnostics::seen(Diag code, Span span) const {
+  return std::ranges::any_of(kept_, [&](const Diagnostic& d) { return d.code == code && d.span == span && !span.empty(); });
+}
+
+Diagnostic& Diagnostics::report(Diag code, Span span, std::string message) {
+  dropped_ = Diagnostic{code, span, std::move(message), {}, {}, {}, {}};
+  if (seen(code, span)) return dropped_;
+  if (info(code).severity == Severity::Error && ++num_errors_ > kMaxErrors) return dropped_;
+  kept_.push_back(std::move(dropped_));
+  return kept_.back();
+}
+
+std::vector<Diagnostic> Diagnostics::sorted() const {
+  std::vector<Diagnostic> all(kept_.begin(), kept_.end());
+  const auto place = [](const Diagnostic& d) {
+    return std::tuple(!d.span.empty(), d.span.empty() ? 0 : d.span.file, d.span.begin);
+  };
+  std::ranges::stable_sort(all, {}, place);
+  return all;
+}
+
+std::string render_json(const Diagnostics& diagnostics, const SourceMap& sources) {
+  std::string out;
+  for (const Diagnostic& diagnostic : diagnostics.sorted()) {
+    out += out.empty() ? "" : ",\n ";
+    out += json_object(diagnostic, sources);
+  }
+  return "[" + out + "]";
+}
+
+std::string printable(std::string_view text) {
+  constexpr size_t kMaxBytes = 120;
+  std::string out;
+  for (const char c : text.substr(0, kMaxBytes)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte == '\t') out += ' ';
+    else if (byte < 0x20 || byte == 0x7F) out += fmt::format("\\x{:02x}", byte);
+    else out += c;
+  }
+  return text.size() > kMaxBytes ? out + "..." : out;
+}
+
+}  // namespace smelt

@@ -1,0 +1,165 @@
+// Draws one diagnostic as text: source lines with carets and labels below them.
+//
+//   error[E0107]: layer `f` takes f32[..., Hid] but is applied to f32[..., Pixel]
+//     --> vae.smelt:14:33
+//   14 |   Normal(mean = f(h), logvar = f(x))
+//      |                 ----           ^^^^ In = Pixel (784)
+//      |                 In was fixed to Hid (400) by this first application
+//      = help: write Dense{Z} twice for two matrices
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "ir/support/diagnostics.h"
+
+namespace smelt {
+
+namespace {
+
+/// What is underlined on one line; columns are 0-based code points.
+struct Mark {
+  int column = 0;
+  int width = 1;
+  char stroke = '^';
+  std::string text;
+};
+
+struct Painter {
+  Colour colour;
+  std::string paint(std::string_view code, std::string text) const {
+    if (colour == Colour::Off || text.empty()) return text;
+    return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
+  }
+  std::string error(std::string text) const { return paint("1;31", std::move(text)); }
+  std::string warning(std::string text) const { return paint("1;33", std::move(text)); }
+  std::string frame(std::string text) const { return paint("34", std::move(text)); }
+  std::string bold(std::string text) const { return paint("1", std::move(text)); }
+};
+
+int code_points(std::string_view text) {
+  return static_cast<int>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+/// Tabs become one space so that columns and carets agree; other control bytes become `?`.
+std::string shown_line(std::string_view line) {
+  std::string out(line);
+  for (char& c : out) {
+    if (c == '\t') c = ' ';
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  }
+  return out;
+}
+
+/// Lines longer than a screen are shown as a window around the first mark.
+constexpr int kMaxColumns = 120;
+
+class Snippet {
+ public:
+  Snippet(const SourceMap& sources, uint32_t file, Painter painter) : sources_(sources), file_(file), painter_(painter) {}
+
+  void add(Span span, char stroke, std::string text) {
+    const LineColumn begin = sources_.locate(file_, span.begin);
+    const std::string_view line = sources_.line_text(file_, begin.line);
+    const int available = std::max(1, code_points(line) - (begin.column - 1));
+    const int length = span.end > span.begin ? code_points(sources_.text(span)) : 1;
+    lines_[begin.line].push_back({begin.column - 1, std::clamp(length, 1, available), stroke, std::move(text)});
+  }
+
+  int gutter() const { return lines_.empty() ? 1 : static_cast<int>(std::to_string(lines_.rbegin()->first).size()); }
+
+  std::string draw(int gutter_width) {
+    std::string out;
+    int previous = 0;
+    for (auto& [line, marks] : lines_) {
+      if (previous != 0 && line > previous + 1) out += painter_.frame(fmt::format("{:>{}}", "...", gutter_width + 2)) + "\n";
+      previous = line;
+      out += draw_line(line, marks, gutter_width);
+    }
+    return out;
+  }
+
+ private:
+  std::string draw_line(int line, std::vector<Mark>& marks, int gutter_width) {
+    std::ranges::stable_sort(marks, {}, &Mark::column);
+    std::string source = shown_line(sources_.line_text(file_, line));
+    if (code_points(source) > kMaxColumns) source = window(source, marks);
+    std::string out = painter_.frame(fmt::format("{:>{}} |", line, gutter_width)) + (source.empty() ? "" : " " + source) + "\n";
+    std::string under;
+    for (const Mark& mark : marks) {
+      const auto start = static_cast<size_t>(mark.column), end = start + static_cast<size_t>(mark.width);
+      if (under.size() < end) under.resize(end, ' ');
+      for (size_t i = start; i < end; ++i) if (under[i] != '^') under[i] = mark.stroke;
+    }
+    const std::string bar = painter_.frame(fmt::format("{:>{}} |", "", gutter_width));
+    out += fmt::format("{} {}{}\n", bar, painter_.error(under), marks.back().text.empty() ? "" : " " + marks.back().text);
+    for (size_t i = marks.size() - 1; i-- > 0;) {
+      if (!marks[i].text.empty()) out += fmt::format("{} {:{}}{}\n", bar, "", marks[i].column, marks[i].text);
+    }
+    return out;
+  }
+
+  /// ASCII lines only are cut; a long line with other characters is cut at the end alone.
+  static std::string window(const std::string& source, std::vector<Mark>& marks) {
+    const int first = marks.front().column;
+    const bool ascii = code_points(source) == static_cast<int>(source.size());
+    const int shift = ascii ? std::max(0, first - kMaxColumns / 2) : 0;
+    for (Mark& mark : marks) {
+      mark.column = std::clamp(mark.column - shift, 0, kMaxColumns);
+      mark.width = std::clamp(mark.width, 1, kMaxColumns + 1 - mark.column);
+    }
+    if (!ascii) return source;
+    return source.substr(static_cast<size_t>(shift), kMaxColumns);
+  }
+
+  const SourceMap& sources_;
+  uint32_t file_;
+  Painter painter_;
+  std::map<int, std::vector<Mark>> lines_;
+};
+
+}  // namespace
+
+std::string render(const Diagnostic& d, const SourceMap& sources, Colour colour) {
+  const Painter painter{colour};
+  const std::string head = fmt::format("{}[{}]", d.severity() == Severity::Error ? "error" : "warning", info(d.code).code);
+  std::string out = (d.severity() == Severity::Error ? painter.error(head) : painter.warning(head)) + ": " +
+                    painter.bold(d.message) + "\n";
+  int gutter = 1;
+  if (!d.span.empty()) {
+    std::map<uint32_t, Snippet> snippets;  // by file, the primary one first
+    const auto snippet = [&](uint32_t file) -> Snippet& { return snippets.try_emplace(file, sources, file, painter).first->second; };
+    snippet(d.span.file).add(d.span, '^', d.caret_text);
+    std::map<uint32_t, Span> first_label;
+    for (const Label& label : d.labels) {
+      if (label.span.empty()) continue;
+      snippet(label.span.file).add(label.span, '-', label.text);
+      first_label.try_emplace(label.span.file, label.span);
+    }
+    for (const auto& [file, part] : snippets) gutter = std::max(gutter, part.gutter());
+    out += fmt::format("{:{}}{} {}\n", "", gutter, painter.frame("-->"), sources.describe(d.span));
+    out += snippet(d.span.file).draw(gutter);
+    for (auto& [file, part] : snippets) {
+      if (file == d.span.file) continue;
+      out += fmt::format("{:{}}{} {}\n", "", gutter, painter.frame(":::"), sources.describe(first_label[file]));
+      out += part.draw(gutter);
+    }
+  }
+  const std::string bullet = fmt::format("{:{}} {}", "", gutter, painter.frame("="));
+  for (const std::string& note : d.notes) out += fmt::format("{} note: {}\n", bullet, note);
+  if (!d.help.empty()) out += fmt::format("{} help: {}\n", bullet, d.help);
+  return out;
+}
+
+std::string render(const Diagnostics& diagnostics, const SourceMap& sources, Colour colour) {
+  std::string out;
+  for (const Diagnostic& diagnostic : diagnostics.sorted()) {
+    out += render(diagnostic, sources, colour) + "\n";
+  }
+  if (diagnostics.num_errors() > Diagnostics::kMaxErrors) {
+    out += fmt::format("{} more errors are not shown\n", diagnostics.num_errors() - Diagnostics::kMaxErrors);
+  }
+  return out;
+}
+
+}  // namespace smelt
