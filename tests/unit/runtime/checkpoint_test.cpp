@@ -101,7 +101,8 @@ TEST_CASE_FIXTURE(Fixture, "every flipped bit is found, and nothing is loaded") 
   CHECK(contains(seen, "checkpoint damaged: tensor `opt/loss/net/m`, bytes 0x"));
   CHECK(contains(seen, "last good: " + dir.path() + "/step-10.safetensors"));
   CHECK(contains(message_of(load_weights(path, *session)), "checkpoint damaged"));
-  CHECK(contains(message_of(read_checkpoint_state(dir / "step-11.safetensors")), "last good: " + dir.path() + "/step-10"));
+  CHECK(contains(message_of(read_checkpoint_state(dir / "step-11.safetensors")),
+                 "last good: " + dir.path() + "/step-10"));
   CHECK(variables(*session) == before);
 }
 
@@ -137,7 +138,8 @@ TEST_CASE_FIXTURE(Fixture, "a run that disagrees is not resumed, and each reason
 TEST_CASE_FIXTURE(Fixture, "files without training state give weights, not a resumed run") {
   REQUIRE(save_weights(dir / "w.safetensors", *session).has_value());
   CHECK(contains(message_of(resume_checkpoint(dir / "w.safetensors", *session, some_state())),
-                 "no `smelt.checkpoint` in it, so a run cannot be resumed from it | use its weights alone: `--weights-only`"));
+                 "no `smelt.checkpoint` in it, so a run cannot be resumed from it | use its weights alone: "
+                 "`--weights-only`"));
   auto other = make_session(8);
   const auto report = load_weights(dir / "w.safetensors", *other);
   REQUIRE_MESSAGE(report.has_value(), message_of(report));
@@ -145,13 +147,21 @@ TEST_CASE_FIXTURE(Fixture, "files without training state give weights, not a res
   CHECK(other->read("net.w")->as<float>()[0] == session->read("net.w")->as<float>()[0]);
   save();
   CHECK(load_weights(path, *other)->num_loaded == 3);
+  Buffer memory = *encode_weights(*session);
+  const std::string_view text(reinterpret_cast<const char*>(memory.data()), memory.size());
+  CHECK(text == read_raw(dir / "w.safetensors"));
+  CHECK(load_weights_from(std::move(memory), "memory", *other)->num_loaded == 3);
+  CHECK(contains(message_of(load_weights_from(buffer_of("PK\x03\x04"), "memory", *other)),
+                 "memory: this is a zip"));
 }
 
 TEST_CASE_FIXTURE(Fixture, "plain safetensors load; what differs is listed, ten of a kind") {
   const float values[] = {1, 2};
   const auto raw = std::as_bytes(std::span(values));
-  std::vector<TensorToStore> tensors = {{"net.w", DType::F32, {2}, raw}, {"net.b", DType::F32, {}, raw.subspan(0, 4)}};
-  for (int i = 0; i < 12; ++i) tensors.push_back({"extra" + std::to_string(i), DType::F32, {}, raw.subspan(0, 4)});
+  std::vector<TensorToStore> tensors = {{"net.w", DType::F32, {2}, raw},
+                                        {"net.b", DType::F32, {}, raw.subspan(0, 4)}};
+  for (int i = 0; i < 12; ++i)
+    tensors.push_back({"extra" + std::to_string(i), DType::F32, {}, raw.subspan(0, 4)});
   tensors.push_back({"opt/other/m", DType::F32, {}, raw.subspan(0, 4)});
   REQUIRE(write_safetensors(dir / "p", tensors, {}).has_value());
   const std::string before = variables(*session);
@@ -173,7 +183,8 @@ TEST_CASE_FIXTURE(Fixture, "a newer layout is refused") {
   Metadata metadata = read_safetensors(path)->metadata;
   metadata["smelt.checkpoint"] = "2";
   write_raw(dir / "newer", encode_checksummed_header({}, metadata));
-  CHECK(contains(message_of(read_checkpoint_state(dir / "newer")), "checkpoint version 2, this program knows up to 1"));
+  CHECK(contains(message_of(read_checkpoint_state(dir / "newer")),
+                 "checkpoint version 2, this program knows up to 1"));
   // Without its checksums a file of ours is damaged, however well-formed it is.
   metadata.erase("smelt.header_crc32");
   REQUIRE(write_safetensors(dir / "bare", {}, metadata).has_value());
@@ -203,7 +214,8 @@ TEST_CASE("a run directory is made, locked, pointed into and found again") {
   write_raw(path + "/checkpoints/step-1.safetensors.tmp.5.0", "left over");
   CHECK(RunDirectory::open(path).has_value());
   CHECK(list_files(path + "/checkpoints").empty());
-  CHECK(contains(message_of(RunDirectory::create(path, "x", Existing::Refuse)), "already holds a run | `--resume`"));
+  CHECK(contains(message_of(RunDirectory::create(path, "x", Existing::Refuse)),
+                 "already holds a run | `--resume`"));
   write_raw(path + "/metrics.jsonl", "old");
   REQUIRE(RunDirectory::create(path, "x", Existing::Replace).has_value());
   CHECK_FALSE(std::filesystem::exists(path + "/metrics.jsonl"));

@@ -18,7 +18,9 @@ struct Job {
   std::vector<int64_t> copies;
 };
 
-void add_one(void* arg, int32_t thread, int32_t) { ++static_cast<Job*>(arg)->partial[static_cast<size_t>(thread)]; }
+void add_one(void* arg, int32_t thread, int32_t) {
+  ++static_cast<Job*>(arg)->partial[static_cast<size_t>(thread)];
+}
 
 // Each thread writes its part, then, behind the barrier, reads all parts.
 void sum_behind_barrier(void* arg, int32_t thread, int32_t count) {
@@ -26,7 +28,8 @@ void sum_behind_barrier(void* arg, int32_t thread, int32_t count) {
   for (int round = 0; round < 20; ++round) {
     job.partial[static_cast<size_t>(thread)] += thread + 1;
     job.threads->barrier(job.threads->context, thread);
-    job.copies[static_cast<size_t>(thread)] = std::accumulate(job.partial.begin(), job.partial.begin() + count, int64_t{0});
+    job.copies[static_cast<size_t>(thread)] =
+        std::accumulate(job.partial.begin(), job.partial.begin() + count, int64_t{0});
     job.threads->barrier(job.threads->context, thread);
   }
 }

@@ -3,12 +3,19 @@
 
 #include <fmt/format.h>
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "runtime/checkpoint.h"
 #include "runtime/evaluate.h"
 #include "runtime/grid.h"
+#include "tests/unit/runtime/allocation_counter.h"
 #include "tests/unit/runtime/fake_program.h"
 #include "tests/unit/runtime/test_files.h"
 
@@ -17,7 +24,8 @@ using namespace smelt::test;
 
 namespace {
 
-// 9 training rows in batches of 4: 3 batches an epoch, 2 an iteration, so every other epoch ends inside an iteration.
+// 9 training rows in batches of 4: 3 batches an epoch, 2 an iteration, so every other epoch ends inside an
+// iteration.
 struct Fixture {
   TempDirectory dir;
   CompiledProgram program = fake::program();
@@ -30,9 +38,12 @@ struct Fixture {
   }
   void load() {
     data.clear();
-    for (const Split& split : program.data->splits) data.push_back(*Dataset::open(*program.data, split, {{}, dir.path()}));
+    for (const Split& split : program.data->splits)
+      data.push_back(*Dataset::open(*program.data, split, {{}, dir.path()}));
   }
-  void add_action(Unit unit, int64_t count, Action action) { program.train.every.push_back({count, unit, {std::move(action)}, {}}); }
+  void add_action(Unit unit, int64_t count, Action action) {
+    program.train.every.push_back({count, unit, {std::move(action)}, {}});
+  }
 
   std::unique_ptr<Session> session() {
     auto made = *Session::create(program, fake::loaded(), {.seed = program.train.seed});
@@ -68,7 +79,9 @@ struct Fixture {
     }
     return out;
   }
-  std::vector<std::string> checkpoints(const std::string& name) { return list_files(dir / name + "/checkpoints"); }
+  std::vector<std::string> checkpoints(const std::string& name) {
+    return list_files(dir / name + "/checkpoints");
+  }
 };
 
 Action eval_action() {
@@ -99,7 +112,9 @@ class Recorder : public TrainObserver {
   void on_evaluation(int64_t step, std::string_view split, std::span<const NamedValue>) override {
     events.push_back(fmt::format("eval {} {}", step, split));
   }
-  void on_image(int64_t step, const std::string&) override { events.push_back(fmt::format("image {}", step)); }
+  void on_image(int64_t step, const std::string&) override {
+    events.push_back(fmt::format("image {}", step));
+  }
   void on_checkpoint(int64_t step, const std::string&, bool best) override {
     events.push_back(fmt::format("save {}{}", step, best ? " best" : ""));
   }
@@ -144,7 +159,8 @@ TEST_CASE_FIXTURE(Fixture, "stopping at any step and resuming gives the same bit
     CHECK(part->step == stop);
     // What a killed process leaves: log lines beyond its last checkpoint, one of them cut.
     write_raw(dir / name + "/metrics.jsonl",
-              read_raw(dir / name + "/metrics.jsonl") + fmt::format("{{\"step\":{},\"objective\":\"loss\"}}\n{{\"st", stop + 1));
+              read_raw(dir / name + "/metrics.jsonl") +
+                  fmt::format("{{\"step\":{},\"objective\":\"loss\"}}\n{{\"st", stop + 1));
     const auto rest = resume(name);
     REQUIRE_MESSAGE(rest.has_value(), message_of(rest));
     CHECK(rest->first_step == stop);
@@ -187,12 +203,14 @@ TEST_CASE_FIXTURE(Fixture, "actions fire after their steps and epochs, evaluatio
                          {4, Unit::Step, {image}, {}}};
   Recorder recorder;
   REQUIRE(start("a", {.observer = &recorder}).has_value());
-  CHECK(recorder.events == std::vector<std::string>{"eval 2 valid", "save 2", "eval 3 valid", "save 3", "image 4",
-                                                    "eval 5 valid", "save 5", "eval 6 valid", "save 6", "eval 8 valid",
-                                                    "image 8", "save 8"});
+  CHECK(recorder.events == std::vector<std::string>{"eval 2 valid", "save 2", "eval 3 valid", "save 3",
+                                                    "image 4", "eval 5 valid", "save 5", "eval 6 valid",
+                                                    "save 6", "eval 8 valid", "image 8", "save 8"});
   CHECK(checkpoints("a") == std::vector<std::string>{"step-6.safetensors", "step-8.safetensors"});
   CHECK(read_raw(dir / "a/img-5.png").starts_with("\x89PNG"));
-  CHECK(contains(read_raw(dir / "a/img-5.png"), std::string("smelt:seed\0" "7", 12)));
+  CHECK(contains(read_raw(dir / "a/img-5.png"), std::string("smelt:seed\0"
+                                                            "7",
+                                                            12)));
 }
 
 TEST_CASE_FIXTURE(Fixture, "the best checkpoint is kept, across a resumed run as well") {
@@ -245,7 +263,8 @@ TEST_CASE_FIXTURE(Fixture, "a loss that is not finite ends the run and names it;
   CHECK(checkpoints("a").empty());
 }
 
-TEST_CASE_FIXTURE(Fixture, "`stop when` ends a run well, also when it asks for the NaN that the guard found") {
+TEST_CASE_FIXTURE(Fixture,
+                  "`stop when` ends a run well, also when it asks for the NaN that the guard found") {
   program.train.stop_function = 7;
   write_raw(dir / "train.csv", "x,y\n0,1\n1,3\n1,3\n1,3\n1,3\n0,1\n1,3\n2,5\n0,1\n");
   load();
@@ -272,6 +291,54 @@ TEST_CASE_FIXTURE(Fixture, "a signal stops after the step, saves, and the run go
   REQUIRE(resume("a").has_value());
   REQUIRE(start("whole").has_value());
   CHECK(checkpoint("a", 8) == checkpoint("whole", 8));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a process killed at any moment resumes to the same bits") {
+  program.train.epochs = 60;
+  program.train.every = {{1, Unit::Epoch, {eval_action()}, {}}, {2, Unit::Step, {checkpoint_action(3)}, {}}};
+  REQUIRE(start("whole").has_value());
+  std::mt19937 random(11);
+  for (int round = 0; round < 10; ++round) {
+    const std::string name = fmt::format("killed{}", round);
+    {
+      REQUIRE(RunDirectory::create(dir / name, "text", Existing::Refuse).has_value());
+    }
+    for (bool resumed = false;; resumed = true) {
+      const pid_t child = ::fork();
+      REQUIRE(child >= 0);
+      if (child == 0) {
+        auto made = *Session::create(program, fake::loaded(), {.seed = program.train.seed});
+        auto run = RunDirectory::open(dir / name);
+        const bool can_resume = run && run->last_checkpoint();
+        const bool good = run && made->initialise() && train(*made, data, *run, {.resume = can_resume});
+        ::_exit(good ? 0 : 1);
+      }
+      ::usleep(static_cast<useconds_t>(random() % 150'000));
+      if (!resumed) ::kill(child, SIGKILL);
+      int status = 0;
+      REQUIRE(::waitpid(child, &status, 0) == child);
+      if (!resumed) continue;
+      REQUIRE(status == 0);
+      break;
+    }
+    CHECK(checkpoint(name, 90) == checkpoint("whole", 90));
+    CHECK(log(name) == log("whole"));
+    CHECK(checkpoints(name) == checkpoints("whole"));
+  }
+}
+
+TEST_CASE_FIXTURE(Fixture, "a step allocates nothing") {
+  class Counter : public TrainObserver {
+   public:
+    std::vector<int64_t> seen = std::vector<int64_t>(1000);
+    void on_step(const StepReport& report) override {
+      seen[static_cast<size_t>(report.step)] = test::num_allocations();
+    }
+  } counter;
+  program.train.epochs = 200;
+  REQUIRE(start("a", {.observer = &counter}).has_value());
+  CHECK(counter.seen[2] > 0);
+  CHECK(counter.seen[299] == counter.seen[2]);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a schedule counts what a loop takes") {
@@ -321,7 +388,9 @@ TEST_CASE("a sheet places pictures in rows and enlarges them") {
   REQUIRE_MESSAGE(sheet.has_value(), message_of(sheet));
   CHECK(sheet->width == 520);  // 2 * (2 + 2) + 2 = 10 pixels, 52 times
   CHECK(sheet->height == 520);
-  const auto pixel = [&](int64_t x, int64_t y) { return sheet->pixels[static_cast<size_t>(y * 52 * 520 + x * 52)]; };
+  const auto pixel = [&](int64_t x, int64_t y) {
+    return sheet->pixels[static_cast<size_t>(y * 52 * 520 + x * 52)];
+  };
   CHECK(pixel(2, 2) == 0);
   CHECK(pixel(3, 2) == 23);
   CHECK(pixel(7, 3) == 162);
@@ -335,7 +404,8 @@ TEST_CASE("a sheet places pictures in rows and enlarges them") {
   CHECK(tall->width == 6);
   CHECK(tall->pixels[static_cast<size_t>((2 * 6 + 2) * 3 + 1)] == 255);
   CHECK(tall->pixels[static_cast<size_t>((2 * 6 + 2) * 3)] == 128);
-  CHECK(contains(message_of(make_grid(*HostTensor::zeros(DType::F32, {3, 784}), {})), "`reshape` a flat axis"));
+  CHECK(
+      contains(message_of(make_grid(*HostTensor::zeros(DType::F32, {3, 784}), {})), "`reshape` a flat axis"));
   CHECK(contains(message_of(make_grid(*HostTensor::zeros(DType::F32, {1, 2, 4, 4}), {})), "C = 1 or 3"));
   const auto png = encode_png(*sheet, {{"smelt:step", "12"}});
   REQUIRE(png.has_value());
