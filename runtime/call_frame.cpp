@@ -20,8 +20,10 @@ Result<void> CallFrame::own_outputs() {
   for (size_t i = 0; i < outputs_.size(); ++i) {
     const Binding& binding = entry_->outputs[i];
     const std::optional<int64_t> bytes = byte_size(binding.type);
-    if (!bytes) return fail(ErrorKind::Limit, fmt::format("the size of output `{}` leaves 64 bits", binding.name));
-    SMELT_TRY(Buffer memory, Buffer::allocate(static_cast<uint64_t>(*bytes), fmt::format("output `{}`", binding.name)));
+    if (!bytes)
+      return fail(ErrorKind::Limit, fmt::format("the size of output `{}` leaves 64 bits", binding.name));
+    SMELT_TRY(Buffer memory,
+              Buffer::allocate(static_cast<uint64_t>(*bytes), fmt::format("output `{}`", binding.name)));
     outputs_[i] = memory.data();
     owned_.push_back(std::move(memory));
   }

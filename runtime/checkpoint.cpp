@@ -9,6 +9,7 @@
 
 #include "runtime/checkpoint_metadata.h"
 #include "runtime/files/file.h"
+#include "runtime/files/foreign_formats.h"
 #include "runtime/files/message.h"
 
 namespace smelt {
@@ -27,13 +28,15 @@ std::vector<TensorToStore> tensors_of(const Session& session, Predicate wanted) 
   std::vector<TensorToStore> tensors;
   for (const StoredVariable& variable : session.program().variables) {
     if (!wanted(variable.kind)) continue;
-    tensors.push_back({variable.path, variable.type.dtype, static_shape(variable.type), session.bytes(variable)});
+    tensors.push_back(
+        {variable.path, variable.type.dtype, static_shape(variable.type), session.bytes(variable)});
   }
   sort_for_storage(tensors);
   return tensors;
 }
 
-Result<void> write_parts(const std::string& path, const std::string& header, std::span<const TensorToStore> tensors) {
+Result<void> write_parts(const std::string& path, const std::string& header,
+                         std::span<const TensorToStore> tensors) {
   std::vector<std::span<const std::byte>> parts = {as_byte_span(header)};
   for (const TensorToStore& tensor : tensors) parts.push_back(tensor.bytes);
   return write_file_atomic(path, parts);
@@ -89,7 +92,8 @@ template <typename Predicate>
 void copy_tensors(const Safetensors& file, Session& session, Predicate wanted) {
   for (const StoredVariable& variable : session.program().variables) {
     const StoredTensor* stored = wanted(variable.kind) ? file.find(variable.path) : nullptr;
-    if (stored == nullptr || stored->dtype != variable.type.dtype || stored->shape != static_shape(variable.type)) {
+    if (stored == nullptr || stored->dtype != variable.type.dtype ||
+        stored->shape != static_shape(variable.type)) {
       continue;
     }
     const std::span<const std::byte> from = file.bytes(*stored);
@@ -117,7 +121,8 @@ Result<void> must_agree(bool agrees, const std::string& path, std::string_view w
                         std::string_view now, std::string_view help) {
   if (agrees) return {};
   return fail(ErrorKind::Input,
-              fmt::format("{}: cannot resume: {} was {}, is {}", printable(path), what, then, now), std::string(help));
+              fmt::format("{}: cannot resume: {} was {}, is {}", printable(path), what, then, now),
+              std::string(help));
 }
 
 Result<void> check_agreement(const TrainState& saved, const TrainState& expected, const std::string& path) {
@@ -126,13 +131,15 @@ Result<void> check_agreement(const TrainState& saved, const TrainState& expected
                             saved.model_sha256.substr(0, 12), expected.model_sha256.substr(0, 12), kFresh));
   SMELT_TRY_VOID(must_agree(saved.seed == expected.seed, path, "the seed", std::to_string(saved.seed),
                             std::to_string(expected.seed), "give the same `--seed`"));
-  SMELT_TRY_VOID(must_agree(saved.batch == expected.batch, path, "the batch size", std::to_string(saved.batch),
-                            std::to_string(expected.batch), "give the same `--batch`"));
+  SMELT_TRY_VOID(must_agree(saved.batch == expected.batch, path, "the batch size",
+                            std::to_string(saved.batch), std::to_string(expected.batch),
+                            "give the same `--batch`"));
   SMELT_TRY_VOID(must_agree(saved.horizon == expected.horizon, path, "the horizon in steps",
                             std::to_string(saved.horizon), std::to_string(expected.horizon),
                             "give the same `--epochs` and data; `--steps N` stops earlier"));
-  SMELT_TRY_VOID(must_agree(saved.config == expected.config, path, "the configuration", printable(saved.config),
-                            printable(expected.config), "give the same `--set` values"));
+  SMELT_TRY_VOID(must_agree(saved.config == expected.config, path, "the configuration",
+                            printable(saved.config), printable(expected.config),
+                            "give the same `--set` values"));
   return must_agree(saved.shuffle == expected.shuffle, path, "shuffling", saved.shuffle ? "on" : "off",
                     expected.shuffle ? "on" : "off", "`--no-shuffle` must be given both times or never");
 }
@@ -178,6 +185,17 @@ Result<void> save_weights(const std::string& path, const Session& session) {
   return write_parts(path, encode_checksummed_header(tensors, {{"format", "smelt"}}), tensors);
 }
 
+Result<Buffer> encode_weights(const Session& session) {
+  const std::vector<TensorToStore> tensors = tensors_of(session, is_weight);
+  const std::string header = encode_checksummed_header(tensors, {{"format", "smelt"}});
+  uint64_t bytes = header.size();
+  for (const TensorToStore& tensor : tensors) bytes += tensor.bytes.size();
+  SMELT_TRY(Buffer out, Buffer::allocate(bytes, "encoded weights"));
+  std::byte* to = std::ranges::copy(as_byte_span(header), out.data()).out;
+  for (const TensorToStore& tensor : tensors) to = std::ranges::copy(tensor.bytes, to).out;
+  return out;
+}
+
 Result<TrainState> read_checkpoint_state(const std::string& path) {
   SMELT_TRY(const Safetensors file, read_checked(path));
   return decode_state(file.metadata, path);
@@ -200,8 +218,10 @@ Result<TrainState> resume_checkpoint(const std::string& path, Session& session, 
   return state;
 }
 
-Result<WeightsReport> load_weights(const std::string& path, Session& session, Match match) {
-  SMELT_TRY(const Safetensors file, read_checked(path));
+namespace {
+
+Result<WeightsReport> apply_weights(const Safetensors& file, const std::string& path, Session& session,
+                                    Match match) {
   WeightsReport report = compare(file, session, is_weight);
   if (match == Match::Strict) {
     SMELT_TRY_VOID(require_equal(report, path, "`--partial` loads what fits"));
@@ -210,6 +230,21 @@ Result<WeightsReport> load_weights(const std::string& path, Session& session, Ma
   }
   copy_tensors(file, session, is_weight);
   return report;
+}
+
+}  // namespace
+
+Result<WeightsReport> load_weights(const std::string& path, Session& session, Match match) {
+  SMELT_TRY(const Safetensors file, read_checked(path));
+  return apply_weights(file, path, session, match);
+}
+
+Result<WeightsReport> load_weights_from(Buffer bytes, const std::string& name, Session& session,
+                                        Match match) {
+  SMELT_TRY_VOID(refuse_foreign_weights(bytes.bytes(), name));
+  SMELT_TRY(const Safetensors file, parse_safetensors(std::move(bytes), name));
+  SMELT_TRY_VOID(verify_checksums(file, name));
+  return apply_weights(file, name, session, match);
 }
 
 }  // namespace smelt

@@ -40,9 +40,9 @@ struct TrainState {
 /// Writes atomically. Errors: Output; the old file at `path` stays.
 Result<void> save_checkpoint(const std::string& path, const Session& session, const TrainState& state);
 
-/// Sets variables, counters and iteration of an initialised session. `expected` gives what must agree: model text,
-/// seed, horizon, batch, shuffle. Errors: Input when the file is damaged (naming tensor, bytes and the last good
-/// checkpoint beside it), is no Smelt checkpoint, or disagrees; then the session is as before.
+/// Sets variables, counters and iteration of an initialised session. `expected` gives what must agree: model
+/// text, seed, horizon, batch, shuffle. Errors: Input when the file is damaged (naming tensor, bytes and the
+/// last good checkpoint beside it), is no Smelt checkpoint, or disagrees; then the session is as before.
 Result<TrainState> resume_checkpoint(const std::string& path, Session& session, const TrainState& expected);
 
 /// The state alone, after checking the whole file. Errors: as resume_checkpoint.
@@ -57,13 +57,19 @@ struct WeightsReport {
 
 enum class Match : uint8_t { Strict, Partial };
 
-/// Loads parameters and states from any safetensors file; `opt/` is ignored. With Match::Partial whatever fits is
-/// loaded and the report lists the rest. Errors: Input as above, or when the tensors differ (at most 10 of a kind
-/// are named); then the session is as before.
+/// Loads parameters and states from any safetensors file; `opt/` is ignored. With Match::Partial whatever
+/// fits is loaded and the report lists the rest. Errors: Input as above, or when the tensors differ (at most
+/// 10 of a kind are named); then the session is as before.
 Result<WeightsReport> load_weights(const std::string& path, Session& session, Match match = Match::Strict);
+
+/// The same from memory; `name` stands for the file in messages.
+Result<WeightsReport> load_weights_from(Buffer file, const std::string& name, Session& session,
+                                        Match match = Match::Strict);
 
 /// Saves parameters and states alone, in plain safetensors. Errors: Output.
 Result<void> save_weights(const std::string& path, const Session& session);
+/// What save_weights writes, in memory. Errors: Limit.
+Result<Buffer> encode_weights(const Session& session);
 
 /// Checks the checksums of a file that has them; a plain safetensors file passes. Errors: Input.
 Result<void> verify_checksums(const Safetensors& file, const std::string& path);

@@ -35,12 +35,13 @@ uint32_t checksum(uint32_t start, std::span<const std::byte> bytes) {
 
 std::string hex(uint32_t value) { return fmt::format("{:08x}", value); }
 
-// Offset of the digits of the header's own checksum. The quotes make the match safe: inside a JSON string they would
-// be escaped.
+// Offset of the digits of the header's own checksum. The quotes make the match safe: inside a JSON string
+// they would be escaped.
 size_t find_digits(std::string_view header) {
   const std::string mark = fmt::format("\"{}\":\"", kHeaderChecksum);
   const size_t at = header.find(mark);
-  if (at == std::string_view::npos || header.size() < at + mark.size() + kNoChecksum.size()) return header.npos;
+  if (at == std::string_view::npos || header.size() < at + mark.size() + kNoChecksum.size())
+    return header.npos;
   return at + mark.size();
 }
 
@@ -64,7 +65,8 @@ class Decoder {
   Result<const std::string*> text(std::string_view key) const {
     const auto it = metadata_.find(std::string(key));
     if (it != metadata_.end()) return &it->second;
-    return fail(ErrorKind::Input, fmt::format("{}: no `{}` in it, so a run cannot be resumed from it", printable(path_), key),
+    return fail(ErrorKind::Input,
+                fmt::format("{}: no `{}` in it, so a run cannot be resumed from it", printable(path_), key),
                 "use its weights alone: `--weights-only` or `--init`");
   }
 
@@ -172,9 +174,10 @@ std::string find_damage(const Safetensors& file) {
   const std::string_view checksums = list == file.metadata.end() ? std::string_view() : list->second;
   for (size_t i = 0; i < file.tensors.size(); ++i) {
     const StoredTensor& tensor = file.tensors[i];
-    if (i * 9 < checksums.size() && checksums.substr(i * 9, 8) == hex(checksum(0, file.bytes(tensor)))) continue;
-    return fmt::format("tensor `{}`, bytes 0x{:x}..0x{:x}", printable(tensor.name), file.data_begin + tensor.begin,
-                       file.data_begin + tensor.end);
+    if (i * 9 < checksums.size() && checksums.substr(i * 9, 8) == hex(checksum(0, file.bytes(tensor))))
+      continue;
+    return fmt::format("tensor `{}`, bytes 0x{:x}..0x{:x}", printable(tensor.name),
+                       file.data_begin + tensor.begin, file.data_begin + tensor.end);
   }
   return {};
 }

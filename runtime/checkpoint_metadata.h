@@ -23,8 +23,8 @@ Result<TrainState> decode_state(const Metadata& metadata, const std::string& pat
 /// Objective -> executions. Errors: Input.
 Result<std::map<std::string, int64_t>> decode_runs(const Metadata& metadata, const std::string& path);
 
-/// What the checksums say is damaged, as `tensor ..` or `the header ..`; empty when all agree, and for a file that is
-/// not ours.
+/// What the checksums say is damaged, as `tensor ..` or `the header ..`; empty when all agree, and for a file
+/// that is not ours.
 std::string find_damage(const Safetensors& file);
 
 /// The header of a file with `tensors` (sorted), with both checksums filled in.

@@ -25,15 +25,16 @@ Result<const Entry*> find_evaluated(const CompiledProgram& program, const std::s
 
 class Evaluation {
  public:
-  Evaluation(Session& session, const Entry& entry) : session_(session), entry_(entry), frame_(session.frame(entry)) {}
+  Evaluation(Session& session, const Entry& entry)
+      : session_(session), entry_(entry), frame_(session.frame(entry)) {}
 
   Result<void> run(const Dataset* data, int64_t batch, std::span<const int32_t> rows) {
     SMELT_TRY_VOID(frame_.own_outputs());
     sums_.assign(entry_.outputs.size(), 0.0);
     if (!frame_.takes_rows()) return run_once(data, batch);
     if (data == nullptr) {
-      return fail(ErrorKind::Usage, fmt::format("{} `{}` reads a data set, and none is given", to_string(entry_.kind),
-                                                entry_.name));
+      return fail(ErrorKind::Usage, fmt::format("{} `{}` reads a data set, and none is given",
+                                                to_string(entry_.kind), entry_.name));
     }
     frame_.set_dataset(*data);
     const auto total = static_cast<int64_t>(rows.size());
@@ -43,8 +44,8 @@ class Evaluation {
       SMELT_TRY_VOID(run_batch(rows.subspan(static_cast<size_t>(begin), static_cast<size_t>(size)), number));
     }
     if (weight_ > 0) return {};
-    return fail(ErrorKind::Input, fmt::format("split `{}` has {} rows, fewer than one batch of {}", data->split(),
-                                              total, batch));
+    return fail(ErrorKind::Input, fmt::format("split `{}` has {} rows, fewer than one batch of {}",
+                                              data->split(), total, batch));
   }
 
   void append_to(std::vector<NamedValue>& out) const {
@@ -92,7 +93,8 @@ class Evaluation {
 }  // namespace
 
 const NamedValue* find_value(const std::vector<NamedValue>& values, std::string_view name) {
-  const auto it = std::find_if(values.begin(), values.end(), [&](const NamedValue& v) { return v.name == name; });
+  const auto it =
+      std::find_if(values.begin(), values.end(), [&](const NamedValue& v) { return v.name == name; });
   return it == values.end() ? nullptr : &*it;
 }
 

@@ -72,11 +72,13 @@ Result<RunDirectory> RunDirectory::lock(const std::string& path) {
   }
   const std::string pid = fmt::format("{}", ::getpid());
   // The number is only for the message above, so a failed write costs nothing.
-  if (::ftruncate(fd, 0) == 0) [[maybe_unused]] const ssize_t written = ::pwrite(fd, pid.data(), pid.size(), 0);
+  if (::ftruncate(fd, 0) == 0) [[maybe_unused]]
+    const ssize_t written = ::pwrite(fd, pid.data(), pid.size(), 0);
   return run;
 }
 
-Result<RunDirectory> RunDirectory::create(const std::string& path, std::string_view model_text, Existing existing) {
+Result<RunDirectory> RunDirectory::create(const std::string& path, std::string_view model_text,
+                                          Existing existing) {
   SMELT_TRY_VOID(make_directories(path));
   SMELT_TRY(RunDirectory run, lock(path));
   if (is_run_directory(path)) {
@@ -94,7 +96,8 @@ Result<RunDirectory> RunDirectory::create(const std::string& path, std::string_v
 
 Result<RunDirectory> RunDirectory::open(const std::string& path) {
   if (!is_run_directory(path)) {
-    return fail(ErrorKind::Input, fmt::format("`{}` holds no run: there is no {} in it", printable(path), kModel));
+    return fail(ErrorKind::Input,
+                fmt::format("`{}` holds no run: there is no {} in it", printable(path), kModel));
   }
   SMELT_TRY(RunDirectory run, lock(path));
   SMELT_TRY_VOID(make_directories(run.checkpoint_directory()));
@@ -114,9 +117,11 @@ Result<std::string> RunDirectory::model_text() const {
 
 Result<std::string> RunDirectory::output_path(std::string_view pattern, int64_t step, int64_t epoch) const {
   const fs::path relative = fs::path(fill_in(pattern, step, epoch)).lexically_normal();
-  const bool inside = !relative.empty() && relative.is_relative() && *relative.begin() != ".." && relative.has_filename();
+  const bool inside =
+      !relative.empty() && relative.is_relative() && *relative.begin() != ".." && relative.has_filename();
   if (!inside) {
-    return fail(ErrorKind::Output, fmt::format("output path `{}` is not inside the run directory", printable(pattern)),
+    return fail(ErrorKind::Output,
+                fmt::format("output path `{}` is not inside the run directory", printable(pattern)),
                 "paths after `to` are relative to the run directory");
   }
   const fs::path place = fs::path(path_) / relative;
@@ -151,7 +156,8 @@ Result<std::string> find_checkpoint(const std::string& run_directory, std::strin
     std::string path = directory + "/" + checkpoint_name(*step);
     if (std::error_code ignored; fs::exists(path, ignored)) return path;
   }
-  if (std::optional<std::string> good = last_good_checkpoint(directory, {}); good && pointer == "last") return *good;
+  if (std::optional<std::string> good = last_good_checkpoint(directory, {}); good && pointer == "last")
+    return *good;
   return fail(ErrorKind::Input, fmt::format("`{}` has no {} checkpoint", printable(run_directory), pointer),
               "train it first");
 }

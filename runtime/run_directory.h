@@ -1,5 +1,5 @@
-// A run directory: model.smelt (the exact text), metrics.jsonl, checkpoints/step-N.safetensors, pictures, and `last`
-// and `best`, one-line text files that name a checkpoint relative to the directory.
+// A run directory: model.smelt (the exact text), metrics.jsonl, checkpoints/step-N.safetensors, pictures, and
+// `last` and `best`, one-line text files that name a checkpoint relative to the directory.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ class RunDirectory {
   /// Starts a run. Errors: Output when it cannot be written, is in use, or already holds a run (with
   /// Existing::Replace that run's files are removed).
   static Result<RunDirectory> create(const std::string& path, std::string_view model_text, Existing existing);
-  /// Takes up an existing run. Errors: Input when it holds none; Output when it is in use or cannot be written.
+  /// Takes up an existing run. Errors: Input when it holds none; Output when it is in use or cannot be
+  /// written.
   static Result<RunDirectory> open(const std::string& path);
 
   RunDirectory(RunDirectory&& other) noexcept;
@@ -35,8 +36,8 @@ class RunDirectory {
   /// Errors: Input when the file cannot be read.
   Result<std::string> model_text() const;
 
-  /// Fills {step} and {epoch} into an action's path, makes its directory, and returns the place inside the run.
-  /// Errors: Output when the path would leave the run directory, or its directory cannot be made.
+  /// Fills {step} and {epoch} into an action's path, makes its directory, and returns the place inside the
+  /// run. Errors: Output when the path would leave the run directory, or its directory cannot be made.
   Result<std::string> output_path(std::string_view pattern, int64_t step, int64_t epoch) const;
 
   /// Sets `last` or `best`. Errors: Output.

@@ -22,7 +22,7 @@ struct SessionOptions {
   uint64_t seed = 0;
   int64_t horizon = 0;                     // iterations in all, for schedules
   const smelt_threads* threads = nullptr;  // null: the caller's thread only
-  std::span<std::byte> arena = {};         // empty: the session's own memory; else 64-byte aligned and large enough
+  std::span<std::byte> arena = {};  // empty: the session's own memory; else 64-byte aligned and large enough
 };
 
 struct NamedTensor {
@@ -38,8 +38,8 @@ struct RunOptions {
 class Session {
  public:
   /// `program` must outlive the session. Variables are zero until `initialise` or a load.
-  /// Errors: Input when program and functions do not belong together or sizes are inconsistent; Usage for an arena
-  /// that is too small or misaligned; Limit when memory is short, with the need and what there is.
+  /// Errors: Input when program and functions do not belong together or sizes are inconsistent; Usage for an
+  /// arena that is too small or misaligned; Limit when memory is short, with the need and what there is.
   static Result<std::unique_ptr<Session>> create(const CompiledProgram& program, LoadedProgram loaded,
                                                  const SessionOptions& options);
   Session(const Session&) = delete;
@@ -50,7 +50,9 @@ class Session {
 
   const CompiledProgram& program() const { return program_; }
   smelt_arena& header() { return *static_cast<smelt_arena*>(static_cast<void*>(arena_)); }
-  const smelt_arena& header() const { return *static_cast<const smelt_arena*>(static_cast<const void*>(arena_)); }
+  const smelt_arena& header() const {
+    return *static_cast<const smelt_arena*>(static_cast<const void*>(arena_));
+  }
 
   const StoredVariable* find_variable(std::string_view path) const;
   std::span<std::byte> bytes(const StoredVariable& variable);
@@ -59,7 +61,8 @@ class Session {
   Result<HostTensor> read(std::string_view path) const;
   Result<void> write(std::string_view path, const HostTensor& tensor);
 
-  /// A number of a `step` line, such as `loss.lr`, or the last loss of an objective. Errors: Usage, listing the names.
+  /// A number of a `step` line, such as `loss.lr`, or the last loss of an objective. Errors: Usage, listing
+  /// the names.
   Result<void> set_scalar(std::string_view name, double value);
   Result<double> scalar(std::string_view name) const;
   /// Stores the last loss of objective `step`, for `stop when`; nothing when the program does not ask for it.
@@ -75,13 +78,14 @@ class Session {
   int32_t call_iteration(std::span<const smelt_call> calls) const { return loaded_.iteration(calls.data()); }
 
   /// Runs an entry on feeds by name: exports, samples, pictures. A first axis above its bound runs in chunks.
-  /// Errors: Usage for missing, unknown or repeated names and wrong types; Limit for sizes above a bound that cannot
-  /// run in chunks; NonFinite, RunTime from the call.
+  /// Errors: Usage for missing, unknown or repeated names and wrong types; Limit for sizes above a bound that
+  /// cannot run in chunks; NonFinite, RunTime from the call.
   Result<std::vector<NamedTensor>> run(const Entry& entry, std::span<const NamedTensor> inputs,
                                        const RunOptions& options = {});
 
  private:
-  Session(const CompiledProgram& program, LoadedProgram loaded) : program_(program), loaded_(std::move(loaded)) {}
+  Session(const CompiledProgram& program, LoadedProgram loaded)
+      : program_(program), loaded_(std::move(loaded)) {}
   void reset(uint64_t seed, int64_t horizon, const smelt_threads* threads);
   const StoredScalar* find_scalar(std::string_view name) const;
   double& at_scalar(const StoredScalar& scalar) const;

@@ -1,4 +1,5 @@
-// Session::run: feeds by name, sizes of run-time dimensions from their shapes, layout by bounds, chunks above a bound.
+// Session::run: feeds by name, sizes of run-time dimensions from their shapes, layout by bounds, chunks above
+// a bound.
 
 #include <fmt/format.h>
 
@@ -16,18 +17,20 @@ constexpr int64_t kUnknown = -1;
 
 // Copies a tensor of actual sizes `shape` between dense memory and memory laid out by the bounds of `type`.
 enum class Direction : uint8_t { ToBounds, ToDense };
-void copy_by_bounds(const TensorType& type, std::span<const int64_t> shape, const std::byte* from, std::byte* to,
-                    Direction direction) {
+void copy_by_bounds(const TensorType& type, std::span<const int64_t> shape, const std::byte* from,
+                    std::byte* to, Direction direction) {
   if (*num_elements(shape) == 0) return;
   const auto width = static_cast<size_t>(size_of(type.dtype));
   const size_t rank = shape.size();
   const std::vector<int64_t> strides = row_major_strides(type.shape);
-  const size_t run = rank == 0 ? width : width * static_cast<size_t>(shape[rank - 1]);  // the last axis in one piece
+  const size_t run =
+      rank == 0 ? width : width * static_cast<size_t>(shape[rank - 1]);  // the last axis in one piece
   std::vector<int64_t> index(rank, 0);
   size_t dense = 0;
   while (true) {
     size_t bounded = 0;
-    for (size_t axis = 0; axis < rank; ++axis) bounded += static_cast<size_t>(index[axis] * strides[axis]) * width;
+    for (size_t axis = 0; axis < rank; ++axis)
+      bounded += static_cast<size_t>(index[axis] * strides[axis]) * width;
     std::memcpy(to + (direction == Direction::ToBounds ? bounded : dense),
                 from + (direction == Direction::ToBounds ? dense : bounded), run);
     dense += run;
@@ -40,7 +43,11 @@ void copy_by_bounds(const TensorType& type, std::span<const int64_t> shape, cons
 class Run {
  public:
   Run(Session& session, const Entry& entry, std::span<const NamedTensor> inputs, const RunOptions& options)
-      : session_(session), program_(session.program()), entry_(entry), inputs_(inputs), options_(options),
+      : session_(session),
+        program_(session.program()),
+        entry_(entry),
+        inputs_(inputs),
+        options_(options),
         sizes_(program_.symbols.size(), kUnknown) {}
 
   Result<std::vector<NamedTensor>> run() {
@@ -76,7 +83,8 @@ class Run {
       slot = &given.tensor;
     }
     for (size_t i = 0; i < matched_.size(); ++i) {
-      if (entry_.inputs[i].kind != BindingKind::Feed) return wrong("it reads a data set, so it cannot run alone");
+      if (entry_.inputs[i].kind != BindingKind::Feed)
+        return wrong("it reads a data set, so it cannot run alone");
       if (matched_[i] == nullptr) {
         return wrong(fmt::format("input `{}` is missing: {}", names[i],
                                  to_string(entry_.inputs[i].type, program_.symbols)));
@@ -89,7 +97,8 @@ class Run {
     for (const auto& [name, size] : options_.sizes) {
       const auto at = std::find_if(program_.symbols.begin(), program_.symbols.end(),
                                    [&](const DimSymbol& symbol) { return symbol.name == name; });
-      if (at == program_.symbols.end()) return wrong(fmt::format("there is no run-time dimension `{}`", name));
+      if (at == program_.symbols.end())
+        return wrong(fmt::format("there is no run-time dimension `{}`", name));
       if (size < 1) return wrong(fmt::format("dimension `{}` is {}", name, size));
       sizes_[static_cast<size_t>(at - program_.symbols.begin())] = size;
     }
@@ -102,7 +111,8 @@ class Run {
 
   Result<void> fix_sizes_of(const Binding& binding, const HostTensor& tensor) {
     const auto mismatch = [&](std::string_view why) {
-      return wrong(fmt::format("input `{}` is {}, expected {}{}", binding.name, describe(tensor.dtype, tensor.shape),
+      return wrong(fmt::format("input `{}` is {}, expected {}{}", binding.name,
+                               describe(tensor.dtype, tensor.shape),
                                to_string(binding.type, program_.symbols), why));
     };
     if (tensor.dtype != binding.type.dtype || tensor.shape.size() != binding.type.rank()) return mismatch("");
@@ -110,7 +120,8 @@ class Run {
       const Extent& extent = binding.type.shape[axis];
       const int64_t size = tensor.shape[axis];
       if (extent.is_static()) {
-        if (size != extent.bound) return mismatch(fmt::format(": axis {} is {}, not {}", axis, size, extent.bound));
+        if (size != extent.bound)
+          return mismatch(fmt::format(": axis {} is {}, not {}", axis, size, extent.bound));
         continue;
       }
       int64_t& known = sizes_[static_cast<size_t>(extent.symbol)];
@@ -124,20 +135,24 @@ class Run {
     return {};
   }
 
-  // A dimension above its bound runs in chunks when it is the first axis wherever it occurs and every output has it.
+  // A dimension above its bound runs in chunks when it is the first axis wherever it occurs and every output
+  // has it.
   Result<void> choose_chunks() {
     for (size_t symbol = 0; symbol < sizes_.size(); ++symbol) {
       if (sizes_[symbol] <= program_.symbols[symbol].bound) continue;
       const auto id = static_cast<int32_t>(symbol);
       bool possible = chunked_ < 0;
-      for (const Binding& binding : entry_.inputs) possible &= count_axes(binding, id) <= (leads(binding, id) ? 1 : 0);
-      for (const Binding& binding : entry_.outputs) possible &= leads(binding, id) && count_axes(binding, id) == 1;
+      for (const Binding& binding : entry_.inputs)
+        possible &= count_axes(binding, id) <= (leads(binding, id) ? 1 : 0);
+      for (const Binding& binding : entry_.outputs)
+        possible &= leads(binding, id) && count_axes(binding, id) == 1;
       if (!possible) {
-        return fail(ErrorKind::Limit,
-                    fmt::format("{} `{}`: `{}` is {}, its bound is {}", to_string(entry_.kind), entry_.name,
-                                program_.symbols[symbol].name, sizes_[symbol], program_.symbols[symbol].bound),
-                    fmt::format("raise the bound in the model file, or give at most {}",
-                                program_.symbols[symbol].bound));
+        return fail(
+            ErrorKind::Limit,
+            fmt::format("{} `{}`: `{}` is {}, its bound is {}", to_string(entry_.kind), entry_.name,
+                        program_.symbols[symbol].name, sizes_[symbol], program_.symbols[symbol].bound),
+            fmt::format("raise the bound in the model file, or give at most {}",
+                        program_.symbols[symbol].bound));
       }
       chunked_ = id;
     }
@@ -165,8 +180,8 @@ class Run {
 
   Result<void> allocate_results() {
     for (const Binding& binding : entry_.outputs) {
-      SMELT_TRY(HostTensor tensor,
-                HostTensor::zeros(binding.type.dtype, shape_of(binding, kUnknown), fmt::format("output `{}`", binding.name)));
+      SMELT_TRY(HostTensor tensor, HostTensor::zeros(binding.type.dtype, shape_of(binding, kUnknown),
+                                                     fmt::format("output `{}`", binding.name)));
       results_.push_back({binding.name, std::move(tensor)});
     }
     return {};
@@ -200,7 +215,8 @@ class Run {
       const Binding& binding = entry_.inputs[i];
       const std::byte* from = matched_[i]->data.data() + dense_offset(binding, begin);
       if (needs_copy(binding)) {
-        SMELT_TRY(Buffer copy, Buffer::allocate(static_cast<uint64_t>(*byte_size(binding.type)), binding.name));
+        SMELT_TRY(Buffer copy,
+                  Buffer::allocate(static_cast<uint64_t>(*byte_size(binding.type)), binding.name));
         copy_by_bounds(binding.type, shape_of(binding, size), from, copy.data(), Direction::ToBounds);
         from = copy.data();
         staging.push_back(std::move(copy));

@@ -7,7 +7,8 @@
 namespace smelt {
 namespace {
 
-// About 30 us of `pause` at 3 GHz: longer than the gap between two kernels of a step, shorter than a time slice.
+// About 30 us of `pause` at 3 GHz: longer than the gap between two kernels of a step, shorter than a time
+// slice.
 constexpr int kSpins = 1000;
 // Then give way this often before sleeping: what keeps 8 threads on 2 processors moving.
 constexpr int kYields = 16;
@@ -31,8 +32,9 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int32_t count) {
     }
   } catch (const std::system_error& error) {
     // The destructor counts on what is running: wake and join exactly those.
-    return fail(ErrorKind::Limit, fmt::format("cannot start thread {} of {}: {}", pool->workers_.size() + 2, count,
-                                              error.code().message()),
+    return fail(ErrorKind::Limit,
+                fmt::format("cannot start thread {} of {}: {}", pool->workers_.size() + 2, count,
+                            error.code().message()),
                 "use fewer threads");
   }
   return pool;

@@ -1,4 +1,5 @@
-// The library's own implementation of smelt_threads (abi.h): persistent workers that spin briefly, then sleep.
+// The library's own implementation of smelt_threads (abi.h): persistent workers that spin briefly, then
+// sleep.
 #pragma once
 
 #include <atomic>
@@ -13,8 +14,8 @@
 
 namespace smelt {
 
-/// `count` threads, the caller's included. Several sessions may share a pool: their parallel sections take turns. A
-/// parallel section must not start another one on the same pool. Does not survive fork.
+/// `count` threads, the caller's included. Several sessions may share a pool: their parallel sections take
+/// turns. A parallel section must not start another one on the same pool. Does not survive fork.
 class ThreadPool {
  public:
   static constexpr int32_t kMaxThreads = 1024;

@@ -19,8 +19,8 @@ namespace smelt {
 class TrainActions {
  public:
   /// All references must outlive this. `train_data` may be null.
-  TrainActions(Session& session, std::span<const Dataset> data, const Dataset* train_data, const RunDirectory& run,
-               MetricsLog& log, TrainObserver& observer);
+  TrainActions(Session& session, std::span<const Dataset> data, const Dataset* train_data,
+               const RunDirectory& run, MetricsLog& log, TrainObserver& observer);
 
   /// Takes up a resumed run: the state of its checkpoint.
   void resume(const TrainState& state);
@@ -28,9 +28,12 @@ class TrainActions {
   /// Errors: Output when the file system has no room for two checkpoints.
   Result<void> check_space() const;
 
-  /// Runs what is due after step `state.step`. Evaluations and pictures come first and the log is on disk before a
-  /// checkpoint is, so that a checkpoint never is ahead of the log.
-  /// Errors: those of evaluate, Session::run, and Output.
+  /// True when `fire` has something to do; asking costs nothing.
+  bool any_due(int64_t step, int64_t epochs_before, int64_t epochs_after) const;
+
+  /// Runs what is due after step `state.step`. Evaluations and pictures come first and the log is on disk
+  /// before a checkpoint is, so that a checkpoint never is ahead of the log. Errors: those of evaluate,
+  /// Session::run, and Output.
   Result<void> fire(const TrainState& state, int64_t epochs_before);
 
   /// Saves unless that step is saved already. Errors: Output.

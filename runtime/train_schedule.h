@@ -1,4 +1,5 @@
-// What a training run will do, counted before it starts: calls of an iteration, batches of an epoch, iterations.
+// What a training run will do, counted before it starts: calls of an iteration, batches of an epoch,
+// iterations.
 #pragma once
 
 #include <cstdint>
@@ -23,10 +24,9 @@ struct Schedule {
   int64_t iterations = 0;         // the horizon
 };
 
-/// `train_rows`: rows of the training split, 0 without data. With `epochs`, the last iteration is the one that takes
-/// the last batch of the last epoch.
-/// Errors: Usage when the file does not train, or counts epochs without data; Input when there is no full batch;
-/// Limit when the number of iterations leaves 63 bits.
+/// `train_rows`: rows of the training split, 0 without data. With `epochs`, the last iteration is the one
+/// that takes the last batch of the last epoch. Errors: Usage when the file does not train, or counts epochs
+/// without data; Input when there is no full batch; Limit when the number of iterations leaves 63 bits.
 Result<Schedule> plan_schedule(const CompiledProgram& program, int64_t train_rows);
 
 }  // namespace smelt

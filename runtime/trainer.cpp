@@ -27,10 +27,15 @@ struct CallSlot {
 
 class TrainingRun {
  public:
-  TrainingRun(Session& session, std::span<const Dataset> data, const RunDirectory& run, const TrainOptions& options,
-              MetricsLog log, Schedule schedule)
-      : session_(session), program_(session.program()), plan_(program_.train), train_data_(training_split(data)),
-        options_(options), schedule_(std::move(schedule)), log_(std::move(log)),
+  TrainingRun(Session& session, std::span<const Dataset> data, const RunDirectory& run,
+              const TrainOptions& options, MetricsLog log, Schedule schedule)
+      : session_(session),
+        program_(session.program()),
+        plan_(program_.train),
+        train_data_(training_split(data)),
+        options_(options),
+        schedule_(std::move(schedule)),
+        log_(std::move(log)),
         observer_(options.observer != nullptr ? *options.observer : silent_),
         actions_(session, data, train_data_, run, log_, observer_) {}
 
@@ -107,7 +112,8 @@ class TrainingRun {
     ObjectiveValues values;
     for (const Binding& binding : entry.outputs) {
       if (binding.kind == BindingKind::Loss) values.loss = {info.objective, 0, binding.type.dtype};
-      if (binding.kind == BindingKind::Report) values.reports.push_back({binding.name, 0, binding.type.dtype});
+      if (binding.kind == BindingKind::Report)
+        values.reports.push_back({binding.name, 0, binding.type.dtype});
     }
     values_.push_back(std::move(values));
     return {};
@@ -134,7 +140,8 @@ class TrainingRun {
 
   // Executes one pass of the loop and everything that follows it; true when `stop when` holds.
   Result<bool> iterate(int64_t target) {
-    const int64_t before = step(), epochs_before = epochs_done(), taken_before = batches_ ? batches_->taken() : 0;
+    const int64_t before = step(), epochs_before = epochs_done(),
+                  taken_before = batches_ ? batches_->taken() : 0;
     const int64_t rows = take_batches();
     const Clock::time_point start = Clock::now();
     const int32_t status = session_.call_iteration(calls_);
@@ -149,7 +156,9 @@ class TrainingRun {
       session_.set_last_loss(slots_[i].plan.step, values_[i].loss.value);
     }
     observer_.on_step({step(), target, schedule_.iterations, epochs_done(), ms, rows, values_});
-    SMELT_TRY_VOID(actions_.fire(state(), epochs_before));
+    // Nothing is allocated in a step without actions, so the state is not put together for nothing.
+    if (actions_.any_due(step(), epochs_before, epochs_done()))
+      SMELT_TRY_VOID(actions_.fire(state(), epochs_before));
     return wants_stop();
   }
 
@@ -176,7 +185,8 @@ class TrainingRun {
     return stop_frame_->scalar(0) != 0;
   }
 
-  // The call that failed is the first whose loss is not finite: outputs of later ones are from the iteration before.
+  // The call that failed is the first whose loss is not finite: outputs of later ones are from the iteration
+  // before.
   size_t failed_call() const {
     for (size_t i = 0; i < values_.size(); ++i) {
       if (!std::isfinite(values_[i].loss.value)) return i;
@@ -201,19 +211,22 @@ class TrainingRun {
     session_.set_last_loss(slots_[failed].plan.step, values.loss.value);
     SMELT_TRY(const bool stop, wants_stop());
     if (stop) {
-      // Nothing of the failed call was committed. When it was the first one, the step before is whole and is saved.
+      // Nothing of the failed call was committed. When it was the first one, the step before is whole and is
+      // saved.
       partial_iteration_ = failed != 0;
       if (batches_) batches_->seek(taken_before);
       return true;
     }
     return fail(ErrorKind::NonFinite,
-                fmt::format("step {}: the loss of objective `{}` is {}", before + 1, values.loss.name, values.loss.value),
+                fmt::format("step {}: the loss of objective `{}` is {}", before + 1, values.loss.name,
+                            values.loss.value),
                 last_checkpoint_help());
   }
 
   std::string last_checkpoint_help() const {
     const std::optional<int64_t> saved = actions_.saved_step();
-    return saved ? fmt::format("the last checkpoint is {}; `--check-nan` names the line", checkpoint_name(*saved))
+    return saved ? fmt::format("the last checkpoint is {}; `--check-nan` names the line",
+                               checkpoint_name(*saved))
                  : "no checkpoint was saved yet; `--check-nan` names the line";
   }
 
@@ -235,8 +248,8 @@ class TrainingRun {
   bool partial_iteration_ = false;
 };
 
-Result<std::optional<TrainState>> resume_run(Session& session, const RunDirectory& run, const TrainOptions& options,
-                                             int64_t horizon) {
+Result<std::optional<TrainState>> resume_run(Session& session, const RunDirectory& run,
+                                             const TrainOptions& options, int64_t horizon) {
   if (!options.resume) return std::optional<TrainState>();
   const TrainPlan& plan = session.program().train;
   TrainState expected;
@@ -254,7 +267,8 @@ Result<std::optional<TrainState>> resume_run(Session& session, const RunDirector
 }  // namespace
 
 const Dataset* training_split(std::span<const Dataset> data) {
-  const auto it = std::find_if(data.begin(), data.end(), [](const Dataset& set) { return set.split() == "train"; });
+  const auto it =
+      std::find_if(data.begin(), data.end(), [](const Dataset& set) { return set.split() == "train"; });
   if (it != data.end()) return &*it;
   return data.empty() ? nullptr : &data.front();
 }
@@ -262,7 +276,8 @@ const Dataset* training_split(std::span<const Dataset> data) {
 Result<TrainSummary> train(Session& session, std::span<const Dataset> data, const RunDirectory& run,
                            const TrainOptions& options) {
   const Dataset* train_data = training_split(data);
-  SMELT_TRY(Schedule schedule, plan_schedule(session.program(), train_data == nullptr ? 0 : train_data->rows()));
+  SMELT_TRY(Schedule schedule,
+            plan_schedule(session.program(), train_data == nullptr ? 0 : train_data->rows()));
   SMELT_TRY(const std::optional<TrainState> resumed, resume_run(session, run, options, schedule.iterations));
   SMELT_TRY(MetricsLog log, MetricsLog::open(run.metrics_path(), resumed ? resumed->step : 0));
   TrainingRun training(session, data, run, options, std::move(log), std::move(schedule));

@@ -1,4 +1,5 @@
-// The training loop: batches, iterations, logs, actions, and going on from a checkpoint as if nothing had happened.
+// The training loop: batches, iterations, logs, actions, and going on from a checkpoint as if nothing had
+// happened.
 #pragma once
 
 #include <atomic>
@@ -16,10 +17,10 @@
 namespace smelt {
 
 struct TrainOptions {
-  std::string model_sha256;  // of the model text
-  std::string config;        // the `--set` values, as JSON text
-  int64_t stop_after = -1;   // `--steps`: stop when this many iterations are done, earlier ones included
-  bool resume = false;       // go on from the run's last checkpoint
+  std::string model_sha256 = {};  // of the model text
+  std::string config = {};        // the `--set` values, as JSON text
+  int64_t stop_after = -1;        // `--steps`: stop when this many iterations are done, earlier ones included
+  bool resume = false;            // go on from the run's last checkpoint
   const std::atomic<int>* stop_signal = nullptr;  // stop after the iteration in which this is not 0
   TrainObserver* observer = nullptr;
 };
@@ -34,12 +35,11 @@ struct TrainSummary {
   std::string checkpoint;  // the last one
 };
 
-/// Trains `session` as its program's TrainPlan says. The plan's seed, batch and shuffle must be those the session was
-/// made with. Without options.resume the session's variables must be set, by initialise or a load; with it they come
-/// from the checkpoint. `data` holds the loaded splits; `train`, or else the first, is trained on.
-/// Always saves a checkpoint at the end.
-/// Errors: Input, Usage, Output, Limit from the parts; NonFinite naming objective and step, when the last checkpoint
-/// still is the one before; RunTime.
+/// Trains `session` as its program's TrainPlan says. The plan's seed, batch and shuffle must be those the
+/// session was made with. Without options.resume the session's variables must be set, by initialise or a
+/// load; with it they come from the checkpoint. `data` holds the loaded splits; `train`, or else the first,
+/// is trained on. Always saves a checkpoint at the end. Errors: Input, Usage, Output, Limit from the parts;
+/// NonFinite naming objective and step, when the last checkpoint still is the one before; RunTime.
 Result<TrainSummary> train(Session& session, std::span<const Dataset> data, const RunDirectory& run,
                            const TrainOptions& options);
 

@@ -1,5 +1,5 @@
-// Batches of an endless run of epochs. The place in it is one number, how many batches were taken, so that a resumed
-// run goes on exactly where it stopped.
+// Batches of an endless run of epochs. The place in it is one number, how many batches were taken, so that a
+// resumed run goes on exactly where it stopped.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +12,10 @@
 namespace smelt {
 
 struct BatchPlan {
-  int64_t rows = 0;         // of the split
-  int64_t batch = 0;        // rows of a full batch
-  bool drop_rest = false;   // the batch size is fixed: the rest of an epoch is left out
-  bool shuffle = false;     // else file order
+  int64_t rows = 0;        // of the split
+  int64_t batch = 0;       // rows of a full batch
+  bool drop_rest = false;  // the batch size is fixed: the rest of an epoch is left out
+  bool shuffle = false;    // else file order
   uint64_t seed = 0;
 
   int64_t batches_per_epoch() const { return drop_rest ? rows / batch : (rows + batch - 1) / batch; }

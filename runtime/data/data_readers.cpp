@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+
 #include "runtime/data/dataset.h"
 #include "runtime/files/csv.h"
 #include "runtime/files/file.h"
@@ -15,7 +17,8 @@ namespace {
 constexpr uint64_t kCsvProbeBytes = 1u << 20;  // of the first line
 
 // A file's shape without its rows.
-Result<std::vector<Column>> one_column(DType dtype, const std::vector<int64_t>& shape, const std::string& path) {
+Result<std::vector<Column>> one_column(DType dtype, const std::vector<int64_t>& shape,
+                                       const std::string& path) {
   if (shape.empty()) {
     return fail(ErrorKind::Input, fmt::format("{}: holds one number, not rows", printable(path)));
   }
@@ -35,11 +38,16 @@ Result<std::vector<Column>> probe_npy(const std::string& path) {
 }
 
 Result<std::vector<Column>> probe_csv(const std::string& path) {
-  SMELT_TRY(const Buffer start, read_file_start(path, kCsvProbeBytes));
+  SMELT_TRY(Buffer start, read_file_start(path, kCsvProbeBytes));
+  const auto* data = reinterpret_cast<const char*>(start.data());
+  if (start.size() == kCsvProbeBytes && std::memchr(data, '\n', start.size()) == nullptr) {
+    SMELT_TRY(start, read_file(path));  // a very long first line
+  }
   const std::string_view text(reinterpret_cast<const char*>(start.data()), start.size());
   SMELT_TRY(const CsvHeader header, parse_csv_header(text, path));
   std::vector<Column> columns;
-  for (size_t k = 0; k < header.num_columns; ++k) columns.push_back({static_cast<int32_t>(k), DType::F32, {}, {}});
+  for (size_t k = 0; k < header.num_columns; ++k)
+    columns.push_back({static_cast<int32_t>(k), DType::F32, {}, {}});
   return columns;
 }
 
@@ -74,9 +82,9 @@ Result<const DataReader*> find_reader(const SourceCall& source) {
   for (const DataReader& reader : kReaders) {
     if (reader.name != source.reader) continue;
     if (source.paths.empty() || (reader.splits_columns && source.paths.size() != 1)) {
-      return fail(ErrorKind::Input, fmt::format("`{}` takes {}, got {}", reader.name,
-                                                reader.splits_columns ? "one file" : "one file or more",
-                                                source.paths.size()),
+      return fail(ErrorKind::Input,
+                  fmt::format("`{}` takes {}, got {}", reader.name,
+                              reader.splits_columns ? "one file" : "one file or more", source.paths.size()),
                   {}, source.span);
     }
     return &reader;

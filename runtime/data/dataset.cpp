@@ -52,8 +52,9 @@ void note_nonfinite(const LoadedFile& file, std::vector<std::string>& notes) {
   }
   if (count == 0) return;
   const int64_t rows = std::max<int64_t>(file.table.tensor.shape[0], 1);
-  notes.push_back(fmt::format("{}: {} of {} values are NaN or infinite, the first in row {}", printable(file.path),
-                              count, index, first / std::max<int64_t>(index / rows, 1)));
+  notes.push_back(fmt::format("{}: {} of {} values are NaN or infinite, the first in row {}",
+                              printable(file.path), count, index,
+                              first / std::max<int64_t>(index / rows, 1)));
 }
 
 // Column k of a table, dense.
@@ -68,7 +69,8 @@ Result<Buffer> gather_column(const HostTensor& table, int64_t column) {
 
 class Loader {
  public:
-  Loader(const DataPlan& plan, const Split& split, const DataPaths& paths) : plan_(plan), split_(split), paths_(paths) {}
+  Loader(const DataPlan& plan, const Split& split, const DataPaths& paths)
+      : plan_(plan), split_(split), paths_(paths) {}
 
   Result<std::vector<LoadedColumn>> load(std::vector<std::string>& notes) {
     SMELT_TRY(reader_, find_reader(split_.source));
@@ -122,8 +124,9 @@ class Loader {
   Result<LoadedColumn> take_column(const Column& column, bool last_use) {
     if (reader_->splits_columns) return take_table_column(column);
     if (column.field < 0 || static_cast<size_t>(column.field) >= files_.size()) {
-      return fail(ErrorKind::Input, fmt::format("split `{}` has {} files, the model reads field({})", split_.name,
-                                                files_.size(), column.field),
+      return fail(ErrorKind::Input,
+                  fmt::format("split `{}` has {} files, the model reads field({})", split_.name,
+                              files_.size(), column.field),
                   {}, column.span);
     }
     LoadedFile& file = files_[static_cast<size_t>(column.field)];
@@ -151,11 +154,12 @@ class Loader {
     const bool matches = column.dtype == DType::F32 &&
                          (whole ? column.row_shape == std::vector{columns} : column.row_shape.empty());
     if (!matches || column.field >= columns) {
-      return fail(ErrorKind::Input,
-                  fmt::format("{}: has {} columns, the model expects {}", printable(files_.front().path), columns,
-                              whole ? fmt::format("rows of {}", describe(column.dtype, column.row_shape))
-                                    : fmt::format("column {}", column.field)),
-                  {}, column.span);
+      return fail(
+          ErrorKind::Input,
+          fmt::format("{}: has {} columns, the model expects {}", printable(files_.front().path), columns,
+                      whole ? fmt::format("rows of {}", describe(column.dtype, column.row_shape))
+                            : fmt::format("column {}", column.field)),
+          {}, column.span);
     }
     LoadedColumn out{DType::F32, column.row_shape, table.shape[0], {}};
     if (whole) {
@@ -178,8 +182,8 @@ class Loader {
       const double value = element_of(column, i);
       if (value >= 0 && value < static_cast<double>(limit.below) && value == std::floor(value)) continue;
       return fail(ErrorKind::Input,
-                  fmt::format("{}: row {}: {} is not in 0..{}, the range of `{}` ({})", printable(path), i / per_row,
-                              value, limit.below - 1, limit.dim, limit.below),
+                  fmt::format("{}: row {}: {} is not in 0..{}, the range of `{}` ({})", printable(path),
+                              i / per_row, value, limit.below - 1, limit.dim, limit.below),
                   fmt::format("make `{}` larger or mend the file; rows count from 0", limit.dim), limit.span);
     }
     return {};
@@ -198,7 +202,8 @@ class Loader {
 
 }  // namespace
 
-Result<std::string> resolve_data_path(const std::string& path, const std::string& section, const DataPaths& paths) {
+Result<std::string> resolve_data_path(const std::string& path, const std::string& section,
+                                      const DataPaths& paths) {
   namespace fs = std::filesystem;
   const fs::path wanted(path);
   std::vector<std::string> candidates;

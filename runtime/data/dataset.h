@@ -1,4 +1,5 @@
-// The splits of a data section: finds the files, reads them whole, and checks that they are what the model expects.
+// The splits of a data section: finds the files, reads them whole, and checks that they are what the model
+// expects.
 #pragma once
 
 #include <cstdint>
@@ -12,15 +13,16 @@
 
 namespace smelt {
 
-/// Where files of a data section are looked for: by base name in the directory given for the section with `--data`,
-/// else beside the model file, else among the system's data sets; each with and without .gz.
+/// Where files of a data section are looked for: by base name in the directory given for the section with
+/// `--data`, else beside the model file, else among the system's data sets; each with and without .gz.
 struct DataPaths {
   std::map<std::string, std::string> directories;  // section name -> directory
   std::string model_directory = ".";
 };
 
 /// Errors: Input, listing the places that were looked at; or when a relative path leaves its directory.
-Result<std::string> resolve_data_path(const std::string& path, const std::string& section, const DataPaths& paths);
+Result<std::string> resolve_data_path(const std::string& path, const std::string& section,
+                                      const DataPaths& paths);
 
 /// A column in memory: [rows, row_shape..], row-major.
 struct LoadedColumn {
@@ -32,8 +34,9 @@ struct LoadedColumn {
 
 class Dataset {
  public:
-  /// Loads what `plan.columns` need of one split. Errors: Input for files that cannot be found or read, are damaged,
-  /// differ in their number of rows, do not match the columns, or break a limit (file, row, value); Limit.
+  /// Loads what `plan.columns` need of one split. Errors: Input for files that cannot be found or read, are
+  /// damaged, differ in their number of rows, do not match the columns, or break a limit (file, row, value);
+  /// Limit.
   static Result<Dataset> open(const DataPlan& plan, const Split& split, const DataPaths& paths);
 
   const std::string& split() const { return split_; }
@@ -50,8 +53,8 @@ class Dataset {
   std::vector<std::string> notes_;
 };
 
-/// What a reader call would give, from a few bytes of each file: column k is field(k). For csv one f32 column a csv
-/// column; `row()` is all of them together. Errors: as Dataset::open.
+/// What a reader call would give, from a few bytes of each file: column k is field(k). For csv one f32 column
+/// a csv column; `row()` is all of them together. Errors: as Dataset::open.
 Result<std::vector<Column>> probe_source(const SourceCall& source, const std::string& section,
                                          const DataPaths& paths);
 

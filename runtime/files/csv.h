@@ -1,5 +1,5 @@
-// CSV by RFC 4180: `,`, `;` or tab, found from the first line; a first line with a field that is no number is the
-// header. Every value is a number; numbers are read the same in every locale.
+// CSV by RFC 4180: `,`, `;` or tab, found from the first line; a first line with a field that is no number is
+// the header. Every value is a number; numbers are read the same in every locale.
 #pragma once
 
 #include <string>
@@ -29,10 +29,11 @@ struct CsvTable {
 };
 
 /// Reads the first line of `text`. Errors: Input when it is empty, not text or has a name twice; Limit.
-Result<CsvHeader> parse_csv_header(std::string_view text, const std::string& name, const CsvLimits& limits = {});
+Result<CsvHeader> parse_csv_header(std::string_view text, const std::string& name,
+                                   const CsvLimits& limits = {});
 
-/// Errors: Input with row (1-based line of the file) and column: ragged rows, fields that are empty, no number, or
-/// too large for f32, quotes without an end, NUL bytes; Limit.
+/// Errors: Input with row (1-based line of the file) and column: ragged rows, fields that are empty, no
+/// number, or too large for f32, quotes without an end, NUL bytes; Limit.
 Result<CsvTable> parse_csv(std::string_view text, const std::string& name, const CsvLimits& limits = {});
 Result<CsvTable> read_csv(const std::string& path, const CsvLimits& limits = {});
 

@@ -1,4 +1,5 @@
-// IDX, the format of MNIST and its relatives: 00 00 <type> <rank>, `rank` big-endian u32 sizes, big-endian data.
+// IDX, the format of MNIST and its relatives: 00 00 <type> <rank>, `rank` big-endian u32 sizes, big-endian
+// data.
 #pragma once
 
 #include <string>

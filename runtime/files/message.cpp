@@ -8,7 +8,8 @@
 namespace smelt {
 namespace {
 
-// Length of the well-formed UTF-8 sequence that starts at `at`, 0 when there is none or it is a control character.
+// Length of the well-formed UTF-8 sequence that starts at `at`, 0 when there is none or it is a control
+// character.
 size_t printable_sequence(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   const unsigned first = byte(at);

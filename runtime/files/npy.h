@@ -1,5 +1,5 @@
-// NumPy's .npy: one array. Versions 1 to 3 are read; whatever the file's byte order and memory order, the result is
-// row-major in this machine's byte order. Source: numpy/lib/format.py, NEP 1.
+// NumPy's .npy: one array. Versions 1 to 3 are read; whatever the file's byte order and memory order, the
+// result is row-major in this machine's byte order. Source: numpy/lib/format.py, NEP 1.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 namespace smelt {
 
 struct NpyHeader {
-  std::string descr;  // as in the file, such as `<f4`
+  std::string descr;         // as in the file, such as `<f4`
   DType dtype = DType::F32;  // of the result
   int64_t stored_bytes = 4;  // an element in the file
   bool big_endian = false;

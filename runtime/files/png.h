@@ -12,7 +12,7 @@ namespace smelt {
 
 struct Picture {
   int64_t width = 0, height = 0;
-  int32_t channels = 1;  // 1 grey, 3 RGB
+  int32_t channels = 1;         // 1 grey, 3 RGB
   std::vector<uint8_t> pixels;  // rows from the top, channels innermost
 };
 

@@ -25,11 +25,11 @@ struct StoredType {
 
 // In the format's order of alignment, smallest first.
 constexpr std::array kStoredTypes = {
-    StoredType{"BOOL", 1, DType::Bool}, StoredType{"U8", 1, DType::U8},      StoredType{"I8", 1, DType::I8},
-    StoredType{"F8_E5M2", 1, {}},       StoredType{"F8_E4M3", 1, {}},        StoredType{"I16", 2, DType::I16},
-    StoredType{"U16", 2, {}},           StoredType{"F16", 2, DType::F16},    StoredType{"BF16", 2, DType::BF16},
-    StoredType{"I32", 4, DType::I32},   StoredType{"U32", 4, {}},            StoredType{"F32", 4, DType::F32},
-    StoredType{"F64", 8, DType::F64},   StoredType{"I64", 8, DType::I64},    StoredType{"U64", 8, {}},
+    StoredType{"BOOL", 1, DType::Bool}, StoredType{"U8", 1, DType::U8},   StoredType{"I8", 1, DType::I8},
+    StoredType{"F8_E5M2", 1, {}},       StoredType{"F8_E4M3", 1, {}},     StoredType{"I16", 2, DType::I16},
+    StoredType{"U16", 2, {}},           StoredType{"F16", 2, DType::F16}, StoredType{"BF16", 2, DType::BF16},
+    StoredType{"I32", 4, DType::I32},   StoredType{"U32", 4, {}},         StoredType{"F32", 4, DType::F32},
+    StoredType{"F64", 8, DType::F64},   StoredType{"I64", 8, DType::I64}, StoredType{"U64", 8, {}},
 };
 
 size_t storage_rank(DType dtype) {
@@ -53,7 +53,8 @@ class LayoutCheck {
 
   Result<StoredTensor> check(const HeaderTensor& raw) const {
     const StoredType* type = find_type(raw.dtype);
-    if (type == nullptr) return at(raw, "dtype", fmt::format("unknown element type `{}`", printable(raw.dtype, 32)));
+    if (type == nullptr)
+      return at(raw, "dtype", fmt::format("unknown element type `{}`", printable(raw.dtype, 32)));
     if (raw.shape.size() > limits_.max_rank) {
       return at(raw, "shape", fmt::format("rank {}, the limit is {}", raw.shape.size(), limits_.max_rank));
     }
@@ -75,10 +76,12 @@ class LayoutCheck {
                 "the file is truncated: copy or download it again");
     }
     if (raw.end - raw.begin != expected) {
-      return at(raw, "data_offsets", fmt::format("{}[{}] needs {} bytes, the offsets give {}", raw.dtype,
-                                                 fmt::join(raw.shape, ", "), expected, raw.end - raw.begin));
+      return at(raw, "data_offsets",
+                fmt::format("{}[{}] needs {} bytes, the offsets give {}", raw.dtype,
+                            fmt::join(raw.shape, ", "), expected, raw.end - raw.begin));
     }
-    return StoredTensor{raw.name, raw.dtype, type->dtype, {raw.shape.begin(), raw.shape.end()}, raw.begin, raw.end};
+    return StoredTensor{raw.name,  raw.dtype, type->dtype, {raw.shape.begin(), raw.shape.end()},
+                        raw.begin, raw.end};
   }
 
   Result<void> check_cover(const std::vector<StoredTensor>& tensors) const {
@@ -90,25 +93,27 @@ class LayoutCheck {
     uint64_t covered = 0;
     for (const StoredTensor* tensor : sorted) {
       if (tensor->begin != covered) {
-        return fail(ErrorKind::Input,
-                    fmt::format("{}: tensor `{}`, field `data_offsets`: begins at {}, but the data before it ends at "
-                                "{} ({})",
-                                printable(file_), printable(tensor->name), tensor->begin, covered,
-                                tensor->begin < covered ? "they overlap" : "a hole"));
+        return fail(
+            ErrorKind::Input,
+            fmt::format("{}: tensor `{}`, field `data_offsets`: begins at {}, but the data before it ends at "
+                        "{} ({})",
+                        printable(file_), printable(tensor->name), tensor->begin, covered,
+                        tensor->begin < covered ? "they overlap" : "a hole"));
       }
       covered = tensor->end;
     }
     if (covered == data_bytes_) return {};
-    return fail(ErrorKind::Input, fmt::format("{}: the tensors end at {}, but the data has {} bytes", printable(file_),
-                                              covered, data_bytes_));
+    return fail(ErrorKind::Input, fmt::format("{}: the tensors end at {}, but the data has {} bytes",
+                                              printable(file_), covered, data_bytes_));
   }
 
  private:
   std::unexpected<Error> at(const HeaderTensor& tensor, std::string_view field, std::string_view what,
                             std::string help = {}) const {
-    return fail(ErrorKind::Input,
-                fmt::format("{}: tensor `{}`, field `{}`: {}", printable(file_), printable(tensor.name), field, what),
-                std::move(help));
+    return fail(
+        ErrorKind::Input,
+        fmt::format("{}: tensor `{}`, field `{}`: {}", printable(file_), printable(tensor.name), field, what),
+        std::move(help));
   }
 
   const std::string& file_;
@@ -119,23 +124,25 @@ class LayoutCheck {
 Result<uint64_t> header_length(std::span<const std::byte> file, const std::string& name,
                                const SafetensorsLimits& limits) {
   if (file.size() < kLengthBytes) {
-    return fail(ErrorKind::Input, fmt::format("{}: {} bytes are too few for a safetensors file", printable(name),
-                                              file.size()));
+    return fail(ErrorKind::Input,
+                fmt::format("{}: {} bytes are too few for a safetensors file", printable(name), file.size()));
   }
   uint64_t length = 0;
   for (size_t i = 0; i < kLengthBytes; ++i) length |= std::to_integer<uint64_t>(file[i]) << (8 * i);
   if (length > limits.max_header_bytes && length <= file.size() - kLengthBytes) {
-    return fail(ErrorKind::Limit, fmt::format("{}: byte 0: the header has {}, the limit is {}", printable(name),
-                                              human_bytes(length), human_bytes(limits.max_header_bytes)));
+    return fail(ErrorKind::Limit,
+                fmt::format("{}: byte 0: the header has {}, the limit is {}", printable(name),
+                            human_bytes(length), human_bytes(limits.max_header_bytes)));
   }
   if (length > file.size() - kLengthBytes) {
     return fail(ErrorKind::Input,
-                fmt::format("{}: byte 0: a header of {} bytes does not fit into a file of {}", printable(name), length,
-                            file.size()),
+                fmt::format("{}: byte 0: a header of {} bytes does not fit into a file of {}",
+                            printable(name), length, file.size()),
                 "the file is truncated or no safetensors file");
   }
   if (length < 2 || file[kLengthBytes] != std::byte{'{'}) {
-    return fail(ErrorKind::Input, fmt::format("{}: byte 8: the header does not start with `{{`", printable(name)),
+    return fail(ErrorKind::Input,
+                fmt::format("{}: byte 8: the header does not start with `{{`", printable(name)),
                 "this is no safetensors file, or it is damaged");
   }
   return length;
@@ -190,7 +197,8 @@ void sort_for_storage(std::vector<TensorToStore>& tensors) {
 }
 
 std::string encode_safetensors_header(std::span<const TensorToStore> tensors,
-                                      const std::map<std::string, std::string>& metadata, uint64_t alignment) {
+                                      const std::map<std::string, std::string>& metadata,
+                                      uint64_t alignment) {
   std::string out(kLengthBytes, '\0');
   out += '{';
   std::string_view separator;

@@ -1,7 +1,8 @@
-// safetensors: named tensors in one file. Reads any well-formed file and refuses every other one with the reason;
-// writes sorted, so equal content gives equal bytes.
+// safetensors: named tensors in one file. Reads any well-formed file and refuses every other one with the
+// reason; writes sorted, so equal content gives equal bytes.
 //
-//   u64 little-endian N | N bytes of JSON, `{"name":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},..}` | data
+//   u64 little-endian N | N bytes of JSON | data
+//   {"name":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},..,"__metadata__":{"key":"text",..}}
 //
 // Source: huggingface/safetensors, README and src/tensor.rs.
 #pragma once
@@ -48,8 +49,10 @@ struct Safetensors {
 };
 
 /// Errors: Input with the byte, tensor and field at fault; Limit beyond `limits`. `name` stands for the file.
-Result<Safetensors> parse_safetensors(Buffer file, const std::string& name, const SafetensorsLimits& limits = {});
-/// The same from a file; a file of another well-known kind is recognised and refused with what to do about it.
+Result<Safetensors> parse_safetensors(Buffer file, const std::string& name,
+                                      const SafetensorsLimits& limits = {});
+/// The same from a file; a file of another well-known kind is recognised and refused with what to do about
+/// it.
 Result<Safetensors> read_safetensors(const std::string& path, const SafetensorsLimits& limits = {});
 
 /// A tensor to write; the bytes stay the caller's.
@@ -63,10 +66,11 @@ struct TensorToStore {
 /// Sorts into the order of the file: larger element types first, so that all stay aligned, then by name.
 void sort_for_storage(std::vector<TensorToStore>& tensors);
 
-/// Length field and JSON of a file that holds `tensors`, sorted before, one after another. Spaces at the end make
-/// its size a multiple of `alignment`.
+/// Length field and JSON of a file that holds `tensors`, sorted before, one after another. Spaces at the end
+/// make its size a multiple of `alignment`.
 std::string encode_safetensors_header(std::span<const TensorToStore> tensors,
-                                      const std::map<std::string, std::string>& metadata, uint64_t alignment = 64);
+                                      const std::map<std::string, std::string>& metadata,
+                                      uint64_t alignment = 64);
 
 /// Sorts and writes atomically. Errors: Output.
 Result<void> write_safetensors(const std::string& path, std::vector<TensorToStore> tensors,

@@ -26,8 +26,9 @@ constexpr FieldName kFields[] = {
 // Where the reader is: the three levels that a header has.
 enum class Place : uint8_t { Start, Header, Metadata, Tensor, Array, End };
 
-// A SAX handler for nlohmann: every callback returns false to stop, after setting `error`. The library's own parser is
-// iterative, so nesting cannot overflow the stack; anything deeper than the three levels is refused here.
+// A SAX handler for nlohmann: every callback returns false to stop, after setting `error`. The library's own
+// parser is iterative, so nesting cannot overflow the stack; anything deeper than the three levels is refused
+// here.
 class HeaderReader {
  public:
   HeaderReader(const std::string& file, const SafetensorsLimits& limits) : file_(file), limits_(limits) {}
@@ -47,7 +48,8 @@ class HeaderReader {
     if (place_ != Place::Array) return unexpected_value("a number");
     if (value > kMaxInteger) return stop(fmt::format("{} is larger than 2^53", value));
     if (field_ == Field::Shape) {
-      if (tensor_.shape.size() > limits_.max_rank) return stop(fmt::format("more than {} axes", limits_.max_rank));
+      if (tensor_.shape.size() > limits_.max_rank)
+        return stop(fmt::format("more than {} axes", limits_.max_rank));
       tensor_.shape.push_back(value);
     } else {
       if (num_offsets_ == 2) return stop("more than two offsets");
@@ -69,9 +71,17 @@ class HeaderReader {
 
   bool start_object(size_t) {
     switch (place_) {
-      case Place::Start: place_ = Place::Header; return true;
-      case Place::Header: place_ = key_ == kMetadata ? Place::Metadata : Place::Tensor; return start_entry();
-      case Place::Metadata: case Place::Tensor: case Place::Array: case Place::End: break;
+      case Place::Start:
+        place_ = Place::Header;
+        return true;
+      case Place::Header:
+        place_ = key_ == kMetadata ? Place::Metadata : Place::Tensor;
+        return start_entry();
+      case Place::Metadata:
+      case Place::Tensor:
+      case Place::Array:
+      case Place::End:
+        break;
     }
     return unexpected_value("an object");
   }
@@ -120,7 +130,8 @@ class HeaderReader {
     error = Error{ErrorKind::Input,
                   fmt::format("{}: byte {}: the header is not well-formed JSON in UTF-8", printable(file_),
                               8 + (position == 0 ? 0 : position - 1)),
-                  "the file is damaged: copy or download it again", {}};
+                  "the file is damaged: copy or download it again",
+                  {}};
     return false;
   }
 
@@ -130,13 +141,15 @@ class HeaderReader {
   bool stop(std::string_view what) {
     std::string where;
     if (place_ == Place::Metadata) where = "`__metadata__`: ";
-    if (place_ == Place::Tensor || place_ == Place::Array) where = fmt::format("tensor `{}`: ", printable(tensor_.name));
+    if (place_ == Place::Tensor || place_ == Place::Array)
+      where = fmt::format("tensor `{}`: ", printable(tensor_.name));
     error = Error{ErrorKind::Input, fmt::format("{}: header: {}{}", printable(file_), where, what), {}, {}};
     return false;
   }
 
   bool unexpected_value(std::string_view what) {
-    if (place_ == Place::Header) return stop(fmt::format("entry `{}` is {}, not an object", printable(key_), what));
+    if (place_ == Place::Header)
+      return stop(fmt::format("entry `{}` is {}, not an object", printable(key_), what));
     if (place_ == Place::Metadata) {
       return stop(fmt::format("key `{}` is {}; only strings are allowed", printable(key_), what));
     }
@@ -203,7 +216,8 @@ Result<SafetensorsHeader> parse_safetensors_header(std::string_view json, const 
   HeaderReader reader(name, limits);
   const bool good = nlohmann::json::sax_parse(json.begin(), json.end(), &reader);
   if (reader.error) return std::unexpected(std::move(*reader.error));
-  if (!good) return fail(ErrorKind::Input, fmt::format("{}: the header is not well-formed JSON", printable(name)));
+  if (!good)
+    return fail(ErrorKind::Input, fmt::format("{}: the header is not well-formed JSON", printable(name)));
   return std::move(reader.header);
 }
 

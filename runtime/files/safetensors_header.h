@@ -25,8 +25,8 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
 };
 
-/// Numbers are plain non-negative integers up to 2^53. Errors: Input with the byte of the file `name` where it went
-/// wrong and, when known, the tensor and field; Limit beyond `limits`.
+/// Numbers are plain non-negative integers up to 2^53. Errors: Input with the byte of the file `name` where
+/// it went wrong and, when known, the tensor and field; Limit beyond `limits`.
 Result<SafetensorsHeader> parse_safetensors_header(std::string_view json, const std::string& name,
                                                    const SafetensorsLimits& limits);
 

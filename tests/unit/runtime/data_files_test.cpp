@@ -19,8 +19,10 @@ std::string npy(std::string dict, std::string_view data, int major = 1) {
   if (major > 1) out += bytes(0, 0);
   return out + dict + std::string(data);
 }
-std::string npy_of(const char* descr, const char* shape, std::string_view data, const char* fortran = "False") {
-  return npy(fmt::format("{{'descr': '{}', 'fortran_order': {}, 'shape': {}, }}", descr, fortran, shape), data);
+std::string npy_of(const char* descr, const char* shape, std::string_view data,
+                   const char* fortran = "False") {
+  return npy(fmt::format("{{'descr': '{}', 'fortran_order': {}, 'shape': {}, }}", descr, fortran, shape),
+             data);
 }
 Result<NpyFile> parse_npy_text(const std::string& text) { return parse_npy(buffer_of(text), "x.npy"); }
 Result<HostTensor> parse_idx_text(const std::string& text) { return parse_idx(buffer_of(text), "x.idx"); }
@@ -53,7 +55,9 @@ TEST_CASE("every version, byte order and memory order of .npy reads the same") {
   std::string swapped = six;
   for (size_t i = 0; i < six.size(); ++i) swapped[i] = six[i / 4 * 4 + 3 - i % 4];
   const std::string dict = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
-  const std::string same[] = {npy(dict, six), npy(dict, six, 2), npy(dict, six, 3),
+  const std::string same[] = {npy(dict, six),
+                              npy(dict, six, 2),
+                              npy(dict, six, 3),
                               npy("{\"shape\":(2L,3L),'fortran_order':False,'descr':'<f4'}", six),
                               npy_of(">f4", "(2, 3)", swapped),
                               npy_of("<f4", "(2, 3)", floats({0, 3, 1, 4, 2, 5}), "True")};
@@ -110,7 +114,8 @@ TEST_CASE("each bad .npy has its message") {
       {npy_of("<c8", "(1,)", ""), "complex"},
       {npy_of("<u8", "(1,)", ""), "unsigned 64-bit"},
       {npy_of("f4", "(1,)", ""), "is no element type"},
-      {npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", ""), "records have no element type"},
+      {npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", ""),
+       "records have no element type"},
       {npy_of("<f4", "(-1,)", ""), "-1 is negative"},
       {npy_of("<f4", "(True,)", ""), "expected an integer"},
       {npy_of("<f4", "(18446744073709551616,)", ""), "a size leaves 64 bits"},
@@ -133,7 +138,8 @@ TEST_CASE("IDX reads big-endian data of every type") {
   CHECK(images->shape == std::vector<int64_t>{2, 1, 2});
   CHECK(values_of(*images) == std::vector<double>{1, 2, 3, 255});
   CHECK(values_of(*parse_idx_text(bytes(0, 0, 0x0B, 1, 0, 0, 0, 1, 0xFF, 0xFE))) == std::vector<double>{-2});
-  CHECK(values_of(*parse_idx_text(bytes(0, 0, 0x0D, 1, 0, 0, 0, 1, 0x3F, 0x80, 0, 0))) == std::vector<double>{1});
+  CHECK(values_of(*parse_idx_text(bytes(0, 0, 0x0D, 1, 0, 0, 0, 1, 0x3F, 0x80, 0, 0))) ==
+        std::vector<double>{1});
 }
 
 TEST_CASE("each bad IDX has its message") {
@@ -159,8 +165,13 @@ TEST_CASE("each bad IDX has its message") {
 }
 
 TEST_CASE("CSV with any delimiter, line end and header reads the same") {
-  const std::string_view same[] = {"1,2.5\n-3,4e2\n", "1;2.5\r\n-3;4e2", "1\t2.5\n-3\t4e2\n", "a,b\n1,2.5\n-3,4e2\n",
-                                   "\xEF\xBB\xBF" "a;b\r\n1;2.5\r\n\r\n-3;4e2\r\n", "\"a\",\"b,\"\"c\"\n\"1\",2.5\n -3 ,+4e2"};
+  const std::string_view same[] = {"1,2.5\n-3,4e2\n",
+                                   "1;2.5\r\n-3;4e2",
+                                   "1\t2.5\n-3\t4e2\n",
+                                   "a,b\n1,2.5\n-3,4e2\n",
+                                   "\xEF\xBB\xBF"
+                                   "a;b\r\n1;2.5\r\n\r\n-3;4e2\r\n",
+                                   "\"a\",\"b,\"\"c\"\n\"1\",2.5\n -3 ,+4e2"};
   for (const std::string_view text : same) {
     const auto table = parse_csv(text, "x.csv");
     REQUIRE_MESSAGE(table.has_value(), message_of(table), " for ", std::string(text));
@@ -225,7 +236,7 @@ TEST_CASE("half and bfloat16 convert both ways, all bit patterns") {
   CHECK(float_to_half(65520.0f) == 0x7C00);
   CHECK(float_to_half(0x1p-25f) == 0);
   CHECK(float_to_half(0x1.8p-25f) == 1);
-  CHECK(float_to_half(1 + 0x1p-11f) == 0x3C00);        // a tie, to even
+  CHECK(float_to_half(1 + 0x1p-11f) == 0x3C00);  // a tie, to even
   CHECK(float_to_half(1 + 3 * 0x1p-11f) == 0x3C02);
 }
 

@@ -15,7 +15,9 @@ std::string file_with(std::string_view json, size_t data_bytes = 0) {
   return little_endian64(json.size()) + std::string(json) + std::string(data_bytes, '\1');
 }
 
-Result<Safetensors> parse(const std::string& bytes) { return parse_safetensors(buffer_of(bytes), "f.safetensors"); }
+Result<Safetensors> parse(const std::string& bytes) {
+  return parse_safetensors(buffer_of(bytes), "f.safetensors");
+}
 
 std::string golden_data() {
   const float values[] = {0, 1, 2, 3, 4, 5};
@@ -31,10 +33,14 @@ TEST_CASE("the reference's golden files are written and read byte for byte") {
     std::string header;
   };
   const Golden golden[] = {
-      {"attn.0", {1, 2, 3}, std::string("\x40\0\0\0\0\0\0\0", 8) +
-                                R"({"attn.0":{"dtype":"F32","shape":[1,2,3],"data_offsets":[0,24]}})"},
-      {"attn0", {1, 1, 2, 3}, std::string("\x48\0\0\0\0\0\0\0", 8) +
-                                  R"({"attn0":{"dtype":"F32","shape":[1,1,2,3],"data_offsets":[0,24]}}       )"}};
+      {"attn.0",
+       {1, 2, 3},
+       std::string("\x40\0\0\0\0\0\0\0", 8) +
+           R"({"attn.0":{"dtype":"F32","shape":[1,2,3],"data_offsets":[0,24]}})"},
+      {"attn0",
+       {1, 1, 2, 3},
+       std::string("\x48\0\0\0\0\0\0\0", 8) +
+           R"({"attn0":{"dtype":"F32","shape":[1,1,2,3],"data_offsets":[0,24]}}       )"}};
   const std::string data = golden_data();
   for (const Golden& g : golden) {
     const TensorToStore tensor{g.name, DType::F32, g.shape, as_byte_span(data)};
@@ -54,11 +60,12 @@ TEST_CASE("what is written reads back, aligned to 64 bytes and sorted") {
   TempDirectory dir;
   const std::string data = golden_data();
   const auto part = [&](size_t n) { return as_byte_span(data).subspan(0, n); };
-  REQUIRE(write_safetensors(dir / "f", {{"b", DType::U8, {3}, part(3)},
-                                        {"z", DType::F32, {2}, part(8)},
-                                        {"a", DType::F32, {}, part(4)},
-                                        {"e", DType::F64, {0, 5}, part(0)},
-                                        {"i", DType::I64, {1}, part(8)}},
+  REQUIRE(write_safetensors(dir / "f",
+                            {{"b", DType::U8, {3}, part(3)},
+                             {"z", DType::F32, {2}, part(8)},
+                             {"a", DType::F32, {}, part(4)},
+                             {"e", DType::F64, {0, 5}, part(0)},
+                             {"i", DType::I64, {1}, part(8)}},
                             {{"format", "pt"}, {"quote", "\"\n"}})
               .has_value());
   const auto file = read_safetensors(dir / "f");
@@ -109,19 +116,27 @@ TEST_CASE("each malformed file has its message") {
       {file_with(R"({"a":{"dtype":"F32","shape":[-0],"data_offsets":[0,0]}})"), "negative"},
       {file_with(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4), "negative"},
       {file_with(R"({"a":{"dtype":"F32","shape":[1.0],"data_offsets":[0,4]}})", 4), "no plain integer"},
-      {file_with(R"({"a":{"dtype":"F32","shape":[9007199254740993],"data_offsets":[0,4]}})", 4), "larger than 2^53"},
-      {file_with(R"({"a":{"dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,4]}})", 4), "no plain integer"},
-      {file_with(R"({"a":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}})", 4), "unknown element type `F31`"},
+      {file_with(R"({"a":{"dtype":"F32","shape":[9007199254740993],"data_offsets":[0,4]}})", 4),
+       "larger than 2^53"},
+      {file_with(R"({"a":{"dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,4]}})", 4),
+       "no plain integer"},
+      {file_with(R"({"a":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}})", 4),
+       "unknown element type `F31`"},
       {file_with(R"({"a":{"dtype":7,"shape":[1],"data_offsets":[0,4]}})", 4), "a number"},
       {file_with(R"({"a":{"dtype":"F32","shape":{},"data_offsets":[0,4]}})", 4), "an object"},
       // 2^31 * 2^31 * 2 * 4 + ..: the product that is 4 modulo 2^64.
-      {file_with(R"({"a":{"dtype":"F32","shape":[4611686018427387905],"data_offsets":[0,4]}})", 4), "larger than 2^53"},
-      {file_with(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,4]}})", 4), "leaves 64 bits"},
-      {file_with(R"({"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}})", 4), "rank 17, the limit is 16"},
+      {file_with(R"({"a":{"dtype":"F32","shape":[4611686018427387905],"data_offsets":[0,4]}})", 4),
+       "larger than 2^53"},
+      {file_with(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,4]}})", 4),
+       "leaves 64 bits"},
+      {file_with(R"({"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}})",
+                 4),
+       "rank 17, the limit is 16"},
       {file_with(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", 4), "begin 4 is after end 0"},
       {file_with(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4,8]}})", 8), "more than two offsets"},
       {file_with(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0]}})", 8), "two offsets are needed"},
-      {file_with(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4), "needs 8 bytes, the offsets give 4"},
+      {file_with(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4),
+       "needs 8 bytes, the offsets give 4"},
       {file_with("{\"a\":{" + t + "}}", 3), "end 4 is beyond the data, which has 3 bytes"},
       {file_with("{\"a\":{" + t + "}}", 5), "the tensors end at 4, but the data has 5 bytes"},
       {file_with("{}", 1), "the tensors end at 0, but the data has 1 bytes"},
@@ -146,7 +161,8 @@ TEST_CASE("limits are checked before memory is taken") {
   limits.max_header_bytes = 1000;
   std::string json = "{";
   for (int i = 0; i < 3; ++i) {
-    json += (i == 0 ? "\"" : ",\"") + std::to_string(i) + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
+    json +=
+        (i == 0 ? "\"" : ",\"") + std::to_string(i) + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
   }
   const auto many = parse_safetensors(buffer_of(file_with(json + "}")), "f", limits);
   CHECK(many.error().kind == ErrorKind::Limit);
@@ -157,12 +173,17 @@ TEST_CASE("limits are checked before memory is taken") {
 TEST_CASE("files of other programs are recognised") {
   TempDirectory dir;
   const std::pair<std::string, const char*> files[] = {
-      {"PK\x03\x04rest", "PyTorch .pt"}, {"\x80\x02}q", "a pickle"},       {"\x89HDF\r\n\x1a\n...", "HDF5"},
-      {"\x93NUMPY\x01", "NumPy"},        {"\x08\x07\x12\x07pytorch", "ONNX"}, {"<!DOCTYPE html>", "HTML"},
+      {"PK\x03\x04rest", "PyTorch .pt"},
+      {"\x80\x02}q", "a pickle"},
+      {"\x89HDF\r\n\x1a\n...", "HDF5"},
+      {"\x93NUMPY\x01", "NumPy"},
+      {"\x08\x07\x12\x07pytorch", "ONNX"},
+      {"<!DOCTYPE html>", "HTML"},
       {"version https://git-lfs.github.com/spec/v1", "Git LFS"}};
   for (const auto& [bytes, what] : files) {
     write_raw(dir / "w", bytes);
-    CHECK_MESSAGE(contains(message_of(read_safetensors(dir / "w")), what), message_of(read_safetensors(dir / "w")));
+    CHECK_MESSAGE(contains(message_of(read_safetensors(dir / "w")), what),
+                  message_of(read_safetensors(dir / "w")));
   }
 }
 
@@ -186,7 +207,8 @@ TEST_CASE("mutants of a file load or are refused") {
       ++refused;
       return;
     }
-    for (const StoredTensor& tensor : file->tensors) CHECK(file->bytes(tensor).size() == tensor.end - tensor.begin);
+    for (const StoredTensor& tensor : file->tensors)
+      CHECK(file->bytes(tensor).size() == tensor.end - tensor.begin);
   });
   CHECK(refused > 500);
 }
