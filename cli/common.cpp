@@ -105,7 +105,7 @@ std::optional<CheckedModel> load_model(const std::string& file, const ModelOptio
     fmt::print(stderr, "{}", render(model->diagnostics, *model->sources, colour ? Colour::On : Colour::Off));
   }
   if (!model->experiment) {
-    code = kModel;
+    code = model->data_error ? exit_code(model->data_error->kind) : static_cast<int>(kModel);
     return std::nullopt;
   }
   return std::move(*model);

@@ -91,11 +91,13 @@ void Elaborator::read_columns() {
   if (plan.splits.empty() && !diagnostics_.has_errors()) error(Diag::E0605, data_->name.span, fmt::format("data section `{}` has no split", plan.name)).with_help("write `train = idx(\"images\", \"labels\")`");
   if (options_.probe && !diagnostics_.has_errors()) {
     for (const Split& split : plan.splits) {
-      const Result<std::vector<Column>> columns = options_.probe(split.source);
-      if (!columns) {
-        error(Diag::E0604, split.source.span, columns.error().message).with_help(columns.error().help);
+      const Result<std::optional<std::vector<Column>>> probed = options_.probe(plan.name, split.source);
+      if (!probed) {
+        error(Diag::E0604, split.source.span, probed.error().message).with_help(probed.error().help);
         continue;
       }
+      if (!*probed) continue;
+      const std::optional<std::vector<Column>>& columns = *probed;
       if (&split == &plan.splits.front()) probed_ = *columns;
       const auto same = [](const Column& a, const Column& b) { return a.field == b.field && a.dtype == b.dtype && a.row_shape == b.row_shape; };
       if (!std::ranges::equal(probed_, *columns, same)) {

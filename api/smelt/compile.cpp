@@ -20,7 +20,18 @@ namespace {
 
 constexpr uint64_t kMaxModelBytes = 16u << 20;
 
-FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& data) {
+using Probed = std::optional<std::vector<Column>>;
+
+/// Columns of one reader call. Without needs_data a missing file is no error, a bad one always is.
+Result<Probed> probe(const std::string& section, const SourceCall& source, const DataPaths& paths, bool needs_data) {
+  for (const std::string& path : source.paths) {
+    if (!needs_data && !resolve_data_path(path, section, paths)) return std::nullopt;
+  }
+  SMELT_TRY(std::vector<Column> columns, probe_source(source, section, paths));
+  return columns;
+}
+
+FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& data, std::optional<Error>& data_error) {
   FrontendOptions frontend;
   frontend.config = options.config;
   frontend.batch = options.batch;
@@ -28,13 +39,13 @@ FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& d
   frontend.steps = options.steps;
   frontend.seed = options.seed;
   frontend.precision = options.precision;
-  frontend.probe = [data](const std::string& section, const SourceCall& source) {
-    return probe_source(source, section, data);
+  frontend.probe = [data, &data_error, needs = options.needs_data](const std::string& section, const SourceCall& source) {
+    Result<Probed> columns = probe(section, source, data, needs);
+    if (!columns && !data_error) data_error = columns.error();
+    return columns;
   };
   return frontend;
 }
-
-LoopProgram without_code(LoweredExperiment& lowered) { return std::move(lowered.loops); }
 
 /// Two programs are the same when their code and their description are.
 uint64_t hash_of(const CompiledProgram& program, std::string_view text) {
@@ -45,8 +56,9 @@ uint64_t hash_of(const CompiledProgram& program, std::string_view text) {
 }  // namespace
 
 Result<CheckedModel> check_file(const std::string& path, const ModelOptions& options) {
-  SMELT_TRY(const std::string text, read_text(path, kMaxModelBytes));
-  return check_text(path, text, options);
+  SMELT_TRY(const Buffer bytes, read_file(path, {.max_bytes = kMaxModelBytes}));
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return check_text(path, std::string(text), options);
 }
 
 CheckedModel check_text(std::string path, std::string text, const ModelOptions& options) {
@@ -55,7 +67,7 @@ CheckedModel check_text(std::string path, std::string text, const ModelOptions& 
   const auto directory = std::filesystem::path(model.path).parent_path();
   data.model_directory = directory.empty() ? "." : directory.string();
   const uint32_t file = model.sources->add({.name = model.path, .text = model.text});
-  model.experiment = build_experiment(*model.sources, file, frontend_options(options, data), model.diagnostics);
+  model.experiment = build_experiment(*model.sources, file, frontend_options(options, data, model.data_error), model.diagnostics);
   return model;
 }
 
@@ -73,7 +85,7 @@ Result<CompiledProgram> compile_program(const CheckedModel& model, const ModelOp
   program.cpu = target.name == "native" ? target.cpu : target.name;
   program.hash = hash_of(program, model.text);
   SMELT_TRY(program.object,
-            emit_program(without_code(lowered), target, CodeKind::Object, {.optimize = options.optimize}));
+            emit_program(lowered.loops, target, CodeKind::Object, {.optimize = options.optimize}));
   return program;
 }
 
@@ -111,7 +123,7 @@ struct DumpContext {
 
 Result<std::string> dump_ast(const DumpContext& context) {
   Diagnostics diagnostics;
-  return print(parse(*context.model.sources, 0, diagnostics), *context.model.sources);
+  return ast::print(parse(*context.model.sources, 0, diagnostics));
 }
 
 Result<std::string> dump_graph(const DumpContext& context) {

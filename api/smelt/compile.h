@@ -29,6 +29,7 @@ struct ModelOptions {
   std::optional<uint64_t> seed;
   DType precision = DType::F32;
   DataPaths data;                // where data files are looked for; the model's directory is filled in
+  bool needs_data = false;       // missing data files are an error; else shapes come from declared types
   std::string cpu = "native";
   bool optimize = true;          // false: no graph passes that are not needed, no LLVM passes
   CompileOptions passes;
@@ -41,6 +42,7 @@ struct CheckedModel {
   std::unique_ptr<SourceMap> sources;
   Diagnostics diagnostics;
   std::optional<Experiment> experiment;
+  std::optional<Error> data_error;  // why a data file could not be used; also among the diagnostics
 };
 
 /// Errors (Input): the file cannot be read, or is over 16 MB. Mistakes in the model are in `diagnostics`.

@@ -17,7 +17,7 @@ Runner add_dump(CLI::App& app) {
   app.add_option("--stage", flags->stage, "ast, graph, grad, fused, loops, memory, llvm or asm");
   app.add_option("--skip", flags->skip, "leave out a pass (may be repeated)")->take_all()->allow_extra_args(false);
   app.add_option("--stop-after", flags->stop_after, "the last pass to run");
-  app.add_flag("-O0", flags->no_optimize, "no LLVM passes");
+  app.add_flag("--no-optimize", flags->no_optimize, "no LLVM passes");
   return [flags] {
     Result<ModelOptions> options = model_options(flags->model);
     if (!options) return report(options.error());

@@ -53,6 +53,7 @@ int run_training(const TrainFlags& flags) {
   if (flags.interp) return report({ErrorKind::Unsupported, "--interp is not supported yet", "leave it out", {}});
   Result<ModelOptions> options = model_options(flags.model);
   if (!options) return report(options.error());
+  options->needs_data = true;
   int code = kOk;
   std::optional<CheckedModel> checked = load_model(flags.model.file, *options, flags.model.json, code);
   if (!checked) return code;

@@ -298,7 +298,7 @@ TEST_CASE_FIXTURE(Fixture, "a process killed at any moment resumes to the same b
   program.train.every = {{1, Unit::Epoch, {eval_action()}, {}}, {2, Unit::Step, {checkpoint_action(3)}, {}}};
   REQUIRE(start("whole").has_value());
   std::mt19937 random(11);
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < 6; ++round) {
     const std::string name = fmt::format("killed{}", round);
     {
       REQUIRE(RunDirectory::create(dir / name, "text", Existing::Refuse).has_value());
