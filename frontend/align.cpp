@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "frontend/elaborator.h"
 
@@ -28,9 +29,9 @@ Tensor Elaborator::tensor(NodeId node, Axes axes) {
   t.graph = context_->id;
   t.dtype = graph().type(node).dtype;
   t.axes = std::move(axes);
-  if (graph().graph().size() > kMaxNodes) {
-    too_large_ = true;
-    error(Diag::E0204, context_->function.span, fmt::format("`{}` has more than {} operations", context_->function.name, kMaxNodes));
+  if (graph().graph().size() > kMaxNodes && !std::exchange(too_large_, true)) {
+    const Span here = frame_ != nullptr && frame_->instance != nullptr ? frame_->instance->span : context_->function.span;
+    error(Diag::E0204, here, fmt::format("`{}` has more than {} operations", context_->function.name, kMaxNodes)).with_help("shorten the repeats, or apply fewer layers");
   }
   return t;
 }
