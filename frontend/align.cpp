@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "frontend/elaborator.h"
 
@@ -28,7 +29,10 @@ Tensor Elaborator::tensor(NodeId node, Axes axes) {
   t.graph = context_->id;
   t.dtype = graph().type(node).dtype;
   t.axes = std::move(axes);
-  if (graph().graph().size() > kMaxNodes) error(Diag::E0204, context_->function.span, fmt::format("`{}` has more than {} operations", context_->function.name, kMaxNodes));
+  if (graph().graph().size() > kMaxNodes && !std::exchange(too_large_, true)) {
+    const Span here = frame_ != nullptr && frame_->instance != nullptr ? frame_->instance->span : context_->function.span;
+    error(Diag::E0204, here, fmt::format("`{}` has more than {} operations", context_->function.name, kMaxNodes)).with_help("shorten the repeats, or apply fewer layers");
+  }
   return t;
 }
 
@@ -122,7 +126,7 @@ class Aligner {
     for (size_t k = 1; k <= shorter; ++k) {
       const size_t i = left[left.size() - k], j = right[right.size() - k];
       if (!e_.unify(a_[i], b_[j])) {
-        result_.problem = fmt::format("{} ({}) does not line up with {} ({})", e_.axis_text(a_[i]), a_[i].extent.bound, e_.axis_text(b_[j]), b_[j].extent.bound);
+        result_.problem = fmt::format("{} does not line up with {}", e_.sized_text(a_[i]), e_.sized_text(b_[j]));
         return false;
       }
       partner_[j] = static_cast<int64_t>(i);
@@ -136,7 +140,7 @@ class Aligner {
     for (size_t k = 0; k + shorter < more.size(); ++k) {
       for (const size_t j : fewer) {
         if (!e_.unify(of_more[more[k]], of_fewer[j])) continue;
-        return ambiguous(fmt::format("{} ({}) could stand for more than one axis", e_.axis_text(of_fewer[j]), of_fewer[j].extent.bound));
+        return ambiguous(fmt::format("{} could stand for more than one axis", e_.sized_text(of_fewer[j])));
       }
     }
     return true;
@@ -342,7 +346,7 @@ Value Elaborator::matmul(const Value& lhs, const Value& rhs, Span span) {
   const Axis inner_a = a->axes.back(), inner_b = b->axes.front();
   if (!unify(inner_a, inner_b)) {
     error(Diag::E0103, span, fmt::format("inner sizes differ: `{}` @ `{}`", type_text(*a), type_text(*b)))
-        .caret(fmt::format("{} ({}) and {} ({})", axis_text(inner_a), inner_a.extent.bound, axis_text(inner_b), inner_b.extent.bound));
+        .caret(fmt::format("{} and {}", sized_text(inner_a), sized_text(inner_b)));
     return {};
   }
   for (size_t i = 0; i + 1 < a->axes.size(); ++i) {
@@ -427,10 +431,14 @@ Value Elaborator::reduce(OpKind op, const Value& value, const Value* over, Span 
   return Value(tensor(*node, std::move(axes)));
 }
 
-/// x[i..] reads row i of the axis that i's label names, else of the first axis.
+/// x[i..] reads row i of the axis that i's label names. Without a label, or when the first axis has no name and is large
+/// enough for every label, of the first axis.
 Value Elaborator::gather(const Tensor& table, const Tensor& index, Span span) {
   size_t at = 0;
-  if (index.label != kAnonymous) {
+  const bool names_axis = std::ranges::any_of(table.axes, [&](const Axis& axis) { return axis.dim == index.label; });
+  const bool by_position = !names_axis && index.label != kAnonymous && !table.axes.empty() && table.axes[0].dim == kAnonymous &&
+                           table.axes[0].extent.bound >= axis_of(index.label).extent.bound;
+  if (index.label != kAnonymous && !by_position) {
     const auto found = find_axes(table, {axis_of(index.label)}, span);
     if (!found) return {};
     at = static_cast<size_t>((*found)[0]);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <set>
 
@@ -12,6 +13,11 @@
 namespace smelt::frontend {
 
 namespace {
+
+/// Layers of the library that are planned: importing one says so instead of calling it unknown.
+constexpr std::string_view kPlannedLayers[] = {
+    "Conv1d", "Conv2d", "ConvT1d", "ConvT2d", "MaxPool", "AvgPool", "GlobalAvgPool", "RMSNorm", "GroupNorm", "InstanceNorm",
+    "Embedding", "MultiHeadAttention", "TransformerBlock", "RNN", "LSTM", "GRU", "Maxout"};
 
 /// A name bound in a body.
 struct Local {
@@ -27,6 +33,7 @@ class NameChecker {
 
   void run() {
     for (const ast::ImportDecl& decl : ast_.imports) import(decl);
+    for (const ast::TrainDecl& decl : ast_.trains) averages(decl);
     for (const ast::DimDecl& decl : ast_.dims) file_level([&] { expr(decl.extent); });
     for (const ast::ConfigDecl& decl : ast_.configs) file_level([&] { expr(decl.value); });
     for (const ast::ConstDecl& decl : ast_.consts) file_level([&] { type(decl.type), expr(decl.value); });
@@ -90,6 +97,7 @@ class NameChecker {
 
   void use(std::string_view name, Span span) {
     used_.insert(std::string(name));
+    if (tolerated_.contains(std::string(name))) return;
     if (Local* local = find(name)) {
       local->used = true;
       return;
@@ -242,6 +250,16 @@ class NameChecker {
     pop();
   }
 
+  /// `ema G_avg = G` makes a model that the whole file may apply; it is not built yet.
+  void averages(const ast::TrainDecl& decl) {
+    for (const ast::TrainItem& item : decl.items) {
+      const auto* ema = std::get_if<ast::EmaItem>(&item.node);
+      if (ema == nullptr) continue;
+      diagnostics_.report(Diag::E0701, ema->name.span, "`ema` is not supported yet");
+      tolerated_.insert(ema->name.text);
+    }
+  }
+
   void import(const ast::ImportDecl& decl) {
     std::string module;
     for (const ast::Ident& part : decl.module) module += (module.empty() ? "" : ".") + part.text;
@@ -253,7 +271,11 @@ class NameChecker {
     std::vector<std::string> names;
     for (const auto& [name, d] : file->names) names.push_back(name);
     for (const ast::Ident& name : decl.names) {
-      if (!file->names.contains(name.text)) {
+      if (std::ranges::find(kPlannedLayers, name.text) != std::end(kPlannedLayers)) {
+        diagnostics_.report(Diag::E0701, name.span, fmt::format("layer `{}` is not supported yet", name.text));
+        tolerated_.insert(name.text);
+      } else if (!file->names.contains(name.text)) {
+        tolerated_.insert(name.text);
         diagnostics_.report(Diag::E0306, name.span, fmt::format("`{}` has no `{}`", module, printable(name.text))).with_help(did_you_mean(name.text, names));
       } else if (scope_.names.contains(name.text)) {
         diagnostics_.report(Diag::E0303, name.span, fmt::format("`{}` is imported and declared", name.text)).label(declaration(name.text), "declared here");
@@ -332,7 +354,7 @@ class NameChecker {
                      [&](const ast::NumberItem& i) { expr(i.value); },
                      [&](const ast::StepItem& i) { step(i); },
                      [&](const ast::LoopItem& i) { for (const auto& g : i.groups) for (const auto& e : g.entries) expr(e.times); },
-                     [&](const ast::EmaItem& i) { expr(i.model), expr(i.decay), bind(i.name, false); },
+                     [&](const ast::EmaItem& i) { expr(i.model), expr(i.decay); },
                      [&](const ast::EveryItem& i) { actions(i); },
                      [&](const ast::StopItem& i) { stop(i.condition); },
                      [](const ast::DataItem&) {},
@@ -390,6 +412,7 @@ class NameChecker {
   std::map<std::string, Span, std::less<>> later_;  // bound by a later statement of an enclosing block
   std::map<std::string, Span> imported_;
   std::set<std::string> used_;
+  std::set<std::string> tolerated_;  // names whose declaration is an error of its own
 };
 
 }  // namespace

@@ -237,6 +237,17 @@ std::optional<Tensor> Elaborator::field_value(const std::string& name, Span span
   return result;
 }
 
+/// The dim of the `batch` line; without a train section the first one that a field is read with.
+bool Elaborator::is_batch_axis(const Axis& axis) {
+  if (context_->rows.valid() && axis != batch_axis_) return false;
+  if (train_ == nullptr) return true;
+  for (const ast::TrainItem& item : train_->items) {
+    const auto* batch = std::get_if<ast::BatchItem>(&item.node);
+    if (batch != nullptr) return axis_text(axis) == batch->dim.text;
+  }
+  return true;
+}
+
 /// Binds the parameters of an objective or metric to the fields of their names, B in front.
 bool Elaborator::bind_data_params(const std::vector<ast::Param>& params, std::string_view what) {
   bool good = true;
@@ -252,6 +263,11 @@ bool Elaborator::bind_data_params(const std::vector<ast::Param>& params, std::st
     const std::optional<Axes> axes = axes_expression(type.dims);
     if (!dtype || !axes || axes->empty()) {
       if (dtype && axes) error(Diag::E0603, type.span, fmt::format("parameter `{}` lacks the batch dim", param.name.text)).with_help("put it in front: `f32[B]`");
+      good = false;
+      continue;
+    }
+    if (!is_batch_axis(axes->front())) {
+      error(Diag::E0603, type.span, fmt::format("parameter `{}` has {} in front, not the batch dim", param.name.text, axis_text(axes->front()))).with_help("all fields of an objective have the dim of the `batch` line in front");
       good = false;
       continue;
     }

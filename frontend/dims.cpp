@@ -52,6 +52,11 @@ std::string Elaborator::axis_text(const Axis& axis) const {
   return experiment_.symbols[static_cast<size_t>(axis.extent.symbol)].name;
 }
 
+std::string Elaborator::sized_text(const Axis& axis) const {
+  const std::string name = axis_text(axis);
+  return axis.dim == kAnonymous && axis.extent.is_static() ? name : fmt::format("{} ({})", name, axis.extent.bound);
+}
+
 std::string Elaborator::axes_text(const Axes& axes) const {
   std::vector<std::string> names;
   for (const Axis& axis : axes) names.push_back(axis_text(axis));
@@ -211,7 +216,7 @@ bool Elaborator::bind_axis(const ast::DimItem& item, Axis& axis, Span span, std:
   const auto known = frame_->outside.find(expected->dim);
   const Axis wanted = known == frame_->outside.end() ? *expected : known->second;
   if (!unify(wanted, axis)) {
-    why = fmt::format("{} is {}, and the axis is {} ({})", ast::print(ast(), item.extent), wanted.extent.bound, axis_text(axis), axis.extent.bound);
+    why = fmt::format("{} is {}, and the axis is {}", ast::print(ast(), item.extent), wanted.extent.bound, sized_text(axis));
     if (wanted.extent == axis.extent) why = fmt::format("{} and {} are different dims", ast::print(ast(), item.extent), axis_text(axis));
     return false;
   }
@@ -314,7 +319,7 @@ bool Elaborator::check_result(ast::TypeId type_id, Value& value, Span span, std:
     const std::optional<Axis> wanted = axis_expression(item->extent);
     if (!wanted) return false;
     if (!unify(*wanted, axes[at])) {
-      return mismatch(describe(value), fmt::format("{} ({}) is not {} ({})", axis_text(axes[at]), axes[at].extent.bound, ast::print(ast(), item->extent), wanted->extent.bound));
+      return mismatch(describe(value), fmt::format("{} is not {} ({})", sized_text(axes[at]), ast::print(ast(), item->extent), wanted->extent.bound));
     }
     axes[at] = *wanted;
   }

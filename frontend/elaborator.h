@@ -12,6 +12,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "frontend/build_experiment.h"
@@ -90,6 +91,7 @@ class Elaborator {
   std::string type_text(const Tensor& t) const { return type_text(t.dtype, t.axes, t.label); }
   std::string axes_text(const Axes& axes) const;
   std::string axis_text(const Axis& axis) const;
+  std::string sized_text(const Axis& axis) const;  // `Pixel (784)`, `784`
 
   std::optional<double> number_of(const Value& value) const;  // compile-time; static dims included
   std::optional<int64_t> expect_integer(const Value& value, Span span, std::string_view what);
@@ -248,6 +250,7 @@ class Elaborator {
   std::optional<Tensor> field_value(const std::string& name, Span span, const Axis& batch);
   std::optional<Tensor> convert_field(const ast::FieldDecl& decl, Value value, const Axis& batch);
   void read_columns();
+  bool is_batch_axis(const Axis& axis);
   bool bind_data_params(const std::vector<ast::Param>& params, std::string_view what);
 
   // ---- functions.cpp ----
@@ -310,6 +313,7 @@ class Elaborator {
   Experiment experiment_;
   std::vector<Dim> dims_;
   std::map<std::string, Value, std::less<>> globals_;  // values of the file's declarations
+  std::unordered_map<std::string, int32_t> variable_ids_;  // by path
   std::set<std::string, std::less<>> computing_;       // declarations whose value is being computed
   std::map<std::string, Value> config_;                // after --set
   std::map<std::string, std::unique_ptr<LayerInstance>> models_;
@@ -336,10 +340,11 @@ class Elaborator {
   int32_t rows_symbol_ = -1;
   int num_images_ = 0;
   bool discovering_ = false;
+  bool too_large_ = false;  // a graph is over its limit: nothing more is built
   Value implied_field_shape_;                          // ShapeValue while a field without a file is evaluated
 };
 
-/// Whether each node of the graph has an influence on `root`.
+/// Whether each node of the graph has an influence on `root` that a gradient follows.
 std::vector<bool> ancestors_of(const Graph& graph, NodeId root);
 
 /// A function the compiler provides: its parameters as text (`x, over=`: optional ones end in `=`) and its meaning.

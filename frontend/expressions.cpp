@@ -24,7 +24,7 @@ Value Elaborator::eval(ast::ExprId id) {
     error(Diag::E0008, span_of(id), fmt::format("calls and expressions are nested more than {} levels deep", kMaxDepth));
     return {};
   }
-  if (diagnostics_.is_full()) return {};
+  if (diagnostics_.is_full() || too_large_) return {};
   ++depth_;
   Value value = std::visit([&](const auto& e) { return eval_node(e, id); }, ast()[id].node);
   --depth_;
@@ -152,7 +152,8 @@ Value Elaborator::fold(ast::BinaryOp op, const Value& a, const Value& b, Span sp
     const bool whole = a.as<double>() == nullptr && b.as<double>() == nullptr;
     bool overflow = false;
     if (whole) {
-      const std::optional<Value> folded = fold_integers(op, static_cast<int64_t>(*x), static_cast<int64_t>(*y), overflow);
+      const auto exact = [](const Value& v, double number) { return v.as<int64_t>() != nullptr ? *v.as<int64_t>() : static_cast<int64_t>(number); };
+      const std::optional<Value> folded = fold_integers(op, exact(a, *x), exact(b, *y), overflow);
       if (folded && !overflow) return *folded;
       if (overflow) {
         const bool zero = op == ast::BinaryOp::Div && *y == 0;

@@ -9,13 +9,14 @@
 
 namespace smelt::frontend {
 
-/// Whether each node has an influence on `root`.
+/// Whether each node has an influence on `root` that a gradient follows.
 std::vector<bool> ancestors_of(const Graph& graph, NodeId root) {
   std::vector<bool> reached(graph.size(), false);
   reached[root.index] = true;
   for (uint32_t i = root.index + 1; i-- > 0;) {
-    if (!reached[i]) continue;
-    for (const NodeId input : graph.nodes[i].inputs) reached[input.index] = true;
+    const Node& node = graph.nodes[i];
+    if (!reached[i] || node.op == OpKind::Stop || !is_float(node.type.dtype)) continue;
+    for (const NodeId input : node.inputs) reached[input.index] = true;
   }
   return reached;
 }

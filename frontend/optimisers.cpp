@@ -142,10 +142,12 @@ void Elaborator::update_parameters(size_t index, const Tensor& loss) {
   }
   for (const int32_t variable : idle) {
     const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
+    if (v.path.find("._") != std::string::npos) continue;  // an underscore silences
     diagnostics_.report(Diag::W0002, v.span, fmt::format("objective `{}` updates `{}`, which has no influence on its loss", decl.name.text, v.path));
   }
-  implicit_["i"] = Value(scalar_argument(scalar_input("iteration", ScalarKind::Iteration, 0, -1)));
-  implicit_["n"] = Value(scalar_argument(scalar_input("horizon", ScalarKind::Horizon, 0, -1)));
+  const bool scheduled = std::ranges::any_of(line.options, [&](const auto& option) { return ast().as<ast::NumberExpr>(option.second) == nullptr; });
+  if (scheduled) implicit_["i"] = Value(scalar_argument(scalar_input("iteration", ScalarKind::Iteration, 0, -1)));
+  if (scheduled) implicit_["n"] = Value(scalar_argument(scalar_input("horizon", ScalarKind::Horizon, 0, -1)));
   std::map<std::string, Value> options;
   for (const auto& [name, expr] : line.options) {
     if (name != "decay") options[name] = step_option(name, expr, index);

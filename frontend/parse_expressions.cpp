@@ -262,6 +262,8 @@ ast::ExprId Parser::repeat_expr() {
 
 // scan t < T with h = e, c = e { .. }
 ast::ExprId Parser::scan_expr() {
+  const Depth depth(*this);
+  if (!depth.ok) return {};
   const Span begin = peek().span;
   advance();
   ast::ScanExpr result;
@@ -283,6 +285,8 @@ ast::ExprId Parser::scan_expr() {
 
 // sum[c < C, u < k] x[n, c] * w[c]: the body is a product
 ast::ExprId Parser::index_reduction() {
+  const Depth depth(*this);
+  if (!depth.ok) return {};
   const Span begin = peek().span;
   ast::ReduceExpr result;
   result.op = peek().text;
@@ -322,6 +326,8 @@ std::vector<ast::DimItem> Parser::dim_items() {
 }
 
 ast::DimItem Parser::dim_item() {
+  const Depth depth(*this);
+  if (!depth.ok) return {};
   ast::DimItem item;
   const Span begin = peek().span;
   item.rest = accept(TokenKind::Ellipsis);

@@ -6,10 +6,8 @@
 namespace smelt::frontend {
 
 int32_t Elaborator::find_variable(const std::string& path) const {
-  for (size_t i = 0; i < experiment_.variables.size(); ++i) {
-    if (experiment_.variables[i].path == path) return static_cast<int32_t>(i);
-  }
-  return -1;
+  const auto found = variable_ids_.find(path);
+  return found == variable_ids_.end() ? -1 : found->second;
 }
 
 /// The variable at `path`: made with its start value the first time, checked to have the same type later.
@@ -35,10 +33,10 @@ std::optional<int32_t> Elaborator::declare_variable(VariableKind kind, const std
       const Binding* const now = find_local(name);
       const auto* dim = now != nullptr ? now->value.as<DimValue>() : nullptr;
       if (dim == nullptr || axis_of(dim->id).extent == bound.axis.extent) continue;
-      diagnostic.label(bound.span, fmt::format("{} was fixed to {} ({}) by this first application", name, axis_text(bound.axis), bound.axis.extent.bound));
+      diagnostic.label(bound.span, fmt::format("{} was fixed to {} by this first application", name, sized_text(bound.axis)));
       const auto outside = frame_->outside.find(dim->id);
       const Axis axis = outside == frame_->outside.end() ? axis_of(dim->id) : outside->second;
-      diagnostic.caret(fmt::format("{} = {} ({})", name, axis_text(axis), axis.extent.bound));
+      diagnostic.caret(fmt::format("{} = {}", name, sized_text(axis)));
     }
     diagnostic.with_help(fmt::format("one `{}{{..}}` owns one set of parameters; write it twice for two", instance.decl->name.text));
     return std::nullopt;
@@ -46,6 +44,7 @@ std::optional<int32_t> Elaborator::declare_variable(VariableKind kind, const std
   experiment_.variables.push_back({path, kind, type, span});
   initial_values_.emplace_back();
   const auto id = static_cast<int32_t>(experiment_.variables.size() - 1);
+  variable_ids_.emplace(path, id);
   if (frame_->instance != nullptr) frame_->instance->variables[path] = id;
   FunctionContext* const outer = std::exchange(context_, init_.get());
   const Value value = initial_value(path, like, init, random, span);

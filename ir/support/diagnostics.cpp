@@ -78,6 +78,10 @@ Diagnostic& Diagnostics::report(Diag code, Span span, std::string message) {
   return kept_.back();
 }
 
+void Diagnostics::drop_warnings() {
+  std::erase_if(kept_, [](const Diagnostic& d) { return d.severity() == Severity::Warning; });
+}
+
 std::vector<Diagnostic> Diagnostics::sorted() const {
   std::vector<Diagnostic> all(kept_.begin(), kept_.end());
   const auto place = [](const Diagnostic& d) {

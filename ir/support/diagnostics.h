@@ -68,6 +68,8 @@ class Diagnostics {
   /// The reference is for adding labels and notes at once; it is good until the next report.
   Diagnostic& report(Diag code, Span span, std::string message);
 
+  void drop_warnings();
+
   bool has_errors() const { return num_errors_ > 0; }
   size_t num_errors() const { return num_errors_; }  // those past the limit included
   bool is_full() const { return num_errors_ >= kMaxErrors; }

@@ -1,0 +1,52 @@
+// tests/files/errors: each model file with the text that its diagnostics render to. SMELT_UPDATE=1 rewrites.
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "frontend/build_experiment.h"
+#include "tests/support/text_files.h"
+
+namespace smelt {
+namespace {
+
+/// `# set: name=value` in the first line stands for `--set name=value`.
+FrontendOptions options_of(const std::string& text) {
+  FrontendOptions options;
+  constexpr std::string_view kSet = "# set: ";
+  if (!text.starts_with(kSet)) return options;
+  const std::string setting = text.substr(kSet.size(), text.find('\n') - kSet.size());
+  const size_t equals = setting.find('=');
+  options.config.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
+  return options;
+}
+
+TEST_CASE("every mistake renders as stored") {
+  for (const auto& path : test::files_in("tests/files/errors", ".smelt")) {
+    SourceMap sources;
+    Diagnostics diagnostics;
+    const std::string text = test::read_text(path);
+    const uint32_t file = sources.add({path.filename().string(), text});
+    const std::string code = path.stem().string().substr(0, 5);
+    CAPTURE(path.filename().string());
+    const auto experiment = build_experiment(sources, file, options_of(text), diagnostics);
+    const std::string actual = render(diagnostics, sources);
+    auto stored = path;
+    stored.replace_extension(".txt");
+    CHECK(actual == test::golden(stored, actual));
+    CHECK(actual.find(code) != std::string::npos);  // a file is named after the code it shows
+    CHECK(experiment.has_value() == code.starts_with("W"));
+    CHECK(render_json(diagnostics, sources).find("\"code\":\"" + code) != std::string::npos);
+  }
+}
+
+TEST_CASE("every code has an example") {
+  std::set<std::string> seen;
+  for (const auto& path : test::files_in("tests/files/errors", ".smelt")) seen.insert(path.stem().string().substr(0, 5));
+  for (const DiagnosticInfo& info : all_diagnostics()) {
+    CAPTURE(info.code);
+    CHECK(seen.contains(std::string(info.code)));
+  }
+}
+
+}  // namespace
+}  // namespace smelt
