@@ -86,33 +86,30 @@ void KernelEmitter::emit_sweep_loops(const Sweep& sweep, size_t depth, const Bod
   });
 }
 
-/// Whole vectors first, then one masked vector for what is left.
+/// Long loops: whole vectors first, then one masked vector for what is left. Short ones: one body, masked on every turn,
+/// because a second copy of the body costs more to compile than the masks cost to run.
 void KernelEmitter::emit_vector_loop(int32_t loop, const Body& body) {
+  constexpr int64_t kShortTurns = 8;
   const Extent size = kernel_->loops[static_cast<size_t>(loop)].extent;
   llvm::Value* total = extent(size);
-  llvm::Value* whole = size.is_static() ? i64(size.bound / lanes_ * lanes_)
-                                        : ir_.CreateAnd(total, i64(-lanes_));
   vector_loop_ = loop;
   llvm::Value*& position = loop_values_[static_cast<size_t>(loop)];
-  if (!size.is_static() || size.bound >= 2 * lanes_) {
-    for_range(i64(0), whole, lanes_, [&](llvm::Value* i) {
+  const auto turns = [&](llvm::Value* begin, llvm::Value* end, bool masked) {
+    for_range(begin, end, lanes_, [&](llvm::Value* i) {
       position = i;
+      if (masked) mask_ = mask_below(ir_.CreateSub(end, i));
       body();
+      mask_ = nullptr;
     });
-  } else if (size.bound >= lanes_) {
-    position = i64(0);
-    body();
-  }
-  const auto rest = [&] {
-    position = whole;
-    mask_ = mask_below(ir_.CreateSub(total, whole));
-    body();
-    mask_ = nullptr;
   };
-  if (!size.is_static()) {
-    if_then(ir_.CreateICmpSLT(whole, total), rest);
-  } else if (size.bound % lanes_ != 0) {
-    rest();
+  if (size.is_static() && size.bound % lanes_ == 0) {
+    turns(i64(0), total, false);
+  } else if (size.is_static() && size.bound <= kShortTurns * lanes_) {
+    turns(i64(0), total, true);
+  } else {
+    llvm::Value* whole = ir_.CreateAnd(total, i64(-lanes_));
+    turns(i64(0), whole, false);
+    turns(whole, total, true);
   }
   vector_loop_ = -1;
 }

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/loops/lower_product.h"
@@ -118,7 +119,9 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, int64_t rows, llvm::Valu
   const bool packed = product.packed >= 0, accumulate = product.inner.size() > 1;
   llvm::Value* depth = extent(product.inner.back().extent);
   const auto call = [&](int64_t vectors, Columns columns) {
-    ir_.CreateCall(micro_kernel(rows, vectors, columns, accumulate), {a, b, sums, depth, tile.columns});
+    const int64_t b_step = packed ? tile_columns() : product.inner.back().b_stride;
+    ir_.CreateCall(micro_kernel(rows, vectors, columns, accumulate),
+                   {a, b, sums, depth, tile.columns, i64(product.row.a_stride), i64(product.inner.back().a_stride), i64(b_step)});
   };
   const auto whole = [&] { call(target_.tile_vectors, Columns::Whole); };
   const Extent size = product.column.extent;
@@ -140,19 +143,22 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, int64_t rows, llvm::Valu
   }
 }
 
-/// void micro(ptr a, ptr b, ptr sums, i64 depth, i64 columns): sums[r, c] (+)= sum over k of a[r, k] * b[k, c], strides
-/// fixed, so that addresses fold into the instructions.
+/// void micro(ptr a, ptr b, ptr sums, i64 depth, i64 columns, i64 row_stride, i64 a_step, i64 b_step):
+/// sums[r, c] (+)= sum over k of a[r * row_stride + k * a_step] * b[k * b_step + c].
+///
+/// Strides are run-time, so that all products of a module share a few of these; only a stride of 1, which decides the
+/// addressing of the left operand, is part of the code.
 llvm::Function* KernelEmitter::micro_kernel(int64_t rows, int64_t vectors, Columns columns, bool accumulate) {
   const Product& product = kernel_->product;
-  const int64_t row_stride = product.row.a_stride, a_step = product.inner.back().a_stride;
-  const int64_t b_step = product.packed >= 0 ? tile_columns() : product.inner.back().b_stride;
-  const std::string name = fmt::format("micro_{}x{}_{}_a{}_{}_b{}{}{}", rows, vectors, to_string(product.dtype), row_stride,
-                                       a_step, b_step, columns == Columns::Whole ? "" : columns == Columns::LastMasked ? "_last" : "_masked",
+  const bool unit_rows = product.row.a_stride == 1, unit_steps = product.inner.back().a_stride == 1;
+  const std::string name = fmt::format("micro_{}x{}_{}{}{}{}{}", rows, vectors, to_string(product.dtype), unit_steps ? "_k1" : "",
+                                       unit_rows && !unit_steps ? "_r1" : "",
+                                       columns == Columns::Whole ? "" : columns == Columns::LastMasked ? "_last" : "_masked",
                                        accumulate ? "_add" : "");
   if (const auto known = shared_.find(name); known != shared_.end()) return known->second;
   llvm::Type* pointer = ir_.getPtrTy();
   llvm::Type* i64_type = ir_.getInt64Ty();
-  auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, pointer, i64_type, i64_type}, false);
+  auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, pointer, i64_type, i64_type, i64_type, i64_type, i64_type}, false);
   auto* function = llvm::Function::Create(type, llvm::Function::InternalLinkage, name, module_);
   function->addFnAttr(llvm::Attribute::NoInline);
   for (unsigned i = 0; i < 3; ++i) function->addParamAttr(i, llvm::Attribute::NoAlias);
@@ -167,6 +173,9 @@ llvm::Function* KernelEmitter::micro_kernel(int64_t rows, int64_t vectors, Colum
   auto* done = llvm::BasicBlock::Create(context_, "done", function);
   llvm::Value *a = function->getArg(0), *b = function->getArg(1), *sums = function->getArg(2);
   llvm::Value *depth = function->getArg(3), *width = function->getArg(4);
+  llvm::Value* row_stride = unit_rows && !unit_steps ? i64(1) : function->getArg(5);
+  llvm::Value* a_step = unit_steps ? i64(1) : function->getArg(6);
+  llvm::Value* b_step = function->getArg(7);
   llvm::Type* element = scalars_.element_type(product.dtype);
   llvm::Type* vector = llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes_));
   const llvm::Align align(static_cast<uint64_t>(size_of(product.dtype)));
@@ -188,6 +197,14 @@ llvm::Function* KernelEmitter::micro_kernel(int64_t rows, int64_t vectors, Colum
     for (size_t s = 0; s < num_sums; ++s) start[s] = ir_.CreateAlignedLoad(vector, sum_pointer(s), llvm::Align(64));
   }
   llvm::Value* unrolled_end = ir_.CreateAnd(depth, i64(-kUnrollDepth));
+  const auto times = [&](llvm::Value* stride, int64_t count) { return ir_.CreateMul(stride, i64(count), "", true, true); };
+  std::vector<llvm::Value*> row_offsets, a_offsets, b_offsets;
+  for (int64_t r = 0; r < rows; ++r) row_offsets.push_back(times(row_stride, r));
+  for (int64_t step = 0; step <= kUnrollDepth; ++step) {
+    a_offsets.push_back(times(a_step, step));
+    b_offsets.push_back(times(b_step, step));
+  }
+  const auto moved = [&](llvm::Value* from, llvm::Value* offset) { return ir_.CreateInBoundsGEP(element, from, offset); };
   ir_.CreateBr(head);
 
   struct State {
@@ -212,13 +229,15 @@ llvm::Function* KernelEmitter::micro_kernel(int64_t rows, int64_t vectors, Colum
     for (int64_t step = 0; step < steps; ++step) {
       std::vector<llvm::Value*> right;
       for (int64_t v = 0; v < vectors; ++v) {
-        llvm::Value* at = ir_.CreateConstInBoundsGEP1_64(element, state.b, static_cast<uint64_t>(step * b_step + v * lanes_));
+        llvm::Value* at = ir_.CreateConstInBoundsGEP1_64(element, moved(state.b, b_offsets[static_cast<size_t>(step)]), static_cast<uint64_t>(v * lanes_));
         llvm::Value* mask = masks[static_cast<size_t>(v)];
         right.push_back(mask == nullptr ? static_cast<llvm::Value*>(ir_.CreateAlignedLoad(vector, at, align))
                                         : ir_.CreateMaskedLoad(vector, at, align, mask, llvm::Constant::getNullValue(vector)));
       }
       for (int64_t r = 0; r < rows; ++r) {
-        llvm::Value* at = ir_.CreateConstInBoundsGEP1_64(element, state.a, static_cast<uint64_t>(r * row_stride + step * a_step));
+        // Row, then step: with steps of 1 a row is one pointer and its steps are displacements.
+        llvm::Value* at = unit_steps ? moved(moved(state.a, row_offsets[static_cast<size_t>(r)]), a_offsets[static_cast<size_t>(step)])
+                                     : moved(moved(state.a, a_offsets[static_cast<size_t>(step)]), row_offsets[static_cast<size_t>(r)]);
         llvm::Value* left = scalars_.splat(ir_.CreateAlignedLoad(element, at, align), lanes_);
         for (int64_t v = 0; v < vectors; ++v) {
           llvm::Value*& sum = next[static_cast<size_t>(r * vectors + v)];
@@ -230,8 +249,8 @@ llvm::Function* KernelEmitter::micro_kernel(int64_t rows, int64_t vectors, Colum
     }
     llvm::BasicBlock* here = ir_.GetInsertBlock();
     state.k->addIncoming(ir_.CreateAdd(state.k, i64(steps), "", true, true), here);
-    state.a->addIncoming(ir_.CreateConstInBoundsGEP1_64(element, state.a, static_cast<uint64_t>(steps * a_step)), here);
-    state.b->addIncoming(ir_.CreateConstInBoundsGEP1_64(element, state.b, static_cast<uint64_t>(steps * b_step)), here);
+    state.a->addIncoming(moved(state.a, a_offsets[static_cast<size_t>(steps)]), here);
+    state.b->addIncoming(moved(state.b, b_offsets[static_cast<size_t>(steps)]), here);
     for (size_t s = 0; s < num_sums; ++s) state.sums[s]->addIncoming(next[s], here);
     ir_.CreateBr(to);
   };
@@ -274,16 +293,14 @@ void KernelEmitter::emit_epilogue(const Tile& tile) {
       loop_values_[static_cast<size_t>(product.column.loop)] = ir_.CreateAdd(tile.column, c);
       emit_statements(sweep.body);
     };
-    llvm::Value* whole = ir_.CreateAnd(tile.columns, i64(-lanes_));
-    for_range(i64(0), whole, lanes_, at_column);
+    // One body, masked on every turn when the last one needs it: a tile has few turns and the body may be long.
     const Extent size = product.column.extent;
-    if (!size.is_static() || size.bound % lanes_ != 0) {
-      if_then(ir_.CreateICmpSLT(whole, tile.columns), [&] {
-        mask_ = mask_below(ir_.CreateSub(tile.columns, whole));
-        at_column(whole);
-        mask_ = nullptr;
-      });
-    }
+    const bool masked = !size.is_static() || size.bound % lanes_ != 0;
+    for_range(i64(0), tile.columns, lanes_, [&](llvm::Value* c) {
+      if (masked) mask_ = mask_below(ir_.CreateSub(tile.columns, c));
+      at_column(c);
+      mask_ = nullptr;
+    });
     vector_loop_ = -1;
   });
 }
@@ -322,63 +339,67 @@ void KernelEmitter::emit_pack() {
   });
 }
 
-/// panel[k, c] = source[c * column_stride + k * depth_stride], 0 from `columns` on. A column that is contiguous along k
-/// goes through registers, lanes x lanes at a time.
+/// panel[k, c] = source[c * column_stride + k * depth_stride], 0 from `columns` on.
 void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns) {
   const Product& product = kernel_->product;
-  const DType dtype = product.dtype;
-  llvm::Type* element = scalars_.element_type(dtype);
+  llvm::Type* element = scalars_.element_type(product.dtype);
   const int64_t column_stride = product.column.b_stride, depth_stride = product.inner.back().b_stride;
-  if (depth_stride != 1) {
-    for_range(i64(0), depth, 1, [&](llvm::Value* k) {
-      for_range(i64(0), i64(tile_columns()), 1, [&](llvm::Value* c) {
-        llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
-        llvm::Value* safe = ir_.CreateSelect(exists, c, i64(0));
-        llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(safe, i64(column_stride)), ir_.CreateMul(k, i64(depth_stride)));
-        llvm::Value* value = ir_.CreateLoad(element, element_pointer(source, dtype, at));
-        value = ir_.CreateSelect(exists, value, llvm::Constant::getNullValue(element));
-        ir_.CreateStore(value, element_pointer(panel, dtype, ir_.CreateAdd(ir_.CreateMul(k, i64(tile_columns())), c)));
-      });
-    });
+  if (depth_stride == 1) {
+    ir_.CreateCall(pack_transposed(), {source, panel, depth, columns, i64(column_stride)});
     return;
   }
-  llvm::Type* vector = llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes_));
-  llvm::Value* zero = llvm::Constant::getNullValue(vector);
-  const llvm::Align align(static_cast<uint64_t>(size_of(dtype)));
-  const auto block = [&](llvm::Value* first_column, llvm::Value* k, llvm::Value* mask, llvm::Value* steps) {
-    std::vector<llvm::Value*> rows;
-    for (int64_t i = 0; i < lanes_; ++i) {
-      llvm::Value* c = ir_.CreateAdd(first_column, i64(i));
+  for_range(i64(0), depth, 1, [&](llvm::Value* k) {
+    for_range(i64(0), i64(tile_columns()), 1, [&](llvm::Value* c) {
       llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
-      llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateSelect(exists, c, i64(0)), i64(column_stride)), k);
-      llvm::Value* pointer = element_pointer(source, dtype, at);
-      llvm::Value* row = mask == nullptr ? static_cast<llvm::Value*>(ir_.CreateAlignedLoad(vector, pointer, align))
-                                         : ir_.CreateMaskedLoad(vector, pointer, align, mask, zero);
-      rows.push_back(ir_.CreateSelect(exists, row, zero));
-    }
-    rows = transposed(std::move(rows));
-    for (int64_t i = 0; i < lanes_; ++i) {
-      const auto store = [&] {
-        llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateAdd(k, i64(i)), i64(tile_columns())), first_column);
-        ir_.CreateAlignedStore(rows[static_cast<size_t>(i)], element_pointer(panel, dtype, at), align);
-      };
-      if (steps == nullptr) {
-        store();
-      } else {
-        if_then(ir_.CreateICmpSLT(i64(i), steps), store);
-      }
-    }
-  };
-  llvm::Value* whole = ir_.CreateAnd(depth, i64(-lanes_));
-  for_range(i64(0), i64(tile_columns()), lanes_, [&](llvm::Value* c) {
-    for_range(i64(0), whole, lanes_, [&](llvm::Value* k) { block(c, k, nullptr, nullptr); });
-    const Extent size = product.inner.back().extent;
-    if (size.is_static() && size.bound % lanes_ == 0) return;
-    if_then(ir_.CreateICmpSLT(whole, depth), [&] {
-      llvm::Value* left = ir_.CreateSub(depth, whole);
-      block(c, whole, mask_below(left), left);
+      llvm::Value* safe = ir_.CreateSelect(exists, c, i64(0));
+      llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(safe, i64(column_stride)), ir_.CreateMul(k, i64(depth_stride)));
+      llvm::Value* value = ir_.CreateLoad(element, element_pointer(source, product.dtype, at));
+      value = ir_.CreateSelect(exists, value, llvm::Constant::getNullValue(element));
+      ir_.CreateStore(value, element_pointer(panel, product.dtype, ir_.CreateAdd(ir_.CreateMul(k, i64(tile_columns())), c)));
     });
   });
+}
+
+/// void pack(ptr source, ptr panel, i64 depth, i64 columns, i64 column_stride): a panel from columns that lie along k, a
+/// square of lanes x lanes at a time through registers. The panel's depth is rounded up to whole squares.
+llvm::Function* KernelEmitter::pack_transposed() {
+  const DType dtype = kernel_->product.dtype;
+  const std::string name = fmt::format("pack_{}", to_string(dtype));
+  if (const auto known = shared_.find(name); known != shared_.end()) return known->second;
+  llvm::Type *pointer = ir_.getPtrTy(), *i64_type = ir_.getInt64Ty();
+  auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, i64_type, i64_type, i64_type}, false);
+  auto* function = llvm::Function::Create(type, llvm::Function::InternalLinkage, name, module_);
+  function->addFnAttr(llvm::Attribute::NoInline);
+  shared_[name] = function;
+  const llvm::IRBuilder<>::InsertPointGuard guard(ir_);
+  llvm::Function* const caller = std::exchange(llvm_function_, function);
+  ir_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", function));
+  llvm::Value *source = function->getArg(0), *panel = function->getArg(1), *depth = function->getArg(2);
+  llvm::Value *columns = function->getArg(3), *column_stride = function->getArg(4);
+  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(dtype), static_cast<unsigned>(lanes_));
+  llvm::Value* zero = llvm::Constant::getNullValue(vector);
+  const llvm::Align align(static_cast<uint64_t>(size_of(dtype)));
+  for_range(i64(0), i64(tile_columns()), lanes_, [&](llvm::Value* first_column) {
+    for_range(i64(0), depth, lanes_, [&](llvm::Value* k) {
+      llvm::Value* mask = mask_below(ir_.CreateSub(depth, k));
+      std::vector<llvm::Value*> rows;
+      for (int64_t i = 0; i < lanes_; ++i) {
+        llvm::Value* c = ir_.CreateAdd(first_column, i64(i));
+        llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
+        llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateSelect(exists, c, i64(0)), column_stride), k);
+        llvm::Value* row = ir_.CreateMaskedLoad(vector, element_pointer(source, dtype, at), align, mask, zero);
+        rows.push_back(ir_.CreateSelect(exists, row, zero));
+      }
+      rows = transposed(std::move(rows));
+      for (int64_t i = 0; i < lanes_; ++i) {
+        llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateAdd(k, i64(i)), i64(tile_columns())), first_column);
+        ir_.CreateAlignedStore(rows[static_cast<size_t>(i)], element_pointer(panel, dtype, at), align);
+      }
+    });
+  });
+  ir_.CreateRetVoid();
+  llvm_function_ = caller;
+  return function;
 }
 
 /// A square of lanes x lanes by interleaving rows i and i + lanes/2, log2(lanes) times: each turn moves the top bit of

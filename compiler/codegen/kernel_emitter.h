@@ -73,6 +73,7 @@ class KernelEmitter {
   void emit_epilogue(const Tile& tile);
   void emit_pack();
   void emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
+  llvm::Function* pack_transposed();
   std::vector<llvm::Value*> transposed(std::vector<llvm::Value*> rows);
   enum class Columns : uint8_t { Whole, LastMasked, AllMasked };
   llvm::Function* micro_kernel(int64_t rows, int64_t vectors, Columns columns, bool accumulate);

@@ -72,7 +72,8 @@ PanelLayout panel_layout(const Product& product, int64_t width) {
   PanelLayout layout;
   layout.width = width;
   layout.panels = (product.column.extent.bound + width - 1) / width;
-  layout.panel_elements = product.inner.back().extent.bound * width;
+  const int64_t depth = product.inner.back().extent.bound;
+  layout.panel_elements = (depth + kPanelDepthStep - 1) / kPanelDepthStep * kPanelDepthStep * width;
   int64_t stride = layout.panels * layout.panel_elements;
   layout.inner_strides.assign(product.inner.size() - 1, 0);
   for (size_t axis = product.inner.size() - 1; axis-- > 0;) {

@@ -18,7 +18,8 @@ struct LoweredProduct {
 LoweredProduct lower_product(const Graph& graph, NodeId id);
 
 /// Panels of b: for each outer and inner combination that b depends on, ceil(columns / width) panels of
-/// [inner.back(), width] elements.
+/// [inner.back(), width] elements, the depth rounded up to kPanelDepthStep, so that packing may write whole squares.
+inline constexpr int64_t kPanelDepthStep = 16;
 struct PanelLayout {
   int64_t width = 0;
   int64_t panels = 0;
