@@ -91,6 +91,10 @@ class ExperimentLowering {
     FusionPlan plan = plan_kernels(graph);
     LoopFunction loops = build_loops(graph, plan, experiment_.scalars, {.tile = tile_});
     const size_t index = lowered_.loops.functions.size();
+    if (options_.verify != VerifyLevel::Off) {
+      const std::vector<std::string> violations = verify(loops);
+      SMELT_CHECK(violations.empty(), "{}", fmt::join(violations, "\n"));
+    }
     loops.name = fmt::format("{}_{}_{}", as_identifier(experiment_.name), to_string(function.kind), as_identifier(function.name));
     loops.runs_offset = static_cast<int64_t>(runs_begin_ + sizeof(int64_t) * index);
     loops.advances = function.kind == FunctionKind::Step;

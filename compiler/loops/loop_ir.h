@@ -173,8 +173,12 @@ struct LoopProgram {
 };
 
 std::string print(const LoopFunction& function);
-/// Invariants: values are defined before use on every path; accesses name existing buffers and loops; offsets stay
-/// within the buffer's bounds for static accesses; stores never go to inputs. Returns all violations.
+/// All violations of what code generation relies on:
+///   values are defined once, before they are used: setup before sweeps, a body's values only inside it
+///   indices use loops that are open there; sweeps own their loops
+///   accesses name buffers, in the buffer's dtype; offsets without row or predicate stay within the buffer's bounds
+///   stores go to variables, temporaries and outputs only
+///   products have operands, sum at least one axis, and read columns side by side, or packed
 std::vector<std::string> verify(const LoopFunction& function);
 
 }  // namespace smelt

@@ -100,7 +100,10 @@ bool has_f64_vectors(const Graph& graph) {
 }
 
 LoopFunction lower(const Graph& graph, const TileShape& tile) {
-  return build_loops(graph, plan_kernels(graph), {}, {.tile = tile});
+  LoopFunction function = build_loops(graph, plan_kernels(graph), {}, {.tile = tile});
+  const std::vector<std::string> violations = verify(function);
+  SMELT_CHECK(violations.empty(), "{}\n{}", fmt::join(violations, "\n"), print(function));
+  return function;
 }
 
 struct SpinThreads {

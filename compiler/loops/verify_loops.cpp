@@ -1,0 +1,137 @@
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "compiler/loops/loop_ir.h"
+
+namespace smelt {
+namespace {
+
+class Verifier {
+ public:
+  explicit Verifier(const LoopFunction& function) : function_(function) {}
+
+  std::vector<std::string> run() {
+    for (const Kernel& kernel : function_.kernels) check(kernel);
+    return std::move(violations_);
+  }
+
+ private:
+  template <typename... Args>
+  void violation(fmt::format_string<Args...> format, Args&&... args) {
+    violations_.push_back(fmt::format("{}.{}: {}", function_.name, kernel_->name, fmt::format(format, std::forward<Args>(args)...)));
+  }
+
+  void check(const Kernel& kernel) {
+    kernel_ = &kernel;
+    defined_.assign(static_cast<size_t>(kernel.num_values), false);
+    if (kernel.kind != KernelKind::Nest) check_product(kernel.product, kernel.kind);
+    in_scope_.assign(kernel.loops.size(), false);
+    check(kernel.setup);
+    for (int32_t loop = 0; loop < kernel.num_outer; ++loop) in_scope_[static_cast<size_t>(loop)] = true;
+    for (const Sweep& sweep : kernel.sweeps) check(sweep);
+    if (kernel.returns_if_nonfinite && !is_buffer(kernel.guarded)) violation("guards no buffer");
+  }
+
+  void check(const Sweep& sweep) {
+    check(sweep.setup);
+    if (sweep.vectorize && sweep.loops.empty()) violation("vectorizes a sweep without loops");
+    for (const int32_t loop : sweep.loops) {
+      if (loop < kernel_->num_outer || loop >= static_cast<int32_t>(kernel_->loops.size())) {
+        violation("sweeps over loop {}", loop);
+        return;
+      }
+      in_scope_[static_cast<size_t>(loop)] = true;
+    }
+    const std::vector<bool> outside = defined_;
+    check(sweep.body);
+    for (const Fold& fold : sweep.folds) use(fold.input);
+    defined_ = outside;  // what a body computes is gone after its loops, but for folds
+    for (const Fold& fold : sweep.folds) define(fold.result);
+    for (const int32_t loop : sweep.loops) in_scope_[static_cast<size_t>(loop)] = false;
+  }
+
+  void check(const std::vector<Stmt>& statements) {
+    for (const Stmt& stmt : statements) check(stmt);
+  }
+
+  void check(const Stmt& stmt) {
+    for (const int32_t operand : stmt.operands) use(operand);
+    if (stmt.kind == StmtKind::Load || stmt.kind == StmtKind::Store) check_access(stmt);
+    if (stmt.kind == StmtKind::Index || stmt.kind == StmtKind::Random) check_loops(stmt.index);
+    if ((stmt.kind == StmtKind::Compute || stmt.kind == StmtKind::Random) && stmt.body == nullptr) violation("`{}` has no body", stmt.name);
+    if (stmt.kind == StmtKind::Product && kernel_->kind != KernelKind::Product) violation("%{} reads a sum of products in a nest", stmt.value);
+    if (stmt.kind == StmtKind::Store) {
+      if (stmt.operands.size() != 1) violation("a store of {} values", stmt.operands.size());
+    } else {
+      define(stmt.value);
+    }
+  }
+
+  void check_access(const Stmt& stmt) {
+    const Access& access = stmt.access;
+    if (!is_buffer(access.buffer)) return violation("accesses buffer {}", access.buffer);
+    const LoopBuffer& buffer = function_.buffers[static_cast<size_t>(access.buffer)];
+    if (stmt.kind == StmtKind::Store && (buffer.storage == Storage::Input || buffer.storage == Storage::Scalar)) {
+      violation("stores to `{}`, which is only read", buffer.name);
+    }
+    if (stmt.dtype != buffer.type.dtype) violation("accesses `{}` as {}", buffer.name, to_string(stmt.dtype));
+    if (access.row >= 0) use(access.row);
+    if (access.predicate >= 0) use(access.predicate);
+    if (check_loops(access.offset) && access.row < 0 && access.predicate < 0) check_bounds(access, buffer);
+  }
+
+  void check_bounds(const Access& access, const LoopBuffer& buffer) {
+    const std::optional<int64_t> size = num_elements(buffer.type.shape);
+    if (!size || *size == 0) return;
+    int64_t low = access.offset.constant, high = low;
+    for (const auto& [loop, coefficient] : access.offset.terms) {
+      const int64_t reach = coefficient * (kernel_->loops[static_cast<size_t>(loop)].extent.bound - 1);
+      if (kernel_->loops[static_cast<size_t>(loop)].extent.bound == 0) return;
+      (reach < 0 ? low : high) += reach;
+    }
+    if (low < 0 || high >= *size) violation("`{}` has {} elements, accessed at {} to {}", buffer.name, *size, low, high);
+  }
+
+  bool check_loops(const Affine& affine) {
+    for (const auto& [loop, coefficient] : affine.terms) {
+      if (loop < 0 || static_cast<size_t>(loop) >= in_scope_.size() || !in_scope_[static_cast<size_t>(loop)]) {
+        violation("an index uses loop {} outside it", loop);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  void check_product(const Product& product, KernelKind kind) {
+    if (kind == KernelKind::Product && !is_buffer(product.a)) violation("a product without a left operand");
+    if (!is_buffer(product.b)) violation("a product without a right operand");
+    if (kind == KernelKind::Pack && !is_buffer(product.packed)) violation("packs into no buffer");
+    if (product.inner.empty()) violation("a product that sums nothing");
+    if (product.packed < 0 && product.column.extent != Extent(1) && product.column.b_stride != 1) {
+      violation("columns are {} apart and not packed", product.column.b_stride);
+    }
+  }
+
+  bool is_buffer(int32_t index) const { return index >= 0 && static_cast<size_t>(index) < function_.buffers.size(); }
+  bool is_value(int32_t value) const { return value >= 0 && static_cast<size_t>(value) < defined_.size(); }
+  void use(int32_t value) {
+    if (!is_value(value) || !defined_[static_cast<size_t>(value)]) violation("%{} is used before it is defined", value);
+  }
+  void define(int32_t value) {
+    if (!is_value(value)) return violation("%{} is no value of the kernel", value);
+    if (defined_[static_cast<size_t>(value)]) violation("%{} is defined twice", value);
+    defined_[static_cast<size_t>(value)] = true;
+  }
+
+  const LoopFunction& function_;
+  const Kernel* kernel_ = nullptr;
+  std::vector<bool> defined_, in_scope_;
+  std::vector<std::string> violations_;
+};
+
+}  // namespace
+
+std::vector<std::string> verify(const LoopFunction& function) { return Verifier(function).run(); }
+
+}  // namespace smelt
