@@ -44,8 +44,13 @@ double directional_difference(const std::function<double(const RefTensor&)>& f, 
 
 GradientError check_gradient(const Graph& graph, size_t gradient, size_t loss, size_t wrt,
                              std::vector<RefTensor> arguments, std::span<const int64_t> extents) {
-  const RefTensor x = arguments[wrt];
   const RefTensor computed = run(graph, arguments, extents)[gradient];
+  return check_gradient(computed, graph, loss, wrt, std::move(arguments), extents);
+}
+
+GradientError check_gradient(const RefTensor& computed, const Graph& graph, size_t loss, size_t wrt,
+                             std::vector<RefTensor> arguments, std::span<const int64_t> extents) {
+  const RefTensor x = arguments[wrt];
   // The loss alone, so that the gradient's nodes are not evaluated for each difference.
   Graph loss_only = graph;
   loss_only.results = {graph.results[loss]};

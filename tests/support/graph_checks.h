@@ -33,5 +33,8 @@ struct GradientError {
 /// differences of `loss`: every element when there are at most 64, else 8 random directions.
 GradientError check_gradient(const Graph& graph, size_t gradient, size_t loss, size_t wrt,
                              std::vector<RefTensor> arguments, std::span<const int64_t> extents);
+/// The same for a gradient that something else computed.
+GradientError check_gradient(const RefTensor& computed, const Graph& graph, size_t loss, size_t wrt,
+                             std::vector<RefTensor> arguments, std::span<const int64_t> extents);
 
 }  // namespace smelt::testing
