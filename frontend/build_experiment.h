@@ -1,5 +1,5 @@
-// A model file -> Experiment: names, compile-time values, shapes with named axes, layers and their parameters, and one
-// graph for each thing that runs.
+// A model file -> Experiment: names, compile-time values, shapes with named axes, layers and their
+// parameters, and one graph for each thing that runs.
 #pragma once
 
 #include <functional>
@@ -18,8 +18,9 @@ struct FrontendOptions {
   std::optional<int64_t> batch, epochs, steps;              // replace the numbers of the train section
   std::optional<uint64_t> seed;
   DType precision = DType::F32;  // what `f32` of the file becomes: F32 or F64
-  /// Element type and row shape of each column of a reader, from the files' headers. Without it (checking a file whose
-  /// data is not there) idx columns are u8 and csv columns f32, of the shape that the field declares.
+  /// Element type and row shape of each column of a reader, from the files' headers. Without it (checking a
+  /// file whose data is not there) idx columns are u8 and csv columns f32, of the shape that the field
+  /// declares.
   std::function<Result<std::vector<Column>>(const SourceCall&)> probe;
 };
 
