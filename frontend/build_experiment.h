@@ -18,10 +18,10 @@ struct FrontendOptions {
   std::optional<int64_t> batch, epochs, steps;              // replace the numbers of the train section
   std::optional<uint64_t> seed;
   DType precision = DType::F32;  // what `f32` of the file becomes: F32 or F64
-  /// Element type and row shape of each column of a reader, from the files' headers. Without it (checking a
-  /// file whose data is not there) idx columns are u8 and csv columns f32, of the shape that the field
-  /// declares.
-  std::function<Result<std::vector<Column>>(const SourceCall&)> probe;
+  /// Element type and row shape of each column of a reader, from the files' headers. Without it (checking a file whose
+  /// data is not there) idx columns are u8 and csv columns f32, of the shape that the field declares.
+  /// Nothing, rather than an error, stands for data that is not there.
+  std::function<Result<std::optional<std::vector<Column>>>(const std::string& section, const SourceCall&)> probe;
 };
 
 /// Nothing when there are errors. The standard library's texts are added to `sources`, for spans into it.

@@ -110,12 +110,14 @@ void Elaborator::read_columns() {
         .with_help("write `train = idx(\"images\", \"labels\")`");
   if (options_.probe && !diagnostics_.has_errors()) {
     for (const Split& split : plan.splits) {
-      const Result<std::vector<Column>> columns = options_.probe(split.source);
-      if (!columns) {
-        error(Diag::E0604, split.source.span, columns.error().message).with_help(columns.error().help);
+      const Result<std::optional<std::vector<Column>>> probed = options_.probe(plan.name, split.source);
+      if (!probed) {
+        error(Diag::E0604, split.source.span, probed.error().message).with_help(probed.error().help);
         continue;
       }
-      if (&split == &plan.splits.front()) probed_ = *columns;
+      if (!*probed) continue;
+      const std::optional<std::vector<Column>>& columns = *probed;
+      if (probed_.empty()) probed_ = *columns;
       const auto same = [](const Column& a, const Column& b) {
         return a.field == b.field && a.dtype == b.dtype && a.row_shape == b.row_shape;
       };

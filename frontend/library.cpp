@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "frontend/embedded_text.h"
+#include "ir/support/embedded_text.h"
 #include "frontend/parser.h"
 #include "ir/support/check.h"
 

@@ -53,7 +53,7 @@ struct Experiment {
   std::optional<DataPlan> data;
   TrainPlan train;
 
-  const Function* find(FunctionKind kind, std::string_view name) const;
+  const Function* find(FunctionKind kind, std::string_view wanted) const;
   int32_t init_function() const;  // index
 };
 

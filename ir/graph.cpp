@@ -33,4 +33,15 @@ std::vector<std::vector<NodeId>> users_of(const Graph& graph) {
   return users;
 }
 
+std::vector<bool> live_nodes(const Graph& graph) {
+  std::vector<bool> live(graph.size());
+  for (const Argument& argument : graph.arguments) live[argument.node.index] = true;
+  for (const Output& output : graph.results) live[output.node.index] = true;
+  for (uint32_t i = graph.size(); i-- > 0;) {
+    if (!live[i]) continue;
+    for (const NodeId input : graph.nodes[i].inputs) live[input.index] = true;
+  }
+  return live;
+}
+
 }  // namespace smelt

@@ -85,4 +85,7 @@ struct Graph {
 /// users[i] lists the nodes that read node i, ascending, once a use; results are not users.
 std::vector<std::vector<NodeId>> users_of(const Graph& graph);
 
+/// live[i]: node i is an argument, or a result needs it.
+std::vector<bool> live_nodes(const Graph& graph);
+
 }  // namespace smelt

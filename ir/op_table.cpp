@@ -15,11 +15,13 @@
 
 namespace smelt {
 
-#define OP(enumerator, record)            \
-  static_assert(is_complete(ops::record), \
-                #enumerator " is neither a complete primitive nor a complete composite");
+// With sanitizers g++ does not take `&function == nullptr` for a constant; every other build checks the records here.
+#if defined(__clang__) || !defined(__SANITIZE_ADDRESS__)
+#define OP(enumerator, record) \
+  static_assert(is_complete(ops::record), #enumerator " is neither a complete primitive nor a complete composite");
 #include "ir/op_list.def"
 #undef OP
+#endif
 
 namespace {
 

@@ -4,17 +4,6 @@
 
 namespace smelt {
 
-std::vector<bool> live_nodes(const Graph& graph) {
-  std::vector<bool> live(graph.size());
-  for (const Argument& argument : graph.arguments) live[argument.node.index] = true;
-  for (const Output& output : graph.results) live[output.node.index] = true;
-  for (uint32_t i = graph.size(); i-- > 0;) {
-    if (!live[i]) continue;
-    for (const NodeId input : graph.nodes[i].inputs) live[input.index] = true;
-  }
-  return live;
-}
-
 GraphRebuilder::GraphRebuilder(const Graph& from) : from_(from), builder_(to_), map_(from.size()) {
   to_.name = from.name;
   to_.symbols = from.symbols;
@@ -101,9 +90,9 @@ Graph rewrite(Graph graph, std::span<const Rule> rules, RuleHits* hits) {
   for (int round = 0; changed; ++round) {
     SMELT_CHECK(round < kMaxSteps, "rewriting `{}` does not end", graph.name);
     changed = false;
-    // Without the dead nodes: the one that a rule replaced would match again.
-    const std::vector<bool> live = live_nodes(graph);
     GraphRebuilder rebuilder(graph);
+    // A node that a rule has just freed still matches it: only live ones count, or rounds would never end.
+    const std::vector<bool> live = live_nodes(graph);
     for (uint32_t i = 0; i < graph.size(); ++i) {
       if (!live[i]) continue;
       rebuilder.build().set_span(graph.nodes[i].span);

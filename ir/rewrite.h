@@ -14,9 +14,6 @@
 
 namespace smelt {
 
-/// live[i]: node i is an argument or leads to a result.
-std::vector<bool> live_nodes(const Graph& graph);
-
 /// Copies a graph node by node. For each old node, in order, the pass calls `copy` or `replace`; nodes it
 /// skips may not be read later. `finish` maps arguments and results.
 class GraphRebuilder {

@@ -2,9 +2,9 @@
 
 namespace smelt {
 
-const Entry* CompiledProgram::find(FunctionKind kind, std::string_view name) const {
+const Entry* CompiledProgram::find(FunctionKind kind, std::string_view wanted) const {
   for (const Entry& entry : entries) {
-    if (entry.kind == kind && entry.name == name) return &entry;
+    if (entry.kind == kind && entry.name == wanted) return &entry;
   }
   return nullptr;
 }

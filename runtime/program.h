@@ -9,6 +9,7 @@
 
 #include "ir/plan.h"
 #include "ir/type.h"
+#include "runtime/abi.h"
 
 namespace smelt {
 
@@ -54,6 +55,8 @@ struct StepInfo {
   bool takes_data = false;
 };
 
+/// Indices of functions in its plans (Action::function, TrainPlan::stop_function) count `entries`; indices of
+/// objectives (LoopItem::objectives, ScalarInput::ref) count `steps`.
 struct CompiledProgram {
   std::string name;
   std::string cpu;
@@ -72,6 +75,13 @@ struct CompiledProgram {
   TrainPlan train;
 
   const Entry* find(FunctionKind kind, std::string_view name) const;
+};
+
+/// The program's functions, ready to be called: `entries[i]` is that of CompiledProgram::entries[i]. Whoever loaded
+/// the object keeps it loaded as long as this is used.
+struct LoadedProgram {
+  std::vector<smelt_entry> entries;
+  smelt_entry iteration = nullptr;  // null when the file does not train
 };
 
 }  // namespace smelt

@@ -313,7 +313,7 @@ TEST_CASE("distributions know their densities, divergences and means") {
 TEST_CASE("--batch raises the bound, the probe gives column types") {
   FrontendOptions options;
   options.batch = 512;
-  options.probe = [](const SourceCall&) -> Result<std::vector<Column>> {
+  options.probe = [](const std::string&, const SourceCall&) -> Result<std::optional<std::vector<Column>>> {
     return std::vector<Column>{{0, DType::U8, {28, 28}, {}}, {1, DType::U8, {}, {}}};
   };
   const Built built = build_example("softmax", options);

@@ -1,0 +1,73 @@
+// Text in, runnable model out: joins frontend, compiler and runtime. The command line and C++ hosts start here.
+//
+//   auto checked = smelt::check_file("vae.smelt", options);            // diagnostics, shapes, plans
+//   auto model = smelt::compile(std::move(checked), options);          // machine code, loaded
+//   auto session = smelt::Session::create(model->program, model->functions(), {.seed = 7});
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "compiler/lower_experiment.h"
+#include "compiler/options.h"
+#include "ir/experiment.h"
+#include "ir/support/diagnostics.h"
+#include "ir/support/result.h"
+#include "runtime/data/dataset.h"
+#include "runtime/loader.h"
+#include "runtime/program.h"
+
+namespace smelt {
+
+struct ModelOptions {
+  std::vector<std::pair<std::string, std::string>> config;  // `--set name=value`
+  std::optional<int64_t> batch, epochs, steps;
+  std::optional<uint64_t> seed;
+  DType precision = DType::F32;
+  DataPaths data;                // where data files are looked for; the model's directory is filled in
+  bool needs_data = false;       // missing data files are an error; else shapes come from declared types
+  std::string cpu = "native";
+  bool optimize = true;          // false: no graph passes that are not needed, no LLVM passes
+  CompileOptions passes;
+};
+
+/// A model file after the frontend. `experiment` is empty when there are errors.
+struct CheckedModel {
+  std::string path;  // as given
+  std::string text;
+  std::unique_ptr<SourceMap> sources;
+  Diagnostics diagnostics;
+  std::optional<Experiment> experiment;
+  std::optional<Error> data_error;  // why a data file could not be used; also among the diagnostics
+};
+
+/// Errors (Input): the file cannot be read, or is over 16 MB. Mistakes in the model are in `diagnostics`.
+Result<CheckedModel> check_file(const std::string& path, const ModelOptions& options);
+CheckedModel check_text(std::string path, std::string text, const ModelOptions& options);
+
+/// A compiled experiment, loaded. Sessions refer to `program` and to the loaded code: keep it alive.
+struct CompiledModel {
+  CompiledProgram program;
+  LoadedObject object;
+  double compile_ms = 0;  // lowering, LLVM and loading
+
+  LoadedProgram functions() const;
+};
+
+/// Everything before machine code.
+Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& options);
+/// The object bytes and their description, not loaded: what `smelt build` writes.
+Result<CompiledProgram> compile_program(const CheckedModel& model, const ModelOptions& options);
+Result<std::unique_ptr<CompiledModel>> compile(const CheckedModel& model, const ModelOptions& options);
+Result<std::unique_ptr<CompiledModel>> load(CompiledProgram program);
+
+/// The stages that `smelt dump --stage` knows, in order.
+std::vector<std::string_view> dump_stages();
+/// The text of one stage. Errors (Usage): an unknown stage, with the known ones.
+Result<std::string> dump(const CheckedModel& model, std::string_view stage, const ModelOptions& options);
+
+}  // namespace smelt

@@ -1,0 +1,183 @@
+// bench: how long an iteration takes on synthetic data, beside what the machine can do at most.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "ir/philox.h"
+#include "runtime/call_frame.h"
+#include "runtime/measure_peak.h"
+
+namespace smelt::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Flags {
+  ModelFlags model;
+  int64_t steps = 200, warmup = 20;
+};
+
+struct Timings {
+  double median = 0, p10 = 0, p90 = 0;
+};
+Timings timings_of(std::vector<double> ms) {
+  std::ranges::sort(ms);
+  const auto at = [&](double share) { return ms[static_cast<size_t>(share * static_cast<double>(ms.size() - 1))]; };
+  return {at(0.5), at(0.1), at(0.9)};
+}
+
+/// Columns of random bytes (floats in 0..1), twice a batch of rows.
+Result<std::vector<HostTensor>> synthetic_columns(const DataPlan& data, int64_t rows) {
+  std::vector<HostTensor> columns;
+  for (size_t c = 0; c < data.columns.size(); ++c) {
+    const Column& column = data.columns[c];
+    std::vector<int64_t> shape = {rows};
+    shape.insert(shape.end(), column.row_shape.begin(), column.row_shape.end());
+    int64_t below = 256;
+    for (const ColumnLimit& limit : data.limits) {
+      if (limit.column == static_cast<int32_t>(c)) below = std::min(below, limit.below);
+    }
+    SMELT_TRY(HostTensor tensor, HostTensor::zeros(column.dtype, shape, "a synthetic column"));
+    const int64_t count = num_elements(shape).value_or(0);
+    for (int64_t i = 0; i < count; ++i) {
+      const uint32_t word = philox(1, {static_cast<uint32_t>(i / 4), 0, 0, static_cast<uint32_t>(c)})[static_cast<size_t>(i % 4)];
+      const int64_t number = static_cast<int64_t>(word) % below;
+      switch (column.dtype) {
+        case DType::F32: tensor.as<float>()[static_cast<size_t>(i)] = static_cast<float>(word) * 0x1p-32f; break;
+        case DType::F64: tensor.as<double>()[static_cast<size_t>(i)] = word * 0x1p-32; break;
+        case DType::I32: tensor.as<int32_t>()[static_cast<size_t>(i)] = static_cast<int32_t>(number); break;
+        case DType::I64: tensor.as<int64_t>()[static_cast<size_t>(i)] = number; break;
+        case DType::I16: tensor.as<int16_t>()[static_cast<size_t>(i)] = static_cast<int16_t>(number); break;
+        default: tensor.as<uint8_t>()[static_cast<size_t>(i)] = static_cast<uint8_t>(number); break;
+      }
+    }
+    columns.push_back(std::move(tensor));
+  }
+  return columns;
+}
+
+/// One iteration's calls, bound to synthetic data.
+struct BenchRun {
+  std::vector<HostTensor> columns;
+  std::vector<int32_t> rows;
+  std::vector<CallFrame> frames;
+  std::vector<smelt_call> calls;
+
+  Result<void> prepare(Session& session) {
+    const CompiledProgram& program = session.program();
+    const int64_t batch = std::max<int64_t>(program.train.batch, 1);
+    if (program.data) {
+      SMELT_TRY(columns, synthetic_columns(*program.data, 2 * batch));
+    }
+    for (int64_t r = 0; r < batch; ++r) rows.push_back(static_cast<int32_t>((r * 7) % (2 * batch)));
+    for (const int32_t step : program.iteration_calls) {
+      const Entry& entry = program.entries[static_cast<size_t>(program.steps[static_cast<size_t>(step)].step_entry)];
+      frames.push_back(session.frame(entry));
+      CallFrame& frame = frames.back();
+      SMELT_TRY_VOID(frame.own_outputs());
+      for (size_t i = 0; i < entry.inputs.size(); ++i) {
+        if (entry.inputs[i].kind == BindingKind::Column) frame.set_input(i, columns[static_cast<size_t>(entry.inputs[i].ref)].data.data());
+      }
+      if (frame.takes_rows()) frame.set_rows(rows);
+    }
+    for (const CallFrame& frame : frames) calls.push_back(frame.call());
+    return {};
+  }
+};
+
+struct Row {
+  std::string name;
+  Timings ms;
+  double flops = 0;
+};
+
+/// Times `body` with the sessions's counters going on; a loss that is not finite ends it.
+template <typename Body>
+Result<std::vector<double>> time_steps(const Flags& flags, const Body& body) {
+  std::vector<double> ms;
+  for (int64_t step = 0; step < flags.warmup + flags.steps; ++step) {
+    const auto start = Clock::now();
+    SMELT_TRY_VOID(body());
+    if (step >= flags.warmup) ms.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+  }
+  return ms;
+}
+
+Result<std::vector<Row>> measure(const Flags& flags, Session& session, double& first_step_ms) {
+  const CompiledProgram& program = session.program();
+  BenchRun run;
+  SMELT_TRY_VOID(run.prepare(session));
+  std::vector<Row> rows;
+  Row iteration{.name = "iteration"};
+  for (const CallFrame& frame : run.frames) iteration.flops += frame.entry().flops;
+  SMELT_TRY(const std::vector<double> ms, time_steps(flags, [&]() -> Result<void> {
+              const int32_t status = session.call_iteration(run.calls);
+              if (first_step_ms == 0) first_step_ms = std::chrono::duration<double, std::milli>(Clock::now() - process_start()).count();
+              return check_status(status, run.frames[0].entry());
+            }));
+  iteration.ms = timings_of(ms);
+  rows.push_back(iteration);
+  if (program.steps.size() < 2) return rows;
+  std::vector<std::string> done;
+  for (const CallFrame& frame : run.frames) {
+    if (std::ranges::find(done, frame.entry().name) != done.end()) continue;
+    done.push_back(frame.entry().name);
+    SMELT_TRY(const std::vector<double> step_ms, time_steps(flags, [&] { return check_status(session.call(frame), frame.entry()); }));
+    rows.push_back({frame.entry().name, timings_of(step_ms), frame.entry().flops});
+  }
+  return rows;
+}
+
+int run_bench(const Flags& flags) {
+  const Result<ModelOptions> options = model_options(flags.model);
+  if (!options) return report(options.error());
+  int code = kOk;
+  std::optional<CheckedModel> checked = load_model(flags.model.file, *options, flags.model.json, code);
+  if (!checked) return code;
+  if (!checked->experiment->train.present) {
+    return report({ErrorKind::Model, fmt::format("{} has no `train` section to time", flags.model.file), "see examples/mlp.smelt for one", {}});
+  }
+  Result<RunningModel> running = start_model(std::move(*checked), *options, flags.model.threads, flags.warmup + flags.steps);
+  if (!running) return report(running.error());
+  double first_step_ms = 0;
+  const Result<std::vector<Row>> rows = measure(flags, *running->session, first_step_ms);
+  if (!rows) return report(rows.error());
+  const int threads = running->pool ? running->pool->count() : 1;
+  const double peak = measure_peak_gflops(threads);
+  const CompiledProgram& program = running->compiled->program;
+  if (flags.model.json) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Row& row : *rows) {
+      const double rate = row.flops / row.ms.median * 1e-6;
+      list.push_back({{"objective", row.name}, {"ms", row.ms.median}, {"p10", row.ms.p10}, {"p90", row.ms.p90}, {"flops", row.flops},
+                      {"gflops", rate}, {"share_of_peak", rate / peak}});
+    }
+    fmt::print("{}\n", nlohmann::json{{"model", program.name}, {"threads", threads}, {"cpu", program.cpu}, {"compile_ms", running->compiled->compile_ms},
+                                      {"first_step_ms", first_step_ms}, {"arena_bytes", program.arena_bytes}, {"peak_gflops", peak}, {"rows", list}}.dump());
+    return kOk;
+  }
+  fmt::print("{}: {} thread(s), {}, compiled in {:.0f} ms, first step {:.0f} ms after start, arena {} bytes, peak {:.0f} GFLOP/s\n", program.name,
+             threads, program.cpu, running->compiled->compile_ms, first_step_ms, program.arena_bytes, peak);
+  fmt::print("{:16} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8}\n", "", "median ms", "p10", "p90", "MFLOP", "GFLOP/s", "of peak");
+  for (const Row& row : *rows) {
+    const double rate = row.flops / row.ms.median * 1e-6;
+    fmt::print("{:16} {:10.3f} {:10.3f} {:10.3f} {:10.1f} {:10.1f} {:7.0f}%\n", row.name, row.ms.median, row.ms.p10, row.ms.p90, row.flops * 1e-6, rate,
+               100 * rate / peak);
+  }
+  return kOk;
+}
+
+}  // namespace
+
+Runner add_bench(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  add_model_flags(app, flags->model, kRunning);
+  app.add_option("--steps", flags->steps, "iterations to time")->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  app.add_option("--warmup", flags->warmup, "iterations before that")->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
+  return [flags] { return run_bench(*flags); };
+}
+
+}  // namespace smelt::cli

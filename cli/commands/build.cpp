@@ -1,0 +1,79 @@
+#include <fmt/format.h>
+
+#include <array>
+
+#include "cli/commands.h"
+#include "compiler/emit_header.h"
+#include "runtime/files/file.h"
+#include "runtime/suggest.h"
+
+namespace smelt::cli {
+namespace {
+
+struct Flags {
+  ModelFlags model;
+  std::string output;
+  std::vector<std::string> emit = {"obj", "header"};
+};
+
+struct Artefact {
+  std::string_view name, suffix;
+  Result<std::string> (*make)(const CheckedModel&, const CompiledProgram&, const ModelOptions&);
+};
+
+constexpr std::array kArtefacts = {
+    Artefact{"obj", ".o", [](const CheckedModel&, const CompiledProgram& program, const ModelOptions&) -> Result<std::string> {
+               return std::string(program.object.begin(), program.object.end());
+             }},
+    Artefact{"header", ".h", [](const CheckedModel& model, const CompiledProgram& program, const ModelOptions&) -> Result<std::string> {
+               return emit_header(program, model.path);
+             }},
+    Artefact{"llvm-ir", ".ll", [](const CheckedModel& model, const CompiledProgram&, const ModelOptions& options) {
+               return dump(model, "llvm", options);
+             }},
+    Artefact{"asm", ".s", [](const CheckedModel& model, const CompiledProgram&, const ModelOptions& options) {
+               return dump(model, "asm", options);
+             }},
+};
+
+int run_build(const Flags& flags) {
+  std::vector<const Artefact*> wanted;
+  for (const std::string& name : flags.emit) {
+    const auto at = std::ranges::find(kArtefacts, name, &Artefact::name);
+    if (name == "lib") return report({ErrorKind::Unsupported, "--emit=lib is not supported yet", "use --emit=obj and `ar rcs`", {}});
+    if (at == kArtefacts.end()) {
+      std::vector<std::string_view> names;
+      for (const Artefact& artefact : kArtefacts) names.push_back(artefact.name);
+      return report_usage(fmt::format("cannot emit `{}`", name), suggest(name, names));
+    }
+    wanted.push_back(&*at);
+  }
+  Result<ModelOptions> options = model_options(flags.model);
+  if (!options) return report(options.error());
+  int code = kOk;
+  const std::optional<CheckedModel> model = load_model(flags.model.file, *options, flags.model.json, code);
+  if (!model) return code;
+  const Result<CompiledProgram> program = compile_program(*model, *options);
+  if (!program) return report(program.error());
+  if (const auto made = make_directories(flags.output); !made) return report(made.error());
+  for (const Artefact* artefact : wanted) {
+    const Result<std::string> text = artefact->make(*model, *program, *options);
+    if (!text) return report(text.error());
+    const std::string path = flags.output + "/" + program->name + std::string(artefact->suffix);
+    if (const auto written = write_file_atomic(path, *text); !written) return report(written.error());
+    fmt::print("{}\n", path);
+  }
+  return kOk;
+}
+
+}  // namespace
+
+Runner add_build(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  add_model_flags(app, flags->model, 0);
+  app.add_option("-o,--output", flags->output, "directory for the files")->required();
+  app.add_option("--emit", flags->emit, "any of obj, header, llvm-ir, asm")->delimiter(',');
+  return [flags] { return run_build(*flags); };
+}
+
+}  // namespace smelt::cli

@@ -1,0 +1,91 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "runtime/checkpoint.h"
+#include "runtime/evaluate.h"
+#include "runtime/suggest.h"
+
+namespace smelt::cli {
+namespace {
+
+struct Flags {
+  ModelFlags model;
+  std::string weights, split;
+  std::vector<std::string> names;
+  bool partial = false;
+};
+
+/// Every objective and metric, for a command that names none.
+std::vector<std::string> all_names(const CompiledProgram& program) {
+  std::vector<std::string> names;
+  for (const Entry& entry : program.entries) {
+    if (entry.kind == FunctionKind::Loss || entry.kind == FunctionKind::Metric) names.push_back(entry.name);
+  }
+  return names;
+}
+
+/// `valid` when there is one, else the last split.
+std::string default_split(const DataPlan& data) {
+  for (const Split& split : data.splits) {
+    if (split.name == "valid") return split.name;
+  }
+  return data.splits.back().name;
+}
+
+int run_eval(const Flags& flags) {
+  Result<ModelOptions> options = model_options(flags.model);
+  if (!options) return report(options.error());
+  options->needs_data = true;
+  const Result<ModelSource> source = find_model(flags.model.file, flags.weights);
+  if (!source) return report(source.error());
+  int code = kOk;
+  std::optional<CheckedModel> checked = load_model(source->file, *options, flags.model.json, code);
+  if (!checked) return code;
+  Result<RunningModel> running = start_model(std::move(*checked), *options, flags.model.threads, 0);
+  if (!running) return report(running.error());
+  Session& session = *running->session;
+  const CompiledProgram& program = session.program();
+  if (!source->weights.empty()) {
+    const auto loaded = load_weights(source->weights, session, flags.partial ? Match::Partial : Match::Strict);
+    if (!loaded) return report(loaded.error());
+  }
+  std::string split;
+  std::vector<Dataset> data;
+  if (program.data) {
+    split = flags.split.empty() ? default_split(*program.data) : flags.split;
+    std::vector<std::string_view> known;
+    for (const Split& one : program.data->splits) known.push_back(one.name);
+    if (std::ranges::find(known, split) == known.end()) {
+      return report_usage(fmt::format("the data has no split `{}`", split), suggest(split, known));
+    }
+    Result<std::vector<Dataset>> opened = open_data(program, *options, source->file, {split});
+    if (!opened) return report(opened.error());
+    data = std::move(*opened);
+  }
+  const auto names = flags.names.empty() ? all_names(program) : flags.names;
+  const auto values = evaluate(session, data.empty() ? nullptr : &data[0], program.train.batch, names);
+  if (!values) return report(values.error());
+  nlohmann::json metrics = nlohmann::json::object();
+  for (const NamedValue& value : *values) {
+    metrics[value.name] = value.value;
+    if (!flags.model.json) fmt::print("{:24} {:.6g}\n", value.name, value.value);
+  }
+  if (flags.model.json) fmt::print("{}\n", nlohmann::json{{"eval", split}, {"metrics", metrics}}.dump());
+  return kOk;
+}
+
+}  // namespace
+
+Runner add_eval(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  add_model_flags(app, flags->model, kRunning);
+  app.add_option("NAMES", flags->names, "objectives and metrics (default: all)");
+  app.add_option("--weights", flags->weights, "checkpoint or safetensors file");
+  app.add_option("--split", flags->split, "split of the data (default: valid, else the last)");
+  app.add_flag("--partial", flags->partial, "--weights: load what fits");
+  return [flags] { return run_eval(*flags); };
+}
+
+}  // namespace smelt::cli

@@ -1,0 +1,65 @@
+// show, explain, ops: what the binary knows about itself.
+#include <fmt/format.h>
+
+#include "cli/commands.h"
+#include "frontend/library.h"
+#include "ir/op.h"
+#include "ir/support/diagnostics.h"
+#include "runtime/suggest.h"
+
+namespace smelt::cli {
+namespace {
+
+int show(const std::string& name) {
+  if (const std::optional<std::string> text = show_library(name)) {
+    fmt::print("{}", *text);
+    return kOk;
+  }
+  const std::vector<std::string> names = library_names();
+  const std::vector<std::string_view> views(names.begin(), names.end());
+  return report_usage(fmt::format("the standard library has no `{}`", name), suggest(name, views));
+}
+
+int explain(const std::string& code) {
+  if (const DiagnosticInfo* diagnostic = find_diagnostic(code)) {
+    fmt::print("{}: {}\n\n{}\n", diagnostic->code, diagnostic->title, diagnostic->explanation);
+    return kOk;
+  }
+  if (code.ends_with(".smelt")) {
+    return report({ErrorKind::Unsupported, "`smelt explain FILE` is not supported yet", "`smelt dump FILE --stage fused` shows the fusion", {}});
+  }
+  return report_usage(fmt::format("unknown diagnostic `{}`", code), "codes look like E0107");
+}
+
+void list_ops() {
+  for (const OpDef& op : all_ops()) {
+    std::string operands, attributes;
+    for (const std::string_view operand : op.operands) operands += fmt::format("{}{}", operands.empty() ? "" : ", ", operand);
+    for (const AttrDef& attribute : op.attributes) attributes += fmt::format("{}{}", attributes.empty() ? "" : ", ", attribute.name);
+    fmt::print("{}({}){}\n    {}\n", op.name, operands, attributes.empty() ? "" : " {" + attributes + "}", op.doc);
+    if (!op.source.empty()) fmt::print("    source: {}\n", op.source);
+  }
+}
+
+}  // namespace
+
+Runner add_show(CLI::App& app) {
+  auto name = std::make_shared<std::string>();
+  app.add_option("NAME", *name, "such as std.nn.Dense, or std.nn for all of it")->required();
+  return [name] { return show(*name); };
+}
+
+Runner add_explain(CLI::App& app) {
+  auto code = std::make_shared<std::string>();
+  app.add_option("CODE", *code, "a diagnostic's code, such as E0107")->required();
+  return [code] { return explain(*code); };
+}
+
+Runner add_ops(CLI::App&) {
+  return [] {
+    list_ops();
+    return static_cast<int>(kOk);
+  };
+}
+
+}  // namespace smelt::cli

@@ -1,0 +1,128 @@
+#include <fmt/format.h>
+
+#include <atomic>
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "runtime/checkpoint.h"
+#include "runtime/files/sha256.h"
+#include "runtime/run_directory.h"
+#include "runtime/trainer.h"
+
+namespace smelt::cli {
+namespace {
+
+std::atomic<int> g_signal{0};  // a handler may touch nothing else
+
+struct TrainFlags {
+  ModelFlags model;
+  std::optional<int64_t> steps;
+  std::string output, init;
+  bool resume = false, no_shuffle = false, partial = false, force = false, check_nan = false, interp = false;
+};
+
+const char* reason_text(StopReason reason) {
+  switch (reason) {
+    case StopReason::Finished: return "finished";
+    case StopReason::StepLimit: return "stopped at --steps";
+    case StopReason::StopWhen: return "stopped by `stop when`";
+    case StopReason::Signal: return "stopped by a signal";
+  }
+  return "";
+}
+
+std::string config_json(const ModelOptions& options) {
+  nlohmann::json config = nlohmann::json::object();
+  for (const auto& [name, value] : options.config) config[name] = value;
+  return config.dump();
+}
+
+Result<RunDirectory> open_run(const TrainFlags& flags, const CheckedModel& model) {
+  if (flags.resume) {
+    if (flags.output.empty()) return fail(ErrorKind::Usage, "--resume needs the run: -o RUNDIR");
+    return RunDirectory::open(flags.output);
+  }
+  const std::string path = flags.output.empty() ? next_run_directory("runs", model.experiment->name) : flags.output;
+  return RunDirectory::create(path, model.text, flags.force ? Existing::Replace : Existing::Refuse);
+}
+
+int run_training(const TrainFlags& flags) {
+  if (flags.check_nan) return report({ErrorKind::Unsupported, "--check-nan is not supported yet", "the loss is always guarded", {}});
+  if (flags.interp) return report({ErrorKind::Unsupported, "--interp is not supported yet", "leave it out", {}});
+  Result<ModelOptions> options = model_options(flags.model);
+  if (!options) return report(options.error());
+  options->needs_data = true;
+  int code = kOk;
+  std::optional<CheckedModel> checked = load_model(flags.model.file, *options, flags.model.json, code);
+  if (!checked) return code;
+  Experiment& experiment = *checked->experiment;
+  if (!experiment.train.present) {
+    return report({ErrorKind::Model, fmt::format("{} has no `train` section", flags.model.file), "see examples/mlp.smelt for one", {}});
+  }
+  if (flags.no_shuffle) experiment.train.shuffle = false;
+
+  const std::string config = config_json(*options);
+  Result<RunningModel> running = start_model(std::move(*checked), *options, flags.model.threads, 0);
+  if (!running) return report(running.error());
+  const CompiledProgram& program = running->compiled->program;
+  Result<std::vector<Dataset>> data = open_data(program, *options, flags.model.file);
+  if (!data) return report(data.error());
+  const Dataset* training = training_split(*data);
+  Result<Schedule> schedule = plan_schedule(program, training == nullptr ? 0 : training->rows());
+  if (!schedule) return report(schedule.error());
+  running->session->header().horizon = schedule->iterations;
+  if (!flags.init.empty()) {
+    const auto loaded = load_weights(flags.init, *running->session, flags.partial ? Match::Partial : Match::Strict);
+    if (!loaded) return report(loaded.error());
+    for (const std::string& name : loaded->missing) fmt::print(stderr, "note: `{}` keeps its initial value\n", name);
+  }
+  Result<RunDirectory> run = open_run(flags, running->checked);
+  if (!run) return report(run.error());
+
+  std::signal(SIGINT, [](int signal) { g_signal = signal; });
+  std::signal(SIGTERM, [](int signal) { g_signal = signal; });
+  Progress progress;
+  TrainOptions train_options;
+  train_options.model_sha256 = sha256_hex(running->checked.text);
+  train_options.config = config;
+  train_options.stop_after = flags.steps.value_or(-1);
+  train_options.resume = flags.resume;
+  train_options.stop_signal = &g_signal;
+  train_options.observer = &progress;
+  const Result<TrainSummary> summary = train(*running->session, *data, *run, train_options);
+  if (!summary) return report(summary.error());
+  if (flags.model.json) {
+    const nlohmann::json line = {{"run", run->path()}, {"step", summary->step}, {"epoch", summary->epoch},
+                                 {"checkpoint", summary->checkpoint}, {"compile_ms", running->compiled->compile_ms},
+                                 {"first_step_ms", progress.first_step_ms()}};
+    fmt::print("{}\n", line.dump());
+  } else {
+    fmt::print("{} at step {}; run {}; checkpoint {}\n", reason_text(summary->reason), summary->step, run->path(), summary->checkpoint);
+  }
+  if (summary->reason == StopReason::Signal) {
+    fmt::print(stderr, "saved; go on with: smelt train {} --resume -o {}\n", flags.model.file, run->path());
+    return 128 + g_signal;
+  }
+  return kOk;
+}
+
+}  // namespace
+
+Runner add_train(CLI::App& app) {
+  auto flags = std::make_shared<TrainFlags>();
+  add_model_flags(app, flags->model, kTraining | kRunning);
+  app.add_option("--steps", flags->steps, "stop at this many iterations; schedules keep their horizon")->check(CLI::Range(int64_t{1}, int64_t{1} << 50));
+  app.add_option("-o,--output", flags->output, "run directory (default: runs/<file>-<k>)");
+  app.add_option("--init", flags->init, "start from these parameters (safetensors)");
+  app.add_flag("--partial", flags->partial, "--init: load what fits");
+  app.add_flag("--resume", flags->resume, "go on with the run in -o");
+  app.add_flag("--no-shuffle", flags->no_shuffle, "rows in file order");
+  app.add_flag("--force", flags->force, "replace an existing run");
+  app.add_flag("--check-nan", flags->check_nan, "not supported yet");
+  app.add_flag("--interp", flags->interp, "not supported yet");
+  return [flags] { return run_training(*flags); };
+}
+
+}  // namespace smelt::cli

@@ -1,0 +1,160 @@
+#include "cli/common.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <thread>
+
+#include "runtime/run_directory.h"
+
+namespace smelt::cli {
+
+int exit_code(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::Model:
+    case ErrorKind::Unsupported: return kModel;
+    case ErrorKind::Usage: return kUsage;
+    case ErrorKind::Input: return kInput;
+    case ErrorKind::Output: return kOutput;
+    case ErrorKind::Limit: return kLimit;
+    case ErrorKind::NonFinite: return kNonFinite;
+    case ErrorKind::RunTime: return kRunTime;
+  }
+  return kInternal;
+}
+
+int report(const Error& error) {
+  fmt::print(stderr, "error: {}\n", error.message);
+  if (!error.help.empty()) fmt::print(stderr, "  = help: {}\n", error.help);
+  return exit_code(error.kind);
+}
+
+int report_usage(const std::string& message, const std::string& help) {
+  return report({.kind = ErrorKind::Usage, .message = message, .help = help});
+}
+
+void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups) {
+  app.add_option("FILE", flags.file, "model file")->required();
+  app.add_option("--set", flags.sets, "config value, NAME=VALUE (may be repeated)")->take_all()->allow_extra_args(false);
+  app.add_option("--data", flags.data, "directory of a data section's files, NAME=DIR (may be repeated)")
+      ->take_all()
+      ->allow_extra_args(false);
+  app.add_option("--batch", flags.batch, "rows of a batch")->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
+  app.add_option("--seed", flags.seed, "seed of everything random");
+  app.add_option("--precision", flags.precision, "f32 or f64");
+  app.add_option("--cpu", flags.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4");
+  app.add_flag("--json", flags.json, "machine-readable output");
+  if ((groups & kTraining) != 0) {
+    app.add_option("--epochs", flags.epochs, "epochs, instead of the file's")->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  }
+  if ((groups & kRunning) != 0) {
+    app.add_option("--threads", flags.threads, "threads, 1 to 1024; results do not depend on it")
+        ->check(CLI::Range(1, int{ThreadPool::kMaxThreads}));
+  }
+}
+
+namespace {
+
+Result<std::pair<std::string, std::string>> split_assignment(const std::string& text, const char* flag, const char* form) {
+  const size_t at = text.find('=');
+  if (at == std::string::npos || at == 0) {
+    return fail(ErrorKind::Usage, fmt::format("{} `{}` has no `=`", flag, text), fmt::format("write {} {}", flag, form));
+  }
+  return std::pair{text.substr(0, at), text.substr(at + 1)};
+}
+
+}  // namespace
+
+Result<ModelOptions> model_options(const ModelFlags& flags) {
+  ModelOptions options;
+  for (const std::string& set : flags.sets) {
+    SMELT_TRY(auto entry, split_assignment(set, "--set", "NAME=VALUE"));
+    options.config.push_back(std::move(entry));
+  }
+  for (const std::string& data : flags.data) {
+    SMELT_TRY(const auto entry, split_assignment(data, "--data", "NAME=DIR"));
+    options.data.directories[entry.first] = entry.second;
+  }
+  options.batch = flags.batch;
+  options.epochs = flags.epochs;
+  options.seed = flags.seed;
+  options.cpu = flags.cpu;
+  if (flags.precision == "f64") {
+    options.precision = DType::F64;
+  } else if (flags.precision == "bf16") {
+    return fail(ErrorKind::Unsupported, "--precision bf16 is not supported yet", "use f32 or f64");
+  } else if (flags.precision != "f32") {
+    return fail(ErrorKind::Usage, fmt::format("unknown precision `{}`", flags.precision), "use f32 or f64");
+  }
+  return options;
+}
+
+std::optional<CheckedModel> load_model(const std::string& file, const ModelOptions& options, bool json, int& code) {
+  Result<CheckedModel> model = check_file(file, options);
+  if (!model) {
+    code = report(model.error());
+    return std::nullopt;
+  }
+  const bool colour = isatty(STDERR_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+  if (json && model->diagnostics.has_errors()) {
+    fmt::print("{}\n", render_json(model->diagnostics, *model->sources));
+  } else if (!model->diagnostics.empty()) {
+    fmt::print(stderr, "{}", render(model->diagnostics, *model->sources, colour ? Colour::On : Colour::Off));
+  }
+  if (!model->experiment) {
+    code = model->data_error ? exit_code(model->data_error->kind) : static_cast<int>(kModel);
+    return std::nullopt;
+  }
+  return std::move(*model);
+}
+
+Result<RunningModel> start_model(CheckedModel checked, const ModelOptions& options, int threads, int64_t horizon) {
+  RunningModel running{.checked = std::move(checked)};
+  SMELT_TRY(running.compiled, compile(running.checked, options));
+  if (threads == 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const smelt_threads* hooks = nullptr;
+  if (threads > 1) {
+    SMELT_TRY(running.pool, ThreadPool::create(threads));
+    hooks = running.pool->threads();
+  }
+  SMELT_TRY(running.session,
+            Session::create(running.compiled->program, running.compiled->functions(),
+                            {.seed = running.compiled->program.train.seed, .horizon = horizon, .threads = hooks}));
+  SMELT_TRY_VOID(running.session->initialise());
+  return running;
+}
+
+Result<ModelSource> find_model(const std::string& path, const std::string& weights) {
+  ModelSource source{path, weights};
+  if (!is_run_directory(path)) return source;
+  source.file = (std::filesystem::path(path) / "model.smelt").string();
+  if (weights.empty()) {
+    // The best checkpoint when one is kept, else the last.
+    Result<std::string> best = find_checkpoint(path, "best");
+    if (!best) best = find_checkpoint(path, "last");
+    if (!best) return std::unexpected(best.error());
+    source.weights = *best;
+  }
+  return source;
+}
+
+Result<std::vector<Dataset>> open_data(const CompiledProgram& program, const ModelOptions& options,
+                                       const std::string& file, const std::vector<std::string>& splits) {
+  std::vector<Dataset> data;
+  if (!program.data) return data;
+  DataPaths paths = options.data;
+  const auto directory = std::filesystem::path(file).parent_path();
+  paths.model_directory = directory.empty() ? "." : directory.string();
+  for (const Split& split : program.data->splits) {
+    if (!splits.empty() && std::ranges::find(splits, split.name) == splits.end()) continue;
+    SMELT_TRY(Dataset opened, Dataset::open(*program.data, split, paths));
+    for (const std::string& note : opened.notes()) fmt::print(stderr, "note: {}\n", note);
+    data.push_back(std::move(opened));
+  }
+  return data;
+}
+
+}  // namespace smelt::cli

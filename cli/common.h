@@ -1,0 +1,75 @@
+// What the commands share: flags of a model, reading a model file, reporting errors, exit codes.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/smelt/compile.h"
+#include "runtime/session.h"
+#include "runtime/thread_pool.h"
+
+namespace smelt::cli {
+
+/// Exit codes of DESIGN: 0 ok, 1 model, 2 usage, 3 input, 4 output, 5 limit, 6 not finite, 7 run-time check, 70 ours.
+enum Exit : int { kOk = 0, kModel = 1, kUsage = 2, kInput = 3, kOutput = 4, kLimit = 5, kNonFinite = 6, kRunTime = 7, kInternal = 70 };
+int exit_code(ErrorKind kind);
+
+/// One command: adds its flags to a subcommand and returns what runs it, which returns an exit code.
+using Runner = std::function<int()>;
+struct Command {
+  const char* name;
+  const char* doc;
+  Runner (*add)(CLI::App& app);
+};
+
+/// `error: message`, with the help below; to stderr. Returns the exit code.
+int report(const Error& error);
+int report_usage(const std::string& message, const std::string& help = {});
+
+/// Flags that choose a model and how it is compiled and run.
+struct ModelFlags {
+  std::string file;
+  std::vector<std::string> sets;       // name=value
+  std::vector<std::string> data;       // NAME=DIR
+  std::optional<int64_t> batch, epochs;
+  std::optional<uint64_t> seed;
+  int threads = 0;                     // 0: as many as the machine has
+  std::string cpu = "native";
+  std::string precision = "f32";
+  bool json = false;
+};
+enum FlagGroup : unsigned { kTraining = 1, kRunning = 2, kCompiling = 4 };
+void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups);
+
+/// Errors (Usage): a malformed `--set` or `--data`, an unknown precision.
+Result<ModelOptions> model_options(const ModelFlags& flags);
+
+/// Reads and checks the model; diagnostics go to stderr. Nothing when there are errors: `code` is set then.
+std::optional<CheckedModel> load_model(const std::string& file, const ModelOptions& options, bool json, int& code);
+
+/// A compiled model with a session on `threads` threads, variables not yet set.
+struct RunningModel {
+  CheckedModel checked;
+  std::unique_ptr<CompiledModel> compiled;
+  std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<Session> session;
+};
+Result<RunningModel> start_model(CheckedModel checked, const ModelOptions& options, int threads, int64_t horizon);
+
+/// RUNDIR or FILE: a run directory gives its model text and checkpoint, a file needs `weights`.
+struct ModelSource {
+  std::string file;     // the model file
+  std::string weights;  // a checkpoint or safetensors file; empty: initial values
+};
+Result<ModelSource> find_model(const std::string& path, const std::string& weights);
+
+/// Opens the data sets of `names` (all splits when empty).
+Result<std::vector<Dataset>> open_data(const CompiledProgram& program, const ModelOptions& options,
+                                       const std::string& file, const std::vector<std::string>& splits = {});
+
+}  // namespace smelt::cli

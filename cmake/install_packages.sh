@@ -1,0 +1,38 @@
+# Sourced by ./demo and ./test: installs what Debian 12 lacks, once. Says what it does; one line when it cannot.
+#
+#   need_packages NAME...   returns 0 when all are installed afterwards
+
+missing_packages() {
+  for name in "$@"; do
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || printf '%s ' "$name"
+  done
+}
+
+need_packages() {
+  missing=$(missing_packages "$@")
+  [ -z "$missing" ] && return 0
+  as_root=
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { echo "setup: needs root or sudo to install: $missing" >&2; return 1; }
+    as_root=sudo
+  fi
+  echo "setup: installing $missing"
+  log=$(mktemp)
+  # shellcheck disable=SC2086  # a list of words
+  if ! { $as_root apt-get update && DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
+    echo "setup: cannot install $(missing_packages "$@")- $(grep -m1 -E '^(E|Err|W):' "$log" || tail -n 1 "$log")" >&2
+    rm -f "$log"
+    return 1
+  fi
+  rm -f "$log"
+}
+
+SMELT_PACKAGES="cmake ninja-build g++ llvm-19-dev libfmt-dev doctest-dev libeigen3-dev libcli11-dev
+  nlohmann-json3-dev libpng-dev zlib1g-dev dataset-fashion-mnist ccache mold"
+
+# build_release: configures once, builds what changed.
+build_release() {
+  [ -f build/release/build.ninja ] || cmake --preset release >build-configure.log 2>&1 || { cat build-configure.log >&2; return 1; }
+  rm -f build-configure.log
+  cmake --build --preset release "$@"
+}

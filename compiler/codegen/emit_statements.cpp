@@ -1,0 +1,240 @@
+// Statements: loads and stores at affine addresses, random draws, and op bodies through the ScalarBuilder.
+#include <llvm/IR/Intrinsics.h>
+
+#include <cstddef>
+
+#include "compiler/codegen/kernel_emitter.h"
+#include "ir/philox.h"
+#include "ir/support/check.h"
+#include "runtime/abi.h"
+
+namespace smelt {
+
+void KernelEmitter::emit_statements(const std::vector<Stmt>& statements) {
+  for (const Stmt& stmt : statements) emit_statement(stmt);
+}
+
+void KernelEmitter::emit_statement(const Stmt& stmt) {
+  llvm::Value* result = nullptr;
+  switch (stmt.kind) {
+    case StmtKind::Store: emit_store(stmt); return;
+    case StmtKind::Load: result = emit_load(stmt); break;
+    case StmtKind::Random: result = emit_random(stmt); break;
+    case StmtKind::Index: result = affine_lanes(stmt.index, stmt.dtype); break;
+    case StmtKind::Constant: result = LlvmScalars::value(scalars_.constant(stmt.dtype, stmt.constant)); break;
+    case StmtKind::Extent: {
+      const Scalar size = LlvmScalars::wrap(extent(Extent(0, stmt.symbol)), DType::I64);
+      result = LlvmScalars::value(scalars_.cast(stmt.dtype, size));
+      break;
+    }
+    case StmtKind::Product: {
+      llvm::Type* element = scalars_.element_type(stmt.dtype);
+      llvm::Value* at = ir_.CreateInBoundsGEP(element, tile_row_, tile_column_);
+      llvm::Type* type = vector_loop_ < 0 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes_));
+      result = ir_.CreateAlignedLoad(type, at, llvm::Align(static_cast<uint64_t>(size_of(stmt.dtype))));
+      break;
+    }
+    case StmtKind::Compute: {
+      std::vector<Scalar> operands;
+      for (size_t i = 0; i < stmt.operands.size(); ++i) operands.push_back(operand(stmt, i));
+      result = LlvmScalars::value(stmt.body(scalars_, operands, stmt.attrs));
+      break;
+    }
+  }
+  values_[static_cast<size_t>(stmt.value)] = LlvmScalars::wrap(result, stmt.dtype);
+}
+
+llvm::Value* KernelEmitter::affine(const Affine& index) {
+  llvm::Value* sum = i64(index.constant);
+  for (const auto& [loop, coefficient] : index.terms) {
+    llvm::Value* term = loop_values_[static_cast<size_t>(loop)];
+    if (coefficient != 1) term = ir_.CreateMul(term, i64(coefficient), "", false, true);
+    sum = ir_.CreateAdd(sum, term, "", false, true);
+  }
+  return sum;
+}
+
+llvm::Value* KernelEmitter::affine_lanes(const Affine& index, DType dtype) {
+  llvm::Type* type = scalars_.element_type(dtype);
+  llvm::Value* base = ir_.CreateIntCast(affine(index), type, true);
+  const int64_t coefficient = vector_loop_ < 0 ? 0 : index.coefficient(vector_loop_);
+  if (coefficient == 0) return base;
+  llvm::Value* steps = lane_numbers(type);
+  if (coefficient != 1) {
+    steps = ir_.CreateMul(steps, scalars_.splat(llvm::ConstantInt::getSigned(type, coefficient), lanes_));
+  }
+  return ir_.CreateAdd(scalars_.splat(base, lanes_), steps);
+}
+
+/// A row number from data is clamped into a table of known size, so that no input can read or write outside it.
+llvm::Value* KernelEmitter::clamp_row(const Access& access, llvm::Value* row) {
+  llvm::Type* wide = ir_.getInt64Ty();
+  if (row->getType()->isVectorTy()) wide = llvm::FixedVectorType::get(wide, static_cast<unsigned>(lanes_));
+  row = ir_.CreateIntCast(row, wide, true);
+  if (!access.row_extent.is_static()) return row;
+  llvm::Value* zero = llvm::Constant::getNullValue(wide);
+  llvm::Value* last = llvm::ConstantInt::get(wide, static_cast<uint64_t>(access.row_extent.bound - 1));
+  row = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, row, zero);
+  return ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, row, last);
+}
+
+KernelEmitter::Address KernelEmitter::address(const Access& access) {
+  Address result;
+  result.base = affine(access.offset);
+  const int64_t step = vector_loop_ < 0 ? 0 : access.offset.coefficient(vector_loop_);
+  llvm::Value* row = nullptr;
+  if (access.row >= 0) row = clamp_row(access, LlvmScalars::value(values_[static_cast<size_t>(access.row)]));
+  const bool row_per_lane = row != nullptr && row->getType()->isVectorTy();
+  if (row != nullptr && !row_per_lane) {
+    result.base = ir_.CreateAdd(result.base, ir_.CreateMul(row, i64(access.row_stride)));
+  }
+  result.contiguous = step == 1 && !row_per_lane;
+  if (result.contiguous || (step == 0 && !row_per_lane)) return result;
+  result.lanes = scalars_.splat(result.base, lanes_);
+  if (step != 0) {
+    llvm::Value* steps = ir_.CreateMul(lane_numbers(ir_.getInt64Ty()), scalars_.splat(i64(step), lanes_));
+    result.lanes = ir_.CreateAdd(result.lanes, steps);
+  }
+  if (row_per_lane) {
+    result.lanes = ir_.CreateAdd(result.lanes, ir_.CreateMul(row, scalars_.splat(i64(access.row_stride), lanes_)));
+  }
+  return result;
+}
+
+llvm::Value* KernelEmitter::emit_load(const Stmt& stmt) {
+  const LoopBuffer& buffer = function_.buffers[static_cast<size_t>(stmt.access.buffer)];
+  if (buffer.storage == Storage::Scalar) return emit_scalar_slot(buffer);
+  const DType dtype = stmt.dtype;
+  llvm::Type* element = memory_type(dtype);
+  const llvm::Align align(static_cast<uint64_t>(size_of(dtype)));
+  llvm::Value* base = buffer_pointer(stmt.access.buffer);
+  Address at = address(stmt.access);
+  llvm::Value* predicate = nullptr;
+  if (stmt.access.predicate >= 0) predicate = LlvmScalars::value(values_[static_cast<size_t>(stmt.access.predicate)]);
+  const bool predicate_per_lane = predicate != nullptr && predicate->getType()->isVectorTy();
+  if (at.lanes == nullptr && !at.contiguous && predicate_per_lane) at.lanes = scalars_.splat(at.base, lanes_);
+
+  if (at.lanes == nullptr && !at.contiguous) {
+    llvm::Value* pointer = element_pointer(base, dtype, at.base);
+    if (predicate != nullptr) {
+      llvm::AllocaInst* zero = stack(element, 1, "zero");
+      ir_.CreateStore(llvm::Constant::getNullValue(element), zero);
+      pointer = ir_.CreateSelect(predicate, pointer, zero);
+    }
+    return from_memory(ir_.CreateAlignedLoad(element, pointer, align), dtype);
+  }
+  llvm::Type* vector = llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes_));
+  llvm::Value* mask = mask_;
+  if (predicate != nullptr) {
+    llvm::Value* lanes = scalars_.splat(predicate, lanes_);
+    mask = mask == nullptr ? lanes : ir_.CreateAnd(mask, lanes);
+  }
+  llvm::Value* zero = llvm::Constant::getNullValue(vector);
+  if (at.contiguous) {
+    llvm::Value* pointer = element_pointer(base, dtype, at.base);
+    llvm::Value* loaded = mask == nullptr ? static_cast<llvm::Value*>(ir_.CreateAlignedLoad(vector, pointer, align))
+                                          : ir_.CreateMaskedLoad(vector, pointer, align, mask, zero);
+    return from_memory(loaded, dtype);
+  }
+  llvm::Value* pointers = ir_.CreateInBoundsGEP(element, base, at.lanes);
+  if (mask == nullptr) mask = llvm::Constant::getAllOnesValue(llvm::FixedVectorType::get(ir_.getInt1Ty(), static_cast<unsigned>(lanes_)));
+  return from_memory(ir_.CreateMaskedGather(vector, pointers, align, mask, zero), dtype);
+}
+
+void KernelEmitter::emit_store(const Stmt& stmt) {
+  const LoopBuffer& buffer = function_.buffers[static_cast<size_t>(stmt.access.buffer)];
+  llvm::Value* stored = LlvmScalars::value(operand(stmt, 0));
+  const llvm::Align align(static_cast<uint64_t>(size_of(stmt.dtype)));
+  llvm::Value* base = buffer_pointer(stmt.access.buffer);
+  const Address at = address(stmt.access);
+  if (at.lanes == nullptr && !at.contiguous) {
+    SMELT_CHECK(!stored->getType()->isVectorTy(), "a vector is stored to one element of `{}`", buffer.name);
+    if (buffer.check_finite) note_nonfinite(stored);
+    ir_.CreateAlignedStore(to_memory(stored, stmt.dtype), element_pointer(base, stmt.dtype, at.base), align);
+    return;
+  }
+  stored = scalars_.splat(stored, lanes_);
+  if (buffer.check_finite) note_nonfinite(stored);
+  llvm::Value* memory = to_memory(stored, stmt.dtype);
+  if (at.contiguous) {
+    llvm::Value* pointer = element_pointer(base, stmt.dtype, at.base);
+    if (mask_ == nullptr) {
+      ir_.CreateAlignedStore(memory, pointer, align);
+    } else {
+      ir_.CreateMaskedStore(memory, pointer, align, mask_);
+    }
+    return;
+  }
+  llvm::Value* pointers = ir_.CreateInBoundsGEP(memory_type(stmt.dtype), base, at.lanes);
+  ir_.CreateMaskedScatter(memory, pointers, align, mask_);
+}
+
+/// x - x is NaN exactly when x is not finite, and a NaN in the sum stays.
+void KernelEmitter::note_nonfinite(llvm::Value* stored) {
+  llvm::Value* difference = ir_.CreateFSub(stored, stored);
+  if (difference->getType()->isVectorTy()) {
+    difference = ir_.CreateFPCast(difference, nonfinite_->getAllocatedType());
+    if (mask_ != nullptr) difference = ir_.CreateSelect(mask_, difference, llvm::Constant::getNullValue(difference->getType()));
+  } else {
+    difference = scalars_.splat(ir_.CreateFPCast(difference, ir_.getFloatTy()), lanes_);
+  }
+  llvm::Value* seen = ir_.CreateLoad(nonfinite_->getAllocatedType(), nonfinite_);
+  ir_.CreateStore(ir_.CreateFAdd(seen, difference), nonfinite_);
+}
+
+llvm::Value* KernelEmitter::emit_scalar_slot(const LoopBuffer& buffer) {
+  const auto counter = [&](int64_t offset) -> llvm::Value* {
+    llvm::Value* at = ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), arena_, static_cast<uint64_t>(offset));
+    return ir_.CreateLoad(ir_.getInt64Ty(), at);
+  };
+  const auto as_double = [&](llvm::Value* integer) { return ir_.CreateSIToFP(integer, ir_.getDoubleTy()); };
+  switch (buffer.slot) {
+    case ScalarSlot::Seed: return counter(offsetof(smelt_arena, seed));
+    case ScalarSlot::Run: return counter(function_.runs_offset);
+    case ScalarSlot::Iteration: return as_double(counter(offsetof(smelt_arena, iteration)));
+    case ScalarSlot::Horizon: return as_double(counter(offsetof(smelt_arena, horizon)));
+    case ScalarSlot::Update: return as_double(ir_.CreateAdd(counter(function_.runs_offset), i64(1)));
+    case ScalarSlot::Stored: {
+      llvm::Value* at = ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), arena_, static_cast<uint64_t>(buffer.offset));
+      return ir_.CreateLoad(ir_.getDoubleTy(), at);
+    }
+  }
+  return nullptr;
+}
+
+/// Philox4x32-10 as ir/philox.h defines it, all lanes at once; a lane computes its element's whole block.
+llvm::Value* KernelEmitter::emit_random(const Stmt& stmt) {
+  llvm::Value* element = affine_lanes(stmt.index, DType::I32);
+  llvm::Type* type = element->getType();
+  llvm::Type* wide = type->getWithNewBitWidth(64);
+  const auto word = [&](llvm::Value* scalar) -> llvm::Value* {
+    return type->isVectorTy() ? scalars_.splat(scalar, lanes_) : scalar;
+  };
+  const auto number = [&](uint64_t value) -> llvm::Value* { return llvm::ConstantInt::get(type, value); };
+  const auto low = [&](llvm::Value* seed, unsigned shift) {
+    return word(ir_.CreateTrunc(ir_.CreateLShr(seed, shift), ir_.getInt32Ty()));
+  };
+  llvm::Value* seed = LlvmScalars::value(operand(stmt, 0));
+  llvm::Value* run = LlvmScalars::value(operand(stmt, 1));
+  llvm::Value* key[2] = {low(seed, 0), low(seed, 32)};
+  llvm::Value* c[4] = {ir_.CreateLShr(element, 2), number(static_cast<uint64_t>(stmt.attrs.integer("loop"))), low(run, 0),
+                       number(static_cast<uint32_t>(stmt.attrs.integer("site")))};
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    llvm::Value* p0 = ir_.CreateMul(ir_.CreateZExt(c[0], wide), llvm::ConstantInt::get(wide, kPhiloxM0));
+    llvm::Value* p1 = ir_.CreateMul(ir_.CreateZExt(c[2], wide), llvm::ConstantInt::get(wide, kPhiloxM1));
+    const auto high_half = [&](llvm::Value* p) { return ir_.CreateTrunc(ir_.CreateLShr(p, 32), type); };
+    llvm::Value* next[4] = {ir_.CreateXor(ir_.CreateXor(high_half(p1), c[1]), key[0]), ir_.CreateTrunc(p1, type),
+                            ir_.CreateXor(ir_.CreateXor(high_half(p0), c[3]), key[1]), ir_.CreateTrunc(p0, type)};
+    std::copy(next, next + 4, c);
+    key[0] = ir_.CreateAdd(key[0], number(kPhiloxW0));
+    key[1] = ir_.CreateAdd(key[1], number(kPhiloxW1));
+  }
+  const auto bit = [&](unsigned at) { return ir_.CreateTrunc(ir_.CreateLShr(element, at), type->getWithNewBitWidth(1)); };
+  llvm::Value* second_pair = bit(1);
+  const std::array operands = {LlvmScalars::wrap(ir_.CreateSelect(second_pair, c[2], c[0]), DType::I32),
+                             LlvmScalars::wrap(ir_.CreateSelect(second_pair, c[3], c[1]), DType::I32),
+                             LlvmScalars::wrap(bit(0), DType::Bool)};
+  return LlvmScalars::value(stmt.body(scalars_, operands, stmt.attrs));
+}
+
+}  // namespace smelt

@@ -1,0 +1,125 @@
+// Emits the kernels of one function: each becomes an LLVM function (call, thread, count) that runs the thread's share.
+//
+// Shares are static: of n units thread t of c runs [n*t/c, n*(t+1)/c). A unit's result does not depend on who runs it,
+// so neither does any bit.
+#pragma once
+
+#include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/Module.h>
+
+#include <array>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compiler/codegen/llvm_scalars.h"
+#include "compiler/codegen/target.h"
+#include "compiler/loops/loop_ir.h"
+
+namespace smelt {
+
+/// Functions that several kernels of a module share, by their key.
+using SharedFunctions = std::map<std::string, llvm::Function*>;
+
+class KernelEmitter {
+ public:
+  KernelEmitter(llvm::Module& module, const Target& target, const LoopFunction& function, DType vector_dtype,
+                SharedFunctions& shared);
+
+  /// void name(ptr call, i32 thread, i32 count)
+  llvm::Function* emit(const Kernel& kernel);
+
+ private:
+  using Body = std::function<void()>;
+
+  // emit_nest.cpp: loops, sweeps, folds
+  void emit_nest();
+  void emit_point();
+  void emit_sweep(const Sweep& sweep);
+  void emit_sweep_loops(const Sweep& sweep, size_t depth, const Body& body);
+  void emit_vector_loop(int32_t loop, const Body& body);
+  void begin_folds(const Sweep& sweep);
+  void step_folds(const Sweep& sweep);
+  void finish_folds(const Sweep& sweep);
+  llvm::Value* combine_lanes(const Fold& fold, llvm::Value* lanes);
+
+  // emit_statements.cpp: one statement
+  void emit_statements(const std::vector<Stmt>& statements);
+  void emit_statement(const Stmt& stmt);
+  llvm::Value* emit_load(const Stmt& stmt);
+  void emit_store(const Stmt& stmt);
+  void note_nonfinite(llvm::Value* stored);
+  llvm::Value* emit_scalar_slot(const LoopBuffer& buffer);
+  llvm::Value* emit_random(const Stmt& stmt);
+  llvm::Value* affine(const Affine& index);            // i64, at lane 0 of the vector loop
+  llvm::Value* affine_lanes(const Affine& index, DType dtype);  // per lane where the vector loop is in it
+  llvm::Value* clamp_row(const Access& access, llvm::Value* row);
+  /// Where the lanes of an access are: one element for all, one each side by side, or anywhere.
+  struct Address {
+    llvm::Value* base = nullptr;     // i64 element number
+    llvm::Value* lanes = nullptr;    // <lanes x i64> element numbers, for gathers
+    bool contiguous = false;         // one element a lane, next to each other
+  };
+  Address address(const Access& access);
+  Scalar operand(const Stmt& stmt, size_t i) const { return values_[static_cast<size_t>(stmt.operands[i])]; }
+
+  // emit_product.cpp: register tiles and panels
+  void emit_product();
+  struct Tile;  // the position and size of the tile at hand
+  void emit_tile_sums(const Tile& tile);
+  void call_micro_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums);
+  void emit_epilogue(const Tile& tile);
+  void emit_pack();
+  void emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
+  std::vector<llvm::Value*> transposed(std::vector<llvm::Value*> rows);
+  enum class Columns : uint8_t { Whole, LastMasked, AllMasked };
+  llvm::Function* micro_kernel(int64_t rows, int64_t vectors, Columns columns, bool accumulate);
+  std::vector<llvm::Value*> decompose(llvm::Value* unit, const std::vector<llvm::Value*>& extents);
+  int64_t tile_columns() const { return target_.tile_vectors * lanes_; }
+
+  // helpers
+  llvm::Value* i64(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
+  llvm::Value* extent(const Extent& extent);
+  llvm::Value* buffer_pointer(int32_t buffer);
+  llvm::Value* element_pointer(llvm::Value* base, DType dtype, llvm::Value* element);
+  llvm::Type* memory_type(DType dtype);
+  llvm::Value* call_field(unsigned field, const char* name);
+  llvm::Value* from_memory(llvm::Value* loaded, DType dtype);
+  llvm::Value* to_memory(llvm::Value* value, DType dtype);
+  llvm::AllocaInst* stack(llvm::Type* type, int64_t count, const char* name);
+  llvm::Value* lane_numbers(llvm::Type* element);
+  llvm::Value* mask_below(llvm::Value* limit);  // lane < limit
+  void for_range(llvm::Value* begin, llvm::Value* end, int64_t step, const std::function<void(llvm::Value*)>& body);
+  void if_then(llvm::Value* condition, const Body& body);
+  void if_else(llvm::Value* condition, const Body& yes, const Body& no);
+  std::pair<llvm::Value*, llvm::Value*> my_share(llvm::Value* total);
+
+  llvm::Module& module_;
+  llvm::LLVMContext& context_;
+  const Target& target_;
+  const LoopFunction& function_;
+  SharedFunctions& shared_;
+  const int64_t lanes_;
+  llvm::IRBuilder<> ir_;
+  LlvmScalars scalars_;
+
+  // of the kernel that is being emitted
+  const Kernel* kernel_ = nullptr;
+  llvm::Function* llvm_function_ = nullptr;
+  llvm::Value *call_ = nullptr, *thread_ = nullptr, *count_ = nullptr;
+  llvm::Value* arena_ = nullptr;
+  llvm::AllocaInst* nonfinite_ = nullptr;  // sticky: NaN once a checked store was not finite
+  std::vector<Scalar> values_;
+  std::vector<llvm::Value*> loop_values_;
+  std::map<int32_t, llvm::Value*> pointers_;
+  std::map<int32_t, llvm::Value*> extents_;
+  std::vector<llvm::AllocaInst*> accumulators_;
+  int32_t vector_loop_ = -1;     // the loop that lanes run over, -1 outside
+  llvm::Value* mask_ = nullptr;  // lanes that exist; null: all
+  llvm::Value* tile_row_ = nullptr;  // Product statements read here: pointer to the tile's current row
+  llvm::Value* tile_column_ = nullptr;
+};
+
+}  // namespace smelt

@@ -1,0 +1,20 @@
+// Gives each sum the form that its shape runs fastest in.
+//
+// Assumes:  a graph of primitives.
+// Ensures:  no contraction whose register tile would be one row, one column or one term deep is left: it becomes a
+//           product of broadcasts and, if it sums, a reduction; no reduction takes all axes of a tensor of rank 2 or
+//           more at once: the last axis goes first, so that rows are summed in parallel.
+// Numerics  the order of additions is that of the new form: fixed by shapes.
+#pragma once
+
+#include <span>
+
+#include "ir/rewrite.h"
+
+namespace smelt {
+
+Graph choose_sum_forms(Graph graph);
+
+std::span<const Rule> sum_form_rules();
+
+}  // namespace smelt

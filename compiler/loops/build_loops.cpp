@@ -1,0 +1,231 @@
+#include "compiler/loops/build_loops.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <ranges>
+#include <set>
+
+#include "compiler/loops/kernel_builder.h"
+#include "compiler/loops/lower_product.h"
+#include "ir/op.h"
+#include "ir/support/check.h"
+
+namespace smelt {
+namespace {
+
+// Below this many elements times operations one thread is faster than waking another and waiting for it.
+constexpr double kSerialWork = 16384;
+
+ScalarSlot slot_of(ScalarKind kind) {
+  switch (kind) {
+    case ScalarKind::Setting:
+    case ScalarKind::Loss: return ScalarSlot::Stored;
+    case ScalarKind::Iteration: return ScalarSlot::Iteration;
+    case ScalarKind::Horizon: return ScalarSlot::Horizon;
+    case ScalarKind::Update: return ScalarSlot::Update;
+  }
+  return ScalarSlot::Stored;
+}
+
+class Lowering {
+ public:
+  Lowering(const Graph& graph, const FusionPlan& plan, const std::vector<ScalarInput>& scalars,
+           const BuildOptions& options)
+      : graph_(graph), plan_(plan), scalars_(scalars), options_(options) {}
+
+  LoopFunction run() {
+    function_.name = graph_.name;
+    function_.symbols = graph_.symbols;
+    buffers_.of_node.assign(graph_.size(), -1);
+    add_arguments();
+    add_stored();
+    for (size_t k = 0; k < plan_.kernels.size(); ++k) add_kernel(static_cast<int32_t>(k));
+    drop_unread_stores();
+    return std::move(function_);
+  }
+
+ private:
+  int32_t add_buffer(LoopBuffer buffer) {
+    function_.buffers.push_back(std::move(buffer));
+    return static_cast<int32_t>(function_.buffers.size()) - 1;
+  }
+
+  void add_arguments() {
+    for (const Argument& argument : graph_.arguments) {
+      LoopBuffer buffer{.name = argument.name, .ref = argument.ref, .type = graph_.type(argument.node)};
+      switch (argument.role) {
+        case ArgRole::Variable: buffer.storage = Storage::Variable; break;
+        case ArgRole::Column:
+        case ArgRole::Rows:
+        case ArgRole::Feed:
+          buffer.storage = Storage::Input;
+          buffer.ref = function_.num_inputs++;
+          break;
+        case ArgRole::Scalar:
+          buffer.storage = Storage::Scalar;
+          buffer.slot = slot_of(scalars_[static_cast<size_t>(argument.ref)].kind);
+          break;
+        case ArgRole::Seed:
+        case ArgRole::Run:
+          buffer.storage = Storage::Scalar;
+          buffer.slot = argument.role == ArgRole::Seed ? ScalarSlot::Seed : ScalarSlot::Run;
+          break;
+      }
+      buffers_.of_node[argument.node.index] = add_buffer(std::move(buffer));
+    }
+  }
+
+  void add_stored() {
+    std::map<NodeId, LoopBuffer> results;
+    for (const Output& result : graph_.results) {
+      LoopBuffer buffer{.name = result.name, .type = graph_.type(result.node)};
+      if (result.role == ResultRole::Variable) {
+        buffer.storage = Storage::Variable;
+        buffer.ref = result.ref;
+        buffer.check_finite = is_float(buffer.type.dtype);
+      } else {
+        buffer.storage = Storage::Output;
+        buffer.ref = function_.num_outputs++;
+      }
+      results[result.node] = std::move(buffer);
+    }
+    for (const NodeId id : plan_.order) {
+      if (!plan_.stored[id.index]) continue;
+      const Node& node = graph_[id];
+      LoopBuffer buffer{.name = fmt::format("{}{}", op_def(node).name, id.index), .type = node.type};
+      if (const auto result = results.find(id); result != results.end()) buffer = result->second;
+      buffer.span = node.span;
+      buffers_.of_node[id.index] = add_buffer(std::move(buffer));
+    }
+  }
+
+  void add_kernel(int32_t k) {
+    const KernelPlan& plan = plan_.kernels[static_cast<size_t>(k)];
+    Kernel kernel = KernelBuilder(graph_, plan_, buffers_, k).build();
+    const NodeId first = plan.product.valid() ? plan.product : plan.sweeps[0].nodes[0];
+    kernel.span = graph_[first].span;
+    kernel.name = fmt::format("k{}_{}", function_.kernels.size(), op_def(graph_[first]).name);
+    if (plan.kind == KernelKind::Product) add_product(kernel, plan.product);
+    estimate(kernel);
+    if (k == plan_.loss_kernel) guard(kernel);
+    function_.kernels.push_back(std::move(kernel));
+  }
+
+  void guard(Kernel& kernel) {
+    for (const Output& result : graph_.results) {
+      if (result.role != ResultRole::Loss) continue;
+      const bool commits = std::ranges::any_of(
+          graph_.results, [](const Output& other) { return other.role == ResultRole::Variable; });
+      kernel.returns_if_nonfinite = commits;
+      kernel.guarded = buffers_.of_node[result.node.index];
+    }
+  }
+
+  void add_product(Kernel& kernel, NodeId id) {
+    const LoweredProduct lowered = lower_product(graph_, id);
+    kernel.product = lowered.product;
+    kernel.product.a = buffers_.of_node[alias_root(graph_, plan_.stored, lowered.a).index];
+    kernel.product.b = buffers_.of_node[alias_root(graph_, plan_.stored, lowered.b).index];
+    const bool in_place = kernel.product.column.b_stride == 1 || kernel.product.column.extent == Extent(1);
+    if (in_place) return;
+    const PanelLayout layout = panel_layout(kernel.product, options_.tile.columns);
+    LoopBuffer panels{.name = fmt::format("panels{}", id.index), .type = {kernel.product.dtype, {layout.total_elements}}};
+    panels.span = kernel.span;
+    kernel.product.packed = add_buffer(std::move(panels));
+    Kernel pack{.name = fmt::format("k{}_pack", function_.kernels.size()), .kind = KernelKind::Pack};
+    pack.product = kernel.product;
+    pack.span = kernel.span;
+    pack.bytes = 2.0 * static_cast<double>(layout.total_elements * size_of(kernel.product.dtype));
+    kernel.name = fmt::format("k{}_contract", function_.kernels.size() + 1);
+    function_.kernels.push_back(std::move(pack));
+  }
+
+  double points(const std::vector<int32_t>& loops, const Kernel& kernel) const {
+    double product = 1;
+    for (const int32_t loop : loops) product *= static_cast<double>(kernel.loops[static_cast<size_t>(loop)].extent.bound);
+    return product;
+  }
+
+  void estimate(Kernel& kernel) const {
+    std::vector<int32_t> outer(static_cast<size_t>(kernel.num_outer));
+    std::ranges::copy(std::views::iota(0, kernel.num_outer), outer.begin());
+    const double outer_points = points(outer, kernel);
+    const auto add = [&](const std::vector<Stmt>& body, double times) {
+      for (const Stmt& stmt : body) {
+        if (stmt.kind == StmtKind::Compute) kernel.flops += times;
+        if (stmt.kind == StmtKind::Random) kernel.flops += 40 * times;
+        if (stmt.kind == StmtKind::Load || stmt.kind == StmtKind::Store) {
+          kernel.bytes += times * static_cast<double>(size_of(stmt.dtype));
+        }
+      }
+    };
+    double work = 0;
+    for (const Sweep& sweep : kernel.sweeps) {
+      const double times = outer_points * points(sweep.loops, kernel);
+      add(sweep.setup, outer_points);
+      add(sweep.body, times);
+      kernel.flops += times * static_cast<double>(sweep.folds.size());
+      work += times * static_cast<double>(sweep.body.size() + sweep.setup.size());
+    }
+    if (kernel.kind == KernelKind::Product) {
+      double terms = 1;
+      for (const ProductAxis& axis : kernel.product.inner) terms *= static_cast<double>(axis.extent.bound);
+      kernel.flops += 2 * outer_points * terms;
+      const auto size = [&](int32_t buffer) {
+        return static_cast<double>(byte_size(function_.buffers[static_cast<size_t>(buffer)].type).value_or(0));
+      };
+      kernel.bytes += size(kernel.product.a) + size(kernel.product.b);
+      work += outer_points * terms / 8;
+    }
+    kernel.serial = work < kSerialWork || kernel.num_outer == 0;
+  }
+
+  // A stored value whose every reader found it in a register needs no memory.
+  void drop_unread_stores() {
+    std::set<int32_t> read;
+    const auto each_body = [&](Kernel& kernel, const auto& visit) {
+      visit(kernel.setup);
+      for (Sweep& sweep : kernel.sweeps) {
+        visit(sweep.setup);
+        visit(sweep.body);
+      }
+    };
+    for (Kernel& kernel : function_.kernels) {
+      if (kernel.kind != KernelKind::Nest) read.insert({kernel.product.a, kernel.product.b, kernel.product.packed});
+      each_body(kernel, [&](const std::vector<Stmt>& body) {
+        for (const Stmt& stmt : body) {
+          if (stmt.kind == StmtKind::Load) read.insert(stmt.access.buffer);
+        }
+      });
+    }
+    for (Kernel& kernel : function_.kernels) {
+      each_body(kernel, [&](std::vector<Stmt>& body) {
+        std::erase_if(body, [&](const Stmt& stmt) {
+          return stmt.kind == StmtKind::Store && !read.contains(stmt.access.buffer) &&
+                 function_.buffers[static_cast<size_t>(stmt.access.buffer)].storage == Storage::Temporary;
+        });
+      });
+      std::erase_if(kernel.sweeps, [&](const Sweep& sweep) {
+        return kernel.kind == KernelKind::Nest && sweep.setup.empty() && sweep.loops.empty();
+      });
+    }
+  }
+
+  const Graph& graph_;
+  const FusionPlan& plan_;
+  const std::vector<ScalarInput>& scalars_;
+  const BuildOptions& options_;
+  LoopFunction function_;
+  BufferTable buffers_;
+};
+
+}  // namespace
+
+LoopFunction build_loops(const Graph& graph, const FusionPlan& plan, const std::vector<ScalarInput>& scalars,
+                         const BuildOptions& options) {
+  return Lowering(graph, plan, scalars, options).run();
+}
+
+}  // namespace smelt

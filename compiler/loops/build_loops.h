@@ -1,0 +1,32 @@
+// Fused groups -> loop nests, by iteration kind.
+//
+// Assumes:  a graph of primitives after `isolate_results`, and its fusion plan.
+// Ensures:  a LoopFunction whose kernels compute the plan's stored values in order; temporaries that nobody reads are
+//           gone; memory is not planned yet.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "compiler/loops/loop_ir.h"
+#include "compiler/loops/plan_kernels.h"
+#include "ir/graph.h"
+#include "ir/plan.h"
+
+namespace smelt {
+
+/// Register tile of products, in elements: a fact of the target, the same for every shape.
+struct TileShape {
+  int64_t rows = 8;
+  int64_t columns = 48;
+};
+
+struct BuildOptions {
+  TileShape tile;
+};
+
+LoopFunction build_loops(const Graph& graph, const FusionPlan& plan, const std::vector<ScalarInput>& scalars,
+                         const BuildOptions& options);
+
+}  // namespace smelt

@@ -1,0 +1,180 @@
+// The loop IR: what stands between fused groups and LLVM. A LoopProgram is a list of functions, each a sequence of
+// kernels over buffers. A kernel is a nest of loops with straight-line bodies, or a register-tiled product with such a
+// body as its epilogue. Loops have names and extents; accesses are affine in the loop variables. No CPU feature and no
+// op name is in it: a statement points at the scalar body of its op.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ir/attributes.h"
+#include "ir/scalar_builder.h"
+#include "ir/support/source.h"
+#include "ir/type.h"
+
+namespace smelt {
+
+using ScalarBody = Scalar (*)(ScalarBuilder&, Scalars, const Attributes&);
+
+/// constant + sum of coefficient * loop variable. Terms are sorted by loop and never zero.
+struct Affine {
+  int64_t constant = 0;
+  std::vector<std::pair<int32_t, int64_t>> terms;
+
+  static Affine of_loop(int32_t loop) { return {0, {{loop, 1}}}; }
+  int64_t coefficient(int32_t loop) const;
+  friend bool operator==(const Affine&, const Affine&) = default;
+};
+Affine operator+(const Affine& a, const Affine& b);
+Affine operator*(const Affine& a, int64_t factor);
+
+enum class Storage : uint8_t {
+  Variable,   // in the arena, at a fixed offset: ref = index into the experiment's variables
+  Temporary,  // in the arena, where the memory plan puts it
+  Input,      // ref = position among the call's inputs
+  Output,     // ref = position among the call's outputs
+  Scalar      // a f64 of the arena or a counter: ref = see ScalarSlot
+};
+
+/// Counters and scalars that live in the arena's header part; `offset` is filled in by the memory plan.
+enum class ScalarSlot : int32_t { Seed, Run, Iteration, Horizon, Update /* runs + 1 */, Stored };
+
+struct LoopBuffer {
+  std::string name;
+  Storage storage = Storage::Temporary;
+  int32_t ref = -1;
+  ScalarSlot slot = ScalarSlot::Stored;
+  TensorType type;
+  int64_t offset = 0;  // bytes into the arena, once planned
+  bool check_finite = false;  // a store of a non-finite value raises the call's flag (new parameters)
+  Span span;
+};
+
+/// Element `offset + row * row_stride` of a buffer; `row` is an integer value of the kernel, or -1.
+struct Access {
+  int32_t buffer = -1;
+  Affine offset;
+  int32_t row = -1;
+  int64_t row_stride = 0;
+  Extent row_extent;       // rows are clamped into it when it is static
+  int32_t predicate = -1;  // a Bool value: where it is false the load gives 0
+};
+
+enum class StmtKind : uint8_t {
+  Load,      // value = buffer[access]
+  Store,     // buffer[access] = operands[0]
+  Compute,   // value = body(operands)
+  Constant,  // value = constant
+  Index,     // value = index (an integer)
+  Extent,    // value = the actual size of run-time dimension `symbol`
+  Random,    // value = body(words drawn at element `index`): operands = seed, run
+  Product    // value = the finished sum of the kernel's product at (row, column)
+};
+
+struct Stmt {
+  StmtKind kind = StmtKind::Compute;
+  int32_t value = -1;  // ids are kernel-wide; a Store defines none
+  DType dtype = DType::F32;
+  std::vector<int32_t> operands;
+  std::string name;  // of the op, for the printer
+  ScalarBody body = nullptr;
+  Attributes attrs;
+  double constant = 0;
+  int32_t symbol = -1;
+  Affine index;
+  Access access;
+  Span span;
+};
+
+/// An accumulator of a sweep: starts at `identity`, takes body(accumulator, input) at each point; `result` is the
+/// value after the sweep's loops.
+struct Fold {
+  int32_t input = -1;
+  int32_t result = -1;
+  double identity = 0;
+  DType dtype = DType::F32;
+  std::string name;
+  ScalarBody body = nullptr;
+  Attributes attrs;
+};
+
+struct Loop {
+  std::string name;
+  Extent extent;
+};
+
+/// Runs at each point of the kernel's outer loops: `setup`, then `body` over the sweep's own loops (none: no body),
+/// then folds are finished. Later sweeps see folds and setup values of earlier ones.
+struct Sweep {
+  std::vector<Stmt> setup;
+  std::vector<int32_t> loops;  // outermost first
+  bool vectorize = false;      // the innermost of `loops` runs in vectors
+  std::vector<Stmt> body;
+  std::vector<Fold> folds;
+};
+
+enum class KernelKind : uint8_t {
+  Nest,     // sweeps at each point of the outer loops
+  Product,  // tiles of sums of products, then sweeps[0].body at each element of a tile
+  Pack      // copies the right operand of a product into panels of its register tile's width
+};
+
+/// One axis of a product's iteration space, with the operands' strides in elements.
+struct ProductAxis {
+  Extent extent;
+  int64_t a_stride = 0, b_stride = 0;
+  int32_t loop = -1;  // of the kernel, for rows, columns and outer axes
+};
+
+/// out[outer, row, column] = sum over inner of a[outer, row, inner] * b[outer, inner, column].
+struct Product {
+  int32_t a = -1, b = -1;  // buffers
+  DType dtype = DType::F32;
+  std::vector<ProductAxis> outer;  // batch axes, and further axes of rows and columns
+  ProductAxis row, column;
+  std::vector<ProductAxis> inner;  // summed; the last one runs inside the micro-kernel
+  int32_t packed = -1;             // buffer with b in panels, or -1: read b in place (its column stride is 1)
+};
+
+struct Kernel {
+  std::string name;
+  KernelKind kind = KernelKind::Nest;
+  std::vector<Loop> loops;
+  int32_t num_outer = 0;      // loops[0 .. num_outer) are the parallel ones
+  bool vector_outer = false;  // the last outer loop runs in vectors
+  bool serial = false;        // too small to share: one thread runs it
+  bool returns_if_nonfinite = false;  // the step stops after it when buffer `guarded` is not finite
+  int32_t guarded = -1;
+  std::vector<Stmt> setup;  // once a thread
+  std::vector<Sweep> sweeps;
+  Product product;
+  int32_t num_values = 0;
+  double flops = 0, bytes = 0;  // at the bounds
+  Span span;
+};
+
+struct LoopFunction {
+  std::string name;  // linker symbol
+  std::vector<LoopBuffer> buffers;
+  std::vector<Kernel> kernels;
+  std::vector<DimSymbol> symbols;
+  int32_t num_inputs = 0, num_outputs = 0;
+  int64_t runs_offset = 0;      // arena offset of this function's run counter
+  bool advances = false;        // a step: counts its run once it has committed
+};
+
+struct LoopProgram {
+  std::vector<LoopFunction> functions;
+  std::vector<int32_t> iteration;  // functions that one pass of the training loop runs, in order
+  std::string iteration_symbol;
+  DType vector_dtype = DType::F32;  // lanes are counted in elements of it
+};
+
+std::string print(const LoopFunction& function);
+/// Invariants: values are defined before use on every path; accesses name existing buffers and loops; offsets stay
+/// within the buffer's bounds for static accesses; stores never go to inputs. Returns all violations.
+std::vector<std::string> verify(const LoopFunction& function);
+
+}  // namespace smelt

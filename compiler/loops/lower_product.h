@@ -1,0 +1,32 @@
+// A contraction's index formula -> the axes of a register-tiled product.
+#pragma once
+
+#include <optional>
+
+#include "compiler/loops/loop_ir.h"
+#include "compiler/loops/plan_kernels.h"
+#include "ir/graph.h"
+
+namespace smelt {
+
+/// The product of contraction `id`, operands named by node: `a` has the row axis, `b` the column axis, which is the
+/// innermost axis of the result when one operand alone has it.
+struct LoweredProduct {
+  Product product;  // a and b unset
+  NodeId a, b;
+};
+LoweredProduct lower_product(const Graph& graph, NodeId id);
+
+/// Panels of b: for each outer and inner combination that b depends on, ceil(columns / width) panels of
+/// [inner.back(), width] elements.
+struct PanelLayout {
+  int64_t width = 0;
+  int64_t panels = 0;
+  int64_t panel_elements = 0;  // of one panel
+  int64_t total_elements = 0;
+  std::vector<int64_t> outer_strides;  // by outer axis, 0 where b does not depend on it
+  std::vector<int64_t> inner_strides;  // by inner axis but the last
+};
+PanelLayout panel_layout(const Product& product, int64_t width);
+
+}  // namespace smelt

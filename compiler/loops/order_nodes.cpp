@@ -1,0 +1,112 @@
+#include "compiler/loops/order_nodes.h"
+
+#include <algorithm>
+#include <map>
+#include <ranges>
+
+#include "ir/builder.h"
+#include "compiler/loops/plan_kernels.h"
+#include "ir/op.h"
+#include "ir/support/check.h"
+
+namespace smelt {
+namespace {
+
+/// before[i]: nodes that must precede node i: its operands and, for a variable's new value, loss and old readers.
+std::vector<std::vector<NodeId>> predecessors(const Graph& graph) {
+  std::vector<std::vector<NodeId>> before(graph.size());
+  for (uint32_t i = 0; i < graph.size(); ++i) before[i] = graph.nodes[i].inputs;
+  const auto users = users_of(graph);
+  std::map<int32_t, NodeId> argument_of;
+  for (const Argument& argument : graph.arguments) {
+    if (argument.role == ArgRole::Variable) argument_of[argument.ref] = argument.node;
+  }
+  NodeId loss;
+  for (const Output& result : graph.results) {
+    if (result.role == ResultRole::Loss) loss = result.node;
+  }
+  for (const Output& result : graph.results) {
+    if (result.role != ResultRole::Variable) continue;
+    auto& list = before[result.node.index];
+    // Old readers go first, so that the walk below, last in first out, reaches the operands before them.
+    std::vector<NodeId> first;
+    if (loss.valid()) first.push_back(loss);
+    if (const auto argument = argument_of.find(result.ref); argument != argument_of.end()) {
+      std::ranges::copy_if(users[argument->second.index], std::back_inserter(first),
+                           [&](NodeId user) { return user != result.node; });
+    }
+    list.insert(list.begin(), first.begin(), first.end());
+  }
+  return before;
+}
+
+}  // namespace
+
+std::vector<NodeId> order_nodes(const Graph& graph) {
+  const auto before = predecessors(graph);
+  std::vector<uint32_t> waiting(graph.size(), 0);
+  for (const auto& list : before) {
+    for (const NodeId id : list) ++waiting[id.index];
+  }
+  // Kahn's algorithm from the results backwards, last in first out.
+  std::vector<NodeId> ready, reversed;
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    if (waiting[i] == 0) ready.push_back({i});
+  }
+  while (!ready.empty()) {
+    const NodeId id = ready.back();
+    ready.pop_back();
+    reversed.push_back(id);
+    for (const NodeId earlier : before[id.index]) {
+      if (--waiting[earlier.index] == 0) ready.push_back(earlier);
+    }
+  }
+  SMELT_CHECK(reversed.size() == graph.size(), "{}: a variable is read after its new value", graph.name);
+  std::ranges::reverse(reversed);
+  return reversed;
+}
+
+Graph isolate_results(Graph graph) {
+  Builder builder(graph);
+  const auto reaches = [&](NodeId from, NodeId to) {
+    std::vector<bool> seen(graph.size(), false);
+    seen[from.index] = true;
+    for (uint32_t i = from.index + 1; i <= to.index; ++i) {
+      seen[i] = std::ranges::any_of(graph.nodes[i].inputs, [&](NodeId input) { return bool{seen[input.index]}; });
+    }
+    return bool{seen[to.index]};
+  };
+  std::map<int32_t, NodeId> argument_of;
+  for (const Argument& argument : graph.arguments) {
+    if (argument.role == ArgRole::Variable) argument_of[argument.ref] = argument.node;
+  }
+  const auto users = users_of(graph);
+  NodeId loss;
+  for (const Output& result : graph.results) {
+    if (result.role == ResultRole::Loss) loss = result.node;
+  }
+  std::vector<bool> taken(graph.size(), false);
+  std::vector<size_t> copies;
+  for (size_t r = 0; r < graph.results.size(); ++r) {
+    const Output& result = graph.results[r];
+    bool copy = graph[result.node].op == OpKind::Argument || taken[result.node.index];
+    if (result.role == ResultRole::Variable && !copy) {
+      // The loss is known before anything is committed, so what it reads cannot be a commit.
+      copy = loss.valid() && reaches(result.node, loss);
+      if (const auto argument = argument_of.find(result.ref); argument != argument_of.end()) {
+        copy = copy || std::ranges::any_of(users[argument->second.index], [&](NodeId user) {
+          return user != result.node && reaches(result.node, user);
+        });
+      }
+    }
+    taken[result.node.index] = true;
+    if (copy) copies.push_back(r);
+  }
+  for (const size_t r : copies) {
+    builder.set_span(graph[graph.results[r].node].span);
+    graph.results[r].node = builder.make(OpKind::Stop, {graph.results[r].node});
+  }
+  return graph;
+}
+
+}  // namespace smelt

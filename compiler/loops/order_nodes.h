@@ -1,0 +1,15 @@
+// Orders a step's nodes so that each value is computed as late as possible: a parameter is updated right after its
+// gradient, and after everything that reads the old value.
+#pragma once
+
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace smelt {
+
+/// A topological order of all nodes in which, besides operands, the loss and all readers of a variable's old value come
+/// before the variable's new value.
+std::vector<NodeId> order_nodes(const Graph& graph);
+
+}  // namespace smelt

@@ -1,0 +1,383 @@
+#include "compiler/loops/plan_kernels.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <ranges>
+
+#include "compiler/loops/order_nodes.h"
+#include "ir/builder.h"
+#include "ir/op.h"
+#include "ir/support/check.h"
+
+namespace smelt {
+namespace {
+
+// Cycles a vector, roughly: what recomputing a value costs against one store and one load.
+constexpr int kLoadCost = 1;
+constexpr int kCheapCost = 1;
+constexpr int kTranscendentalCost = 15;
+constexpr int kRandomCost = 80;
+constexpr int kStoreIfShared = 10;   // a value with several readers is stored from this cost on
+constexpr int kStoreIfRepeated = 3;  // ... and one that a broadcast repeats
+constexpr size_t kMaxEpilogue = 8;   // stored values in one product's epilogue
+
+int own_cost(const Node& node) {
+  const OpDef& op = op_def(node);
+  switch (op.kind) {
+    case Kind::Elementwise: return op.traits.cheap ? kCheapCost : kTranscendentalCost;
+    case Kind::Random: return kRandomCost;
+    case Kind::Gather: return 2 * kLoadCost;
+    default: return 0;
+  }
+}
+
+bool always_stored(Kind kind) { return kind == Kind::Reduce || kind == Kind::Contract || kind == Kind::Scatter; }
+
+/// Which nodes get a buffer: results, sums, operands of products, and shared or repeated expensive values.
+std::vector<bool> choose_stored(const Graph& graph) {
+  std::vector<bool> stored(graph.size(), false);
+  const auto users = users_of(graph);
+  const auto store = [&](NodeId id) {
+    while (graph[id].op == OpKind::Reshape) id = graph[id].inputs[0];
+    if (graph[id].op != OpKind::Argument) stored[id.index] = true;
+  };
+  for (const Output& result : graph.results) stored[result.node.index] = true;
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    const Kind kind = op_def(node).kind;
+    if (always_stored(kind)) stored[i] = true;
+    if (kind == Kind::Contract) std::ranges::for_each(node.inputs, store);
+    if (kind == Kind::Gather) store(node.inputs[0]);
+    if (node.op == OpKind::Reshape && !keeps_index(graph, node)) store(node.inputs[0]);
+  }
+  std::vector<int> cost(graph.size(), 0);
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    if (op_def(node).kind == Kind::Argument) {
+      cost[i] = kLoadCost;
+      continue;
+    }
+    cost[i] = own_cost(node);
+    for (const NodeId input : node.inputs) cost[i] += stored[input.index] ? kLoadCost : cost[input.index];
+    if (users[i].size() >= 2 && cost[i] >= kStoreIfShared) stored[i] = true;
+    for (const NodeId user : users[i]) {
+      const bool repeats = graph[user].op == OpKind::Broadcast && graph[user].type.shape != node.type.shape;
+      if (repeats && cost[i] >= kStoreIfRepeated) stored[i] = true;
+    }
+  }
+  return stored;
+}
+
+/// Reads of one stored node: leaves (stored nodes and arguments) and the element of each.
+using LeafVisitor = std::function<void(NodeId leaf, const std::optional<Affine>& element)>;
+
+struct Walker {
+  const Graph& graph;
+  const std::vector<bool>& stored;
+  const LeafVisitor& visit;
+
+  void operands(NodeId id, const IndexVector& index) const {
+    const Node& node = graph[id];
+    if (op_def(node).kind == Kind::Gather) {
+      value(node.inputs[1], operand_index(graph, node, 1, index));
+      visit(alias_root(graph, stored, node.inputs[0]), std::nullopt);
+      return;
+    }
+    for (size_t k = 0; k < node.inputs.size(); ++k) value(node.inputs[k], operand_index(graph, node, k, index));
+  }
+
+  void value(NodeId id, const IndexVector& index) const {
+    const Node& node = graph[id];
+    if (stored[id.index] || node.op == OpKind::Argument) {
+      visit(id, linear_offset(index, node.type.shape));
+    } else if (node.op == OpKind::Reshape && !keeps_index(graph, node)) {
+      visit(alias_root(graph, stored, id), linear_offset(index, node.type.shape));
+    } else if (node.op == OpKind::Reshape) {
+      value(node.inputs[0], operand_index(graph, node, 0, index));
+    } else {
+      operands(id, index);
+    }
+  }
+};
+
+class Planner {
+ public:
+  explicit Planner(const Graph& graph) : graph_(graph) {
+    plan_.stored = choose_stored(graph);
+    plan_.kernel_of.assign(graph.size(), -1);
+    sweep_of_.assign(graph.size(), -1);
+    plan_.order = order_nodes(graph);
+  }
+
+  FusionPlan run() {
+    for (const Output& result : graph_.results) {
+      if (result.role == ResultRole::Loss) loss_ = result.node;
+      if (result.role == ResultRole::Variable) variable_of_[result.node] = result.ref;
+    }
+    for (const Argument& argument : graph_.arguments) {
+      if (argument.role == ArgRole::Variable) argument_variable_[argument.node] = argument.ref;
+    }
+    for (const NodeId id : plan_.order) {
+      if (plan_.stored[id.index]) place(id);
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  struct Read {
+    int32_t kernel;
+    bool aligned;  // at the element that is being written
+  };
+
+  void place(NodeId id) {
+    const Kind kind = op_def(graph_[id]).kind;
+    if (kind == Kind::Contract || kind == Kind::Scatter) {
+      start_alone(id, kind);
+    } else if (!join_existing(id)) {
+      start_nest(id);
+    }
+    const int32_t kernel = plan_.kernel_of[id.index];
+    if (id == loss_) plan_.loss_kernel = kernel;
+    record_reads(id, kernel);
+  }
+
+  void start_alone(NodeId id, Kind kind) {
+    KernelPlan kernel;
+    if (kind == Kind::Contract) {
+      kernel.kind = KernelKind::Product;
+      kernel.product = id;
+      kernel.outer = graph_.type(id).shape;
+      kernel.sweeps.push_back({});
+    } else {
+      // One owner a column: the outer loops run over the columns, each adds up all updates to it.
+      const Shape& shape = graph_.type(id).shape;
+      kernel.outer.assign(shape.begin() + 1, shape.end());
+      kernel.vector_outer = !kernel.outer.empty();
+      kernel.sweeps.push_back({.inner = {}, .nodes = {id}});
+    }
+    plan_.kernel_of[id.index] = static_cast<int32_t>(plan_.kernels.size());
+    sweep_of_[id.index] = 0;
+    plan_.kernels.push_back(std::move(kernel));
+  }
+
+  void start_nest(NodeId id) {
+    KernelPlan kernel;
+    const Node& node = graph_[id];
+    if (op_def(node).kind == Kind::Reduce) {
+      kernel.outer = node.type.shape;
+      kernel.vector_outer = !kernel.outer.empty() && keeps_last_axis(node);
+    } else {
+      kernel.outer = node.type.shape;
+      kernel.vector_outer = kernel.outer.size() == 1;
+      if (kernel.outer.size() > 1) kernel.outer.pop_back();
+    }
+    plan_.kernels.push_back(std::move(kernel));
+    const bool joined = join(id, static_cast<int32_t>(plan_.kernels.size()) - 1);
+    SMELT_CHECK(joined, "node {} does not fit its own kernel", id.index);
+  }
+
+  bool keeps_last_axis(const Node& reduce) const {
+    const int64_t last = static_cast<int64_t>(graph_.type(reduce.inputs[0]).rank()) - 1;
+    return std::ranges::find(reduce.attrs.integers("axes"), last) == reduce.attrs.integers("axes").end();
+  }
+
+  bool join_existing(NodeId id) {
+    const int32_t earliest = earliest_kernel(id);
+    const auto num_kernels = static_cast<int32_t>(plan_.kernels.size());
+    if (earliest < 0) return false;  // reads nothing computed: a kernel of its own keeps it close to its readers
+    for (int32_t k = earliest; k < num_kernels; ++k) {
+      if (join(id, k)) return true;
+    }
+    return false;
+  }
+
+  /// The first kernel in which `id` may be computed, by its operands, and by the readers of what it overwrites.
+  int32_t earliest_kernel(NodeId id) {
+    int32_t earliest = -1;
+    for_each_leaf(id, own_index(id), [&](NodeId leaf, const std::optional<Affine>&) {
+      earliest = std::max(earliest, plan_.kernel_of[leaf.index]);
+    });
+    const auto variable = variable_of_.find(id);
+    if (variable == variable_of_.end()) return earliest;
+    if (loss_.valid()) earliest = std::max(earliest, plan_.loss_kernel + 1);
+    for (const Read& read : reads_[variable->second]) {
+      earliest = std::max(earliest, read.kernel + (read.aligned ? 0 : 1));
+    }
+    return earliest;
+  }
+
+  /// Loop variables of the node that is being placed: outer loops first, then the sweep's.
+  IndexVector own_index(NodeId id) const {
+    const Node& node = graph_[id];
+    IndexVector index;
+    if (op_def(node).kind != Kind::Reduce) {
+      for (size_t axis = 0; axis < node.type.rank(); ++axis) index.push_back(Affine::of_loop(static_cast<int32_t>(axis)));
+      return index;
+    }
+    return reduce_operand_index(node);
+  }
+
+  IndexVector reduce_operand_index(const Node& node) const {
+    const std::vector<int64_t>& axes = node.attrs.integers("axes");
+    IndexVector index;
+    int32_t outer = 0, inner = static_cast<int32_t>(node.type.rank());
+    for (size_t axis = 0; axis < graph_.type(node.inputs[0]).rank(); ++axis) {
+      const bool reduced = std::ranges::find(axes, static_cast<int64_t>(axis)) != axes.end();
+      index.push_back(Affine::of_loop(reduced ? inner++ : outer++));
+    }
+    return index;
+  }
+
+  void for_each_leaf(NodeId id, const IndexVector& index, const LeafVisitor& visit) const {
+    const Walker walker{graph_, plan_.stored, visit};
+    const Node& node = graph_[id];
+    switch (op_def(node).kind) {
+      case Kind::Reduce: walker.value(node.inputs[0], index); break;
+      case Kind::Contract:
+      case Kind::Scatter:
+        for (const NodeId input : node.inputs) visit(alias_root(graph_, plan_.stored, input), std::nullopt);
+        break;
+      default:
+        if (node.op == OpKind::Reshape && !keeps_index(graph_, node)) {
+          visit(alias_root(graph_, plan_.stored, node.inputs[0]), linear_offset(index, node.type.shape));
+        } else {
+          walker.operands(id, index);
+        }
+    }
+  }
+
+  Shape inner_shape(NodeId id, size_t num_outer) const {
+    const Node& node = graph_[id];
+    if (op_def(node).kind != Kind::Reduce) {
+      return {node.type.shape.begin() + static_cast<ptrdiff_t>(num_outer), node.type.shape.end()};
+    }
+    Shape inner;
+    std::vector<int64_t> axes = node.attrs.integers("axes");
+    std::ranges::sort(axes);
+    for (const int64_t axis : axes) inner.push_back(graph_.type(node.inputs[0]).shape[static_cast<size_t>(axis)]);
+    return inner;
+  }
+
+  bool fits(NodeId id, const KernelPlan& kernel) const {
+    const Node& node = graph_[id];
+    const Kind kind = op_def(node).kind;
+    if (kernel.kind == KernelKind::Product) {
+      return kind != Kind::Reduce && node.type.shape == kernel.outer && kernel.sweeps[0].nodes.size() < kMaxEpilogue;
+    }
+    if (!kernel.sweeps.empty() && op_def(graph_[kernel.sweeps[0].nodes[0]]).kind == Kind::Scatter) return false;
+    if (kind == Kind::Reduce) {
+      return node.type.shape == kernel.outer && (!kernel.vector_outer || keeps_last_axis(node));
+    }
+    if (kernel.vector_outer || kernel.outer.empty()) return node.type.shape == kernel.outer;
+    return node.type.rank() >= kernel.outer.size() &&
+           std::ranges::equal(kernel.outer, node.type.shape | std::views::take(kernel.outer.size()));
+  }
+
+  /// Puts `id` into kernel k when its shape fits and what it reads from k itself is already there at the same point
+  /// of the outer loops.
+  bool join(NodeId id, int32_t k) {
+    KernelPlan& kernel = plan_.kernels[static_cast<size_t>(k)];
+    if (!fits(id, kernel)) return false;
+    const size_t num_outer = kernel.kind == KernelKind::Product ? graph_.type(id).rank() : kernel.outer.size();
+    const Shape inner = inner_shape(id, num_outer);
+    int32_t sweep = 0;
+    bool aligned = true;
+    for_each_leaf(id, own_index(id), [&](NodeId leaf, const std::optional<Affine>& element) {
+      if (plan_.kernel_of[leaf.index] != k) return;
+      const std::optional<int32_t> at = first_sweep_after(leaf, element, num_outer, kernel);
+      if (!at) aligned = false;
+      sweep = std::max(sweep, at.value_or(0));
+    });
+    if (!aligned) return false;
+    if (kernel.kind == KernelKind::Nest) {
+      auto at = std::find_if(kernel.sweeps.begin() + sweep, kernel.sweeps.end(),
+                             [&](const SweepPlan& plan) { return plan.inner == inner; });
+      // A variable may only be overwritten after earlier sweeps have read it.
+      if (variable_of_.contains(id) && at != kernel.sweeps.end() && at + 1 != kernel.sweeps.end()) at = kernel.sweeps.end();
+      sweep = static_cast<int32_t>(at - kernel.sweeps.begin());
+      if (at == kernel.sweeps.end()) kernel.sweeps.push_back({.inner = inner, .nodes = {}});
+    }
+    kernel.sweeps[static_cast<size_t>(sweep)].nodes.push_back(id);
+    plan_.kernel_of[id.index] = k;
+    sweep_of_[id.index] = sweep;
+    return true;
+  }
+
+  /// The first sweep of `kernel` in which a node may read `element` of `leaf`, which the same kernel computes; nullopt
+  /// when another point of the outer loops would have to have run.
+  std::optional<int32_t> first_sweep_after(NodeId leaf, const std::optional<Affine>& element, size_t num_outer,
+                                           const KernelPlan& kernel) const {
+    if (!element) return std::nullopt;
+    const Node& node = graph_[leaf];
+    const int32_t sweep = sweep_of_[leaf.index];
+    IndexVector own;
+    for (size_t axis = 0; axis < node.type.rank(); ++axis) own.push_back(Affine::of_loop(static_cast<int32_t>(axis)));
+    const bool same_element = *element == linear_offset(own, node.type.shape);
+    if (op_def(node).kind == Kind::Reduce) return same_element ? std::optional(sweep + 1) : std::nullopt;
+    if (same_element) return sweep;
+    if (kernel.kind == KernelKind::Product || kernel.vector_outer) return std::nullopt;
+    // Another element of the same row: its sweep must have finished.
+    const std::vector<int64_t> strides = row_major_strides(node.type.shape);
+    for (size_t axis = 0; axis < num_outer; ++axis) {
+      if (element->coefficient(static_cast<int32_t>(axis)) != strides[axis]) return std::nullopt;
+    }
+    const int64_t row = num_outer == 0 ? std::numeric_limits<int64_t>::max() : strides[num_outer - 1];
+    return stays_within_row(*element, row, num_outer) ? std::optional(sweep + 1) : std::nullopt;
+  }
+
+  /// Inner terms are never negative here, so an element stays in its row if the constant does and no term leaves it;
+  /// bounds of the inner loops are those of the reader's sweep, which the verifier of the loop IR checks.
+  static bool stays_within_row(const Affine& element, int64_t row_size, size_t num_outer) {
+    if (element.constant < 0 || element.constant >= row_size) return false;
+    return std::ranges::all_of(element.terms, [&](const auto& term) {
+      return static_cast<size_t>(term.first) < num_outer || (term.second > 0 && term.second < row_size);
+    });
+  }
+
+  void record_reads(NodeId id, int32_t kernel) {
+    const IndexVector index = own_index(id);
+    for_each_leaf(id, index, [&](NodeId leaf, const std::optional<Affine>& element) {
+      const auto variable = argument_variable_.find(leaf);
+      if (variable == argument_variable_.end()) return;
+      const bool elementwise = op_def(graph_[id]).kind != Kind::Reduce && element &&
+                               graph_.type(leaf).shape == graph_.type(id).shape &&
+                               *element == linear_offset(index, graph_.type(leaf).shape);
+      reads_[variable->second].push_back({kernel, elementwise});
+    });
+  }
+
+  const Graph& graph_;
+  FusionPlan plan_;
+  std::vector<int32_t> sweep_of_;
+  NodeId loss_;
+  std::map<NodeId, int32_t> variable_of_;        // Variable results
+  std::map<NodeId, int32_t> argument_variable_;  // Variable arguments
+  std::map<int32_t, std::vector<Read>> reads_;   // by variable
+};
+
+}  // namespace
+
+FusionPlan plan_kernels(const Graph& graph) { return Planner(graph).run(); }
+
+std::string print(const Graph& graph, const FusionPlan& plan) {
+  std::string out = fmt::format("func @{}\n", graph.name);
+  for (size_t k = 0; k < plan.kernels.size(); ++k) {
+    const KernelPlan& kernel = plan.kernels[k];
+    out += fmt::format("  kernel {} {}{}\n", k, to_string(kernel.outer, graph.symbols),
+                       kernel.kind == KernelKind::Product ? " product" : "");
+    if (kernel.product.valid()) out += fmt::format("    %{} = contract\n", kernel.product.index);
+    for (const SweepPlan& sweep : kernel.sweeps) {
+      if (sweep.nodes.empty()) continue;
+      out += fmt::format("    sweep {}:", to_string(sweep.inner, graph.symbols));
+      for (const NodeId id : sweep.nodes) out += fmt::format(" %{} {}", id.index, op_def(graph[id]).name);
+      out += "\n";
+    }
+    if (static_cast<int32_t>(k) == plan.loss_kernel) out += "    stop here unless the loss is finite\n";
+  }
+  return out;
+}
+
+}  // namespace smelt

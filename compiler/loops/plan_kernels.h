@@ -1,0 +1,64 @@
+// Decides which values are stored in memory and which kernel computes each of them: fusion.
+//
+// Assumes:  a graph of primitives, without grad, each node reachable from a result; each Variable result has a node
+//           of its own (`isolate_results`).
+// Ensures:  kernels are in an order in which each reads only what earlier kernels, or its own earlier sweeps, stored;
+//           a variable is overwritten only after its last reader and after the loss was computed.
+// Leaves:   loops and accesses to `build_loops`.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "compiler/loops/loop_ir.h"
+#include "ir/graph.h"
+
+namespace smelt {
+
+/// Nodes of one pass over the same inner loops.
+struct SweepPlan {
+  Shape inner;                // extents of the sweep's own loops; empty: statements at the outer point
+  std::vector<NodeId> nodes;  // stored nodes: elementwise values, or reductions over `inner`
+};
+
+struct KernelPlan {
+  KernelKind kind = KernelKind::Nest;
+  Shape outer;               // Nest: the shape that all its nodes share as a prefix
+  bool vector_outer = false;
+  NodeId product;            // Product: the contraction; sweeps[0].nodes are its epilogue
+  std::vector<SweepPlan> sweeps;
+};
+
+struct FusionPlan {
+  std::vector<NodeId> order;      // all nodes, in the order in which they are computed
+  std::vector<bool> stored;       // by node: has a buffer, or a register if nobody reads the buffer
+  std::vector<int32_t> kernel_of;  // by node, -1 unless stored
+  std::vector<KernelPlan> kernels;
+  int32_t loss_kernel = -1;       // the kernel after which the loss is known
+};
+
+/// Gives each Variable result, and each result that names an argument, a node of its own, and makes a variable that is
+/// still read after its new value is known commit last.
+Graph isolate_results(Graph graph);
+
+FusionPlan plan_kernels(const Graph& graph);
+std::string print(const Graph& graph, const FusionPlan& plan);
+
+using IndexVector = std::vector<Affine>;
+
+/// Row-major element number of `index` in `shape`, by bounds.
+Affine linear_offset(const IndexVector& index, const Shape& shape);
+
+/// The node whose buffer `node` names: itself, or through reshapes the stored node or argument below.
+NodeId alias_root(const Graph& graph, const std::vector<bool>& stored, NodeId node);
+
+/// A reshape that only adds or drops axes of size 1.
+bool keeps_index(const Graph& graph, const Node& reshape);
+
+/// Index of operand `operand` when `node` is evaluated at `index`. Not for gather's table, nor for reshapes that do
+/// not keep the index.
+IndexVector operand_index(const Graph& graph, const Node& node, size_t operand, const IndexVector& index);
+
+}  // namespace smelt

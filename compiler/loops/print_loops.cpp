@@ -1,0 +1,108 @@
+#include <fmt/format.h>
+
+#include "compiler/loops/loop_ir.h"
+
+namespace smelt {
+namespace {
+
+struct Printer {
+  const LoopFunction& function;
+  const Kernel& kernel;
+  std::string out = {};
+
+  std::string affine(const Affine& a) const {
+    std::string text;
+    for (const auto& [loop, coefficient] : a.terms) {
+      if (!text.empty()) text += " + ";
+      const std::string& name = kernel.loops[static_cast<size_t>(loop)].name;
+      text += coefficient == 1 ? name : fmt::format("{}*{}", coefficient, name);
+    }
+    if (a.constant != 0 || text.empty()) text += text.empty() ? fmt::format("{}", a.constant) : fmt::format(" + {}", a.constant);
+    return text;
+  }
+  std::string access(const Access& a) const {
+    std::string text = fmt::format("{}[{}", function.buffers[static_cast<size_t>(a.buffer)].name, affine(a.offset));
+    if (a.row >= 0) text += fmt::format(" + {}*%{}", a.row_stride, a.row);
+    text += "]";
+    if (a.predicate >= 0) text += fmt::format(" where %{}", a.predicate);
+    return text;
+  }
+  static std::string operands(const Stmt& stmt) {
+    std::string text;
+    for (const int32_t operand : stmt.operands) text += fmt::format("{}%{}", text.empty() ? "" : ", ", operand);
+    return text;
+  }
+  std::string text_of(const Stmt& stmt) const {
+    const std::string head = fmt::format("%{}: {} = ", stmt.value, to_string(stmt.dtype));
+    switch (stmt.kind) {
+      case StmtKind::Load: return head + "load " + access(stmt.access);
+      case StmtKind::Store: return fmt::format("store {} = {}", access(stmt.access), operands(stmt));
+      case StmtKind::Compute: return fmt::format("{}{} {}", head, stmt.name, operands(stmt));
+      case StmtKind::Constant: return fmt::format("{}{}", head, stmt.constant);
+      case StmtKind::Index: return fmt::format("{}index {}", head, affine(stmt.index));
+      case StmtKind::Extent: return fmt::format("{}extent ${}", head, stmt.symbol);
+      case StmtKind::Random: return fmt::format("{}{} {} at {}", head, stmt.name, operands(stmt), affine(stmt.index));
+      case StmtKind::Product: return head + "sum of products";
+    }
+    return head;
+  }
+  void body(const std::vector<Stmt>& statements, int indent) {
+    for (const Stmt& stmt : statements) out += fmt::format("{:{}}{}\n", "", indent, text_of(stmt));
+  }
+  std::string extent(const Extent& e) const {
+    if (e.is_static()) return fmt::format("{}", e.bound);
+    return fmt::format("{}<={}", function.symbols[static_cast<size_t>(e.symbol)].name, e.bound);
+  }
+  std::string axis(const char* name, const ProductAxis& a) const {
+    return fmt::format(" {}<{}(a{:+}, b{:+})", name, extent(a.extent), a.a_stride, a.b_stride);
+  }
+
+  void run() {
+    out += fmt::format("  kernel {}{}\n", kernel.name, kernel.serial ? " serial" : "");
+    if (kernel.kind != KernelKind::Nest) {
+      const Product& p = kernel.product;
+      const auto name = [&](int32_t buffer) { return function.buffers[static_cast<size_t>(buffer)].name; };
+      out += fmt::format("    {} {} * {}", kernel.kind == KernelKind::Pack ? "pack" : "product", name(p.a), name(p.b));
+      if (p.packed >= 0) out += fmt::format(" packed in {}", name(p.packed));
+      for (const ProductAxis& a : p.outer) out += axis("outer", a);
+      out += axis("row", p.row) + axis("column", p.column);
+      for (const ProductAxis& a : p.inner) out += axis("inner", a);
+      out += "\n";
+    }
+    body(kernel.setup, 4);
+    if (kernel.kind == KernelKind::Pack) return;
+    std::string loops;
+    for (int32_t l = 0; l < kernel.num_outer; ++l) {
+      loops += fmt::format(" {}<{}", kernel.loops[static_cast<size_t>(l)].name, extent(kernel.loops[static_cast<size_t>(l)].extent));
+    }
+    out += fmt::format("    parallel{}{}\n", loops, kernel.vector_outer ? " vector" : "");
+    for (const Sweep& sweep : kernel.sweeps) {
+      body(sweep.setup, 6);
+      if (sweep.loops.empty() && kernel.kind == KernelKind::Nest) continue;
+      out += "      for";
+      for (const int32_t l : sweep.loops) {
+        out += fmt::format(" {}<{}", kernel.loops[static_cast<size_t>(l)].name, extent(kernel.loops[static_cast<size_t>(l)].extent));
+      }
+      out += sweep.vectorize ? " vector\n" : "\n";
+      body(sweep.body, 8);
+      for (const Fold& fold : sweep.folds) {
+        out += fmt::format("        fold %{} = {} %{} from {}\n", fold.result, fold.name, fold.input, fold.identity);
+      }
+    }
+    if (kernel.returns_if_nonfinite) out += "    return unless the loss is finite\n";
+  }
+};
+
+}  // namespace
+
+std::string print(const LoopFunction& function) {
+  std::string out = fmt::format("loops @{}\n", function.name);
+  for (const Kernel& kernel : function.kernels) {
+    Printer printer{function, kernel};
+    printer.run();
+    out += printer.out;
+  }
+  return out;
+}
+
+}  // namespace smelt

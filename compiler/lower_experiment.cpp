@@ -1,0 +1,169 @@
+#include "compiler/lower_experiment.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "compiler/loops/plan_memory.h"
+#include "compiler/pipeline.h"
+#include "ir/support/check.h"
+#include "runtime/abi.h"
+
+namespace smelt {
+namespace {
+
+uint64_t align_up(uint64_t bytes, uint64_t alignment) { return (bytes + alignment - 1) / alignment * alignment; }
+
+BindingKind binding_kind(ArgRole role) {
+  switch (role) {
+    case ArgRole::Column: return BindingKind::Column;
+    case ArgRole::Rows: return BindingKind::Rows;
+    default: return BindingKind::Feed;
+  }
+}
+BindingKind binding_kind(ResultRole role) {
+  switch (role) {
+    case ResultRole::Loss: return BindingKind::Loss;
+    case ResultRole::Report: return BindingKind::Report;
+    default: return BindingKind::Value;
+  }
+}
+bool is_input(ArgRole role) { return role == ArgRole::Column || role == ArgRole::Rows || role == ArgRole::Feed; }
+
+/// A name as part of a linker symbol.
+std::string as_identifier(std::string_view name) {
+  std::string out;
+  for (const char c : name) out += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  return out;
+}
+
+class ExperimentLowering {
+ public:
+  ExperimentLowering(const Experiment& experiment, const TileShape& tile, const CompileOptions& options)
+      : experiment_(experiment), tile_(tile), options_(options) {}
+
+  Result<LoweredExperiment> run() {
+    CompiledProgram& program = lowered_.program;
+    program.name = experiment_.name;
+    program.symbols = experiment_.symbols;
+    program.data = experiment_.data;
+    program.train = experiment_.train;
+    place_fixed();
+    for (const Function& function : experiment_.functions) SMELT_TRY_VOID(add_function(function));
+    for (size_t o = 0; o < experiment_.objectives.size(); ++o) add_objective(static_cast<int32_t>(o));
+    add_iteration();
+    uint64_t end = program.variables_end;
+    for (LoopFunction& function : lowered_.loops.functions) {
+      end = std::max(end, static_cast<uint64_t>(plan_memory(function, static_cast<int64_t>(program.variables_end))));
+    }
+    program.arena_bytes = align_up(end, SMELT_ARENA_ALIGNMENT);
+    const bool wide = std::ranges::any_of(experiment_.variables, [](const Variable& variable) {
+      return variable.kind == VariableKind::Param && variable.type.dtype == DType::F64;
+    });
+    lowered_.loops.vector_dtype = wide ? DType::F64 : DType::F32;
+    return std::move(lowered_);
+  }
+
+ private:
+  /// Header, counters, scalars, variables, in this order.
+  void place_fixed() {
+    CompiledProgram& program = lowered_.program;
+    uint64_t at = sizeof(smelt_arena);
+    runs_begin_ = at;
+    at += sizeof(int64_t) * experiment_.functions.size();
+    for (const ScalarInput& scalar : experiment_.scalars) {
+      scalar_offsets_.push_back(at);
+      if (scalar.kind != ScalarKind::Setting && scalar.kind != ScalarKind::Loss) continue;
+      program.scalars.push_back({scalar, at});
+      at += sizeof(double);
+    }
+    for (const Variable& variable : experiment_.variables) {
+      at = align_up(at, SMELT_ARENA_ALIGNMENT);
+      program.variables.push_back({variable.path, variable.kind, variable.type, at});
+      at += static_cast<uint64_t>(byte_size(variable.type).value());
+    }
+    program.variables_end = align_up(at, SMELT_ARENA_ALIGNMENT);
+  }
+
+  Result<void> add_function(const Function& function) {
+    SMELT_TRY(PipelineResult optimized, run_graph_pipeline(function.graph, options_));
+    Graph graph = isolate_results(std::move(optimized.graph));
+    FusionPlan plan = plan_kernels(graph);
+    LoopFunction loops = build_loops(graph, plan, experiment_.scalars, {.tile = tile_});
+    const size_t index = lowered_.loops.functions.size();
+    loops.name = fmt::format("{}_{}_{}", as_identifier(experiment_.name), to_string(function.kind), as_identifier(function.name));
+    loops.runs_offset = static_cast<int64_t>(runs_begin_ + sizeof(int64_t) * index);
+    loops.advances = function.kind == FunctionKind::Step;
+    for (LoopBuffer& buffer : loops.buffers) {
+      if (buffer.storage == Storage::Variable) {
+        buffer.offset = static_cast<int64_t>(lowered_.program.variables[static_cast<size_t>(buffer.ref)].offset);
+      } else if (buffer.storage == Storage::Scalar && buffer.slot == ScalarSlot::Stored) {
+        buffer.offset = static_cast<int64_t>(scalar_offsets_[static_cast<size_t>(buffer.ref)]);
+      }
+    }
+    add_entry(function, graph, loops);
+    lowered_.loops.functions.push_back(std::move(loops));
+    lowered_.optimized.push_back(std::move(graph));
+    lowered_.fusion.push_back(std::move(plan));
+    return {};
+  }
+
+  void add_entry(const Function& function, const Graph& graph, const LoopFunction& loops) {
+    Entry entry{.name = function.name, .kind = function.kind, .symbol = loops.name, .ref = function.ref};
+    entry.runs_offset = static_cast<uint64_t>(loops.runs_offset);
+    for (const Argument& argument : graph.arguments) {
+      if (!is_input(argument.role)) continue;
+      entry.inputs.push_back({argument.name, binding_kind(argument.role), graph.type(argument.node), argument.ref});
+    }
+    for (const Output& result : graph.results) {
+      if (result.role == ResultRole::Variable) continue;
+      entry.outputs.push_back({result.name, binding_kind(result.role), graph.type(result.node), result.ref});
+    }
+    for (const Node& node : graph.nodes) {
+      for (const Extent& extent : node.type.shape) {
+        if (!extent.is_static() && std::ranges::find(entry.symbols, extent.symbol) == entry.symbols.end()) {
+          entry.symbols.push_back(extent.symbol);
+        }
+      }
+    }
+    for (const Kernel& kernel : loops.kernels) {
+      entry.flops += kernel.flops;
+      entry.bytes += kernel.bytes;
+    }
+    lowered_.program.entries.push_back(std::move(entry));
+  }
+
+  void add_objective(int32_t index) {
+    const Objective& objective = experiment_.objectives[static_cast<size_t>(index)];
+    lowered_.program.steps.push_back({objective.name, objective.step, objective.loss, objective.takes_data});
+  }
+
+  void add_iteration() {
+    for (const LoopItem& item : experiment_.train.loop) {
+      for (int32_t time = 0; time < item.times; ++time) {
+        for (const int32_t objective : item.objectives) {
+          lowered_.program.iteration_calls.push_back(objective);
+          lowered_.loops.iteration.push_back(experiment_.objectives[static_cast<size_t>(objective)].step);
+        }
+      }
+    }
+    if (lowered_.loops.iteration.empty()) return;
+    lowered_.program.iteration_symbol = as_identifier(experiment_.name) + "_iteration";
+    lowered_.loops.iteration_symbol = lowered_.program.iteration_symbol;
+  }
+
+  const Experiment& experiment_;
+  const TileShape& tile_;
+  const CompileOptions& options_;
+  LoweredExperiment lowered_;
+  uint64_t runs_begin_ = 0;
+  std::vector<uint64_t> scalar_offsets_;
+};
+
+}  // namespace
+
+Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const TileShape& tile, const CompileOptions& options) {
+  return ExperimentLowering(experiment, tile, options).run();
+}
+
+}  // namespace smelt

@@ -1,0 +1,70 @@
+#include "runtime/call_frame.h"
+
+#include <algorithm>
+
+#include "ir/support/check.h"
+#include "runtime/host_tensor.h"
+
+namespace smelt {
+
+CallFrame::CallFrame(const CompiledProgram& program, const Entry& entry, void* arena)
+    : program_(&program), entry_(&entry), inputs_(entry.inputs.size()), outputs_(entry.outputs.size()) {
+  for (const DimSymbol& symbol : program.symbols) extents_.push_back(symbol.bound);
+  for (size_t i = 0; i < entry.inputs.size(); ++i) {
+    if (entry.inputs[i].kind == BindingKind::Rows) rows_input_ = static_cast<int32_t>(i);
+  }
+  call_ = {arena, inputs_.data(), outputs_.data(), extents_.data()};
+}
+
+Result<void> CallFrame::own_outputs() {
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const Binding& binding = entry_->outputs[i];
+    const std::optional<int64_t> bytes = byte_size(binding.type);
+    if (!bytes)
+      return fail(ErrorKind::Limit, fmt::format("the size of output `{}` leaves 64 bits", binding.name));
+    SMELT_TRY(Buffer memory,
+              Buffer::allocate(static_cast<uint64_t>(*bytes), fmt::format("output `{}`", binding.name)));
+    outputs_[i] = memory.data();
+    owned_.push_back(std::move(memory));
+  }
+  return {};
+}
+
+void CallFrame::set_dataset(const Dataset& dataset) {
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    const Binding& binding = entry_->inputs[i];
+    if (binding.kind != BindingKind::Column) continue;
+    const LoadedColumn& column = dataset.columns().at(static_cast<size_t>(binding.ref));
+    inputs_[i] = column.data.data();
+    if (!binding.type.shape.empty() && !binding.type.shape[0].is_static()) {
+      set_extent(binding.type.shape[0].symbol, column.rows);
+    }
+  }
+}
+
+void CallFrame::set_rows(std::span<const int32_t> rows) {
+  if (rows_input_ < 0) return;
+  const auto index = static_cast<size_t>(rows_input_);
+  const Extent& batch = entry_->inputs[index].type.shape.at(0);
+  const auto size = static_cast<int64_t>(rows.size());
+  SMELT_CHECK(size <= batch.bound && (!batch.is_static() || size == batch.bound), "{} rows for `{}`", size,
+              entry_->name);
+  inputs_[index] = rows.data();
+  if (!batch.is_static()) set_extent(batch.symbol, size);
+}
+
+void CallFrame::set_batch(int64_t size) {
+  const int32_t symbol = program_->train.batch_symbol;
+  if (symbol < 0) return;
+  set_extent(symbol, std::min(size, program_->symbols[static_cast<size_t>(symbol)].bound));
+}
+
+bool CallFrame::has_free_batch() const {
+  return rows_input_ >= 0 && !entry_->inputs[static_cast<size_t>(rows_input_)].type.shape.at(0).is_static();
+}
+
+double CallFrame::scalar(size_t index) const {
+  return load_element(entry_->outputs[index].type.dtype, output(index));
+}
+
+}  // namespace smelt

@@ -1,0 +1,63 @@
+// The arguments of one entry: bound once, called often, nothing allocated in between.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ir/support/result.h"
+#include "runtime/abi.h"
+#include "runtime/buffer.h"
+#include "runtime/data/dataset.h"
+#include "runtime/program.h"
+
+namespace smelt {
+
+/// Both `program` and the arena must outlive the frame. Run-time dimensions start at their bounds.
+class CallFrame {
+ public:
+  CallFrame(const CompiledProgram& program, const Entry& entry, void* arena);
+  CallFrame(CallFrame&&) = default;  // smelt_call points to heap memory of the vectors, which moves along
+  CallFrame& operator=(CallFrame&&) = default;
+
+  const Entry& entry() const { return *entry_; }
+  const smelt_call& call() const { return call_; }
+
+  /// Memory for every output, by bounds. Errors: Limit.
+  Result<void> own_outputs();
+
+  /// Tensors by bounds, as abi.h says. They stay the caller's and must live until the last call.
+  void set_input(size_t index, const void* data) { inputs_[index] = data; }
+  void set_output(size_t index, void* data) { outputs_[index] = data; }
+  void set_extent(int32_t symbol, int64_t size) { extents_[static_cast<size_t>(symbol)] = size; }
+  int64_t extent(int32_t symbol) const { return extents_[static_cast<size_t>(symbol)]; }
+
+  /// Binds the columns and, where a program has a dimension for them, the number of rows.
+  void set_dataset(const Dataset& dataset);
+  /// Binds the rows of a batch and its size; the numbers must live until the call.
+  void set_rows(std::span<const int32_t> rows);
+
+  /// The batch size of an entry that takes no data: the dim that the file's `batch` names, at most its bound.
+  void set_batch(int64_t size);
+
+  /// True when the entry reads rows of a data set.
+  bool takes_rows() const { return rows_input_ >= 0; }
+  /// True when the batch may be smaller than its bound.
+  bool has_free_batch() const;
+
+  const std::byte* output(size_t index) const { return static_cast<const std::byte*>(outputs_[index]); }
+  /// Output `index`, a scalar, as a double.
+  double scalar(size_t index) const;
+
+ private:
+  const CompiledProgram* program_;
+  const Entry* entry_;
+  std::vector<const void*> inputs_;
+  std::vector<void*> outputs_;
+  std::vector<int64_t> extents_;
+  std::vector<Buffer> owned_;
+  int32_t rows_input_ = -1;
+  smelt_call call_{};
+};
+
+}  // namespace smelt

@@ -1,0 +1,250 @@
+#include "runtime/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <set>
+
+#include "runtime/checkpoint_metadata.h"
+#include "runtime/files/file.h"
+#include "runtime/files/foreign_formats.h"
+#include "runtime/files/message.h"
+
+namespace smelt {
+namespace {
+
+constexpr std::string_view kNamePrefix = "step-", kNameSuffix = ".safetensors";
+constexpr std::string_view kSlotPrefix = "opt/";
+constexpr size_t kMaxListed = 10;
+
+// Constants come from the seed by the initialisers, so a checkpoint holds what training changes.
+bool is_weight(VariableKind kind) { return kind == VariableKind::Param || kind == VariableKind::State; }
+bool is_stored(VariableKind kind) { return is_weight(kind) || kind == VariableKind::Slot; }
+
+template <typename Predicate>
+std::vector<TensorToStore> tensors_of(const Session& session, Predicate wanted) {
+  std::vector<TensorToStore> tensors;
+  for (const StoredVariable& variable : session.program().variables) {
+    if (!wanted(variable.kind)) continue;
+    tensors.push_back(
+        {variable.path, variable.type.dtype, static_shape(variable.type), session.bytes(variable)});
+  }
+  sort_for_storage(tensors);
+  return tensors;
+}
+
+Result<void> write_parts(const std::string& path, const std::string& header,
+                         std::span<const TensorToStore> tensors) {
+  std::vector<std::span<const std::byte>> parts = {as_byte_span(header)};
+  for (const TensorToStore& tensor : tensors) parts.push_back(tensor.bytes);
+  return write_file_atomic(path, parts);
+}
+
+std::string describe_stored(const StoredTensor& tensor) {
+  return tensor.dtype ? describe(*tensor.dtype, tensor.shape)
+                      : fmt::format("{}[{}]", tensor.dtype_name, fmt::join(tensor.shape, ", "));
+}
+
+// How a file's tensors and a model's variables correspond.
+template <typename Predicate>
+WeightsReport compare(const Safetensors& file, const Session& session, Predicate wanted) {
+  WeightsReport report;
+  std::set<std::string_view> known;
+  for (const StoredVariable& variable : session.program().variables) {
+    known.insert(variable.path);
+    if (!wanted(variable.kind)) continue;
+    const StoredTensor* stored = file.find(variable.path);
+    if (stored == nullptr) {
+      report.missing.push_back(variable.path);
+    } else if (stored->dtype != variable.type.dtype || stored->shape != static_shape(variable.type)) {
+      report.changed.push_back(fmt::format("{} ({} in the file, {} in the model)", variable.path,
+                                           describe_stored(*stored), to_string(variable.type)));
+    } else {
+      ++report.num_loaded;
+    }
+  }
+  for (const StoredTensor& tensor : file.tensors) {
+    const bool slot = tensor.name.starts_with(kSlotPrefix) && !wanted(VariableKind::Slot);
+    if (!slot && !known.contains(tensor.name)) report.unexpected.push_back(printable(tensor.name));
+  }
+  return report;
+}
+
+std::string list_some(std::string_view what, const std::vector<std::string>& names) {
+  if (names.empty()) return {};
+  const std::span<const std::string> shown = std::span(names).subspan(0, std::min(names.size(), kMaxListed));
+  return fmt::format("; {} {}: {}{}", names.size(), what, fmt::join(shown, ", "),
+                     names.size() > kMaxListed ? ", .." : "");
+}
+
+Result<void> require_equal(const WeightsReport& report, const std::string& path, std::string_view help) {
+  if (report.missing.empty() && report.unexpected.empty() && report.changed.empty()) return {};
+  return fail(ErrorKind::Input,
+              fmt::format("{}: the model's tensors differ from the file's{}{}{}", printable(path),
+                          list_some("missing", report.missing), list_some("unexpected", report.unexpected),
+                          list_some("changed", report.changed)),
+              std::string(help));
+}
+
+template <typename Predicate>
+void copy_tensors(const Safetensors& file, Session& session, Predicate wanted) {
+  for (const StoredVariable& variable : session.program().variables) {
+    const StoredTensor* stored = wanted(variable.kind) ? file.find(variable.path) : nullptr;
+    if (stored == nullptr || stored->dtype != variable.type.dtype ||
+        stored->shape != static_shape(variable.type)) {
+      continue;
+    }
+    const std::span<const std::byte> from = file.bytes(*stored);
+    std::copy(from.begin(), from.end(), session.bytes(variable).begin());
+  }
+}
+
+// Reads and checks; whatever is wrong with a file in a directory of checkpoints, the help names a good one.
+Result<Safetensors> read_checked(const std::string& path) {
+  Result<Safetensors> file = read_safetensors(path);
+  if (file) {
+    SMELT_TRY_VOID(verify_checksums(*file, path));
+    return file;
+  }
+  const std::filesystem::path place(path);
+  if (checkpoint_step(place.filename().string())) {
+    const auto good = last_good_checkpoint(place.parent_path().string(), place.filename().string());
+    Error& error = file.error();
+    if (good) error.help += fmt::format("{}last good: {}", error.help.empty() ? "" : "; ", *good);
+  }
+  return file;
+}
+
+Result<void> must_agree(bool agrees, const std::string& path, std::string_view what, std::string_view then,
+                        std::string_view now, std::string_view help) {
+  if (agrees) return {};
+  return fail(ErrorKind::Input,
+              fmt::format("{}: cannot resume: {} was {}, is {}", printable(path), what, then, now),
+              std::string(help));
+}
+
+Result<void> check_agreement(const TrainState& saved, const TrainState& expected, const std::string& path) {
+  constexpr std::string_view kFresh = "start a new run from its weights with `--init` instead";
+  SMELT_TRY_VOID(must_agree(saved.model_sha256 == expected.model_sha256, path, "the model text (sha256)",
+                            saved.model_sha256.substr(0, 12), expected.model_sha256.substr(0, 12), kFresh));
+  SMELT_TRY_VOID(must_agree(saved.seed == expected.seed, path, "the seed", std::to_string(saved.seed),
+                            std::to_string(expected.seed), "give the same `--seed`"));
+  SMELT_TRY_VOID(must_agree(saved.batch == expected.batch, path, "the batch size",
+                            std::to_string(saved.batch), std::to_string(expected.batch),
+                            "give the same `--batch`"));
+  SMELT_TRY_VOID(must_agree(saved.horizon == expected.horizon, path, "the horizon in steps",
+                            std::to_string(saved.horizon), std::to_string(expected.horizon),
+                            "give the same `--epochs` and data; `--steps N` stops earlier"));
+  SMELT_TRY_VOID(must_agree(saved.config == expected.config, path, "the configuration",
+                            printable(saved.config), printable(expected.config),
+                            "give the same `--set` values"));
+  return must_agree(saved.shuffle == expected.shuffle, path, "shuffling", saved.shuffle ? "on" : "off",
+                    expected.shuffle ? "on" : "off", "`--no-shuffle` must be given both times or never");
+}
+
+}  // namespace
+
+std::string checkpoint_name(int64_t step) { return fmt::format("{}{}{}", kNamePrefix, step, kNameSuffix); }
+
+std::optional<int64_t> checkpoint_step(std::string_view name) {
+  if (!name.starts_with(kNamePrefix) || !name.ends_with(kNameSuffix)) return std::nullopt;
+  name.remove_prefix(kNamePrefix.size());
+  if (name.size() <= kNameSuffix.size()) return std::nullopt;
+  name.remove_suffix(kNameSuffix.size());
+  int64_t step = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step);
+  if (error != std::errc() || end != name.data() + name.size() || step < 0) return std::nullopt;
+  return step;
+}
+
+std::optional<std::string> last_good_checkpoint(const std::string& directory, const std::string& except) {
+  std::vector<int64_t> steps;
+  const std::string place = directory.empty() ? "." : directory;
+  for (const std::string& name : list_files(place)) {
+    const std::optional<int64_t> step = checkpoint_step(name);
+    if (step && name != except) steps.push_back(*step);
+  }
+  std::sort(steps.rbegin(), steps.rend());
+  for (const int64_t step : steps) {
+    const std::string path = (std::filesystem::path(directory) / checkpoint_name(step)).string();
+    const Result<Safetensors> file = read_safetensors(path);
+    if (file && find_damage(*file).empty()) return path;
+  }
+  return std::nullopt;
+}
+
+Result<void> save_checkpoint(const std::string& path, const Session& session, const TrainState& state) {
+  const std::vector<TensorToStore> tensors = tensors_of(session, is_stored);
+  return write_parts(path, encode_checksummed_header(tensors, encode_state(state, session)), tensors);
+}
+
+Result<void> save_weights(const std::string& path, const Session& session) {
+  const std::vector<TensorToStore> tensors = tensors_of(session, is_weight);
+  return write_parts(path, encode_checksummed_header(tensors, {{"format", "smelt"}}), tensors);
+}
+
+Result<Buffer> encode_weights(const Session& session) {
+  const std::vector<TensorToStore> tensors = tensors_of(session, is_weight);
+  const std::string header = encode_checksummed_header(tensors, {{"format", "smelt"}});
+  uint64_t bytes = header.size();
+  for (const TensorToStore& tensor : tensors) bytes += tensor.bytes.size();
+  SMELT_TRY(Buffer out, Buffer::allocate(bytes, "encoded weights"));
+  std::byte* to = std::ranges::copy(as_byte_span(header), out.data()).out;
+  for (const TensorToStore& tensor : tensors) to = std::ranges::copy(tensor.bytes, to).out;
+  return out;
+}
+
+Result<TrainState> read_checkpoint_state(const std::string& path) {
+  SMELT_TRY(const Safetensors file, read_checked(path));
+  return decode_state(file.metadata, path);
+}
+
+Result<TrainState> resume_checkpoint(const std::string& path, Session& session, const TrainState& expected) {
+  SMELT_TRY(const Safetensors file, read_checked(path));
+  SMELT_TRY(TrainState state, decode_state(file.metadata, path));
+  SMELT_TRY(const auto runs, decode_runs(file.metadata, path));
+  SMELT_TRY_VOID(check_agreement(state, expected, path));
+  SMELT_TRY_VOID(require_equal(compare(file, session, is_stored), path,
+                               "use its weights alone: `--weights-only` or `--init`"));
+  copy_tensors(file, session, is_stored);
+  session.header().iteration = state.step;
+  for (const Entry& entry : session.program().entries) {
+    if (const auto it = runs.find(entry.name); entry.kind == FunctionKind::Step && it != runs.end()) {
+      session.set_runs(entry, it->second);
+    }
+  }
+  return state;
+}
+
+namespace {
+
+Result<WeightsReport> apply_weights(const Safetensors& file, const std::string& path, Session& session,
+                                    Match match) {
+  WeightsReport report = compare(file, session, is_weight);
+  if (match == Match::Strict) {
+    SMELT_TRY_VOID(require_equal(report, path, "`--partial` loads what fits"));
+  } else if (report.num_loaded == 0) {
+    SMELT_TRY_VOID(require_equal(report, path, "nothing fits: this is another model"));
+  }
+  copy_tensors(file, session, is_weight);
+  return report;
+}
+
+}  // namespace
+
+Result<WeightsReport> load_weights(const std::string& path, Session& session, Match match) {
+  SMELT_TRY(const Safetensors file, read_checked(path));
+  return apply_weights(file, path, session, match);
+}
+
+Result<WeightsReport> load_weights_from(Buffer bytes, const std::string& name, Session& session,
+                                        Match match) {
+  SMELT_TRY_VOID(refuse_foreign_weights(bytes.bytes(), name));
+  SMELT_TRY(const Safetensors file, parse_safetensors(std::move(bytes), name));
+  SMELT_TRY_VOID(verify_checksums(file, name));
+  return apply_weights(file, name, session, match);
+}
+
+}  // namespace smelt

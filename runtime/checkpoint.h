@@ -1,0 +1,84 @@
+// Checkpoints: safetensors files with everything a run needs to go on bit for bit.
+//
+// Tensors: parameters and states by path, optimiser slots as `opt/..`. `__metadata__`:
+//   format               "smelt"
+//   smelt.checkpoint     version of this layout, "1"; a larger one is refused
+//   smelt.version        of the program that wrote it
+//   smelt.model_sha256   of the model text
+//   smelt.step .seed .horizon .batch .shuffle .epoch .batches_taken .config .best    TrainState
+//   smelt.runs           JSON, executions by objective: {"neg_elbo":120}
+//   smelt.crc32          CRC-32 of each tensor's bytes, hexadecimal, in the order of the header
+//   smelt.header_crc32   CRC-32 of all before the data, these eight digits as zeros
+// So every flipped bit is found: in the data, in the header, and in the checksums themselves.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ir/support/result.h"
+#include "runtime/files/safetensors.h"
+#include "runtime/session.h"
+
+namespace smelt {
+
+/// Where a training run stands; what a resumed one must agree on.
+struct TrainState {
+  int64_t step = 0;  // iterations done
+  uint64_t seed = 0;
+  int64_t horizon = 0;
+  int64_t batch = 0;
+  bool shuffle = false;
+  int64_t epoch = 0;          // epochs done
+  int64_t batches_taken = 0;  // the place in the data
+  std::string model_sha256;
+  std::string config;          // JSON text of the `--set` values
+  std::optional<double> best;  // the metric of the best checkpoint so far
+};
+
+/// Writes atomically. Errors: Output; the old file at `path` stays.
+Result<void> save_checkpoint(const std::string& path, const Session& session, const TrainState& state);
+
+/// Sets variables, counters and iteration of an initialised session. `expected` gives what must agree: model
+/// text, seed, horizon, batch, shuffle. Errors: Input when the file is damaged (naming tensor, bytes and the
+/// last good checkpoint beside it), is no Smelt checkpoint, or disagrees; then the session is as before.
+Result<TrainState> resume_checkpoint(const std::string& path, Session& session, const TrainState& expected);
+
+/// The state alone, after checking the whole file. Errors: as resume_checkpoint.
+Result<TrainState> read_checkpoint_state(const std::string& path);
+
+struct WeightsReport {
+  int64_t num_loaded = 0;
+  std::vector<std::string> missing;     // of the model, not in the file
+  std::vector<std::string> unexpected;  // in the file, not of the model
+  std::vector<std::string> changed;     // other type or shape; with both
+};
+
+enum class Match : uint8_t { Strict, Partial };
+
+/// Loads parameters and states from any safetensors file; `opt/` is ignored. With Match::Partial whatever
+/// fits is loaded and the report lists the rest. Errors: Input as above, or when the tensors differ (at most
+/// 10 of a kind are named); then the session is as before.
+Result<WeightsReport> load_weights(const std::string& path, Session& session, Match match = Match::Strict);
+
+/// The same from memory; `name` stands for the file in messages.
+Result<WeightsReport> load_weights_from(Buffer file, const std::string& name, Session& session,
+                                        Match match = Match::Strict);
+
+/// Saves parameters and states alone, in plain safetensors. Errors: Output.
+Result<void> save_weights(const std::string& path, const Session& session);
+/// What save_weights writes, in memory. Errors: Limit.
+Result<Buffer> encode_weights(const Session& session);
+
+/// Checks the checksums of a file that has them; a plain safetensors file passes. Errors: Input.
+Result<void> verify_checksums(const Safetensors& file, const std::string& path);
+
+/// `step-12.safetensors`, and back; nullopt when the name is another.
+std::string checkpoint_name(int64_t step);
+std::optional<int64_t> checkpoint_step(std::string_view name);
+
+/// The newest undamaged checkpoint in `directory` other than `except`; nullopt when there is none.
+std::optional<std::string> last_good_checkpoint(const std::string& directory, const std::string& except);
+
+}  // namespace smelt

@@ -1,0 +1,33 @@
+// The metadata of a checkpoint: TrainState to strings and back, and the checksums.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+
+#include "ir/support/result.h"
+#include "runtime/checkpoint.h"
+
+namespace smelt {
+
+constexpr std::string_view kVersion = "0.1.0";
+constexpr int64_t kCheckpointVersion = 1;
+
+using Metadata = std::map<std::string, std::string>;
+
+Metadata encode_state(const TrainState& state, const Session& session);
+
+/// Errors: Input when the file is no Smelt checkpoint, is of a newer layout, or a value is malformed.
+Result<TrainState> decode_state(const Metadata& metadata, const std::string& path);
+
+/// Objective -> executions. Errors: Input.
+Result<std::map<std::string, int64_t>> decode_runs(const Metadata& metadata, const std::string& path);
+
+/// What the checksums say is damaged, as `tensor ..` or `the header ..`; empty when all agree, and for a file
+/// that is not ours.
+std::string find_damage(const Safetensors& file);
+
+/// The header of a file with `tensors` (sorted), with both checksums filled in.
+std::string encode_checksummed_header(std::span<const TensorToStore> tensors, Metadata metadata);
+
+}  // namespace smelt

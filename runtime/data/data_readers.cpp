@@ -1,0 +1,96 @@
+#include "runtime/data/data_readers.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "runtime/data/dataset.h"
+#include "runtime/files/csv.h"
+#include "runtime/files/file.h"
+#include "runtime/files/idx.h"
+#include "runtime/files/message.h"
+#include "runtime/files/npy.h"
+
+namespace smelt {
+namespace {
+
+constexpr uint64_t kCsvProbeBytes = 1u << 20;  // of the first line
+
+// A file's shape without its rows.
+Result<std::vector<Column>> one_column(DType dtype, const std::vector<int64_t>& shape,
+                                       const std::string& path) {
+  if (shape.empty()) {
+    return fail(ErrorKind::Input, fmt::format("{}: holds one number, not rows", printable(path)));
+  }
+  return std::vector<Column>{Column{0, dtype, {shape.begin() + 1, shape.end()}, {}}};
+}
+
+Result<std::vector<Column>> probe_idx(const std::string& path) {
+  SMELT_TRY(const Buffer start, read_file_start(path, kIdxHeaderBytes));
+  SMELT_TRY(const IdxHeader header, parse_idx_header(start.bytes(), path));
+  return one_column(header.dtype, header.shape, path);
+}
+
+Result<std::vector<Column>> probe_npy(const std::string& path) {
+  SMELT_TRY(const Buffer start, read_file_start(path, kNpyHeaderBytes));
+  SMELT_TRY(const NpyHeader header, parse_npy_header(start.bytes(), path));
+  return one_column(header.dtype, header.shape, path);
+}
+
+Result<std::vector<Column>> probe_csv(const std::string& path) {
+  SMELT_TRY(Buffer start, read_file_start(path, kCsvProbeBytes));
+  const auto* data = reinterpret_cast<const char*>(start.data());
+  if (start.size() == kCsvProbeBytes && std::memchr(data, '\n', start.size()) == nullptr) {
+    SMELT_TRY(start, read_file(path));  // a very long first line
+  }
+  const std::string_view text(reinterpret_cast<const char*>(start.data()), start.size());
+  SMELT_TRY(const CsvHeader header, parse_csv_header(text, path));
+  std::vector<Column> columns;
+  for (size_t k = 0; k < header.num_columns; ++k)
+    columns.push_back({static_cast<int32_t>(k), DType::F32, {}, {}});
+  return columns;
+}
+
+Result<ReadTable> read_idx_table(const std::string& path) {
+  SMELT_TRY(HostTensor tensor, read_idx(path));
+  return ReadTable{std::move(tensor), {}};
+}
+
+Result<ReadTable> read_npy_table(const std::string& path) {
+  SMELT_TRY(NpyFile file, read_npy(path));
+  return ReadTable{std::move(file.tensor), std::move(file.notes)};
+}
+
+Result<ReadTable> read_csv_table(const std::string& path) {
+  SMELT_TRY(CsvTable table, read_csv(path));
+  return ReadTable{std::move(table.values), {}};
+}
+
+constexpr DataReader kReaders[] = {{"idx", probe_idx, read_idx_table, false},
+                                   {"npy", probe_npy, read_npy_table, false},
+                                   {"csv", probe_csv, read_csv_table, true}};
+
+}  // namespace
+
+std::vector<std::string_view> reader_names() {
+  std::vector<std::string_view> names;
+  for (const DataReader& reader : kReaders) names.push_back(reader.name);
+  return names;
+}
+
+Result<const DataReader*> find_reader(const SourceCall& source) {
+  for (const DataReader& reader : kReaders) {
+    if (reader.name != source.reader) continue;
+    if (source.paths.empty() || (reader.splits_columns && source.paths.size() != 1)) {
+      return fail(ErrorKind::Input,
+                  fmt::format("`{}` takes {}, got {}", reader.name,
+                              reader.splits_columns ? "one file" : "one file or more", source.paths.size()),
+                  {}, source.span);
+    }
+    return &reader;
+  }
+  return fail(ErrorKind::Input, fmt::format("no reader is called `{}`", printable(source.reader)),
+              fmt::format("there are {}", fmt::join(reader_names(), ", ")), source.span);
+}
+
+}  // namespace smelt

@@ -1,0 +1,31 @@
+// One record a reader: how it looks at the start of a file, and how it reads one whole.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/plan.h"
+#include "ir/support/result.h"
+#include "runtime/host_tensor.h"
+
+namespace smelt {
+
+/// One file, read: [rows, ..].
+struct ReadTable {
+  HostTensor tensor;
+  std::vector<std::string> notes;
+};
+
+struct DataReader {
+  std::string_view name;
+  /// The columns of the file (one for idx and npy), from its start. `path` is where it is.
+  Result<std::vector<Column>> (*probe)(const std::string& path);
+  Result<ReadTable> (*read)(const std::string& path);
+  bool splits_columns = false;  // field(k) is the k-th column of one table, not the k-th file
+};
+
+/// Errors: Input naming the readers that exist.
+Result<const DataReader*> find_reader(const SourceCall& source);
+
+}  // namespace smelt

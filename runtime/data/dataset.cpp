@@ -1,0 +1,259 @@
+#include "runtime/data/dataset.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+
+#include "runtime/data/data_readers.h"
+#include "runtime/files/file.h"
+#include "runtime/files/message.h"
+
+namespace smelt {
+namespace {
+
+constexpr std::string_view kSystemData = "/usr/share/datasets";
+
+// `a/../../x` leaves its directory: a model file that came from elsewhere must not read around.
+bool leaves_directory(const std::filesystem::path& path) {
+  int depth = 0;
+  for (const std::filesystem::path& part : path) {
+    if (part == "..") {
+      if (--depth < 0) return true;
+    } else if (part != "." && !part.empty()) {
+      ++depth;
+    }
+  }
+  return false;
+}
+
+template <typename E>
+std::unexpected<Error> with_span(E&& error, Span span) {
+  Error out = std::forward<E>(error);
+  if (out.span.empty()) out.span = span;
+  return std::unexpected(std::move(out));
+}
+
+struct LoadedFile {
+  std::string path;
+  ReadTable table;
+};
+
+// NaN and infinity of one file, as a note.
+template <typename T>
+void note_nonfinite(const LoadedFile& file, std::vector<std::string>& notes) {
+  int64_t count = 0, first = -1, index = 0;
+  for (const T value : file.table.tensor.as<T>()) {
+    if (!std::isfinite(value)) {
+      if (count++ == 0) first = index;
+    }
+    ++index;
+  }
+  if (count == 0) return;
+  const int64_t rows = std::max<int64_t>(file.table.tensor.shape[0], 1);
+  notes.push_back(fmt::format("{}: {} of {} values are NaN or infinite, the first in row {}",
+                              printable(file.path), count, index,
+                              first / std::max<int64_t>(index / rows, 1)));
+}
+
+// Column k of a table, dense.
+Result<Buffer> gather_column(const HostTensor& table, int64_t column) {
+  const int64_t rows = table.shape[0], columns = table.shape[1];
+  SMELT_TRY(Buffer out, Buffer::allocate(static_cast<uint64_t>(rows) * sizeof(float), "a csv column"));
+  const float* from = table.as<float>().data() + column;
+  float* to = reinterpret_cast<float*>(out.data());
+  for (int64_t row = 0; row < rows; ++row) to[row] = from[row * columns];
+  return out;
+}
+
+class Loader {
+ public:
+  Loader(const DataPlan& plan, const Split& split, const DataPaths& paths)
+      : plan_(plan), split_(split), paths_(paths) {}
+
+  Result<std::vector<LoadedColumn>> load(std::vector<std::string>& notes) {
+    SMELT_TRY(reader_, find_reader(split_.source));
+    for (const std::string& path : split_.source.paths) SMELT_TRY_VOID(load_file(path, notes));
+    SMELT_TRY_VOID(check_rows());
+    std::vector<LoadedColumn> columns;
+    for (size_t i = 0; i < plan_.columns.size(); ++i) {
+      SMELT_TRY(LoadedColumn column, take_column(plan_.columns[i], is_last_use(i)));
+      columns.push_back(std::move(column));
+    }
+    for (const ColumnLimit& limit : plan_.limits) SMELT_TRY_VOID(check_limit(limit, columns));
+    return columns;
+  }
+
+ private:
+  Result<void> load_file(const std::string& path, std::vector<std::string>& notes) {
+    auto resolved = resolve_data_path(path, plan_.name, paths_);
+    if (!resolved) return with_span(std::move(resolved).error(), split_.source.span);
+    auto table = reader_->read(*resolved);
+    if (!table) return with_span(std::move(table).error(), split_.source.span);
+    if (table->tensor.shape.empty()) {
+      return fail(ErrorKind::Input, fmt::format("{}: holds one number, not rows", printable(*resolved)));
+    }
+    files_.push_back({std::move(*resolved), std::move(*table)});
+    const LoadedFile& file = files_.back();
+    notes.insert(notes.end(), file.table.notes.begin(), file.table.notes.end());
+    if (file.table.tensor.dtype == DType::F32) note_nonfinite<float>(file, notes);
+    if (file.table.tensor.dtype == DType::F64) note_nonfinite<double>(file, notes);
+    return {};
+  }
+
+  Result<void> check_rows() const {
+    const LoadedFile& first = files_.front();
+    for (const LoadedFile& file : files_) {
+      if (file.table.tensor.shape[0] == first.table.tensor.shape[0]) continue;
+      return fail(ErrorKind::Input,
+                  fmt::format("split `{}`: {} has {} rows, {} has {}", split_.name, printable(first.path),
+                              first.table.tensor.shape[0], printable(file.path), file.table.tensor.shape[0]),
+                  "the files of a split belong together row by row", split_.source.span);
+    }
+    return {};
+  }
+
+  bool is_last_use(size_t index) const {
+    for (size_t later = index + 1; later < plan_.columns.size(); ++later) {
+      if (plan_.columns[later].field == plan_.columns[index].field) return false;
+    }
+    return true;
+  }
+
+  Result<LoadedColumn> take_column(const Column& column, bool last_use) {
+    if (reader_->splits_columns) return take_table_column(column);
+    if (column.field < 0 || static_cast<size_t>(column.field) >= files_.size()) {
+      return fail(ErrorKind::Input,
+                  fmt::format("split `{}` has {} files, the model reads field({})", split_.name,
+                              files_.size(), column.field),
+                  {}, column.span);
+    }
+    LoadedFile& file = files_[static_cast<size_t>(column.field)];
+    HostTensor& tensor = file.table.tensor;
+    const std::vector<int64_t> row_shape(tensor.shape.begin() + 1, tensor.shape.end());
+    if (tensor.dtype != column.dtype || row_shape != column.row_shape) {
+      return fail(ErrorKind::Input,
+                  fmt::format("{}: a row is {}, the model expects {}", printable(file.path),
+                              describe(tensor.dtype, row_shape), describe(column.dtype, column.row_shape)),
+                  "all splits of a data section must look alike", column.span);
+    }
+    LoadedColumn out{tensor.dtype, row_shape, tensor.shape[0], {}};
+    if (last_use) {
+      out.data = std::move(tensor.data);
+    } else {
+      SMELT_TRY(out.data, Buffer::copy_of(tensor.data.bytes(), printable(file.path)));
+    }
+    return out;
+  }
+
+  Result<LoadedColumn> take_table_column(const Column& column) {
+    const HostTensor& table = files_.front().table.tensor;
+    const int64_t columns = table.shape[1];
+    const bool whole = column.field == Column::kWholeRow;
+    const bool matches = column.dtype == DType::F32 &&
+                         (whole ? column.row_shape == std::vector{columns} : column.row_shape.empty());
+    if (!matches || column.field >= columns) {
+      return fail(
+          ErrorKind::Input,
+          fmt::format("{}: has {} columns, the model expects {}", printable(files_.front().path), columns,
+                      whole ? fmt::format("rows of {}", describe(column.dtype, column.row_shape))
+                            : fmt::format("column {}", column.field)),
+          {}, column.span);
+    }
+    LoadedColumn out{DType::F32, column.row_shape, table.shape[0], {}};
+    if (whole) {
+      SMELT_TRY(out.data, Buffer::copy_of(table.data.bytes(), "csv rows"));
+    } else {
+      SMELT_TRY(out.data, gather_column(table, column.field));
+    }
+    return out;
+  }
+
+  Result<void> check_limit(const ColumnLimit& limit, const std::vector<LoadedColumn>& columns) const {
+    if (limit.column < 0 || static_cast<size_t>(limit.column) >= columns.size()) return {};
+    const LoadedColumn& column = columns[static_cast<size_t>(limit.column)];
+    const int32_t field = plan_.columns[static_cast<size_t>(limit.column)].field;
+    const std::string& path = files_[reader_->splits_columns ? 0 : static_cast<size_t>(field)].path;
+    const int64_t width = size_of(column.dtype);
+    const auto count = static_cast<int64_t>(column.data.size()) / width;
+    const int64_t per_row = std::max<int64_t>(count / std::max<int64_t>(column.rows, 1), 1);
+    for (int64_t i = 0; i < count; ++i) {
+      const double value = element_of(column, i);
+      if (value >= 0 && value < static_cast<double>(limit.below) && value == std::floor(value)) continue;
+      return fail(ErrorKind::Input,
+                  fmt::format("{}: row {}: {} is not in 0..{}, the range of `{}` ({})", printable(path),
+                              i / per_row, value, limit.below - 1, limit.dim, limit.below),
+                  fmt::format("make `{}` larger or mend the file; rows count from 0", limit.dim), limit.span);
+    }
+    return {};
+  }
+
+  static double element_of(const LoadedColumn& column, int64_t index) {
+    return load_element(column.dtype, column.data.data() + index * size_of(column.dtype));
+  }
+
+  const DataPlan& plan_;
+  const Split& split_;
+  const DataPaths& paths_;
+  const DataReader* reader_ = nullptr;
+  std::vector<LoadedFile> files_;
+};
+
+}  // namespace
+
+Result<std::string> resolve_data_path(const std::string& path, const std::string& section,
+                                      const DataPaths& paths) {
+  namespace fs = std::filesystem;
+  const fs::path wanted(path);
+  std::vector<std::string> candidates;
+  const auto directory = paths.directories.find(section);
+  if (directory != paths.directories.end()) {
+    candidates.push_back((fs::path(directory->second) / wanted.filename()).string());
+  } else if (wanted.is_absolute()) {
+    candidates.push_back(path);
+  } else if (leaves_directory(wanted)) {
+    return fail(ErrorKind::Input, fmt::format("data path `{}` leaves the model's directory", printable(path)),
+                fmt::format("give the place with `--data {}=DIR`", section));
+  } else {
+    candidates.push_back((fs::path(paths.model_directory) / wanted).lexically_normal().string());
+    candidates.push_back((fs::path(kSystemData) / wanted).lexically_normal().string());
+  }
+  for (const std::string& candidate : candidates) {
+    if (std::optional<std::string> found = find_file(candidate)) return *std::move(found);
+  }
+  std::vector<std::string> shown;
+  for (const std::string& candidate : candidates) shown.push_back(fmt::format("`{}`", printable(candidate)));
+  return fail(ErrorKind::Input,
+              fmt::format("cannot find `{}`: looked for {}, each with and without .gz", printable(path),
+                          fmt::join(shown, " and ")),
+              fmt::format("give the directory with `--data {}=DIR`", section));
+}
+
+Result<Dataset> Dataset::open(const DataPlan& plan, const Split& split, const DataPaths& paths) {
+  Dataset out;
+  out.split_ = split.name;
+  SMELT_TRY(out.columns_, Loader(plan, split, paths).load(out.notes_));
+  if (!out.columns_.empty()) out.rows_ = out.columns_.front().rows;
+  return out;
+}
+
+Result<std::vector<Column>> probe_source(const SourceCall& source, const std::string& section,
+                                         const DataPaths& paths) {
+  SMELT_TRY(const DataReader* reader, find_reader(source));
+  std::vector<Column> out;
+  for (size_t k = 0; k < source.paths.size(); ++k) {
+    auto path = resolve_data_path(source.paths[k], section, paths);
+    if (!path) return with_span(std::move(path).error(), source.span);
+    auto columns = reader->probe(*path);
+    if (!columns) return with_span(std::move(columns).error(), source.span);
+    for (Column& column : *columns) {
+      column.field = static_cast<int32_t>(out.size());
+      column.span = source.span;
+      out.push_back(std::move(column));
+    }
+  }
+  return out;
+}
+
+}  // namespace smelt

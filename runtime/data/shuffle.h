@@ -1,0 +1,18 @@
+// The order of rows in an epoch.
+//
+// Fisher-Yates from the last place down. For i = n-1 .. 1: j = (w(i) * (i + 1)) >> 32, swap rows[i] and
+// rows[j]. w(i) is 32 bits of Philox4x32-10: key = seed, counter = (i / 4, 0, epoch, fnv1a("shuffle")), word
+// i % 4. Multiply-shift (Lemire 2019, without rejection) is off from uniform by less than (i + 1) / 2^32 a
+// draw, which is 1.4e-5 for 60,000 rows; without rejection every place has its own word, whatever the others
+// drew. Epochs count from 0. Headers of built models hold a C copy of this: the order is part of the format.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace smelt {
+
+/// A permutation of 0 .. rows.size()-1. At most 2^31-1 rows.
+void shuffle_rows(uint64_t seed, uint32_t epoch, std::span<int32_t> rows);
+
+}  // namespace smelt

@@ -1,0 +1,257 @@
+#include "runtime/files/csv.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <memory>
+#include <unordered_set>
+
+#include "runtime/files/file.h"
+#include "runtime/files/message.h"
+
+namespace smelt {
+namespace {
+
+constexpr std::array kDelimiters = {',', ';', '\t'};
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
+struct Number {
+  float value = 0;
+  std::errc error = std::errc::invalid_argument;
+};
+
+std::string_view trimmed(std::string_view field) {
+  const size_t first = field.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return field.substr(first, field.find_last_not_of(" \t") - first + 1);
+}
+
+// The whole field as a number; `nan` and `inf` are not numbers of a data file.
+Number parse_number(std::string_view field) {
+  std::string_view text = trimmed(field);
+  if (text.starts_with('+')) text.remove_prefix(1);
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() && error != std::errc::result_out_of_range) return {};
+  if (end != text.data() + text.size() || text.find_first_of("nN") != std::string_view::npos) return {};
+  if (error != std::errc()) {  // from_chars calls both directions out of range; too small is just zero
+    const size_t exponent = text.find_first_of("eE");
+    const bool tiny = exponent != std::string_view::npos && text.substr(exponent + 1).starts_with('-');
+    return {0, tiny ? std::errc() : error};
+  }
+  const auto narrow = static_cast<float>(value);
+  return {narrow, std::isfinite(narrow) ? std::errc() : std::errc::result_out_of_range};
+}
+
+// Splits a text into records and fields.
+class CsvReader {
+ public:
+  CsvReader(std::string_view text, const std::string& name, const CsvLimits& limits, char delimiter)
+      : text_(text), name_(name), limits_(limits), delimiter_(delimiter) {}
+
+  /// The next record into `fields`; false at the end. Empty lines are skipped.
+  Result<bool> next(std::vector<std::string_view>& fields) {
+    fields.clear();
+    storage_.clear();
+    skip_empty_lines();
+    if (at_ >= text_.size()) return false;
+    record_line_ = line_;
+    const size_t begin = at_;
+    while (true) {
+      SMELT_TRY(const std::string_view field, next_field());
+      fields.push_back(field);
+      if (fields.size() > limits_.max_columns) {
+        return fail(ErrorKind::Limit, fmt::format("{}: row {}: more than {} columns", printable(name_),
+                                                  record_line_, limits_.max_columns));
+      }
+      if (at_ < text_.size() && text_[at_] == delimiter_) {
+        ++at_;
+        continue;
+      }
+      break;
+    }
+    if (at_ - begin > limits_.max_line_bytes) {
+      return fail(ErrorKind::Limit,
+                  fmt::format("{}: row {}: a line of {}, the limit is {}", printable(name_), record_line_,
+                              human_bytes(at_ - begin), human_bytes(limits_.max_line_bytes)));
+    }
+    end_line();
+    return true;
+  }
+
+  size_t line() const { return record_line_; }
+  uint64_t position() const { return at_; }
+  std::unexpected<Error> wrong(std::string_view what, std::string help = {}) const {
+    return fail(ErrorKind::Input, fmt::format("{}: row {}: {}", printable(name_), record_line_, what),
+                std::move(help));
+  }
+
+ private:
+  void end_line() {
+    if (at_ < text_.size() && text_[at_] == '\r') ++at_;
+    if (at_ < text_.size() && text_[at_] == '\n') ++at_;
+    ++line_;
+  }
+  void skip_empty_lines() {
+    while (at_ < text_.size() && (text_[at_] == '\n' || text_.substr(at_).starts_with("\r\n"))) end_line();
+  }
+
+  Result<std::string_view> next_field() {
+    if (at_ < text_.size() && text_[at_] == '"') return quoted_field();
+    const size_t begin = at_;
+    while (at_ < text_.size() && text_[at_] != delimiter_ && text_[at_] != '\n' && text_[at_] != '\r') {
+      if (text_[at_] == '\0') return wrong(fmt::format("byte {} is NUL", at_), "this is no text file");
+      ++at_;
+    }
+    return text_.substr(begin, at_ - begin);
+  }
+
+  Result<std::string_view> quoted_field() {
+    std::string value;
+    ++at_;
+    while (true) {
+      const size_t quote = text_.find('"', at_);
+      if (quote == std::string_view::npos) {
+        return wrong("the quote that opens here has no end",
+                     "a quote inside a quoted field is written twice");
+      }
+      value += text_.substr(at_, quote - at_);
+      at_ = quote + 1;
+      if (at_ >= text_.size() || text_[at_] != '"') break;
+      value += '"';
+      ++at_;
+    }
+    line_ += static_cast<size_t>(std::count(value.begin(), value.end(), '\n'));
+    if (at_ < text_.size() && text_[at_] != delimiter_ && text_[at_] != '\n' && text_[at_] != '\r') {
+      return wrong("text follows a closing quote", "a quote inside a quoted field is written twice");
+    }
+    storage_.push_back(std::make_unique<std::string>(std::move(value)));
+    return std::string_view(*storage_.back());
+  }
+
+  std::string_view text_;
+  const std::string& name_;
+  const CsvLimits& limits_;
+  const char delimiter_;
+  size_t at_ = 0;
+  size_t line_ = 1;
+  size_t record_line_ = 1;
+  std::vector<std::unique_ptr<std::string>> storage_;  // of quoted fields, until the next record
+};
+
+// The delimiter that occurs most often in the first line, outside quotes.
+char sniff_delimiter(std::string_view text) {
+  std::array<size_t, kDelimiters.size()> counts{};
+  bool quoted = false;
+  for (const char c : text) {
+    if (c == '"') quoted = !quoted;
+    if (c == '\n' && !quoted) break;
+    for (size_t i = 0; i < kDelimiters.size(); ++i) counts[i] += !quoted && c == kDelimiters[i] ? 1 : 0;
+  }
+  return kDelimiters[static_cast<size_t>(std::max_element(counts.begin(), counts.end()) - counts.begin())];
+}
+
+std::string column_name(const CsvHeader& header, size_t column) {
+  return column < header.names.size() ? fmt::format("column `{}`", printable(header.names[column], 64))
+                                      : fmt::format("column {}", column + 1);
+}
+
+std::unexpected<Error> ragged(const CsvReader& reader, const CsvHeader& header,
+                              std::span<const std::string_view> row) {
+  const bool decimal_comma = header.delimiter == ',' && row.size() == 2 * header.num_columns;
+  return reader.wrong(fmt::format("expected {} columns, got {}", header.num_columns, row.size()),
+                      decimal_comma ? "numbers are written with a decimal point, fields split at `,`" : "");
+}
+
+std::unexpected<Error> not_a_number(const CsvReader& reader, const CsvHeader& header, size_t column,
+                                    std::string_view field, std::errc error) {
+  const std::string where = column_name(header, column);
+  const std::string shown = printable(field, 40);
+  if (trimmed(field).empty()) {
+    return reader.wrong(fmt::format("{} is empty", where), "fill in or remove rows with missing values");
+  }
+  if (error == std::errc::result_out_of_range) {
+    return reader.wrong(fmt::format("{}: `{}` is too large for f32", where, shown));
+  }
+  std::string help;
+  const bool digits_and_comma = field.find_first_not_of("0123456789,-+ ") == std::string_view::npos;
+  if (digits_and_comma && field.find(',') != std::string_view::npos) {
+    help = "numbers are written with a decimal point";
+  } else if (header.num_columns == 1 && field.find_first_of(" |:") != std::string_view::npos) {
+    help = "columns are split at `,`, `;` or tab";
+  }
+  return reader.wrong(fmt::format("{}: `{}` is not a number", where, shown), std::move(help));
+}
+
+}  // namespace
+
+Result<CsvHeader> parse_csv_header(std::string_view text, const std::string& name, const CsvLimits& limits) {
+  const size_t skipped = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+  CsvHeader header;
+  header.delimiter = sniff_delimiter(text.substr(skipped));
+  CsvReader reader(text.substr(skipped), name, limits, header.delimiter);
+  std::vector<std::string_view> fields;
+  SMELT_TRY(const bool found, reader.next(fields));
+  if (!found) return fail(ErrorKind::Input, fmt::format("{}: the file has no rows", printable(name)));
+  header.num_columns = fields.size();
+  header.data_begin = skipped;
+  const auto is_name = [](std::string_view field) {
+    return !trimmed(field).empty() && parse_number(field).error == std::errc::invalid_argument;
+  };
+  // One word among numbers is a bad row, not a header: all fields must be names, as `2021` may be one of
+  // them.
+  const size_t num_names = static_cast<size_t>(std::count_if(fields.begin(), fields.end(), is_name));
+  if (num_names * 2 <= fields.size()) return header;
+  std::unordered_set<std::string> seen;
+  for (const std::string_view field : fields) {
+    std::string column(trimmed(field));
+    if (!column.empty() && !seen.insert(column).second) {
+      return reader.wrong(fmt::format("column name `{}` occurs twice", printable(column, 64)));
+    }
+    header.names.push_back(std::move(column));
+  }
+  header.data_begin = skipped + reader.position();
+  return header;
+}
+
+Result<CsvTable> parse_csv(std::string_view text, const std::string& name, const CsvLimits& limits) {
+  SMELT_TRY(CsvHeader header, parse_csv_header(text, name, limits));
+  const size_t skipped = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+  CsvReader reader(text.substr(skipped), name, limits, header.delimiter);
+  std::vector<std::string_view> fields;
+  if (!header.names.empty()) SMELT_TRY_VOID(reader.next(fields));
+
+  // At least one byte and one separator a value: a bound for the memory, taken once.
+  std::vector<float> values;
+  int64_t rows = 0;
+  while (true) {
+    SMELT_TRY(const bool more, reader.next(fields));
+    if (!more) break;
+    if (fields.size() != header.num_columns) return ragged(reader, header, fields);
+    for (size_t column = 0; column < fields.size(); ++column) {
+      const Number number = parse_number(fields[column]);
+      if (number.error != std::errc())
+        return not_a_number(reader, header, column, fields[column], number.error);
+      values.push_back(number.value);
+    }
+    ++rows;
+  }
+  if (rows == 0)
+    return fail(ErrorKind::Input, fmt::format("{}: the file has a header but no rows", printable(name)));
+  CsvTable table;
+  const auto columns = static_cast<int64_t>(header.num_columns);
+  SMELT_TRY(table.values, HostTensor::zeros(DType::F32, {rows, columns}, printable(name)));
+  std::copy(values.begin(), values.end(), table.values.as<float>().begin());
+  table.header = std::move(header);
+  return table;
+}
+
+Result<CsvTable> read_csv(const std::string& path, const CsvLimits& limits) {
+  SMELT_TRY(const Buffer file, read_file(path));
+  return parse_csv({reinterpret_cast<const char*>(file.data()), file.size()}, path, limits);
+}
+
+}  // namespace smelt

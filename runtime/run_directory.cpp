@@ -1,0 +1,178 @@
+#include "runtime/run_directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "runtime/checkpoint.h"
+#include "runtime/files/file.h"
+#include "runtime/files/message.h"
+
+namespace smelt {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kModel = "model.smelt", kLock = ".lock", kCheckpoints = "checkpoints";
+constexpr std::string_view kPointers[] = {"last", "best"};
+
+std::string read_text(const std::string& path) {
+  const Result<Buffer> file = read_file(path, {.max_bytes = 4096});
+  return file ? std::string(reinterpret_cast<const char*>(file->data()), file->size()) : std::string();
+}
+
+void remove_run(const RunDirectory& run) {
+  std::error_code ignored;
+  for (const std::string& name : list_files(run.checkpoint_directory())) {
+    if (checkpoint_step(name)) fs::remove(run.checkpoint_directory() + "/" + name, ignored);
+  }
+  for (const std::string_view pointer : kPointers) fs::remove(run.file(pointer), ignored);
+  fs::remove(run.metrics_path(), ignored);
+}
+
+std::string fill_in(std::string_view pattern, int64_t step, int64_t epoch) {
+  std::string out(pattern);
+  const std::pair<std::string_view, int64_t> names[] = {{"{step}", step}, {"{epoch}", epoch}};
+  for (const auto& [name, value] : names) {
+    for (size_t at = out.find(name); at != std::string::npos; at = out.find(name, at)) {
+      out.replace(at, name.size(), fmt::format("{}", value));
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+RunDirectory::RunDirectory(RunDirectory&& other) noexcept
+    : path_(std::move(other.path_)), lock_fd_(std::exchange(other.lock_fd_, -1)) {}
+
+RunDirectory::~RunDirectory() {
+  if (lock_fd_ >= 0) ::close(lock_fd_);  // releases the lock
+}
+
+Result<RunDirectory> RunDirectory::lock(const std::string& path) {
+  const std::string name = fmt::format("{}/{}", path, kLock);
+  const int fd = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  if (fd < 0) {
+    return fail(ErrorKind::Output, fmt::format("cannot write `{}`: {}", printable(name), errno_text(errno)));
+  }
+  RunDirectory run(path, fd);
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    const std::string owner = read_text(name);
+    return fail(ErrorKind::Output,
+                fmt::format("run directory `{}` is in use{}", printable(path),
+                            owner.empty() ? "" : fmt::format(" by process {}", printable(owner, 20))),
+                "choose another directory with `-o`");
+  }
+  const std::string pid = fmt::format("{}", ::getpid());
+  // The number is only for the message above, so a failed write costs nothing.
+  if (::ftruncate(fd, 0) == 0) [[maybe_unused]]
+    const ssize_t written = ::pwrite(fd, pid.data(), pid.size(), 0);
+  return run;
+}
+
+Result<RunDirectory> RunDirectory::create(const std::string& path, std::string_view model_text,
+                                          Existing existing) {
+  SMELT_TRY_VOID(make_directories(path));
+  SMELT_TRY(RunDirectory run, lock(path));
+  if (is_run_directory(path)) {
+    if (existing == Existing::Refuse) {
+      return fail(ErrorKind::Output, fmt::format("`{}` already holds a run", printable(path)),
+                  "`--resume` goes on with it, `--force` replaces it");
+    }
+    remove_run(run);
+  }
+  SMELT_TRY_VOID(make_directories(run.checkpoint_directory()));
+  remove_leftovers(run.checkpoint_directory());
+  SMELT_TRY_VOID(write_file_atomic(run.file(kModel), model_text));
+  return run;
+}
+
+Result<RunDirectory> RunDirectory::open(const std::string& path) {
+  if (!is_run_directory(path)) {
+    return fail(ErrorKind::Input,
+                fmt::format("`{}` holds no run: there is no {} in it", printable(path), kModel));
+  }
+  SMELT_TRY(RunDirectory run, lock(path));
+  SMELT_TRY_VOID(make_directories(run.checkpoint_directory()));
+  remove_leftovers(run.checkpoint_directory());
+  remove_leftovers(path);
+  return run;
+}
+
+std::string RunDirectory::checkpoint_path(int64_t step) const {
+  return checkpoint_directory() + "/" + checkpoint_name(step);
+}
+
+Result<std::string> RunDirectory::model_text() const {
+  SMELT_TRY(const Buffer text, read_file(file(kModel)));
+  return std::string(reinterpret_cast<const char*>(text.data()), text.size());
+}
+
+Result<std::string> RunDirectory::output_path(std::string_view pattern, int64_t step, int64_t epoch) const {
+  const fs::path relative = fs::path(fill_in(pattern, step, epoch)).lexically_normal();
+  const bool inside =
+      !relative.empty() && relative.is_relative() && *relative.begin() != ".." && relative.has_filename();
+  if (!inside) {
+    return fail(ErrorKind::Output,
+                fmt::format("output path `{}` is not inside the run directory", printable(pattern)),
+                "paths after `to` are relative to the run directory");
+  }
+  const fs::path place = fs::path(path_) / relative;
+  if (relative.has_parent_path()) SMELT_TRY_VOID(make_directories(place.parent_path().string()));
+  return place.string();
+}
+
+Result<void> RunDirectory::point(std::string_view pointer, int64_t step) const {
+  return write_file_atomic(file(pointer), fmt::format("{}/{}\n", kCheckpoints, checkpoint_name(step)));
+}
+
+namespace {
+
+std::optional<int64_t> read_pointer(const std::string& path) {
+  std::string text = read_text(path);
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  return checkpoint_step(fs::path(text).filename().string());
+}
+
+}  // namespace
+
+std::optional<int64_t> RunDirectory::pointed_step(std::string_view pointer) const {
+  return read_pointer(file(pointer));
+}
+
+Result<std::string> RunDirectory::last_checkpoint() const { return find_checkpoint(path_); }
+
+Result<std::string> find_checkpoint(const std::string& run_directory, std::string_view pointer) {
+  const std::string directory = fmt::format("{}/{}", run_directory, kCheckpoints);
+  const std::optional<int64_t> step = read_pointer(fmt::format("{}/{}", run_directory, pointer));
+  if (step) {
+    std::string path = directory + "/" + checkpoint_name(*step);
+    if (std::error_code ignored; fs::exists(path, ignored)) return path;
+  }
+  if (std::optional<std::string> good = last_good_checkpoint(directory, {}); good && pointer == "last")
+    return *good;
+  return fail(ErrorKind::Input, fmt::format("`{}` has no {} checkpoint", printable(run_directory), pointer),
+              "train it first");
+}
+
+bool is_run_directory(const std::string& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(fs::path(path) / kModel, ignored);
+}
+
+std::string next_run_directory(const std::string& base, const std::string& stem) {
+  for (int64_t k = 1;; ++k) {
+    std::string path = fmt::format("{}/{}-{}", base, stem, k);
+    std::error_code error;
+    if (!fs::exists(path, error) || error) return path;
+  }
+}
+
+}  // namespace smelt

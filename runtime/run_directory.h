@@ -1,0 +1,68 @@
+// A run directory: model.smelt (the exact text), metrics.jsonl, checkpoints/step-N.safetensors, pictures, and
+// `last` and `best`, one-line text files that name a checkpoint relative to the directory.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ir/support/result.h"
+
+namespace smelt {
+
+enum class Existing : uint8_t { Refuse, Replace };
+
+/// Holds a lock on the directory as long as it lives, so that two processes do not write one run.
+class RunDirectory {
+ public:
+  /// Starts a run. Errors: Output when it cannot be written, is in use, or already holds a run (with
+  /// Existing::Replace that run's files are removed).
+  static Result<RunDirectory> create(const std::string& path, std::string_view model_text, Existing existing);
+  /// Takes up an existing run. Errors: Input when it holds none; Output when it is in use or cannot be
+  /// written.
+  static Result<RunDirectory> open(const std::string& path);
+
+  RunDirectory(RunDirectory&& other) noexcept;
+  RunDirectory& operator=(RunDirectory&&) = delete;
+  ~RunDirectory();
+
+  const std::string& path() const { return path_; }
+  std::string file(std::string_view name) const { return path_ + "/" + std::string(name); }
+  std::string metrics_path() const { return file("metrics.jsonl"); }
+  std::string checkpoint_directory() const { return file("checkpoints"); }
+  std::string checkpoint_path(int64_t step) const;
+
+  /// Errors: Input when the file cannot be read.
+  Result<std::string> model_text() const;
+
+  /// Fills {step} and {epoch} into an action's path, makes its directory, and returns the place inside the
+  /// run. Errors: Output when the path would leave the run directory, or its directory cannot be made.
+  Result<std::string> output_path(std::string_view pattern, int64_t step, int64_t epoch) const;
+
+  /// Sets `last` or `best`. Errors: Output.
+  Result<void> point(std::string_view pointer, int64_t step) const;
+  /// The step that `last` or `best` names; nullopt when the file is missing or malformed.
+  std::optional<int64_t> pointed_step(std::string_view pointer) const;
+  /// The checkpoint to resume from: the one that `last` names, else the newest undamaged one.
+  /// Errors: Input when there is none.
+  Result<std::string> last_checkpoint() const;
+
+ private:
+  RunDirectory(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}
+  static Result<RunDirectory> lock(const std::string& path);
+
+  std::string path_;
+  int lock_fd_ = -1;
+};
+
+/// The checkpoint that `last` of a run directory names, without taking the run's lock. Errors: Input.
+Result<std::string> find_checkpoint(const std::string& run_directory, std::string_view pointer = "last");
+
+/// True when `path` is a directory that holds a run.
+bool is_run_directory(const std::string& path);
+
+/// `base/stem-k` with the smallest k from 1 that does not exist yet.
+std::string next_run_directory(const std::string& base, const std::string& stem);
+
+}  // namespace smelt

@@ -1,0 +1,254 @@
+// Session::run: feeds by name, sizes of run-time dimensions from their shapes, layout by bounds, chunks above
+// a bound.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/files/message.h"
+#include "runtime/session.h"
+#include "runtime/suggest.h"
+
+namespace smelt {
+namespace {
+
+constexpr int64_t kUnknown = -1;
+
+// Copies a tensor of actual sizes `shape` between dense memory and memory laid out by the bounds of `type`.
+enum class Direction : uint8_t { ToBounds, ToDense };
+void copy_by_bounds(const TensorType& type, std::span<const int64_t> shape, const std::byte* from,
+                    std::byte* to, Direction direction) {
+  if (*num_elements(shape) == 0) return;
+  const auto width = static_cast<size_t>(size_of(type.dtype));
+  const size_t rank = shape.size();
+  const std::vector<int64_t> strides = row_major_strides(type.shape);
+  const size_t run =
+      rank == 0 ? width : width * static_cast<size_t>(shape[rank - 1]);  // the last axis in one piece
+  std::vector<int64_t> index(rank, 0);
+  size_t dense = 0;
+  while (true) {
+    size_t bounded = 0;
+    for (size_t axis = 0; axis < rank; ++axis)
+      bounded += static_cast<size_t>(index[axis] * strides[axis]) * width;
+    std::memcpy(to + (direction == Direction::ToBounds ? bounded : dense),
+                from + (direction == Direction::ToBounds ? dense : bounded), run);
+    dense += run;
+    size_t axis = rank < 2 ? 0 : rank - 1;
+    while (axis > 0 && ++index[axis - 1] == shape[axis - 1]) index[--axis] = 0;
+    if (axis == 0) return;
+  }
+}
+
+class Run {
+ public:
+  Run(Session& session, const Entry& entry, std::span<const NamedTensor> inputs, const RunOptions& options)
+      : session_(session),
+        program_(session.program()),
+        entry_(entry),
+        inputs_(inputs),
+        options_(options),
+        sizes_(program_.symbols.size(), kUnknown) {}
+
+  Result<std::vector<NamedTensor>> run() {
+    SMELT_TRY_VOID(match_inputs());
+    SMELT_TRY_VOID(fix_sizes());
+    SMELT_TRY_VOID(choose_chunks());
+    SMELT_TRY_VOID(allocate_results());
+    const int64_t total = chunked_ < 0 ? 1 : sizes_[static_cast<size_t>(chunked_)];
+    const int64_t step = chunked_ < 0 ? 1 : program_.symbols[static_cast<size_t>(chunked_)].bound;
+    for (int64_t begin = 0, chunk = 0; begin < total; begin += step, ++chunk) {
+      SMELT_TRY_VOID(run_chunk(begin, std::min(step, total - begin), chunk));
+    }
+    return std::move(results_);
+  }
+
+ private:
+  std::unexpected<Error> wrong(std::string_view what, std::string help = {}) const {
+    return fail(ErrorKind::Usage, fmt::format("{} `{}`: {}", to_string(entry_.kind), entry_.name, what),
+                std::move(help));
+  }
+
+  Result<void> match_inputs() {
+    std::vector<std::string_view> names;
+    for (const Binding& binding : entry_.inputs) names.push_back(binding.name);
+    matched_.assign(entry_.inputs.size(), nullptr);
+    for (const NamedTensor& given : inputs_) {
+      const auto at = std::find(names.begin(), names.end(), given.name);
+      if (at == names.end()) {
+        return wrong(fmt::format("it has no input `{}`", printable(given.name)), suggest(given.name, names));
+      }
+      const HostTensor*& slot = matched_[static_cast<size_t>(at - names.begin())];
+      if (slot != nullptr) return wrong(fmt::format("input `{}` is given twice", given.name));
+      slot = &given.tensor;
+    }
+    for (size_t i = 0; i < matched_.size(); ++i) {
+      if (entry_.inputs[i].kind != BindingKind::Feed)
+        return wrong("it reads a data set, so it cannot run alone");
+      if (matched_[i] == nullptr) {
+        return wrong(fmt::format("input `{}` is missing: {}", names[i],
+                                 to_string(entry_.inputs[i].type, program_.symbols)));
+      }
+    }
+    return {};
+  }
+
+  Result<void> fix_sizes() {
+    for (const auto& [name, size] : options_.sizes) {
+      const auto at = std::find_if(program_.symbols.begin(), program_.symbols.end(),
+                                   [&](const DimSymbol& symbol) { return symbol.name == name; });
+      if (at == program_.symbols.end())
+        return wrong(fmt::format("there is no run-time dimension `{}`", name));
+      if (size < 1) return wrong(fmt::format("dimension `{}` is {}", name, size));
+      sizes_[static_cast<size_t>(at - program_.symbols.begin())] = size;
+    }
+    for (size_t i = 0; i < matched_.size(); ++i) SMELT_TRY_VOID(fix_sizes_of(entry_.inputs[i], *matched_[i]));
+    for (size_t symbol = 0; symbol < sizes_.size(); ++symbol) {
+      if (sizes_[symbol] == kUnknown) sizes_[symbol] = program_.symbols[symbol].bound;
+    }
+    return {};
+  }
+
+  Result<void> fix_sizes_of(const Binding& binding, const HostTensor& tensor) {
+    const auto mismatch = [&](std::string_view why) {
+      return wrong(fmt::format("input `{}` is {}, expected {}{}", binding.name,
+                               describe(tensor.dtype, tensor.shape),
+                               to_string(binding.type, program_.symbols), why));
+    };
+    if (tensor.dtype != binding.type.dtype || tensor.shape.size() != binding.type.rank()) return mismatch("");
+    for (size_t axis = 0; axis < tensor.shape.size(); ++axis) {
+      const Extent& extent = binding.type.shape[axis];
+      const int64_t size = tensor.shape[axis];
+      if (extent.is_static()) {
+        if (size != extent.bound)
+          return mismatch(fmt::format(": axis {} is {}, not {}", axis, size, extent.bound));
+        continue;
+      }
+      int64_t& known = sizes_[static_cast<size_t>(extent.symbol)];
+      if (known != kUnknown && known != size) {
+        return mismatch(fmt::format(": axis {} is {}, but `{}` is already {}", axis, size,
+                                    program_.symbols[static_cast<size_t>(extent.symbol)].name, known));
+      }
+      if (size < 1) return mismatch(fmt::format(": axis {} is {}", axis, size));
+      known = size;
+    }
+    return {};
+  }
+
+  // A dimension above its bound runs in chunks when it is the first axis wherever it occurs and every output
+  // has it.
+  Result<void> choose_chunks() {
+    for (size_t symbol = 0; symbol < sizes_.size(); ++symbol) {
+      if (sizes_[symbol] <= program_.symbols[symbol].bound) continue;
+      const auto id = static_cast<int32_t>(symbol);
+      bool possible = chunked_ < 0;
+      for (const Binding& binding : entry_.inputs)
+        possible &= count_axes(binding, id) <= (leads(binding, id) ? 1 : 0);
+      for (const Binding& binding : entry_.outputs)
+        possible &= leads(binding, id) && count_axes(binding, id) == 1;
+      if (!possible) {
+        return fail(
+            ErrorKind::Limit,
+            fmt::format("{} `{}`: `{}` is {}, its bound is {}", to_string(entry_.kind), entry_.name,
+                        program_.symbols[symbol].name, sizes_[symbol], program_.symbols[symbol].bound),
+            fmt::format("raise the bound in the model file, or give at most {}",
+                        program_.symbols[symbol].bound));
+      }
+      chunked_ = id;
+    }
+    return {};
+  }
+
+  static bool leads(const Binding& binding, int32_t symbol) {
+    return !binding.type.shape.empty() && binding.type.shape[0].symbol == symbol;
+  }
+  static int64_t count_axes(const Binding& binding, int32_t symbol) {
+    return std::count_if(binding.type.shape.begin(), binding.type.shape.end(),
+                         [&](const Extent& extent) { return extent.symbol == symbol; });
+  }
+
+  std::vector<int64_t> shape_of(const Binding& binding, int64_t chunk_size) const {
+    std::vector<int64_t> shape;
+    for (const Extent& extent : binding.type.shape) {
+      const bool chunked = !extent.is_static() && extent.symbol == chunked_ && chunk_size != kUnknown;
+      shape.push_back(extent.is_static() ? extent.bound
+                      : chunked          ? chunk_size
+                                         : sizes_[static_cast<size_t>(extent.symbol)]);
+    }
+    return shape;
+  }
+
+  Result<void> allocate_results() {
+    for (const Binding& binding : entry_.outputs) {
+      SMELT_TRY(HostTensor tensor, HostTensor::zeros(binding.type.dtype, shape_of(binding, kUnknown),
+                                                     fmt::format("output `{}`", binding.name)));
+      results_.push_back({binding.name, std::move(tensor)});
+    }
+    return {};
+  }
+
+  // Dense memory already is memory by bounds when no axis but the first is below its bound.
+  bool needs_copy(const Binding& binding) const {
+    for (size_t axis = 1; axis < binding.type.shape.size(); ++axis) {
+      const Extent& extent = binding.type.shape[axis];
+      if (!extent.is_static() && sizes_[static_cast<size_t>(extent.symbol)] != extent.bound) return true;
+    }
+    return false;
+  }
+
+  int64_t dense_offset(const Binding& binding, int64_t begin) const {
+    if (chunked_ < 0 || !leads(binding, chunked_)) return 0;
+    std::vector<int64_t> row = shape_of(binding, kUnknown);
+    row[0] = begin;
+    return static_cast<int64_t>(*byte_size(binding.type.dtype, row));
+  }
+
+  Result<void> run_chunk(int64_t begin, int64_t size, int64_t chunk) {
+    CallFrame frame = session_.frame(entry_);
+    SMELT_TRY_VOID(frame.own_outputs());
+    for (size_t symbol = 0; symbol < sizes_.size(); ++symbol) {
+      const auto id = static_cast<int32_t>(symbol);
+      frame.set_extent(id, id == chunked_ ? size : sizes_[symbol]);
+    }
+    std::vector<Buffer> staging;
+    for (size_t i = 0; i < matched_.size(); ++i) {
+      const Binding& binding = entry_.inputs[i];
+      const std::byte* from = matched_[i]->data.data() + dense_offset(binding, begin);
+      if (needs_copy(binding)) {
+        SMELT_TRY(Buffer copy,
+                  Buffer::allocate(static_cast<uint64_t>(*byte_size(binding.type)), binding.name));
+        copy_by_bounds(binding.type, shape_of(binding, size), from, copy.data(), Direction::ToBounds);
+        from = copy.data();
+        staging.push_back(std::move(copy));
+      }
+      frame.set_input(i, from);
+    }
+    session_.set_runs(entry_, options_.first_run + chunk);
+    SMELT_TRY_VOID(check_status(session_.call(frame), entry_));
+    for (size_t i = 0; i < results_.size(); ++i) {
+      const Binding& binding = entry_.outputs[i];
+      copy_by_bounds(binding.type, shape_of(binding, size), frame.output(i),
+                     results_[i].tensor.data.data() + dense_offset(binding, begin), Direction::ToDense);
+    }
+    return {};
+  }
+
+  Session& session_;
+  const CompiledProgram& program_;
+  const Entry& entry_;
+  std::span<const NamedTensor> inputs_;
+  const RunOptions& options_;
+  std::vector<int64_t> sizes_;  // actual, by symbol
+  std::vector<const HostTensor*> matched_;
+  std::vector<NamedTensor> results_;
+  int32_t chunked_ = -1;  // the symbol that is above its bound
+};
+
+}  // namespace
+
+Result<std::vector<NamedTensor>> Session::run(const Entry& entry, std::span<const NamedTensor> inputs,
+                                              const RunOptions& options) {
+  return Run(*this, entry, inputs, options).run();
+}
+
+}  // namespace smelt

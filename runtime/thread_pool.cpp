@@ -1,0 +1,110 @@
+#include "runtime/thread_pool.h"
+
+#include <fmt/format.h>
+
+#include <system_error>
+
+namespace smelt {
+namespace {
+
+// About 30 us of `pause` at 3 GHz: longer than the gap between two kernels of a step, shorter than a time
+// slice.
+constexpr int kSpins = 1000;
+// Then give way this often before sleeping: what keeps 8 threads on 2 processors moving.
+constexpr int kYields = 16;
+
+void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int32_t count) {
+  if (count < 1 || count > kMaxThreads) {
+    return fail(ErrorKind::Usage, fmt::format("{} threads: 1 to {} are possible", count, kMaxThreads));
+  }
+  std::unique_ptr<ThreadPool> pool(new ThreadPool(count));
+  try {
+    for (int32_t thread = 1; thread < count; ++thread) {
+      pool->workers_.emplace_back([p = pool.get(), thread] { p->work(thread); });
+    }
+  } catch (const std::system_error& error) {
+    // The destructor counts on what is running: wake and join exactly those.
+    return fail(ErrorKind::Limit,
+                fmt::format("cannot start thread {} of {}: {}", pool->workers_.size() + 2, count,
+                            error.code().message()),
+                "use fewer threads");
+  }
+  return pool;
+}
+
+ThreadPool::ThreadPool(int32_t count) {
+  const unsigned processors = std::thread::hardware_concurrency();
+  spins_ = processors != 0 && static_cast<unsigned>(count) > processors ? 0 : kSpins;
+  threads_.context = this;
+  threads_.count = count;
+  threads_.parallel = [](void* context, void (*fn)(void*, int32_t, int32_t), void* arg) {
+    static_cast<ThreadPool*>(context)->parallel(fn, arg);
+  };
+  threads_.barrier = [](void* context, int32_t) { static_cast<ThreadPool*>(context)->barrier(); };
+}
+
+ThreadPool::~ThreadPool() {
+  stopping_ = true;
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::wait_for_change(const std::atomic<uint32_t>& value, uint32_t old) const {
+  for (int spin = 0; spin < spins_; ++spin) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    relax();
+  }
+  for (int yield = 0; yield < kYields; ++yield) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    std::this_thread::yield();
+  }
+  value.wait(old, std::memory_order_acquire);
+}
+
+void ThreadPool::parallel(void (*fn)(void*, int32_t, int32_t), void* arg) {
+  if (threads_.count == 1) return fn(arg, 0, 1);
+  const std::lock_guard lock(turn_);
+  fn_ = fn;
+  arg_ = arg;
+  running_.store(static_cast<uint32_t>(workers_.size()), std::memory_order_relaxed);
+  generation_.fetch_add(1, std::memory_order_release);
+  generation_.notify_all();
+  fn(arg, 0, threads_.count);
+  for (uint32_t left = running_.load(std::memory_order_acquire); left != 0;
+       left = running_.load(std::memory_order_acquire)) {
+    wait_for_change(running_, left);
+  }
+}
+
+void ThreadPool::work(int32_t thread) {
+  uint32_t seen = 0;
+  while (true) {
+    wait_for_change(generation_, seen);
+    ++seen;  // a job starts only when all workers are done with the one before, so none is skipped
+    if (stopping_) return;
+    fn_(arg_, thread, threads_.count);
+    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_one();
+  }
+}
+
+void ThreadPool::barrier() {
+  const uint32_t phase = phase_.load(std::memory_order_acquire);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint32_t>(threads_.count)) {
+    arrived_.store(0, std::memory_order_relaxed);
+    phase_.fetch_add(1, std::memory_order_release);
+    phase_.notify_all();
+  } else {
+    wait_for_change(phase_, phase);
+  }
+}
+
+}  // namespace smelt

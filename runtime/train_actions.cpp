@@ -1,0 +1,230 @@
+#include "runtime/train_actions.h"
+
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "runtime/evaluate.h"
+#include "runtime/files/file.h"
+#include "runtime/files/message.h"
+#include "runtime/grid.h"
+
+namespace smelt {
+namespace {
+
+constexpr int64_t kKeepAll = -1;
+
+bool is_due(const Every& every, int64_t step, int64_t epochs_before, int64_t epochs_after) {
+  switch (every.unit) {
+    case Unit::Step:
+      return step % every.count == 0;
+    case Unit::Epoch:
+      return epochs_after / every.count != epochs_before / every.count;
+  }
+  return false;
+}
+
+// How many of the newest checkpoints stay, besides the last and the best. Without a `checkpoint` action a run
+// saves at its ends only, and those all stay.
+int64_t newest_to_keep(const TrainPlan& plan) {
+  bool any = false;
+  int64_t keep = 0;
+  for (const Every& every : plan.every) {
+    for (const Action& action : every.actions) {
+      if (action.kind != ActionKind::Checkpoint) continue;
+      any = true;
+      if (!action.best_metric.empty() || keep == kKeepAll) continue;
+      keep = action.keep < 0 ? kKeepAll : std::max<int64_t>(keep, action.keep);
+    }
+  }
+  return any ? keep : kKeepAll;
+}
+
+}  // namespace
+
+TrainActions::TrainActions(Session& session, std::span<const Dataset> data, const Dataset* train_data,
+                           const RunDirectory& run, MetricsLog& log, TrainObserver& observer)
+    : session_(session),
+      plan_(session.program().train),
+      data_(data),
+      train_data_(train_data),
+      run_(run),
+      log_(log),
+      observer_(observer) {}
+
+void TrainActions::resume(const TrainState& state) {
+  saved_step_ = state.step;
+  best_ = state.best;
+  best_step_ = run_.pointed_step("best");
+}
+
+Result<void> TrainActions::check_space() const {
+  struct statvfs space{};
+  if (statvfs(run_.path().c_str(), &space) != 0) return {};
+  uint64_t bytes = 1 << 16;
+  for (const StoredVariable& variable : session_.program().variables)
+    bytes += session_.bytes(variable).size();
+  const uint64_t free = uint64_t{space.f_bavail} * space.f_frsize;
+  if (free >= 2 * bytes) return {};
+  return fail(ErrorKind::Output,
+              fmt::format("`{}` has {} free, two checkpoints need {}", printable(run_.path()),
+                          human_bytes(free), human_bytes(2 * bytes)));
+}
+
+const Dataset* TrainActions::find_split(std::string_view name) const {
+  const auto it =
+      std::find_if(data_.begin(), data_.end(), [&](const Dataset& set) { return set.split() == name; });
+  return it == data_.end() ? nullptr : &*it;
+}
+
+bool TrainActions::any_due(int64_t step, int64_t epochs_before, int64_t epochs_after) const {
+  return std::any_of(plan_.every.begin(), plan_.every.end(),
+                     [&](const Every& every) { return is_due(every, step, epochs_before, epochs_after); });
+}
+
+Result<void> TrainActions::fire(const TrainState& state, int64_t epochs_before) {
+  bool saves = false;
+  for (const Every& every : plan_.every) {
+    if (!is_due(every, state.step, epochs_before, state.epoch)) continue;
+    for (const Action& action : every.actions) {
+      switch (action.kind) {
+        case ActionKind::Eval:
+          SMELT_TRY_VOID(run_eval(action, state.step));
+          break;
+        case ActionKind::Image:
+          SMELT_TRY_VOID(run_image(action, state));
+          break;
+        case ActionKind::Checkpoint:
+          saves = true;
+          break;
+      }
+    }
+    SMELT_TRY_VOID(log_.flush());
+  }
+  if (!saves) return {};
+  SMELT_TRY_VOID(log_.sync());
+  for (const Every& every : plan_.every) {
+    if (!is_due(every, state.step, epochs_before, state.epoch)) continue;
+    for (const Action& action : every.actions) {
+      if (action.kind == ActionKind::Checkpoint) SMELT_TRY_VOID(run_checkpoint(action, state));
+    }
+  }
+  return {};
+}
+
+Result<void> TrainActions::run_eval(const Action& action, int64_t step) {
+  const Dataset* split = find_split(action.split);
+  if (split == nullptr) {
+    return fail(ErrorKind::Usage, fmt::format("split `{}` is not loaded", action.split), {}, action.span);
+  }
+  SMELT_TRY(const std::vector<NamedValue> values, evaluate(session_, split, plan_.batch, action.names));
+  SMELT_TRY_VOID(log_.log_evaluation(step, action.split, values));
+  for (const NamedValue& value : values) {
+    const auto it =
+        std::find_if(latest_.begin(), latest_.end(), [&](const auto& old) { return old.name == value.name; });
+    if (it == latest_.end()) {
+      latest_.push_back(value);
+    } else {
+      *it = value;
+    }
+  }
+  observer_.on_evaluation(step, action.split, values);
+  return {};
+}
+
+Result<void> TrainActions::run_image(const Action& action, const TrainState& state) {
+  const Entry& entry = session_.program().entries.at(static_cast<size_t>(action.function));
+  CallFrame frame = session_.frame(entry);
+  SMELT_TRY_VOID(frame.own_outputs());
+  frame.set_batch(plan_.batch);
+  // A picture of data shows the first rows of the training split.
+  std::vector<int32_t> rows;
+  if (train_data_ != nullptr) {
+    frame.set_dataset(*train_data_);
+    rows.resize(static_cast<size_t>(std::min(plan_.batch, train_data_->rows())));
+    std::iota(rows.begin(), rows.end(), 0);
+    frame.set_rows(rows);
+  }
+  session_.set_runs(entry, state.step);
+  SMELT_TRY_VOID(check_status(session_.call(frame), entry));
+
+  const Binding& binding = entry.outputs.at(0);
+  HostTensor images{binding.type.dtype, {}, {}};
+  for (const Extent& extent : binding.type.shape) {
+    images.shape.push_back(extent.is_static() ? extent.bound : frame.extent(extent.symbol));
+  }
+  const uint64_t bytes = byte_size(images.dtype, images.shape).value_or(0);
+  SMELT_TRY(images.data, Buffer::copy_of({frame.output(0), static_cast<size_t>(bytes)}, "a picture"));
+  SMELT_TRY(const Picture sheet,
+            make_grid(images, {action.grid_columns, action.range_low, action.range_high}));
+  SMELT_TRY(const std::string path, run_.output_path(action.path, state.step, state.epoch));
+  SMELT_TRY_VOID(write_png(path, sheet,
+                           {{"smelt:model", session_.program().name},
+                            {"smelt:seed", fmt::format("{}", state.seed)},
+                            {"smelt:step", fmt::format("{}", state.step)}}));
+  observer_.on_image(state.step, path);
+  return {};
+}
+
+Result<void> TrainActions::run_checkpoint(const Action& action, const TrainState& state) {
+  if (action.best_metric.empty()) return save(state, false);
+  const NamedValue* metric = find_value(latest_, action.best_metric);
+  if (metric == nullptr) {
+    observer_.on_note(fmt::format("step {}: no checkpoint, because `{}` was not evaluated", state.step,
+                                  action.best_metric));
+    return {};
+  }
+  const double value = metric->value;
+  const bool better =
+      !std::isnan(value) && (!best_ || (action.best_is_max ? value > *best_ : value < *best_));
+  if (!better) return {};
+  best_ = value;
+  best_step_ = state.step;
+  SMELT_TRY_VOID(save(state, true));
+  return {};
+}
+
+Result<void> TrainActions::save_last(const TrainState& state) {
+  if (saved_step_ == state.step) return {};
+  SMELT_TRY_VOID(log_.sync());
+  return save(state, false);
+}
+
+Result<void> TrainActions::save(TrainState state, bool best) {
+  if (saved_step_ == state.step && !best) return {};
+  state.best = best_;
+  const std::string path = run_.checkpoint_path(state.step);
+  SMELT_TRY_VOID(save_checkpoint(path, session_, state));
+  SMELT_TRY_VOID(run_.point("last", state.step));
+  if (best) SMELT_TRY_VOID(run_.point("best", state.step));
+  saved_step_ = state.step;
+  observer_.on_checkpoint(state.step, path, best);
+  return prune();
+}
+
+Result<void> TrainActions::prune() const {
+  const int64_t keep = newest_to_keep(plan_);
+  if (keep == kKeepAll) return {};
+  std::vector<int64_t> steps;
+  for (const std::string& name : list_files(run_.checkpoint_directory())) {
+    if (const std::optional<int64_t> step = checkpoint_step(name)) steps.push_back(*step);
+  }
+  std::sort(steps.rbegin(), steps.rend());
+  for (size_t i = static_cast<size_t>(keep); i < steps.size(); ++i) {
+    if (steps[i] == saved_step_ || steps[i] == best_step_) continue;
+    std::error_code error;
+    std::filesystem::remove(run_.checkpoint_path(steps[i]), error);
+    if (error) {
+      return fail(ErrorKind::Output, fmt::format("cannot remove `{}`: {}",
+                                                 printable(run_.checkpoint_path(steps[i])), error.message()));
+    }
+  }
+  return {};
+}
+
+}  // namespace smelt

@@ -1,0 +1,65 @@
+// The `every` actions of a training run: evaluations, pictures, checkpoints.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "ir/support/result.h"
+#include "runtime/checkpoint.h"
+#include "runtime/data/dataset.h"
+#include "runtime/metrics_log.h"
+#include "runtime/run_directory.h"
+#include "runtime/session.h"
+#include "runtime/train_observer.h"
+
+namespace smelt {
+
+class TrainActions {
+ public:
+  /// All references must outlive this. `train_data` may be null.
+  TrainActions(Session& session, std::span<const Dataset> data, const Dataset* train_data,
+               const RunDirectory& run, MetricsLog& log, TrainObserver& observer);
+
+  /// Takes up a resumed run: the state of its checkpoint.
+  void resume(const TrainState& state);
+
+  /// Errors: Output when the file system has no room for two checkpoints.
+  Result<void> check_space() const;
+
+  /// True when `fire` has something to do; asking costs nothing.
+  bool any_due(int64_t step, int64_t epochs_before, int64_t epochs_after) const;
+
+  /// Runs what is due after step `state.step`. Evaluations and pictures come first and the log is on disk
+  /// before a checkpoint is, so that a checkpoint never is ahead of the log. Errors: those of evaluate,
+  /// Session::run, and Output.
+  Result<void> fire(const TrainState& state, int64_t epochs_before);
+
+  /// Saves unless that step is saved already. Errors: Output.
+  Result<void> save_last(const TrainState& state);
+
+  std::optional<int64_t> saved_step() const { return saved_step_; }
+
+ private:
+  Result<void> run_eval(const Action& action, int64_t step);
+  Result<void> run_image(const Action& action, const TrainState& state);
+  Result<void> run_checkpoint(const Action& action, const TrainState& state);
+  Result<void> save(TrainState state, bool best);
+  Result<void> prune() const;
+  const Dataset* find_split(std::string_view name) const;
+
+  Session& session_;
+  const TrainPlan& plan_;
+  std::span<const Dataset> data_;
+  const Dataset* train_data_;
+  const RunDirectory& run_;
+  MetricsLog& log_;
+  TrainObserver& observer_;
+  std::vector<NamedValue> latest_;  // of evaluations, by name
+  std::optional<double> best_;
+  std::optional<int64_t> best_step_;
+  std::optional<int64_t> saved_step_;
+};
+
+}  // namespace smelt

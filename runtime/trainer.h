@@ -1,0 +1,49 @@
+// The training loop: batches, iterations, logs, actions, and going on from a checkpoint as if nothing had
+// happened.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "ir/support/result.h"
+#include "runtime/data/dataset.h"
+#include "runtime/run_directory.h"
+#include "runtime/session.h"
+#include "runtime/train_observer.h"
+#include "runtime/train_schedule.h"
+
+namespace smelt {
+
+struct TrainOptions {
+  std::string model_sha256 = {};  // of the model text
+  std::string config = {};        // the `--set` values, as JSON text
+  int64_t stop_after = -1;        // `--steps`: stop when this many iterations are done, earlier ones included
+  bool resume = false;            // go on from the run's last checkpoint
+  const std::atomic<int>* stop_signal = nullptr;  // stop after the iteration in which this is not 0
+  TrainObserver* observer = nullptr;
+};
+
+enum class StopReason : uint8_t { Finished, StepLimit, StopWhen, Signal };
+
+struct TrainSummary {
+  StopReason reason = StopReason::Finished;
+  int64_t first_step = 0;  // iterations that were done before
+  int64_t step = 0;        // iterations done
+  int64_t epoch = 0;       // epochs done
+  std::string checkpoint;  // the last one
+};
+
+/// Trains `session` as its program's TrainPlan says. The plan's seed, batch and shuffle must be those the
+/// session was made with. Without options.resume the session's variables must be set, by initialise or a
+/// load; with it they come from the checkpoint. `data` holds the loaded splits; `train`, or else the first,
+/// is trained on. Always saves a checkpoint at the end. Errors: Input, Usage, Output, Limit from the parts;
+/// NonFinite naming objective and step, when the last checkpoint still is the one before; RunTime.
+Result<TrainSummary> train(Session& session, std::span<const Dataset> data, const RunDirectory& run,
+                           const TrainOptions& options);
+
+/// The split that `train` trains on; null when there is none.
+const Dataset* training_split(std::span<const Dataset> data);
+
+}  // namespace smelt

@@ -1,0 +1,29 @@
+// Replaces operator new for the whole test program. Alone in its file, so that no call of it is inlined.
+#include "tests/unit/runtime/allocation_counter.h"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+namespace {
+std::atomic<int64_t> count = 0;
+}
+
+void* operator new(size_t size) {
+  ++count;
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+
+int64_t smelt::test::num_allocations() { return count; }
+
+TEST_CASE("the allocation counter counts") {
+  const int64_t before = smelt::test::num_allocations();
+  const auto value = std::make_unique<int64_t>(before);
+  CHECK(smelt::test::num_allocations() > *value);
+}
