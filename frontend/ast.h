@@ -1,7 +1,8 @@
-// The syntax tree of one file, as a value store: nodes live in the vectors of `Ast` and refer to each other by typed id.
+// The syntax tree of one file, as a value store: nodes live in the vectors of `Ast` and refer to each other
+// by typed id.
 //
-// The parser makes it and nothing changes it afterwards. Names are not resolved here. Every node has the span of its
-// text. `print` writes the tree for `dump --stage ast`.
+// The parser makes it and nothing changes it afterwards. Names are not resolved here. Every node has the span
+// of its text. `print` writes the tree for `dump --stage ast`.
 #pragma once
 
 #include <optional>
@@ -48,8 +49,8 @@ struct DimItem {
 
 /// `f32[B, Pixel]`, `ix<Class>`, `Normal[..., Z]`, `(f32[A], f32[B])`.
 struct Type {
-  Ident head;        // f32, ix, Normal; empty for a tuple
-  Ident index_dim;   // Class of ix<Class>
+  Ident head;       // f32, ix, Normal; empty for a tuple
+  Ident index_dim;  // Class of ix<Class>
   std::vector<DimItem> dims;
   bool has_dims = false;
   std::vector<TypeId> tuple;
@@ -76,27 +77,83 @@ struct IndexBinder {
   ExprId extent;  // not valid when not stated
 };
 
-struct NumberExpr { double value = 0; int64_t integer = 0; bool is_integer = false; };
-struct StringExpr { std::string value; };
-struct NameExpr { std::string name; };
-struct TupleExpr { std::vector<ExprId> items; };
-struct ListExpr { std::vector<DimItem> items; };  // `[B, 8*w]`: a shape
-struct UnaryExpr { UnaryOp op{}; ExprId operand; };
-struct BinaryExpr { BinaryOp op{}; ExprId lhs, rhs; Span op_span; };
-struct CallExpr { ExprId callee; std::vector<Arg> args; };   // f(..)
-struct AttrExpr { ExprId callee; std::vector<Arg> args; };   // L{..}
-struct IndexExpr { ExprId base; std::vector<ExprId> indices; bool bounded = false; };  // x[..], x?[..]
-struct MemberExpr { ExprId base; Ident name; };              // net.fc1; name may be `*`, `**`, `W*`
-struct AsExpr { ExprId base; std::vector<DimItem> dims; };
-struct PipeExpr { ExprId value; Ident label; ExprId stage; };  // value |> label: stage
-struct RepeatExpr { Ident index; ExprId count; Block body; };
-struct ScanExpr { Ident index; ExprId count; std::vector<Arg> carries; Block body; };
-struct IfExpr { ExprId condition; Block then_block, else_block; };
-struct ReduceExpr { std::string op; std::vector<IndexBinder> binders; ExprId body; };  // sum[c < C] ..
+struct NumberExpr {
+  double value = 0;
+  int64_t integer = 0;
+  bool is_integer = false;
+};
+struct StringExpr {
+  std::string value;
+};
+struct NameExpr {
+  std::string name;
+};
+struct TupleExpr {
+  std::vector<ExprId> items;
+};
+struct ListExpr {
+  std::vector<DimItem> items;
+};  // `[B, 8*w]`: a shape
+struct UnaryExpr {
+  UnaryOp op{};
+  ExprId operand;
+};
+struct BinaryExpr {
+  BinaryOp op{};
+  ExprId lhs, rhs;
+  Span op_span;
+};
+struct CallExpr {
+  ExprId callee;
+  std::vector<Arg> args;
+};  // f(..)
+struct AttrExpr {
+  ExprId callee;
+  std::vector<Arg> args;
+};  // L{..}
+struct IndexExpr {
+  ExprId base;
+  std::vector<ExprId> indices;
+  bool bounded = false;
+};  // x[..], x?[..]
+struct MemberExpr {
+  ExprId base;
+  Ident name;
+};  // net.fc1; name may be `*`, `**`, `W*`
+struct AsExpr {
+  ExprId base;
+  std::vector<DimItem> dims;
+};
+struct PipeExpr {
+  ExprId value;
+  Ident label;
+  ExprId stage;
+};  // value |> label: stage
+struct RepeatExpr {
+  Ident index;
+  ExprId count;
+  Block body;
+};
+struct ScanExpr {
+  Ident index;
+  ExprId count;
+  std::vector<Arg> carries;
+  Block body;
+};
+struct IfExpr {
+  ExprId condition;
+  Block then_block, else_block;
+};
+struct ReduceExpr {
+  std::string op;
+  std::vector<IndexBinder> binders;
+  ExprId body;
+};  // sum[c < C] ..
 
 struct Expr {
-  std::variant<NumberExpr, StringExpr, NameExpr, TupleExpr, ListExpr, UnaryExpr, BinaryExpr, CallExpr, AttrExpr, IndexExpr,
-               MemberExpr, AsExpr, PipeExpr, RepeatExpr, ScanExpr, IfExpr, ReduceExpr> node;
+  std::variant<NumberExpr, StringExpr, NameExpr, TupleExpr, ListExpr, UnaryExpr, BinaryExpr, CallExpr,
+               AttrExpr, IndexExpr, MemberExpr, AsExpr, PipeExpr, RepeatExpr, ScanExpr, IfExpr, ReduceExpr>
+      node;
   Span span;
 };
 
@@ -110,21 +167,56 @@ struct Declarator {
   ExprId init;
   ExprId condition;  // `if e`, may be missing
 };
-struct DimDecl { Ident name; bool runtime = false; ExprId extent; };
+struct DimDecl {
+  Ident name;
+  bool runtime = false;
+  ExprId extent;
+};
 
-struct ParamStmt { Declarator decl; };
-struct StateStmt { std::vector<Declarator> decls; };
-struct DimStmt { std::vector<DimDecl> dims; };
-struct AssertStmt { ExprId condition; ExprId message; };
-struct ReportStmt { std::vector<Arg> items; };
-struct AssignStmt { std::vector<Ident> targets; bool tuple = false; std::vector<IndexBinder> binders; bool formula = false; ExprId value; };
-struct DrawStmt { Ident target; ExprId distribution; ExprId over; };
-struct WriteStmt { Ident target; ExprId value; ExprId when; };
-struct YieldStmt { ExprId value; };
-struct ExprStmt { ExprId value; };
+struct ParamStmt {
+  Declarator decl;
+};
+struct StateStmt {
+  std::vector<Declarator> decls;
+};
+struct DimStmt {
+  std::vector<DimDecl> dims;
+};
+struct AssertStmt {
+  ExprId condition;
+  ExprId message;
+};
+struct ReportStmt {
+  std::vector<Arg> items;
+};
+struct AssignStmt {
+  std::vector<Ident> targets;
+  bool tuple = false;
+  std::vector<IndexBinder> binders;
+  bool formula = false;
+  ExprId value;
+};
+struct DrawStmt {
+  Ident target;
+  ExprId distribution;
+  ExprId over;
+};
+struct WriteStmt {
+  Ident target;
+  ExprId value;
+  ExprId when;
+};
+struct YieldStmt {
+  ExprId value;
+};
+struct ExprStmt {
+  ExprId value;
+};
 
 struct Stmt {
-  std::variant<ParamStmt, StateStmt, DimStmt, AssertStmt, ReportStmt, AssignStmt, DrawStmt, WriteStmt, YieldStmt, ExprStmt> node;
+  std::variant<ParamStmt, StateStmt, DimStmt, AssertStmt, ReportStmt, AssignStmt, DrawStmt, WriteStmt,
+               YieldStmt, ExprStmt>
+      node;
   Span span;
 };
 
@@ -144,44 +236,144 @@ struct Body {
   Block block;
 };
 
-struct ImportDecl { std::vector<Ident> module; std::vector<Ident> names; Span span; };
-struct ConfigDecl { Ident name; ExprId value; };
-struct ConstDecl { Ident name; TypeId type; bool random = false; ExprId value; };
-struct FieldDecl { Ident name; TypeId type; ExprId range; ExprId value; };  // a split when it has no type
-struct DataDecl { Ident name; std::vector<FieldDecl> entries; Span span; };
-struct LayerDecl { Ident name; std::vector<Param> attributes; std::vector<Param> params; TypeId result; std::vector<Arg> options; Block body; Span span; };
-struct ModelDecl { Ident name; ExprId layer; };
+struct ImportDecl {
+  std::vector<Ident> module;
+  std::vector<Ident> names;
+  Span span;
+};
+struct ConfigDecl {
+  Ident name;
+  ExprId value;
+};
+struct ConstDecl {
+  Ident name;
+  TypeId type;
+  bool random = false;
+  ExprId value;
+};
+struct FieldDecl {
+  Ident name;
+  TypeId type;
+  ExprId range;
+  ExprId value;
+};  // a split when it has no type
+struct DataDecl {
+  Ident name;
+  std::vector<FieldDecl> entries;
+  Span span;
+};
+struct LayerDecl {
+  Ident name;
+  std::vector<Param> attributes;
+  std::vector<Param> params;
+  TypeId result;
+  std::vector<Arg> options;
+  Block body;
+  Span span;
+};
+struct ModelDecl {
+  Ident name;
+  ExprId layer;
+};
 enum class FnKind : uint8_t { Fn, Metric, Export };
-struct FnDecl { FnKind kind{}; Ident name; std::vector<Param> params; TypeId result; Body body; Span span; };
-struct OptimiserDecl { Ident name; std::vector<Param> params; Ident param, gradient, update; Block body; Span span; };
-struct ObjectiveDecl { Ident name; std::vector<Param> params; std::vector<ExprId> updates; Block body; Span span; };
+struct FnDecl {
+  FnKind kind{};
+  Ident name;
+  std::vector<Param> params;
+  TypeId result;
+  Body body;
+  Span span;
+};
+struct OptimiserDecl {
+  Ident name;
+  std::vector<Param> params;
+  Ident param, gradient, update;
+  Block body;
+  Span span;
+};
+struct ObjectiveDecl {
+  Ident name;
+  std::vector<Param> params;
+  std::vector<ExprId> updates;
+  Block body;
+  Span span;
+};
 
 // ---- train ----
 
-struct EvalAction { Ident split; std::vector<Ident> names; };
-struct OutputAction { bool is_text = false; ExprId value; ExprId path; };
-struct CheckpointAction { ExprId keep; Ident best_direction, best_metric; };
+struct EvalAction {
+  Ident split;
+  std::vector<Ident> names;
+};
+struct OutputAction {
+  bool is_text = false;
+  ExprId value;
+  ExprId path;
+};
+struct CheckpointAction {
+  ExprId keep;
+  Ident best_direction, best_metric;
+};
 struct Action {
   std::variant<EvalAction, OutputAction, CheckpointAction> node;
   Span span;
 };
-struct LoopEntry { ExprId times; Ident objective; };
-struct LoopGroup { bool together = false; std::vector<LoopEntry> entries; Span span; };
-
-struct DataItem { Ident name; };
-struct BatchItem { Ident dim; ExprId size; bool shuffle = false; };
-struct NumberItem { Ident what; ExprId value; };  // epochs, steps, seed
-struct PrecisionItem { Ident dtype; };
-struct StepItem { Ident objective; ExprId optimiser; };
-struct LoopItem { std::vector<LoopGroup> groups; };
-struct EmaItem { Ident name; ExprId model; ExprId decay; };
-struct EveryItem { ExprId count; Ident unit; std::vector<Action> actions; };
-struct StopItem { ExprId condition; };
-struct TrainItem {
-  std::variant<DataItem, BatchItem, NumberItem, PrecisionItem, StepItem, LoopItem, EmaItem, EveryItem, StopItem> node;
+struct LoopEntry {
+  ExprId times;
+  Ident objective;
+};
+struct LoopGroup {
+  bool together = false;
+  std::vector<LoopEntry> entries;
   Span span;
 };
-struct TrainDecl { Ident name; std::vector<TrainItem> items; Span span; };
+
+struct DataItem {
+  Ident name;
+};
+struct BatchItem {
+  Ident dim;
+  ExprId size;
+  bool shuffle = false;
+};
+struct NumberItem {
+  Ident what;
+  ExprId value;
+};  // epochs, steps, seed
+struct PrecisionItem {
+  Ident dtype;
+};
+struct StepItem {
+  Ident objective;
+  ExprId optimiser;
+};
+struct LoopItem {
+  std::vector<LoopGroup> groups;
+};
+struct EmaItem {
+  Ident name;
+  ExprId model;
+  ExprId decay;
+};
+struct EveryItem {
+  ExprId count;
+  Ident unit;
+  std::vector<Action> actions;
+};
+struct StopItem {
+  ExprId condition;
+};
+struct TrainItem {
+  std::variant<DataItem, BatchItem, NumberItem, PrecisionItem, StepItem, LoopItem, EmaItem, EveryItem,
+               StopItem>
+      node;
+  Span span;
+};
+struct TrainDecl {
+  Ident name;
+  std::vector<TrainItem> items;
+  Span span;
+};
 
 struct Ast {
   std::vector<Expr> exprs;
@@ -205,9 +397,13 @@ struct Ast {
   const Type& operator[](TypeId id) const { return types[id.index]; }
 
   template <typename T>
-  const T* as(ExprId id) const { return id.valid() ? std::get_if<T>(&exprs[id.index].node) : nullptr; }
+  const T* as(ExprId id) const {
+    return id.valid() ? std::get_if<T>(&exprs[id.index].node) : nullptr;
+  }
   template <typename T>
-  const T* as(StmtId id) const { return std::get_if<T>(&stmts[id.index].node); }
+  const T* as(StmtId id) const {
+    return std::get_if<T>(&stmts[id.index].node);
+  }
 };
 
 /// One declaration a line, nested expressions in full parentheses.

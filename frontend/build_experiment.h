@@ -1,5 +1,5 @@
-// A model file -> Experiment: names, compile-time values, shapes with named axes, layers and their parameters, and one
-// graph for each thing that runs.
+// A model file -> Experiment: names, compile-time values, shapes with named axes, layers and their
+// parameters, and one graph for each thing that runs.
 #pragma once
 
 #include <functional>

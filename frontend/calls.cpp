@@ -1,4 +1,5 @@
-// Applying functions: matching arguments to parameters, calling functions of the language and of the compiler.
+// Applying functions: matching arguments to parameters, calling functions of the language and of the
+// compiler.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,8 +20,11 @@ std::optional<Args> Elaborator::eval_args(const std::vector<ast::Arg>& args) {
     if (arg.spread) {
       const auto* name = ast().as<ast::NameExpr>(arg.value);
       const auto rest = frame_->rests.find(name->name);
-      if (rest != frame_->rests.end()) value = Value(ShapeValue{rest->second});
-      else error(Diag::E0301, span_of(arg.value), fmt::format("`...{}` is not bound by the head of this body", name->name));
+      if (rest != frame_->rests.end())
+        value = Value(ShapeValue{rest->second});
+      else
+        error(Diag::E0301, span_of(arg.value),
+              fmt::format("`...{}` is not bound by the head of this body", name->name));
     } else {
       value = eval(arg.value);
     }
@@ -35,7 +39,8 @@ std::optional<Args> Elaborator::eval_args(const std::vector<ast::Arg>& args) {
 }
 
 /// Positional arguments fill the parameters from the left, named ones by name.
-std::optional<std::vector<std::optional<ArgValue>>> Elaborator::match_args(std::string_view callee, const std::vector<ParamSpec>& specs, Args args, Span span) {
+std::optional<std::vector<std::optional<ArgValue>>> Elaborator::match_args(
+    std::string_view callee, const std::vector<ParamSpec>& specs, Args args, Span span) {
   std::vector<std::optional<ArgValue>> matched(specs.size());
   std::vector<std::string> names, listing;
   for (const ParamSpec& spec : specs) {
@@ -49,22 +54,28 @@ std::optional<std::vector<std::optional<ArgValue>>> Elaborator::match_args(std::
     if (!arg.name.empty()) {
       at = static_cast<size_t>(std::ranges::find(names, arg.name) - names.begin());
       if (at == names.size()) {
-        error(Diag::E0401, arg.span, fmt::format("`{}` has no parameter `{}`", callee, printable(arg.name))).note(signature).with_help(did_you_mean(arg.name, names));
+        error(Diag::E0401, arg.span, fmt::format("`{}` has no parameter `{}`", callee, printable(arg.name)))
+            .note(signature)
+            .with_help(did_you_mean(arg.name, names));
         return std::nullopt;
       }
     } else if (next++ >= specs.size()) {
-      error(Diag::E0401, arg.span, fmt::format("`{}` takes {} arguments and is given {}", callee, specs.size(), args.size())).note(signature);
+      error(Diag::E0401, arg.span,
+            fmt::format("`{}` takes {} arguments and is given {}", callee, specs.size(), args.size()))
+          .note(signature);
       return std::nullopt;
     }
     if (matched[at]) {
-      error(Diag::E0401, arg.span, fmt::format("parameter `{}` of `{}` is given twice", names[at], callee)).label(matched[at]->span, "first here");
+      error(Diag::E0401, arg.span, fmt::format("parameter `{}` of `{}` is given twice", names[at], callee))
+          .label(matched[at]->span, "first here");
       return std::nullopt;
     }
     matched[at] = std::move(arg);
   }
   for (size_t i = 0; i < specs.size(); ++i) {
     if (matched[i] || !specs[i].required) continue;
-    error(Diag::E0401, span, fmt::format("`{}` lacks an argument for `{}`", callee, specs[i].name)).note(signature);
+    error(Diag::E0401, span, fmt::format("`{}` lacks an argument for `{}`", callee, specs[i].name))
+        .note(signature);
     return std::nullopt;
   }
   return matched;
@@ -73,8 +84,10 @@ std::optional<std::vector<std::optional<ArgValue>>> Elaborator::match_args(std::
 Value Elaborator::call(const Value& callee, Args args, Span span, std::string_view name) {
   if (const auto* layer = callee.as<LayerValue>()) return call_layer(*layer->instance, std::move(args), span);
   if (const auto* fn = callee.as<FnValue>()) return call_fn(*fn->scope, *fn->decl, std::move(args), span);
-  if (const auto* intrinsic = callee.as<IntrinsicValue>()) return call_intrinsic(*intrinsic->intrinsic, std::move(args), span);
-  if (!callee.bad()) error(Diag::E0402, span, fmt::format("`{}` is {}, which cannot be applied", name, describe(callee)));
+  if (const auto* intrinsic = callee.as<IntrinsicValue>())
+    return call_intrinsic(*intrinsic->intrinsic, std::move(args), span);
+  if (!callee.bad())
+    error(Diag::E0402, span, fmt::format("`{}` is {}, which cannot be applied", name, describe(callee)));
   return {};
 }
 
@@ -114,21 +127,27 @@ bool Elaborator::is_schedule(const ast::FnDecl& decl) const {
   return count >= 2 && decl.params[count - 2].name.text == "i" && decl.params[count - 1].name.text == "n";
 }
 
-/// Evaluates the body with its parameters bound. Parameters that the caller leaves out come from the context where it
-/// has them: i and n of a schedule, fan_in and fan_out of an initialiser.
+/// Evaluates the body with its parameters bound. Parameters that the caller leaves out come from the context
+/// where it has them: i and n of a schedule, fan_in and fan_out of an initialiser.
 Value Elaborator::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args args, Span span) {
   if (std::ranges::find(calling_, &decl) != calling_.end()) {
-    error(Diag::E0305, span, fmt::format("function `{}` calls itself", decl.name.text)).label(decl.name.span, "declared here");
+    error(Diag::E0305, span, fmt::format("function `{}` calls itself", decl.name.text))
+        .label(decl.name.span, "declared here");
     return {};
   }
   std::vector<ParamSpec> specs;
-  for (const ast::Param& param : decl.params) specs.push_back({param.name.text, !param.default_value.valid() && !implicit_.contains(param.name.text)});
+  for (const ast::Param& param : decl.params)
+    specs.push_back({param.name.text, !param.default_value.valid() && !implicit_.contains(param.name.text)});
   auto matched = match_args(decl.name.text, specs, std::move(args), span);
   if (!matched) return {};
-  if (!setting_prefix_.empty() && is_schedule(decl)) {  // numbers of a schedule on a step line are run-time inputs
+  if (!setting_prefix_.empty() &&
+      is_schedule(decl)) {  // numbers of a schedule on a step line are run-time inputs
     for (auto& arg : *matched) {
       const auto number = arg ? number_of(arg->value) : std::nullopt;
-      if (number) arg->value = setting(fmt::format("{}.{}.{}", setting_prefix_, decl.name.text, specs[static_cast<size_t>(&arg - matched->data())].name), *number);
+      if (number)
+        arg->value = setting(fmt::format("{}.{}.{}", setting_prefix_, decl.name.text,
+                                         specs[static_cast<size_t>(&arg - matched->data())].name),
+                             *number);
     }
   }
   Frame frame;
@@ -142,9 +161,13 @@ Value Elaborator::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args 
   bool good = true;
   for (size_t i = 0; i < specs.size() && good; ++i) {
     Value value;
-    if ((*matched)[i]) value = std::move((*matched)[i]->value);
-    else if (const auto known = implicit_.find(specs[i].name); known != implicit_.end() && !decl.params[i].default_value.valid()) value = known->second;
-    else value = eval(decl.params[i].default_value);
+    if ((*matched)[i])
+      value = std::move((*matched)[i]->value);
+    else if (const auto known = implicit_.find(specs[i].name);
+             known != implicit_.end() && !decl.params[i].default_value.valid())
+      value = known->second;
+    else
+      value = eval(decl.params[i].default_value);
     const Span where = (*matched)[i] ? (*matched)[i]->span : span;
     good = !value.bad() && bind_head(decl.params[i].type, value, where, decl.params[i].name, decl.name.text);
     if (good) bind(decl.params[i].name, std::move(value));
@@ -152,7 +175,10 @@ Value Elaborator::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args 
   if (good) {
     const size_t errors = diagnostics_.num_errors();
     result = eval_body(decl.body);
-    if (!scope.library && !check_result(decl.result, result, decl.body.expr.valid() ? span_of(decl.body.expr) : decl.name.span, fmt::format("function `{}`", decl.name.text))) result = Value();
+    if (!scope.library &&
+        !check_result(decl.result, result, decl.body.expr.valid() ? span_of(decl.body.expr) : decl.name.span,
+                      fmt::format("function `{}`", decl.name.text)))
+      result = Value();
     if (diagnostics_.num_errors() > errors) result = Value();
   }
   calling_.pop_back();

@@ -16,8 +16,9 @@ namespace {
 
 /// Layers of the library that are planned: importing one says so instead of calling it unknown.
 constexpr std::string_view kPlannedLayers[] = {
-    "Conv1d", "Conv2d", "ConvT1d", "ConvT2d", "MaxPool", "AvgPool", "GlobalAvgPool", "RMSNorm", "GroupNorm", "InstanceNorm",
-    "Embedding", "MultiHeadAttention", "TransformerBlock", "RNN", "LSTM", "GRU", "Maxout"};
+    "Conv1d",           "Conv2d",  "ConvT1d",   "ConvT2d",      "MaxPool",   "AvgPool",
+    "GlobalAvgPool",    "RMSNorm", "GroupNorm", "InstanceNorm", "Embedding", "MultiHeadAttention",
+    "TransformerBlock", "RNN",     "LSTM",      "GRU",          "Maxout"};
 
 /// A name bound in a body.
 struct Local {
@@ -55,7 +56,8 @@ class NameChecker {
   void pop() {
     for (const auto& [name, local] : blocks_.back()) {
       if (local.used || !local.warns || name.starts_with("_")) continue;
-      diagnostics_.report(Diag::W0001, local.span, fmt::format("`{}` is bound and never read", name)).with_help(fmt::format("remove it, or name it `_{}`", name));
+      diagnostics_.report(Diag::W0001, local.span, fmt::format("`{}` is bound and never read", name))
+          .with_help(fmt::format("remove it, or name it `_{}`", name));
     }
     blocks_.pop_back();
   }
@@ -71,25 +73,36 @@ class NameChecker {
   void bind(const ast::Ident& name, bool warns = true, Hiding hiding = Hiding::Error) {
     if (name.empty()) return;
     if (const Local* before = find(name.text)) {
-      diagnostics_.report(Diag::E0303, name.span, fmt::format("`{}` is already bound in this body", name.text)).label(before->span, "first here").with_help("give the second value a name of its own");
+      diagnostics_
+          .report(Diag::E0303, name.span, fmt::format("`{}` is already bound in this body", name.text))
+          .label(before->span, "first here")
+          .with_help("give the second value a name of its own");
       return;
     }
     if (hiding == Hiding::Error && scope_.names.contains(name.text)) {
-      diagnostics_.report(Diag::E0304, name.span, fmt::format("`{}` hides a name of the file", name.text)).label(declaration(name.text), "declared here").with_help("choose another name");
+      diagnostics_.report(Diag::E0304, name.span, fmt::format("`{}` hides a name of the file", name.text))
+          .label(declaration(name.text), "declared here")
+          .with_help("choose another name");
     }
     blocks_.back().emplace(name.text, Local{name.span, false, warns});
   }
 
   Span declaration(std::string_view name) const {
     Span span;
-    const auto look = [&](const auto& decls) { for (const auto& d : decls) if (d.name.text == name) span = d.name.span; };
-    look(ast_.dims), look(ast_.configs), look(ast_.consts), look(ast_.layers), look(ast_.models), look(ast_.fns), look(ast_.optimisers);
+    const auto look = [&](const auto& decls) {
+      for (const auto& d : decls)
+        if (d.name.text == name) span = d.name.span;
+    };
+    look(ast_.dims), look(ast_.configs), look(ast_.consts), look(ast_.layers), look(ast_.models),
+        look(ast_.fns), look(ast_.optimisers);
     return span;
   }
 
   // ---- names ----
   bool known_outside(std::string_view name) const {
-    if (scope_.names.contains(name) || find_intrinsic(name) != nullptr || builtin_constant(name) || name == "training") return true;
+    if (scope_.names.contains(name) || find_intrinsic(name) != nullptr || builtin_constant(name) ||
+        name == "training")
+      return true;
     const auto [file, decl] = library_.find(name);
     if (file == nullptr) return false;
     return !std::holds_alternative<const ast::LayerDecl*>(decl) || imported_.contains(std::string(name));
@@ -104,7 +117,9 @@ class NameChecker {
     }
     if (known_outside(name)) return;
     if (const auto later = later_.find(name); later != later_.end()) {
-      diagnostics_.report(Diag::E0302, span, fmt::format("`{}` is used before its definition", printable(name))).label(later->second, "defined here");
+      diagnostics_
+          .report(Diag::E0302, span, fmt::format("`{}` is used before its definition", printable(name)))
+          .label(later->second, "defined here");
       return;
     }
     unknown(name, span);
@@ -112,14 +127,17 @@ class NameChecker {
 
   void unknown(std::string_view name, Span span) {
     if (std::holds_alternative<const ast::LayerDecl*>(library_.find(name).second)) {
-      diagnostics_.report(Diag::E0301, span, fmt::format("layer `{}` is not imported", name)).with_help(fmt::format("add `import std.nn ({})`", name));
+      diagnostics_.report(Diag::E0301, span, fmt::format("layer `{}` is not imported", name))
+          .with_help(fmt::format("add `import std.nn ({})`", name));
       return;
     }
     std::vector<std::string> known = library_.names();
-    for (const auto& block : blocks_) for (const auto& [local, info] : block) known.push_back(local);
+    for (const auto& block : blocks_)
+      for (const auto& [local, info] : block) known.push_back(local);
     for (const auto& [declared, decl] : scope_.names) known.push_back(declared);
     for (const std::string_view intrinsic : intrinsic_names()) known.emplace_back(intrinsic);
-    diagnostics_.report(Diag::E0301, span, fmt::format("unknown name `{}`", printable(name))).with_help(did_you_mean(name, known));
+    diagnostics_.report(Diag::E0301, span, fmt::format("unknown name `{}`", printable(name)))
+        .with_help(did_you_mean(name, known));
   }
 
   // ---- walks ----
@@ -127,8 +145,10 @@ class NameChecker {
     if (!id.valid()) return;
     const ast::Expr& e = ast_[id];
     if (const auto* name = std::get_if<ast::NameExpr>(&e.node)) return use(name->name, e.span);
-    if (const auto* repeat = std::get_if<ast::RepeatExpr>(&e.node)) return loop(repeat->index, repeat->count, {}, repeat->body);
-    if (const auto* scan = std::get_if<ast::ScanExpr>(&e.node)) return loop(scan->index, scan->count, scan->carries, scan->body);
+    if (const auto* repeat = std::get_if<ast::RepeatExpr>(&e.node))
+      return loop(repeat->index, repeat->count, {}, repeat->body);
+    if (const auto* scan = std::get_if<ast::ScanExpr>(&e.node))
+      return loop(scan->index, scan->count, scan->carries, scan->body);
     if (const auto* choice = std::get_if<ast::IfExpr>(&e.node)) {
       expr(choice->condition);
       block(choice->then_block);
@@ -138,7 +158,8 @@ class NameChecker {
     ast::for_each_child(ast_, e, [&](ast::ExprId child) { expr(child); });
   }
 
-  void loop(const ast::Ident& index, ast::ExprId count, const std::vector<ast::Arg>& carries, const ast::Block& body) {
+  void loop(const ast::Ident& index, ast::ExprId count, const std::vector<ast::Arg>& carries,
+            const ast::Block& body) {
     expr(count);
     for (const ast::Arg& carry : carries) expr(carry.value);
     push();
@@ -160,7 +181,8 @@ class NameChecker {
     if (!id.valid()) return;
     const ast::Type& t = ast_[id];
     if (!t.index_dim.empty()) use(t.index_dim.text, t.index_dim.span);
-    for (const ast::DimItem& item : t.dims) if (item.extent.valid()) expr(item.extent);
+    for (const ast::DimItem& item : t.dims)
+      if (item.extent.valid()) expr(item.extent);
     for (const ast::TypeId part : t.tuple) type(part);
   }
 
@@ -186,16 +208,21 @@ class NameChecker {
 
   void note_bindings(const ast::Stmt& stmt) {
     const auto note = [&](const ast::Ident& name) { later_.emplace(name.text, name.span); };
-    if (const auto* s = std::get_if<ast::AssignStmt>(&stmt.node)) for (const ast::Ident& name : s->targets) note(name);
+    if (const auto* s = std::get_if<ast::AssignStmt>(&stmt.node))
+      for (const ast::Ident& name : s->targets) note(name);
     if (const auto* s = std::get_if<ast::DrawStmt>(&stmt.node)) note(s->target);
-    if (const auto* s = std::get_if<ast::ParamStmt>(&stmt.node)) for (const ast::Ident& name : s->decl.names) note(name);
-    if (const auto* s = std::get_if<ast::DimStmt>(&stmt.node)) for (const ast::DimDecl& d : s->dims) note(d.name);
+    if (const auto* s = std::get_if<ast::ParamStmt>(&stmt.node))
+      for (const ast::Ident& name : s->decl.names) note(name);
+    if (const auto* s = std::get_if<ast::DimStmt>(&stmt.node))
+      for (const ast::DimDecl& d : s->dims) note(d.name);
   }
 
   void statement(const ast::Stmt& stmt) {
     std::visit(ast::Overloaded{
                    [&](const ast::ParamStmt& s) { declarator(s.decl, true); },
-                   [&](const ast::StateStmt& s) { for (const ast::Declarator& d : s.decls) declarator(d, false); },
+                   [&](const ast::StateStmt& s) {
+                     for (const ast::Declarator& d : s.decls) declarator(d, false);
+                   },
                    [&](const ast::DimStmt& s) {
                      for (const ast::DimDecl& d : s.dims) {
                        expr(d.extent);
@@ -238,8 +265,10 @@ class NameChecker {
   }
 
   void body(const ast::Body& b) {
-    if (b.expr.valid()) expr(b.expr);
-    else block(b.block);
+    if (b.expr.valid())
+      expr(b.expr);
+    else
+      block(b.block);
   }
 
   // ---- declarations ----
@@ -265,20 +294,25 @@ class NameChecker {
     for (const ast::Ident& part : decl.module) module += (module.empty() ? "" : ".") + part.text;
     const FileScope* const file = module.starts_with("std.") ? library_.find_file(module.substr(4)) : nullptr;
     if (file == nullptr) {
-      diagnostics_.report(Diag::E0306, decl.span, fmt::format("no module `{}`", printable(module))).with_help("layers come from `std.nn`; files cannot import each other");
+      diagnostics_.report(Diag::E0306, decl.span, fmt::format("no module `{}`", printable(module)))
+          .with_help("layers come from `std.nn`; files cannot import each other");
       return;
     }
     std::vector<std::string> names;
     for (const auto& [name, d] : file->names) names.push_back(name);
     for (const ast::Ident& name : decl.names) {
       if (std::ranges::find(kPlannedLayers, name.text) != std::end(kPlannedLayers)) {
-        diagnostics_.report(Diag::E0701, name.span, fmt::format("layer `{}` is not supported yet", name.text));
+        diagnostics_.report(Diag::E0701, name.span,
+                            fmt::format("layer `{}` is not supported yet", name.text));
         tolerated_.insert(name.text);
       } else if (!file->names.contains(name.text)) {
         tolerated_.insert(name.text);
-        diagnostics_.report(Diag::E0306, name.span, fmt::format("`{}` has no `{}`", module, printable(name.text))).with_help(did_you_mean(name.text, names));
+        diagnostics_
+            .report(Diag::E0306, name.span, fmt::format("`{}` has no `{}`", module, printable(name.text)))
+            .with_help(did_you_mean(name.text, names));
       } else if (scope_.names.contains(name.text)) {
-        diagnostics_.report(Diag::E0303, name.span, fmt::format("`{}` is imported and declared", name.text)).label(declaration(name.text), "declared here");
+        diagnostics_.report(Diag::E0303, name.span, fmt::format("`{}` is imported and declared", name.text))
+            .label(declaration(name.text), "declared here");
       } else if (!imported_.emplace(name.text, name.span).second) {
         diagnostics_.report(Diag::E0303, name.span, fmt::format("`{}` is imported twice", name.text));
       }
@@ -287,8 +321,10 @@ class NameChecker {
 
   void params(const std::vector<ast::Param>& list, bool heads) {
     for (const ast::Param& param : list) {
-      if (heads) head_dims(param.type);
-      else type(param.type);
+      if (heads)
+        head_dims(param.type);
+      else
+        type(param.type);
       expr(param.default_value), expr(param.distribution);
     }
     for (const ast::Param& param : list) bind(param.name, false);
@@ -353,7 +389,10 @@ class NameChecker {
                      [&](const ast::BatchItem& i) { use(i.dim.text, i.dim.span), expr(i.size); },
                      [&](const ast::NumberItem& i) { expr(i.value); },
                      [&](const ast::StepItem& i) { step(i); },
-                     [&](const ast::LoopItem& i) { for (const auto& g : i.groups) for (const auto& e : g.entries) expr(e.times); },
+                     [&](const ast::LoopItem& i) {
+                       for (const auto& g : i.groups)
+                         for (const auto& e : g.entries) expr(e.times);
+                     },
                      [&](const ast::EmaItem& i) { expr(i.model), expr(i.decay); },
                      [&](const ast::EveryItem& i) { actions(i); },
                      [&](const ast::StopItem& i) { stop(i.condition); },
@@ -370,7 +409,8 @@ class NameChecker {
     const auto* call = ast_.as<ast::CallExpr>(item.optimiser);
     const auto* name = ast_.as<ast::NameExpr>(call != nullptr ? call->callee : item.optimiser);
     if (name != nullptr) used_.insert(name->name);
-    if (call != nullptr) for (const ast::Arg& arg : call->args) expr(arg.value);
+    if (call != nullptr)
+      for (const ast::Arg& arg : call->args) expr(arg.value);
   }
 
   void actions(const ast::EveryItem& item) {
@@ -384,7 +424,8 @@ class NameChecker {
   /// Names of objectives stand for their last loss.
   void stop(ast::ExprId condition) {
     push();
-    for (const ast::ObjectiveDecl& o : ast_.objectives) blocks_.back().emplace(o.name.text, Local{o.name.span, true, false});
+    for (const ast::ObjectiveDecl& o : ast_.objectives)
+      blocks_.back().emplace(o.name.text, Local{o.name.span, true, false});
     expr(condition);
     pop();
   }
@@ -399,7 +440,8 @@ class NameChecker {
     for (const auto& d : ast_.consts) warn(d.name, "constant");
     for (const auto& d : ast_.layers) warn(d.name, "layer");
     for (const auto& d : ast_.models) warn(d.name, "model");
-    for (const auto& d : ast_.fns) if (d.kind == ast::FnKind::Fn) warn(d.name, "function");
+    for (const auto& d : ast_.fns)
+      if (d.kind == ast::FnKind::Fn) warn(d.name, "function");
     for (const auto& d : ast_.optimisers) warn(d.name, "optimiser");
     for (const auto& [name, span] : imported_) warn({name, span}, "imported layer");
   }

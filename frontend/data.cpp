@@ -17,8 +17,9 @@ struct Reader {
   DType dtype = DType::U8;
 };
 constexpr Reader kReaders[] = {
-    {"idx", true, true, DType::U8},  {"csv", true, true, DType::F32}, {"npy", true, false, DType::F32},
-    {"npz", false, false, DType::F32}, {"bytes", false, false, DType::U8}, {"images", false, false, DType::U8},
+    {"idx", true, true, DType::U8},     {"csv", true, true, DType::F32},
+    {"npy", true, false, DType::F32},   {"npz", false, false, DType::F32},
+    {"bytes", false, false, DType::U8}, {"images", false, false, DType::U8},
     {"wav", false, false, DType::I16},
 };
 
@@ -33,12 +34,15 @@ void Elaborator::find_data() {
     for (const ast::TrainItem& item : train_->items) {
       const auto* named = std::get_if<ast::DataItem>(&item.node);
       if (named == nullptr) continue;
-      const auto found = std::ranges::find(sections, named->name.text, [](const ast::DataDecl& d) { return d.name.text; });
-      if (found != sections.end()) data_ = &*found;
+      const auto found =
+          std::ranges::find(sections, named->name.text, [](const ast::DataDecl& d) { return d.name.text; });
+      if (found != sections.end())
+        data_ = &*found;
       else {
         std::vector<std::string> names;
         for (const ast::DataDecl& d : sections) names.push_back(d.name.text);
-        error(Diag::E0606, named->name.span, fmt::format("no data section `{}`", printable(named->name.text))).with_help(did_you_mean(named->name.text, names));
+        error(Diag::E0606, named->name.span, fmt::format("no data section `{}`", printable(named->name.text)))
+            .with_help(did_you_mean(named->name.text, names));
       }
     }
   }
@@ -57,12 +61,18 @@ void Elaborator::read_columns() {
     const auto* name = call != nullptr ? file_.ast.as<ast::NameExpr>(call->callee) : nullptr;
     const Span span = file_.ast[entry.value].span;
     const Reader* reader = nullptr;
-    if (name != nullptr) for (const Reader& r : kReaders) if (r.name == name->name) reader = &r;
+    if (name != nullptr)
+      for (const Reader& r : kReaders)
+        if (r.name == name->name) reader = &r;
     if (reader == nullptr) {
       std::vector<std::string_view> names;
       for (const Reader& r : kReaders) names.push_back(r.name);
       std::string help = name != nullptr ? did_you_mean(name->name, names) : "";
-      error(Diag::E0301, span, fmt::format("split `{}` is not a reader", entry.name.text)).with_help(help.empty() ? "write `train = idx(\"images\", \"labels\")`; a field has a type: `x: f32[Pixel] = ..`" : help);
+      error(Diag::E0301, span, fmt::format("split `{}` is not a reader", entry.name.text))
+          .with_help(
+              help.empty()
+                  ? "write `train = idx(\"images\", \"labels\")`; a field has a type: `x: f32[Pixel] = ..`"
+                  : help);
       continue;
     }
     if (!reader->supported) {
@@ -73,10 +83,15 @@ void Elaborator::read_columns() {
     split.source.span = span;
     for (const ast::Arg& arg : call->args) {
       const auto* path = file_.ast.as<ast::StringExpr>(arg.value);
-      if (path != nullptr && arg.name.empty()) split.source.paths.push_back(path->value);
-      else error(Diag::E0401, file_.ast[arg.value].span, fmt::format("`{}` takes paths as strings", reader->name));
+      if (path != nullptr && arg.name.empty())
+        split.source.paths.push_back(path->value);
+      else
+        error(Diag::E0401, file_.ast[arg.value].span,
+              fmt::format("`{}` takes paths as strings", reader->name));
     }
-    if (call->args.empty()) error(Diag::E0401, span, fmt::format("`{}` lacks a path", reader->name)).with_help("write `idx(\"train-images-idx3-ubyte\")`");
+    if (call->args.empty())
+      error(Diag::E0401, span, fmt::format("`{}` lacks a path", reader->name))
+          .with_help("write `idx(\"train-images-idx3-ubyte\")`");
     if (std::ranges::any_of(plan.splits, [&](const Split& s) { return s.name == split.name; })) {
       error(Diag::E0303, entry.name.span, fmt::format("split `{}` is declared twice", split.name));
     }
@@ -86,9 +101,13 @@ void Elaborator::read_columns() {
   for (const ast::FieldDecl& entry : data_->entries) {
     if (!entry.type.valid()) continue;
     const auto [first, fresh] = fields.try_emplace(entry.name.text, entry.name.span);
-    if (!fresh) error(Diag::E0303, entry.name.span, fmt::format("field `{}` is declared twice", entry.name.text)).label(first->second, "first here");
+    if (!fresh)
+      error(Diag::E0303, entry.name.span, fmt::format("field `{}` is declared twice", entry.name.text))
+          .label(first->second, "first here");
   }
-  if (plan.splits.empty() && !diagnostics_.has_errors()) error(Diag::E0605, data_->name.span, fmt::format("data section `{}` has no split", plan.name)).with_help("write `train = idx(\"images\", \"labels\")`");
+  if (plan.splits.empty() && !diagnostics_.has_errors())
+    error(Diag::E0605, data_->name.span, fmt::format("data section `{}` has no split", plan.name))
+        .with_help("write `train = idx(\"images\", \"labels\")`");
   if (options_.probe && !diagnostics_.has_errors()) {
     for (const Split& split : plan.splits) {
       const Result<std::optional<std::vector<Column>>> probed = options_.probe(plan.name, split.source);
@@ -98,10 +117,14 @@ void Elaborator::read_columns() {
       }
       if (!*probed) continue;
       const std::optional<std::vector<Column>>& columns = *probed;
-      if (&split == &plan.splits.front()) probed_ = *columns;
-      const auto same = [](const Column& a, const Column& b) { return a.field == b.field && a.dtype == b.dtype && a.row_shape == b.row_shape; };
+      if (probed_.empty()) probed_ = *columns;
+      const auto same = [](const Column& a, const Column& b) {
+        return a.field == b.field && a.dtype == b.dtype && a.row_shape == b.row_shape;
+      };
       if (!std::ranges::equal(probed_, *columns, same)) {
-        error(Diag::E0604, split.source.span, fmt::format("split `{}` has other columns than `{}`", split.name, plan.splits.front().name)).label(plan.splits.front().source.span, "compared with this");
+        error(Diag::E0604, split.source.span,
+              fmt::format("split `{}` has other columns than `{}`", split.name, plan.splits.front().name))
+            .label(plan.splits.front().source.span, "compared with this");
       }
     }
   }
@@ -128,16 +151,21 @@ Value Elaborator::field_column(int32_t field, Span span) {
     const std::string& name = plan.splits.front().source.reader;
     const auto reader = std::ranges::find(kReaders, name, &Reader::name);
     if (!reader->shape_from_type) {
-      error(Diag::E0604, span, fmt::format("`{}` files say in their header what they hold", name)).with_help("check the model with its data at hand");
+      error(Diag::E0604, span, fmt::format("`{}` files say in their header what they hold", name))
+          .with_help("check the model with its data at hand");
       return {};
     }
-    const bool whole_file = name == "idx" && (field < 0 || static_cast<size_t>(field) >= plan.splits.front().source.paths.size());
+    const bool whole_file =
+        name == "idx" && (field < 0 || static_cast<size_t>(field) >= plan.splits.front().source.paths.size());
     if (whole_file || (name == "idx") == (field == Column::kWholeRow)) {
-      error(Diag::E0109, span, fmt::format("the reader `{}` has {} fields, counted from 0", name, plan.splits.front().source.paths.size()));
+      error(Diag::E0109, span,
+            fmt::format("the reader `{}` has {} fields, counted from 0", name,
+                        plan.splits.front().source.paths.size()));
       return {};
     }
     column.dtype = reader->dtype;
-    if (const auto* shape = implied_field_shape_.as<ShapeValue>(); shape != nullptr && (name == "idx" || field == Column::kWholeRow)) {
+    if (const auto* shape = implied_field_shape_.as<ShapeValue>();
+        shape != nullptr && (name == "idx" || field == Column::kWholeRow)) {
       for (const Axis& axis : shape->axes) column.row_shape.push_back(axis.extent.bound);
     }
   }
@@ -155,8 +183,10 @@ Value Elaborator::field_column(int32_t field, Span span) {
     type.shape.emplace_back(size);
     axes.push_back({kAnonymous, Extent(size)});
   }
-  if (!argument.valid()) argument = graph().argument({fmt::format("column{}", ref), ArgRole::Column, ref, {}}, type);
-  if (!context_->rows.valid()) context_->rows = graph().argument({"rows", ArgRole::Rows, -1, {}}, {DType::I32, {batch_axis_.extent}});
+  if (!argument.valid())
+    argument = graph().argument({fmt::format("column{}", ref), ArgRole::Column, ref, {}}, type);
+  if (!context_->rows.valid())
+    context_->rows = graph().argument({"rows", ArgRole::Rows, -1, {}}, {DType::I32, {batch_axis_.extent}});
   graph().set_span(span);
   Tensor t = tensor(graph().make(OpKind::Gather, {argument, context_->rows}), std::move(axes));
   t.column = ref;
@@ -178,17 +208,22 @@ std::optional<Tensor> Elaborator::convert_field(const ast::FieldDecl& decl, Valu
   for (size_t i = 0; fits && i < axes->size(); ++i) fits = unify(t->axes[i], (*axes)[i]);
   if (!fits) {
     Axes row(t->axes.begin() + (t->axes.empty() ? 0 : 1), t->axes.end());
-    error(Diag::E0106, span, fmt::format("field `{}` is declared as {} but a row is {}", decl.name.text, ast::print(file_.ast, decl.type), type_text(t->dtype, row))).label(type.span, "declared here");
+    error(Diag::E0106, span,
+          fmt::format("field `{}` is declared as {} but a row is {}", decl.name.text,
+                      ast::print(file_.ast, decl.type), type_text(t->dtype, row)))
+        .label(type.span, "declared here");
     return std::nullopt;
   }
   if (label != kAnonymous) {
     if (t->column < 0 || class_of(t->dtype) != DTypeClass::Int) {
-      error(Diag::E0701, span, "labels that are not a whole-number column are not supported yet").with_help("write `y: ix<Class> = field(1)`");
+      error(Diag::E0701, span, "labels that are not a whole-number column are not supported yet")
+          .with_help("write `y: ix<Class> = field(1)`");
       return std::nullopt;
     }
     auto& limits = experiment_.data->limits;
     const Dim& dim = dims_[static_cast<size_t>(label)];
-    const bool known = std::ranges::any_of(limits, [&](const ColumnLimit& l) { return l.column == t->column && l.dim == dim.name; });
+    const bool known = std::ranges::any_of(
+        limits, [&](const ColumnLimit& l) { return l.column == t->column && l.dim == dim.name; });
     if (!known) limits.push_back({t->column, dim.extent.bound, dim.name, span});
   }
   Tensor result = tensor(graph().cast(t->node, *dtype), *axes);
@@ -197,9 +232,13 @@ std::optional<Tensor> Elaborator::convert_field(const ast::FieldDecl& decl, Valu
   if (decl.range.valid()) {
     const auto* range = file_.ast.as<ast::BinaryExpr>(decl.range);
     const bool is_range = range != nullptr && range->op == ast::BinaryOp::Range;
-    const auto low = is_range ? number_of(eval(range->lhs)) : std::nullopt, high = is_range ? number_of(eval(range->rhs)) : std::nullopt;
-    if (low && high && *low < *high) result.range = Range{*low, *high};
-    else error(Diag::E0503, file_.ast[decl.range].span, "a range is written `in low..high`, with low below high");
+    const auto low = is_range ? number_of(eval(range->lhs)) : std::nullopt,
+               high = is_range ? number_of(eval(range->rhs)) : std::nullopt;
+    if (low && high && *low < *high)
+      result.range = Range{*low, *high};
+    else
+      error(Diag::E0503, file_.ast[decl.range].span,
+            "a range is written `in low..high`, with low below high");
   }
   return result;
 }
@@ -216,9 +255,15 @@ std::optional<Tensor> Elaborator::field_value(const std::string& name, Span span
     }
   }
   if (decl == nullptr) {
-    auto& diagnostic = error(Diag::E0603, span, data_ == nullptr ? fmt::format("`{}` comes from the data, and there is no data section", name) : fmt::format("data section `{}` has no field `{}`", data_->name.text, name));
-    if (data_ != nullptr) diagnostic.label(data_->name.span, fmt::format("it has {}", fmt::join(names, ", "))).with_help(did_you_mean(name, names));
-    else diagnostic.with_help("declare one, and name it in the train section: `data mnist`");
+    auto& diagnostic =
+        error(Diag::E0603, span,
+              data_ == nullptr ? fmt::format("`{}` comes from the data, and there is no data section", name)
+                               : fmt::format("data section `{}` has no field `{}`", data_->name.text, name));
+    if (data_ != nullptr)
+      diagnostic.label(data_->name.span, fmt::format("it has {}", fmt::join(names, ", ")))
+          .with_help(did_you_mean(name, names));
+    else
+      diagnostic.with_help("declare one, and name it in the train section: `data mnist`");
     return std::nullopt;
   }
   Frame frame;
@@ -253,7 +298,9 @@ bool Elaborator::bind_data_params(const std::vector<ast::Param>& params, std::st
   bool good = true;
   for (const ast::Param& param : params) {
     if (!param.type.valid()) {
-      error(Diag::E0603, param.name.span, fmt::format("parameter `{}` of {} needs a type", param.name.text, what)).with_help(fmt::format("write `{}: f32[B, ..]`", param.name.text));
+      error(Diag::E0603, param.name.span,
+            fmt::format("parameter `{}` of {} needs a type", param.name.text, what))
+          .with_help(fmt::format("write `{}: f32[B, ..]`", param.name.text));
       good = false;
       continue;
     }
@@ -262,12 +309,17 @@ bool Elaborator::bind_data_params(const std::vector<ast::Param>& params, std::st
     const std::optional<DType> dtype = dtype_of(type, &label);
     const std::optional<Axes> axes = axes_expression(type.dims);
     if (!dtype || !axes || axes->empty()) {
-      if (dtype && axes) error(Diag::E0603, type.span, fmt::format("parameter `{}` lacks the batch dim", param.name.text)).with_help("put it in front: `f32[B]`");
+      if (dtype && axes)
+        error(Diag::E0603, type.span, fmt::format("parameter `{}` lacks the batch dim", param.name.text))
+            .with_help("put it in front: `f32[B]`");
       good = false;
       continue;
     }
     if (!is_batch_axis(axes->front())) {
-      error(Diag::E0603, type.span, fmt::format("parameter `{}` has {} in front, not the batch dim", param.name.text, axis_text(axes->front()))).with_help("all fields of an objective have the dim of the `batch` line in front");
+      error(Diag::E0603, type.span,
+            fmt::format("parameter `{}` has {} in front, not the batch dim", param.name.text,
+                        axis_text(axes->front())))
+          .with_help("all fields of an objective have the dim of the `batch` line in front");
       good = false;
       continue;
     }
@@ -279,7 +331,9 @@ bool Elaborator::bind_data_params(const std::vector<ast::Param>& params, std::st
     bool fits = field->axes.size() == axes->size() && field->dtype == *dtype && field->label == label;
     for (size_t i = 0; fits && i < axes->size(); ++i) fits = unify(field->axes[i], (*axes)[i]);
     if (!fits) {
-      error(Diag::E0603, type.span, fmt::format("`{}` is declared as {} but the field is `{}`", param.name.text, ast::print(file_.ast, param.type), type_text(*field)));
+      error(Diag::E0603, type.span,
+            fmt::format("`{}` is declared as {} but the field is `{}`", param.name.text,
+                        ast::print(file_.ast, param.type), type_text(*field)));
       good = false;
       continue;
     }

@@ -19,7 +19,8 @@ DimId Elaborator::new_dim(std::string name, Extent extent, Span span, bool runti
   return static_cast<DimId>(dims_.size() - 1);
 }
 
-/// `dim X = e`: e is a number, or another dim whose extent the new axis shares. `dim X <= n` is a run-time size.
+/// `dim X = e`: e is a number, or another dim whose extent the new axis shares. `dim X <= n` is a run-time
+/// size.
 Value Elaborator::declare_dim(const ast::DimDecl& decl, bool top_level) {
   const Value size = eval(decl.extent);
   if (size.bad()) return {};
@@ -27,10 +28,12 @@ Value Elaborator::declare_dim(const ast::DimDecl& decl, bool top_level) {
     const Dim& d = dims_[static_cast<size_t>(other->id)];
     return Value(DimValue{new_dim(decl.name.text, d.extent, decl.name.span, d.runtime)});
   }
-  std::optional<int64_t> bound = expect_integer(size, span_of(decl.extent), fmt::format("the size of dim `{}`", decl.name.text));
+  std::optional<int64_t> bound =
+      expect_integer(size, span_of(decl.extent), fmt::format("the size of dim `{}`", decl.name.text));
   if (!bound) return {};
   if (*bound < 1 || *bound > kMaxDim) {
-    error(Diag::E0201, span_of(decl.extent), fmt::format("dim `{}` is {}; a dim is from 1 to {}", decl.name.text, *bound, kMaxDim));
+    error(Diag::E0201, span_of(decl.extent),
+          fmt::format("dim `{}` is {}; a dim is from 1 to {}", decl.name.text, *bound, kMaxDim));
     return {};
   }
   if (!decl.runtime) return Value(DimValue{new_dim(decl.name.text, Extent(*bound), decl.name.span)});
@@ -54,7 +57,8 @@ std::string Elaborator::axis_text(const Axis& axis) const {
 
 std::string Elaborator::sized_text(const Axis& axis) const {
   const std::string name = axis_text(axis);
-  return axis.dim == kAnonymous && axis.extent.is_static() ? name : fmt::format("{} ({})", name, axis.extent.bound);
+  return axis.dim == kAnonymous && axis.extent.is_static() ? name
+                                                           : fmt::format("{} ({})", name, axis.extent.bound);
 }
 
 std::string Elaborator::axes_text(const Axes& axes) const {
@@ -64,7 +68,9 @@ std::string Elaborator::axes_text(const Axes& axes) const {
 }
 
 std::string Elaborator::type_text(DType dtype, const Axes& axes, DimId label) const {
-  const std::string head = label == kAnonymous ? std::string(to_string(dtype)) : fmt::format("ix<{}>", dims_[static_cast<size_t>(label)].name);
+  const std::string head = label == kAnonymous
+                               ? std::string(to_string(dtype))
+                               : fmt::format("ix<{}>", dims_[static_cast<size_t>(label)].name);
   return axes.empty() ? head : head + axes_text(axes);
 }
 
@@ -76,21 +82,24 @@ bool Elaborator::unify(const Axis& a, const Axis& b) const {
 }
 
 bool Elaborator::check_size(DType dtype, const Axes& axes, Span span) {
-  Shape shape;
-  for (const Axis& axis : axes) shape.push_back(axis.extent);
+  const Shape shape = shape_of(axes);
   const std::optional<int64_t> elements = num_elements(shape);
   if (axes.size() > kMaxRank) {
-    error(Diag::E0202, span, fmt::format("`{}` has {} axes; the limit is {}", type_text(dtype, axes), axes.size(), kMaxRank));
+    error(Diag::E0202, span,
+          fmt::format("`{}` has {} axes; the limit is {}", type_text(dtype, axes), axes.size(), kMaxRank));
     return false;
   }
   if (elements && *elements <= kMaxElements) return true;
   double bytes = static_cast<double>(size_of(dtype));
   for (const Extent& extent : shape) bytes *= static_cast<double>(extent.bound);
-  error(Diag::E0202, span, fmt::format("`{}` would need {:.1f} TiB; a tensor has at most 2^40 elements", type_text(dtype, axes), bytes / 0x1p40));
+  error(Diag::E0202, span,
+        fmt::format("`{}` would need {:.1f} TiB; a tensor has at most 2^40 elements", type_text(dtype, axes),
+                    bytes / 0x1p40));
   return false;
 }
 
-/// One entry of a shape: a dim, a number, or an integer attribute, which is an axis of its own inside its layer.
+/// One entry of a shape: a dim, a number, or an integer attribute, which is an axis of its own inside its
+/// layer.
 std::optional<Axis> Elaborator::axis_expression(ast::ExprId expr) {
   const Value value = eval(expr);
   if (value.bad()) return std::nullopt;
@@ -122,15 +131,18 @@ std::optional<Axes> Elaborator::axes_expression(const std::vector<ast::DimItem>&
     if (item.rest) {
       const auto rest = frame_->rests.find(item.rest_name.text);
       if (rest == frame_->rests.end()) {
-        error(Diag::E0301, item.span, fmt::format("`...{}` is not bound by the head of this body", item.rest_name.text));
+        error(Diag::E0301, item.span,
+              fmt::format("`...{}` is not bound by the head of this body", item.rest_name.text));
         good = false;
       } else {
         axes.insert(axes.end(), rest->second.begin(), rest->second.end());
       }
       continue;
     }
-    if (const std::optional<Axis> axis = axis_expression(item.extent)) axes.push_back(*axis);
-    else good = false;
+    if (const std::optional<Axis> axis = axis_expression(item.extent))
+      axes.push_back(*axis);
+    else
+      good = false;
   }
   if (!good) return std::nullopt;
   return axes;
@@ -144,8 +156,10 @@ std::optional<DType> Elaborator::dtype_of(const ast::Type& type, DimId* label) {
     }
     const Value dim = name_value(type.index_dim.text, type.index_dim.span, {});
     const auto* value = dim.as<DimValue>();
-    if (value != nullptr) *label = value->id;
-    else if (!dim.bad()) error(Diag::E0403, type.index_dim.span, fmt::format("`ix<..>` takes a dim, not {}", describe(dim)));
+    if (value != nullptr)
+      *label = value->id;
+    else if (!dim.bad())
+      error(Diag::E0403, type.index_dim.span, fmt::format("`ix<..>` takes a dim, not {}", describe(dim)));
     return value != nullptr ? std::optional(DType::I32) : std::nullopt;
   }
   const std::optional<DType> dtype = parse_dtype(type.head.text);
@@ -156,12 +170,15 @@ std::optional<DType> Elaborator::dtype_of(const ast::Type& type, DimId* label) {
   if (dtype == DType::F32) return real();
   if (dtype) return dtype;
   constexpr std::string_view kTypes[] = {"f32", "f64", "i32", "i64", "bool", "ix"};
-  error(Diag::E0504, type.head.span, fmt::format("unknown type `{}`", printable(type.head.text))).with_help(did_you_mean(type.head.text, kTypes));
+  error(Diag::E0504, type.head.span, fmt::format("unknown type `{}`", printable(type.head.text)))
+      .with_help(did_you_mean(type.head.text, kTypes));
   return std::nullopt;
 }
 
-/// Pairs the entries of a declared shape with axes; `rest` is how many axes `...` stands for. False when the ranks differ.
-bool Elaborator::match_axes(const ast::Type& type, const Axes& axes, std::vector<std::pair<const ast::DimItem*, size_t>>& places, size_t& rest) {
+/// Pairs the entries of a declared shape with axes; `rest` is how many axes `...` stands for. False when the
+/// ranks differ.
+bool Elaborator::match_axes(const ast::Type& type, const Axes& axes,
+                            std::vector<std::pair<const ast::DimItem*, size_t>>& places, size_t& rest) {
   const auto rests = std::ranges::count_if(type.dims, &ast::DimItem::rest);
   const size_t fixed = type.dims.size() - static_cast<size_t>(rests);
   if (rests > 1 || axes.size() < fixed || (rests == 0 && axes.size() != fixed)) return false;
@@ -216,8 +233,10 @@ bool Elaborator::bind_axis(const ast::DimItem& item, Axis& axis, Span span, std:
   const auto known = frame_->outside.find(expected->dim);
   const Axis wanted = known == frame_->outside.end() ? *expected : known->second;
   if (!unify(wanted, axis)) {
-    why = fmt::format("{} is {}, and the axis is {}", ast::print(ast(), item.extent), wanted.extent.bound, sized_text(axis));
-    if (wanted.extent == axis.extent) why = fmt::format("{} and {} are different dims", ast::print(ast(), item.extent), axis_text(axis));
+    why = fmt::format("{} is {}, and the axis is {}", ast::print(ast(), item.extent), wanted.extent.bound,
+                      sized_text(axis));
+    if (wanted.extent == axis.extent)
+      why = fmt::format("{} and {} are different dims", ast::print(ast(), item.extent), axis_text(axis));
     return false;
   }
   axis = *expected;
@@ -225,7 +244,8 @@ bool Elaborator::bind_axis(const ast::DimItem& item, Axis& axis, Span span, std:
 }
 
 /// Checks an argument against the declared type of a parameter and gives it the axes that the body sees.
-bool Elaborator::bind_head(ast::TypeId type_id, Value& value, Span span, const ast::Ident& param, std::string_view callee) {
+bool Elaborator::bind_head(ast::TypeId type_id, Value& value, Span span, const ast::Ident& param,
+                           std::string_view callee) {
   if (!type_id.valid() || value.bad()) return !value.bad();
   const ast::Type& type = ast()[type_id];
   DimId label = kAnonymous;
@@ -238,10 +258,14 @@ bool Elaborator::bind_head(ast::TypeId type_id, Value& value, Span span, const a
     if (const auto strong = cast_to(t, *dtype, span)) t = *strong;
   }
   const auto mismatch = [&](std::string why) {
-    error(Diag::E0104, span, fmt::format("`{}` takes {} but is given {}", callee, declared_text(type_id), type_text(*given))).caret(std::move(why)).label(param.span, "declared here");
+    error(Diag::E0104, span,
+          fmt::format("`{}` takes {} but is given {}", callee, declared_text(type_id), type_text(*given)))
+        .caret(std::move(why))
+        .label(param.span, "declared here");
     return false;
   };
-  if (t.dtype != *dtype) return mismatch(fmt::format("element type {} instead of {}", to_string(t.dtype), to_string(*dtype)));
+  if (t.dtype != *dtype)
+    return mismatch(fmt::format("element type {} instead of {}", to_string(t.dtype), to_string(*dtype)));
   std::vector<std::pair<const ast::DimItem*, size_t>> places;
   size_t rest = 0;
   if (!match_axes(type, t.axes, places, rest)) return mismatch(fmt::format("{} axes", t.axes.size()));
@@ -262,7 +286,8 @@ bool Elaborator::bind_head(ast::TypeId type_id, Value& value, Span span, const a
     if (!is_new) {
       fresh = known->second;
       bool equal = fresh.size() == rest;
-      for (size_t i = 0; equal && i < rest; ++i) equal = unify(frame_->outside.at(fresh[i].dim), t.axes[at + i]);
+      for (size_t i = 0; equal && i < rest; ++i)
+        equal = unify(frame_->outside.at(fresh[i].dim), t.axes[at + i]);
       if (!equal) return mismatch("other axes than the first argument");
     }
     std::ranges::copy(fresh, t.axes.begin() + static_cast<ptrdiff_t>(at));
@@ -277,13 +302,17 @@ bool Elaborator::check_result(ast::TypeId type_id, Value& value, Span span, std:
   if (!type_id.valid() || value.bad()) return !value.bad();
   const ast::Type& type = ast()[type_id];
   const auto mismatch = [&](const std::string& got, std::string why) {
-    error(Diag::E0106, span, fmt::format("{} is declared as {} but its value is {}", what, declared_text(type_id), got)).caret(std::move(why)).label(type.span, "declared here");
+    error(Diag::E0106, span,
+          fmt::format("{} is declared as {} but its value is {}", what, declared_text(type_id), got))
+        .caret(std::move(why))
+        .label(type.span, "declared here");
     return false;
   };
   if (type.head.empty()) {
     auto* tuple = value.as<TupleValue>();
     if (tuple == nullptr || tuple->items.size() != type.tuple.size()) return mismatch(describe(value), "");
-    for (size_t i = 0; i < tuple->items.size(); ++i) if (!check_result(type.tuple[i], tuple->items[i], span, what)) return false;
+    for (size_t i = 0; i < tuple->items.size(); ++i)
+      if (!check_result(type.tuple[i], tuple->items[i], span, what)) return false;
     return true;
   }
   Axes axes;
@@ -291,12 +320,19 @@ bool Elaborator::check_result(ast::TypeId type_id, Value& value, Span span, std:
   std::optional<Tensor> t;
   if (dist != nullptr) {
     constexpr std::string_view kNames[] = {"Normal", "Bernoulli", "Uniform"};
-    if (type.head.text != kNames[static_cast<size_t>(dist->kind)]) return mismatch(describe(value), "another distribution");
+    if (type.head.text != kNames[static_cast<size_t>(dist->kind)])
+      return mismatch(describe(value), "another distribution");
     axes = distribution_axes(*dist, span);
   } else {
     DimId label = kAnonymous;
-    const std::optional<DType> dtype = type.head.text == "Normal" || type.head.text == "Bernoulli" || type.head.text == "Uniform" ? std::nullopt : dtype_of(type, &label);
-    if (!dtype) return parse_dtype(type.head.text) || type.head.text == "ix" ? false : mismatch(describe(value), "not a distribution");
+    const std::optional<DType> dtype =
+        type.head.text == "Normal" || type.head.text == "Bernoulli" || type.head.text == "Uniform"
+            ? std::nullopt
+            : dtype_of(type, &label);
+    if (!dtype)
+      return parse_dtype(type.head.text) || type.head.text == "ix"
+                 ? false
+                 : mismatch(describe(value), "not a distribution");
     t = expect_tensor(value, span, dtype);
     if (!t) return false;
     if (t->weak) t = cast_to(*t, *dtype, span);
@@ -306,24 +342,28 @@ bool Elaborator::check_result(ast::TypeId type_id, Value& value, Span span, std:
   }
   std::vector<std::pair<const ast::DimItem*, size_t>> places;
   size_t rest = 0;
-  if (!match_axes(type, axes, places, rest)) return mismatch(describe(value), fmt::format("{} axes", axes.size()));
+  if (!match_axes(type, axes, places, rest))
+    return mismatch(describe(value), fmt::format("{} axes", axes.size()));
   for (const auto& [item, at] : places) {
     if (item->rest) {
       const auto known = frame_->rests.find(item->rest_name.text);
       bool equal = known != frame_->rests.end() && known->second.size() == rest;
       for (size_t i = 0; equal && i < rest; ++i) equal = unify(known->second[i], axes[at + i]);
-      if (!equal) return mismatch(describe(value), fmt::format("`...{}` stands for other axes", item->rest_name.text));
+      if (!equal)
+        return mismatch(describe(value), fmt::format("`...{}` stands for other axes", item->rest_name.text));
       std::ranges::copy(known->second, axes.begin() + static_cast<ptrdiff_t>(at));
       continue;
     }
     const std::optional<Axis> wanted = axis_expression(item->extent);
     if (!wanted) return false;
     if (!unify(*wanted, axes[at])) {
-      return mismatch(describe(value), fmt::format("{} is not {} ({})", sized_text(axes[at]), ast::print(ast(), item->extent), wanted->extent.bound));
+      return mismatch(describe(value), fmt::format("{} is not {} ({})", sized_text(axes[at]),
+                                                   ast::print(ast(), item->extent), wanted->extent.bound));
     }
     axes[at] = *wanted;
   }
-  if (dist != nullptr) dist->shape = axes;
+  if (dist != nullptr)
+    dist->shape = axes;
   else {
     t->axes = axes;
     value = Value(*t);
@@ -341,7 +381,8 @@ void Elaborator::outside_axes(Axes& axes, const Frame& inner) const {
 Value Elaborator::to_outside(Value value, const Frame& inner) {
   if (auto* t = value.as<Tensor>()) {
     outside_axes(t->axes, inner);
-    if (const auto label = inner.outside.find(t->label); label != inner.outside.end()) t->label = label->second.dim;
+    if (const auto label = inner.outside.find(t->label); label != inner.outside.end())
+      t->label = label->second.dim;
   } else if (auto* shape = value.as<ShapeValue>()) {
     outside_axes(shape->axes, inner);
   } else if (auto* tuple = value.as<TupleValue>()) {

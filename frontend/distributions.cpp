@@ -47,14 +47,16 @@ Axes Elaborator::distribution_axes(const Distribution& dist, Span span) {
   if (dist.shape) return *dist.shape;
   Axes axes;
   std::vector<Value> tensors;
-  for (const Value& param : dist.params) if (param.as<Tensor>() != nullptr) tensors.push_back(param);
+  for (const Value& param : dist.params)
+    if (param.as<Tensor>() != nullptr) tensors.push_back(param);
   if (tensors.empty()) return axes;
   const auto aligned = align(tensors, span, "a distribution");
   return aligned ? aligned->front().axes : axes;
 }
 
 /// log_prob, kl, entropy and mean of a distribution, from std/dist.smelt.
-Value Elaborator::distribution_function(std::string_view function, const Value& value, std::vector<Value> args, Span span) {
+Value Elaborator::distribution_function(std::string_view function, const Value& value,
+                                        std::vector<Value> args, Span span) {
   if (value.bad()) return {};
   const auto* dist = value.as<Distribution>();
   if (dist == nullptr) {
@@ -65,14 +67,19 @@ Value Elaborator::distribution_function(std::string_view function, const Value& 
     std::vector<Value> list = d.params;
     if (d.kind != DistKind::Normal || d.by_logvar) return list;
     const auto std = number_of(list[1]);  // logvar = 2 log std
-    list[1] = std ? Value(2 * std::log(*std)) : binary(ast::BinaryOp::Mul, Value(2.0), elementwise(OpKind::Log, {list[1]}, span, "`log`"), span);
+    list[1] = std ? Value(2 * std::log(*std))
+                  : binary(ast::BinaryOp::Mul, Value(2.0), elementwise(OpKind::Log, {list[1]}, span, "`log`"),
+                           span);
     return list;
   };
   std::vector<Value> all;
   if (function == "log_prob") {
     const auto* x = args[0].as<Tensor>();
-    if (dist->kind == DistKind::Bernoulli && x != nullptr && x->range && (x->range->low < 0 || x->range->high > 1)) {
-      error(Diag::W0004, span, fmt::format("Bernoulli likelihood of data in {}..{}", x->range->low, x->range->high)).with_help("scale the data to 0..1");
+    if (dist->kind == DistKind::Bernoulli && x != nullptr && x->range &&
+        (x->range->low < 0 || x->range->high > 1)) {
+      error(Diag::W0004, span,
+            fmt::format("Bernoulli likelihood of data in {}..{}", x->range->low, x->range->high))
+          .with_help("scale the data to 0..1");
     }
     all = {args[0]};
   }
@@ -81,13 +88,16 @@ Value Elaborator::distribution_function(std::string_view function, const Value& 
   if (function == "kl") {
     const auto* other = args[0].as<Distribution>();
     if (other == nullptr || other->kind != dist->kind || dist->kind == DistKind::Uniform) {
-      error(Diag::E0610, span, fmt::format("no closed form of kl between {} and {}", describe(value), describe(args[0]))).with_help("estimate it: log_prob(q, z) - log_prob(p, z) for z ~ q");
+      error(Diag::E0610, span,
+            fmt::format("no closed form of kl between {} and {}", describe(value), describe(args[0])))
+          .with_help("estimate it: log_prob(q, z) - log_prob(p, z) for z ~ q");
       return {};
     }
     const std::vector<Value> theirs = parameters(*other);
     all.insert(all.end(), theirs.begin(), theirs.end());
   }
-  Value result = call_library(fmt::format("{}_{}", info_of(dist->kind).prefix, function), std::move(all), span);
+  Value result =
+      call_library(fmt::format("{}_{}", info_of(dist->kind).prefix, function), std::move(all), span);
   if (dist->shape && function != "log_prob" && function != "kl") {
     auto t = expect_float(result, span);
     if (t) t = broadcast_to(*t, *dist->shape, span);
@@ -106,17 +116,18 @@ Value Elaborator::draw_site(const Distribution& dist, const std::string& name, S
   return sample(dist, axes, again == 0 ? path : fmt::format("{}~{}", path, again), span);
 }
 
-/// Noise of the distribution's kind, turned into a draw: reparameterised, so that gradients reach the parameters.
+/// Noise of the distribution's kind, turned into a draw: reparameterised, so that gradients reach the
+/// parameters.
 Value Elaborator::sample(const Distribution& dist, const Axes& axes, const std::string& path, Span span) {
   if (!check_size(real(), axes, span)) return {};
   const DistInfo& record = info_of(dist.kind);
-  TensorType type{real(), {}};
-  for (const Axis& axis : axes) type.shape.push_back(axis.extent);
+  const TensorType type{real(), shape_of(axes)};
   graph().set_span(span);
   const NodeId seed = seed_argument(), run = run_argument();
   const auto site = static_cast<int64_t>(fnv1a(path.data(), path.size()));
   const int64_t loop = context_ == init_.get() || frame_ == nullptr ? 0 : frame_->loop;
-  const Result<NodeId> node = graph().push(record.noise, {seed, run}, {{"site", site}, {"loop", loop}, {"type", type}});
+  const Result<NodeId> node =
+      graph().push(record.noise, {seed, run}, {{"site", site}, {"loop", loop}, {"type", type}});
   if (!node) {
     error(Diag::E0202, span, node.error().message);
     return {};
@@ -125,18 +136,22 @@ Value Elaborator::sample(const Distribution& dist, const Axes& axes, const std::
   const Tensor noise = tensor(*node, axes);
   const auto is = [&](size_t i, double value) { return number_of(dist.params[i]) == value; };
   Value result;
-  if (dist.kind == DistKind::Normal && !dist.by_logvar && is(0, 0) && is(1, 1)) result = Value(noise);
-  else if (dist.kind == DistKind::Uniform && is(0, 0) && is(1, 1)) result = Value(noise);
+  if (dist.kind == DistKind::Normal && !dist.by_logvar && is(0, 0) && is(1, 1))
+    result = Value(noise);
+  else if (dist.kind == DistKind::Uniform && is(0, 0) && is(1, 1))
+    result = Value(noise);
   else {
     std::vector<Value> args{Value(noise)};
     args.insert(args.end(), dist.params.begin(), dist.params.end());
     const bool by_std = dist.kind == DistKind::Normal && !dist.by_logvar;
-    result = call_library(fmt::format("{}_from_noise{}", record.prefix, by_std ? "_std" : ""), std::move(args), span);
+    result = call_library(fmt::format("{}_from_noise{}", record.prefix, by_std ? "_std" : ""),
+                          std::move(args), span);
   }
   const auto* drawn = result.as<Tensor>();
   if (drawn == nullptr) return {};
   std::optional<Tensor> shaped = broadcast_to(*drawn, axes, span);
-  if (shaped && dist.kind != DistKind::Normal) shaped->range = dist.kind == DistKind::Bernoulli ? std::optional(Range{0, 1}) : std::nullopt;
+  if (shaped && dist.kind != DistKind::Normal)
+    shaped->range = dist.kind == DistKind::Bernoulli ? std::optional(Range{0, 1}) : std::nullopt;
   return shaped ? Value(*shaped) : Value();
 }
 

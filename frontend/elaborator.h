@@ -1,9 +1,10 @@
-// Evaluates a model file: compile-time values are computed, tensor expressions become nodes of the graph at hand.
+// Evaluates a model file: compile-time values are computed, tensor expressions become nodes of the graph at
+// hand.
 //
-// A body is evaluated once for each function that calls it (a step, an evaluation, a metric, an export). What outlives
-// one evaluation is here: dims, layer instances, variables, run-time scalars. Members are defined by topic in
-// names.cpp, dims.cpp, align.cpp, expressions.cpp, statements.cpp, calls.cpp, layers.cpp, distributions.cpp,
-// selectors.cpp, data.cpp, functions.cpp, optimisers.cpp and train.cpp.
+// A body is evaluated once for each function that calls it (a step, an evaluation, a metric, an export). What
+// outlives one evaluation is here: dims, layer instances, variables, run-time scalars. Members are defined by
+// topic in names.cpp, dims.cpp, align.cpp, contract.cpp, fold.cpp, gradient.cpp, values.cpp, expressions.cpp, statements.cpp, calls.cpp, layers.cpp,
+// distributions.cpp, selectors.cpp, data.cpp, functions.cpp, optimisers.cpp and train.cpp.
 #pragma once
 
 #include <deque>
@@ -30,7 +31,7 @@ struct FunctionContext {
   Function function;
   uint32_t id;
   Builder builder;
-  std::string site;       // objective's or export's name, prefixed with eval/ where training is false
+  std::string site;  // objective's or export's name, prefixed with eval/ where training is false
   bool training = false;
   bool fixed_run = false;  // initialisation: run 0
   NodeId seed, run, rows;
@@ -49,18 +50,18 @@ struct Frame {
   std::vector<std::map<std::string, Binding, std::less<>>> blocks;
   LayerInstance* instance = nullptr;
   std::string site;
-  int64_t loop = 0;                    // flattened index of the repeats around
-  std::map<DimId, Axis> outside;       // dims of this body -> what they are for the caller
+  int64_t loop = 0;                                // flattened index of the repeats around
+  std::map<DimId, Axis> outside;                   // dims of this body -> what they are for the caller
   std::map<std::string, Axes, std::less<>> rests;  // `...` and `...S`
   struct Repeat {
     std::string label;
     int64_t index = 0;
   };
   std::vector<Repeat> repeats;
-  std::string bound_name;        // of the statement `f = Dense{..}`
-  std::string label;             // of the pipe stage at hand
+  std::string bound_name;  // of the statement `f = Dense{..}`
+  std::string label;       // of the pipe stage at hand
   bool is_repeat_result = false;
-  bool allows_layers = false;    // layer bodies and `model` lines
+  bool allows_layers = false;  // layer bodies and `model` lines
 };
 
 /// A draw's place, for the resolution of collisions.
@@ -74,13 +75,16 @@ using Args = std::vector<ArgValue>;
 
 class Elaborator {
  public:
-  Elaborator(SourceMap& sources, const Library& library, FileScope& file, const FrontendOptions& options, Diagnostics& diagnostics)
+  Elaborator(SourceMap& sources, const Library& library, FileScope& file, const FrontendOptions& options,
+             Diagnostics& diagnostics)
       : sources_(sources), library_(library), file_(file), options_(options), diagnostics_(diagnostics) {}
 
   std::optional<Experiment> run();
 
   // ---- what intrinsic functions use ----
-  Diagnostic& error(Diag code, Span span, std::string message) { return diagnostics_.report(code, span, std::move(message)); }
+  Diagnostic& error(Diag code, Span span, std::string message) {
+    return diagnostics_.report(code, span, std::move(message));
+  }
   Value unsupported(Span span, std::string_view what);
   FunctionContext& context() { return *context_; }
   Builder& graph() { return context_->builder; }
@@ -98,7 +102,7 @@ class Elaborator {
   std::optional<bool> expect_bool(const Value& value, Span span, std::string_view what);
   std::optional<Tensor> expect_tensor(const Value& value, Span span, std::optional<DType> literal_dtype = {});
   std::optional<Tensor> expect_float(const Value& value, Span span);
-  std::optional<Axes> expect_axes(const Value& value, Span span);  // `over=`
+  std::optional<Axes> expect_axes(const Value& value, Span span);   // `over=`
   std::optional<Axes> expect_shape(const Value& value, Span span);  // `[64, 28]`
   std::optional<std::vector<int64_t>> find_axes(const Tensor& x, const Axes& over, Span span);
   bool unify(const Axis& a, const Axis& b) const;
@@ -123,7 +127,8 @@ class Elaborator {
   Value draw_site(const Distribution& dist, const std::string& name, Span span);
   Value sample(const Distribution& dist, const Axes& axes, const std::string& path, Span span);
   Axes distribution_axes(const Distribution& dist, Span span);
-  Value distribution_function(std::string_view function, const Value& dist, std::vector<Value> args, Span span);
+  Value distribution_function(std::string_view function, const Value& dist, std::vector<Value> args,
+                              Span span);
   Value make_distribution(DistKind kind, std::vector<Value> params, bool by_logvar, Span span);
 
   Value gradient(const Value& y, const Value& x, Span span);
@@ -160,7 +165,8 @@ class Elaborator {
   bool bind_head(ast::TypeId type, Value& value, Span span, const ast::Ident& param, std::string_view callee);
   bool bind_axis(const ast::DimItem& item, Axis& axis, Span span, std::string& why);
   bool check_result(ast::TypeId type, Value& value, Span span, std::string_view what);
-  bool match_axes(const ast::Type& type, const std::vector<Axis>& axes, std::vector<std::pair<const ast::DimItem*, size_t>>& places, size_t& rest);
+  bool match_axes(const ast::Type& type, const std::vector<Axis>& axes,
+                  std::vector<std::pair<const ast::DimItem*, size_t>>& places, size_t& rest);
   std::optional<Axis> head_axis(const ast::DimItem& item);
   Value to_outside(Value value, const Frame& inner);
   void outside_axes(Axes& axes, const Frame& inner) const;
@@ -212,15 +218,19 @@ class Elaborator {
     std::string name;
     bool required = true;
   };
-  std::optional<std::vector<std::optional<ArgValue>>> match_args(std::string_view callee, const std::vector<ParamSpec>& specs, Args args, Span span);
+  std::optional<std::vector<std::optional<ArgValue>>> match_args(std::string_view callee,
+                                                                 const std::vector<ParamSpec>& specs,
+                                                                 Args args, Span span);
   Value call_fn(const FileScope& scope, const ast::FnDecl& decl, Args args, Span span);
   Value call_intrinsic(const Intrinsic& intrinsic, Args args, Span span);
   bool bind_params(const std::vector<ast::Param>& params, std::string_view callee, Args args, Span span);
   std::string call_path(const std::string& segment);
 
   // ---- layers.cpp ----
-  Value layer_occurrence(const FileScope& scope, const ast::LayerDecl& decl, const std::vector<ast::Arg>* attributes, ast::ExprId name_expr, Span span);
-  LayerInstance* new_instance(const FileScope& scope, const ast::LayerDecl& decl, std::string path, std::string site_name, Span span);
+  Value layer_occurrence(const FileScope& scope, const ast::LayerDecl& decl,
+                         const std::vector<ast::Arg>* attributes, ast::ExprId name_expr, Span span);
+  LayerInstance* new_instance(const FileScope& scope, const ast::LayerDecl& decl, std::string path,
+                              std::string site_name, Span span);
   bool bind_attributes(LayerInstance& instance, const std::vector<ast::Arg>* attributes, Span span);
   std::string occurrence_path(const std::string& segment) const;
   std::string occurrence_segment(const ast::LayerDecl& decl, ast::ExprId name_expr);
@@ -231,8 +241,8 @@ class Elaborator {
 
   // ---- variables.cpp ----
   int32_t find_variable(const std::string& path) const;
-  std::optional<int32_t> declare_variable(VariableKind kind, const std::string& path, const Tensor& type, ast::ExprId init,
-                                          bool random, Span span);
+  std::optional<int32_t> declare_variable(VariableKind kind, const std::string& path, const Tensor& type,
+                                          ast::ExprId init, bool random, Span span);
   Tensor variable_value(int32_t variable, const Axes& axes);
   NodeId variable_node(int32_t variable);
   void write_variable(int32_t variable, const Tensor& value);
@@ -312,42 +322,43 @@ class Elaborator {
 
   Experiment experiment_;
   std::vector<Dim> dims_;
-  std::map<std::string, Value, std::less<>> globals_;  // values of the file's declarations
+  std::map<std::string, Value, std::less<>> globals_;      // values of the file's declarations
   std::unordered_map<std::string, int32_t> variable_ids_;  // by path
-  std::set<std::string, std::less<>> computing_;       // declarations whose value is being computed
-  std::map<std::string, Value> config_;                // after --set
+  std::set<std::string, std::less<>> computing_;           // declarations whose value is being computed
+  std::map<std::string, Value> config_;                    // after --set
   std::map<std::string, std::unique_ptr<LayerInstance>> models_;
   std::vector<const LayerInstance*> instantiating_;
   std::vector<const ast::FnDecl*> calling_;
-  std::map<std::string, Value> implicit_;              // i, n of schedules; fan_in, fan_out of initialisers
-  std::string setting_prefix_;                         // inside an option of a step line
+  std::map<std::string, Value> implicit_;  // i, n of schedules; fan_in, fan_out of initialisers
+  std::string setting_prefix_;             // inside an option of a step line
   const ast::DataDecl* data_ = nullptr;
   const ast::TrainDecl* train_ = nullptr;
   std::vector<Column> probed_;
-  std::vector<StepLine> step_lines_;                   // by objective
-  std::vector<std::vector<int32_t>> updates_;          // by objective: everything its selectors match
+  std::vector<StepLine> step_lines_;           // by objective
+  std::vector<std::vector<int32_t>> updates_;  // by objective: everything its selectors match
 
   std::deque<std::unique_ptr<FunctionContext>> contexts_;
   FunctionContext* context_ = nullptr;
   std::unique_ptr<FunctionContext> init_;
-  std::vector<NodeId> initial_values_;                 // by variable, in init_
+  std::vector<NodeId> initial_values_;  // by variable, in init_
   uint32_t next_graph_ = 1;
   std::vector<Site> sites_;
   Frame* frame_ = nullptr;
   int depth_ = 0;
   bool in_field_ = false;
-  Axis batch_axis_;           // of the objective whose fields are read
+  Axis batch_axis_;  // of the objective whose fields are read
   int32_t rows_symbol_ = -1;
   int num_images_ = 0;
   bool discovering_ = false;
-  bool too_large_ = false;  // a graph is over its limit: nothing more is built
-  Value implied_field_shape_;                          // ShapeValue while a field without a file is evaluated
+  bool too_large_ = false;     // a graph is over its limit: nothing more is built
+  Value implied_field_shape_;  // ShapeValue while a field without a file is evaluated
 };
 
 /// Whether each node of the graph has an influence on `root` that a gradient follows.
 std::vector<bool> ancestors_of(const Graph& graph, NodeId root);
 
-/// A function the compiler provides: its parameters as text (`x, over=`: optional ones end in `=`) and its meaning.
+/// A function the compiler provides: its parameters as text (`x, over=`: optional ones end in `=`) and its
+/// meaning.
 struct Call {
   Elaborator& e;
   std::vector<std::optional<ArgValue>> args;

@@ -21,7 +21,8 @@ Value Elaborator::unsupported(Span span, std::string_view what) {
 Value Elaborator::eval(ast::ExprId id) {
   if (!id.valid()) return {};
   if (depth_ >= kMaxDepth) {
-    error(Diag::E0008, span_of(id), fmt::format("calls and expressions are nested more than {} levels deep", kMaxDepth));
+    error(Diag::E0008, span_of(id),
+          fmt::format("calls and expressions are nested more than {} levels deep", kMaxDepth));
     return {};
   }
   if (diagnostics_.is_full() || too_large_) return {};
@@ -31,9 +32,13 @@ Value Elaborator::eval(ast::ExprId id) {
   return value;
 }
 
-Value Elaborator::eval_node(const ast::NumberExpr& e, ast::ExprId) { return e.is_integer ? Value(e.integer) : Value(e.value); }
+Value Elaborator::eval_node(const ast::NumberExpr& e, ast::ExprId) {
+  return e.is_integer ? Value(e.integer) : Value(e.value);
+}
 Value Elaborator::eval_node(const ast::StringExpr& e, ast::ExprId) { return Value(e.value); }
-Value Elaborator::eval_node(const ast::NameExpr& e, ast::ExprId id) { return name_value(e.name, span_of(id), id); }
+Value Elaborator::eval_node(const ast::NameExpr& e, ast::ExprId id) {
+  return name_value(e.name, span_of(id), id);
+}
 
 Value Elaborator::eval_node(const ast::TupleExpr& e, ast::ExprId) {
   TupleValue tuple;
@@ -57,9 +62,11 @@ Value Elaborator::eval_node(const ast::UnaryExpr& e, ast::ExprId id) {
     if (const auto* flag = x.as<bool>()) return Value(!*flag);
     return elementwise(OpKind::Not, {x}, span, "`not`");
   }
-  if (const auto* whole = x.as<int64_t>(); whole != nullptr && *whole != std::numeric_limits<int64_t>::min()) return Value(-*whole);
+  if (const auto* whole = x.as<int64_t>(); whole != nullptr && *whole != std::numeric_limits<int64_t>::min())
+    return Value(-*whole);
   if (const auto* number = x.as<double>()) return Value(-*number);
-  if (const auto* dim = x.as<DimValue>()) return binary(ast::BinaryOp::Sub, Value(int64_t{0}), Value(*dim), span);
+  if (const auto* dim = x.as<DimValue>())
+    return binary(ast::BinaryOp::Sub, Value(int64_t{0}), Value(*dim), span);
   return elementwise(OpKind::Neg, {x}, span, "`-`");
 }
 
@@ -74,117 +81,11 @@ Value Elaborator::eval_node(const ast::BinaryExpr& e, ast::ExprId id) {
   return binary(e.op, a, b, span_of(id));
 }
 
-namespace {
-
-/// The op of an operator; comparisons and logic included.
-OpKind op_of(ast::BinaryOp op) {
-  switch (op) {
-    case ast::BinaryOp::Or: return OpKind::Or;
-    case ast::BinaryOp::And: return OpKind::And;
-    case ast::BinaryOp::Eq: return OpKind::Eq;
-    case ast::BinaryOp::Ne: return OpKind::Ne;
-    case ast::BinaryOp::Lt: return OpKind::Lt;
-    case ast::BinaryOp::Le: return OpKind::Le;
-    case ast::BinaryOp::Gt: return OpKind::Gt;
-    case ast::BinaryOp::Ge: return OpKind::Ge;
-    case ast::BinaryOp::Sub: return OpKind::Sub;
-    case ast::BinaryOp::Mul: return OpKind::Mul;
-    case ast::BinaryOp::Div: return OpKind::Div;
-    case ast::BinaryOp::Pow: return OpKind::Pow;
-    case ast::BinaryOp::Add:
-    case ast::BinaryOp::Range:
-    case ast::BinaryOp::MatMul: return OpKind::Add;
-  }
-  return OpKind::Add;
-}
-
-std::optional<Value> fold_integers(ast::BinaryOp op, int64_t a, int64_t b, bool& overflow) {
-  int64_t out = 0;
-  switch (op) {
-    case ast::BinaryOp::Add: overflow = __builtin_add_overflow(a, b, &out); return Value(out);
-    case ast::BinaryOp::Sub: overflow = __builtin_sub_overflow(a, b, &out); return Value(out);
-    case ast::BinaryOp::Mul: overflow = __builtin_mul_overflow(a, b, &out); return Value(out);
-    case ast::BinaryOp::Div:
-      overflow = b == 0 || (a == std::numeric_limits<int64_t>::min() && b == -1);
-      return overflow ? Value() : Value(a / b);
-    case ast::BinaryOp::Pow: {
-      if (b < 0) return Value(std::pow(static_cast<double>(a), static_cast<double>(b)));
-      out = 1;
-      for (int64_t i = 0; i < b && !overflow && i < 64; ++i) overflow = __builtin_mul_overflow(out, a, &out);
-      if (b >= 64 && a != 0 && a != 1 && a != -1) overflow = true;
-      if (b >= 64 && a == -1) out = b % 2 == 0 ? 1 : -1;
-      return Value(out);
-    }
-    default: return std::nullopt;
-  }
-}
-
-std::optional<Value> fold_numbers(ast::BinaryOp op, double a, double b) {
-  switch (op) {
-    case ast::BinaryOp::Add: return Value(a + b);
-    case ast::BinaryOp::Sub: return Value(a - b);
-    case ast::BinaryOp::Mul: return Value(a * b);
-    case ast::BinaryOp::Div: return Value(a / b);
-    case ast::BinaryOp::Pow: return Value(std::pow(a, b));
-    case ast::BinaryOp::Eq: return Value(a == b);
-    case ast::BinaryOp::Ne: return Value(a != b);
-    case ast::BinaryOp::Lt: return Value(a < b);
-    case ast::BinaryOp::Le: return Value(a <= b);
-    case ast::BinaryOp::Gt: return Value(a > b);
-    case ast::BinaryOp::Ge: return Value(a >= b);
-    default: return std::nullopt;
-  }
-}
-
-}  // namespace
-
-/// Both operands known while compiling: whole numbers stay whole, `/` of whole numbers rounds towards zero.
-Value Elaborator::fold(ast::BinaryOp op, const Value& a, const Value& b, Span span) {
-  const auto *p = a.as<bool>(), *q = b.as<bool>();
-  if (p != nullptr && q != nullptr) {
-    if (op == ast::BinaryOp::Or) return Value(*p || *q);
-    if (op == ast::BinaryOp::And) return Value(*p && *q);
-    if (op == ast::BinaryOp::Eq) return Value(*p == *q);
-    if (op == ast::BinaryOp::Ne) return Value(*p != *q);
-  }
-  const auto x = number_of(a), y = number_of(b);
-  if (x && y) {
-    const bool whole = a.as<double>() == nullptr && b.as<double>() == nullptr;
-    bool overflow = false;
-    if (whole) {
-      const auto exact = [](const Value& v, double number) { return v.as<int64_t>() != nullptr ? *v.as<int64_t>() : static_cast<int64_t>(number); };
-      const std::optional<Value> folded = fold_integers(op, exact(a, *x), exact(b, *y), overflow);
-      if (folded && !overflow) return *folded;
-      if (overflow) {
-        const bool zero = op == ast::BinaryOp::Div && *y == 0;
-        error(Diag::E0203, span, zero ? "division by zero" : "the result does not fit 64 bits").caret(fmt::format("{} {} {}", *x, to_string(op), *y));
-        return {};
-      }
-    }
-    if (const std::optional<Value> folded = fold_numbers(op, *x, *y)) return *folded;
-  }
-  error(Diag::E0403, span, fmt::format("`{}` does not apply to {} and {}", to_string(op), describe(a), describe(b)));
-  return {};
-}
-
-Value Elaborator::binary(ast::BinaryOp op, const Value& a, const Value& b, Span span) {
-  if (a.bad() || b.bad()) return {};
-  const auto compile_time = [&](const Value& v) { return v.as<Tensor>() == nullptr && (number_of(v) || v.as<DimValue>() == nullptr) && v.as<Selector>() == nullptr; };
-  if (compile_time(a) && compile_time(b)) return fold(op, a, b, span);
-  if (op == ast::BinaryOp::Pow) {  // exact forms of the common powers
-    const auto exponent = number_of(b);
-    if (exponent == 2.0) return elementwise(OpKind::Square, {a}, span, "`^`");
-    if (exponent == 1.0) return a;
-    if (exponent == 3.0) return binary(ast::BinaryOp::Mul, elementwise(OpKind::Square, {a}, span, "`^`"), a, span);
-    if (exponent == 0.5) return elementwise(OpKind::Sqrt, {a}, span, "`^`");
-  }
-  return elementwise(op_of(op), {a, b}, span, fmt::format("`{}`", to_string(op)));
-}
-
 Value Elaborator::eval_node(const ast::CallExpr& e, ast::ExprId id) {
   const Value callee = eval(e.callee);
   if (callee.bad()) return {};
-  if (const auto* intrinsic = callee.as<IntrinsicValue>(); intrinsic != nullptr && intrinsic->intrinsic->name == "field" && !in_field_) {
+  if (const auto* intrinsic = callee.as<IntrinsicValue>();
+      intrinsic != nullptr && intrinsic->intrinsic->name == "field" && !in_field_) {
     error(Diag::E0403, span_of(id), "`field` stands in a data section only");
     return {};
   }
@@ -197,11 +98,14 @@ Value Elaborator::eval_node(const ast::AttrExpr& e, ast::ExprId id) {
   const auto* name = ast().as<ast::NameExpr>(e.callee);
   if (name != nullptr && find_local(name->name) == nullptr) {
     const auto [scope, decl] = find_decl(*frame_->scope, name->name);
-    if (const auto* layer = std::get_if<const ast::LayerDecl*>(&decl)) return layer_occurrence(*scope, **layer, &e.args, e.callee, span_of(id));
+    if (const auto* layer = std::get_if<const ast::LayerDecl*>(&decl))
+      return layer_occurrence(*scope, **layer, &e.args, e.callee, span_of(id));
   }
   const Value callee = eval(e.callee);
   if (callee.bad()) return {};
-  error(Diag::E0402, span_of(id), fmt::format("`{{..}}` gives attributes to a layer, not to {}", describe(callee))).with_help("arguments stand in parentheses");
+  error(Diag::E0402, span_of(id),
+        fmt::format("`{{..}}` gives attributes to a layer, not to {}", describe(callee)))
+      .with_help("arguments stand in parentheses");
   return {};
 }
 
@@ -210,12 +114,15 @@ Value Elaborator::eval_node(const ast::AsExpr& e, ast::ExprId id) {
   const std::optional<Axes> axes = axes_expression(e.dims);
   if (!x || !axes) return {};
   if (axes->size() != x->axes.size()) {
-    error(Diag::E0108, span_of(id), fmt::format("`{}` has {} axes, and `as` names {}", type_text(*x), x->axes.size(), axes->size()));
+    error(Diag::E0108, span_of(id),
+          fmt::format("`{}` has {} axes, and `as` names {}", type_text(*x), x->axes.size(), axes->size()));
     return {};
   }
   for (size_t i = 0; i < axes->size(); ++i) {
     if ((*axes)[i].extent == x->axes[i].extent) continue;
-    error(Diag::E0108, span_of(id), fmt::format("axis {} of `{}` has {} elements, {} has {}", i, type_text(*x), x->axes[i].extent.bound, axis_text((*axes)[i]), (*axes)[i].extent.bound));
+    error(Diag::E0108, span_of(id),
+          fmt::format("axis {} of `{}` has {} elements, {} has {}", i, type_text(*x), x->axes[i].extent.bound,
+                      axis_text((*axes)[i]), (*axes)[i].extent.bound));
     return {};
   }
   Tensor renamed = *x;
@@ -270,11 +177,14 @@ Value Elaborator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span sp
     const int64_t limit = is_range ? *end : *end + 1;
     const bool whole = at < x.axes.size() && *begin == 0 && limit == x.axes[at].extent.bound;
     if (at >= x.axes.size() || *begin < 0 || limit > x.axes[at].extent.bound || *begin >= limit) {
-      error(Diag::E0109, span_of(index), at >= x.axes.size() ? fmt::format("`{}` has {} axes", type_text(x), x.axes.size())
-                                                               : fmt::format("index {}..{} is outside 0..{} of `{}`", *begin, limit, x.axes[at].extent.bound, type_text(x)));
+      error(Diag::E0109, span_of(index),
+            at >= x.axes.size() ? fmt::format("`{}` has {} axes", type_text(x), x.axes.size())
+                                : fmt::format("index {}..{} is outside 0..{} of `{}`", *begin, limit,
+                                              x.axes[at].extent.bound, type_text(x)));
       return {};
     }
-    if (!x.axes[at].extent.is_static() && !whole) return unsupported(span_of(index), "a part of a run-time dim");
+    if (!x.axes[at].extent.is_static() && !whole)
+      return unsupported(span_of(index), "a part of a run-time dim");
     starts[at] = *begin, limits[at] = limit;
     dropped[at] = !is_range, cut[at] = is_range && !whole;
     ++at;
@@ -287,7 +197,9 @@ Value Elaborator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span sp
     shape.push_back(axes.back().extent);
   }
   graph().set_span(span);
-  Tensor result = tensor(graph().reshape(graph().make(OpKind::Slice, {x.node}, {{"starts", starts}, {"limits", limits}}), shape), std::move(axes));
+  Tensor result = tensor(
+      graph().reshape(graph().make(OpKind::Slice, {x.node}, {{"starts", starts}, {"limits", limits}}), shape),
+      std::move(axes));
   result.range = x.range;
   result.label = x.label;
   result.column = x.column;
@@ -300,7 +212,8 @@ Value Elaborator::eval_node(const ast::MemberExpr&, ast::ExprId id) { return mem
 Value Elaborator::eval_node(const ast::PipeExpr& e, ast::ExprId id) {
   const Value value = eval(e.value);
   if (value.bad()) return {};
-  if (const auto* repeat = ast().as<ast::RepeatExpr>(e.stage)) return apply_repeat(*repeat, value, e.label.text, span_of(id));
+  if (const auto* repeat = ast().as<ast::RepeatExpr>(e.stage))
+    return apply_repeat(*repeat, value, e.label.text, span_of(id));
   const std::string outer = std::exchange(frame_->label, e.label.text);
   Value result = apply_stage(e.stage, value, span_of(e.value), span_of(e.stage));
   frame_->label = outer;
@@ -316,8 +229,10 @@ Value Elaborator::apply_stage(ast::ExprId stage, Value value, Span value_span, S
     const std::string label = std::exchange(frame_->label, "");
     std::optional<Args> more = callee.bad() ? std::nullopt : eval_args(call_expr->args);
     frame_->label = label;
-    if (!more) callee = Value();
-    else args.insert(args.end(), more->begin(), more->end());
+    if (!more)
+      callee = Value();
+    else
+      args.insert(args.end(), more->begin(), more->end());
   } else {
     callee = eval(stage);
   }
@@ -328,14 +243,17 @@ Value Elaborator::apply_stage(ast::ExprId stage, Value value, Span value_span, S
 
 /// Applies the layer that the body yields, fresh for each i, to the running value.
 Value Elaborator::apply_repeat(const ast::RepeatExpr& e, Value value, const std::string& label, Span span) {
-  const std::optional<int64_t> count = expect_integer(eval(e.count), span_of(e.count), "the count of `repeat`");
+  const std::optional<int64_t> count =
+      expect_integer(eval(e.count), span_of(e.count), "the count of `repeat`");
   if (!count) return {};
   if (*count < 0 || *count > 10000) {
-    error(Diag::E0503, span_of(e.count), fmt::format("`repeat` runs {} times; it may run 0 to 10000 times", *count));
+    error(Diag::E0503, span_of(e.count),
+          fmt::format("`repeat` runs {} times; it may run 0 to 10000 times", *count));
     return {};
   }
   if (e.body.statements.empty() || ast().as<ast::ExprStmt>(e.body.statements.back()) == nullptr) {
-    error(Diag::E0403, e.body.span, "the body of `repeat` ends with a layer").with_help("write `repeat i < n { Dense{h} }`");
+    error(Diag::E0403, e.body.span, "the body of `repeat` ends with a layer")
+        .with_help("write `repeat i < n { Dense{h} }`");
     return {};
   }
   const int64_t outer_loop = frame_->loop;
@@ -363,15 +281,21 @@ Value Elaborator::eval_node(const ast::RepeatExpr&, ast::ExprId id) {
   error(Diag::E0403, span_of(id), "`repeat` stands only after `|>`");
   return {};
 }
-Value Elaborator::eval_node(const ast::ScanExpr&, ast::ExprId id) { return unsupported(span_of(id), "`scan`"); }
-Value Elaborator::eval_node(const ast::ReduceExpr&, ast::ExprId id) { return unsupported(span_of(id), "an index reduction"); }
+Value Elaborator::eval_node(const ast::ScanExpr&, ast::ExprId id) {
+  return unsupported(span_of(id), "`scan`");
+}
+Value Elaborator::eval_node(const ast::ReduceExpr&, ast::ExprId id) {
+  return unsupported(span_of(id), "an index reduction");
+}
 
 Value Elaborator::eval_node(const ast::IfExpr& e, ast::ExprId) {
   const Value condition = eval(e.condition);
   if (condition.bad()) return {};
   const auto* flag = condition.as<bool>();
   if (flag == nullptr) {
-    error(Diag::E0502, span_of(e.condition), fmt::format("the condition of `if` is {}, not a compile-time boolean", describe(condition))).with_help("choose by element with `where(c, a, b)`");
+    error(Diag::E0502, span_of(e.condition),
+          fmt::format("the condition of `if` is {}, not a compile-time boolean", describe(condition)))
+        .with_help("choose by element with `where(c, a, b)`");
     return {};
   }
   return eval_block(*flag ? e.then_block : e.else_block);

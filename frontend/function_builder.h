@@ -9,7 +9,8 @@ namespace smelt::frontend {
 
 /// Evaluates `body` in a fresh graph and keeps it as a function; returns its index.
 template <typename F>
-int32_t Elaborator::build_function(FunctionKind kind, const std::string& name, bool training, Span span, F body) {
+int32_t Elaborator::build_function(FunctionKind kind, const std::string& name, bool training, Span span,
+                                   F body) {
   contexts_.push_back(std::make_unique<FunctionContext>(next_graph_++));
   FunctionContext& context = *contexts_.back();
   context.function.name = name;
@@ -18,9 +19,10 @@ int32_t Elaborator::build_function(FunctionKind kind, const std::string& name, b
   context.function.span = span;
   context.training = training;
   constexpr std::pair<FunctionKind, std::string_view> kPrefixes[] = {
-      {FunctionKind::Loss, "eval/"}, {FunctionKind::Metric, "eval/"}, {FunctionKind::Export, "export/"},
+      {FunctionKind::Loss, "eval/"},     {FunctionKind::Metric, "eval/"}, {FunctionKind::Export, "export/"},
       {FunctionKind::Sample, "sample/"}, {FunctionKind::Image, "image/"}, {FunctionKind::Stop, "stop/"}};
-  for (const auto& [of, prefix] : kPrefixes) if (of == kind) context.site = prefix;
+  for (const auto& [of, prefix] : kPrefixes)
+    if (of == kind) context.site = prefix;
   context.site += name;
   Frame frame;
   frame.scope = &file_;

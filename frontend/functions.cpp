@@ -1,4 +1,5 @@
-// One graph for each thing that runs: steps, evaluations, metrics, exports, draws for exports, initialisation.
+// One graph for each thing that runs: steps, evaluations, metrics, exports, draws for exports,
+// initialisation.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,18 +9,6 @@
 #include "frontend/function_builder.h"
 
 namespace smelt::frontend {
-
-/// Whether each node has an influence on `root` that a gradient follows.
-std::vector<bool> ancestors_of(const Graph& graph, NodeId root) {
-  std::vector<bool> reached(graph.size(), false);
-  reached[root.index] = true;
-  for (uint32_t i = root.index + 1; i-- > 0;) {
-    const Node& node = graph.nodes[i];
-    if (!reached[i] || node.op == OpKind::Stop || !is_float(node.type.dtype)) continue;
-    for (const NodeId input : node.inputs) reached[input.index] = true;
-  }
-  return reached;
-}
 
 void Elaborator::declare_objectives() {
   for (const ast::ObjectiveDecl& decl : file_.ast.objectives) {
@@ -33,7 +22,8 @@ void Elaborator::declare_objectives() {
   updates_.resize(experiment_.objectives.size());
 }
 
-/// Builds everything once into graphs that are thrown away, so that all parameters exist before a selector is matched.
+/// Builds everything once into graphs that are thrown away, so that all parameters exist before a selector is
+/// matched.
 void Elaborator::discover() {
   discovering_ = true;
   for (const ast::ObjectiveDecl& decl : file_.ast.objectives) {
@@ -56,7 +46,9 @@ std::optional<Tensor> Elaborator::objective_loss(const ast::ObjectiveDecl& decl)
   std::optional<Tensor> loss = expect_float(value, span);
   if (!loss) return std::nullopt;
   if (!loss->axes.empty()) {
-    error(Diag::E0601, span, fmt::format("the loss of `{}` is `{}`, not a scalar", decl.name.text, type_text(*loss))).with_help("apply `mean` or `sum`");
+    error(Diag::E0601, span,
+          fmt::format("the loss of `{}` is `{}`, not a scalar", decl.name.text, type_text(*loss)))
+        .with_help("apply `mean` or `sum`");
     return std::nullopt;
   }
   return loss->weak ? cast_to(*loss, real(), span) : loss;
@@ -70,7 +62,8 @@ void Elaborator::find_updates(size_t index) {
   Frame* const outer = std::exchange(frame_, &frame);
   std::set<int32_t> all;
   for (const ast::ExprId id : decl.updates) {
-    if (const std::optional<Selector> selector = eval_selector(id)) all.insert(selector->variables.begin(), selector->variables.end());
+    if (const std::optional<Selector> selector = eval_selector(id))
+      all.insert(selector->variables.begin(), selector->variables.end());
   }
   frame_ = outer;
   updates_[index].assign(all.begin(), all.end());
@@ -100,7 +93,9 @@ void Elaborator::build_step(size_t index) {
     for (const auto& [name, node] : context_->reports) graph().result({name, ResultRole::Report, -1, node});
     for (const int32_t variable : context_->written) {
       const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
-      if (v.kind == VariableKind::State && std::ranges::find(updates_[index], variable) == updates_[index].end()) continue;
+      if (v.kind == VariableKind::State &&
+          std::ranges::find(updates_[index], variable) == updates_[index].end())
+        continue;
       graph().result({v.path, ResultRole::Variable, variable, context_->variables[variable]});
     }
   });
@@ -108,13 +103,15 @@ void Elaborator::build_step(size_t index) {
 
 void Elaborator::build_loss(size_t index) {
   const ast::ObjectiveDecl& decl = file_.ast.objectives[index];
-  experiment_.objectives[index].loss = build_function(FunctionKind::Loss, decl.name.text, false, decl.span, [&] {
-    context_->function.ref = static_cast<int32_t>(index);
-    const std::optional<Tensor> loss = objective_loss(decl);
-    if (!loss) return;
-    graph().result({"loss", ResultRole::Loss, -1, loss->node});
-    for (const auto& [name, node] : context_->reports) graph().result({name, ResultRole::Report, -1, node});
-  });
+  experiment_.objectives[index].loss =
+      build_function(FunctionKind::Loss, decl.name.text, false, decl.span, [&] {
+        context_->function.ref = static_cast<int32_t>(index);
+        const std::optional<Tensor> loss = objective_loss(decl);
+        if (!loss) return;
+        graph().result({"loss", ResultRole::Loss, -1, loss->node});
+        for (const auto& [name, node] : context_->reports)
+          graph().result({name, ResultRole::Report, -1, node});
+      });
 }
 
 void Elaborator::build_metric(const ast::FnDecl& decl) {
@@ -125,7 +122,9 @@ void Elaborator::build_metric(const ast::FnDecl& decl) {
     const std::optional<Tensor> number = expect_float(value, decl.name.span);
     if (!number) return;
     if (!number->axes.empty()) {
-      error(Diag::E0601, decl.name.span, fmt::format("metric `{}` is `{}`, not a scalar", decl.name.text, type_text(*number))).with_help("apply `mean` or `sum`");
+      error(Diag::E0601, decl.name.span,
+            fmt::format("metric `{}` is `{}`, not a scalar", decl.name.text, type_text(*number)))
+          .with_help("apply `mean` or `sum`");
       return;
     }
     const std::optional<Tensor> strong = number->weak ? cast_to(*number, real(), decl.name.span) : number;
@@ -140,7 +139,9 @@ void Elaborator::build_export(const ast::FnDecl& decl) {
     for (const ast::Param& param : decl.params) {
       drawn = drawn || param.distribution.valid();
       if (!param.type.valid()) {
-        error(Diag::E0504, param.name.span, fmt::format("parameter `{}` of an export needs a type", param.name.text)).with_help(fmt::format("write `{}: f32[B, ..]`", param.name.text));
+        error(Diag::E0504, param.name.span,
+              fmt::format("parameter `{}` of an export needs a type", param.name.text))
+            .with_help(fmt::format("write `{}: f32[B, ..]`", param.name.text));
         return;
       }
       const ast::Type& type = file_.ast[param.type];
@@ -156,12 +157,15 @@ void Elaborator::build_export(const ast::FnDecl& decl) {
     }
     Value value = eval_body(decl.body);
     const Span span = decl.body.expr.valid() ? span_of(decl.body.expr) : decl.name.span;
-    if (!check_result(decl.result, value, span, fmt::format("export `{}`", decl.name.text)) || value.bad()) return;
+    if (!check_result(decl.result, value, span, fmt::format("export `{}`", decl.name.text)) || value.bad())
+      return;
     const auto* tuple = value.as<TupleValue>();
     const std::vector<Value> values = tuple != nullptr ? tuple->items : std::vector<Value>{value};
     for (size_t i = 0; i < values.size(); ++i) {
       const std::optional<Tensor> t = expect_tensor(values[i], span);
-      if (t) graph().result({values.size() == 1 ? decl.name.text : fmt::format("{}{}", decl.name.text, i), ResultRole::Value, -1, t->node});
+      if (t)
+        graph().result({values.size() == 1 ? decl.name.text : fmt::format("{}{}", decl.name.text, i),
+                        ResultRole::Value, -1, t->node});
     }
   });
   if (drawn && !discovering_) build_sample(decl, index);
@@ -177,11 +181,15 @@ void Elaborator::build_sample(const ast::FnDecl& decl, int32_t export_index) {
       const auto* dist = value.as<Distribution>();
       const std::optional<Axes> axes = axes_expression(file_.ast[param.type].dims);
       if (dist == nullptr || !axes) {
-        if (!value.bad() && axes) error(Diag::E0610, span_of(param.distribution), fmt::format("`~` draws from a distribution, not from {}", describe(value)));
+        if (!value.bad() && axes)
+          error(Diag::E0610, span_of(param.distribution),
+                fmt::format("`~` draws from a distribution, not from {}", describe(value)));
         continue;
       }
-      const Value drawn = sample(*dist, *axes, fmt::format("{}/{}", context_->site, param.name.text), span_of(param.distribution));
-      if (const auto* t = drawn.as<Tensor>()) graph().result({param.name.text, ResultRole::Value, -1, t->node});
+      const Value drawn = sample(*dist, *axes, fmt::format("{}/{}", context_->site, param.name.text),
+                                 span_of(param.distribution));
+      if (const auto* t = drawn.as<Tensor>())
+        graph().result({param.name.text, ResultRole::Value, -1, t->node});
     }
   });
 }
@@ -190,12 +198,14 @@ void Elaborator::build_sample(const ast::FnDecl& decl, int32_t export_index) {
 void Elaborator::build_init() {
   for (size_t i = 0; i < experiment_.variables.size(); ++i) {
     if (!initial_values_[i].valid()) continue;
-    init_->builder.result({experiment_.variables[i].path, ResultRole::Variable, static_cast<int32_t>(i), initial_values_[i]});
+    init_->builder.result(
+        {experiment_.variables[i].path, ResultRole::Variable, static_cast<int32_t>(i), initial_values_[i]});
   }
   contexts_.push_back(std::move(init_));
 }
 
-/// Two paths of one hash: the later in the order of paths takes the next free number, the same in every function.
+/// Two paths of one hash: the later in the order of paths takes the next free number, the same in every
+/// function.
 void Elaborator::resolve_sites() {
   std::map<std::string, uint32_t> numbers;
   std::set<uint32_t> taken;
@@ -207,57 +217,6 @@ void Elaborator::resolve_sites() {
   for (const Site& site : sites_) {
     site.context->function.graph.nodes[site.node.index].attrs.set("site", int64_t{numbers[site.path]});
   }
-}
-
-Value Elaborator::gradient(const Value& y, const Value& x, Span span) {
-  const auto of = expect_float(y, span), with = expect_float(x, span);
-  if (!of || !with) return {};
-  if (!of->axes.empty()) return unsupported(span, fmt::format("the gradient of `{}`, one value per example,", type_text(*of)));
-  if (of->weak || with->weak) {
-    error(Diag::E0505, span, "a run-time number of the step has no gradient");
-    return {};
-  }
-  if (!ancestors_of(graph().graph(), of->node)[with->node.index]) {
-    error(Diag::E0602, span, "the value does not depend on what `wrt` names").with_help("use the very value that the expression was computed from");
-    return {};
-  }
-  graph().set_span(span);
-  return Value(tensor(graph().make(OpKind::Grad, {of->node, with->node}), with->axes));
-}
-
-/// l2: half the sum of squares; l1: the sum of magnitudes.
-Value Elaborator::penalty(const Value& what, bool squared, Span span) {
-  std::vector<Tensor> parts;
-  const auto* selector = what.as<Selector>();
-  const auto* layer = what.as<LayerValue>();
-  Selector whole;
-  if (layer != nullptr) {  // a model by its name
-    for (size_t i = 0; i < experiment_.variables.size(); ++i) {
-      if (experiment_.variables[i].path.starts_with(layer->instance->path + ".")) whole.variables.push_back(static_cast<int32_t>(i));
-    }
-    selector = &whole;
-  }
-  if (selector != nullptr) {
-    for (const int32_t variable : selector->variables) {
-      const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
-      if (v.kind != VariableKind::Param) continue;
-      Axes axes;
-      for (const Extent& extent : v.type.shape) axes.push_back({kAnonymous, extent});
-      parts.push_back(variable_value(variable, axes));
-    }
-    if (parts.empty()) return Value(constant(0, real(), {}));
-  } else {
-    const auto x = expect_float(what, span);
-    if (!x) return {};
-    parts.push_back(*x);
-  }
-  Value total;
-  for (const Tensor& part : parts) {
-    const Value each = elementwise(squared ? OpKind::Square : OpKind::Abs, {Value(part)}, span, squared ? "`l2`" : "`l1`");
-    const Value sum = reduce(OpKind::ReduceSum, each, nullptr, span);
-    total = total.bad() ? sum : binary(ast::BinaryOp::Add, total, sum, span);
-  }
-  return squared ? binary(ast::BinaryOp::Mul, Value(0.5), total, span) : total;
 }
 
 void Elaborator::build_others() {

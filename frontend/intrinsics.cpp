@@ -24,7 +24,9 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 
 const Unary kUnary[] = {
     {"abs", OpKind::Abs, [](double x) { return std::abs(x); }, Range{0, kInf}},
-    {"sign", OpKind::Sign, [](double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : x; }, Range{-1, 1}},
+    {"sign", OpKind::Sign, [](double x) { return x > 0   ? 1.0
+                                                 : x < 0 ? -1.0
+                                                         : x; }, Range{-1, 1}},
     {"floor", OpKind::Floor, [](double x) { return std::floor(x); }, {}},
     {"exp", OpKind::Exp, [](double x) { return std::exp(x); }, Range{0, kInf}},
     {"expm1", OpKind::Expm1, [](double x) { return std::expm1(x); }, Range{-1, kInf}},
@@ -34,7 +36,8 @@ const Unary kUnary[] = {
     {"rsqrt", OpKind::Rsqrt, [](double x) { return 1 / std::sqrt(x); }, Range{0, kInf}},
     {"tanh", OpKind::Tanh, [](double x) { return std::tanh(x); }, Range{-1, 1}},
     {"sigmoid", OpKind::Sigmoid, sigmoid_of, Range{0, 1}},
-    {"softplus", OpKind::Softplus, [](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }, Range{0, kInf}},
+    {"softplus", OpKind::Softplus,
+     [](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }, Range{0, kInf}},
     {"sin", OpKind::Sin, [](double x) { return std::sin(x); }, Range{-1, 1}},
     {"cos", OpKind::Cos, [](double x) { return std::cos(x); }, Range{-1, 1}},
     {"relu", OpKind::Relu, [](double x) { return std::max(x, 0.0); }, Range{0, kInf}},
@@ -66,15 +69,19 @@ Value extremum(Call& c) {
   }
   const auto a = c.e.number_of(c.value(0)), b = c.e.number_of(c.value(1));
   if (a && b) return (*a > *b) == (Pairwise == OpKind::Max) ? c.value(0) : c.value(1);
-  return c.e.elementwise(Pairwise, {c.value(0), c.value(1)}, c.span, Pairwise == OpKind::Max ? "`max`" : "`min`");
+  return c.e.elementwise(Pairwise, {c.value(0), c.value(1)}, c.span,
+                         Pairwise == OpKind::Max ? "`max`" : "`min`");
 }
 
-Value where(Call& c) { return c.e.elementwise(OpKind::Select, {c.value(0), c.value(1), c.value(2)}, c.span, "`where`"); }
+Value where(Call& c) {
+  return c.e.elementwise(OpKind::Select, {c.value(0), c.value(1), c.value(2)}, c.span, "`where`");
+}
 
 Value clamp(Call& c) {
   const auto low = c.e.number_of(c.value(1)), high = c.e.number_of(c.value(2));
   if (low && high && *low > *high) {
-    c.e.error(Diag::E0503, c.span, fmt::format("`clamp` to {}..{}: the low end is above the high end", *low, *high));
+    c.e.error(Diag::E0503, c.span,
+              fmt::format("`clamp` to {}..{}: the low end is above the high end", *low, *high));
     return {};
   }
   if (const auto x = c.e.number_of(c.value(0)); x && low && high) return Value(std::clamp(*x, *low, *high));
@@ -108,7 +115,9 @@ Value cast(Call& c) {
 
 // ---- reductions ----
 
-Value sum(Call& c) { return c.e.reduce(OpKind::ReduceSum, c.value(0), c.has(1) ? &c.value(1) : nullptr, c.span); }
+Value sum(Call& c) {
+  return c.e.reduce(OpKind::ReduceSum, c.value(0), c.has(1) ? &c.value(1) : nullptr, c.span);
+}
 
 /// How many elements of x one result of a reduction to `reduced` covers, at run time where an extent is.
 Value count_of(Elaborator& e, const Tensor& x, const std::vector<int64_t>& places) {
@@ -153,7 +162,8 @@ Value over_axes(Call& c) {
   std::ranges::sort(*places);
   Axes axes;
   for (size_t i = 0; i < x->axes.size(); ++i) {
-    const bool removed = Op == OpKind::LogSumExp && std::ranges::binary_search(*places, static_cast<int64_t>(i));
+    const bool removed =
+        Op == OpKind::LogSumExp && std::ranges::binary_search(*places, static_cast<int64_t>(i));
     if (!removed) axes.push_back(x->axes[i]);
   }
   if (places->empty()) {
@@ -195,12 +205,14 @@ Value contract(Call& c) {
 // ---- shapes ----
 
 Value reshape_to(Call& c, const Tensor& x, Axes axes) {
-  Shape shape;
-  for (const Axis& axis : axes) shape.push_back(axis.extent);
+  const Shape shape = shape_of(axes);
   c.e.graph().set_span(c.span);
-  const Result<NodeId> node = c.e.graph().push(OpKind::Reshape, {x.node}, {{"type", TensorType{x.dtype, shape}}});
+  const Result<NodeId> node =
+      c.e.graph().push(OpKind::Reshape, {x.node}, {{"type", TensorType{x.dtype, shape}}});
   if (!node) {
-    c.e.error(Diag::E0108, c.span, fmt::format("`{}` cannot be read as {}", c.e.type_text(x), c.e.axes_text(axes))).with_help("both have to have the same number of elements, and run-time dims keep their place");
+    c.e.error(Diag::E0108, c.span,
+              fmt::format("`{}` cannot be read as {}", c.e.type_text(x), c.e.axes_text(axes)))
+        .with_help("both have to have the same number of elements, and run-time dims keep their place");
     return {};
   }
   Tensor t = c.e.tensor(*node, std::move(axes));
@@ -224,7 +236,8 @@ Value flatten(Call& c) {
   const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
   if (!x) return {};
   if (x->axes.size() < 2) {
-    c.e.error(Diag::E0109, c.span, fmt::format("`{}` has no axes to flatten after the first", c.e.type_text(*x)));
+    c.e.error(Diag::E0109, c.span,
+              fmt::format("`{}` has no axes to flatten after the first", c.e.type_text(*x)));
     return {};
   }
   int64_t product = 1;
@@ -237,7 +250,8 @@ Value squeeze(Call& c) {
   const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
   if (!x) return {};
   Axes kept;
-  for (const Axis& axis : x->axes) if (axis.extent != Extent(1)) kept.push_back(axis);
+  for (const Axis& axis : x->axes)
+    if (axis.extent != Extent(1)) kept.push_back(axis);
   if (kept.size() == x->axes.size()) {
     c.e.error(Diag::E0108, c.span, fmt::format("`{}` has no axis of one element", c.e.type_text(*x)));
     return {};
@@ -248,7 +262,8 @@ Value squeeze(Call& c) {
 Value filled(Call& c, double value) {
   if (!c.has(0)) return Value(value);
   const auto axes = c.e.expect_shape(c.value(0), c.span_of(0));
-  return axes && c.e.check_size(c.e.real(), *axes, c.span) ? Value(c.e.constant(value, c.e.real(), *axes)) : Value();
+  return axes && c.e.check_size(c.e.real(), *axes, c.span) ? Value(c.e.constant(value, c.e.real(), *axes))
+                                                           : Value();
 }
 Value zeros(Call& c) { return filled(c, 0); }
 Value ones(Call& c) { return filled(c, 1); }
@@ -278,7 +293,8 @@ Value split(Call& c) {
     for (const Axis& axis : x->axes) limits.push_back(axis.extent.bound);
     starts[at] = part, limits[at] = part + 1;
     Axes axes = x->axes;
-    Tensor slice = c.e.tensor(c.e.graph().make(OpKind::Slice, {x->node}, {{"starts", starts}, {"limits", limits}}), axes);
+    Tensor slice = c.e.tensor(
+        c.e.graph().make(OpKind::Slice, {x->node}, {{"starts", starts}, {"limits", limits}}), axes);
     axes.erase(axes.begin() + static_cast<ptrdiff_t>(at));
     slice.range = x->range;
     tuple.items.push_back(reshape_to(c, slice, std::move(axes)));
@@ -322,13 +338,17 @@ Value row(Call& c) { return c.e.field_column(Column::kWholeRow, c.span); }
 
 Value normal(Call& c) {
   if (c.has(1) == c.has(2)) {
-    c.e.error(Diag::E0401, c.span, "`Normal` takes a mean and either std or logvar").with_help("write `Normal(0, 1)` or `Normal(mean = m, logvar = v)`");
+    c.e.error(Diag::E0401, c.span, "`Normal` takes a mean and either std or logvar")
+        .with_help("write `Normal(0, 1)` or `Normal(mean = m, logvar = v)`");
     return {};
   }
-  return c.e.make_distribution(DistKind::Normal, {c.value(0), c.has(1) ? c.value(1) : c.value(2)}, c.has(2), c.span);
+  return c.e.make_distribution(DistKind::Normal, {c.value(0), c.has(1) ? c.value(1) : c.value(2)}, c.has(2),
+                               c.span);
 }
 Value bernoulli(Call& c) { return c.e.make_distribution(DistKind::Bernoulli, {c.value(0)}, false, c.span); }
-Value uniform(Call& c) { return c.e.make_distribution(DistKind::Uniform, {c.value(0), c.value(1)}, false, c.span); }
+Value uniform(Call& c) {
+  return c.e.make_distribution(DistKind::Uniform, {c.value(0), c.value(1)}, false, c.span);
+}
 Value log_prob(Call& c) { return c.e.distribution_function("log_prob", c.value(0), {c.value(1)}, c.span); }
 Value kl(Call& c) { return c.e.distribution_function("kl", c.value(0), {c.value(1)}, c.span); }
 Value entropy(Call& c) { return c.e.distribution_function("entropy", c.value(0), {}, c.span); }
@@ -346,10 +366,26 @@ Value nan(Call& c) {
 
 #define SMELT_UNARY(i) {kUnary[i].name, "x", "by element", evaluate_unary<i>}
 const Intrinsic kIntrinsics[] = {
-    SMELT_UNARY(0), SMELT_UNARY(1), SMELT_UNARY(2), SMELT_UNARY(3), SMELT_UNARY(4), SMELT_UNARY(5), SMELT_UNARY(6), SMELT_UNARY(7),
-    SMELT_UNARY(8), SMELT_UNARY(9), SMELT_UNARY(10), SMELT_UNARY(11), SMELT_UNARY(12), SMELT_UNARY(13), SMELT_UNARY(14), SMELT_UNARY(15),
-    {"max", "x, y=, over=", "larger of two by element, or the largest over axes", extremum<OpKind::Max, OpKind::ReduceMax>},
-    {"min", "x, y=, over=", "smaller of two by element, or the smallest over axes", extremum<OpKind::Min, OpKind::ReduceMin>},
+    SMELT_UNARY(0),
+    SMELT_UNARY(1),
+    SMELT_UNARY(2),
+    SMELT_UNARY(3),
+    SMELT_UNARY(4),
+    SMELT_UNARY(5),
+    SMELT_UNARY(6),
+    SMELT_UNARY(7),
+    SMELT_UNARY(8),
+    SMELT_UNARY(9),
+    SMELT_UNARY(10),
+    SMELT_UNARY(11),
+    SMELT_UNARY(12),
+    SMELT_UNARY(13),
+    SMELT_UNARY(14),
+    SMELT_UNARY(15),
+    {"max", "x, y=, over=", "larger of two by element, or the largest over axes",
+     extremum<OpKind::Max, OpKind::ReduceMax>},
+    {"min", "x, y=, over=", "smaller of two by element, or the smallest over axes",
+     extremum<OpKind::Min, OpKind::ReduceMin>},
     {"where", "condition, a, b", "a where the condition holds, else b", where},
     {"clamp", "x, low, high", "x, but at least low and at most high", clamp},
     {"stop", "x", "x, as a constant of differentiation", stop},

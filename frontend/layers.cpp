@@ -1,4 +1,5 @@
-// Layers: one occurrence of `Layer{..}` is one instance with its own parameters; applying it evaluates its body.
+// Layers: one occurrence of `Layer{..}` is one instance with its own parameters; applying it evaluates its
+// body.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,7 +24,7 @@ void Elaborator::number_occurrences(LayerInstance& parent) {
     ast::for_each_child(tree, tree[id], visit);
   };
   ast::for_each_child(tree, parent.decl->body, visit);
-  std::ranges::stable_sort(found, {}, [&](const auto& entry) { return tree.exprs[entry.first].span.begin; });
+  std::ranges::sort(found, {}, [&](const auto& entry) { return tree.exprs[entry.first].span.begin; });
   for (const auto& [index, type] : found) parent.ordinals.emplace(index, counts[type]++);
 }
 
@@ -40,14 +41,17 @@ std::string Elaborator::occurrence_segment(const ast::LayerDecl& decl, ast::Expr
 std::string Elaborator::occurrence_path(const std::string& segment) const {
   std::string path = frame_->instance->path, indices;
   for (const Frame::Repeat& repeat : frame_->repeats) {
-    if (repeat.label.empty()) indices += fmt::format(".{}", repeat.index);
-    else path += fmt::format(".{}.{}", repeat.label, repeat.index);
+    if (repeat.label.empty())
+      indices += fmt::format(".{}", repeat.index);
+    else
+      path += fmt::format(".{}.{}", repeat.label, repeat.index);
   }
   const bool named_by_repeat = frame_->is_repeat_result && !frame_->repeats.back().label.empty();
   return named_by_repeat ? path + indices : path + "." + segment + indices;
 }
 
-LayerInstance* Elaborator::new_instance(const FileScope& scope, const ast::LayerDecl& decl, std::string path, std::string site_name, Span span) {
+LayerInstance* Elaborator::new_instance(const FileScope& scope, const ast::LayerDecl& decl, std::string path,
+                                        std::string site_name, Span span) {
   auto instance = std::make_unique<LayerInstance>();
   instance->decl = &decl;
   instance->scope = &scope;
@@ -57,9 +61,12 @@ LayerInstance* Elaborator::new_instance(const FileScope& scope, const ast::Layer
   return instance.release();
 }
 
-Value Elaborator::layer_occurrence(const FileScope& scope, const ast::LayerDecl& decl, const std::vector<ast::Arg>* attributes, ast::ExprId name_expr, Span span) {
+Value Elaborator::layer_occurrence(const FileScope& scope, const ast::LayerDecl& decl,
+                                   const std::vector<ast::Arg>* attributes, ast::ExprId name_expr,
+                                   Span span) {
   if (!frame_->allows_layers || frame_->instance == nullptr) {
-    error(Diag::E0309, span, fmt::format("layer `{}` occurs outside a layer", decl.name.text)).with_help(fmt::format("declare `model name = {}{{..}}` and apply the model", decl.name.text));
+    error(Diag::E0309, span, fmt::format("layer `{}` occurs outside a layer", decl.name.text))
+        .with_help(fmt::format("declare `model name = {}{{..}}` and apply the model", decl.name.text));
     return {};
   }
   std::vector<int64_t> indices;
@@ -68,14 +75,16 @@ Value Elaborator::layer_occurrence(const FileScope& scope, const ast::LayerDecl&
   if (child == nullptr) {
     const std::string segment = occurrence_segment(decl, name_expr);
     const bool named_by_repeat = frame_->is_repeat_result && !frame_->repeats.back().label.empty();
-    child.reset(new_instance(scope, decl, occurrence_path(segment), named_by_repeat ? frame_->repeats.back().label : segment, span));
+    child.reset(new_instance(scope, decl, occurrence_path(segment),
+                             named_by_repeat ? frame_->repeats.back().label : segment, span));
   }
   if (!bind_attributes(*child, attributes, span)) return {};
   return Value(LayerValue{child.get()});
 }
 
 /// Attributes are evaluated in the caller, defaults in the layer's file.
-bool Elaborator::bind_attributes(LayerInstance& instance, const std::vector<ast::Arg>* attributes, Span span) {
+bool Elaborator::bind_attributes(LayerInstance& instance, const std::vector<ast::Arg>* attributes,
+                                 Span span) {
   const ast::LayerDecl& decl = *instance.decl;
   std::optional<Args> args = attributes != nullptr ? eval_args(*attributes) : Args{};
   if (!args) return false;
@@ -92,7 +101,9 @@ bool Elaborator::bind_attributes(LayerInstance& instance, const std::vector<ast:
       value = (*matched)[i]->value;
       const auto* t = value.as<Tensor>();
       if (t != nullptr) {
-        error(Diag::E0502, (*matched)[i]->span, fmt::format("attribute `{}` of `{}` is {}, which is known at run time only", specs[i].name, decl.name.text, describe(value)))
+        error(Diag::E0502, (*matched)[i]->span,
+              fmt::format("attribute `{}` of `{}` is {}, which is known at run time only", specs[i].name,
+                          decl.name.text, describe(value)))
             .with_help("braces take compile-time values, parentheses take tensors");
         return false;
       }
@@ -116,7 +127,8 @@ Value Elaborator::model_value(const ast::ModelDecl& decl) {
   const ast::Expr& expr = file_.ast[decl.layer];
   const auto* attributes = std::get_if<ast::AttrExpr>(&expr.node);
   const auto* name = file_.ast.as<ast::NameExpr>(attributes != nullptr ? attributes->callee : decl.layer);
-  const auto [scope, found] = name != nullptr ? find_decl(file_, name->name) : std::pair<const FileScope*, Decl>{};
+  const auto [scope, found] =
+      name != nullptr ? find_decl(file_, name->name) : std::pair<const FileScope*, Decl>{};
   const auto* layer = std::get_if<const ast::LayerDecl*>(&found);
   Frame frame;
   frame.scope = &file_;
@@ -125,11 +137,13 @@ Value Elaborator::model_value(const ast::ModelDecl& decl) {
   Value result;
   if (layer != nullptr) {
     model.reset(new_instance(*scope, **layer, decl.name.text, decl.name.text, expr.span));
-    if (bind_attributes(*model, attributes != nullptr ? &attributes->args : nullptr, expr.span)) result = Value(LayerValue{model.get()});
+    if (bind_attributes(*model, attributes != nullptr ? &attributes->args : nullptr, expr.span))
+      result = Value(LayerValue{model.get()});
   } else if (name != nullptr && scope == nullptr) {
     result = unknown_name(name->name, expr.span);
   } else {
-    error(Diag::E0403, expr.span, fmt::format("model `{}` names a layer", decl.name.text)).with_help("write `model net = MLP{hidden = 256}`");
+    error(Diag::E0403, expr.span, fmt::format("model `{}` names a layer", decl.name.text))
+        .with_help("write `model net = MLP{hidden = 256}`");
   }
   if (result.bad()) models_.erase(decl.name.text);
   frame_ = outer;
@@ -151,12 +165,18 @@ void Elaborator::check_first_call(LayerInstance& instance, Span span) {
 /// Evaluates the body with the head bound to the arguments; axes of the result are the caller's.
 Value Elaborator::call_layer(LayerInstance& instance, Args args, Span span) {
   const ast::LayerDecl& decl = *instance.decl;
-  if (std::ranges::any_of(instantiating_, [&](const LayerInstance* l) { return l->decl == &decl && l->path.size() < instance.path.size() && instance.path.starts_with(l->path + "."); })) {
-    error(Diag::E0305, span, fmt::format("layer `{}` contains itself", decl.name.text)).label(decl.name.span, "declared here").with_help("use `repeat` for a stack of layers");
+  if (std::ranges::any_of(instantiating_, [&](const LayerInstance* l) {
+        return l->decl == &decl && l->path.size() < instance.path.size() &&
+               instance.path.starts_with(l->path + ".");
+      })) {
+    error(Diag::E0305, span, fmt::format("layer `{}` contains itself", decl.name.text))
+        .label(decl.name.span, "declared here")
+        .with_help("use `repeat` for a stack of layers");
     return {};
   }
   std::vector<ParamSpec> specs;
-  for (const ast::Param& param : decl.params) specs.push_back({param.name.text, !param.default_value.valid()});
+  for (const ast::Param& param : decl.params)
+    specs.push_back({param.name.text, !param.default_value.valid()});
   auto matched = match_args(decl.name.text, specs, std::move(args), span);
   if (!matched) return {};
   if (!decl.options.empty()) return unsupported(decl.options[0].name.span, "`with {..}` on a layer");
@@ -171,20 +191,24 @@ Value Elaborator::call_layer(LayerInstance& instance, Args args, Span span) {
   frame.site = call_path(instance.site_name);
   Frame* const outer = std::exchange(frame_, &frame);
   instantiating_.push_back(&instance);
-  for (const auto& [name, value] : instance.attributes) frame.blocks.back().emplace(name, Binding{value, decl.name.span});
+  for (const auto& [name, value] : instance.attributes)
+    frame.blocks.back().emplace(name, Binding{value, decl.name.span});
   Value result;
   bool good = true;
   for (size_t i = 0; i < specs.size() && good; ++i) {
     Value value = (*matched)[i] ? std::move((*matched)[i]->value) : eval(decl.params[i].default_value);
-    good = bind_head(decl.params[i].type, value, (*matched)[i] ? (*matched)[i]->span : span, decl.params[i].name, decl.name.text);
+    good = bind_head(decl.params[i].type, value, (*matched)[i] ? (*matched)[i]->span : span,
+                     decl.params[i].name, decl.name.text);
     if (good) bind(decl.params[i].name, std::move(value));
   }
   if (good) {
     check_first_call(instance, span);
     const size_t errors = diagnostics_.num_errors();
     result = eval_block(decl.body);
-    const Span where = decl.body.statements.empty() ? decl.body.span : ast()[decl.body.statements.back()].span;
-    if (!check_result(decl.result, result, where, fmt::format("layer `{}`", decl.name.text))) result = Value();
+    const Span where =
+        decl.body.statements.empty() ? decl.body.span : ast()[decl.body.statements.back()].span;
+    if (!check_result(decl.result, result, where, fmt::format("layer `{}`", decl.name.text)))
+      result = Value();
     if (diagnostics_.num_errors() > errors) result = Value();
   }
   instantiating_.pop_back();

@@ -22,7 +22,8 @@ constexpr Punctuation kPunctuation[] = {
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/// Bytes of the UTF-8 sequence at the start of `text`; 0 when it is not one (overlong forms and surrogates included).
+/// Bytes of the UTF-8 sequence at the start of `text`; 0 when it is not one (overlong forms and surrogates
+/// included).
 size_t utf8_length(std::string_view text) {
   const auto at = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   const unsigned lead = at(0);
@@ -54,14 +55,17 @@ class Lexer {
   /// Checks the size, then every byte, so that the rest may assume UTF-8 without NUL.
   bool is_plain_text() {
     if (text_.size() > kMaxTextBytes) {
-      diagnostics_.report(Diag::E0008, {file_, 0, 1}, fmt::format("the file has {} bytes; the limit is {}", text_.size(), kMaxTextBytes));
+      diagnostics_.report(Diag::E0008, {file_, 0, 1},
+                          fmt::format("the file has {} bytes; the limit is {}", text_.size(), kMaxTextBytes));
       return false;
     }
     for (size_t i = 0; i < text_.size();) {
       const size_t length = text_[i] == '\0' ? 0 : utf8_length(text_.substr(i));
       if (length == 0) {
         const auto byte = static_cast<unsigned char>(text_[i]);
-        diagnostics_.report(Diag::E0002, span(i, i + 1), fmt::format("byte {:#04x} at offset {} is not UTF-8 text", byte, i))
+        diagnostics_
+            .report(Diag::E0002, span(i, i + 1),
+                    fmt::format("byte {:#04x} at offset {} is not UTF-8 text", byte, i))
             .with_help("save the file as UTF-8");
         return false;
       }
@@ -74,10 +78,14 @@ class Lexer {
     space_ = newline_ = false;
     while (at_ < text_.size()) {
       const char c = text_[at_];
-      if (c == '#') at_ = std::min(text_.find('\n', at_), text_.size());
-      else if (c == '\n' || c == '\r') newline_ = true, ++at_;
-      else if (c == ' ' || c == '\t') ++at_;
-      else return;
+      if (c == '#')
+        at_ = std::min(text_.find('\n', at_), text_.size());
+      else if (c == '\n' || c == '\r')
+        newline_ = true, ++at_;
+      else if (c == ' ' || c == '\t')
+        ++at_;
+      else
+        return;
       space_ = true;
     }
   }
@@ -100,7 +108,8 @@ class Lexer {
     size_t end = at_;
     while (end < text_.size() && (is_letter(text_[end]) || is_digit(text_[end]))) ++end;
     if (end - at_ > kMaxNameBytes) {
-      diagnostics_.report(Diag::E0008, span(at_, end), fmt::format("a name of {} bytes; the limit is {}", end - at_, kMaxNameBytes));
+      diagnostics_.report(Diag::E0008, span(at_, end),
+                          fmt::format("a name of {} bytes; the limit is {}", end - at_, kMaxNameBytes));
     }
     push(TokenKind::Name, at_, end);
   }
@@ -122,16 +131,19 @@ class Lexer {
     }
     if (end < text_.size() && is_letter(text_[end])) return bad_number(end);
     std::string plain;
-    for (const char c : text_.substr(at_, end - at_)) if (c != '_') plain += c;
+    for (const char c : text_.substr(at_, end - at_))
+      if (c != '_') plain += c;
     const size_t start = at_;
     push(whole ? TokenKind::Integer : TokenKind::Float, at_, end);
     Token& token = tokens_.back();
     const char* const last = plain.data() + plain.size();
     if (whole && std::from_chars(plain.data(), last, token.integer).ec != std::errc()) {
-      diagnostics_.report(Diag::E0005, span(start, end), "a whole number has to be below 2^63").with_help("write 1e19 for a number that is not whole");
+      diagnostics_.report(Diag::E0005, span(start, end), "a whole number has to be below 2^63")
+          .with_help("write 1e19 for a number that is not whole");
     }
     if (std::from_chars(plain.data(), last, token.number).ec != std::errc()) {
-      diagnostics_.report(Diag::E0005, span(start, end), "the number is outside the range of f64").with_help("`inf` is a name for infinity");
+      diagnostics_.report(Diag::E0005, span(start, end), "the number is outside the range of f64")
+          .with_help("`inf` is a name for infinity");
     }
   }
 
@@ -148,7 +160,8 @@ class Lexer {
     size_t end = at_ + 1;
     while (end < text_.size() && text_[end] != '"' && text_[end] != '\n') end += text_[end] == '\\' ? 2 : 1;
     if (end >= text_.size() || text_[end] != '"') {
-      diagnostics_.report(Diag::E0003, span(open, open + 1), "the string that starts here does not end on its line")
+      diagnostics_
+          .report(Diag::E0003, span(open, open + 1), "the string that starts here does not end on its line")
           .with_help("close it with `\"`");
       return push(TokenKind::Bad, open, std::min(text_.size(), text_.find('\n', open)));
     }
@@ -161,7 +174,9 @@ class Lexer {
     at_ = end;
   }
 
-  Token end_of_file() const { return {TokenKind::EndOfFile, span(text_.size(), text_.size()), {}, true, true}; }
+  Token end_of_file() const {
+    return {TokenKind::EndOfFile, span(text_.size(), text_.size()), {}, true, true};
+  }
 
   Span span(size_t begin, size_t end) const {
     return {file_, static_cast<uint32_t>(begin), static_cast<uint32_t>(end)};
@@ -179,13 +194,20 @@ class Lexer {
 
 std::string describe(TokenKind kind) {
   switch (kind) {
-    case TokenKind::EndOfFile: return "the end of the file";
-    case TokenKind::Name: return "a name";
+    case TokenKind::EndOfFile:
+      return "the end of the file";
+    case TokenKind::Name:
+      return "a name";
     case TokenKind::Integer:
-    case TokenKind::Float: return "a number";
-    case TokenKind::String: return "a string";
-    case TokenKind::Bad: return "text that is not understood";
-#define PUNCT(enumerator, text) case TokenKind::enumerator: return "`" text "`";
+    case TokenKind::Float:
+      return "a number";
+    case TokenKind::String:
+      return "a string";
+    case TokenKind::Bad:
+      return "text that is not understood";
+#define PUNCT(enumerator, text) \
+  case TokenKind::enumerator:   \
+    return "`" text "`";
 #include "frontend/tokens.def"
 #undef PUNCT
   }
@@ -212,7 +234,10 @@ std::string unescape(const Token& token, Diagnostics& diagnostics) {
       continue;
     }
     const auto begin = static_cast<uint32_t>(token.span.begin + i);  // the quote stands before the text
-    diagnostics.report(Diag::E0009, {token.span.file, begin, begin + 2}, fmt::format("unknown escape `\\{}`", utf8_length(std::string_view(&letter, 1)) == 1 ? std::string(1, letter) : "?"))
+    diagnostics
+        .report(Diag::E0009, {token.span.file, begin, begin + 2},
+                fmt::format("unknown escape `\\{}`",
+                            utf8_length(std::string_view(&letter, 1)) == 1 ? std::string(1, letter) : "?"))
         .with_help("write `\\\\` for a backslash");
   }
   return out;

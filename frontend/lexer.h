@@ -1,5 +1,5 @@
-// Text -> tokens. Words are all `Name`: whether one is a keyword depends on its place, which the parser knows.
-// So are line ends: a token only says whether a line end stands before it.
+// Text -> tokens. Words are all `Name`: whether one is a keyword depends on its place, which the parser
+// knows. So are line ends: a token only says whether a line end stands before it.
 #pragma once
 
 #include <string_view>
@@ -39,7 +39,8 @@ struct Token {
 constexpr size_t kMaxTextBytes = 16u << 20;
 constexpr size_t kMaxNameBytes = 255;
 
-/// Tokens of buffer `file`, ended by EndOfFile. Mistakes are reported and skipped. Views point into the buffer.
+/// Tokens of buffer `file`, ended by EndOfFile. Mistakes are reported and skipped. Views point into the
+/// buffer.
 std::vector<Token> lex(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics);
 
 /// The value of a string token: escapes replaced. Unknown ones are reported.

@@ -22,18 +22,21 @@ void for_each_name(const ast::Ast& ast, F f) {
   for (const auto& d : ast.consts) f(d.name, Decl(&d));
   for (const auto& d : ast.layers) f(d.name, Decl(&d));
   for (const auto& d : ast.models) f(d.name, Decl(&d));
-  for (const auto& d : ast.fns) if (d.kind == ast::FnKind::Fn) f(d.name, Decl(&d));
+  for (const auto& d : ast.fns)
+    if (d.kind == ast::FnKind::Fn) f(d.name, Decl(&d));
   for (const auto& d : ast.optimisers) f(d.name, Decl(&d));
 }
 
-/// Objectives, metrics, exports and data sections: each kind has names of its own, because none occurs in expressions.
+/// Objectives, metrics, exports and data sections: each kind has names of its own, because none occurs in
+/// expressions.
 template <typename Decls>
 void check_twice(const Decls& decls, std::string_view what, Diagnostics& diagnostics) {
   std::map<std::string, Span> seen;
   for (const auto& d : decls) {
     const auto [first, fresh] = seen.try_emplace(d.name.text, d.name.span);
     if (fresh) continue;
-    diagnostics.report(Diag::E0303, d.name.span, fmt::format("{} `{}` is declared twice", what, d.name.text)).label(first->second, "first here");
+    diagnostics.report(Diag::E0303, d.name.span, fmt::format("{} `{}` is declared twice", what, d.name.text))
+        .label(first->second, "first here");
   }
 }
 
@@ -43,8 +46,11 @@ void declare_names(FileScope& scope, Diagnostics& diagnostics) {
   std::map<std::string, Span> spans;
   for_each_name(scope.ast, [&](const ast::Ident& name, Decl decl) {
     const auto [first, fresh] = spans.try_emplace(name.text, name.span);
-    if (fresh) scope.names.emplace(name.text, decl);
-    else diagnostics.report(Diag::E0303, name.span, fmt::format("`{}` is declared twice", name.text)).label(first->second, "first here");
+    if (fresh)
+      scope.names.emplace(name.text, decl);
+    else
+      diagnostics.report(Diag::E0303, name.span, fmt::format("`{}` is declared twice", name.text))
+          .label(first->second, "first here");
   });
   check_twice(scope.ast.objectives, "objective", diagnostics);
   check_twice(scope.ast.data, "data section", diagnostics);
@@ -67,11 +73,13 @@ Library::Library(SourceMap& sources, Diagnostics& diagnostics) {
     declare_names(*scope, diagnostics);
     files_.push_back(std::move(scope));
   }
-  SMELT_CHECK(!diagnostics.has_errors(), "the standard library does not parse:\n{}", render(diagnostics, sources));
+  SMELT_CHECK(!diagnostics.has_errors(), "the standard library does not parse:\n{}",
+              render(diagnostics, sources));
 }
 
 const FileScope* Library::find_file(std::string_view name) const {
-  for (const auto& file : files_) if (file->name == name) return file.get();
+  for (const auto& file : files_)
+    if (file->name == name) return file.get();
   return nullptr;
 }
 
@@ -85,7 +93,8 @@ std::pair<const FileScope*, Decl> Library::find(std::string_view name) const {
 
 std::vector<std::string> Library::names() const {
   std::vector<std::string> all;
-  for (const auto& file : files_) for (const auto& [name, decl] : file->names) all.push_back(name);
+  for (const auto& file : files_)
+    for (const auto& [name, decl] : file->names) all.push_back(name);
   return all;
 }
 
@@ -122,7 +131,8 @@ std::optional<std::string> show_library(std::string_view name) {
   if (file_name.size() == name.size()) return std::string(text);
   std::optional<std::string> found;
   frontend::for_each_name(file->ast, [&](const ast::Ident& ident, const frontend::Decl&) {
-    if (ident.text == name.substr(file_name.size() + 1)) found = frontend::declaration_text(text, ident.span.begin);
+    if (ident.text == name.substr(file_name.size() + 1))
+      found = frontend::declaration_text(text, ident.span.begin);
   });
   return found;
 }
@@ -133,7 +143,8 @@ std::vector<std::string> library_names() {
   const frontend::Library library(sources, diagnostics);
   std::vector<std::string> all;
   for (const EmbeddedText* text = embedded_standard_library; text->name != nullptr; ++text) {
-    for (const auto& [name, decl] : library.find_file(text->name)->names) all.push_back(fmt::format("std.{}.{}", text->name, name));
+    for (const auto& [name, decl] : library.find_file(text->name)->names)
+      all.push_back(fmt::format("std.{}.{}", text->name, name));
   }
   return all;
 }

@@ -12,7 +12,8 @@
 
 namespace smelt {
 
-/// The source text of `std.nn.Dense` with the comment above it, or of a whole file `std.nn`; nothing when unknown.
+/// The source text of `std.nn.Dense` with the comment above it, or of a whole file `std.nn`; nothing when
+/// unknown.
 std::optional<std::string> show_library(std::string_view name);
 /// All names that show_library knows, `std.act.relu` and so on.
 std::vector<std::string> library_names();
@@ -33,8 +34,8 @@ class Library {
   std::vector<std::unique_ptr<FileScope>> files_;
 };
 
-/// Fills `scope.names` from its syntax tree. Two declarations of one name are reported, unless in different namespaces
-/// (objectives, metrics, data and train sections are named apart).
+/// Fills `scope.names` from its syntax tree. Two declarations of one name are reported, unless in different
+/// namespaces (objectives, metrics, data and train sections are named apart).
 void declare_names(FileScope& scope, Diagnostics& diagnostics);
 
 }  // namespace frontend

@@ -52,7 +52,8 @@ std::pair<const FileScope*, Decl> Elaborator::find_decl(const FileScope& from, s
   if (scope == nullptr) return {nullptr, {}};
   if (from.library || !std::holds_alternative<const ast::LayerDecl*>(decl)) return {scope, decl};
   for (const ast::ImportDecl& import : from.ast.imports) {
-    for (const ast::Ident& imported : import.names) if (imported.text == name) return {scope, decl};
+    for (const ast::Ident& imported : import.names)
+      if (imported.text == name) return {scope, decl};
   }
   return {nullptr, {}};
 }
@@ -69,14 +70,17 @@ Value Elaborator::name_value(const std::string& name, Span span, ast::ExprId exp
 
 Value Elaborator::unknown_name(const std::string& name, Span span) {
   if (std::holds_alternative<const ast::LayerDecl*>(library_.find(name).second)) {
-    error(Diag::E0301, span, fmt::format("layer `{}` is not imported", name)).with_help(fmt::format("add `import std.nn ({})`", name));
+    error(Diag::E0301, span, fmt::format("layer `{}` is not imported", name))
+        .with_help(fmt::format("add `import std.nn ({})`", name));
     return {};
   }
   std::vector<std::string> known = library_.names();
-  for (const auto& block : frame_->blocks) for (const auto& [local, binding] : block) known.push_back(local);
+  for (const auto& block : frame_->blocks)
+    for (const auto& [local, binding] : block) known.push_back(local);
   for (const auto& [declared, decl] : frame_->scope->names) known.push_back(declared);
   for (const std::string_view intrinsic : intrinsic_names()) known.emplace_back(intrinsic);
-  error(Diag::E0301, span, fmt::format("unknown name `{}`", printable(name))).with_help(did_you_mean(name, known));
+  error(Diag::E0301, span, fmt::format("unknown name `{}`", printable(name)))
+      .with_help(did_you_mean(name, known));
   return {};
 }
 
@@ -105,7 +109,8 @@ Value Elaborator::decl_value(const FileScope& scope, const Decl& decl, Span span
   }
   if (const auto* config = std::get_if<const ast::ConfigDecl*>(&decl)) return config_value(**config);
   if (const auto* constant = std::get_if<const ast::ConstDecl*>(&decl)) return const_value(**constant);
-  if (const auto* layer = std::get_if<const ast::LayerDecl*>(&decl)) return layer_occurrence(scope, **layer, nullptr, expr, span);
+  if (const auto* layer = std::get_if<const ast::LayerDecl*>(&decl))
+    return layer_occurrence(scope, **layer, nullptr, expr, span);
   if (const auto* model = std::get_if<const ast::ModelDecl*>(&decl)) return model_value(**model);
   if (const auto* fn = std::get_if<const ast::FnDecl*>(&decl)) return Value(FnValue{&scope, *fn});
   error(Diag::E0403, span, "an optimiser is used in a `step` line only");
@@ -119,8 +124,11 @@ Value Elaborator::config_value(const ast::ConfigDecl& decl) {
     if (const auto* dim = value.as<DimValue>()) {
       if (const auto n = number_of(*dim)) value = static_cast<int64_t>(*n);
     }
-    if (value.as<int64_t>() || value.as<double>() || value.as<bool>() || value.as<std::string>() || value.bad()) return value;
-    error(Diag::E0502, span_of(decl.value), fmt::format("a config entry is a number, a boolean or a string, not {}", describe(value)));
+    if (value.as<int64_t>() || value.as<double>() || value.as<bool>() || value.as<std::string>() ||
+        value.bad())
+      return value;
+    error(Diag::E0502, span_of(decl.value),
+          fmt::format("a config entry is a number, a boolean or a string, not {}", describe(value)));
     return {};
   });
 }
@@ -159,18 +167,24 @@ void Elaborator::set_config() {
   std::vector<std::string> names;
   for (const ast::ConfigDecl& decl : file_.ast.configs) names.push_back(decl.name.text);
   for (const auto& [name, text] : options_.config) {
-    const auto decl = std::ranges::find(file_.ast.configs, name, [](const ast::ConfigDecl& d) { return d.name.text; });
+    const auto decl =
+        std::ranges::find(file_.ast.configs, name, [](const ast::ConfigDecl& d) { return d.name.text; });
     if (decl == file_.ast.configs.end()) {
       std::string help = did_you_mean(name, names);
-      if (help.empty()) help = names.empty() ? "the file has no `config`" : fmt::format("the file has {}", fmt::join(names, ", "));
-      error(Diag::E0310, {}, fmt::format("`--set {}` names no config entry", printable(name))).with_help(std::move(help));
+      if (help.empty())
+        help = names.empty() ? "the file has no `config`"
+                             : fmt::format("the file has {}", fmt::join(names, ", "));
+      error(Diag::E0310, {}, fmt::format("`--set {}` names no config entry", printable(name)))
+          .with_help(std::move(help));
       continue;
     }
     const Value standard = config_value(*decl);
     const std::optional<Value> value = parse_setting(text, standard);
-    if (value) config_[name] = *value;
+    if (value)
+      config_[name] = *value;
     else if (!standard.bad()) {
-      error(Diag::E0310, decl->name.span, fmt::format("`--set {}={}` does not have the type of the default", name, printable(text)))
+      error(Diag::E0310, decl->name.span,
+            fmt::format("`--set {}={}` does not have the type of the default", name, printable(text)))
           .caret(fmt::format("default {}", setting_text(standard)));
     }
   }
@@ -184,7 +198,8 @@ Value Elaborator::const_value(const ast::ConstDecl& decl) {
   const Value declared = global(decl.name.text, decl.name.span, [&]() -> Value {
     if (!decl.type.valid()) {
       if (!decl.random) return eval(decl.value);
-      error(Diag::E0504, decl.name.span, "a random constant needs a type").with_help(fmt::format("write `const {}: f32[..] ~ ..`", decl.name.text));
+      error(Diag::E0504, decl.name.span, "a random constant needs a type")
+          .with_help(fmt::format("write `const {}: f32[..] ~ ..`", decl.name.text));
       return {};
     }
     const ast::Type& type = file_.ast[decl.type];
@@ -194,7 +209,8 @@ Value Elaborator::const_value(const ast::ConstDecl& decl) {
     if (!dtype || !axes || !check_size(*dtype, *axes, type.span)) return {};
     t.dtype = *dtype;
     t.axes = *axes;
-    const auto variable = declare_variable(VariableKind::Const, decl.name.text, t, decl.value, decl.random, decl.name.span);
+    const auto variable =
+        declare_variable(VariableKind::Const, decl.name.text, t, decl.value, decl.random, decl.name.span);
     if (!variable) return {};
     return Value(t);
   });

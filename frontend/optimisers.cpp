@@ -20,10 +20,14 @@ struct OptionRange {
   std::string_view text;
 };
 constexpr OptionRange kRanges[] = {
-    {"lr", 0, 1e308, true, false, "above 0"},           {"momentum", 0, 1, false, true, "in [0, 1)"},
-    {"beta1", 0, 1, false, true, "in [0, 1)"},          {"beta2", 0, 1, false, true, "in [0, 1)"},
-    {"alpha", 0, 1, false, true, "in [0, 1)"},          {"eps", 0, 1e308, false, false, "at least 0"},
-    {"weight_decay", 0, 1e308, false, false, "at least 0"}, {"clip_norm", 0, 1e308, true, false, "above 0"},
+    {"lr", 0, 1e308, true, false, "above 0"},
+    {"momentum", 0, 1, false, true, "in [0, 1)"},
+    {"beta1", 0, 1, false, true, "in [0, 1)"},
+    {"beta2", 0, 1, false, true, "in [0, 1)"},
+    {"alpha", 0, 1, false, true, "in [0, 1)"},
+    {"eps", 0, 1e308, false, false, "at least 0"},
+    {"weight_decay", 0, 1e308, false, false, "at least 0"},
+    {"clip_norm", 0, 1e308, true, false, "above 0"},
     {"clip_value", 0, 1e308, true, false, "above 0"},
 };
 
@@ -32,7 +36,8 @@ constexpr OptionRange kRanges[] = {
 void Elaborator::check_option_ranges(const std::string& name, double value, Span span) {
   for (const OptionRange& range : kRanges) {
     if (range.name != name) continue;
-    const bool good = (range.low_open ? value > range.low : value >= range.low) && (range.high_open ? value < range.high : value <= range.high);
+    const bool good = (range.low_open ? value > range.low : value >= range.low) &&
+                      (range.high_open ? value < range.high : value <= range.high);
     if (!good) error(Diag::E0503, span, fmt::format("`{}` is {}; it has to be {}", name, value, range.text));
   }
 }
@@ -47,12 +52,16 @@ void Elaborator::read_step_lines() {
     if (index < 0) {
       std::vector<std::string> names;
       for (const Objective& o : experiment_.objectives) names.push_back(o.name);
-      error(Diag::E0606, step->objective.span, fmt::format("no objective `{}`", printable(step->objective.text))).with_help(did_you_mean(step->objective.text, names));
+      error(Diag::E0606, step->objective.span,
+            fmt::format("no objective `{}`", printable(step->objective.text)))
+          .with_help(did_you_mean(step->objective.text, names));
       continue;
     }
     StepLine& line = step_lines_[static_cast<size_t>(index)];
     if (line.item != nullptr) {
-      error(Diag::E0605, step->objective.span, fmt::format("objective `{}` has two step lines", step->objective.text)).label(line.span, "first here");
+      error(Diag::E0605, step->objective.span,
+            fmt::format("objective `{}` has two step lines", step->objective.text))
+          .label(line.span, "first here");
       continue;
     }
     line.item = step;
@@ -65,12 +74,14 @@ void Elaborator::read_optimiser(StepLine& line) {
   const Span span = file_.ast[line.item->optimiser].span;
   const auto* call = file_.ast.as<ast::CallExpr>(line.item->optimiser);
   const auto* name = file_.ast.as<ast::NameExpr>(call != nullptr ? call->callee : line.item->optimiser);
-  const auto [scope, decl] = name != nullptr ? find_decl(file_, name->name) : std::pair<const FileScope*, Decl>{};
+  const auto [scope, decl] =
+      name != nullptr ? find_decl(file_, name->name) : std::pair<const FileScope*, Decl>{};
   const auto* optimiser = std::get_if<const ast::OptimiserDecl*>(&decl);
   if (optimiser == nullptr) {
     constexpr std::string_view kKnown[] = {"sgd", "adam", "adamw", "rmsprop", "adagrad"};
     std::string help = name != nullptr ? did_you_mean(name->name, kKnown) : "";
-    error(Diag::E0607, span, "expected an optimiser").with_help(help.empty() ? fmt::format("the library has {}", fmt::join(kKnown, ", ")) : help);
+    error(Diag::E0607, span, "expected an optimiser")
+        .with_help(help.empty() ? fmt::format("the library has {}", fmt::join(kKnown, ", ")) : help);
     return;
   }
   line.scope = scope;
@@ -80,16 +91,20 @@ void Elaborator::read_optimiser(StepLine& line) {
   for (const ast::Arg& arg : call != nullptr ? call->args : std::vector<ast::Arg>{}) {
     const Span where = arg.name.empty() ? file_.ast[arg.value].span : arg.name.span;
     std::string option = arg.name.text;
-    if (option.empty() && position < (*optimiser)->params.size()) option = (*optimiser)->params[position++].name.text;
+    if (option.empty() && position < (*optimiser)->params.size())
+      option = (*optimiser)->params[position++].name.text;
     if (std::ranges::find(names, option) == names.end()) {
-      error(Diag::E0401, where, fmt::format("`{}` has no option `{}`", name->name, printable(option))).note(fmt::format("it has {}", fmt::join(names, ", "))).with_help(did_you_mean(option, names));
+      error(Diag::E0401, where, fmt::format("`{}` has no option `{}`", name->name, printable(option)))
+          .note(fmt::format("it has {}", fmt::join(names, ", ")))
+          .with_help(did_you_mean(option, names));
     } else if (!line.options.emplace(option, arg.value).second) {
       error(Diag::E0401, where, fmt::format("option `{}` is given twice", option));
     }
   }
   for (const ast::Param& param : (*optimiser)->params) {
     if (param.default_value.valid() || line.options.contains(param.name.text)) continue;
-    error(Diag::E0401, span, fmt::format("`{}` lacks `{}`", name->name, param.name.text)).with_help(fmt::format("write `{}({} = ..)`", name->name, param.name.text));
+    error(Diag::E0401, span, fmt::format("`{}` lacks `{}`", name->name, param.name.text))
+        .with_help(fmt::format("write `{}({} = ..)`", name->name, param.name.text));
     return;
   }
   line.optimiser = *optimiser;
@@ -112,20 +127,26 @@ Value Elaborator::step_option(const std::string& name, ast::ExprId expr, size_t 
     return setting(full_name, *number);
   }
   const auto* t = value.as<Tensor>();
-  if (value.bad() || value.as<bool>() != nullptr || value.as<NoneValue>() != nullptr || (t != nullptr && t->weak)) return value;
-  error(Diag::E0607, span, fmt::format("option `{}` is {}, not a number or a schedule", name, describe(value)));
+  if (value.bad() || value.as<bool>() != nullptr || value.as<NoneValue>() != nullptr ||
+      (t != nullptr && t->weak))
+    return value;
+  error(Diag::E0607, span,
+        fmt::format("option `{}` is {}, not a number or a schedule", name, describe(value)));
   return {};
 }
 
 /// Which updated parameters have an influence on the loss; the others are warned about and left alone.
-static std::vector<int32_t> trained(const Experiment& experiment, const std::vector<int32_t>& updates, const FunctionContext& context, NodeId loss, std::vector<int32_t>& idle) {
+static std::vector<int32_t> trained(const Experiment& experiment, const std::vector<int32_t>& updates,
+                                    const FunctionContext& context, NodeId loss, std::vector<int32_t>& idle) {
   const std::vector<bool> reached = ancestors_of(context.function.graph, loss);
   std::vector<int32_t> list;
   for (const int32_t variable : updates) {
     if (experiment.variables[static_cast<size_t>(variable)].kind != VariableKind::Param) continue;
     const auto node = context.variables.find(variable);
-    if (node != context.variables.end() && reached[node->second.index]) list.push_back(variable);
-    else idle.push_back(variable);
+    if (node != context.variables.end() && reached[node->second.index])
+      list.push_back(variable);
+    else
+      idle.push_back(variable);
   }
   return list;
 }
@@ -137,16 +158,21 @@ void Elaborator::update_parameters(size_t index, const Tensor& loss) {
   std::vector<int32_t> idle;
   const std::vector<int32_t> params = trained(experiment_, updates_[index], *context_, loss.node, idle);
   if (params.empty()) {
-    error(Diag::E0602, decl.updates.empty() ? decl.name.span : span_of(decl.updates[0]), fmt::format("the loss of `{}` does not depend on a parameter that it updates", decl.name.text));
+    error(Diag::E0602, decl.updates.empty() ? decl.name.span : span_of(decl.updates[0]),
+          fmt::format("the loss of `{}` does not depend on a parameter that it updates", decl.name.text));
     return;
   }
   for (const int32_t variable : idle) {
     const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
     if (v.path.find("._") != std::string::npos) continue;  // an underscore silences
-    diagnostics_.report(Diag::W0002, v.span, fmt::format("objective `{}` updates `{}`, which has no influence on its loss", decl.name.text, v.path));
+    diagnostics_.report(Diag::W0002, v.span,
+                        fmt::format("objective `{}` updates `{}`, which has no influence on its loss",
+                                    decl.name.text, v.path));
   }
-  const bool scheduled = std::ranges::any_of(line.options, [&](const auto& option) { return ast().as<ast::NumberExpr>(option.second) == nullptr; });
-  if (scheduled) implicit_["i"] = Value(scalar_argument(scalar_input("iteration", ScalarKind::Iteration, 0, -1)));
+  const bool scheduled = std::ranges::any_of(
+      line.options, [&](const auto& option) { return ast().as<ast::NumberExpr>(option.second) == nullptr; });
+  if (scheduled)
+    implicit_["i"] = Value(scalar_argument(scalar_input("iteration", ScalarKind::Iteration, 0, -1)));
   if (scheduled) implicit_["n"] = Value(scalar_argument(scalar_input("horizon", ScalarKind::Horizon, 0, -1)));
   std::map<std::string, Value> options;
   for (const auto& [name, expr] : line.options) {
@@ -192,12 +218,14 @@ void Elaborator::clip_gradients(std::vector<Tensor>& gradients, const std::map<s
   const Span span = context_->function.span;
   Value total;
   for (const Tensor& g : gradients) {
-    const Value sum = reduce(OpKind::ReduceSum, elementwise(OpKind::Square, {Value(g)}, span, "`clip_norm`"), nullptr, span);
+    const Value sum = reduce(OpKind::ReduceSum, elementwise(OpKind::Square, {Value(g)}, span, "`clip_norm`"),
+                             nullptr, span);
     total = total.bad() ? sum : binary(BinaryOp::Add, total, sum, span);
   }
   const Value norm = elementwise(OpKind::Sqrt, {total}, span, "`clip_norm`");
   if (const auto* t = norm.as<Tensor>()) context_->reports.emplace_back("grad_norm", t->node);
-  const Value ratio = binary(BinaryOp::Div, bound->second, binary(BinaryOp::Add, norm, Value(1e-6), span), span);
+  const Value ratio =
+      binary(BinaryOp::Div, bound->second, binary(BinaryOp::Add, norm, Value(1e-6), span), span);
   const Value scale = elementwise(OpKind::Min, {ratio, Value(1.0)}, span, "`clip_norm`");
   for (Tensor& g : gradients) {
     const Value clipped = binary(BinaryOp::Mul, Value(g), scale, span);
@@ -206,7 +234,8 @@ void Elaborator::clip_gradients(std::vector<Tensor>& gradients, const std::map<s
 }
 
 /// Evaluates the optimiser's body for one parameter.
-void Elaborator::update_parameter(size_t index, const StepLine& line, int32_t variable, Tensor gradient, bool decays, const std::map<std::string, Value>& options) {
+void Elaborator::update_parameter(size_t index, const StepLine& line, int32_t variable, Tensor gradient,
+                                  bool decays, const std::map<std::string, Value>& options) {
   const ast::OptimiserDecl& optimiser = *line.optimiser;
   const std::string& objective = experiment_.objectives[index].name;
   const std::string path = experiment_.variables[static_cast<size_t>(variable)].path;
@@ -217,16 +246,20 @@ void Elaborator::update_parameter(size_t index, const StepLine& line, int32_t va
   Frame* const outer = std::exchange(frame_, &frame);
   for (const ast::Param& param : optimiser.params) {
     const auto given = options.find(param.name.text);
-    Value value = given != options.end() ? given->second : param.default_value.valid() ? eval(param.default_value) : Value();
+    Value value = given != options.end()        ? given->second
+                  : param.default_value.valid() ? eval(param.default_value)
+                                                : Value();
     if (param.name.text == "weight_decay" && !decays) value = Value(NoneValue{});
     bind(param.name, std::move(value));
   }
   const Axes axes = gradient.axes;
   bind(optimiser.param, Value(variable_value(variable, axes)), variable, true);
   bind(optimiser.gradient, Value(std::move(gradient)));
-  const int32_t update = scalar_input(fmt::format("{}.update", objective), ScalarKind::Update, 0, static_cast<int32_t>(index));
+  const int32_t update =
+      scalar_input(fmt::format("{}.update", objective), ScalarKind::Update, 0, static_cast<int32_t>(index));
   bind(optimiser.update, Value(scalar_argument(update)));
-  frame.blocks.back().emplace("slot path", Binding{Value(fmt::format("opt/{}/{}", objective, path)), line.span});
+  frame.blocks.back().emplace("slot path",
+                              Binding{Value(fmt::format("opt/{}/{}", objective, path)), line.span});
   Value ignored;
   for (const ast::StmtId id : optimiser.body.statements) execute(ast()[id], ignored);
   frame_ = outer;

@@ -1,4 +1,5 @@
-// Expressions by precedence, loosest first: `|>`, or, and, not, comparisons, `..`, + -, * / @, unary -, ^, postfix.
+// Expressions by precedence, loosest first: `|>`, or, and, not, comparisons, `..`, + -, * / @, unary -, ^,
+// postfix.
 #include <fmt/format.h>
 
 #include <optional>
@@ -13,7 +14,7 @@ using ast::BinaryOp;
 
 struct Operator {
   int level;
-  TokenKind kind;         // Name: `word`
+  TokenKind kind;  // Name: `word`
   std::string_view word;
   BinaryOp op;
 };
@@ -37,7 +38,8 @@ constexpr Operator kOperators[] = {
 
 std::optional<BinaryOp> operator_at(const Token& token, int level) {
   for (const Operator& o : kOperators) {
-    if (o.level == level && o.kind == token.kind && (o.kind != TokenKind::Name || o.word == token.text)) return o.op;
+    if (o.level == level && o.kind == token.kind && (o.kind != TokenKind::Name || o.word == token.text))
+      return o.op;
   }
   return std::nullopt;
 }
@@ -61,7 +63,8 @@ ast::ExprId Parser::expression() {
   return value;
 }
 
-/// Operators of `level` and tighter. A line that starts with an operator continues the one before, except with `-`.
+/// Operators of `level` and tighter. A line that starts with an operator continues the one before, except
+/// with `-`.
 ast::ExprId Parser::binary(int level) {
   if (level == kUnaryLevel) return unary();
   const Span begin = peek().span;
@@ -80,7 +83,8 @@ ast::ExprId Parser::binary(int level) {
     advance();
     const ast::ExprId rhs = binary(level + 1);
     lhs = make(ast::BinaryExpr{*op, lhs, rhs, op_span}, begin);
-    if (level == kComparison && operator_at(peek(), level)) fail("comparisons cannot be chained", "write `a < b and b < c`");
+    if (level == kComparison && operator_at(peek(), level))
+      fail("comparisons cannot be chained", "write `a < b and b < c`");
     if (level == kRange) break;
   }
   return lhs;
@@ -121,7 +125,8 @@ ast::ExprId Parser::postfix_tail(ast::ExprId base, Span begin) {
       base = make(ast::AttrExpr{base, args(TokenKind::OpenBrace, TokenKind::CloseBrace)}, begin);
     } else if (at(TokenKind::OpenBracket) || at(TokenKind::BoundedIndex)) {
       ast::IndexExpr index{base, {}, at(TokenKind::BoundedIndex)};
-      bracketed(peek().kind, TokenKind::CloseBracket, "an index", [&] { index.indices.push_back(expression_or_rest()); });
+      bracketed(peek().kind, TokenKind::CloseBracket, "an index",
+                [&] { index.indices.push_back(expression_or_rest()); });
       base = make(std::move(index), begin);
     } else if (at(TokenKind::Dot)) {
       advance();
@@ -162,15 +167,21 @@ ast::ExprId Parser::atom() {
   const Span begin = peek().span;
   switch (peek().kind) {
     case TokenKind::Integer:
-    case TokenKind::Float: return number();
+    case TokenKind::Float:
+      return number();
     case TokenKind::String: {
       advance();
       return make(ast::StringExpr{unescape(previous(), diagnostics_)}, begin);
     }
-    case TokenKind::OpenParen: return parenthesised();
-    case TokenKind::OpenBracket: return make(ast::ListExpr{dim_items()}, begin);
-    case TokenKind::Name: break;
-    default: fail(fmt::format("expected an expression, found {}", found())); return {};
+    case TokenKind::OpenParen:
+      return parenthesised();
+    case TokenKind::OpenBracket:
+      return make(ast::ListExpr{dim_items()}, begin);
+    case TokenKind::Name:
+      break;
+    default:
+      fail(fmt::format("expected an expression, found {}", found()));
+      return {};
   }
   if (at_word("if")) return if_expr();
   if (at_word("scan") && peek(1).kind == TokenKind::Name) return scan_expr();
@@ -232,7 +243,8 @@ ast::ExprId Parser::if_expr() {
   if (!panic_) result.then_block = block("if");
   if (panic_) return {};
   if (!accept_word("else")) {
-    fail(fmt::format("expected `else` after the block of `if`, found {}", found()), "`if` is a value, so it has two branches");
+    fail(fmt::format("expected `else` after the block of `if`, found {}", found()),
+         "`if` is a value, so it has two branches");
     return {};
   }
   if (at_word("if")) {  // else if
@@ -315,13 +327,15 @@ ast::Arg Parser::arg() {
 
 std::vector<ast::Arg> Parser::args(TokenKind open, TokenKind close) {
   std::vector<ast::Arg> list;
-  bracketed(open, close, open == TokenKind::OpenBrace ? "attributes" : "arguments", [&] { list.push_back(arg()); });
+  bracketed(open, close, open == TokenKind::OpenBrace ? "attributes" : "arguments",
+            [&] { list.push_back(arg()); });
   return list;
 }
 
 std::vector<ast::DimItem> Parser::dim_items() {
   std::vector<ast::DimItem> items;
-  bracketed(TokenKind::OpenBracket, TokenKind::CloseBracket, "a list of dims", [&] { items.push_back(dim_item()); });
+  bracketed(TokenKind::OpenBracket, TokenKind::CloseBracket, "a list of dims",
+            [&] { items.push_back(dim_item()); });
   return items;
 }
 
@@ -331,8 +345,10 @@ ast::DimItem Parser::dim_item() {
   ast::DimItem item;
   const Span begin = peek().span;
   item.rest = accept(TokenKind::Ellipsis);
-  if (!item.rest) item.extent = binary(0);
-  else if (at(TokenKind::Name)) item.rest_name = expect_name("a name");
+  if (!item.rest)
+    item.extent = binary(0);
+  else if (at(TokenKind::Name))
+    item.rest_name = expect_name("a name");
   item.span = since(begin);
   return item;
 }

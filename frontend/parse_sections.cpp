@@ -14,10 +14,12 @@ void Parser::section() {
     void (Parser::*parse)();
   };
   static constexpr Section kSections[] = {
-      {"import", &Parser::import_section}, {"dim", &Parser::dim_section},     {"config", &Parser::config_section},
-      {"const", &Parser::const_section},   {"data", &Parser::data_section},   {"layer", &Parser::layer_section},
-      {"model", &Parser::model_section},   {"fn", &Parser::fn_section},       {"metric", &Parser::metric_section},
-      {"export", &Parser::export_section}, {"train", &Parser::train_section}, {"optimiser", &Parser::optimiser_section},
+      {"import", &Parser::import_section},      {"dim", &Parser::dim_section},
+      {"config", &Parser::config_section},      {"const", &Parser::const_section},
+      {"data", &Parser::data_section},          {"layer", &Parser::layer_section},
+      {"model", &Parser::model_section},        {"fn", &Parser::fn_section},
+      {"metric", &Parser::metric_section},      {"export", &Parser::export_section},
+      {"train", &Parser::train_section},        {"optimiser", &Parser::optimiser_section},
       {"objective", &Parser::objective_section}};
   for (const Section& s : kSections) {
     if (!at_word(s.word)) continue;
@@ -39,7 +41,8 @@ void Parser::import_section() {
   const Span begin = previous().span;
   decl.module.push_back(expect_name("the name of a module"));
   while (!panic_ && accept(TokenKind::Dot)) decl.module.push_back(expect_name("the name of a module"));
-  bracketed(TokenKind::OpenParen, TokenKind::CloseParen, "an import", [&] { decl.names.push_back(expect_name("the name of a layer")); });
+  bracketed(TokenKind::OpenParen, TokenKind::CloseParen, "an import",
+            [&] { decl.names.push_back(expect_name("the name of a layer")); });
   decl.span = since(begin);
   if (!panic_) ast_.imports.push_back(std::move(decl));
 }
@@ -174,9 +177,12 @@ void Parser::function(ast::FnKind kind) {
 
 ast::Body Parser::body(std::string_view what) {
   ast::Body body;
-  if (accept(TokenKind::Equal)) body.expr = expression();
-  else if (at(TokenKind::OpenBrace)) body.block = block(what);
-  else fail(fmt::format("expected `=` or `{{` in {}, found {}", what, found()));
+  if (accept(TokenKind::Equal))
+    body.expr = expression();
+  else if (at(TokenKind::OpenBrace))
+    body.block = block(what);
+  else
+    fail(fmt::format("expected `=` or `{{` in {}, found {}", what, found()));
   return body;
 }
 

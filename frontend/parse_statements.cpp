@@ -19,11 +19,16 @@ ast::Block Parser::block(std::string_view what) {
 ast::StmtId Parser::statement() {
   const Span begin = peek().span;
   decltype(ast::Stmt::node) node;
-  if (at_keyword("param")) node = param_stmt();
-  else if (at_keyword("state")) node = state_stmt();
-  else if (at_keyword("report")) node = report_stmt();
-  else if (at_keyword("dim")) advance(), node = ast::DimStmt{dim_decls()};
-  else if (at_word("yield") && !at_assignment()) advance(), node = ast::YieldStmt{expression()};
+  if (at_keyword("param"))
+    node = param_stmt();
+  else if (at_keyword("state"))
+    node = state_stmt();
+  else if (at_keyword("report"))
+    node = report_stmt();
+  else if (at_keyword("dim"))
+    advance(), node = ast::DimStmt{dim_decls()};
+  else if (at_word("yield") && !at_assignment())
+    advance(), node = ast::YieldStmt{expression()};
   else if (at_word("assert") && !at_assignment()) {
     ast::AssertStmt assertion;
     advance();
@@ -31,10 +36,14 @@ ast::StmtId Parser::statement() {
     expect(TokenKind::Comma, "an assertion");
     if (!panic_) assertion.message = atom();
     node = assertion;
-  } else if (at_tuple_assignment()) node = tuple_assign();
-  else if (at_formula()) node = formula_assign();
-  else if (at_assignment()) node = binding_stmt();
-  else node = ast::ExprStmt{expression()};
+  } else if (at_tuple_assignment())
+    node = tuple_assign();
+  else if (at_formula())
+    node = formula_assign();
+  else if (at_assignment())
+    node = binding_stmt();
+  else
+    node = ast::ExprStmt{expression()};
   if (panic_) return {};
   ast_.stmts.push_back({std::move(node), since(begin)});
   return {static_cast<uint32_t>(ast_.stmts.size() - 1)};
@@ -43,7 +52,8 @@ ast::StmtId Parser::statement() {
 /// `W, b: f32[In, out] ~ glorot_uniform()`; optimisers leave the type out.
 ast::Declarator Parser::declarator(std::string_view what) {
   ast::Declarator decl;
-  do decl.names.push_back(expect_name("a name")); while (!panic_ && accept(TokenKind::Comma));
+  do decl.names.push_back(expect_name("a name"));
+  while (!panic_ && accept(TokenKind::Comma));
   if (!panic_ && accept(TokenKind::Colon)) decl.type = type();
   if (panic_) return decl;
   decl.random = accept(TokenKind::Tilde);
@@ -59,7 +69,8 @@ ast::Declarator Parser::declarator(std::string_view what) {
 ast::ParamStmt Parser::param_stmt() {
   advance();
   ast::ParamStmt stmt{declarator("a param line")};
-  if (!panic_ && !stmt.decl.type.valid()) fail("a `param` needs a type", "write `param W: f32[In, out] ~ glorot_uniform()`");
+  if (!panic_ && !stmt.decl.type.valid())
+    fail("a `param` needs a type", "write `param W: f32[In, out] ~ glorot_uniform()`");
   if (!panic_ && !on_new_line() && accept_word("if")) stmt.decl.condition = binary(0);
   return stmt;
 }
@@ -67,7 +78,8 @@ ast::ParamStmt Parser::param_stmt() {
 ast::StateStmt Parser::state_stmt() {
   ast::StateStmt stmt;
   advance();
-  do stmt.decls.push_back(declarator("a state line")); while (!panic_ && accept(TokenKind::Comma));
+  do stmt.decls.push_back(declarator("a state line"));
+  while (!panic_ && accept(TokenKind::Comma));
   return stmt;
 }
 
@@ -79,8 +91,10 @@ ast::ReportStmt Parser::report_stmt() {
     ast::Arg item;
     item.name = expect_name("the name of a report");
     if (panic_) break;
-    if (accept(TokenKind::Equal)) item.value = expression();
-    else item.value = make(ast::NameExpr{item.name.text}, item.name.span);
+    if (accept(TokenKind::Equal))
+      item.value = expression();
+    else
+      item.value = make(ast::NameExpr{item.name.text}, item.name.span);
     stmt.items.push_back(std::move(item));
   } while (!panic_ && accept(TokenKind::Comma));
   return stmt;
@@ -134,7 +148,8 @@ decltype(ast::Stmt::node) Parser::binding_stmt() {
 ast::AssignStmt Parser::tuple_assign() {
   ast::AssignStmt stmt;
   stmt.tuple = true;
-  bracketed(TokenKind::OpenParen, TokenKind::CloseParen, "a tuple of names", [&] { stmt.targets.push_back(expect_name("a name")); });
+  bracketed(TokenKind::OpenParen, TokenKind::CloseParen, "a tuple of names",
+            [&] { stmt.targets.push_back(expect_name("a name")); });
   expect(TokenKind::Equal, "an assignment");
   if (!panic_) stmt.value = expression();
   return stmt;

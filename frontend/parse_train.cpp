@@ -19,26 +19,33 @@ void Parser::train_section() {
 }
 
 ast::TrainItem Parser::train_item() {
-  static constexpr std::string_view kWords[] = {"data", "batch", "epochs", "steps", "seed", "precision", "step", "loop", "ema", "every", "stop"};
+  static constexpr std::string_view kWords[] = {"data", "batch", "epochs", "steps", "seed", "precision",
+                                                "step", "loop",  "ema",    "every", "stop"};
   const Span begin = peek().span;
   ast::TrainItem item;
-  if (accept_word("data")) item.node = ast::DataItem{expect_name("the name of a data section")};
-  else if (accept_word("batch")) item.node = batch_item();
+  if (accept_word("data"))
+    item.node = ast::DataItem{expect_name("the name of a data section")};
+  else if (accept_word("batch"))
+    item.node = batch_item();
   else if (at_word("epochs") || at_word("steps") || at_word("seed")) {
     ast::NumberItem number;
     number.what = expect_name("a setting");
     number.value = binary(0);
     item.node = number;
-  } else if (accept_word("precision")) item.node = ast::PrecisionItem{expect_name("an element type")};
+  } else if (accept_word("precision"))
+    item.node = ast::PrecisionItem{expect_name("an element type")};
   else if (accept_word("step")) {
     ast::StepItem step;
     step.objective = expect_name("the name of an objective");
     expect_word("with", "a step line");
     if (!panic_) step.optimiser = expression();
     item.node = step;
-  } else if (accept_word("loop")) item.node = loop_item();
-  else if (accept_word("ema")) item.node = ema_item();
-  else if (accept_word("every")) item.node = every_item();
+  } else if (accept_word("loop"))
+    item.node = loop_item();
+  else if (accept_word("ema"))
+    item.node = ema_item();
+  else if (accept_word("every"))
+    item.node = every_item();
   else if (accept_word("stop")) {
     expect_word("when", "a stop line");
     item.node = ast::StopItem{panic_ ? ast::ExprId{} : binary(0)};
@@ -131,7 +138,8 @@ ast::Action Parser::action() {
     ast::EvalAction eval;
     eval.split = expect_name("the name of a split");
     expect(TokenKind::Colon, "an eval action");
-    do eval.names.push_back(expect_name("the name of an objective or metric")); while (!panic_ && accept(TokenKind::Comma));
+    do eval.names.push_back(expect_name("the name of an objective or metric"));
+    while (!panic_ && accept(TokenKind::Comma));
     result.node = std::move(eval);
   } else if (at_word("image") || at_word("text")) {
     ast::OutputAction output;
@@ -164,7 +172,8 @@ ast::CheckpointAction Parser::checkpoint_action() {
   }
   advance();
   expect(TokenKind::OpenParen, "a checkpoint action");
-  if (!panic_ && !at_word("max") && !at_word("min")) fail(fmt::format("expected `max` or `min`, found {}", found()));
+  if (!panic_ && !at_word("max") && !at_word("min"))
+    fail(fmt::format("expected `max` or `min`, found {}", found()));
   action.best_direction = expect_name("`max` or `min`");
   action.best_metric = expect_name("the name of an objective or metric");
   expect(TokenKind::CloseParen, "a checkpoint action");

@@ -26,17 +26,20 @@ ast::Ast Parser::parse_file() {
 
 Parser::Depth::Depth(Parser& p) : parser(p), ok(++p.depth_ <= kMaxNesting) {
   if (ok || p.panic_) return;
-  p.diagnostics_.report(Diag::E0008, p.peek().span, fmt::format("nested more than {} levels deep", kMaxNesting))
+  p.diagnostics_
+      .report(Diag::E0008, p.peek().span, fmt::format("nested more than {} levels deep", kMaxNesting))
       .with_help("bind a part of the expression to a name");
   p.panic_ = true;
 }
 
 void Parser::note_height(Span begin) {
   int height = 0;
-  ast::for_each_child(ast_, ast_.exprs.back(), [&](ast::ExprId child) { height = std::max(height, heights_[child.index]); });
+  ast::for_each_child(ast_, ast_.exprs.back(),
+                      [&](ast::ExprId child) { height = std::max(height, heights_[child.index]); });
   heights_.push_back(height + 1);
   if (height < kMaxHeight || panic_) return;
-  diagnostics_.report(Diag::E0008, begin, fmt::format("an expression of more than {} chained operators", kMaxHeight))
+  diagnostics_
+      .report(Diag::E0008, begin, fmt::format("an expression of more than {} chained operators", kMaxHeight))
       .with_help("bind a part of the expression to a name");
   panic_ = true;
 }
@@ -50,8 +53,10 @@ bool Parser::at_keyword(std::string_view word) const {
     case TokenKind::OpenParen:
     case TokenKind::Dot:
     case TokenKind::Colon:
-    case TokenKind::PipeTo: return false;
-    default: return true;
+    case TokenKind::PipeTo:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -106,8 +111,10 @@ std::string Parser::found() const {
   switch (peek().kind) {
     case TokenKind::Name:
     case TokenKind::Integer:
-    case TokenKind::Float: return fmt::format("`{}`", printable(peek().text));
-    default: return describe(peek().kind);
+    case TokenKind::Float:
+      return fmt::format("`{}`", printable(peek().text));
+    default:
+      return describe(peek().kind);
   }
 }
 
@@ -119,7 +126,8 @@ void Parser::finish_statement(std::string_view what) {
   if (accept(TokenKind::Semicolon) || at_end_of_statement()) return;
   const bool equals = at(TokenKind::Equal);
   fail(fmt::format("expected the end of the line in {}, found {}", what, found()),
-       equals ? "compare with `==`; `=` binds one name" : "start a new line, or put `;` between two statements");
+       equals ? "compare with `==`; `=` binds one name"
+              : "start a new line, or put `;` between two statements");
 }
 
 /// Skips to the next line of this block; whole brackets are skipped.
@@ -130,7 +138,8 @@ void Parser::recover_statement() {
     const bool boundary = at(TokenKind::Semicolon) || peek().newline_before;
     if (depth == 0 && (at(TokenKind::CloseBrace) || boundary)) break;
     if (at(TokenKind::OpenBrace) || at(TokenKind::OpenParen) || at(TokenKind::OpenBracket)) ++depth;
-    if (at(TokenKind::CloseBrace) || at(TokenKind::CloseParen) || at(TokenKind::CloseBracket)) depth = std::max(0, depth - 1);
+    if (at(TokenKind::CloseBrace) || at(TokenKind::CloseParen) || at(TokenKind::CloseBracket))
+      depth = std::max(0, depth - 1);
     advance();
   }
   accept(TokenKind::Semicolon);

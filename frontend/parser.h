@@ -1,6 +1,7 @@
 // Tokens -> Ast: recursive descent over the grammar of docs/language.md, one function a rule.
 //
-// Ensures:  every mistake is reported at its place; the tree holds what could be read. After a mistake the parser skips
+// Ensures:  every mistake is reported at its place; the tree holds what could be read. After a mistake the
+// parser skips
 //           to the end of the statement or section and carries on, so one run shows several mistakes.
 #pragma once
 

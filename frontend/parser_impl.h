@@ -12,11 +12,12 @@
 
 namespace smelt {
 
-/// Thrown nowhere: a failed rule sets `panic_`, its callers return what they have, and a loop over statements or
-/// sections calls `recover_*` to clear it.
+/// Thrown nowhere: a failed rule sets `panic_`, its callers return what they have, and a loop over statements
+/// or sections calls `recover_*` to clear it.
 class Parser {
  public:
-  Parser(std::vector<Token> tokens, Diagnostics& diagnostics) : tokens_(std::move(tokens)), diagnostics_(diagnostics) {}
+  Parser(std::vector<Token> tokens, Diagnostics& diagnostics)
+      : tokens_(std::move(tokens)), diagnostics_(diagnostics) {}
 
   ast::Ast parse_file();
 
@@ -128,7 +129,8 @@ class Parser {
     return {static_cast<uint32_t>(ast_.exprs.size() - 1)};
   }
 
-  /// Chains such as a + b + c + .. nest to the left without recursion here, but later stages walk them recursively.
+  /// Chains such as a + b + c + .. nest to the left without recursion here, but later stages walk them
+  /// recursively.
   void note_height(Span begin);
 
   /// Counts nesting while it lives; `ok` is false at the limit.
@@ -145,7 +147,7 @@ class Parser {
   std::vector<int> heights_;  // of ast_.exprs
   size_t at_ = 0;
   int depth_ = 0;
-  int open_brackets_ = 0;       // ( [ and attribute { around the current token, within the innermost block
+  int open_brackets_ = 0;        // ( [ and attribute { around the current token, within the innermost block
   bool brace_is_block_ = false;  // in the head of repeat, scan, if
   bool panic_ = false;
 };
@@ -179,7 +181,8 @@ Span Parser::braced(std::string_view what, Line line) {
   const int brackets = std::exchange(open_brackets_, 0);
   const bool outer = std::exchange(brace_is_block_, false);
   while (true) {
-    while (accept(TokenKind::Semicolon)) {}
+    while (accept(TokenKind::Semicolon)) {
+    }
     if (at(TokenKind::CloseBrace) || at(TokenKind::EndOfFile)) break;
     const size_t before = at_;
     line();
@@ -190,7 +193,8 @@ Span Parser::braced(std::string_view what, Line line) {
   open_brackets_ = brackets;
   brace_is_block_ = outer;
   if (!accept(TokenKind::CloseBrace)) {
-    diagnostics_.report(Diag::E0007, opening, "the `{` of " + std::string(what) + " is never closed").label(peek().span, "the file ends here");
+    diagnostics_.report(Diag::E0007, opening, "the `{` of " + std::string(what) + " is never closed")
+        .label(peek().span, "the file ends here");
     panic_ = true;
   }
   return since(opening);

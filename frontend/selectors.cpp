@@ -10,7 +10,8 @@ namespace {
 /// `*` in the pattern matches any characters of one segment.
 bool match_segment(std::string_view pattern, std::string_view text) {
   if (pattern.empty()) return text.empty();
-  if (pattern[0] != '*') return !text.empty() && pattern[0] == text[0] && match_segment(pattern.substr(1), text.substr(1));
+  if (pattern[0] != '*')
+    return !text.empty() && pattern[0] == text[0] && match_segment(pattern.substr(1), text.substr(1));
   return match_segment(pattern.substr(1), text) || (!text.empty() && match_segment(pattern, text.substr(1)));
 }
 
@@ -20,11 +21,13 @@ std::pair<std::string_view, std::string_view> first_segment(std::string_view pat
   return {path.substr(0, dot), path.substr(dot + 1)};
 }
 
-/// Segments one by one; `**` matches zero or more of them. A pattern that ends early selects everything below.
+/// Segments one by one; `**` matches zero or more of them. A pattern that ends early selects everything
+/// below.
 bool match_path(std::string_view pattern, std::string_view path) {
   if (pattern.empty()) return true;
   const auto [head, tail] = first_segment(pattern);
-  if (head == "**") return match_path(tail, path) || (!path.empty() && match_path(pattern, first_segment(path).second));
+  if (head == "**")
+    return match_path(tail, path) || (!path.empty() && match_path(pattern, first_segment(path).second));
   if (path.empty()) return false;
   const auto [segment, rest] = first_segment(path);
   return match_segment(head, segment) && match_path(tail, rest);
@@ -35,7 +38,8 @@ bool match_path(std::string_view pattern, std::string_view path) {
 bool Elaborator::selector_path(ast::ExprId id, std::string& path) {
   if (const auto* name = ast().as<ast::NameExpr>(id)) {
     const auto [scope, decl] = find_decl(*frame_->scope, name->name);
-    if (find_local(name->name) != nullptr || !std::holds_alternative<const ast::ModelDecl*>(decl)) return false;
+    if (find_local(name->name) != nullptr || !std::holds_alternative<const ast::ModelDecl*>(decl))
+      return false;
     path = name->name;
     return true;
   }
@@ -51,17 +55,21 @@ std::optional<Selector> Elaborator::eval_selector(ast::ExprId id) {
   if (!selector_path(id, selector.text)) {
     const Value value = ast().as<ast::NameExpr>(id) != nullptr ? eval(id) : Value();
     if (ast().as<ast::NameExpr>(id) == nullptr || !value.bad()) {
-      error(Diag::E0307, span_of(id), "expected a model or parameters of one").with_help("write `net`, `net.fc1` or `net.**.W`");
+      error(Diag::E0307, span_of(id), "expected a model or parameters of one")
+          .with_help("write `net`, `net.fc1` or `net.**.W`");
     }
     return std::nullopt;
   }
-  const std::string_view tail = std::string_view(selector.text).substr(std::min(selector.text.size(), selector.text.rfind('.') + 1));
+  const std::string_view tail =
+      std::string_view(selector.text).substr(std::min(selector.text.size(), selector.text.rfind('.') + 1));
   for (size_t i = 0; i < experiment_.variables.size(); ++i) {
     const Variable& variable = experiment_.variables[i];
     if (variable.kind != VariableKind::Param && variable.kind != VariableKind::State) continue;
     if (!match_path(selector.text, variable.path)) continue;
     // `net.**.W` ends in a name: it selects variables of that name, not what lies below it.
-    if (selector.text.find("**.") != std::string::npos && !match_segment(tail == "**" ? "*" : tail, variable.path.substr(variable.path.rfind('.') + 1))) continue;
+    if (selector.text.find("**.") != std::string::npos &&
+        !match_segment(tail == "**" ? "*" : tail, variable.path.substr(variable.path.rfind('.') + 1)))
+      continue;
     selector.variables.push_back(static_cast<int32_t>(i));
     selector.exact = selector.exact || variable.path == selector.text;
   }
@@ -71,7 +79,8 @@ std::optional<Selector> Elaborator::eval_selector(ast::ExprId id) {
     if (variable.kind == VariableKind::Param && some.size() < 4) some.push_back(variable.path);
   }
   auto& diagnostic = error(Diag::E0307, span_of(id), fmt::format("`{}` matches no parameter", selector.text));
-  if (!some.empty()) diagnostic.note(fmt::format("there are {}{}", fmt::join(some, ", "), some.size() == 4 ? ", .." : ""));
+  if (!some.empty())
+    diagnostic.note(fmt::format("there are {}{}", fmt::join(some, ", "), some.size() == 4 ? ", .." : ""));
   return std::nullopt;
 }
 
@@ -80,7 +89,9 @@ Value Elaborator::member_value(ast::ExprId id) {
   std::string path;
   if (!selector_path(id, path)) {
     const Value base = eval(ast().as<ast::MemberExpr>(id)->base);
-    if (!base.bad()) error(Diag::E0403, span_of(id), fmt::format("{} has no member `{}`", describe(base), ast().as<ast::MemberExpr>(id)->name.text));
+    if (!base.bad())
+      error(Diag::E0403, span_of(id),
+            fmt::format("{} has no member `{}`", describe(base), ast().as<ast::MemberExpr>(id)->name.text));
     return {};
   }
   const std::optional<Selector> selector = eval_selector(id);

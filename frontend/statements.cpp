@@ -19,13 +19,16 @@ Value Elaborator::eval_block(const ast::Block& block) {
   }
   frame_->blocks.pop_back();
   if (good && !has_value) {
-    error(Diag::E0403, block.span, "the block has no value").with_help("its last line is an expression, the value of the block");
+    error(Diag::E0403, block.span, "the block has no value")
+        .with_help("its last line is an expression, the value of the block");
     return {};
   }
   return good ? result : Value();
 }
 
-Value Elaborator::eval_body(const ast::Body& body) { return body.expr.valid() ? eval(body.expr) : eval_block(body.block); }
+Value Elaborator::eval_body(const ast::Body& body) {
+  return body.expr.valid() ? eval(body.expr) : eval_block(body.block);
+}
 
 bool Elaborator::execute(const ast::Stmt& stmt, Value& result) {
   const size_t errors = diagnostics_.num_errors();
@@ -35,7 +38,8 @@ bool Elaborator::execute(const ast::Stmt& stmt, Value& result) {
                  [&](const ast::DimStmt& s) {
                    for (const ast::DimDecl& decl : s.dims) {
                      Value dim = declare_dim(decl, false);
-                     if (const auto* id = dim.as<DimValue>()) frame_->outside.emplace(id->id, Axis{kAnonymous, axis_of(id->id).extent});
+                     if (const auto* id = dim.as<DimValue>())
+                       frame_->outside.emplace(id->id, Axis{kAnonymous, axis_of(id->id).extent});
                      bind(decl.name, std::move(dim));
                    }
                  },
@@ -59,7 +63,8 @@ void Elaborator::execute_param(const ast::ParamStmt& stmt, Span span) {
   const std::optional<Axes> axes = axes_expression(type.dims);
   bool present = true;
   if (decl.condition.valid()) {
-    const std::optional<bool> condition = expect_bool(eval(decl.condition), span_of(decl.condition), "the condition of a parameter");
+    const std::optional<bool> condition =
+        expect_bool(eval(decl.condition), span_of(decl.condition), "the condition of a parameter");
     present = condition.value_or(true);
   }
   const bool good = dtype && axes && check_size(*dtype, *axes, type.span);
@@ -77,8 +82,10 @@ void Elaborator::execute_param(const ast::ParamStmt& stmt, Span span) {
     }
     const std::string path = frame_->instance->path + "." + name.text;
     const auto variable = declare_variable(VariableKind::Param, path, t, decl.init, decl.random, name.span);
-    if (variable) bind(name, Value(variable_value(*variable, t.axes)), *variable);
-    else bind(name, {});
+    if (variable)
+      bind(name, Value(variable_value(*variable, t.axes)), *variable);
+    else
+      bind(name, {});
   }
 }
 
@@ -105,7 +112,8 @@ void Elaborator::execute_state(const ast::StateStmt& stmt) {
         kind = VariableKind::Slot;
       } else {
         if (!decl.type.valid()) {
-          error(Diag::E0504, name.span, "a `state` of a layer needs a type").with_help(fmt::format("write `state {}: f32[..] = zeros()`", name.text));
+          error(Diag::E0504, name.span, "a `state` of a layer needs a type")
+              .with_help(fmt::format("write `state {}: f32[..] = zeros()`", name.text));
           bind(name, {});
           continue;
         }
@@ -121,8 +129,10 @@ void Elaborator::execute_state(const ast::StateStmt& stmt) {
         path = frame_->instance->path + "." + name.text;
       }
       const auto variable = declare_variable(kind, path, t, decl.init, decl.random, name.span);
-      if (variable) bind(name, Value(variable_value(*variable, t.axes)), *variable, true);
-      else bind(name, {});
+      if (variable)
+        bind(name, Value(variable_value(*variable, t.axes)), *variable, true);
+      else
+        bind(name, {});
     }
   }
 }
@@ -132,7 +142,8 @@ void Elaborator::execute_assign(const ast::AssignStmt& stmt, Span span) {
     unsupported(span, "an index formula");
     return bind(stmt.targets[0], {});
   }
-  const std::string outer = std::exchange(frame_->bound_name, stmt.tuple || stmt.targets.empty() ? "" : stmt.targets[0].text);
+  const std::string outer =
+      std::exchange(frame_->bound_name, stmt.tuple || stmt.targets.empty() ? "" : stmt.targets[0].text);
   Value value = eval(stmt.value);
   frame_->bound_name = outer;
   if (!stmt.tuple) return bind(stmt.targets[0], std::move(value));
@@ -141,7 +152,8 @@ void Elaborator::execute_assign(const ast::AssignStmt& stmt, Span span) {
     error(Diag::E0403, span, fmt::format("{} names for {}", stmt.targets.size(), describe(value)));
     tuple = nullptr;
   }
-  for (size_t i = 0; i < stmt.targets.size(); ++i) bind(stmt.targets[i], tuple != nullptr ? tuple->items[i] : Value());
+  for (size_t i = 0; i < stmt.targets.size(); ++i)
+    bind(stmt.targets[i], tuple != nullptr ? tuple->items[i] : Value());
 }
 
 // z ~ Normal(0, 1)[B, Z]    z ~ q over K
@@ -149,7 +161,10 @@ void Elaborator::execute_draw(const ast::DrawStmt& stmt) {
   const Value value = eval(stmt.distribution);
   const auto* dist = value.as<Distribution>();
   if (dist == nullptr) {
-    if (!value.bad()) error(Diag::E0610, span_of(stmt.distribution), fmt::format("`~` draws from a distribution, not from {}", describe(value))).with_help("bind a value with `=`");
+    if (!value.bad())
+      error(Diag::E0610, span_of(stmt.distribution),
+            fmt::format("`~` draws from a distribution, not from {}", describe(value)))
+          .with_help("bind a value with `=`");
     return bind(stmt.target, {});
   }
   Distribution shaped = *dist;
@@ -169,20 +184,25 @@ void Elaborator::execute_write(const ast::WriteStmt& stmt) {
   Binding* const target = find_local(stmt.target.text);
   if (target == nullptr || !target->writable) {
     if (target != nullptr && target->value.bad()) return;
-    auto& diagnostic = error(Diag::E0608, stmt.target.span, fmt::format("`{}` is not a state of this body", printable(stmt.target.text)));
+    auto& diagnostic = error(Diag::E0608, stmt.target.span,
+                             fmt::format("`{}` is not a state of this body", printable(stmt.target.text)));
     if (target != nullptr) diagnostic.label(target->span, "bound here");
     diagnostic.with_help("declare it with `state`, or bind a new name with `=`");
     return;
   }
   std::optional<bool> when = true;
-  if (stmt.when.valid()) when = expect_bool(eval(stmt.when), span_of(stmt.when), "the condition after `when`");
+  if (stmt.when.valid())
+    when = expect_bool(eval(stmt.when), span_of(stmt.when), "the condition after `when`");
   if (!when || !*when) return;
-  const std::optional<Tensor> value = expect_tensor(eval(stmt.value), span_of(stmt.value), target->value.as<Tensor>()->dtype);
+  const std::optional<Tensor> value =
+      expect_tensor(eval(stmt.value), span_of(stmt.value), target->value.as<Tensor>()->dtype);
   if (!value) return;
   const Tensor like = *target->value.as<Tensor>();
   std::optional<Tensor> typed = value->weak ? cast_to(*value, like.dtype, span_of(stmt.value)) : value;
   if (typed && typed->dtype != like.dtype) {
-    error(Diag::E0501, span_of(stmt.value), fmt::format("state `{}` is {}, the value is {}", stmt.target.text, to_string(like.dtype), to_string(typed->dtype)));
+    error(Diag::E0501, span_of(stmt.value),
+          fmt::format("state `{}` is {}, the value is {}", stmt.target.text, to_string(like.dtype),
+                      to_string(typed->dtype)));
     return;
   }
   if (typed) typed = broadcast_to(*typed, like.axes, span_of(stmt.value));
@@ -194,21 +214,27 @@ void Elaborator::execute_report(const ast::ReportStmt& stmt) {
     const std::optional<Tensor> value = expect_tensor(eval(item.value), span_of(item.value), real());
     if (!value) continue;
     if (!value->axes.empty()) {
-      error(Diag::E0601, span_of(item.value), fmt::format("report `{}` is `{}`, not a scalar", item.name.text, type_text(*value))).with_help("apply `mean` or `sum`");
+      error(Diag::E0601, span_of(item.value),
+            fmt::format("report `{}` is `{}`, not a scalar", item.name.text, type_text(*value)))
+          .with_help("apply `mean` or `sum`");
       continue;
     }
-    const std::optional<Tensor> number = is_float(value->dtype) && !value->weak ? value : cast_to(*value, real(), span_of(item.value));
+    const std::optional<Tensor> number =
+        is_float(value->dtype) && !value->weak ? value : cast_to(*value, real(), span_of(item.value));
     if (number) context_->reports.emplace_back(item.name.text, number->node);
   }
 }
 
 void Elaborator::execute_assert(const ast::AssertStmt& stmt) {
-  const std::optional<bool> holds = expect_bool(eval(stmt.condition), span_of(stmt.condition), "an assertion");
+  const std::optional<bool> holds =
+      expect_bool(eval(stmt.condition), span_of(stmt.condition), "an assertion");
   const Value message = eval(stmt.message);
   const auto* text = message.as<std::string>();
   if (!holds || *holds || text == nullptr) return;
   const Span here = span_of(stmt.condition);
-  auto& diagnostic = error(Diag::E0206, frame_->instance != nullptr && frame_->scope->library ? frame_->instance->span : here, interpolate(*text));
+  auto& diagnostic = error(
+      Diag::E0206, frame_->instance != nullptr && frame_->scope->library ? frame_->instance->span : here,
+      interpolate(*text));
   diagnostic.label(here, "asserted here");
 }
 

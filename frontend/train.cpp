@@ -13,7 +13,8 @@ namespace smelt::frontend {
 
 int32_t Elaborator::find_objective(std::string_view name) const {
   const auto found = std::ranges::find(experiment_.objectives, name, &Objective::name);
-  return found == experiment_.objectives.end() ? -1 : static_cast<int32_t>(found - experiment_.objectives.begin());
+  return found == experiment_.objectives.end() ? -1
+                                               : static_cast<int32_t>(found - experiment_.objectives.begin());
 }
 
 void Elaborator::build_train() {
@@ -31,14 +32,17 @@ void Elaborator::build_train() {
   for (const ast::TrainItem& item : train_->items) {
     const auto once = [&](const std::string& what) {
       const auto [first, fresh] = seen.try_emplace(what, item.span);
-      if (!fresh) error(Diag::E0605, item.span, fmt::format("`{}` is given twice", what)).label(first->second, "first here");
+      if (!fresh)
+        error(Diag::E0605, item.span, fmt::format("`{}` is given twice", what))
+            .label(first->second, "first here");
     };
     std::visit(ast::Overloaded{
                    [&](const ast::DataItem&) { once("data"); },
                    [&](const ast::BatchItem& i) { once("batch"), train_batch(i); },
                    [&](const ast::NumberItem& i) { once(i.what.text), train_number(i); },
                    [&](const ast::PrecisionItem& i) {
-                     if (i.dtype.text != "f32") unsupported(i.dtype.span, fmt::format("precision `{}`", printable(i.dtype.text)));
+                     if (i.dtype.text != "f32")
+                       unsupported(i.dtype.span, fmt::format("precision `{}`", printable(i.dtype.text)));
                    },
                    [](const ast::StepItem&) {},  // read_step_lines
                    [&](const ast::LoopItem& i) { once("loop"), train_loop(i); },
@@ -53,14 +57,24 @@ void Elaborator::build_train() {
     plan.steps = options_.steps.value_or(-1);
     plan.epochs = options_.steps ? -1 : options_.epochs.value_or(-1);
   }
-  if (!seen.contains("batch")) error(Diag::E0605, train_->span, "the train section has no batch size").with_help("write `batch B = 128, shuffle`");
-  if (plan.steps < 0 && plan.epochs < 0) error(Diag::E0605, train_->span, "the train section does not say how long to train").with_help("write `epochs 10` or `steps 20_000`");
-  if (plan.steps >= 0 && plan.epochs >= 0) error(Diag::E0605, train_->span, "the train section has both `epochs` and `steps`");
-  if (plan.epochs >= 0 && !plan.has_data) error(Diag::E0605, train_->span, "`epochs` needs data").with_help("write `steps 10_000`, or name a data section: `data points`");
+  if (!seen.contains("batch"))
+    error(Diag::E0605, train_->span, "the train section has no batch size")
+        .with_help("write `batch B = 128, shuffle`");
+  if (plan.steps < 0 && plan.epochs < 0)
+    error(Diag::E0605, train_->span, "the train section does not say how long to train")
+        .with_help("write `epochs 10` or `steps 20_000`");
+  if (plan.steps >= 0 && plan.epochs >= 0)
+    error(Diag::E0605, train_->span, "the train section has both `epochs` and `steps`");
+  if (plan.epochs >= 0 && !plan.has_data)
+    error(Diag::E0605, train_->span, "`epochs` needs data")
+        .with_help("write `steps 10_000`, or name a data section: `data points`");
   if (plan.loop.empty()) {
-    for (size_t i = 0; i < step_lines_.size(); ++i) if (step_lines_[i].item != nullptr) plan.loop.push_back({1, {static_cast<int32_t>(i)}});
+    for (size_t i = 0; i < step_lines_.size(); ++i)
+      if (step_lines_[i].item != nullptr) plan.loop.push_back({1, {static_cast<int32_t>(i)}});
   }
-  if (plan.loop.empty()) error(Diag::E0605, train_->span, "the train section has no `step` line").with_help("write `step loss with adam(lr = 1e-3)`");
+  if (plan.loop.empty())
+    error(Diag::E0605, train_->span, "the train section has no `step` line")
+        .with_help("write `step loss with adam(lr = 1e-3)`");
   frame_ = outer;
   warn_idle_objectives();
 }
@@ -69,7 +83,8 @@ void Elaborator::warn_idle_objectives() {
   for (size_t i = 0; i < experiment_.objectives.size(); ++i) {
     if (step_lines_[i].item != nullptr || experiment_.objectives[i].name.starts_with("_")) continue;
     const ast::Ident& name = file_.ast.objectives[i].name;
-    diagnostics_.report(Diag::W0003, name.span, fmt::format("no `step` line runs objective `{}`", name.text)).with_help(fmt::format("write `step {} with adam(lr = 1e-3)`", name.text));
+    diagnostics_.report(Diag::W0003, name.span, fmt::format("no `step` line runs objective `{}`", name.text))
+        .with_help(fmt::format("write `step {} with adam(lr = 1e-3)`", name.text));
   }
 }
 
@@ -79,15 +94,19 @@ void Elaborator::train_batch(const ast::BatchItem& item) {
   const Value dim = name_value(item.dim.text, item.dim.span, {});
   const auto* id = dim.as<DimValue>();
   if (id == nullptr) {
-    if (!dim.bad()) error(Diag::E0605, item.dim.span, fmt::format("`{}` is {}, not a dim", item.dim.text, describe(dim)));
+    if (!dim.bad())
+      error(Diag::E0605, item.dim.span, fmt::format("`{}` is {}, not a dim", item.dim.text, describe(dim)));
     return;
   }
   const Extent extent = axis_of(id->id).extent;
-  const std::optional<int64_t> written = expect_integer(eval(item.size), span_of(item.size), "the batch size");
+  const std::optional<int64_t> written =
+      expect_integer(eval(item.size), span_of(item.size), "the batch size");
   if (!written) return;
   const int64_t size = options_.batch.value_or(*written);
   if (size < 1 || size > extent.bound || (extent.is_static() && size != extent.bound)) {
-    error(Diag::E0503, span_of(item.size), fmt::format("the batch size is {}, and dim {} is {}{}", size, item.dim.text, extent.is_static() ? "" : "at most ", extent.bound))
+    error(Diag::E0503, span_of(item.size),
+          fmt::format("the batch size is {}, and dim {} is {}{}", size, item.dim.text,
+                      extent.is_static() ? "" : "at most ", extent.bound))
         .with_help(fmt::format("declare `dim {} <= {}`", item.dim.text, std::max<int64_t>(size, 1)));
     return;
   }
@@ -98,16 +117,20 @@ void Elaborator::train_batch(const ast::BatchItem& item) {
 
 // epochs 20, steps 20_000, seed 1
 void Elaborator::train_number(const ast::NumberItem& item) {
-  const std::optional<int64_t> value = expect_integer(eval(item.value), span_of(item.value), fmt::format("`{}`", item.what.text));
+  const std::optional<int64_t> value =
+      expect_integer(eval(item.value), span_of(item.value), fmt::format("`{}`", item.what.text));
   if (!value) return;
   const bool is_seed = item.what.text == "seed";
   if (*value < (is_seed ? 0 : 1)) {
-    error(Diag::E0503, span_of(item.value), fmt::format("`{}` is {}; it has to be at least {}", item.what.text, *value, is_seed ? 0 : 1));
+    error(Diag::E0503, span_of(item.value),
+          fmt::format("`{}` is {}; it has to be at least {}", item.what.text, *value, is_seed ? 0 : 1));
     return;
   }
   TrainPlan& plan = experiment_.train;
-  if (is_seed) plan.seed = static_cast<uint64_t>(*value);
-  else (item.what.text == "epochs" ? plan.epochs : plan.steps) = *value;
+  if (is_seed)
+    plan.seed = static_cast<uint64_t>(*value);
+  else
+    (item.what.text == "epochs" ? plan.epochs : plan.steps) = *value;
 }
 
 // loop { 5 * critic; gen }
@@ -119,17 +142,21 @@ void Elaborator::train_loop(const ast::LoopItem& item) {
     }
     const ast::LoopEntry& entry = group.entries[0];
     const int32_t objective = find_objective(entry.objective.text);
-    const std::optional<int64_t> times = entry.times.valid() ? expect_integer(eval(entry.times), span_of(entry.times), "a repetition") : 1;
+    const std::optional<int64_t> times =
+        entry.times.valid() ? expect_integer(eval(entry.times), span_of(entry.times), "a repetition") : 1;
     if (objective < 0 || step_lines_[static_cast<size_t>(objective)].item == nullptr) {
       std::vector<std::string> names;
       for (const Objective& o : experiment_.objectives) names.push_back(o.name);
-      error(Diag::E0606, entry.objective.span, objective < 0 ? fmt::format("no objective `{}`", printable(entry.objective.text)) : fmt::format("objective `{}` has no step line", entry.objective.text))
+      error(Diag::E0606, entry.objective.span,
+            objective < 0 ? fmt::format("no objective `{}`", printable(entry.objective.text))
+                          : fmt::format("objective `{}` has no step line", entry.objective.text))
           .with_help(did_you_mean(entry.objective.text, names));
       continue;
     }
     if (!times) continue;
     if (*times < 1 || *times > 10000) {
-      error(Diag::E0503, span_of(entry.times), fmt::format("an objective is repeated {} times; it may be 1 to 10000", *times));
+      error(Diag::E0503, span_of(entry.times),
+            fmt::format("an objective is repeated {} times; it may be 1 to 10000", *times));
       continue;
     }
     experiment_.train.loop.push_back({static_cast<int32_t>(*times), {objective}});
@@ -137,14 +164,19 @@ void Elaborator::train_loop(const ast::LoopItem& item) {
 }
 
 void Elaborator::train_every(const ast::EveryItem& item, Span span) {
-  const std::optional<int64_t> count = expect_integer(eval(item.count), span_of(item.count), "the count of `every`");
+  const std::optional<int64_t> count =
+      expect_integer(eval(item.count), span_of(item.count), "the count of `every`");
   if (!count) return;
   Every every;
   every.count = *count;
   every.unit = item.unit.text.starts_with("step") ? Unit::Step : Unit::Epoch;
   every.span = span;
-  if (*count < 1) error(Diag::E0503, span_of(item.count), fmt::format("the count of `every` is {}; it has to be at least 1", *count));
-  if (every.unit == Unit::Epoch && data_ == nullptr) error(Diag::E0605, item.unit.span, "epochs need data").with_help("count in steps, or name a data section");
+  if (*count < 1)
+    error(Diag::E0503, span_of(item.count),
+          fmt::format("the count of `every` is {}; it has to be at least 1", *count));
+  if (every.unit == Unit::Epoch && data_ == nullptr)
+    error(Diag::E0605, item.unit.span, "epochs need data")
+        .with_help("count in steps, or name a data section");
   for (const ast::Action& action : item.actions) {
     Action out;
     out.span = action.span;
@@ -152,8 +184,10 @@ void Elaborator::train_every(const ast::EveryItem& item, Span span) {
                    [&](const ast::EvalAction& a) { eval_action(a, out); },
                    [&](const ast::CheckpointAction& a) { checkpoint_action(a, out); },
                    [&](const ast::OutputAction& a) {
-                     if (a.is_text) unsupported(action.span, "a `text` action");
-                     else image_action(a, out, action.span);
+                     if (a.is_text)
+                       unsupported(action.span, "a `text` action");
+                     else
+                       image_action(a, out, action.span);
                    },
                },
                action.node);
@@ -165,7 +199,8 @@ void Elaborator::train_every(const ast::EveryItem& item, Span span) {
 std::vector<std::string> Elaborator::eval_names() const {
   std::vector<std::string> names;
   for (const Objective& objective : experiment_.objectives) names.push_back(objective.name);
-  for (const ast::FnDecl& decl : file_.ast.fns) if (decl.kind == ast::FnKind::Metric) names.push_back(decl.name.text);
+  for (const ast::FnDecl& decl : file_.ast.fns)
+    if (decl.kind == ast::FnKind::Metric) names.push_back(decl.name.text);
   return names;
 }
 
@@ -174,16 +209,21 @@ void Elaborator::eval_action(const ast::EvalAction& action, Action& out) {
   out.kind = ActionKind::Eval;
   out.split = action.split.text;
   std::vector<std::string> splits;
-  if (experiment_.data) for (const Split& split : experiment_.data->splits) splits.push_back(split.name);
+  if (experiment_.data)
+    for (const Split& split : experiment_.data->splits) splits.push_back(split.name);
   if (std::ranges::find(splits, out.split) == splits.end()) {
     std::string help = did_you_mean(out.split, splits);
-    if (help.empty()) help = splits.empty() ? "there is no data section" : fmt::format("the data has {}", fmt::join(splits, ", "));
-    error(Diag::E0606, action.split.span, fmt::format("no split `{}`", printable(out.split))).with_help(std::move(help));
+    if (help.empty())
+      help = splits.empty() ? "there is no data section"
+                            : fmt::format("the data has {}", fmt::join(splits, ", "));
+    error(Diag::E0606, action.split.span, fmt::format("no split `{}`", printable(out.split)))
+        .with_help(std::move(help));
   }
   const std::vector<std::string> names = eval_names();
   for (const ast::Ident& name : action.names) {
     if (std::ranges::find(names, name.text) == names.end()) {
-      error(Diag::E0606, name.span, fmt::format("no objective or metric `{}`", printable(name.text))).with_help(did_you_mean(name.text, names));
+      error(Diag::E0606, name.span, fmt::format("no objective or metric `{}`", printable(name.text)))
+          .with_help(did_you_mean(name.text, names));
     }
     out.names.push_back(name.text);
   }
@@ -193,8 +233,11 @@ void Elaborator::eval_action(const ast::EvalAction& action, Action& out) {
 void Elaborator::checkpoint_action(const ast::CheckpointAction& action, Action& out) {
   out.kind = ActionKind::Checkpoint;
   if (action.keep.valid()) {
-    const std::optional<int64_t> keep = expect_integer(eval(action.keep), span_of(action.keep), "the number of checkpoints");
-    if (keep && (*keep < 1 || *keep > 1000000)) error(Diag::E0503, span_of(action.keep), fmt::format("{} checkpoints are kept; it has to be 1 to 1000000", *keep));
+    const std::optional<int64_t> keep =
+        expect_integer(eval(action.keep), span_of(action.keep), "the number of checkpoints");
+    if (keep && (*keep < 1 || *keep > 1000000))
+      error(Diag::E0503, span_of(action.keep),
+            fmt::format("{} checkpoints are kept; it has to be 1 to 1000000", *keep));
     if (keep) out.keep = static_cast<int32_t>(std::clamp<int64_t>(*keep, 1, 1000000));
   }
   if (action.best_metric.empty()) return;
@@ -207,13 +250,18 @@ void Elaborator::checkpoint_action(const ast::CheckpointAction& action, Action& 
     if (every == nullptr) continue;
     for (const ast::Action& other : every->actions) {
       const auto* eval = std::get_if<ast::EvalAction>(&other.node);
-      if (eval != nullptr) evaluated = evaluated || std::ranges::find(eval->names, out.best_metric, &ast::Ident::text) != eval->names.end();
+      if (eval != nullptr)
+        evaluated = evaluated ||
+                    std::ranges::find(eval->names, out.best_metric, &ast::Ident::text) != eval->names.end();
     }
   }
   if (evaluated) return;
   const bool known = std::ranges::find(names, out.best_metric) != names.end();
-  error(Diag::E0606, action.best_metric.span, known ? fmt::format("`{}` is not evaluated", out.best_metric) : fmt::format("no objective or metric `{}`", printable(out.best_metric)))
-      .with_help(known ? fmt::format("write `every 1 epoch {{ eval valid: {} }}`", out.best_metric) : did_you_mean(out.best_metric, names));
+  error(Diag::E0606, action.best_metric.span,
+        known ? fmt::format("`{}` is not evaluated", out.best_metric)
+              : fmt::format("no objective or metric `{}`", printable(out.best_metric)))
+      .with_help(known ? fmt::format("write `every 1 epoch {{ eval valid: {} }}`", out.best_metric)
+                       : did_you_mean(out.best_metric, names));
 }
 
 // image grid(x, 8) to "vae-{epoch}.png"
@@ -227,25 +275,33 @@ void Elaborator::image_action(const ast::OutputAction& action, Action& out, Span
   out.path = path->value;
   const bool escapes = out.path.starts_with("/") || out.path.find("..") != std::string::npos;
   if (escapes || !out.path.ends_with(".png")) {
-    error(Diag::E0503, span_of(action.path), "the path of a picture is inside the run directory and ends in .png").with_help("write \"sample-{epoch}.png\"");
+    error(Diag::E0503, span_of(action.path),
+          "the path of a picture is inside the run directory and ends in .png")
+        .with_help("write \"sample-{epoch}.png\"");
     return;
   }
   const auto* call = ast().as<ast::CallExpr>(action.value);
   const auto* name = call != nullptr ? ast().as<ast::NameExpr>(call->callee) : nullptr;
   if (name == nullptr || name->name != "grid" || call->args.size() != 2) {
-    error(Diag::E0609, span_of(action.value), "an image action shows a grid of pictures").with_help("write `image grid(x, 8) to \"x-{step}.png\"`");
+    error(Diag::E0609, span_of(action.value), "an image action shows a grid of pictures")
+        .with_help("write `image grid(x, 8) to \"x-{step}.png\"`");
     return;
   }
-  const std::optional<int64_t> columns = expect_integer(eval(call->args[1].value), span_of(call->args[1].value), "the number of columns");
-  if (columns && (*columns < 1 || *columns > 1000)) error(Diag::E0503, span_of(call->args[1].value), fmt::format("the grid has {} columns; it may have 1 to 1000", *columns));
+  const std::optional<int64_t> columns =
+      expect_integer(eval(call->args[1].value), span_of(call->args[1].value), "the number of columns");
+  if (columns && (*columns < 1 || *columns > 1000))
+    error(Diag::E0503, span_of(call->args[1].value),
+          fmt::format("the grid has {} columns; it may have 1 to 1000", *columns));
   out.grid_columns = static_cast<int32_t>(std::clamp<int64_t>(columns.value_or(1), 1, 1000));
   const Span value_span = span_of(call->args[0].value);
   out.function = build_function(FunctionKind::Image, fmt::format("image{}", num_images_++), false, span, [&] {
     const std::optional<Tensor> x = expect_float(eval(call->args[0].value), value_span);
     if (!x) return;
-    const bool has_channels = x->axes.size() == 4 && (x->axes[1].extent == Extent(1) || x->axes[1].extent == Extent(3));
+    const bool has_channels =
+        x->axes.size() == 4 && (x->axes[1].extent == Extent(1) || x->axes[1].extent == Extent(3));
     if (x->axes.size() != 3 && !has_channels) {
-      error(Diag::E0609, value_span, fmt::format("`{}` is not a row of pictures", type_text(*x))).with_help("`|> reshape([64, 28, 28])` makes pictures of a flat axis");
+      error(Diag::E0609, value_span, fmt::format("`{}` is not a row of pictures", type_text(*x)))
+          .with_help("`|> reshape([64, 28, 28])` makes pictures of a flat axis");
       return;
     }
     if (x->range && std::isfinite(x->range->low) && std::isfinite(x->range->high)) {
@@ -269,7 +325,8 @@ void Elaborator::stop_condition(const ast::StopItem& item) {
     const std::optional<Tensor> condition = expect_tensor(eval(item.condition), span, DType::Bool);
     if (!condition) return;
     if (condition->dtype != DType::Bool || !condition->axes.empty()) {
-      error(Diag::E0403, span, fmt::format("the condition of `stop` is `{}`, not a boolean", type_text(*condition)));
+      error(Diag::E0403, span,
+            fmt::format("the condition of `stop` is `{}`, not a boolean", type_text(*condition)));
       return;
     }
     graph().result({"stop", ResultRole::Value, -1, condition->node});

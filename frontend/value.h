@@ -1,5 +1,5 @@
-// What an expression of a model file can be while it is compiled: numbers, dims, tensors with named axes, layers,
-// functions, distributions. Only tensors (and the dims known at run time) leave a trace in the graph.
+// What an expression of a model file can be while it is compiled: numbers, dims, tensors with named axes,
+// layers, functions, distributions. Only tensors (and the dims known at run time) leave a trace in the graph.
 #pragma once
 
 #include <map>
@@ -32,12 +32,23 @@ struct Axis {
 };
 using Axes = std::vector<Axis>;
 
+inline Shape shape_of(const Axes& axes) {
+  Shape shape;
+  for (const Axis& axis : axes) shape.push_back(axis.extent);
+  return shape;
+}
+
 struct Range {
   double low = 0, high = 1;
 };
 
-/// A value of the graph that is being built. `weak`: an f64 scalar made of run-time scalars only, which takes the type
-/// of the tensor it meets.
+/// Columns of data come in these; they become floats on entering arithmetic.
+inline bool is_small_int(DType dtype) {
+  return dtype == DType::U8 || dtype == DType::I8 || dtype == DType::I16;
+}
+
+/// A value of the graph that is being built. `weak`: an f64 scalar made of run-time scalars only, which takes
+/// the type of the tensor it meets.
 struct Tensor {
   NodeId node;
   uint32_t graph = 0;  // which graph `node` is in
@@ -54,14 +65,33 @@ struct LayerInstance;
 struct Intrinsic;
 struct Value;
 
-struct DimValue { DimId id = kAnonymous; };
-struct ShapeValue { Axes axes; };  // `[B, 8*w]`, and `...S`
-struct TupleValue { std::vector<Value> items; };
-struct FnValue { const FileScope* scope = nullptr; const ast::FnDecl* decl = nullptr; };
-struct IntrinsicValue { const Intrinsic* intrinsic = nullptr; };
-struct LayerValue { LayerInstance* instance = nullptr; };
-struct Selector { std::string text; std::vector<int32_t> variables; bool exact = false; };  // net.**.W
-struct DTypeValue { DType dtype{}; };
+struct DimValue {
+  DimId id = kAnonymous;
+};
+struct ShapeValue {
+  Axes axes;
+};  // `[B, 8*w]`, and `...S`
+struct TupleValue {
+  std::vector<Value> items;
+};
+struct FnValue {
+  const FileScope* scope = nullptr;
+  const ast::FnDecl* decl = nullptr;
+};
+struct IntrinsicValue {
+  const Intrinsic* intrinsic = nullptr;
+};
+struct LayerValue {
+  LayerInstance* instance = nullptr;
+};
+struct Selector {
+  std::string text;
+  std::vector<int32_t> variables;
+  bool exact = false;
+};  // net.**.W
+struct DTypeValue {
+  DType dtype{};
+};
 struct NoneValue {};  // the default of an option that is left out
 
 enum class DistKind : uint8_t { Normal, Bernoulli, Uniform };
@@ -75,13 +105,18 @@ struct Distribution {
 };
 
 /// std::monostate is the value of an expression that had an error: operations on it stay silent.
-struct Value : std::variant<std::monostate, int64_t, double, bool, std::string, DimValue, ShapeValue, TupleValue, Tensor,
-                            FnValue, IntrinsicValue, LayerValue, Selector, DTypeValue, NoneValue, Distribution> {
+struct Value : std::variant<std::monostate, int64_t, double, bool, std::string, DimValue, ShapeValue,
+                            TupleValue, Tensor, FnValue, IntrinsicValue, LayerValue, Selector, DTypeValue,
+                            NoneValue, Distribution> {
   using variant::variant;
   template <typename T>
-  const T* as() const { return std::get_if<T>(static_cast<const variant*>(this)); }
+  const T* as() const {
+    return std::get_if<T>(static_cast<const variant*>(this));
+  }
   template <typename T>
-  T* as() { return std::get_if<T>(static_cast<variant*>(this)); }
+  T* as() {
+    return std::get_if<T>(static_cast<variant*>(this));
+  }
   bool bad() const { return as<std::monostate>() != nullptr; }
 };
 
@@ -99,7 +134,8 @@ struct ArgValue {
   Span span;
 };
 
-/// One occurrence of `Layer{..}` under one parent: it owns parameters and states, and the layers inside its body.
+/// One occurrence of `Layer{..}` under one parent: it owns parameters and states, and the layers inside its
+/// body.
 struct LayerInstance {
   const ast::LayerDecl* decl = nullptr;
   const FileScope* scope = nullptr;
@@ -113,15 +149,16 @@ struct LayerInstance {
     Span span;
   };
   std::map<std::string, Bound> first_call;  // what the head's names were bound to
-  Span call_span;  // of the latest application
+  Span call_span;                           // of the latest application
   std::map<std::string, int32_t> variables;
   std::map<std::pair<uint32_t, std::vector<int64_t>>, std::unique_ptr<LayerInstance>> children;
   std::map<uint32_t, int> ordinals;  // occurrence -> its number among those of its type in the body
 };
 
 /// A declaration found by name.
-using Decl = std::variant<std::monostate, const ast::DimDecl*, const ast::ConfigDecl*, const ast::ConstDecl*,
-                          const ast::LayerDecl*, const ast::ModelDecl*, const ast::FnDecl*, const ast::OptimiserDecl*>;
+using Decl =
+    std::variant<std::monostate, const ast::DimDecl*, const ast::ConfigDecl*, const ast::ConstDecl*,
+                 const ast::LayerDecl*, const ast::ModelDecl*, const ast::FnDecl*, const ast::OptimiserDecl*>;
 
 /// The names of one file.
 struct FileScope {

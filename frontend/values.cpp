@@ -17,20 +17,28 @@ std::string Elaborator::describe(const Value& value) const {
     std::string operator()(const std::string& v) const { return fmt::format("\"{}\"", printable(v)); }
     std::string operator()(const DimValue& v) const {
       const Dim& dim = e.dims_[static_cast<size_t>(v.id)];
-      return fmt::format("dim {} ({}{})", dim.name, dim.extent.is_static() ? "" : "at most ", dim.extent.bound);
+      return fmt::format("dim {} ({}{})", dim.name, dim.extent.is_static() ? "" : "at most ",
+                         dim.extent.bound);
     }
-    std::string operator()(const ShapeValue& v) const { return fmt::format("the shape {}", e.axes_text(v.axes)); }
+    std::string operator()(const ShapeValue& v) const {
+      return fmt::format("the shape {}", e.axes_text(v.axes));
+    }
     std::string operator()(const TupleValue& v) const { return fmt::format("a tuple of {}", v.items.size()); }
     std::string operator()(const Tensor& v) const { return fmt::format("`{}`", e.type_text(v)); }
     std::string operator()(const FnValue& v) const { return fmt::format("function `{}`", v.decl->name.text); }
-    std::string operator()(const IntrinsicValue& v) const { return fmt::format("function `{}`", v.intrinsic->name); }
+    std::string operator()(const IntrinsicValue& v) const {
+      return fmt::format("function `{}`", v.intrinsic->name);
+    }
     std::string operator()(const LayerValue& v) const { return fmt::format("layer `{}`", v.instance->path); }
     std::string operator()(const Selector& v) const { return fmt::format("the parameters `{}`", v.text); }
-    std::string operator()(const DTypeValue& v) const { return fmt::format("the type {}", to_string(v.dtype)); }
+    std::string operator()(const DTypeValue& v) const {
+      return fmt::format("the type {}", to_string(v.dtype));
+    }
     std::string operator()(const NoneValue&) const { return "`none`"; }
     std::string operator()(const Distribution& v) const {
       constexpr std::string_view kNames[] = {"Normal", "Bernoulli", "Uniform"};
-      return fmt::format("a {} distribution{}", kNames[static_cast<size_t>(v.kind)], v.shape ? " over " + e.axes_text(*v.shape) : "");
+      return fmt::format("a {} distribution{}", kNames[static_cast<size_t>(v.kind)],
+                         v.shape ? " over " + e.axes_text(*v.shape) : "");
     }
   };
   return std::visit(Describer{*this}, static_cast<const Value::variant&>(value));
@@ -50,11 +58,13 @@ std::optional<int64_t> Elaborator::expect_integer(const Value& value, Span span,
   if (const auto* dim = value.as<DimValue>()) {
     const Dim& d = dims_[static_cast<size_t>(dim->id)];
     if (d.extent.is_static()) return d.extent.bound;
-    error(Diag::E0205, span, fmt::format("{} depends on `{}`, which is known at run time only", what, d.name)).with_help(fmt::format("its bound is `capacity({})`", d.name));
+    error(Diag::E0205, span, fmt::format("{} depends on `{}`, which is known at run time only", what, d.name))
+        .with_help(fmt::format("its bound is `capacity({})`", d.name));
     return std::nullopt;
   }
   if (const auto* t = value.as<Tensor>(); t != nullptr && t->weak) {
-    error(Diag::E0205, span, fmt::format("{} is known at run time only", what)).with_help("`capacity(T)` is the bound of dim T");
+    error(Diag::E0205, span, fmt::format("{} is known at run time only", what))
+        .with_help("`capacity(T)` is the bound of dim T");
     return std::nullopt;
   }
   error(Diag::E0502, span, fmt::format("{} is a whole number, not {}", what, describe(value)));
@@ -68,13 +78,16 @@ std::optional<bool> Elaborator::expect_bool(const Value& value, Span span, std::
   return std::nullopt;
 }
 
-/// Numbers become constants of `literal_dtype`, dims known at run time become their extent, a selector of one parameter
-/// that parameter.
-std::optional<Tensor> Elaborator::expect_tensor(const Value& value, Span span, std::optional<DType> literal_dtype) {
+/// Numbers become constants of `literal_dtype`, dims known at run time become their extent, a selector of one
+/// parameter that parameter.
+std::optional<Tensor> Elaborator::expect_tensor(const Value& value, Span span,
+                                                std::optional<DType> literal_dtype) {
   if (value.bad()) return std::nullopt;
   if (const auto* t = value.as<Tensor>()) {
     if (t->graph == context_->id) return *t;
-    error(Diag::E0502, span, "the value is not known here").with_help("start values are computed before the first step; they depend on sizes and attributes only");
+    error(Diag::E0502, span, "the value is not known here")
+        .with_help(
+            "start values are computed before the first step; they depend on sizes and attributes only");
     return std::nullopt;
   }
   if (const auto* dim = value.as<DimValue>(); dim != nullptr && !number_of(value)) {
@@ -83,21 +96,26 @@ std::optional<Tensor> Elaborator::expect_tensor(const Value& value, Span span, s
     t.weak = true;
     return t;
   }
-  if (const auto* selector = value.as<Selector>(); selector != nullptr && selector->exact && selector->variables.size() == 1) {
+  if (const auto* selector = value.as<Selector>();
+      selector != nullptr && selector->exact && selector->variables.size() == 1) {
     const Variable& variable = experiment_.variables[static_cast<size_t>(selector->variables[0])];
     Axes axes;
     for (const Extent& extent : variable.type.shape) axes.push_back({kAnonymous, extent});
     return variable_value(selector->variables[0], axes);
   }
   const DType dtype = literal_dtype.value_or(real());
-  if (const auto* flag = value.as<bool>(); flag != nullptr && (dtype == DType::Bool || !literal_dtype)) return constant(*flag ? 1 : 0, DType::Bool, {});
+  if (const auto* flag = value.as<bool>(); flag != nullptr && (dtype == DType::Bool || !literal_dtype))
+    return constant(*flag ? 1 : 0, DType::Bool, {});
   const std::optional<double> number = number_of(value);
   if (!number || dtype == DType::Bool) {
-    error(Diag::E0403, span, fmt::format("expected a {} tensor, found {}", dtype == DType::Bool ? "bool" : "number or", describe(value)));
+    error(Diag::E0403, span,
+          fmt::format("expected a {} tensor, found {}", dtype == DType::Bool ? "bool" : "number or",
+                      describe(value)));
     return std::nullopt;
   }
   if (!is_float(dtype) && *number != std::trunc(*number)) {
-    error(Diag::E0501, span, fmt::format("{} meets a tensor of {}", *number, to_string(dtype))).with_help("convert the tensor: `cast(x, f32)`");
+    error(Diag::E0501, span, fmt::format("{} meets a tensor of {}", *number, to_string(dtype)))
+        .with_help("convert the tensor: `cast(x, f32)`");
     return std::nullopt;
   }
   return constant(*number, dtype, {});
@@ -107,9 +125,11 @@ std::optional<Tensor> Elaborator::expect_float(const Value& value, Span span) {
   std::optional<Tensor> t = expect_tensor(value, span, real());
   if (!t) return std::nullopt;
   if (class_of(t->dtype) == DTypeClass::Float && t->column < 0) return t;
-  const bool converts = t->column >= 0 || t->dtype == DType::U8 || t->dtype == DType::I8 || t->dtype == DType::I16;
+  const bool converts =
+      t->column >= 0 || t->dtype == DType::U8 || t->dtype == DType::I8 || t->dtype == DType::I16;
   if (converts) return cast_to(*t, real(), span);
-  error(Diag::E0501, span, fmt::format("expected a float tensor, found `{}`", type_text(*t))).with_help("convert it: `cast(x, f32)`");
+  error(Diag::E0501, span, fmt::format("expected a float tensor, found `{}`", type_text(*t)))
+      .with_help("convert it: `cast(x, f32)`");
   return std::nullopt;
 }
 
@@ -117,7 +137,8 @@ std::optional<Axes> Elaborator::expect_axes(const Value& value, Span span) {
   if (value.bad()) return std::nullopt;
   if (const auto* dim = value.as<DimValue>()) return Axes{axis_of(dim->id)};
   if (const auto* shape = value.as<ShapeValue>()) return shape->axes;
-  if (const auto* size = value.as<int64_t>(); size != nullptr && *size > 0) return Axes{{kAnonymous, Extent(*size)}};
+  if (const auto* size = value.as<int64_t>(); size != nullptr && *size > 0)
+    return Axes{{kAnonymous, Extent(*size)}};
   if (const auto* tuple = value.as<TupleValue>()) {
     Axes all;
     for (const Value& item : tuple->items) {
@@ -127,7 +148,8 @@ std::optional<Axes> Elaborator::expect_axes(const Value& value, Span span) {
     }
     return all;
   }
-  error(Diag::E0105, span, fmt::format("expected a dim, found {}", describe(value))).with_help("name the axis: `over=Class`, or several: `over=(B, T)`");
+  error(Diag::E0105, span, fmt::format("expected a dim, found {}", describe(value)))
+      .with_help("name the axis: `over=Class`, or several: `over=(B, T)`");
   return std::nullopt;
 }
 

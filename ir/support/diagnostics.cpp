@@ -20,13 +20,23 @@ std::string json_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
-        if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<int>(c));
-        else out += c;
+        if (static_cast<unsigned char>(c) < 0x20)
+          out += fmt::format("\\u{:04x}", static_cast<int>(c));
+        else
+          out += c;
     }
   }
   return out + "\"";
@@ -36,8 +46,8 @@ std::string json_string(std::string_view text) {
 std::string json_place(Span span, const SourceMap& sources) {
   if (span.empty()) return {};
   const LineColumn at = sources.locate(span.file, span.begin);
-  return fmt::format(R"(,"file":{},"line":{},"column":{},"length":{})", json_string(sources.buffer(span.file).name),
-                     at.line, at.column, span.end - span.begin);
+  return fmt::format(R"(,"file":{},"line":{},"column":{},"length":{})",
+                     json_string(sources.buffer(span.file).name), at.line, at.column, span.end - span.begin);
 }
 
 std::string json_object(const Diagnostic& diagnostic, const SourceMap& sources) {
@@ -49,10 +59,11 @@ std::string json_object(const Diagnostic& diagnostic, const SourceMap& sources) 
   for (const std::string& note : diagnostic.notes) {
     notes += fmt::format("{}{}", notes.empty() ? "" : ",", json_string(note));
   }
-  return fmt::format(R"({{"code":"{}","severity":"{}","message":{}{},"caret":{},"labels":[{}],"notes":[{}],"help":{}}})",
-                     info(diagnostic.code).code, diagnostic.severity() == Severity::Error ? "error" : "warning",
-                     json_string(diagnostic.message), json_place(diagnostic.span, sources),
-                     json_string(diagnostic.caret_text), labels, notes, json_string(diagnostic.help));
+  return fmt::format(
+      R"({{"code":"{}","severity":"{}","message":{}{},"caret":{},"labels":[{}],"notes":[{}],"help":{}}})",
+      info(diagnostic.code).code, diagnostic.severity() == Severity::Error ? "error" : "warning",
+      json_string(diagnostic.message), json_place(diagnostic.span, sources),
+      json_string(diagnostic.caret_text), labels, notes, json_string(diagnostic.help));
 }
 
 }  // namespace
@@ -67,7 +78,8 @@ const DiagnosticInfo* find_diagnostic(std::string_view code) {
 }
 
 bool Diagnostics::seen(Diag code, Span span) const {
-  return std::ranges::any_of(kept_, [&](const Diagnostic& d) { return d.code == code && d.span == span && !span.empty(); });
+  return std::ranges::any_of(
+      kept_, [&](const Diagnostic& d) { return d.code == code && d.span == span && !span.empty(); });
 }
 
 Diagnostic& Diagnostics::report(Diag code, Span span, std::string message) {
@@ -85,9 +97,9 @@ void Diagnostics::drop_warnings() {
 std::vector<Diagnostic> Diagnostics::sorted() const {
   std::vector<Diagnostic> all(kept_.begin(), kept_.end());
   const auto place = [](const Diagnostic& d) {
-    return std::tuple(!d.span.empty(), d.span.empty() ? 0 : d.span.file, d.span.begin);
+    return std::tuple(!d.span.empty(), d.span.empty() ? 0 : d.span.file, d.span.begin, d.code);
   };
-  std::ranges::stable_sort(all, {}, place);
+  std::ranges::sort(all, {}, place);
   return all;
 }
 
@@ -105,9 +117,12 @@ std::string printable(std::string_view text) {
   std::string out;
   for (const char c : text.substr(0, kMaxBytes)) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte == '\t') out += ' ';
-    else if (byte < 0x20 || byte == 0x7F) out += fmt::format("\\x{:02x}", byte);
-    else out += c;
+    if (byte == '\t')
+      out += ' ';
+    else if (byte < 0x20 || byte == 0x7F)
+      out += fmt::format("\\x{:02x}", byte);
+    else
+      out += c;
   }
   return text.size() > kMaxBytes ? out + "..." : out;
 }

@@ -1,7 +1,7 @@
 // What is wrong with a user's program: collected, sorted, and shown with the lines it is about.
 //
-// A stage reports into a Diagnostics sink and carries on, so that one run shows all independent mistakes (at most
-// `kMaxErrors`). Codes, titles and the long text of `smelt explain` are in diagnostics.def.
+// A stage reports into a Diagnostics sink and carries on, so that one run shows all independent mistakes (at
+// most `kMaxErrors`). Codes, titles and the long text of `smelt explain` are in diagnostics.def.
 #pragma once
 
 #include <cstdint>
@@ -54,10 +54,22 @@ struct Diagnostic {
 
   Severity severity() const { return info(code).severity; }
 
-  Diagnostic& caret(std::string text) { caret_text = std::move(text); return *this; }
-  Diagnostic& label(Span where, std::string text) { labels.push_back({where, std::move(text)}); return *this; }
-  Diagnostic& note(std::string text) { notes.push_back(std::move(text)); return *this; }
-  Diagnostic& with_help(std::string text) { help = std::move(text); return *this; }
+  Diagnostic& caret(std::string text) {
+    caret_text = std::move(text);
+    return *this;
+  }
+  Diagnostic& label(Span where, std::string text) {
+    labels.push_back({where, std::move(text)});
+    return *this;
+  }
+  Diagnostic& note(std::string text) {
+    notes.push_back(std::move(text));
+    return *this;
+  }
+  Diagnostic& with_help(std::string text) {
+    help = std::move(text);
+    return *this;
+  }
 };
 
 /// Collects diagnostics. A second one with the same code and place is dropped: one cause, one error.

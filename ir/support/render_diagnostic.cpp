@@ -45,8 +45,10 @@ int code_points(std::string_view text) {
 std::string shown_line(std::string_view line) {
   std::string out(line);
   for (char& c : out) {
-    if (c == '\t') c = ' ';
-    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+    if (c == '\t')
+      c = ' ';
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
+      c = '?';
   }
   return out;
 }
@@ -56,23 +58,28 @@ constexpr int kMaxColumns = 120;
 
 class Snippet {
  public:
-  Snippet(const SourceMap& sources, uint32_t file, Painter painter) : sources_(sources), file_(file), painter_(painter) {}
+  Snippet(const SourceMap& sources, uint32_t file, Painter painter)
+      : sources_(sources), file_(file), painter_(painter) {}
 
   void add(Span span, char stroke, std::string text) {
     const LineColumn begin = sources_.locate(file_, span.begin);
     const std::string_view line = sources_.line_text(file_, begin.line);
     const int available = std::max(1, code_points(line) - (begin.column - 1));
     const int length = span.end > span.begin ? code_points(sources_.text(span)) : 1;
-    lines_[begin.line].push_back({begin.column - 1, std::clamp(length, 1, available), stroke, std::move(text)});
+    lines_[begin.line].push_back(
+        {begin.column - 1, std::clamp(length, 1, available), stroke, std::move(text)});
   }
 
-  int gutter() const { return lines_.empty() ? 1 : static_cast<int>(std::to_string(lines_.rbegin()->first).size()); }
+  int gutter() const {
+    return lines_.empty() ? 1 : static_cast<int>(std::to_string(lines_.rbegin()->first).size());
+  }
 
   std::string draw(int gutter_width) {
     std::string out;
     int previous = 0;
     for (auto& [line, marks] : lines_) {
-      if (previous != 0 && line > previous + 1) out += painter_.frame(fmt::format("{:>{}}", "...", gutter_width + 2)) + "\n";
+      if (previous != 0 && line > previous + 1)
+        out += painter_.frame(fmt::format("{:>{}}", "...", gutter_width + 2)) + "\n";
       previous = line;
       out += draw_line(line, marks, gutter_width);
     }
@@ -81,18 +88,21 @@ class Snippet {
 
  private:
   std::string draw_line(int line, std::vector<Mark>& marks, int gutter_width) {
-    std::ranges::stable_sort(marks, {}, &Mark::column);
+    std::ranges::sort(marks, {}, [](const Mark& mark) { return std::pair(mark.column, mark.stroke); });
     std::string source = shown_line(sources_.line_text(file_, line));
     if (code_points(source) > kMaxColumns) source = window(source, marks);
-    std::string out = painter_.frame(fmt::format("{:>{}} |", line, gutter_width)) + (source.empty() ? "" : " " + source) + "\n";
+    std::string out = painter_.frame(fmt::format("{:>{}} |", line, gutter_width)) +
+                      (source.empty() ? "" : " " + source) + "\n";
     std::string under;
     for (const Mark& mark : marks) {
       const auto start = static_cast<size_t>(mark.column), end = start + static_cast<size_t>(mark.width);
       if (under.size() < end) under.resize(end, ' ');
-      for (size_t i = start; i < end; ++i) if (under[i] != '^') under[i] = mark.stroke;
+      for (size_t i = start; i < end; ++i)
+        if (under[i] != '^') under[i] = mark.stroke;
     }
     const std::string bar = painter_.frame(fmt::format("{:>{}} |", "", gutter_width));
-    out += fmt::format("{} {}{}\n", bar, painter_.error(under), marks.back().text.empty() ? "" : " " + marks.back().text);
+    out += fmt::format("{} {}{}\n", bar, painter_.error(under),
+                       marks.back().text.empty() ? "" : " " + marks.back().text);
     for (size_t i = marks.size() - 1; i-- > 0;) {
       if (!marks[i].text.empty()) out += fmt::format("{} {:{}}{}\n", bar, "", marks[i].column, marks[i].text);
     }
@@ -122,13 +132,16 @@ class Snippet {
 
 std::string render(const Diagnostic& d, const SourceMap& sources, Colour colour) {
   const Painter painter{colour};
-  const std::string head = fmt::format("{}[{}]", d.severity() == Severity::Error ? "error" : "warning", info(d.code).code);
+  const std::string head =
+      fmt::format("{}[{}]", d.severity() == Severity::Error ? "error" : "warning", info(d.code).code);
   std::string out = (d.severity() == Severity::Error ? painter.error(head) : painter.warning(head)) + ": " +
                     painter.bold(d.message) + "\n";
   int gutter = 1;
   if (!d.span.empty()) {
     std::map<uint32_t, Snippet> snippets;  // by file, the primary one first
-    const auto snippet = [&](uint32_t file) -> Snippet& { return snippets.try_emplace(file, sources, file, painter).first->second; };
+    const auto snippet = [&](uint32_t file) -> Snippet& {
+      return snippets.try_emplace(file, sources, file, painter).first->second;
+    };
     snippet(d.span.file).add(d.span, '^', d.caret_text);
     std::map<uint32_t, Span> first_label;
     for (const Label& label : d.labels) {
@@ -141,7 +154,8 @@ std::string render(const Diagnostic& d, const SourceMap& sources, Colour colour)
     out += snippet(d.span.file).draw(gutter);
     for (auto& [file, part] : snippets) {
       if (file == d.span.file) continue;
-      out += fmt::format("{:{}}{} {}\n", "", gutter, painter.frame(":::"), sources.describe(first_label[file]));
+      out +=
+          fmt::format("{:{}}{} {}\n", "", gutter, painter.frame(":::"), sources.describe(first_label[file]));
       out += part.draw(gutter);
     }
   }

@@ -11,7 +11,9 @@
 
 namespace smelt::test {
 
-inline std::filesystem::path source_path(const std::string& relative) { return std::filesystem::path(SMELT_SOURCE_DIR) / relative; }
+inline std::filesystem::path source_path(const std::string& relative) {
+  return std::filesystem::path(SMELT_SOURCE_DIR) / relative;
+}
 
 inline std::string read_text(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);

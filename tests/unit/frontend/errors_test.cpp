@@ -41,7 +41,8 @@ TEST_CASE("every mistake renders as stored") {
 
 TEST_CASE("every code has an example") {
   std::set<std::string> seen;
-  for (const auto& path : test::files_in("tests/files/errors", ".smelt")) seen.insert(path.stem().string().substr(0, 5));
+  for (const auto& path : test::files_in("tests/files/errors", ".smelt"))
+    seen.insert(path.stem().string().substr(0, 5));
   for (const DiagnosticInfo& info : all_diagnostics()) {
     CAPTURE(info.code);
     CHECK(seen.contains(std::string(info.code)));

@@ -1,4 +1,5 @@
-// What the examples become: variables, functions with roles, plans; and what the language promises about them.
+// What the examples become: variables, functions with roles, plans; and what the language promises about
+// them.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -18,7 +19,8 @@ namespace {
 
 struct Built {
   explicit Built(std::string text, FrontendOptions options = {}) {
-    experiment = build_experiment(sources, sources.add({"models/t.smelt", std::move(text)}), options, diagnostics);
+    experiment =
+        build_experiment(sources, sources.add({"models/t.smelt", std::move(text)}), options, diagnostics);
     messages = render(diagnostics, sources);
   }
   SourceMap sources;
@@ -33,7 +35,8 @@ Built build_example(const std::string& name, FrontendOptions options = {}) {
 
 std::vector<std::string> paths(const Experiment& e, VariableKind kind) {
   std::vector<std::string> list;
-  for (const Variable& v : e.variables) if (v.kind == kind) list.push_back(v.path);
+  for (const Variable& v : e.variables)
+    if (v.kind == kind) list.push_back(v.path);
   std::ranges::sort(list);
   return list;
 }
@@ -48,7 +51,9 @@ std::string model(const std::string& body, const std::string& rest = "export run
   for (const std::string name : {"Dropout", "BatchNorm", "LayerNorm"}) {
     if (body.find(name) != std::string::npos) imports += ", " + name;
   }
-  return "import std.nn (" + imports + ")\ndim B <= 8, X = 4, H = 3\nlayer Net(x: f32[B, X]) -> f32[B, H] {\n" + body + "\n}\nmodel net = Net\n" + rest;
+  return "import std.nn (" + imports +
+         ")\ndim B <= 8, X = 4, H = 3\nlayer Net(x: f32[B, X]) -> f32[B, H] {\n" + body +
+         "\n}\nmodel net = Net\n" + rest;
 }
 
 const std::string kTraining =
@@ -73,7 +78,8 @@ TEST_CASE("the classifier has the paths, roles and plans that its file says") {
   const Built built = build_example("mlp");
   REQUIRE(built.experiment);
   const Experiment& e = *built.experiment;
-  CHECK(paths(e, VariableKind::Param) == std::vector<std::string>{"net.fc1.W", "net.fc1.b", "net.fc2.W", "net.fc2.b", "net.out.W", "net.out.b"});
+  CHECK(paths(e, VariableKind::Param) == std::vector<std::string>{"net.fc1.W", "net.fc1.b", "net.fc2.W",
+                                                                  "net.fc2.b", "net.out.W", "net.out.b"});
   CHECK(paths(e, VariableKind::Slot).front() == "opt/loss/net.fc1.W/m");
   const Function* step = e.find(FunctionKind::Step, "loss");
   REQUIRE(step != nullptr);
@@ -172,16 +178,22 @@ TEST_CASE("initialisation draws within the bounds of its scheme and the first lo
 
 TEST_CASE("one occurrence of a layer is one set of parameters") {
   const Built shared(model("  f = Dense{X}\n  x |> f |> f |> out: Dense{H}"));
-  CHECK(paths(*shared.experiment, VariableKind::Param) == std::vector<std::string>{"net.f.W", "net.f.b", "net.out.W", "net.out.b"});
+  CHECK(paths(*shared.experiment, VariableKind::Param) ==
+        std::vector<std::string>{"net.f.W", "net.f.b", "net.out.W", "net.out.b"});
   const Built ordinals(model("  x |> Dense{X} |> Dense{X, bias=false} |> out: Dense{H}"));
-  CHECK(paths(*ordinals.experiment, VariableKind::Param) == std::vector<std::string>{"net.Dense0.W", "net.Dense0.b", "net.Dense1.W", "net.out.W", "net.out.b"});
+  CHECK(paths(*ordinals.experiment, VariableKind::Param) ==
+        std::vector<std::string>{"net.Dense0.W", "net.Dense0.b", "net.Dense1.W", "net.out.W", "net.out.b"});
 }
 
 TEST_CASE("repeat puts its index into the path") {
-  const Built built(model("  x |> blocks: repeat i < 2 { Dense{X, bias=false} } |> repeat i < 2 { Dense{X, bias=false} } |> out: Dense{H, bias=false}"));
+  const Built built(
+      model("  x |> blocks: repeat i < 2 { Dense{X, bias=false} } |> repeat i < 2 { Dense{X, bias=false} } "
+            "|> out: Dense{H, bias=false}"));
   INFO(built.messages);
   REQUIRE(built.experiment);
-  CHECK(paths(*built.experiment, VariableKind::Param) == std::vector<std::string>{"net.Dense1.0.W", "net.Dense1.1.W", "net.blocks.0.W", "net.blocks.1.W", "net.out.W"});
+  CHECK(paths(*built.experiment, VariableKind::Param) ==
+        std::vector<std::string>{"net.Dense1.0.W", "net.Dense1.1.W", "net.blocks.0.W", "net.blocks.1.W",
+                                 "net.out.W"});
 }
 
 TEST_CASE("states are committed by the step of their net alone") {
@@ -192,23 +204,33 @@ TEST_CASE("states are committed by the step of their net alone") {
   CHECK(paths(e, VariableKind::State) == std::vector<std::string>{"net.bn.mean", "net.bn.var"});
   int states = 0;
   for (const Output& o : e.find(FunctionKind::Step, "loss")->graph.results) {
-    if (o.role == ResultRole::Variable && e.variables[static_cast<size_t>(o.ref)].kind == VariableKind::State) ++states;
+    if (o.role == ResultRole::Variable && e.variables[static_cast<size_t>(o.ref)].kind == VariableKind::State)
+      ++states;
   }
   CHECK(states == 2);
-  for (const Output& o : e.find(FunctionKind::Loss, "loss")->graph.results) CHECK(o.role != ResultRole::Variable);
+  for (const Output& o : e.find(FunctionKind::Loss, "loss")->graph.results)
+    CHECK(o.role != ResultRole::Variable);
 }
 
 TEST_CASE("two dims of one size are different axes, a number fits both") {
-  CHECK(Built("import std.nn (Dense)\ndim B <= 8, X = 4, Y = 4\nlayer N(x: f32[B, X]) -> f32[B, Y] { x |> o: Dense{X} }\nmodel n = N\nexport r(x: f32[B, X]) = n(x)\n").messages.find("E0106") != std::string::npos);
-  CHECK(Built("import std.nn (Dense)\ndim B <= 8, X = 4, Y = 4\nlayer N(x: f32[B, X]) -> f32[B, Y] { x |> o: Dense{4} }\nmodel n = N\nexport r(x: f32[B, X]) = n(x)\n").messages.empty());
+  CHECK(Built("import std.nn (Dense)\ndim B <= 8, X = 4, Y = 4\nlayer N(x: f32[B, X]) -> f32[B, Y] { x |> o: "
+              "Dense{X} }\nmodel n = N\nexport r(x: f32[B, X]) = n(x)\n")
+            .messages.find("E0106") != std::string::npos);
+  CHECK(Built("import std.nn (Dense)\ndim B <= 8, X = 4, Y = 4\nlayer N(x: f32[B, X]) -> f32[B, Y] { x |> o: "
+              "Dense{4} }\nmodel n = N\nexport r(x: f32[B, X]) = n(x)\n")
+            .messages.empty());
 }
 
 TEST_CASE("the names of a head are axes of their own") {
   const std::string head = "import std.nn (Dense)\ndim B <= 8, X = 4\n";
   // X twice in the caller's shape: In and the rest stay apart inside Dense.
-  const Built built(head + "layer N(x: f32[B, X]) -> f32[B, X] { sum(x * ones([B, X, X]), over=B) |> d: Dense{X} |> e: Dense{4} |> reshape([X, X]) |> f: Dense{X} @ x }\nmodel n = N\n");
+  const Built built(head +
+                    "layer N(x: f32[B, X]) -> f32[B, X] { sum(x * ones([B, X, X]), over=B) |> d: Dense{X} |> "
+                    "e: Dense{4} |> reshape([X, X]) |> f: Dense{X} @ x }\nmodel n = N\n");
   CHECK(built.diagnostics.has_errors());  // `@` does not apply to a layer; located, not a crash
-  CHECK(Built(head + "layer N(x: f32[B, X]) -> f32[X, X] { contract(x, x as [B, 4], over=B) as [X, X] |> d: Dense{X} }\nmodel n = N\nexport r(x: f32[B, X]) = n(x)\n").messages == "");
+  CHECK(Built(head + "layer N(x: f32[B, X]) -> f32[X, X] { contract(x, x as [B, 4], over=B) as [X, X] |> d: "
+                     "Dense{X} }\nmodel n = N\nexport r(x: f32[B, X]) = n(x)\n")
+            .messages == "");
 }
 
 TEST_CASE("means divide by the actual size of a run-time dim") {
@@ -216,34 +238,58 @@ TEST_CASE("means divide by the actual size of a run-time dim") {
   CHECK(count_ops(built.experiment->find(FunctionKind::Step, "loss")->graph, OpKind::Extent) == 1);
 }
 
+TEST_CASE("a gradient per example is refused where a layer mixes examples") {
+  const auto penalty = [](const std::string& layers) {
+    std::string text = model("  x |> a: Dense{H, act=tanh}" + layers + " |> out: Dense{H}", kTraining);
+    const std::string loss = "mean(net(x) ^ 2)";
+    return text.replace(text.find(loss), loss.size(),
+                        "mean(sum(grad(sum(net(x), over=H), wrt=x) ^ 2, over=X))");
+  };
+  const Built good(penalty(" |> LayerNorm{H} |> reshape([B, 1, H]) |> reshape([B, H])"));
+  CHECK(good.messages == "");
+  const Built bad(penalty(" |> BatchNorm"));
+  CHECK(bad.messages.find("E0505") != std::string::npos);
+  CHECK(bad.messages.find("mixes the examples") != std::string::npos);
+}
+
 TEST_CASE("clipping, decay and schedules are options of every step line") {
   std::string text = model("  x |> out: Dense{H}", kTraining);
   const std::string plain = "sgd(lr = 0.1)";
-  text.replace(text.find(plain), plain.size(), "adamw(lr = warmup(5) * cosine(3e-4, 0), weight_decay = 0.1, decay = net.**.W, clip_norm = 1.0, clip_value = 5)");
+  text.replace(text.find(plain), plain.size(),
+               "adamw(lr = warmup(5) * cosine(3e-4, 0), weight_decay = 0.1, decay = net.**.W, clip_norm = "
+               "1.0, clip_value = 5)");
   const Built built(text);
   INFO(built.messages);
   REQUIRE(built.experiment);
   std::set<std::string> names;
   for (const ScalarInput& s : built.experiment->scalars) names.insert(s.name);
-  for (const char* name : {"loss.lr.warmup.steps", "loss.lr.cosine.a", "loss.weight_decay", "loss.clip_norm", "loss.clip_value", "loss.update", "iteration", "horizon"}) {
+  for (const char* name : {"loss.lr.warmup.steps", "loss.lr.cosine.a", "loss.weight_decay", "loss.clip_norm",
+                           "loss.clip_value", "loss.update", "iteration", "horizon"}) {
     CAPTURE(name);
     CHECK(names.contains(name));
   }
 }
 
 TEST_CASE("every library optimiser and activation builds") {
-  for (const char* optimiser : {"sgd(lr = 0.1, momentum = 0.9, nesterov = true)", "adam()", "adamw(weight_decay = 0.1)", "rmsprop(momentum = 0.9)", "adagrad(weight_decay = 0.1)"}) {
+  for (const char* optimiser :
+       {"sgd(lr = 0.1, momentum = 0.9, nesterov = true)", "adam()", "adamw(weight_decay = 0.1)",
+        "rmsprop(momentum = 0.9)", "adagrad(weight_decay = 0.1)"}) {
     std::string text = model("  x |> out: Dense{H}", kTraining);
     text.replace(text.find("sgd(lr = 0.1)"), 13, optimiser);
     const Built built(text);
     CAPTURE(optimiser);
     CHECK(built.messages == "");
   }
-  for (const char* act : {"identity", "relu", "leaky_relu", "elu", "selu", "silu", "mish", "softplus", "softsign", "sigmoid", "hard_sigmoid", "tanh", "gelu_tanh"}) {
+  for (const char* act : {"identity", "relu", "leaky_relu", "elu", "selu", "silu", "mish", "softplus",
+                          "softsign", "sigmoid", "hard_sigmoid", "tanh", "gelu_tanh"}) {
     CAPTURE(act);
-    CHECK(Built(model(std::string("  x |> ln: LayerNorm{X} |> a: Dense{5, act=") + act + "} |> Dropout{0.1} |> out: Dense{H}")).messages == "");
+    CHECK(Built(model(std::string("  x |> ln: LayerNorm{X} |> a: Dense{5, act=") + act +
+                      "} |> Dropout{0.1} |> out: Dense{H}"))
+              .messages == "");
   }
-  for (const char* schedule : {"constant(0.1)", "step(0.1, 10, 0.5)", "exponential(0.1, 0.99)", "cosine(0.1, 0)", "linear(0.1, 0)", "polynomial(0.1, 0, 2)", "0.1 * warmup(5)"}) {
+  for (const char* schedule :
+       {"constant(0.1)", "step(0.1, 10, 0.5)", "exponential(0.1, 0.99)", "cosine(0.1, 0)", "linear(0.1, 0)",
+        "polynomial(0.1, 0, 2)", "0.1 * warmup(5)"}) {
     std::string text = model("  x |> out: Dense{H}", kTraining);
     text.replace(text.find("lr = 0.1"), 8, std::string("lr = ") + schedule);
     CAPTURE(schedule);
@@ -252,18 +298,22 @@ TEST_CASE("every library optimiser and activation builds") {
 }
 
 TEST_CASE("distributions know their densities, divergences and means") {
-  for (const char* value : {"mean(log_prob(Normal(0, 1), x))", "mean(log_prob(Normal(x, 2), x))", "mean(kl(Normal(mean = x, logvar = x), Normal(0, 1)))",
-                            "mean(kl(Normal(x, 2), Normal(mean = 0, logvar = x)))", "mean(entropy(Bernoulli(x)))", "mean(kl(Bernoulli(x), Bernoulli(0)))",
+  for (const char* value : {"mean(log_prob(Normal(0, 1), x))", "mean(log_prob(Normal(x, 2), x))",
+                            "mean(kl(Normal(mean = x, logvar = x), Normal(0, 1)))",
+                            "mean(kl(Normal(x, 2), Normal(mean = 0, logvar = x)))",
+                            "mean(entropy(Bernoulli(x)))", "mean(kl(Bernoulli(x), Bernoulli(0)))",
                             "mean(mean_of(Uniform(0, 1)[B, X]))", "mean(log_prob(Uniform(-1, 1), x))"}) {
     CAPTURE(value);
-    CHECK(Built(model("  x |> out: Dense{H}", std::string("export run(x: f32[B, X]) = ") + value + "\nexport net_of(x: f32[B, X]) = net(x)\n")).messages == "");
+    CHECK(Built(model("  x |> out: Dense{H}", std::string("export run(x: f32[B, X]) = ") + value +
+                                                  "\nexport net_of(x: f32[B, X]) = net(x)\n"))
+              .messages == "");
   }
 }
 
 TEST_CASE("--batch raises the bound, the probe gives column types") {
   FrontendOptions options;
   options.batch = 512;
-  options.probe = [](const SourceCall&) -> Result<std::vector<Column>> {
+  options.probe = [](const std::string&, const SourceCall&) -> Result<std::optional<std::vector<Column>>> {
     return std::vector<Column>{{0, DType::U8, {28, 28}, {}}, {1, DType::U8, {}, {}}};
   };
   const Built built = build_example("softmax", options);

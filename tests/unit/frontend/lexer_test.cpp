@@ -8,11 +8,14 @@ namespace smelt {
 namespace {
 
 struct Lexed {
-  explicit Lexed(std::string text) { tokens = lex(sources, sources.add({"t.smelt", std::move(text)}), diagnostics); }
+  explicit Lexed(std::string text) {
+    tokens = lex(sources, sources.add({"t.smelt", std::move(text)}), diagnostics);
+  }
   /// The tokens' texts with `|` between them.
   std::string joined() const {
     std::string out;
-    for (const Token& token : tokens) if (token.kind != TokenKind::EndOfFile) out += (out.empty() ? "" : "|") + std::string(token.text);
+    for (const Token& token : tokens)
+      if (token.kind != TokenKind::EndOfFile) out += (out.empty() ? "" : "|") + std::string(token.text);
     return out;
   }
   SourceMap sources;
@@ -52,7 +55,8 @@ TEST_CASE("a byte order mark is skipped and columns count code points") {
 }
 
 TEST_CASE("what is not UTF-8 is reported once with its offset") {
-  for (const std::string& text : {std::string("ab\xff"), std::string("\xc0\xaf"), std::string("\xed\xa0\x80"), std::string("a\0b", 3), std::string("\xf5\x80\x80\x80")}) {
+  for (const std::string& text : {std::string("ab\xff"), std::string("\xc0\xaf"), std::string("\xed\xa0\x80"),
+                                  std::string("a\0b", 3), std::string("\xf5\x80\x80\x80")}) {
     const Lexed lexed(text);
     CHECK(lexed.diagnostics.num_errors() == 1);
     CHECK(lexed.tokens.size() == 1);
@@ -68,7 +72,8 @@ TEST_CASE("an unterminated string is reported at its opening quote") {
 }
 
 TEST_CASE("numbers out of range are reported") {
-  for (const char* text : {"9223372036854775808", "1e999", "0x10", "5px"}) CHECK(Lexed(text).diagnostics.num_errors() == 1);
+  for (const char* text : {"9223372036854775808", "1e999", "0x10", "5px"})
+    CHECK(Lexed(text).diagnostics.num_errors() == 1);
   CHECK(Lexed("9223372036854775807").tokens[0].integer == INT64_MAX);
 }
 

@@ -1,0 +1,158 @@
+// Binary operators: computed at once where both operands are known while compiling, else a node of the graph.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "frontend/elaborator.h"
+
+namespace smelt::frontend {
+
+namespace {
+
+/// The op of an operator; comparisons and logic included.
+OpKind op_of(ast::BinaryOp op) {
+  switch (op) {
+    case ast::BinaryOp::Or:
+      return OpKind::Or;
+    case ast::BinaryOp::And:
+      return OpKind::And;
+    case ast::BinaryOp::Eq:
+      return OpKind::Eq;
+    case ast::BinaryOp::Ne:
+      return OpKind::Ne;
+    case ast::BinaryOp::Lt:
+      return OpKind::Lt;
+    case ast::BinaryOp::Le:
+      return OpKind::Le;
+    case ast::BinaryOp::Gt:
+      return OpKind::Gt;
+    case ast::BinaryOp::Ge:
+      return OpKind::Ge;
+    case ast::BinaryOp::Sub:
+      return OpKind::Sub;
+    case ast::BinaryOp::Mul:
+      return OpKind::Mul;
+    case ast::BinaryOp::Div:
+      return OpKind::Div;
+    case ast::BinaryOp::Pow:
+      return OpKind::Pow;
+    case ast::BinaryOp::Add:
+    case ast::BinaryOp::Range:
+    case ast::BinaryOp::MatMul:
+      return OpKind::Add;
+  }
+  return OpKind::Add;
+}
+
+std::optional<Value> fold_integers(ast::BinaryOp op, int64_t a, int64_t b, bool& overflow) {
+  int64_t out = 0;
+  switch (op) {
+    case ast::BinaryOp::Add:
+      overflow = __builtin_add_overflow(a, b, &out);
+      return Value(out);
+    case ast::BinaryOp::Sub:
+      overflow = __builtin_sub_overflow(a, b, &out);
+      return Value(out);
+    case ast::BinaryOp::Mul:
+      overflow = __builtin_mul_overflow(a, b, &out);
+      return Value(out);
+    case ast::BinaryOp::Div:
+      overflow = b == 0 || (a == std::numeric_limits<int64_t>::min() && b == -1);
+      return overflow ? Value() : Value(a / b);
+    case ast::BinaryOp::Pow: {
+      if (b < 0) return Value(std::pow(static_cast<double>(a), static_cast<double>(b)));
+      out = 1;
+      for (int64_t i = 0; i < b && !overflow && i < 64; ++i) overflow = __builtin_mul_overflow(out, a, &out);
+      if (b >= 64 && a != 0 && a != 1 && a != -1) overflow = true;
+      if (b >= 64 && a == -1) out = b % 2 == 0 ? 1 : -1;
+      return Value(out);
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+std::optional<Value> fold_numbers(ast::BinaryOp op, double a, double b) {
+  switch (op) {
+    case ast::BinaryOp::Add:
+      return Value(a + b);
+    case ast::BinaryOp::Sub:
+      return Value(a - b);
+    case ast::BinaryOp::Mul:
+      return Value(a * b);
+    case ast::BinaryOp::Div:
+      return Value(a / b);
+    case ast::BinaryOp::Pow:
+      return Value(std::pow(a, b));
+    case ast::BinaryOp::Eq:
+      return Value(a == b);
+    case ast::BinaryOp::Ne:
+      return Value(a != b);
+    case ast::BinaryOp::Lt:
+      return Value(a < b);
+    case ast::BinaryOp::Le:
+      return Value(a <= b);
+    case ast::BinaryOp::Gt:
+      return Value(a > b);
+    case ast::BinaryOp::Ge:
+      return Value(a >= b);
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+/// Both operands known while compiling: whole numbers stay whole, `/` of whole numbers rounds towards zero.
+Value Elaborator::fold(ast::BinaryOp op, const Value& a, const Value& b, Span span) {
+  const auto *p = a.as<bool>(), *q = b.as<bool>();
+  if (p != nullptr && q != nullptr) {
+    if (op == ast::BinaryOp::Or) return Value(*p || *q);
+    if (op == ast::BinaryOp::And) return Value(*p && *q);
+    if (op == ast::BinaryOp::Eq) return Value(*p == *q);
+    if (op == ast::BinaryOp::Ne) return Value(*p != *q);
+  }
+  const auto x = number_of(a), y = number_of(b);
+  if (x && y) {
+    const bool whole = a.as<double>() == nullptr && b.as<double>() == nullptr;
+    bool overflow = false;
+    if (whole) {
+      const auto exact = [](const Value& v, double number) {
+        return v.as<int64_t>() != nullptr ? *v.as<int64_t>() : static_cast<int64_t>(number);
+      };
+      const std::optional<Value> folded = fold_integers(op, exact(a, *x), exact(b, *y), overflow);
+      if (folded && !overflow) return *folded;
+      if (overflow) {
+        const bool zero = op == ast::BinaryOp::Div && *y == 0;
+        error(Diag::E0203, span, zero ? "division by zero" : "the result does not fit 64 bits")
+            .caret(fmt::format("{} {} {}", *x, to_string(op), *y));
+        return {};
+      }
+    }
+    if (const std::optional<Value> folded = fold_numbers(op, *x, *y)) return *folded;
+  }
+  error(Diag::E0403, span,
+        fmt::format("`{}` does not apply to {} and {}", to_string(op), describe(a), describe(b)));
+  return {};
+}
+
+Value Elaborator::binary(ast::BinaryOp op, const Value& a, const Value& b, Span span) {
+  if (a.bad() || b.bad()) return {};
+  const auto compile_time = [&](const Value& v) {
+    return v.as<Tensor>() == nullptr && (number_of(v) || v.as<DimValue>() == nullptr) &&
+           v.as<Selector>() == nullptr;
+  };
+  if (compile_time(a) && compile_time(b)) return fold(op, a, b, span);
+  if (op == ast::BinaryOp::Pow) {  // exact forms of the common powers
+    const auto exponent = number_of(b);
+    if (exponent == 2.0) return elementwise(OpKind::Square, {a}, span, "`^`");
+    if (exponent == 1.0) return a;
+    if (exponent == 3.0)
+      return binary(ast::BinaryOp::Mul, elementwise(OpKind::Square, {a}, span, "`^`"), a, span);
+    if (exponent == 0.5) return elementwise(OpKind::Sqrt, {a}, span, "`^`");
+  }
+  return elementwise(op_of(op), {a, b}, span, fmt::format("`{}`", to_string(op)));
+}
+
+}  // namespace smelt::frontend
