@@ -1,0 +1,324 @@
+"""Makes the stored results of PyTorch that the tests beside this folder compare Smelt with.
+
+    python tests/numeric/stored/make.py DIR_OF_FASHION_MNIST
+
+Needs torch, numpy and safetensors; the tests need none of them. Nothing here is drawn at random: weights, pictures
+and noise are integer formulas (`mix`), exact in f32, and `tests/numeric/formula.h` has the same ones.
+
+Writes, beside itself:
+  mlp.json vae.json gan.json   losses of the first steps in f32 and f64, and what the start weights are
+  *_grads.safetensors          f64 gradients of step 1: every element of the narrow nets, and of the full ones
+                               `samples` elements at fixed places, the largest magnitude and `signs` signed sums
+  std.json                     10 losses and the final parameters for each line of cases.json, in f64
+
+cases.json avoids F.hardsigmoid, whose gradient multiplies by 1/6 rounded to f32 in f64 as well.
+"""
+import gzip
+import json
+import math
+import pathlib
+import sys
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.numpy import save_file
+from torch import distributions as D  # noqa: F401, cases.json names it
+from torch.optim import lr_scheduler as S  # noqa: F401, likewise
+
+HERE = pathlib.Path(__file__).parent
+BATCH = 128
+SAMPLES, SIGNS = 2048, 4
+HORIZON = 20  # iterations of the tiny experiments: 5 epochs of 4 batches
+
+# A ReLU whose input is within rounding of zero sends two correct f32 runs apart. The MLP's weights are the first of these
+# where 100 steps of PyTorch in f32 and in f64 stay within 1e-6.
+MLP_SEED = 11
+
+# Streams of `mix`; parameter k of a net uses stream k + 1000 * its seed.
+IMAGE_BOX, IMAGE_PIXEL, NOISE, SAMPLE_AT, SIGN, TINY = 100, 101, 200, 300, 400, 500
+
+
+def mix(stream, i):
+    """32 well-mixed bits of (stream, i). Source: lowbias32 of Wellons' hash-prospector."""
+    x = (np.asarray(i, np.uint64) * 0x9E3779B9 + stream * 0x85EBCA6B + 0x1234567) & 0xFFFFFFFF
+    x ^= x >> np.uint64(16)
+    x = (x * 0x7FEB352D) & 0xFFFFFFFF
+    x ^= x >> np.uint64(15)
+    x = (x * 0x846CA68B) & 0xFFFFFFFF
+    return x ^ (x >> np.uint64(16))
+
+
+def uniform(stream, shape, scale):
+    """In -scale..scale; exact in f32 when scale is a power of two."""
+    bits = mix(stream, np.arange(math.prod(shape))) >> np.uint64(8)
+    return ((bits.astype(np.float64) * 2.0**-23 - 1) * scale).reshape(shape)
+
+
+def images(rows):
+    """A bright box on a dark ground, u8[rows, 784]."""
+    box = mix(IMAGE_BOX, np.arange(rows)).astype(np.int64)[:, None]
+    x0, y0, w, h = box % 12, (box >> 8) % 12, 8 + (box >> 16) % 9, 8 + (box >> 24) % 9
+    y, x = np.divmod(np.arange(784)[None, :], 28)
+    inside = (x >= x0) & (x < x0 + w) & (y >= y0) & (y < y0 + h)
+    bits = mix(IMAGE_PIXEL, np.arange(rows * 784)).astype(np.int64).reshape(rows, 784)
+    return np.where(inside, 128 + (bits & 127), bits & 15).astype(np.uint8)
+
+
+def noise(rows, width):
+    """Nearly normal: twelve 16-bit uniforms, summed."""
+    i = np.arange(rows * width)
+    total = sum((mix(NOISE + t, i) >> np.uint64(16)).astype(np.int64) for t in range(12))
+    return (total / 65536.0 - 6).reshape(rows, width)
+
+
+def start(spec, dtype):
+    return {path: torch.tensor(uniform(stream, shape, scale), dtype=dtype, requires_grad=True)
+            for path, shape, scale, stream in spec}
+
+
+def dense(spec, path, n_in, n_out, seed=0):
+    """Scales near those of Glorot, rounded to a power of two."""
+    scale, stream = 2.0 ** round(math.log2(math.sqrt(6 / (n_in + n_out)))), len(spec) + 1000 * seed
+    spec += [(path + ".W", [n_in, n_out], scale, stream), (path + ".b", [n_out], 2.0**-5, stream + 1)]
+
+
+def linear(p, path, x):
+    return x @ p[path + ".W"] + p[path + ".b"]
+
+
+# The three nets, each from a dictionary of parameters.
+
+def mlp_spec(hidden, seed=MLP_SEED):
+    spec = []
+    dense(spec, "net.fc1", 784, hidden, seed)
+    dense(spec, "net.fc2", hidden, hidden, seed)
+    dense(spec, "net.out", hidden, 10, seed)
+    return spec
+
+
+def mlp_loss(p, x, y):
+    h = F.relu(linear(p, "net.fc1", x))
+    h = F.relu(linear(p, "net.fc2", h))
+    return F.cross_entropy(linear(p, "net.out", h), y)
+
+
+def vae_spec(hidden):
+    spec = []
+    dense(spec, "enc.fc", 784, hidden)
+    dense(spec, "enc.mu", hidden, 20)
+    dense(spec, "enc.lv", hidden, 20)
+    dense(spec, "dec.fc", 20, hidden)
+    dense(spec, "dec.out", hidden, 784)
+    return spec
+
+
+def vae_loss(p, x, e):
+    h = torch.tanh(linear(p, "enc.fc", x))
+    mean, logvar = linear(p, "enc.mu", h), torch.clamp(linear(p, "enc.lv", h), -30, 20)
+    z = mean + torch.exp(0.5 * logvar) * e
+    logits = linear(p, "dec.out", torch.tanh(linear(p, "dec.fc", z)))
+    recon = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1)
+    rate = 0.5 * (mean**2 + torch.exp(logvar) - 1 - logvar).sum(1)
+    return recon.mean() + rate.mean()
+
+
+def gan_spec():
+    spec = []
+    for path, n_in, n_out in [("G.fc1", 64, 256), ("G.fc2", 256, 512), ("G.out", 512, 784),
+                              ("D.fc1", 784, 512), ("D.fc2", 512, 256), ("D.logit", 256, 1)]:
+        dense(spec, path, n_in, n_out)
+    return spec
+
+
+def generate(p, z):
+    h = F.relu(linear(p, "G.fc2", F.relu(linear(p, "G.fc1", z))))
+    return torch.tanh(linear(p, "G.out", h))
+
+
+def discriminate(p, x):
+    h = F.leaky_relu(linear(p, "D.fc1", x), 0.2)
+    return linear(p, "D.logit", F.leaky_relu(linear(p, "D.fc2", h), 0.2)).squeeze(-1)
+
+
+def d_loss(p, x, z):
+    return F.softplus(-discriminate(p, x)).mean() + F.softplus(discriminate(p, generate(p, z))).mean()
+
+
+def g_loss(p, z):
+    return F.softplus(-discriminate(p, generate(p, z))).mean()
+
+
+# Running and storing.
+
+def read_idx(path, header):
+    with gzip.open(path) as f:
+        return np.frombuffer(f.read(), np.uint8, offset=header)
+
+
+def rows_of(step, rows):
+    return slice((step * BATCH) % rows, (step * BATCH) % rows + BATCH)
+
+
+def train_mlp(p, x, y, steps):
+    weights, biases = [v for k, v in p.items() if k.endswith(".W")], [v for k, v in p.items() if k.endswith(".b")]
+    optimiser = torch.optim.SGD([{"params": weights, "weight_decay": 1e-4}, {"params": biases}], lr=0.1, momentum=0.9)
+    horizon = 10 * math.ceil(60000 / BATCH)
+    losses = []
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = 0.5 * 0.1 * (1 + math.cos(math.pi * step / horizon))
+        optimiser.zero_grad()
+        loss = mlp_loss(p, x[rows_of(step, 60000)], y[rows_of(step, 60000)])
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
+
+
+def train_vae(p, x, e, steps):
+    optimiser = torch.optim.Adam(list(p.values()), lr=1e-3)
+    losses = []
+    for step in range(steps):
+        optimiser.zero_grad()
+        loss = vae_loss(p, x[rows_of(step, len(x))], e[rows_of(step, len(x))])
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
+
+
+def train_gan(p, x, z, steps):
+    """The two losses of each iteration in turn; each takes the next batch."""
+    nets = {"D": d_loss, "G": g_loss}
+    optimisers = {n: torch.optim.Adam([v for k, v in p.items() if k.startswith(n)], lr=2e-4, betas=(0.5, 0.999))
+                  for n in nets}
+    losses = []
+    for call in range(2 * steps):
+        rows = rows_of(call, len(x))
+        name = "DG"[call % 2]
+        for value in p.values():
+            value.grad = None
+        loss = d_loss(p, x[rows], z[rows]) if name == "D" else g_loss(p, z[rows])
+        loss.backward()
+        optimisers[name].step()
+        losses.append(loss.item())
+    return losses
+
+
+def both_precisions(train, spec, data, steps):
+    return {f"losses_{name}": train(start(spec, dtype), *[t.to(dtype) if t.is_floating_point() else t for t in data], steps)
+            for name, dtype in [("f32", torch.float32), ("f64", torch.float64)]}
+
+
+def gradients(loss, spec, data, dtype=torch.float64):
+    p = start(spec, dtype)
+    loss(p, *[t[:BATCH].to(dtype) if t.is_floating_point() else t[:BATCH] for t in data]).backward()
+    return {path: value.grad.double().numpy() for path, value in p.items() if value.grad is not None}
+
+
+def summary(grads):
+    stored = {}
+    for path, g in grads.items():
+        flat = g.reshape(-1)
+        at = mix(SAMPLE_AT, np.arange(min(SAMPLES, flat.size))) % flat.size
+        at[0] = np.abs(flat).argmax()
+        signs = [1.0 - 2.0 * (mix(SIGN + s, np.arange(flat.size)) >> np.uint64(31)).astype(np.float64) for s in range(SIGNS)]
+        stored[path + "/at"] = at.astype(np.int32)
+        stored[path + "/value"] = flat[at]
+        stored[path + "/max"] = np.array([np.abs(flat).max()])
+        stored[path + "/sums"] = np.array([(s * flat).sum() for s in signs])
+    return stored
+
+
+def own_error(loss, spec, data, exact):
+    """How far PyTorch in f32 is from PyTorch in f64, for judging a tolerance."""
+    single = gradients(loss, spec, data, torch.float32)
+    return max(np.abs(single[k] - exact[k]).max() / np.abs(exact[k]).max() for k in exact)
+
+
+def table_of(spec):
+    return [dict(zip(["path", "shape", "scale", "stream"], line)) for line in spec]
+
+
+def write_json(name, value):
+    value["made_with"] = f"torch {torch.__version__.split('+')[0]}, CPU"
+    (HERE / name).write_text(json.dumps(value, indent=1) + "\n")
+
+
+def store(name, loss, spec, narrow, data, result):
+    result["parameters"] = table_of(spec)
+    full = gradients(loss, spec, data)
+    result["gradient_error_of_torch_f32"] = own_error(loss, spec, data, full)
+    save_file(summary(full), HERE / f"{name}_grads.safetensors")
+    if narrow:
+        result["narrow_parameters"] = table_of(narrow)
+        save_file(gradients(loss, narrow, data), HERE / f"{name}_narrow_grads.safetensors")
+    worst = max(abs(a - b) / abs(b) for a, b in zip(result["losses_f32"], result["losses_f64"]))
+    print(f"{name}: torch f32 against f64: losses {worst:.1e}, gradients {result['gradient_error_of_torch_f32']:.1e}")
+    write_json(f"{name}.json", result)
+
+
+# Each line of cases.json on a tiny net.
+
+def tiny_case(kind, case):
+    x = torch.tensor(uniform(TINY, (32, 6), 2.0))
+    y = torch.tensor(uniform(TINY + 1, (32, 3), 2.0))
+    c = torch.tensor((mix(TINY + 2, np.arange(32)) % 3).astype(np.int64))
+    spec = [("net.fc1.W", [6, 5], 0.5, 0), ("net.fc1.b", [5], 0.25, 1), ("net.fc2.W", [5, 3], 0.5, 2), ("net.fc2.b", [3], 0.25, 3)]
+    params = start(spec, torch.float64)
+    p = list(params.values())
+    w, b = p[0::2], p[1::2]
+    scale, shift = torch.ones(5, dtype=torch.float64, requires_grad=True), torch.zeros(5, dtype=torch.float64, requires_grad=True)
+    if "scale" in case["torch"]:
+        p += [scale, shift]
+    names = dict(globals(), p=p, w=w, b=b, scale=scale, shift=shift)
+    optimiser = eval(case["torch"] if kind == "optimisers" else "torch.optim.SGD(p, lr=0.1)", names)
+    schedule = eval(case["torch"], names)(optimiser) if kind == "schedules" else None
+    losses = []
+    for step in range(10):
+        rows = slice(step * 8 % 32, step * 8 % 32 + 8)
+        h = linear(params, "net.fc1", x[rows])
+        h = eval(case["torch"], dict(names, h=h)) if kind == "activations" else torch.tanh(h)
+        o = linear(params, "net.fc2", h)
+        given = dict(names, o=o, y=y[rows], c=c[rows])
+        loss = eval(case["torch"] if kind == "losses" else "F.mse_loss(o, y)", given)
+        optimiser.zero_grad()
+        loss.backward()
+        if "before" in case:
+            eval(case["before"], names)
+        optimiser.step()
+        if schedule:
+            schedule.step()
+        losses.append(loss.item())
+    return {"losses": losses, "parameters": {k: v.detach().reshape(-1).tolist() for k, v in params.items()}}
+
+
+def main():
+    fashion = pathlib.Path(sys.argv[1])
+    torch.set_num_threads(1)
+    x = torch.tensor(read_idx(fashion / "train-images-idx3-ubyte.gz", 16).reshape(-1, 784)[:100 * BATCH].copy()).double() / 255
+    y = torch.tensor(read_idx(fashion / "train-labels-idx1-ubyte.gz", 8)[:100 * BATCH].astype(np.int64))
+    store("mlp", mlp_loss, mlp_spec(256), mlp_spec(16), (x, y), both_precisions(train_mlp, mlp_spec(256), (x, y), 100))
+
+    boxes = torch.tensor(images(512)).double()
+    e = torch.tensor(noise(512, 20))
+    data = (boxes / 255, e)
+    store("vae", vae_loss, vae_spec(400), vae_spec(16), data, both_precisions(train_vae, vae_spec(400), data, 100))
+
+    data = (boxes / 127.5 - 1, torch.tensor(noise(512, 64)))
+    spec = gan_spec()
+    result = both_precisions(train_gan, spec, data, 50)
+    of_d = lambda p, x, z: d_loss({k: v if k[0] == "D" else v.detach() for k, v in p.items()}, x, z)
+    store("gan", of_d, spec, None, data, result)
+
+    store_std()
+
+
+def store_std():
+    cases = json.loads((HERE / "cases.json").read_text())
+    write_json("std.json", {kind: {case["name"]: tiny_case(kind, case) for case in lines} for kind, lines in cases.items()})
+
+
+if __name__ == "__main__":
+    main()
