@@ -1,7 +1,7 @@
 # The warnings every target of ours is built with; both g++ 12 and clang 19 must be silent.
 add_library(smelt_warnings INTERFACE)
 target_compile_options(smelt_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
-  -Wno-missing-field-initializers -Wno-restrict)  # designated initialisers leave the rest at their defaults; g++ 12 sees overlap in operator+ of strings (GCC bug 105651)
+  -Wno-missing-field-initializers $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)  # designated initialisers leave the rest at their defaults; g++ 12 sees overlap in operator+ of strings (GCC bug 105651)
 
 if(SMELT_SANITIZE STREQUAL "address")
   add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
