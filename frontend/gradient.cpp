@@ -26,7 +26,8 @@ namespace {
 /// walk.
 class ExampleAxis {
  public:
-  ExampleAxis(const Graph& graph, NodeId y, NodeId x, int64_t axis) : graph_(graph), axes_(graph.size(), kIndependent) {
+  ExampleAxis(const Graph& graph, NodeId y, NodeId x, int64_t axis)
+      : graph_(graph), axes_(graph.size(), kIndependent) {
     const std::vector<bool> matters = ancestors_of(graph, y);
     axes_[x.index] = axis;
     for (uint32_t i = x.index + 1; i <= y.index && !coupling_.valid(); ++i) {

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "ir/support/embedded_text.h"
 #include "frontend/parser.h"
 #include "ir/support/check.h"
+#include "ir/support/embedded_text.h"
 
 namespace smelt {
 

@@ -323,6 +323,24 @@ TEST_CASE("--batch raises the bound, the probe gives column types") {
   CHECK(built.experiment->data->columns[0].row_shape == std::vector<int64_t>{28, 28});
 }
 
+TEST_CASE("a row of a csv file is all its columns") {
+  FrontendOptions options;
+  const auto probe = [](int32_t columns) {
+    return [columns](const std::string&, const SourceCall&) -> Result<std::optional<std::vector<Column>>> {
+      std::vector<Column> list;
+      for (int32_t k = 0; k < columns; ++k) list.push_back({k, DType::F32, {}, {}});
+      return list;
+    };
+  };
+  options.probe = probe(4);
+  const Built built(model("  x |> out: Dense{H}", kTraining), options);
+  CHECK(built.messages == "");
+  REQUIRE(built.experiment);
+  CHECK(built.experiment->data->columns[0].row_shape == std::vector<int64_t>{4});
+  options.probe = probe(3);  // X is 4
+  CHECK(Built(model("  x |> out: Dense{H}", kTraining), options).messages.find("E0106") != std::string::npos);
+}
+
 TEST_CASE("the library shows its source") {
   const auto dense = show_library("std.nn.Dense");
   REQUIRE(dense);
