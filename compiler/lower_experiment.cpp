@@ -91,7 +91,7 @@ class ExperimentLowering {
     FusionPlan plan = plan_kernels(graph);
     LoopFunction loops = build_loops(graph, plan, experiment_.scalars, {.tile = tile_});
     const size_t index = lowered_.loops.functions.size();
-    loops.name = fmt::format("{}_{}_{}", as_identifier(experiment_.name), to_string(function.kind), as_identifier(function.name));
+    loops.name = fmt::format("smelt_{}_{}_{}", as_identifier(experiment_.name), to_string(function.kind), as_identifier(function.name));
     loops.runs_offset = static_cast<int64_t>(runs_begin_ + sizeof(int64_t) * index);
     loops.advances = function.kind == FunctionKind::Step;
     for (LoopBuffer& buffer : loops.buffers) {
@@ -148,7 +148,7 @@ class ExperimentLowering {
       }
     }
     if (lowered_.loops.iteration.empty()) return;
-    lowered_.program.iteration_symbol = as_identifier(experiment_.name) + "_iteration";
+    lowered_.program.iteration_symbol = fmt::format("smelt_{}_iteration", as_identifier(experiment_.name));
     lowered_.loops.iteration_symbol = lowered_.program.iteration_symbol;
   }
 
