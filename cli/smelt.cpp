@@ -108,7 +108,8 @@ int run(int argc, char** argv) {
   }
   for (const auto& [sub, runner] : runners) {
     if (!sub->parsed()) continue;
-    for (const std::string& extra : sub->remaining(true)) return unexpected_argument(*sub, "smelt " + sub->get_name(), extra);
+    const auto [innermost, name] = chosen_command(app);
+    for (const std::string& extra : sub->remaining(true)) return unexpected_argument(*innermost, name, extra);
     return runner();
   }
   for (const std::string& extra : app.remaining()) {
