@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 #include <thread>
 
+#include "runtime/files/message.h"
 #include "runtime/run_directory.h"
 
 namespace smelt::cli {
@@ -36,23 +38,33 @@ int report_usage(const std::string& message, const std::string& help) {
   return report({.kind = ErrorKind::Usage, .message = message, .help = help});
 }
 
+CLI::Validator whole_number(uint64_t low, uint64_t high) {
+  const auto check = [low, high](const std::string& text) -> std::string {
+    uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error == std::errc() && end == text.data() + text.size() && number >= low && number <= high) return {};
+    return fmt::format("`{}` is not a whole number from {} to {}", printable(text, 40), low, high);
+  };
+  return CLI::Validator(check, "");
+}
+
 void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups) {
   app.add_option("FILE", flags.file, "model file")->required();
   app.add_option("--set", flags.sets, "config value, NAME=VALUE (may be repeated)")->take_all()->allow_extra_args(false);
   app.add_option("--data", flags.data, "directory of a data section's files, NAME=DIR (may be repeated)")
       ->take_all()
       ->allow_extra_args(false);
-  app.add_option("--batch", flags.batch, "rows of a batch")->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
-  app.add_option("--seed", flags.seed, "seed of everything random");
+  app.add_option("--batch", flags.batch, "rows of a batch")->check(whole_number(1, uint64_t{1} << 31));
+  app.add_option("--seed", flags.seed, "seed of everything random")->check(whole_number(0, UINT64_MAX));
   app.add_option("--precision", flags.precision, "f32 or f64");
   app.add_option("--cpu", flags.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4");
   app.add_flag("--json", flags.json, "machine-readable output");
   if ((groups & kTraining) != 0) {
-    app.add_option("--epochs", flags.epochs, "epochs, instead of the file's")->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+    app.add_option("--epochs", flags.epochs, "epochs, instead of the file's")->check(whole_number(1, uint64_t{1} << 40));
   }
   if ((groups & kRunning) != 0) {
     app.add_option("--threads", flags.threads, "threads, 1 to 1024; results do not depend on it")
-        ->check(CLI::Range(1, int{ThreadPool::kMaxThreads}));
+        ->check(whole_number(1, ThreadPool::kMaxThreads));
   }
 }
 

@@ -31,6 +31,9 @@ struct Command {
 int report(const Error& error);
 int report_usage(const std::string& message, const std::string& help = {});
 
+/// A check of a flag's text: a whole number in [low, high], with a message that says so.
+CLI::Validator whole_number(uint64_t low, uint64_t high);
+
 /// Flags that choose a model and how it is compiled and run.
 struct ModelFlags {
   std::string file;

@@ -1,16 +1,19 @@
 // The `smelt` command: argument parsing only. Each command is a file in cli/commands/.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <clocale>
+#include <cerrno>
 #include <csignal>
-#include <cstring>
+#include <cstdio>
 #include <fstream>
 
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "ir/support/check.h"
+#include "runtime/files/message.h"
 #include "runtime/suggest.h"
 
 namespace smelt::cli {
@@ -44,15 +47,41 @@ int unknown_command(const std::string& name) {
 }
 
 /// The first argument that CLI11 did not expect, with a suggestion from the command's own flags.
-int unexpected_argument(const CLI::App& app, const std::string& argument) {
+int unexpected_argument(const CLI::App& app, const std::string& name, const std::string& argument) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    for (const std::string& long_name : option->get_lnames()) names.push_back("--" + long_name);
+    for (const std::string& short_name : option->get_snames()) names.push_back("-" + short_name);
   }
   const std::vector<std::string_view> views(names.begin(), names.end());
   const std::string flag = argument.substr(0, argument.find('='));
-  if (flag.starts_with("-")) return report_usage(fmt::format("unknown flag `{}`", flag), suggest(flag, views));
-  return report_usage(fmt::format("unexpected argument `{}`", argument), fmt::format("see `smelt {} --help`", app.get_name()));
+  if (flag.starts_with("-")) return report_usage(fmt::format("unknown flag `{}`", printable(flag, 80)), suggest(flag, views));
+  return report_usage(fmt::format("unexpected argument `{}`", printable(argument, 80)), fmt::format("see `{} --help`", name));
+}
+
+/// The innermost command of the line, and its full name.
+std::pair<const CLI::App*, std::string> chosen_command(const CLI::App& app) {
+  const CLI::App* chosen = &app;
+  std::string name = "smelt";
+  for (auto subs = app.get_subcommands(); !subs.empty(); subs = chosen->get_subcommands()) {
+    chosen = subs.front();
+    name += " " + chosen->get_name();
+  }
+  return {chosen, name};
+}
+
+/// What CLI11 could not parse, in our words.
+int report_parse_error(const CLI::App& app, const CLI::ParseError& error) {
+  const auto [command, name] = chosen_command(app);
+  const std::string help = fmt::format("see `{} --help`", name);
+  const std::string what = error.what();
+  const std::string subject = what.substr(0, what.find_first_of(": "));
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) return report_usage(fmt::format("`{}` needs {}", name, subject), help);
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) return report_usage(fmt::format("{} needs a value", subject), help);
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    for (const std::string& extra : command->remaining()) return unexpected_argument(*command, name, extra);
+  }
+  return report_usage(what, help);
 }
 
 int run(int argc, char** argv) {
@@ -69,23 +98,22 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    CLI::App* chosen = app.get_subcommands().empty() ? &app : app.get_subcommands().front();
-    fmt::print("{}", chosen->help());
+    fmt::print("{}", chosen_command(app).first->help());
     return kOk;
   } catch (const CLI::CallForVersion&) {
     fmt::print("smelt 0.1.0\n");
     return kOk;
   } catch (const CLI::ParseError& error) {
-    const std::string command = app.get_subcommands().empty() ? "" : app.get_subcommands().front()->get_name() + " ";
-    return report_usage(error.what(), fmt::format("see `smelt {}--help`", command));
+    return report_parse_error(app, error);
   }
   for (const auto& [sub, runner] : runners) {
     if (!sub->parsed()) continue;
-    for (const std::string& extra : sub->remaining(true)) return unexpected_argument(*sub, extra);
+    const auto [innermost, name] = chosen_command(app);
+    for (const std::string& extra : sub->remaining(true)) return unexpected_argument(*innermost, name, extra);
     return runner();
   }
   for (const std::string& extra : app.remaining()) {
-    return extra.starts_with("-") ? unexpected_argument(app, extra) : unknown_command(extra);
+    return extra.starts_with("-") ? unexpected_argument(app, "smelt", extra) : unknown_command(extra);
   }
   return report_usage("no command", "`smelt --help` lists the commands; start with `smelt check FILE`");
 }
@@ -98,13 +126,28 @@ int internal_error(const char* what) {
   return kInternal;
 }
 
+/// A stream that the caller closed becomes /dev/null; else the next file that is opened would take its number.
+void open_closed_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF) [[maybe_unused]] const int null = ::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+  }
+}
+
+/// Results are on disk or in the pipe when the exit code says so.
+int finish(int code) {
+  if (std::fflush(stdout) == 0) return code;
+  const int failed = report({ErrorKind::Output, fmt::format("cannot write to the standard output: {}", errno_text(errno)), {}, {}});
+  return code == kOk ? failed : code;
+}
+
 }  // namespace
 }  // namespace smelt::cli
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);
+  smelt::cli::open_closed_streams();
   try {
-    return smelt::cli::run(argc, argv);
+    return smelt::cli::finish(smelt::cli::run(argc, argv));
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "error: out of memory\n");
     return smelt::cli::kLimit;

@@ -95,7 +95,7 @@ class ExperimentLowering {
       const std::vector<std::string> violations = verify(loops);
       SMELT_CHECK(violations.empty(), "{}", fmt::join(violations, "\n"));
     }
-    loops.name = fmt::format("{}_{}_{}", as_identifier(experiment_.name), to_string(function.kind), as_identifier(function.name));
+    loops.name = fmt::format("smelt_{}_{}_{}", as_identifier(experiment_.name), to_string(function.kind), as_identifier(function.name));
     loops.runs_offset = static_cast<int64_t>(runs_begin_ + sizeof(int64_t) * index);
     loops.advances = function.kind == FunctionKind::Step;
     for (LoopBuffer& buffer : loops.buffers) {
@@ -152,7 +152,7 @@ class ExperimentLowering {
       }
     }
     if (lowered_.loops.iteration.empty()) return;
-    lowered_.program.iteration_symbol = as_identifier(experiment_.name) + "_iteration";
+    lowered_.program.iteration_symbol = fmt::format("smelt_{}_iteration", as_identifier(experiment_.name));
     lowered_.loops.iteration_symbol = lowered_.program.iteration_symbol;
   }
 

@@ -144,8 +144,8 @@ Value Elaborator::field_column(int32_t field, Span span) {
   if (probed != probed_.end()) {
     column.dtype = probed->dtype;
     column.row_shape = probed->row_shape;
-  } else if (field == Column::kWholeRow && plan.splits.front().source.reader == "csv" && !probed_.empty()) {
-    column.dtype = probed_.front().dtype;
+  } else if (!probed_.empty() && field == Column::kWholeRow && plan.splits.front().source.reader == "csv") {
+    column.dtype = probed_.front().dtype;  // all columns side by side
     column.row_shape = {static_cast<int64_t>(probed_.size())};
   } else if (!probed_.empty()) {
     error(Diag::E0109, span, fmt::format("the reader has {} fields, counted from 0", probed_.size()));

@@ -175,8 +175,8 @@ int run_bench(const Flags& flags) {
 Runner add_bench(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   add_model_flags(app, flags->model, kRunning);
-  app.add_option("--steps", flags->steps, "iterations to time")->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
-  app.add_option("--warmup", flags->warmup, "iterations before that")->check(CLI::Range(int64_t{0}, int64_t{1} << 40));
+  app.add_option("--steps", flags->steps, "iterations to time")->check(whole_number(1, uint64_t{1} << 40));
+  app.add_option("--warmup", flags->warmup, "iterations before that")->check(whole_number(0, uint64_t{1} << 40));
   return [flags] { return run_bench(*flags); };
 }
 

@@ -127,7 +127,7 @@ Runner add(CLI::App& app, bool draw) {
   app.add_option("--shape", flags->shape, "fold flat pixels for a .png, such as 28x28");
   app.add_flag("--partial", flags->partial, "--weights: load what fits");
   app.add_flag("--force", flags->force, "overwrite the result file");
-  if (draw) app.add_option("-n", flags->count, "how many to draw")->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
+  if (draw) app.add_option("-n", flags->count, "how many to draw")->check(whole_number(1, uint64_t{1} << 31));
   return [flags, draw] { return run_command(*flags, draw); };
 }
 

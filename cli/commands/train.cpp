@@ -16,6 +16,15 @@ namespace {
 
 std::atomic<int> g_signal{0};  // a handler may touch nothing else
 
+void catch_signals() {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    std::signal(signal, [](int number) {
+      g_signal = number;
+      std::signal(number, SIG_DFL);
+    });
+  }
+}
+
 struct TrainFlags {
   ModelFlags model;
   std::optional<int64_t> steps;
@@ -39,11 +48,19 @@ std::string config_json(const ModelOptions& options) {
   return config.dump();
 }
 
-Result<RunDirectory> open_run(const TrainFlags& flags, const CheckedModel& model) {
-  if (flags.resume) {
-    if (flags.output.empty()) return fail(ErrorKind::Usage, "--resume needs the run: -o RUNDIR");
-    return RunDirectory::open(flags.output);
+/// Flags that contradict each other. Errors: Usage.
+Result<void> check_agreement(const TrainFlags& flags) {
+  if (flags.resume && flags.output.empty()) return fail(ErrorKind::Usage, "--resume needs the run to go on with", "give it as -o RUNDIR");
+  if (flags.resume && flags.force) return fail(ErrorKind::Usage, "--resume goes on with a run, --force replaces it", "leave one of them out");
+  if (flags.resume && !flags.init.empty()) {
+    return fail(ErrorKind::Usage, "--resume takes the parameters of the run's checkpoint, --init those of a file", "leave one of them out");
   }
+  if (flags.partial && flags.init.empty()) return fail(ErrorKind::Usage, "--partial says how --init loads", "give --init FILE, or leave --partial out");
+  return {};
+}
+
+Result<RunDirectory> open_run(const TrainFlags& flags, const CheckedModel& model) {
+  if (flags.resume) return RunDirectory::open(flags.output);
   const std::string path = flags.output.empty() ? next_run_directory("runs", model.experiment->name) : flags.output;
   return RunDirectory::create(path, model.text, flags.force ? Existing::Replace : Existing::Refuse);
 }
@@ -51,6 +68,7 @@ Result<RunDirectory> open_run(const TrainFlags& flags, const CheckedModel& model
 int run_training(const TrainFlags& flags) {
   if (flags.check_nan) return report({ErrorKind::Unsupported, "--check-nan is not supported yet", "the loss is always guarded", {}});
   if (flags.interp) return report({ErrorKind::Unsupported, "--interp is not supported yet", "leave it out", {}});
+  if (const Result<void> agree = check_agreement(flags); !agree) return report(agree.error());
   Result<ModelOptions> options = model_options(flags.model);
   if (!options) return report(options.error());
   options->needs_data = true;
@@ -78,11 +96,11 @@ int run_training(const TrainFlags& flags) {
     if (!loaded) return report(loaded.error());
     for (const std::string& name : loaded->missing) fmt::print(stderr, "note: `{}` keeps its initial value\n", name);
   }
+  // From here on there is a run to save: a signal ends it after the iteration, a second one at once.
+  catch_signals();
   Result<RunDirectory> run = open_run(flags, running->checked);
   if (!run) return report(run.error());
 
-  std::signal(SIGINT, [](int signal) { g_signal = signal; });
-  std::signal(SIGTERM, [](int signal) { g_signal = signal; });
   Progress progress;
   TrainOptions train_options;
   train_options.model_sha256 = sha256_hex(running->checked.text);
@@ -113,7 +131,7 @@ int run_training(const TrainFlags& flags) {
 Runner add_train(CLI::App& app) {
   auto flags = std::make_shared<TrainFlags>();
   add_model_flags(app, flags->model, kTraining | kRunning);
-  app.add_option("--steps", flags->steps, "stop at this many iterations; schedules keep their horizon")->check(CLI::Range(int64_t{1}, int64_t{1} << 50));
+  app.add_option("--steps", flags->steps, "stop at this many iterations; schedules keep their horizon")->check(whole_number(1, uint64_t{1} << 50));
   app.add_option("-o,--output", flags->output, "run directory (default: runs/<file>-<k>)");
   app.add_option("--init", flags->init, "start from these parameters (safetensors)");
   app.add_flag("--partial", flags->partial, "--init: load what fits");

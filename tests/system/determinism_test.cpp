@@ -1,0 +1,63 @@
+// The same file, data, seed and CPU level give the same bits: on any number of threads, and after stopping and going on.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "tests/system/run_command.h"
+
+namespace smelt::test {
+namespace {
+
+std::vector<std::string> train_arguments(std::string_view model, const std::string& run, int threads, int steps) {
+  return {"train", example(model), "-o", run, "--data", "fashion=" + unpacked_data(), "--threads", fmt::format("{}", threads), "--steps",
+          fmt::format("{}", steps)};
+}
+
+void train(std::vector<std::string> arguments) {
+  const CommandResult result = run_smelt(std::move(arguments));
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+}
+
+std::string checkpoint(const std::string& run, int step) { return fmt::format("{}/checkpoints/step-{}.safetensors", run, step); }
+
+void check_model(std::string_view model) {
+  if (unpacked_data().empty()) return;
+  const std::string work = fresh_directory(fmt::format("determinism-{}", model));
+  const std::string one = work + "/one";
+  train(train_arguments(model, one, 1, 200));
+  const std::vector<std::string> logged = logged_values(one);
+  CHECK(logged.size() >= 200);
+  const std::string bytes = read_text_file(checkpoint(one, 200));
+  for (const int threads : {2, 3, 8}) {
+    const std::string run = fmt::format("{}/{}-threads", work, threads);
+    train(train_arguments(model, run, threads, 200));
+    CHECK_MESSAGE(difference(checkpoint(one, 200), checkpoint(run, 200)) == "", fmt::format("{} threads", threads));
+    CHECK_MESSAGE(read_text_file(checkpoint(run, 200)) == bytes, fmt::format("{} threads: metadata differs", threads));
+    CHECK(logged_values(run) == logged);
+  }
+  const std::string resumed = work + "/resumed";
+  train(train_arguments(model, resumed, 2, 77));
+  std::vector<std::string> go_on = train_arguments(model, resumed, 1, 200);
+  go_on.emplace_back("--resume");
+  train(go_on);
+  CHECK(difference(checkpoint(one, 200), checkpoint(resumed, 200)) == "");
+  CHECK(read_text_file(checkpoint(resumed, 200)) == bytes);
+  CHECK(logged_values(resumed) == logged);
+}
+
+TEST_CASE("mlp: 200 steps are the same bits on 1, 2, 3, 8 threads and across a resume") { check_model("mlp"); }
+TEST_CASE("vae: 200 steps are the same bits on 1, 2, 3, 8 threads and across a resume") { check_model("vae"); }
+TEST_CASE("gan: 200 steps are the same bits on 1, 2, 3, 8 threads and across a resume") { check_model("gan"); }
+
+TEST_CASE("packed and unpacked data, and another working directory and locale, give the same bits") {
+  if (unpacked_data().empty()) return;
+  const std::string work = fresh_directory("determinism-surroundings");
+  train(train_arguments("softmax", work + "/plain", 1, 40));
+  const CommandResult result = run_smelt({"train", example("softmax"), "-o", "packed", "--steps", "40"},
+                                         {.directory = work, .environment = {"LANG=de_DE.UTF-8", "LC_ALL=de_DE.UTF-8", "TZ=Asia/Tokyo", "COLUMNS=1"}});
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  CHECK(read_text_file(checkpoint(work + "/plain", 40)) == read_text_file(checkpoint(work + "/packed", 40)));
+  CHECK(logged_values(work + "/plain") == logged_values(work + "/packed"));
+}
+
+}  // namespace
+}  // namespace smelt::test

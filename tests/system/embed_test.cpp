@@ -1,0 +1,184 @@
+// What `smelt build` writes trains like `smelt train`, and needs neither Smelt nor LLVM nor a C++ library.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <set>
+#include <sstream>
+
+#include "api/smelt/compile.h"
+#include "tests/system/run_command.h"
+
+namespace smelt::test {
+namespace {
+
+/// The lines between ```sh and ``` of a document.
+std::vector<std::string> shell_lines(const std::string& path) {
+  std::vector<std::string> lines;
+  std::istringstream text(read_text_file(path));
+  bool inside = false;
+  for (std::string line; std::getline(text, line);) {
+    if (line.starts_with("```")) {
+      inside = line == "```sh";
+    } else if (inside) {
+      lines.push_back(line);
+    }
+  }
+  return lines;
+}
+
+/// Names that `nm -u` lists, without their version.
+std::set<std::string> undefined_symbols(const std::string& file) {
+  const CommandResult nm = run_command({"nm", "-u", file});
+  CHECK_MESSAGE(nm.exit_code == 0, nm.err);
+  std::set<std::string> names;
+  std::istringstream text(nm.out);
+  for (std::string line; std::getline(text, line);) {
+    const size_t at = line.find_last_of(' ');
+    if (at != std::string::npos) names.insert(line.substr(at + 1, line.find('@', at) - at - 1));
+  }
+  return names;
+}
+
+/// Compiles headers alone, every function of them used or not.
+void check_header(const std::string& directory, const std::vector<std::string>& compiler) {
+  std::vector<std::string> command = compiler;
+  for (const char* flag : {"-pedantic", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wno-sign-conversion", "-Werror", "-fsyntax-only", "all.h.c"}) {
+    command.emplace_back(flag);
+  }
+  const CommandResult result = run_command(command, {.directory = directory});
+  CHECK_MESSAGE(result.exit_code == 0, fmt::format("{}\n{}", fmt::join(command, " "), result.err));
+}
+
+TEST_CASE("the commands of examples/embed/README.md give the same parameters in C, in C++ and with smelt train") {
+  if (unpacked_data().empty()) return;
+  const std::string work = fresh_directory("embed");
+  std::filesystem::create_directory_symlink(SMELT_SOURCE_DIR "/examples", work + "/examples");
+  const std::string path = fmt::format("PATH={0}:{0}/examples/embed:{1}", SMELT_BINARY_DIR, std::getenv("PATH"));
+  std::string script;
+  for (const std::string& line : shell_lines(SMELT_SOURCE_DIR "/examples/embed/README.md")) script += line + "\n";
+  const CommandResult result = run_command({"sh", "-ec", script}, {.directory = work, .environment = {path}});
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+
+  const std::string checkpoint = work + "/out/run/checkpoints/step-60.safetensors";
+  CHECK(difference(checkpoint, work + "/out/c.safetensors", "opt/") == "");
+  CHECK(difference(checkpoint, work + "/out/cpp.safetensors", "opt/") == "");
+  const std::string raw = read_text_file(work + "/out/c.raw"), stored = read_text_file(work + "/out/c.safetensors");
+  CHECK(raw.size() == (784 * 256 + 256 + 256 * 256 + 256 + 256 * 10 + 10) * sizeof(float));
+  CHECK(stored.ends_with(raw));
+
+  // What each of the three prints is the same loss.
+  const std::vector<double> losses = logged_losses(work + "/out/run", "loss");
+  REQUIRE(losses.size() == 60);
+  std::istringstream printed(result.out);
+  size_t compared = 0;
+  for (std::string line; std::getline(printed, line);) {
+    int step = 0;
+    float loss = 0;
+    if (std::sscanf(line.c_str(), "step %d loss %f", &step, &loss) != 2) continue;
+    CHECK(loss == static_cast<float>(losses.at(static_cast<size_t>(step - 1))));
+    ++compared;
+  }
+  CHECK(compared == 120);
+
+  SUBCASE("objects and programs need only libc and libm") {
+    const std::set<std::string> object = undefined_symbols(work + "/out/mlp.o");
+    const std::set<std::string> allowed = {"memcpy", "memset", "memmove", "_GLOBAL_OFFSET_TABLE_"};
+    for (const std::string& name : object) CHECK_MESSAGE(allowed.contains(name), name);
+    const CommandResult libraries = run_command({"ldd", work + "/out/train_mlp"});
+    CHECK(libraries.out.find("libc.so") != std::string::npos);
+    for (const char* foreign : {"libstdc++", "LLVM", "libgcc", "smelt", "fmt"}) CHECK(libraries.out.find(foreign) == std::string::npos);
+    CHECK(std::filesystem::file_size(work + "/out/mlp.o") < 200 * 1024);
+  }
+}
+
+TEST_CASE("headers of the examples compile without a warning as C99 and as C++, all in one file") {
+  const std::string work = fresh_directory("headers");
+  std::string all;
+  for (const char* name : {"mlp", "vae", "gan", "seed_gan", "softmax"}) {
+    const CommandResult built = run_smelt({"build", example(name), "-o", work});
+    REQUIRE_MESSAGE(built.exit_code == 0, built.err);
+    all += fmt::format("#include \"{}.h\"\n", name);
+  }
+  write_text_file(work + "/all.h.c", all);
+  check_header(work, {"cc", "-std=c99"});
+  check_header(work, {"c++", "-x", "c++", "-std=c++11"});
+  check_header(work, {"c++", "-x", "c++", "-std=c++23"});
+}
+
+TEST_CASE("names that C keeps for itself, or that the header uses, get an underscore") {
+  const std::string work = fresh_directory("names");
+  write_text_file(work + "/3d-net.smelt",
+                  "import std.nn (Dense)\n"
+                  "dim B <= 4, N = 3\n"
+                  "layer Net(x: f32[B, N]) -> f32[B, N] { x |> out: Dense{N} }\n"
+                  "model net = Net\n"
+                  "export init(int: f32[B, N], B_: f32[B, N]) -> f32[B, N] = net(int) + B_\n"
+                  "export class(rows: f32[B, N], run: f32[B, N]) -> f32[B, N] = net(rows) + run\n");
+  const CommandResult built = run_smelt({"build", work + "/3d-net.smelt", "-o", work});
+  REQUIRE_MESSAGE(built.exit_code == 0, built.err);
+  write_text_file(work + "/all.h.c", "#include \"3d-net.h\"\n");
+  check_header(work, {"cc", "-std=c99"});
+  check_header(work, {"c++", "-x", "c++", "-std=c++11"});
+  const std::string header = read_text_file(work + "/3d-net.h");
+  CHECK(header.find("m_3d_net_init_(void *arena, const m_3d_net_init__in *in") != std::string::npos);
+  CHECK(header.find("const float *int_;") != std::string::npos);
+}
+
+TEST_CASE("the C wrapper refuses sizes, rows and pointers out of range and runs nothing") {
+  const std::string work = fresh_directory("refuse");
+  REQUIRE(run_smelt({"build", example("mlp"), "-o", work}).exit_code == 0);
+  write_text_file(work + "/refuse.c", R"(#include <stdlib.h>
+#include "mlp.h"
+int main(void) {
+  static uint8_t images[2 * 784], labels[2] = {1, 10};
+  int32_t rows[2] = {0, 1}, bad_rows[2] = {0, 2};
+  void *arena = (void *)(((uintptr_t)malloc(MLP_ARENA_BYTES + 64) + 63) / 64 * 64);
+  const smelt_arena *header = (const smelt_arena *)arena;
+  mlp_iteration_in in, bad;
+  mlp_iteration_out out;
+  if (mlp_init((char *)arena + 4, 1, 10) != SMELT_CALL_BAD_ARGUMENT) return 1;
+  if (mlp_init(arena, 1, 10) != SMELT_CALL_OK) return 2;
+  in.loss.column0 = images; in.loss.column1 = labels; in.loss.rows = rows; in.loss.num_rows = 2; in.loss.B = 2;
+  bad = in; bad.loss.B = 129;
+  if (mlp_iteration(arena, &bad, &out) != SMELT_CALL_BAD_ARGUMENT) return 3;
+  bad = in; bad.loss.B = 0;
+  if (mlp_loss(arena, &bad.loss, &out.loss) != SMELT_CALL_BAD_ARGUMENT) return 4;
+  bad = in; bad.loss.rows = bad_rows;
+  if (mlp_iteration(arena, &bad, &out) != SMELT_CALL_BAD_ARGUMENT) return 5;
+  bad = in; bad.loss.column1 = 0;
+  if (mlp_iteration(arena, &bad, &out) != SMELT_CALL_BAD_ARGUMENT) return 6;
+  if (mlp_check_column1(labels, 2) != 1) return 7;
+  if (header->iteration != 0 || header->entered != 1) return 8;
+  labels[1] = 9;
+  if (mlp_check_column1(labels, 2) != -1) return 9;
+  if (mlp_iteration(arena, &in, &out) != SMELT_CALL_OK || header->iteration != 1) return 10;
+  if (mlp_set_scalar(arena, "loss.momentum", 0.5) != 0 || mlp_set_scalar(arena, "loss.nothing", 0.5) != SMELT_CALL_BAD_ARGUMENT) return 11;
+  if (mlp_horizon(60000) != 4690 || mlp_horizon(128) != 10) return 12;
+  return 0;
+}
+)");
+  const CommandResult built = run_command({"cc", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "refuse.c", "mlp.o", "-lm", "-o", "refuse"}, {.directory = work});
+  REQUIRE_MESSAGE(built.exit_code == 0, built.err);
+  CHECK(run_command({"./refuse"}, {.directory = work}).exit_code == 0);
+}
+
+TEST_CASE("the object file is what the JIT loads, and building twice gives the same bytes") {
+  const std::string work = fresh_directory("same-object");
+  for (const char* name : {"mlp", "vae", "gan"}) {
+    for (const char* twice : {"a", "b"}) REQUIRE(run_smelt({"build", example(name), "-o", fmt::format("{}/{}", work, twice)}).exit_code == 0);
+    for (const char* suffix : {".o", ".h"}) {
+      CHECK(read_text_file(fmt::format("{}/a/{}{}", work, name, suffix)) == read_text_file(fmt::format("{}/b/{}{}", work, name, suffix)));
+    }
+    const ModelOptions options;
+    const Result<CheckedModel> checked = check_file(example(name), options);
+    REQUIRE(checked);
+    const auto compiled = compile(*checked, options);
+    REQUIRE(compiled);
+    const std::vector<char>& loaded = (*compiled)->program.object;
+    CHECK(std::string(loaded.begin(), loaded.end()) == read_text_file(fmt::format("{}/a/{}.o", work, name)));
+  }
+}
+
+}  // namespace
+}  // namespace smelt::test
