@@ -90,6 +90,15 @@ void check_summary(const std::string& what, const TensorFile& ours, const Tensor
   MESSAGE(fmt::format("{}: worst gradient error {:.2e}", what, worst));
 }
 
+/// The gradients of step 1 against the summary in `stored`.
+void check_gradients(const std::string& what, const std::string& folder, const std::string& flags,
+                     const std::string& stored, const nlohmann::json& parameters, double tolerance) {
+  run_smelt(folder,
+            fmt::format("debug grads {} --weights start.safetensors -o {}.safetensors", flags, stored));
+  check_summary(what, TensorFile(folder + stored + ".safetensors"),
+                TensorFile(kStored + stored + ".safetensors"), parameters, tolerance);
+}
+
 void compare(const Net& net) {
   const nlohmann::json stored = read_json(kStored + net.name + ".json");
   for (const bool wide : {false, true}) {
@@ -107,9 +116,11 @@ void compare(const Net& net) {
     const size_t count = wide ? net.losses : net.losses_f32;
     check_losses(what, read_losses(folder + "run"), stored["losses_" + precision], count, tolerance);
 
-    run_smelt(folder, fmt::format("debug grads {} --weights start.safetensors -o grads.safetensors", flags));
-    check_summary(what, TensorFile(folder + "grads.safetensors"),
-                  TensorFile(kStored + net.name + "_grads.safetensors"), stored["parameters"], tolerance);
+    check_gradients(what, folder, flags, net.name + "_grads", stored["parameters"], tolerance);
+    if (net.name == "gan") {
+      check_gradients(what + " g_loss", folder, flags + " --objective g_loss", "gan_g_loss_grads",
+                      stored["parameters"], tolerance);
+    }
     if (!stored.contains("narrow_parameters")) continue;
     write_weights(folder + "narrow.safetensors", stored["narrow_parameters"], wide ? DType::F64 : DType::F32);
     run_smelt(
