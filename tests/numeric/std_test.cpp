@@ -1,11 +1,12 @@
-// Every optimiser, schedule, activation and loss of the standard library against stored results of PyTorch: 10 steps of
-// a tiny net in f64, one line of stored/cases.json at a time.
+// Every optimiser, schedule, activation and loss of the standard library against stored results of PyTorch:
+// 10 steps of a tiny net in f64, one line of stored/cases.json at a time.
 #include "tests/numeric/stored_results.h"
 
 namespace smelt::numeric {
 namespace {
 
-constexpr double kTolerance = 1e-9;  // of a loss, and of a final parameter relative to the largest of its tensor
+constexpr double kTolerance =
+    1e-9;  // of a loss, and of a final parameter relative to the largest of its tensor
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
   const size_t at = text.find(from);
@@ -38,9 +39,12 @@ void compare(const std::string& kind) {
     CAPTURE(name);
     std::string model = replaced(text, "ACTIVATION", kind == "activations" ? expression : "tanh(h)");
     model = replaced(model, "LOSS", kind == "losses" ? expression : "mse(o, y)");
-    model = replaced(model, "OPTIMISER", kind == "optimisers" || kind == "schedules" ? expression : "sgd(lr = 0.1)");
+    model = replaced(model, "OPTIMISER",
+                     kind == "optimisers" || kind == "schedules" ? expression : "sgd(lr = 0.1)");
     std::ofstream(folder + name + ".smelt") << model;
-    run_smelt(folder, fmt::format("train {0}.smelt --precision f64 --no-shuffle --init start.safetensors --partial --steps 10 --threads 1 -o {0}", name));
+    run_smelt(folder, fmt::format("train {0}.smelt --precision f64 --no-shuffle --init start.safetensors "
+                                  "--partial --steps 10 --threads 1 -o {0}",
+                                  name));
     check_losses(kind + " " + name, read_losses(folder + name), stored[name]["losses"], 10, kTolerance);
 
     const TensorFile parameters(folder + name + "/checkpoints/step-10.safetensors");

@@ -1,5 +1,5 @@
-// What the comparisons with stored results of PyTorch share: a folder to work in, the command, its files, and the
-// comparison itself.
+// What the comparisons with stored results of PyTorch share: a folder to work in, the command, its files, and
+// the comparison itself.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -49,7 +49,8 @@ inline std::string work_folder(const std::string& name) {
 /// Runs the command in `folder`; its output goes to `log` there, and is shown when it fails.
 inline void run_smelt(const std::string& folder, const std::string& arguments) {
   const std::string log = folder + "log";
-  const int status = std::system(fmt::format("cd '{}' && '{}' {} > log 2>&1", folder, SMELT_COMMAND, arguments).c_str());
+  const int status =
+      std::system(fmt::format("cd '{}' && '{}' {} > log 2>&1", folder, SMELT_COMMAND, arguments).c_str());
   REQUIRE_MESSAGE(status == 0, fmt::format("smelt {}\n{}", arguments, read_text(log)));
 }
 
@@ -62,10 +63,13 @@ HostTensor host_tensor(DType dtype, std::vector<int64_t> shape, const std::vecto
   return std::move(*tensor);
 }
 
-inline std::vector<float> to_float(const std::vector<double>& values) { return {values.begin(), values.end()}; }
+inline std::vector<float> to_float(const std::vector<double>& values) {
+  return {values.begin(), values.end()};
+}
 
 template <typename T>
-void write_array(const std::string& path, DType dtype, std::vector<int64_t> shape, const std::vector<T>& values) {
+void write_array(const std::string& path, DType dtype, std::vector<int64_t> shape,
+                 const std::vector<T>& values) {
   REQUIRE(write_npy(path, host_tensor(dtype, std::move(shape), values)));
 }
 
@@ -76,8 +80,10 @@ inline void write_weights(const std::string& path, const nlohmann::json& table, 
   tensors.reserve(table.size());
   for (const nlohmann::json& line : table) {
     const std::vector<int64_t> shape = line["shape"];
-    const auto values = uniform(line["stream"], static_cast<size_t>(num_elements(shape).value()), line["scale"]);
-    tensors.push_back(dtype == DType::F64 ? host_tensor(dtype, shape, values) : host_tensor(dtype, shape, to_float(values)));
+    const auto values =
+        uniform(line["stream"], static_cast<size_t>(num_elements(shape).value()), line["scale"]);
+    tensors.push_back(dtype == DType::F64 ? host_tensor(dtype, shape, values)
+                                          : host_tensor(dtype, shape, to_float(values)));
     views.push_back({line["path"], dtype, shape, tensors.back().data.bytes()});
   }
   REQUIRE(write_safetensors(path, views, {}));
@@ -96,8 +102,8 @@ inline std::vector<double> read_losses(const std::string& run) {
 }
 
 /// The first `count` losses against the stored ones, each relative to itself.
-inline void check_losses(const std::string& what, const std::vector<double>& losses, const std::vector<double>& stored,
-                         size_t count, double tolerance) {
+inline void check_losses(const std::string& what, const std::vector<double>& losses,
+                         const std::vector<double>& stored, size_t count, double tolerance) {
   REQUIRE(losses.size() >= count);
   REQUIRE(stored.size() >= count);
   double worst = 0;
@@ -106,8 +112,8 @@ inline void check_losses(const std::string& what, const std::vector<double>& los
     const double error = std::abs(losses[i] - stored[i]) / std::abs(stored[i]);
     if (!(error <= worst)) worst = error, at = i;  // so that a NaN is the worst
   }
-  const std::string message = fmt::format("{}: {} losses, worst relative error {:.2e} at {}: {} is not {}", what, count,
-                                          worst, at, losses[at], stored[at]);
+  const std::string message = fmt::format("{}: {} losses, worst relative error {:.2e} at {}: {} is not {}",
+                                          what, count, worst, at, losses[at], stored[at]);
   MESSAGE(message);
   CHECK_MESSAGE(worst <= tolerance, message);
 }
@@ -127,7 +133,8 @@ class TensorFile {
     const std::span<const std::byte> bytes = file_.bytes(*tensor);
     std::vector<double> values(static_cast<size_t>(num_elements(tensor->shape).value()));
     const size_t size = values.empty() ? 0 : bytes.size() / values.size();
-    for (size_t i = 0; i < values.size(); ++i) values[i] = load_element(tensor->dtype.value(), bytes.data() + i * size);
+    for (size_t i = 0; i < values.size(); ++i)
+      values[i] = load_element(tensor->dtype.value(), bytes.data() + i * size);
     return values;
   }
 

@@ -309,8 +309,15 @@ def main():
     data = (boxes / 127.5 - 1, torch.tensor(noise(512, 64)))
     spec = gan_spec()
     result = both_precisions(train_gan, spec, data, 50)
-    of_d = lambda p, x, z: d_loss({k: v if k[0] == "D" else v.detach() for k, v in p.items()}, x, z)
-    store("gan", of_d, spec, None, data, result)
+
+    def d_alone(p, x, z):
+        return d_loss({k: v if k[0] == "D" else v.detach() for k, v in p.items()}, x, z)
+
+    def g_alone(p, x, z):
+        return g_loss({k: v if k[0] == "G" else v.detach() for k, v in p.items()}, z)
+
+    save_file(summary(gradients(g_alone, spec, data)), HERE / "gan_g_loss_grads.safetensors")
+    store("gan", d_alone, spec, None, data, result)
 
     store_std()
 

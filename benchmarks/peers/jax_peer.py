@@ -1,0 +1,143 @@
+"""One workload in JAX: python jax_peer.py jit {mlp|vae|gan} THREADS, spoken to like torch_peer.py.
+
+The whole step is one jitted function whose state is donated, noise from the generator that is fastest on a CPU (rbg).
+"""
+import json
+import os
+import sys
+import time
+
+WORKLOAD, THREADS = sys.argv[2], int(sys.argv[3])
+os.environ["NPROC"] = str(THREADS)  # what XLA takes the size of its pool from
+if THREADS == 1:
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+
+import jax  # noqa: E402, after the variables it reads
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_default_prng_impl", "unsafe_rbg")
+BATCH = 128
+rng = np.random.default_rng(1)
+pixels = rng.integers(0, 256, (60000, 784), dtype=np.uint8)
+labels = rng.integers(0, 10, 60000).astype(np.int32)
+order = rng.permutation(60000)
+
+
+def dense(n_in, n_out):
+    scale = np.sqrt(6 / (n_in + n_out))
+    return [jnp.asarray(rng.uniform(-scale, scale, (n_in, n_out)), jnp.float32), jnp.zeros(n_out, jnp.float32)]
+
+
+def net(*sizes):
+    return [dense(n_in, n_out) for n_in, n_out in zip(sizes, sizes[1:])]
+
+
+def linear(x, layer):
+    return x @ layer[0] + layer[1]
+
+
+def zeros(p):
+    return jax.tree.map(jnp.zeros_like, p)
+
+
+def adam(p, g, m, v, t, lr, b1, b2=0.999, eps=1e-8):
+    m = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, m, g)
+    v = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, v, g)
+    scale, root = lr / (1 - b1**t), jnp.sqrt(1 - b2**t)
+    return jax.tree.map(lambda p, m, v: p - scale * m / (jnp.sqrt(v) / root + eps), p, m, v), m, v
+
+
+def mlp():
+    def loss(p, x, y, key):
+        h = x.astype(jnp.float32) / 255
+        for layer, k in zip(p[:2], jax.random.split(key)):
+            h = jax.nn.relu(linear(h, layer))
+            h = jnp.where(jax.random.bernoulli(k, 0.8, h.shape), h / 0.8, 0)
+        logits = linear(h, p[2])
+        return -jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], 1).mean()
+
+    def step(state, x, y):
+        p, m, t, key = state
+        key, k = jax.random.split(key)
+        value, g = jax.value_and_grad(loss)(p, x, y, k)
+        lr = 0.05 * (1 + jnp.cos(jnp.pi * t / 4690))
+        g = [[gw + 1e-4 * w, gb] for (gw, gb), (w, _) in zip(g, p)]
+        m = jax.tree.map(lambda m, g: 0.9 * m + g, m, g)
+        return (jax.tree.map(lambda p, m: p - lr * m, p, m), m, t + 1, key), value
+
+    p = net(784, 256, 256, 10)
+    return step, (p, zeros(p), jnp.float32(0), jax.random.key(1)), lambda rows: (pixels[rows], labels[rows])
+
+
+def vae():
+    def loss(p, x, key):
+        x = x.astype(jnp.float32) / 255
+        h = jnp.tanh(linear(x, p["enc"]))
+        mean, logvar = linear(h, p["mu"]), jnp.clip(linear(h, p["lv"]), -30, 20)
+        z = mean + jnp.exp(0.5 * logvar) * jax.random.normal(key, mean.shape)
+        logits = linear(jnp.tanh(linear(z, p["dec"])), p["out"])
+        recon = (x * logits - jax.nn.softplus(logits)).sum(1)
+        return (0.5 * (mean**2 + jnp.exp(logvar) - 1 - logvar).sum(1) - recon).mean()
+
+    def step(state, x):
+        p, m, v, t, key = state
+        key, k = jax.random.split(key)
+        value, g = jax.value_and_grad(loss)(p, x, k)
+        p, m, v = adam(p, g, m, v, t, 1e-3, 0.9)
+        return (p, m, v, t + 1, key), value
+
+    p = {"enc": dense(784, 400), "mu": dense(400, 20), "lv": dense(400, 20), "dec": dense(20, 400), "out": dense(400, 784)}
+    return step, (p, zeros(p), zeros(p), jnp.float32(1), jax.random.key(1)), lambda rows: (pixels[rows],)
+
+
+def gan():
+    def fake(g, z):
+        return jnp.tanh(linear(jax.nn.relu(linear(jax.nn.relu(linear(z, g[0])), g[1])), g[2]))
+
+    def logit(d, x):
+        return linear(jax.nn.leaky_relu(linear(jax.nn.leaky_relu(linear(x, d[0]), 0.2), d[1]), 0.2), d[2])
+
+    def d_loss(d, g, x, z):
+        return jax.nn.softplus(-logit(d, x)).mean() + jax.nn.softplus(logit(d, fake(g, z))).mean()
+
+    def g_loss(g, d, z):
+        return jax.nn.softplus(-logit(d, fake(g, z))).mean()
+
+    def step(state, x):
+        d, g, md, vd, mg, vg, t, key = state
+        key, k1, k2 = jax.random.split(key, 3)
+        x = x.astype(jnp.float32) / 127.5 - 1
+        value_d, grad = jax.value_and_grad(d_loss)(d, g, x, jax.random.normal(k1, (BATCH, 64)))
+        d, md, vd = adam(d, grad, md, vd, t, 2e-4, 0.5)
+        value_g, grad = jax.value_and_grad(g_loss)(g, d, jax.random.normal(k2, (BATCH, 64)))
+        g, mg, vg = adam(g, grad, mg, vg, t, 2e-4, 0.5)
+        return (d, g, md, vd, mg, vg, t + 1, key), (value_d, value_g)
+
+    g, d = net(64, 256, 512, 784), net(784, 512, 256, 1)
+    return step, (d, g, zeros(d), zeros(d), zeros(g), zeros(g), jnp.float32(1), jax.random.key(1)), lambda rows: (pixels[rows],)
+
+
+step, state, batch = {"mlp": mlp, "vae": vae, "gan": gan}[WORKLOAD]()
+step = jax.jit(step, donate_argnums=0)
+count = 0
+
+
+def run(steps):
+    global count, state
+    times = []
+    for _ in range(steps):
+        at = count * BATCH % (60000 - BATCH)
+        start = time.perf_counter()
+        state, value = step(state, *batch(order[at:at + BATCH]))
+        jax.block_until_ready((state, value))
+        times.append((time.perf_counter() - start) * 1e3)
+        count += 1
+    return times
+
+
+run(20)
+print("ready", flush=True)
+for line in sys.stdin:
+    print(json.dumps(run(int(line))), flush=True)

@@ -1,0 +1,127 @@
+"""One workload in PyTorch: python torch_peer.py {eager|compile} {mlp|vae|gan} THREADS
+
+Prints `ready` when warm; then for each line `N` on standard input times N steps and prints their milliseconds as JSON.
+A step is what Smelt's is: rows of u8 pixels in, the parameters changed, noise drawn, the loss read. The optimisers are
+the fused ones; the nets are functions of plain tensors, which is faster than modules for so small ones.
+"""
+import json
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+
+MODE, WORKLOAD, THREADS = sys.argv[1], sys.argv[2], int(sys.argv[3])
+BATCH = 128
+torch.set_num_threads(THREADS)
+torch.manual_seed(1)
+
+pixels = torch.randint(0, 256, (60000, 784), dtype=torch.uint8)
+labels = torch.randint(0, 10, (60000,))
+order = torch.randperm(60000)
+
+
+def dense(n_in, n_out):
+    weight = torch.empty(n_out, n_in)
+    torch.nn.init.xavier_uniform_(weight)
+    return [weight.requires_grad_(), torch.zeros(n_out, requires_grad=True)]
+
+
+def net(*sizes):
+    return [p for n_in, n_out in zip(sizes, sizes[1:]) for p in dense(n_in, n_out)]
+
+
+def training_step(params, optimiser, loss_of):
+    """Compiled: forward, loss and backward as one function; the fused optimiser is one kernel already."""
+    if MODE == "compile":
+        loss_of = torch.compile(loss_of)
+
+    def step(*batch):
+        optimiser.zero_grad(set_to_none=True)
+        loss = loss_of(*batch)
+        # Only these: what the other net's gradients cost is not part of the step.
+        for p, g in zip(params, torch.autograd.grad(loss, params)):
+            p.grad = g
+        optimiser.step()
+        return loss
+
+    return step
+
+
+def mlp():
+    p = net(784, 256, 256, 10)
+    optimiser = torch.optim.SGD([{"params": p[0::2], "weight_decay": 1e-4}, {"params": p[1::2]}], lr=0.1, momentum=0.9, fused=True)
+
+    def loss(x, y):
+        h = F.dropout(F.relu(F.linear(x.float() / 255, p[0], p[1])), 0.2)
+        h = F.dropout(F.relu(F.linear(h, p[2], p[3])), 0.2)
+        return F.cross_entropy(F.linear(h, p[4], p[5]), y)
+
+    step = training_step(p, optimiser, loss)
+    return lambda rows: step(pixels[rows], labels[rows]).item()
+
+
+def vae():
+    enc, mu, lv, dec = net(784, 400), net(400, 20), net(400, 20), net(20, 400, 784)
+    p = enc + mu + lv + dec
+    optimiser = torch.optim.Adam(p, lr=1e-3, fused=True)
+
+    def loss(x):
+        x = x.float() / 255
+        h = torch.tanh(F.linear(x, *enc))
+        mean, logvar = F.linear(h, *mu), F.linear(h, *lv).clamp(-30, 20)
+        z = mean + torch.exp(0.5 * logvar) * torch.randn_like(mean)
+        logits = F.linear(torch.tanh(F.linear(z, dec[0], dec[1])), dec[2], dec[3])
+        rate = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).sum(1).mean()
+        return F.binary_cross_entropy_with_logits(logits, x, reduction="sum") / len(x) + rate
+
+    step = training_step(p, optimiser, loss)
+    return lambda rows: step(pixels[rows]).item()
+
+
+def gan():
+    g, d = net(64, 256, 512, 784), net(784, 512, 256, 1)
+
+    def adam(p):
+        return torch.optim.Adam(p, lr=2e-4, betas=(0.5, 0.999), fused=True)
+
+    def fake(z):
+        h = F.relu(F.linear(F.relu(F.linear(z, g[0], g[1])), g[2], g[3]))
+        return torch.tanh(F.linear(h, g[4], g[5]))
+
+    def logit(x):
+        h = F.leaky_relu(F.linear(x, d[0], d[1]), 0.2)
+        return F.linear(F.leaky_relu(F.linear(h, d[2], d[3]), 0.2), d[4], d[5])
+
+    def d_loss(x):
+        with torch.no_grad():
+            made = fake(torch.randn(BATCH, 64))
+        return F.softplus(-logit(x.float() / 127.5 - 1)).mean() + F.softplus(logit(made)).mean()
+
+    def g_loss():
+        return F.softplus(-logit(fake(torch.randn(BATCH, 64)))).mean()
+
+    d_step, g_step = training_step(d, adam(d), d_loss), training_step(g, adam(g), g_loss)
+    return lambda rows: (d_step(pixels[rows]).item(), g_step().item())
+
+
+step = {"mlp": mlp, "vae": vae, "gan": gan}[WORKLOAD]()
+count = 0
+
+
+def run(steps):
+    global count
+    times = []
+    for _ in range(steps):
+        at = count * BATCH % (60000 - BATCH)
+        start = time.perf_counter()
+        step(order[at:at + BATCH])
+        times.append((time.perf_counter() - start) * 1e3)
+        count += 1
+    return times
+
+
+run(20)
+print("ready", flush=True)
+for line in sys.stdin:
+    print(json.dumps(run(int(line))), flush=True)
