@@ -1,6 +1,8 @@
 // Dims, axes and types: declaring them, binding the heads of layers and functions, checking results.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "frontend/elaborator.h"
 #include "ir/support/suggest.h"
 
@@ -22,7 +24,9 @@ DimId Elaborator::new_dim(std::string name, Extent extent, Span span, bool runti
 /// `dim X = e`: e is a number, or another dim whose extent the new axis shares. `dim X <= n` is a run-time
 /// size.
 Value Elaborator::declare_dim(const ast::DimDecl& decl, bool top_level) {
+  const bool outer = std::exchange(in_dim_, true);
   const Value size = eval(decl.extent);
+  in_dim_ = outer;
   if (size.bad()) return {};
   if (const auto* other = size.as<DimValue>(); other != nullptr && !decl.runtime) {
     const Dim& d = dims_[static_cast<size_t>(other->id)];

@@ -349,6 +349,7 @@ class Elaborator {
   Axis batch_axis_;  // of the objective whose fields are read
   int32_t rows_symbol_ = -1;
   int num_images_ = 0;
+  bool in_dim_ = false;  // inside the size of a dim, where whole numbers are meant to divide
   bool discovering_ = false;
   bool too_large_ = false;     // a graph is over its limit: nothing more is built
   Value implied_field_shape_;  // ShapeValue while a field without a file is evaluated

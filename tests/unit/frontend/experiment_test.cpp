@@ -161,7 +161,14 @@ TEST_CASE("initialisation draws within the bounds of its scheme and the first lo
   const auto start = evaluate(init.graph, std::span(&seed, init.graph.arguments.size()), extents);
   REQUIRE(start);
   const double bound = std::sqrt(6.0 / (784 + 10));
-  for (const double w : (*start)[0].values) CHECK(std::abs(w) <= bound);
+  double squares = 0;
+  for (const double w : (*start)[0].values) {
+    CHECK(std::abs(w) <= bound);
+    squares += w * w;
+  }
+  const auto count = static_cast<double>((*start)[0].values.size());
+  CHECK(std::sqrt(squares / count) ==
+        doctest::Approx(bound / std::sqrt(3.0)).epsilon(0.02));  // a uniform draw
   const Graph& loss = e.find(FunctionKind::Loss, "loss")->graph;
   std::vector<RefTensor> arguments;
   for (const Argument& a : loss.arguments) {
