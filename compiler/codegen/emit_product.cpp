@@ -1,4 +1,5 @@
-// Products: register tiles over packed or in-place columns, epilogues, and the packing of panels.
+// Products: tiles of sums shared among threads, and their epilogues. micro_kernel.h computes a tile, emit_pack.cpp
+// packs the panels that it may read.
 //
 // A tile of tile_rows x tile_vectors vectors of sums lives in registers over the whole depth K; each step of K loads
 // the columns' vectors, broadcasts one left element a row and multiplies and adds. The finished tile goes to a small
@@ -14,8 +15,6 @@
 #include "compiler/loops/lower_product.h"
 
 namespace smelt {
-
-constexpr int64_t kUnrollDepth = 4;  // steps of K in one turn of the micro-kernel's loop
 
 struct KernelEmitter::Tile {
   llvm::Value* sums = nullptr;  // [tile_rows, tile_columns] in L1
@@ -116,11 +115,12 @@ void KernelEmitter::emit_tile_sums(const Tile& tile) {
 
 void KernelEmitter::call_micro_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums) {
   const Product& product = kernel_->product;
-  const bool packed = product.packed >= 0, accumulate = product.inner.size() > 1;
+  using Columns = MicroKernelForm::Columns;
+  const bool packed = product.packed >= 0;
   llvm::Value* depth = extent(product.inner.back().extent);
   const auto call = [&](int64_t vectors, Columns columns) {
     const int64_t b_step = packed ? tile_columns() : product.inner.back().b_stride;
-    ir_.CreateCall(micro_kernel(rows, vectors, columns, accumulate),
+    ir_.CreateCall(micro_kernel(rows, vectors, columns),
                    {a, b, sums, depth, tile.columns, i64(product.row.a_stride), i64(product.inner.back().a_stride), i64(b_step)});
   };
   const auto whole = [&] { call(target_.tile_vectors, Columns::Whole); };
@@ -143,134 +143,19 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, int64_t rows, llvm::Valu
   }
 }
 
-/// void micro(ptr a, ptr b, ptr sums, i64 depth, i64 columns, i64 row_stride, i64 a_step, i64 b_step):
-/// sums[r, c] (+)= sum over k of a[r * row_stride + k * a_step] * b[k * b_step + c].
-///
-/// Strides are run-time, so that all products of a module share a few of these; only a stride of 1, which decides the
-/// addressing of the left operand, is part of the code.
-llvm::Function* KernelEmitter::micro_kernel(int64_t rows, int64_t vectors, Columns columns, bool accumulate) {
+llvm::Function* KernelEmitter::micro_kernel(int64_t rows, int64_t vectors, MicroKernelForm::Columns columns) {
   const Product& product = kernel_->product;
-  const bool unit_rows = product.row.a_stride == 1, unit_steps = product.inner.back().a_stride == 1;
-  const std::string name = fmt::format("micro_{}x{}_{}{}{}{}{}", rows, vectors, to_string(product.dtype), unit_steps ? "_k1" : "",
-                                       unit_rows && !unit_steps ? "_r1" : "",
-                                       columns == Columns::Whole ? "" : columns == Columns::LastMasked ? "_last" : "_masked",
-                                       accumulate ? "_add" : "");
-  if (const auto known = shared_.find(name); known != shared_.end()) return known->second;
-  llvm::Type* pointer = ir_.getPtrTy();
-  llvm::Type* i64_type = ir_.getInt64Ty();
-  auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, pointer, i64_type, i64_type, i64_type, i64_type, i64_type}, false);
-  auto* function = llvm::Function::Create(type, llvm::Function::InternalLinkage, name, module_);
-  function->addFnAttr(llvm::Attribute::NoInline);
-  for (unsigned i = 0; i < 3; ++i) function->addParamAttr(i, llvm::Attribute::NoAlias);
-  shared_[name] = function;
-
-  const llvm::IRBuilder<>::InsertPointGuard guard(ir_);
-  auto* entry = llvm::BasicBlock::Create(context_, "entry", function);
-  auto* head = llvm::BasicBlock::Create(context_, "unrolled", function);
-  auto* turn = llvm::BasicBlock::Create(context_, "turn", function);
-  auto* rest_head = llvm::BasicBlock::Create(context_, "rest", function);
-  auto* rest_turn = llvm::BasicBlock::Create(context_, "step", function);
-  auto* done = llvm::BasicBlock::Create(context_, "done", function);
-  llvm::Value *a = function->getArg(0), *b = function->getArg(1), *sums = function->getArg(2);
-  llvm::Value *depth = function->getArg(3), *width = function->getArg(4);
-  llvm::Value* row_stride = unit_rows && !unit_steps ? i64(1) : function->getArg(5);
-  llvm::Value* a_step = unit_steps ? i64(1) : function->getArg(6);
-  llvm::Value* b_step = function->getArg(7);
-  llvm::Type* element = scalars_.element_type(product.dtype);
-  llvm::Type* vector = llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes_));
-  const llvm::Align align(static_cast<uint64_t>(size_of(product.dtype)));
-  const size_t num_sums = static_cast<size_t>(rows * vectors);
-
-  ir_.SetInsertPoint(entry);
-  std::vector<llvm::Value*> masks(static_cast<size_t>(vectors), nullptr);
-  for (int64_t v = 0; v < vectors; ++v) {
-    if (columns == Columns::AllMasked || (columns == Columns::LastMasked && v + 1 == vectors)) {
-      masks[static_cast<size_t>(v)] = mask_below(ir_.CreateSub(width, i64(v * lanes_)));
-    }
-  }
-  const auto sum_pointer = [&](size_t s) {
-    const int64_t at = static_cast<int64_t>(s) / vectors * tile_columns() + static_cast<int64_t>(s) % vectors * lanes_;
-    return ir_.CreateConstInBoundsGEP1_64(element, sums, static_cast<uint64_t>(at));
-  };
-  std::vector<llvm::Value*> start(num_sums, llvm::Constant::getNullValue(vector));
-  if (accumulate) {
-    for (size_t s = 0; s < num_sums; ++s) start[s] = ir_.CreateAlignedLoad(vector, sum_pointer(s), llvm::Align(64));
-  }
-  llvm::Value* unrolled_end = ir_.CreateAnd(depth, i64(-kUnrollDepth));
-  const auto times = [&](llvm::Value* stride, int64_t count) { return ir_.CreateMul(stride, i64(count), "", true, true); };
-  std::vector<llvm::Value*> row_offsets, a_offsets, b_offsets;
-  for (int64_t r = 0; r < rows; ++r) row_offsets.push_back(times(row_stride, r));
-  for (int64_t step = 0; step <= kUnrollDepth; ++step) {
-    a_offsets.push_back(times(a_step, step));
-    b_offsets.push_back(times(b_step, step));
-  }
-  const auto moved = [&](llvm::Value* from, llvm::Value* offset) { return ir_.CreateInBoundsGEP(element, from, offset); };
-  ir_.CreateBr(head);
-
-  struct State {
-    llvm::PHINode *k, *a, *b;
-    std::vector<llvm::PHINode*> sums;
-  };
-  const auto begin_state = [&](llvm::BasicBlock* from, llvm::Value* k, llvm::Value* a_from, llvm::Value* b_from,
-                               const std::vector<llvm::Value*>& values) {
-    State state{ir_.CreatePHI(i64_type, 2), ir_.CreatePHI(pointer, 2), ir_.CreatePHI(pointer, 2), {}};
-    state.k->addIncoming(k, from);
-    state.a->addIncoming(a_from, from);
-    state.b->addIncoming(b_from, from);
-    for (llvm::Value* value : values) {
-      state.sums.push_back(ir_.CreatePHI(vector, 2));
-      state.sums.back()->addIncoming(value, from);
-    }
-    return state;
-  };
-  // `steps` values of K, then back to `to`.
-  const auto emit_turn = [&](State& state, int64_t steps, llvm::BasicBlock* to) {
-    std::vector<llvm::Value*> next(state.sums.begin(), state.sums.end());
-    for (int64_t step = 0; step < steps; ++step) {
-      std::vector<llvm::Value*> right;
-      for (int64_t v = 0; v < vectors; ++v) {
-        llvm::Value* at = ir_.CreateConstInBoundsGEP1_64(element, moved(state.b, b_offsets[static_cast<size_t>(step)]), static_cast<uint64_t>(v * lanes_));
-        llvm::Value* mask = masks[static_cast<size_t>(v)];
-        right.push_back(mask == nullptr ? static_cast<llvm::Value*>(ir_.CreateAlignedLoad(vector, at, align))
-                                        : ir_.CreateMaskedLoad(vector, at, align, mask, llvm::Constant::getNullValue(vector)));
-      }
-      for (int64_t r = 0; r < rows; ++r) {
-        // Row, then step: with steps of 1 a row is one pointer and its steps are displacements.
-        llvm::Value* at = unit_steps ? moved(moved(state.a, row_offsets[static_cast<size_t>(r)]), a_offsets[static_cast<size_t>(step)])
-                                     : moved(moved(state.a, a_offsets[static_cast<size_t>(step)]), row_offsets[static_cast<size_t>(r)]);
-        llvm::Value* left = scalars_.splat(ir_.CreateAlignedLoad(element, at, align), lanes_);
-        for (int64_t v = 0; v < vectors; ++v) {
-          llvm::Value*& sum = next[static_cast<size_t>(r * vectors + v)];
-          sum = LlvmScalars::value(scalars_.fma(LlvmScalars::wrap(left, product.dtype),
-                                                LlvmScalars::wrap(right[static_cast<size_t>(v)], product.dtype),
-                                                LlvmScalars::wrap(sum, product.dtype)));
-        }
-      }
-    }
-    llvm::BasicBlock* here = ir_.GetInsertBlock();
-    state.k->addIncoming(ir_.CreateAdd(state.k, i64(steps), "", true, true), here);
-    state.a->addIncoming(moved(state.a, a_offsets[static_cast<size_t>(steps)]), here);
-    state.b->addIncoming(moved(state.b, b_offsets[static_cast<size_t>(steps)]), here);
-    for (size_t s = 0; s < num_sums; ++s) state.sums[s]->addIncoming(next[s], here);
-    ir_.CreateBr(to);
-  };
-
-  ir_.SetInsertPoint(head);
-  State state = begin_state(entry, i64(0), a, b, start);
-  ir_.CreateCondBr(ir_.CreateICmpSLT(state.k, unrolled_end), turn, rest_head);
-  ir_.SetInsertPoint(turn);
-  emit_turn(state, kUnrollDepth, head);
-
-  ir_.SetInsertPoint(rest_head);
-  State rest = begin_state(head, state.k, state.a, state.b, {state.sums.begin(), state.sums.end()});
-  ir_.CreateCondBr(ir_.CreateICmpSLT(rest.k, depth), rest_turn, done);
-  ir_.SetInsertPoint(rest_turn);
-  emit_turn(rest, 1, rest_head);
-
-  ir_.SetInsertPoint(done);
-  for (size_t s = 0; s < num_sums; ++s) ir_.CreateAlignedStore(rest.sums[s], sum_pointer(s), llvm::Align(64));
-  ir_.CreateRetVoid();
-  return function;
+  const MicroKernelForm form{.dtype = product.dtype,
+                             .rows = rows,
+                             .vectors = vectors,
+                             .sums_stride = tile_columns(),
+                             .columns = columns,
+                             .unit_steps = product.inner.back().a_stride == 1,
+                             .unit_rows = product.row.a_stride == 1,
+                             .accumulate = product.inner.size() > 1};
+  llvm::Function*& known = shared_[form.name()];
+  if (known == nullptr) known = MicroKernelEmitter(module_, target_, lanes_, form).emit();
+  return known;
 }
 
 void KernelEmitter::emit_epilogue(const Tile& tile) {
@@ -303,123 +188,6 @@ void KernelEmitter::emit_epilogue(const Tile& tile) {
     });
     vector_loop_ = -1;
   });
-}
-
-void KernelEmitter::emit_pack() {
-  const Product& product = kernel_->product;
-  const PanelLayout layout = panel_layout(product, tile_columns());
-  llvm::Value* columns = extent(product.column.extent);
-  std::vector<llvm::Value*> extents;
-  std::vector<std::pair<int64_t, int64_t>> strides;  // of b, of the panels
-  for (size_t axis = 0; axis < product.outer.size(); ++axis) {
-    if (product.outer[axis].b_stride == 0) continue;
-    extents.push_back(extent(product.outer[axis].extent));
-    strides.emplace_back(product.outer[axis].b_stride, layout.outer_strides[axis]);
-  }
-  for (size_t axis = 0; axis + 1 < product.inner.size(); ++axis) {
-    extents.push_back(extent(product.inner[axis].extent));
-    strides.emplace_back(product.inner[axis].b_stride, layout.inner_strides[axis]);
-  }
-  extents.push_back(ir_.CreateSDiv(ir_.CreateAdd(columns, i64(tile_columns() - 1)), i64(tile_columns())));
-  strides.emplace_back(tile_columns() * product.column.b_stride, layout.panel_elements);
-  llvm::Value* total = i64(1);
-  for (llvm::Value* size : extents) total = ir_.CreateMul(total, size);
-  const auto [begin, end] = my_share(total);
-  for_range(begin, end, 1, [&](llvm::Value* unit) {
-    const std::vector<llvm::Value*> position = decompose(unit, extents);
-    llvm::Value *from = i64(0), *to = i64(0);
-    for (size_t axis = 0; axis < position.size(); ++axis) {
-      from = ir_.CreateAdd(from, ir_.CreateMul(position[axis], i64(strides[axis].first)));
-      to = ir_.CreateAdd(to, ir_.CreateMul(position[axis], i64(strides[axis].second)));
-    }
-    llvm::Value* left = ir_.CreateSub(columns, ir_.CreateMul(position.back(), i64(tile_columns())));
-    llvm::Value* here = ir_.CreateSelect(ir_.CreateICmpSLT(left, i64(tile_columns())), left, i64(tile_columns()));
-    emit_panel(element_pointer(buffer_pointer(product.b), product.dtype, from),
-               element_pointer(buffer_pointer(product.packed), product.dtype, to), extent(product.inner.back().extent), here);
-  });
-}
-
-/// panel[k, c] = source[c * column_stride + k * depth_stride], 0 from `columns` on.
-void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns) {
-  const Product& product = kernel_->product;
-  llvm::Type* element = scalars_.element_type(product.dtype);
-  const int64_t column_stride = product.column.b_stride, depth_stride = product.inner.back().b_stride;
-  if (depth_stride == 1) {
-    ir_.CreateCall(pack_transposed(), {source, panel, depth, columns, i64(column_stride)});
-    return;
-  }
-  for_range(i64(0), depth, 1, [&](llvm::Value* k) {
-    for_range(i64(0), i64(tile_columns()), 1, [&](llvm::Value* c) {
-      llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
-      llvm::Value* safe = ir_.CreateSelect(exists, c, i64(0));
-      llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(safe, i64(column_stride)), ir_.CreateMul(k, i64(depth_stride)));
-      llvm::Value* value = ir_.CreateLoad(element, element_pointer(source, product.dtype, at));
-      value = ir_.CreateSelect(exists, value, llvm::Constant::getNullValue(element));
-      ir_.CreateStore(value, element_pointer(panel, product.dtype, ir_.CreateAdd(ir_.CreateMul(k, i64(tile_columns())), c)));
-    });
-  });
-}
-
-/// void pack(ptr source, ptr panel, i64 depth, i64 columns, i64 column_stride): a panel from columns that lie along k, a
-/// square of lanes x lanes at a time through registers. The panel's depth is rounded up to whole squares.
-llvm::Function* KernelEmitter::pack_transposed() {
-  const DType dtype = kernel_->product.dtype;
-  const std::string name = fmt::format("pack_{}", to_string(dtype));
-  if (const auto known = shared_.find(name); known != shared_.end()) return known->second;
-  llvm::Type *pointer = ir_.getPtrTy(), *i64_type = ir_.getInt64Ty();
-  auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, i64_type, i64_type, i64_type}, false);
-  auto* function = llvm::Function::Create(type, llvm::Function::InternalLinkage, name, module_);
-  function->addFnAttr(llvm::Attribute::NoInline);
-  shared_[name] = function;
-  const llvm::IRBuilder<>::InsertPointGuard guard(ir_);
-  llvm::Function* const caller = std::exchange(llvm_function_, function);
-  ir_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", function));
-  llvm::Value *source = function->getArg(0), *panel = function->getArg(1), *depth = function->getArg(2);
-  llvm::Value *columns = function->getArg(3), *column_stride = function->getArg(4);
-  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(dtype), static_cast<unsigned>(lanes_));
-  llvm::Value* zero = llvm::Constant::getNullValue(vector);
-  const llvm::Align align(static_cast<uint64_t>(size_of(dtype)));
-  for_range(i64(0), i64(tile_columns()), lanes_, [&](llvm::Value* first_column) {
-    for_range(i64(0), depth, lanes_, [&](llvm::Value* k) {
-      llvm::Value* mask = mask_below(ir_.CreateSub(depth, k));
-      std::vector<llvm::Value*> rows;
-      for (int64_t i = 0; i < lanes_; ++i) {
-        llvm::Value* c = ir_.CreateAdd(first_column, i64(i));
-        llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
-        llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateSelect(exists, c, i64(0)), column_stride), k);
-        llvm::Value* row = ir_.CreateMaskedLoad(vector, element_pointer(source, dtype, at), align, mask, zero);
-        rows.push_back(ir_.CreateSelect(exists, row, zero));
-      }
-      rows = transposed(std::move(rows));
-      for (int64_t i = 0; i < lanes_; ++i) {
-        llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateAdd(k, i64(i)), i64(tile_columns())), first_column);
-        ir_.CreateAlignedStore(rows[static_cast<size_t>(i)], element_pointer(panel, dtype, at), align);
-      }
-    });
-  });
-  ir_.CreateRetVoid();
-  llvm_function_ = caller;
-  return function;
-}
-
-/// A square of lanes x lanes by interleaving rows i and i + lanes/2, log2(lanes) times: each turn moves the top bit of
-/// the row number to the bottom of the column number and the top bit of the column number to the bottom of the row's.
-std::vector<llvm::Value*> KernelEmitter::transposed(std::vector<llvm::Value*> rows) {
-  const auto n = static_cast<size_t>(lanes_);
-  std::vector<int> low, high;
-  for (size_t i = 0; i < n / 2; ++i) {
-    for (const size_t from : {i, i + n}) low.push_back(static_cast<int>(from));
-    for (const size_t from : {i + n / 2, i + n + n / 2}) high.push_back(static_cast<int>(from));
-  }
-  for (size_t bits = n; bits > 1; bits /= 2) {
-    std::vector<llvm::Value*> next(n);
-    for (size_t i = 0; i < n / 2; ++i) {
-      next[2 * i] = ir_.CreateShuffleVector(rows[i], rows[i + n / 2], low);
-      next[2 * i + 1] = ir_.CreateShuffleVector(rows[i], rows[i + n / 2], high);
-    }
-    rows = std::move(next);
-  }
-  return rows;
 }
 
 }  // namespace smelt

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "compiler/codegen/llvm_scalars.h"
+#include "compiler/codegen/micro_kernel.h"
 #include "compiler/codegen/target.h"
 #include "compiler/loops/loop_ir.h"
 
@@ -65,7 +66,7 @@ class KernelEmitter {
   Address address(const Access& access);
   Scalar operand(const Stmt& stmt, size_t i) const { return values_[static_cast<size_t>(stmt.operands[i])]; }
 
-  // emit_product.cpp: register tiles and panels
+  // emit_product.cpp: register tiles; emit_pack.cpp: panels
   void emit_product();
   struct Tile;  // the position and size of the tile at hand
   void emit_tile_sums(const Tile& tile);
@@ -75,8 +76,7 @@ class KernelEmitter {
   void emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
   llvm::Function* pack_transposed();
   std::vector<llvm::Value*> transposed(std::vector<llvm::Value*> rows);
-  enum class Columns : uint8_t { Whole, LastMasked, AllMasked };
-  llvm::Function* micro_kernel(int64_t rows, int64_t vectors, Columns columns, bool accumulate);
+  llvm::Function* micro_kernel(int64_t rows, int64_t vectors, MicroKernelForm::Columns columns);
   std::vector<llvm::Value*> decompose(llvm::Value* unit, const std::vector<llvm::Value*>& extents);
   int64_t tile_columns() const { return target_.tile_vectors * lanes_; }
 

@@ -1,0 +1,130 @@
+// The packing of a product's right operand into panels of its register tile's width.
+#include <llvm/IR/Intrinsics.h>
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "compiler/codegen/kernel_emitter.h"
+#include "compiler/loops/lower_product.h"
+
+namespace smelt {
+
+void KernelEmitter::emit_pack() {
+  const Product& product = kernel_->product;
+  const PanelLayout layout = panel_layout(product, tile_columns());
+  llvm::Value* columns = extent(product.column.extent);
+  std::vector<llvm::Value*> extents;
+  std::vector<std::pair<int64_t, int64_t>> strides;  // of b, of the panels
+  for (size_t axis = 0; axis < product.outer.size(); ++axis) {
+    if (product.outer[axis].b_stride == 0) continue;
+    extents.push_back(extent(product.outer[axis].extent));
+    strides.emplace_back(product.outer[axis].b_stride, layout.outer_strides[axis]);
+  }
+  for (size_t axis = 0; axis + 1 < product.inner.size(); ++axis) {
+    extents.push_back(extent(product.inner[axis].extent));
+    strides.emplace_back(product.inner[axis].b_stride, layout.inner_strides[axis]);
+  }
+  extents.push_back(ir_.CreateSDiv(ir_.CreateAdd(columns, i64(tile_columns() - 1)), i64(tile_columns())));
+  strides.emplace_back(tile_columns() * product.column.b_stride, layout.panel_elements);
+  llvm::Value* total = i64(1);
+  for (llvm::Value* size : extents) total = ir_.CreateMul(total, size);
+  const auto [begin, end] = my_share(total);
+  for_range(begin, end, 1, [&](llvm::Value* unit) {
+    const std::vector<llvm::Value*> position = decompose(unit, extents);
+    llvm::Value *from = i64(0), *to = i64(0);
+    for (size_t axis = 0; axis < position.size(); ++axis) {
+      from = ir_.CreateAdd(from, ir_.CreateMul(position[axis], i64(strides[axis].first)));
+      to = ir_.CreateAdd(to, ir_.CreateMul(position[axis], i64(strides[axis].second)));
+    }
+    llvm::Value* left = ir_.CreateSub(columns, ir_.CreateMul(position.back(), i64(tile_columns())));
+    llvm::Value* here = ir_.CreateSelect(ir_.CreateICmpSLT(left, i64(tile_columns())), left, i64(tile_columns()));
+    emit_panel(element_pointer(buffer_pointer(product.b), product.dtype, from),
+               element_pointer(buffer_pointer(product.packed), product.dtype, to), extent(product.inner.back().extent), here);
+  });
+}
+
+/// panel[k, c] = source[c * column_stride + k * depth_stride], 0 from `columns` on.
+void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns) {
+  const Product& product = kernel_->product;
+  llvm::Type* element = scalars_.element_type(product.dtype);
+  const int64_t column_stride = product.column.b_stride, depth_stride = product.inner.back().b_stride;
+  if (depth_stride == 1) {
+    ir_.CreateCall(pack_transposed(), {source, panel, depth, columns, i64(column_stride)});
+    return;
+  }
+  for_range(i64(0), depth, 1, [&](llvm::Value* k) {
+    for_range(i64(0), i64(tile_columns()), 1, [&](llvm::Value* c) {
+      llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
+      llvm::Value* safe = ir_.CreateSelect(exists, c, i64(0));
+      llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(safe, i64(column_stride)), ir_.CreateMul(k, i64(depth_stride)));
+      llvm::Value* value = ir_.CreateLoad(element, element_pointer(source, product.dtype, at));
+      value = ir_.CreateSelect(exists, value, llvm::Constant::getNullValue(element));
+      ir_.CreateStore(value, element_pointer(panel, product.dtype, ir_.CreateAdd(ir_.CreateMul(k, i64(tile_columns())), c)));
+    });
+  });
+}
+
+/// void pack(ptr source, ptr panel, i64 depth, i64 columns, i64 column_stride): a panel from columns that lie along k, a
+/// square of lanes x lanes at a time through registers. The panel's depth is rounded up to whole squares.
+llvm::Function* KernelEmitter::pack_transposed() {
+  const DType dtype = kernel_->product.dtype;
+  const std::string name = fmt::format("pack_{}", to_string(dtype));
+  if (const auto known = shared_.find(name); known != shared_.end()) return known->second;
+  llvm::Type *pointer = ir_.getPtrTy(), *i64_type = ir_.getInt64Ty();
+  auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, i64_type, i64_type, i64_type}, false);
+  auto* function = llvm::Function::Create(type, llvm::Function::InternalLinkage, name, module_);
+  function->addFnAttr(llvm::Attribute::NoInline);
+  shared_[name] = function;
+  const llvm::IRBuilder<>::InsertPointGuard guard(ir_);
+  llvm::Function* const caller = std::exchange(llvm_function_, function);
+  ir_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", function));
+  llvm::Value *source = function->getArg(0), *panel = function->getArg(1), *depth = function->getArg(2);
+  llvm::Value *columns = function->getArg(3), *column_stride = function->getArg(4);
+  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(dtype), static_cast<unsigned>(lanes_));
+  llvm::Value* zero = llvm::Constant::getNullValue(vector);
+  const llvm::Align align(static_cast<uint64_t>(size_of(dtype)));
+  for_range(i64(0), i64(tile_columns()), lanes_, [&](llvm::Value* first_column) {
+    for_range(i64(0), depth, lanes_, [&](llvm::Value* k) {
+      llvm::Value* mask = mask_below(ir_.CreateSub(depth, k));
+      std::vector<llvm::Value*> rows;
+      for (int64_t i = 0; i < lanes_; ++i) {
+        llvm::Value* c = ir_.CreateAdd(first_column, i64(i));
+        llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
+        llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateSelect(exists, c, i64(0)), column_stride), k);
+        llvm::Value* row = ir_.CreateMaskedLoad(vector, element_pointer(source, dtype, at), align, mask, zero);
+        rows.push_back(ir_.CreateSelect(exists, row, zero));
+      }
+      rows = transposed(std::move(rows));
+      for (int64_t i = 0; i < lanes_; ++i) {
+        llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateAdd(k, i64(i)), i64(tile_columns())), first_column);
+        ir_.CreateAlignedStore(rows[static_cast<size_t>(i)], element_pointer(panel, dtype, at), align);
+      }
+    });
+  });
+  ir_.CreateRetVoid();
+  llvm_function_ = caller;
+  return function;
+}
+
+/// A square of lanes x lanes by interleaving rows i and i + lanes/2, log2(lanes) times: each turn moves the top bit of
+/// the row number to the bottom of the column number and the top bit of the column number to the bottom of the row's.
+std::vector<llvm::Value*> KernelEmitter::transposed(std::vector<llvm::Value*> rows) {
+  const auto n = static_cast<size_t>(lanes_);
+  std::vector<int> low, high;
+  for (size_t i = 0; i < n / 2; ++i) {
+    for (const size_t from : {i, i + n}) low.push_back(static_cast<int>(from));
+    for (const size_t from : {i + n / 2, i + n + n / 2}) high.push_back(static_cast<int>(from));
+  }
+  for (size_t bits = n; bits > 1; bits /= 2) {
+    std::vector<llvm::Value*> next(n);
+    for (size_t i = 0; i < n / 2; ++i) {
+      next[2 * i] = ir_.CreateShuffleVector(rows[i], rows[i + n / 2], low);
+      next[2 * i + 1] = ir_.CreateShuffleVector(rows[i], rows[i + n / 2], high);
+    }
+    rows = std::move(next);
+  }
+  return rows;
+}
+
+}  // namespace smelt

@@ -1,0 +1,146 @@
+#include "compiler/codegen/micro_kernel.h"
+
+#include <fmt/format.h>
+
+namespace smelt {
+
+constexpr int64_t kUnrollDepth = 4;  // steps of the depth in one turn of the loop
+
+std::string MicroKernelForm::name() const {
+  const char* masked = columns == Columns::Whole ? "" : columns == Columns::LastMasked ? "_last" : "_masked";
+  return fmt::format("micro_{}x{}_{}{}{}{}{}", rows, vectors, to_string(dtype), unit_steps ? "_k1" : "",
+                     unit_rows && !unit_steps ? "_r1" : "", masked, accumulate ? "_add" : "");
+}
+
+MicroKernelEmitter::MicroKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes,
+                                       const MicroKernelForm& form)
+    : module_(module),
+      context_(module.getContext()),
+      form_(form),
+      lanes_(lanes),
+      ir_(context_),
+      scalars_(ir_, target.has_fma),
+      element_(scalars_.element_type(form.dtype)),
+      vector_(llvm::FixedVectorType::get(element_, static_cast<unsigned>(lanes_))),
+      align_(static_cast<uint64_t>(size_of(form.dtype))) {}
+
+llvm::Function* MicroKernelEmitter::emit() {
+  llvm::Type *pointer = ir_.getPtrTy(), *integer = ir_.getInt64Ty();
+  auto* type = llvm::FunctionType::get(
+      ir_.getVoidTy(), {pointer, pointer, pointer, integer, integer, integer, integer, integer}, false);
+  function_ = llvm::Function::Create(type, llvm::Function::InternalLinkage, form_.name(), module_);
+  function_->addFnAttr(llvm::Attribute::NoInline);
+  for (const Argument i : {kA, kB, kSums}) function_->addParamAttr(i, llvm::Attribute::NoAlias);
+
+  llvm::BasicBlock* entry = block("entry");
+  llvm::BasicBlock *head = block("unrolled"), *turn = block("turn");
+  llvm::BasicBlock *rest_head = block("rest"), *rest_turn = block("step"), *done = block("done");
+  ir_.SetInsertPoint(entry);
+  set_offsets();
+  set_masks();
+  const std::vector<llvm::Value*> start = initial_sums();
+  llvm::Value* unrolled_end = ir_.CreateAnd(argument(kDepth), i64(-kUnrollDepth));
+  ir_.CreateBr(head);
+
+  ir_.SetInsertPoint(head);
+  State state = begin_state(entry, i64(0), argument(kA), argument(kB), start);
+  ir_.CreateCondBr(ir_.CreateICmpSLT(state.k, unrolled_end), turn, rest_head);
+  ir_.SetInsertPoint(turn);
+  emit_turn(state, kUnrollDepth, head);
+
+  ir_.SetInsertPoint(rest_head);
+  State rest = begin_state(head, state.k, state.a, state.b, {state.sums.begin(), state.sums.end()});
+  ir_.CreateCondBr(ir_.CreateICmpSLT(rest.k, argument(kDepth)), rest_turn, done);
+  ir_.SetInsertPoint(rest_turn);
+  emit_turn(rest, 1, rest_head);
+
+  ir_.SetInsertPoint(done);
+  for (size_t s = 0; s < rest.sums.size(); ++s) ir_.CreateAlignedStore(rest.sums[s], sum_pointer(s), align_);
+  ir_.CreateRetVoid();
+  return function_;
+}
+
+void MicroKernelEmitter::set_offsets() {
+  const auto times = [&](llvm::Value* stride, int64_t count) { return ir_.CreateMul(stride, i64(count), "", true, true); };
+  llvm::Value* row_stride = form_.unit_rows && !form_.unit_steps ? i64(1) : argument(kRowStride);
+  llvm::Value* a_step = form_.unit_steps ? i64(1) : argument(kAStep);
+  for (int64_t r = 0; r < form_.rows; ++r) row_offsets_.push_back(times(row_stride, r));
+  for (int64_t step = 0; step <= kUnrollDepth; ++step) {
+    a_offsets_.push_back(times(a_step, step));
+    b_offsets_.push_back(times(argument(kBStep), step));
+  }
+}
+
+void MicroKernelEmitter::set_masks() {
+  std::vector<llvm::Constant*> lanes;
+  for (int64_t lane = 0; lane < lanes_; ++lane) lanes.push_back(ir_.getInt64(static_cast<uint64_t>(lane)));
+  for (int64_t v = 0; v < form_.vectors; ++v) {
+    const bool masked = form_.columns == MicroKernelForm::Columns::AllMasked ||
+                        (form_.columns == MicroKernelForm::Columns::LastMasked && v + 1 == form_.vectors);
+    llvm::Value* left = masked ? ir_.CreateSub(argument(kColumns), i64(v * lanes_)) : nullptr;
+    masks_.push_back(masked ? ir_.CreateICmpSLT(llvm::ConstantVector::get(lanes), scalars_.splat(left, lanes_)) : nullptr);
+  }
+}
+
+llvm::Value* MicroKernelEmitter::sum_pointer(size_t sum) {
+  const auto index = static_cast<int64_t>(sum);
+  const int64_t at = index / form_.vectors * form_.sums_stride + index % form_.vectors * lanes_;
+  return ir_.CreateConstInBoundsGEP1_64(element_, argument(kSums), static_cast<uint64_t>(at));
+}
+
+std::vector<llvm::Value*> MicroKernelEmitter::initial_sums() {
+  std::vector<llvm::Value*> sums(static_cast<size_t>(form_.rows * form_.vectors), llvm::Constant::getNullValue(vector_));
+  if (!form_.accumulate) return sums;
+  for (size_t s = 0; s < sums.size(); ++s) sums[s] = ir_.CreateAlignedLoad(vector_, sum_pointer(s), align_);
+  return sums;
+}
+
+MicroKernelEmitter::State MicroKernelEmitter::begin_state(llvm::BasicBlock* from, llvm::Value* k, llvm::Value* a,
+                                                          llvm::Value* b, const std::vector<llvm::Value*>& sums) {
+  const auto phi = [&](llvm::Value* initial) {
+    llvm::PHINode* node = ir_.CreatePHI(initial->getType(), 2);
+    node->addIncoming(initial, from);
+    return node;
+  };
+  State state{phi(k), phi(a), phi(b), {}};
+  for (llvm::Value* sum : sums) state.sums.push_back(phi(sum));
+  return state;
+}
+
+/// `steps` steps of the depth, then back to `next`.
+void MicroKernelEmitter::emit_turn(State& state, int64_t steps, llvm::BasicBlock* next) {
+  std::vector<llvm::Value*> sums(state.sums.begin(), state.sums.end());
+  for (int64_t step = 0; step < steps; ++step) emit_step(state, static_cast<size_t>(step), sums);
+  llvm::BasicBlock* here = ir_.GetInsertBlock();
+  const auto by = static_cast<size_t>(steps);
+  state.k->addIncoming(ir_.CreateAdd(state.k, i64(steps), "", true, true), here);
+  state.a->addIncoming(moved(state.a, a_offsets_[by]), here);
+  state.b->addIncoming(moved(state.b, b_offsets_[by]), here);
+  for (size_t s = 0; s < sums.size(); ++s) state.sums[s]->addIncoming(sums[s], here);
+  ir_.CreateBr(next);
+}
+
+/// One step: the columns' vectors are loaded once, and each row's element is broadcast against them.
+void MicroKernelEmitter::emit_step(const State& state, size_t step, std::vector<llvm::Value*>& sums) {
+  const auto wrap = [&](llvm::Value* value) { return LlvmScalars::wrap(value, form_.dtype); };
+  std::vector<llvm::Value*> right;
+  llvm::Value* b = moved(state.b, b_offsets_[step]);
+  for (size_t v = 0; v < masks_.size(); ++v) {
+    llvm::Value* at = ir_.CreateConstInBoundsGEP1_64(element_, b, v * static_cast<uint64_t>(lanes_));
+    right.push_back(masks_[v] == nullptr
+                        ? static_cast<llvm::Value*>(ir_.CreateAlignedLoad(vector_, at, align_))
+                        : ir_.CreateMaskedLoad(vector_, at, align_, masks_[v], llvm::Constant::getNullValue(vector_)));
+  }
+  for (size_t r = 0; r < row_offsets_.size(); ++r) {
+    // Row, then step: with steps of 1 a row is one pointer and its steps are displacements.
+    llvm::Value* at = form_.unit_steps ? moved(moved(state.a, row_offsets_[r]), a_offsets_[step])
+                                       : moved(moved(state.a, a_offsets_[step]), row_offsets_[r]);
+    llvm::Value* left = scalars_.splat(ir_.CreateAlignedLoad(element_, at, align_), lanes_);
+    for (size_t v = 0; v < right.size(); ++v) {
+      llvm::Value*& sum = sums[r * right.size() + v];
+      sum = LlvmScalars::value(scalars_.fma(wrap(left), wrap(right[v]), wrap(sum)));
+    }
+  }
+}
+
+}  // namespace smelt

@@ -1,0 +1,74 @@
+// The inner kernel of all products: one register tile of sums over the whole depth.
+#pragma once
+
+#include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/Module.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "compiler/codegen/llvm_scalars.h"
+#include "compiler/codegen/target.h"
+
+namespace smelt {
+
+/// What makes two micro-kernels different code. Strides are run-time arguments, so that all products of a module share
+/// a few kernels; only a stride of 1, which decides the addressing of the left operand, is part of the code.
+struct MicroKernelForm {
+  enum class Columns : uint8_t { Whole, LastMasked, AllMasked };
+
+  DType dtype = DType::F32;
+  int64_t rows = 1, vectors = 1;
+  int64_t sums_stride = 0;  // elements between rows of the tile in memory
+  Columns columns = Columns::Whole;
+  bool unit_steps = false;  // the left operand is contiguous along the depth
+  bool unit_rows = false;   // ... along its rows
+  bool accumulate = false;  // start from the tile in memory, not from zero
+
+  std::string name() const;
+};
+
+/// void micro(ptr a, ptr b, ptr sums, i64 depth, i64 columns, i64 row_stride, i64 a_step, i64 b_step):
+/// sums[r, c] (+)= sum over k of a[r * row_stride + k * a_step] * b[k * b_step + c].
+class MicroKernelEmitter {
+ public:
+  MicroKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, const MicroKernelForm& form);
+  llvm::Function* emit();
+
+ private:
+  /// Values that a turn of the loop hands to the next.
+  struct State {
+    llvm::PHINode *k, *a, *b;
+    std::vector<llvm::PHINode*> sums;
+  };
+  enum Argument : unsigned { kA, kB, kSums, kDepth, kColumns, kRowStride, kAStep, kBStep, kNumArguments };
+
+  void set_offsets();
+  void set_masks();
+  std::vector<llvm::Value*> initial_sums();
+  State begin_state(llvm::BasicBlock* from, llvm::Value* k, llvm::Value* a, llvm::Value* b,
+                    const std::vector<llvm::Value*>& sums);
+  void emit_turn(State& state, int64_t steps, llvm::BasicBlock* next);
+  void emit_step(const State& state, size_t step, std::vector<llvm::Value*>& sums);
+  llvm::BasicBlock* block(const char* name) { return llvm::BasicBlock::Create(context_, name, function_); }
+  llvm::Value* argument(Argument index) { return function_->getArg(index); }
+  llvm::Value* moved(llvm::Value* from, llvm::Value* offset) { return ir_.CreateInBoundsGEP(element_, from, offset); }
+  llvm::Value* sum_pointer(size_t sum);
+  llvm::Value* i64(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
+
+  llvm::Module& module_;
+  llvm::LLVMContext& context_;
+  const MicroKernelForm form_;
+  const int64_t lanes_;
+  llvm::IRBuilder<> ir_;
+  LlvmScalars scalars_;
+  llvm::Type* element_;
+  llvm::Type* vector_;
+  llvm::Align align_;
+  llvm::Function* function_ = nullptr;
+  std::vector<llvm::Value*> row_offsets_, a_offsets_, b_offsets_;  // elements, by row and by step
+  std::vector<llvm::Value*> masks_;                                // by vector; null: all lanes
+};
+
+}  // namespace smelt
