@@ -59,7 +59,7 @@ class ReferenceTraining {
     std::vector<RefTensor> arguments;
     for (const Argument& argument : graph.arguments) arguments.push_back(value_of(argument, graph.type(argument.node), rows, iteration, executed));
     const Result<std::vector<RefTensor>> results = evaluate(graph, arguments, extents(rows));
-    REQUIRE_MESSAGE(results, results.error().message);
+    REQUIRE_MESSAGE(results, message_of(results));
     double loss = std::nan("");
     for (size_t i = 0; i < graph.results.size(); ++i) {
       const Output& output = graph.results[i];

@@ -30,6 +30,12 @@ CommandResult run_command(const std::vector<std::string>& arguments, const Comma
 /// run_command on the built `smelt`.
 CommandResult run_smelt(std::vector<std::string> arguments, const CommandOptions& options = {});
 
+/// What went wrong; empty when nothing did. A message of a check is also formed when the check holds.
+template <typename T>
+std::string message_of(const Result<T>& result) {
+  return result ? std::string() : result.error().message;
+}
+
 /// An empty directory of this test below the build tree.
 std::string fresh_directory(std::string_view name);
 

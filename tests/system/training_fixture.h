@@ -58,7 +58,7 @@ inline std::unique_ptr<Training> start_training(std::string_view name, DType pre
   training->checked = std::move(*checked);
   REQUIRE(training->checked.experiment);
   Result<std::unique_ptr<CompiledModel>> model = compile(training->checked, options);
-  REQUIRE_MESSAGE(model, model.error().message);
+  REQUIRE_MESSAGE(model, message_of(model));
   training->model = std::move(*model);
   const CompiledProgram& program = training->program();
   auto session = Session::create(program, training->model->functions(), {.seed = program.train.seed});
