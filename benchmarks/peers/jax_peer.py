@@ -140,4 +140,6 @@ def run(steps):
 run(20)
 print("ready", flush=True)
 for line in sys.stdin:
-    print(json.dumps(run(int(line))), flush=True)
+    cpu = time.process_time()
+    times = run(int(line))
+    print(json.dumps({"ms": times, "cpu_ms": (time.process_time() - cpu) * 1e3 / len(times)}), flush=True)

@@ -1,6 +1,7 @@
 """One workload in PyTorch: python torch_peer.py {eager|compile} {mlp|vae|gan} THREADS
 
-Prints `ready` when warm; then for each line `N` on standard input times N steps and prints their milliseconds as JSON.
+Prints `ready` when warm; then for each line `N` on standard input times N steps and prints their milliseconds, and a
+step's processor time, as JSON.
 A step is what Smelt's is: rows of u8 pixels in, the parameters changed, noise drawn, the loss read. The optimisers are
 the fused ones; the nets are functions of plain tensors, which is faster than modules for so small ones.
 """
@@ -124,4 +125,6 @@ def run(steps):
 run(20)
 print("ready", flush=True)
 for line in sys.stdin:
-    print(json.dumps(run(int(line))), flush=True)
+    cpu = time.process_time()
+    times = run(int(line))
+    print(json.dumps({"ms": times, "cpu_ms": (time.process_time() - cpu) * 1e3 / len(times)}), flush=True)

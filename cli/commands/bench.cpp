@@ -1,5 +1,6 @@
 // bench: how long an iteration takes on synthetic data, beside what the machine can do at most.
 #include <fmt/format.h>
+#include <time.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -91,19 +92,30 @@ struct BenchRun {
 struct Row {
   std::string name;
   Timings ms;
+  double cpu_ms = 0;  // a step's processor time, all threads: what a busy machine leaves as it is
   double flops = 0;
 };
 
-/// Times `body` with the sessions's counters going on; a loss that is not finite ends it.
+double cpu_clock_ms() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
+}
+
+/// Times `body` with the session's counters going on; a loss that is not finite ends it.
 template <typename Body>
-Result<std::vector<double>> time_steps(const Flags& flags, const Body& body) {
+Result<void> time_steps(const Flags& flags, Row& row, const Body& body) {
   std::vector<double> ms;
+  double cpu_start = cpu_clock_ms();
   for (int64_t step = 0; step < flags.warmup + flags.steps; ++step) {
+    if (step == flags.warmup) cpu_start = cpu_clock_ms();
     const auto start = Clock::now();
     SMELT_TRY_VOID(body());
     if (step >= flags.warmup) ms.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
   }
-  return ms;
+  row.cpu_ms = (cpu_clock_ms() - cpu_start) / static_cast<double>(flags.steps);
+  row.ms = timings_of(std::move(ms));
+  return {};
 }
 
 Result<std::vector<Row>> measure(const Flags& flags, Session& session, double& first_step_ms) {
@@ -113,20 +125,20 @@ Result<std::vector<Row>> measure(const Flags& flags, Session& session, double& f
   std::vector<Row> rows;
   Row iteration{.name = "iteration"};
   for (const CallFrame& frame : run.frames) iteration.flops += frame.entry().flops;
-  SMELT_TRY(const std::vector<double> ms, time_steps(flags, [&]() -> Result<void> {
-              const int32_t status = session.call_iteration(run.calls);
-              if (first_step_ms == 0) first_step_ms = std::chrono::duration<double, std::milli>(Clock::now() - process_start()).count();
-              return check_status(status, run.frames[0].entry());
-            }));
-  iteration.ms = timings_of(ms);
+  SMELT_TRY_VOID(time_steps(flags, iteration, [&]() -> Result<void> {
+    const int32_t status = session.call_iteration(run.calls);
+    if (first_step_ms == 0) first_step_ms = std::chrono::duration<double, std::milli>(Clock::now() - process_start()).count();
+    return check_status(status, run.frames[0].entry());
+  }));
   rows.push_back(iteration);
   if (program.steps.size() < 2) return rows;
   std::vector<std::string> done;
   for (const CallFrame& frame : run.frames) {
     if (std::ranges::find(done, frame.entry().name) != done.end()) continue;
     done.push_back(frame.entry().name);
-    SMELT_TRY(const std::vector<double> step_ms, time_steps(flags, [&] { return check_status(session.call(frame), frame.entry()); }));
-    rows.push_back({frame.entry().name, timings_of(step_ms), frame.entry().flops});
+    Row row{.name = frame.entry().name, .flops = frame.entry().flops};
+    SMELT_TRY_VOID(time_steps(flags, row, [&] { return check_status(session.call(frame), frame.entry()); }));
+    rows.push_back(row);
   }
   return rows;
 }
@@ -152,7 +164,7 @@ int run_bench(const Flags& flags) {
     nlohmann::json list = nlohmann::json::array();
     for (const Row& row : *rows) {
       const double rate = row.flops / row.ms.median * 1e-6;
-      list.push_back({{"objective", row.name}, {"ms", row.ms.median}, {"p10", row.ms.p10}, {"p90", row.ms.p90}, {"flops", row.flops},
+      list.push_back({{"objective", row.name}, {"ms", row.ms.median}, {"p10", row.ms.p10}, {"p90", row.ms.p90}, {"cpu_ms", row.cpu_ms}, {"flops", row.flops},
                       {"gflops", rate}, {"share_of_peak", rate / peak}});
     }
     fmt::print("{}\n", nlohmann::json{{"model", program.name}, {"threads", threads}, {"cpu", program.cpu}, {"compile_ms", running->compiled->compile_ms},
