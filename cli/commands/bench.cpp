@@ -1,8 +1,8 @@
 // bench: how long an iteration takes on synthetic data, beside what the machine can do at most.
 #include <fmt/format.h>
-#include <time.h>
 
 #include <algorithm>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
