@@ -64,7 +64,7 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
     product.inner.push_back({extent, a.stride_of(index), b.stride_of(index), -1});
   }
   if (product.inner.empty()) product.inner.push_back({});  // an outer product sums one term
-  std::ranges::stable_sort(product.inner, std::greater{}, [](const ProductAxis& axis) { return axis.a_stride; });
+  std::ranges::sort(product.inner, std::greater{}, [](const ProductAxis& axis) { return axis.a_stride; });
   return lowered;
 }
 

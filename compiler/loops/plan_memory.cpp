@@ -59,7 +59,7 @@ int64_t plan_memory(LoopFunction& function, int64_t begin) {
     return align_up(*bytes);
   };
   // Largest first, each at the lowest place that is free for its whole life.
-  std::ranges::stable_sort(order, std::greater{}, bytes_of);
+  std::ranges::sort(order, {}, [&](size_t i) { return std::pair(-bytes_of(i), i); });
   std::vector<size_t> placed;
   int64_t end = align_up(begin);
   for (const size_t i : order) {
