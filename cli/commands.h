@@ -17,5 +17,6 @@ Runner add_show(CLI::App& app);
 Runner add_explain(CLI::App& app);
 Runner add_ops(CLI::App& app);
 Runner add_debug(CLI::App& app);
+Runner add_doctor(CLI::App& app);
 
 }  // namespace smelt::cli

@@ -31,11 +31,12 @@ constexpr std::array kCommands = {
     Command{"show", "prints an entry of the standard library", add_show},
     Command{"explain", "explains a diagnostic", add_explain},
     Command{"ops", "lists the operators", add_ops},
+    Command{"doctor", "tells what this machine offers and what is wrong with the installation", add_doctor},
     Command{"debug", "tools for developing Smelt", add_debug},
 };
 
 // Commands of the design that do not exist yet: named, so that nobody looks for a typing mistake.
-constexpr std::array<std::string_view, 9> kPlanned = {"export", "graph", "profile", "gradcheck", "fmt", "diff", "runs", "lsp", "doctor"};
+constexpr std::array<std::string_view, 8> kPlanned = {"export", "graph", "profile", "gradcheck", "fmt", "diff", "runs", "lsp"};
 
 int unknown_command(const std::string& name) {
   if (std::ranges::find(kPlanned, name) != kPlanned.end()) {
