@@ -54,6 +54,10 @@ NodeId add_cotangents(Builder& builder, NodeId a, NodeId b) {
     return build_masked(builder,
                         {mask_a->condition, builder.add(mask_a->value, mask_b->value), mask_a->inverted});
   }
+  if (mask_a && mask_b && mask_a->condition == mask_b->condition) {  // the two branches of one `select`
+    const Masked &then = mask_a->inverted ? *mask_b : *mask_a, &otherwise = mask_a->inverted ? *mask_a : *mask_b;
+    return builder.select(then.condition, then.value, otherwise.value);
+  }
   return builder.add(a, b);
 }
 
@@ -76,6 +80,13 @@ void Vjp::add(size_t i, NodeId ct) {
   cotangents_[i] = cotangents_[i].valid() ? add_cotangents(builder_, cotangents_[i], ct) : ct;
 }
 
+NodeId Vjp::moved(NodeId ct, const std::function<NodeId(NodeId)>& move) {
+  const std::optional<Masked> mask = as_masked(builder_.graph(), ct);
+  if (!mask) return move(ct);
+  const NodeId condition = move(mask->condition);
+  return build_masked(builder_, {condition, move(mask->value), mask->inverted});
+}
+
 NodeId Vjp::times(NodeId ct, NodeId factor) {
   return inside_mask(builder_, ct, [&](NodeId value) { return builder_.mul(value, factor); });
 }
@@ -90,8 +101,14 @@ NodeId Vjp::negated(NodeId ct) {
   return inside_mask(builder_, ct, [&](NodeId value) { return builder_.neg(value); });
 }
 
-NodeId Vjp::where(NodeId condition, NodeId ct) { return build_masked(builder_, {condition, ct, false}); }
-NodeId Vjp::unless(NodeId condition, NodeId ct) { return build_masked(builder_, {condition, ct, true}); }
+NodeId Vjp::where(NodeId condition, NodeId ct) { return masked(condition, ct, false); }
+NodeId Vjp::unless(NodeId condition, NodeId ct) { return masked(condition, ct, true); }
+
+NodeId Vjp::masked(NodeId condition, NodeId ct, bool inverted) {
+  const std::optional<Masked> mask = as_masked(builder_.graph(), ct);
+  if (!mask || mask->condition != condition) return build_masked(builder_, {condition, ct, inverted});
+  return mask->inverted == inverted ? ct : builder_.like(ct, 0);
+}
 
 namespace vjp_rules {
 namespace {
@@ -161,7 +178,7 @@ void cast(Vjp& v) {
 
 void reduce_sum(Vjp& v) {
   const Shape shape = v.type(0).shape;
-  v.add(0, v.build().broadcast_back(v.ct(), shape, v.attrs().integers("axes")));
+  v.add(0, v.moved(v.ct(), [&](NodeId x) { return v.build().broadcast_back(x, shape, v.attrs().integers("axes")); }));
 }
 
 void reduce_extremum(Vjp& v) {
@@ -205,12 +222,12 @@ void transpose(Vjp& v) {
   const std::vector<int64_t>& permutation = v.attrs().integers("permutation");
   std::vector<int64_t> inverse(permutation.size());
   for (size_t i = 0; i < permutation.size(); ++i) inverse[permutation[i]] = static_cast<int64_t>(i);
-  v.add(0, v.build().transpose(v.ct(), std::move(inverse)));
+  v.add(0, v.moved(v.ct(), [&](NodeId x) { return v.build().transpose(x, inverse); }));
 }
 
 void reshape(Vjp& v) {
   const Shape shape = v.type(0).shape;
-  v.add(0, v.build().reshape(v.ct(), shape));
+  v.add(0, v.moved(v.ct(), [&](NodeId x) { return v.build().reshape(x, shape); }));
 }
 
 void slice(Vjp& v) {
