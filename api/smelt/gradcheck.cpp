@@ -146,7 +146,7 @@ class Checker {
     double best = INFINITY, step = kFirstStep;
     GradcheckRow found;
     for (int attempt = 0; attempt < kNumSteps && !(best <= 1e-2 * options_.tolerance); ++attempt, step /= 8) {
-      row.kinks += attempt == 1 ? 1 : 0;
+      row.finer += attempt == 1 ? 1 : 0;
       SMELT_TRY(const Numbers theirs, differences(changed, step));
       GradcheckRow now{.worst = -1};
       for (size_t i = 0; i < ours.size(); ++i) {

@@ -27,7 +27,7 @@ struct GradcheckRow {
   double worst = 0;          // the error that is largest
   std::string where;         // `[3, 4]` or `direction 2`; of the second order with the entry of the gradient, `D.out.b[0] by ..`
   double computed = 0, difference = 0;
-  int64_t kinks = 0;         // comparisons that needed a smaller step
+  int64_t finer = 0;         // comparisons that needed a smaller step
 };
 
 struct GradcheckOptions {

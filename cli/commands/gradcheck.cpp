@@ -81,10 +81,10 @@ const std::string& path_of(const CheckedModel& model, const GradcheckRow& row) {
 
 void print_table(const Flags& flags, const CheckedModel& model, const Report& report) {
   fmt::print("objective {}, loss {:.6g}, order {}\n", report.objective, report.result.loss, flags.order);
-  fmt::print("  {:24} {:>9} {:>13} {:>6} {:>9}  {}\n", "parameter", "entries", "checked", "kinks", "worst", "at (computed, by differences), declared");
+  fmt::print("  {:24} {:>9} {:>13} {:>6} {:>9}  {}\n", "parameter", "entries", "checked", "finer", "worst", "at (computed, by differences), declared");
   for (const GradcheckRow& row : report.result.rows) {
     fmt::print("  {:24} {:>9} {:>13} {:>6} {:>9.1e}  {} ({:.10g}, {:.10g}), {}\n", path_of(model, row), row.entries,
-               row.directions == 0 ? "all" : fmt::format("{} directions", row.directions), row.kinks, row.worst, row.where, row.computed,
+               row.directions == 0 ? "all" : fmt::format("{} directions", row.directions), row.finer, row.worst, row.where, row.computed,
                row.difference, line_of(model, row));
   }
 }
@@ -92,7 +92,7 @@ void print_table(const Flags& flags, const CheckedModel& model, const Report& re
 nlohmann::json as_json(const CheckedModel& model, const Report& report) {
   nlohmann::json rows = nlohmann::json::array();
   for (const GradcheckRow& row : report.result.rows) {
-    rows.push_back({{"path", path_of(model, row)}, {"entries", row.entries}, {"directions", row.directions}, {"kinks", row.kinks}, {"worst", row.worst},
+    rows.push_back({{"path", path_of(model, row)}, {"entries", row.entries}, {"directions", row.directions}, {"finer", row.finer}, {"worst", row.worst},
                     {"at", row.where}, {"computed", row.computed}, {"difference", row.difference}, {"declared", line_of(model, row)}});
   }
   return {{"objective", report.objective}, {"loss", report.result.loss}, {"rows", rows}};
