@@ -84,8 +84,7 @@ Result<CompiledProgram> compile_program(const CheckedModel& model, const ModelOp
   CompiledProgram program = std::move(lowered.program);
   program.cpu = target.name == "native" ? target.cpu : target.name;
   program.hash = hash_of(program, model.text);
-  SMELT_TRY(program.object,
-            emit_program(lowered.loops, target, CodeKind::Object, {.optimize = options.optimize}));
+  program.object = emit_program(lowered.loops, target, CodeKind::Object, {.optimize = options.optimize});
   return program;
 }
 
@@ -164,7 +163,7 @@ Result<std::string> dump_memory(const DumpContext& context) {
 Result<std::string> dump_code(const DumpContext& context, CodeKind kind) {
   SMELT_TRY(const LoweredExperiment lowered, lower(context.model, context.options));
   SMELT_TRY(const Target target, make_target(context.options.cpu));
-  SMELT_TRY(const std::vector<char> text, emit_program(lowered.loops, target, kind, {.optimize = context.options.optimize}));
+  const std::vector<char> text = emit_program(lowered.loops, target, kind, {.optimize = context.options.optimize});
   return std::string(text.begin(), text.end());
 }
 Result<std::string> dump_llvm(const DumpContext& context) { return dump_code(context, CodeKind::LlvmIr); }

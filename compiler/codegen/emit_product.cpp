@@ -75,8 +75,12 @@ void KernelEmitter::emit_tile_sums(const Tile& tile) {
     b_at = advance(b_at, tile.outer[axis], packed ? layout.outer_strides[axis] : product.outer[axis].b_stride);
   }
   if (product.inner.size() > 1) {
-    const int64_t bytes = target_.tile_rows * tile_columns() * size_of(product.dtype);
-    ir_.CreateMemSet(tile.sums, ir_.getInt8(0), static_cast<uint64_t>(bytes), llvm::Align(64));
+    // No memset: the code calls nothing outside itself.
+    llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(product.dtype), static_cast<unsigned>(lanes_));
+    for_range(i64(0), i64(target_.tile_rows * tile_columns()), lanes_, [&](llvm::Value* at) {
+      ir_.CreateAlignedStore(llvm::Constant::getNullValue(vector), element_pointer(tile.sums, product.dtype, at),
+                             llvm::Align(static_cast<uint64_t>(size_of(product.dtype))));
+    });
   }
   const std::function<void(size_t, llvm::Value*, llvm::Value*)> inner = [&](size_t axis, llvm::Value* a, llvm::Value* b) {
     if (axis + 1 < product.inner.size()) {
@@ -153,9 +157,10 @@ llvm::Function* KernelEmitter::micro_kernel(int64_t rows, int64_t vectors, Micro
                              .unit_steps = product.inner.back().a_stride == 1,
                              .unit_rows = product.row.a_stride == 1,
                              .accumulate = product.inner.size() > 1};
-  llvm::Function*& known = shared_[form.name()];
-  if (known == nullptr) known = MicroKernelEmitter(module_, target_, lanes_, form).emit();
-  return known;
+  return shared_.declare(module_, form.name(), MicroKernelEmitter::type(context_),
+                         [&target = target_, lanes = lanes_, form](llvm::Module& module) {
+                           MicroKernelEmitter(module, target, lanes, form).emit();
+                         });
 }
 
 void KernelEmitter::emit_epilogue(const Tile& tile) {

@@ -146,7 +146,7 @@ Result<std::vector<RefTensor>> run_compiled(Graph graph, std::span<const RefTens
   const int64_t columns = target.tile_vectors * target.lanes(program.vector_dtype);
   program.functions.push_back(lower(graph, {target.tile_rows, columns}));
   const int64_t arena_bytes = plan_memory(program.functions[0], sizeof(smelt_arena));
-  SMELT_TRY(const std::vector<char> object, emit_program(program, target, CodeKind::Object, {.optimize = options.optimize}));
+  const std::vector<char> object = emit_program(program, target, CodeKind::Object, {.optimize = options.optimize});
   SMELT_TRY(const LoadedObject loaded, LoadedObject::load(object));
   const smelt_entry entry = loaded.find("f");
   SMELT_CHECK(entry != nullptr, "the object has no entry `f`");
