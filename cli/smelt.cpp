@@ -31,7 +31,7 @@ constexpr std::array kCommands = {
     Command{"gradcheck", "compares gradients with differences of the loss, in f64", add_gradcheck},
     Command{"dump", "prints what a stage of the compiler makes of a file", add_dump},
     Command{"show", "prints an entry of the standard library", add_show},
-    Command{"explain", "explains a diagnostic", add_explain},
+    Command{"explain", "explains a diagnostic, or what the compiler fused in a model file and why not more", add_explain},
     Command{"ops", "lists the operators", add_ops},
     Command{"doctor", "tells what this machine offers and what is wrong with the installation", add_doctor},
     Command{"debug", "tools for developing Smelt", add_debug},
