@@ -22,4 +22,7 @@ struct CodegenOptions {
 std::vector<char> emit_program(const LoopProgram& program, const Target& target, CodeKind kind,
                                const CodegenOptions& options = {});
 
+/// Name and version of what makes machine code of the parts.
+const char* code_generator();
+
 }  // namespace smelt

@@ -2,6 +2,7 @@
 
 #include <llvm/Analysis/CGSCCPassManager.h>
 #include <llvm/Analysis/LoopAnalysisManager.h>
+#include <llvm/Config/llvm-config.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/Verifier.h>
 #include <llvm/MC/TargetRegistry.h>
@@ -107,6 +108,8 @@ std::vector<char> compile(llvm::Module& module, llvm::TargetMachine& machine, co
 }
 
 }  // namespace
+
+const char* code_generator() { return "LLVM " LLVM_VERSION_STRING; }
 
 CodeQueue::CodeQueue(const Target& target, CodeKind kind, const CodegenOptions& options)
     : target_(target), kind_(kind), options_(options) {

@@ -125,4 +125,21 @@ class Identifier {
 
 KernelIdentity identify(const LoopFunction& function, const Kernel& kernel) { return Identifier(function).run(kernel); }
 
+std::string identify(const LoopProgram& program) {
+  std::string key = fmt::format("{} {} {}\n", program.iteration_symbol, to_string(program.vector_dtype), fmt::join(program.iteration, ","));
+  for (const LoopFunction& function : program.functions) {
+    key += fmt::format("{} runs {} advances {} stamps {}\n", function.name, function.runs_offset, function.advances, function.stamps_offset);
+    for (const Kernel& kernel : function.kernels) {
+      const KernelIdentity identity = identify(function, kernel);
+      key += fmt::format("{} guards {} {}\n{}\n", kernel.name, kernel.returns_if_nonfinite, kernel.guarded, identity.key);
+      for (const int32_t b : identity.buffers) {
+        const LoopBuffer& buffer = function.buffers[static_cast<size_t>(b)];
+        key += fmt::format("{} {} {};", static_cast<int>(buffer.storage), buffer.ref, buffer.offset);
+      }
+      for (const DrawSite& draw : identity.draws) key += fmt::format("{} {};", draw.loop, draw.site);
+    }
+  }
+  return key;
+}
+
 }  // namespace smelt

@@ -25,4 +25,7 @@ struct KernelIdentity {
 /// spans and cost estimates are not in it.
 KernelIdentity identify(const LoopFunction& function, const Kernel& kernel);
 
+/// Everything of a program that its machine code depends on besides the target, as text: the key of a cached object.
+std::string identify(const LoopProgram& program);
+
 }  // namespace smelt

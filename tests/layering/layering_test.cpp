@@ -39,6 +39,7 @@ const std::vector<Row>& table() {
       {"runtime/", {"runtime/", "ir/support/", "ir/type.h", "ir/plan.h", "ir/philox.h"}, {"fmt/"}},
       {"runtime/files/", {"runtime/", "ir/support/", "ir/type.h"}, {"fmt/", "nlohmann/", "zlib.h", "png.h"}},
       {"runtime/checkpoint_metadata", {"runtime/", "ir/support/", "ir/type.h", "ir/plan.h"}, {"fmt/", "nlohmann/", "zlib.h"}},
+      {"runtime/object_cache", {"runtime/object_cache.h", "runtime/files/", "ir/support/"}, {"fmt/", "elf.h", "link.h"}},
       {"runtime/object_file", {"runtime/object_file.h", "ir/support/"}, {"elf.h"}},
       {"runtime/abi.h", {}, {}},
       {"api/", {"api/", "frontend/", "compiler/", "runtime/", "ir/"}, {"fmt/"}},
