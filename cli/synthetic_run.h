@@ -1,4 +1,4 @@
-// One training iteration on made-up data: what `bench` and `profile` run, and `gradcheck` looks at.
+// One training iteration on made-up data: what `bench` and `profile` run.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +9,6 @@
 #include "runtime/session.h"
 
 namespace smelt::cli {
-
-/// A tensor for each column of `data`, `rows` long: random bytes, labels below their limits, floats in 0..1; always the same.
-/// Errors: Limit.
-Result<std::vector<HostTensor>> synthetic_columns(const DataPlan& data, int64_t rows);
 
 /// The calls of one iteration, bound to random columns of twice a batch of rows. Keep it where it is once prepared.
 struct SyntheticRun {

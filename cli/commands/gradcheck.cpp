@@ -8,7 +8,7 @@
 
 #include "api/smelt/gradients.h"
 #include "cli/commands.h"
-#include "cli/synthetic_run.h"
+#include "cli/synthetic.h"
 #include "ir/philox.h"
 #include "runtime/checkpoint.h"
 
