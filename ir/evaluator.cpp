@@ -61,7 +61,7 @@ class Evaluator {
     const TensorReferenceArgs args{node, operands, result};
 
     switch (def.kind) {
-      case Kind::Argument: SMELT_TRY_VOID(read_argument(args)); return {};
+      case Kind::Argument: SMELT_TRY_VOID(read_argument(args)); return {};  // exact: nothing to adjust
       case Kind::Constant: std::ranges::fill(result.values, node.attrs.number("value")); break;
       case Kind::Index: fill_index(args); break;
       case Kind::Extent:
@@ -79,6 +79,7 @@ class Evaluator {
     }
     if (def.tensor_reference != nullptr) def.tensor_reference(args);
     store(node, result);
+    if (options_.adjust) options_.adjust(node, operands, result);
     return {};
   }
 

@@ -261,12 +261,15 @@ int32_t KernelBuilder::gather(const Node& node, const IndexVector& index) {
 
 int32_t KernelBuilder::random(const Node& node, const IndexVector& index) {
   Stmt stmt{.kind = StmtKind::Random, .dtype = node.type.dtype, .span = node.span};
+  // Seed and run are scalars: in bounds wherever the element is, and one value for all lanes.
+  const int32_t outer_predicate = std::exchange(predicate_, -1);
   stmt.operands = {value(node.inputs[0], {}), value(node.inputs[1], {})};
+  predicate_ = outer_predicate;
   stmt.name = op_def(node).name;
   stmt.body = op_def(node).body;
   stmt.attrs = node.attrs;
   stmt.index = linear_offset(index, node.type.shape);
-  const Level level = level_of(stmt.index);
+  const Level level = std::max({level_of(stmt.index), level_of_value(stmt.operands[0]), level_of_value(stmt.operands[1])});
   return emit(std::move(stmt), level);
 }
 

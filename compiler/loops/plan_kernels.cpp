@@ -37,8 +37,12 @@ int own_cost(const Node& node) {
 bool always_stored(Kind kind) { return kind == Kind::Reduce || kind == Kind::Contract || kind == Kind::Scatter; }
 
 /// Which nodes get a buffer: results, sums, operands of products, and shared or repeated expensive values.
-std::vector<bool> choose_stored(const Graph& graph) {
+std::vector<bool> choose_stored(const Graph& graph, Fusion fusion) {
   std::vector<bool> stored(graph.size(), false);
+  if (fusion == Fusion::None) {
+    for (uint32_t i = 0; i < graph.size(); ++i) stored[i] = graph.nodes[i].op != OpKind::Argument;
+    return stored;
+  }
   const auto users = users_of(graph);
   const auto store = [&](NodeId id) {
     while (graph[id].op == OpKind::Reshape) id = graph[id].inputs[0];
@@ -105,8 +109,8 @@ struct Walker {
 
 class Planner {
  public:
-  explicit Planner(const Graph& graph) : graph_(graph) {
-    plan_.stored = choose_stored(graph);
+  Planner(const Graph& graph, Fusion fusion) : graph_(graph), fusion_(fusion) {
+    plan_.stored = choose_stored(graph, fusion);
     plan_.kernel_of.assign(graph.size(), -1);
     sweep_of_.assign(graph.size(), -1);
     plan_.order = order_nodes(graph);
@@ -136,7 +140,7 @@ class Planner {
     const Kind kind = op_def(graph_[id]).kind;
     if (kind == Kind::Contract || kind == Kind::Scatter) {
       start_alone(id, kind);
-    } else if (!join_existing(id)) {
+    } else if (fusion_ == Fusion::None || !join_existing(id)) {
       start_nest(id);
     }
     const int32_t kernel = plan_.kernel_of[id.index];
@@ -350,6 +354,7 @@ class Planner {
   }
 
   const Graph& graph_;
+  const Fusion fusion_;
   FusionPlan plan_;
   std::vector<int32_t> sweep_of_;
   NodeId loss_;
@@ -360,7 +365,7 @@ class Planner {
 
 }  // namespace
 
-FusionPlan plan_kernels(const Graph& graph) { return Planner(graph).run(); }
+FusionPlan plan_kernels(const Graph& graph, Fusion fusion) { return Planner(graph, fusion).run(); }
 
 std::string print(const Graph& graph, const FusionPlan& plan) {
   std::string out = fmt::format("func @{}\n", graph.name);

@@ -13,6 +13,7 @@
 #include "compiler/graph/remove_dead_nodes.h"
 #include "compiler/graph/simplify.h"
 #include "compiler/pipeline.h"
+#include "fuzz/random_graph.h"
 #include "ir/builder.h"
 #include "ir/op.h"
 #include "ir/support/check.h"
@@ -20,7 +21,6 @@
 #include "ir/verifier.h"
 #include "tests/support/graph_checks.h"
 #include "tests/support/op_samples.h"
-#include "tests/support/random_graph.h"
 
 using namespace smelt;
 using namespace smelt::testing;

@@ -1,0 +1,15 @@
+// The tools of `smelt debug`, one file each.
+#pragma once
+
+#include "cli/common.h"
+
+namespace smelt::cli {
+
+struct DebugTool {
+  CLI::App* app;
+  Runner run;
+};
+DebugTool add_debug_grads(CLI::App& app);
+DebugTool add_debug_fuzz(CLI::App& app);
+
+}  // namespace smelt::cli
