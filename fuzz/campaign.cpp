@@ -9,12 +9,15 @@
 #include <set>
 
 #include "fuzz/case_file.h"
+#include "fuzz/pass_orders.h"
 #include "ir/op.h"
 
 namespace smelt::fuzz {
 namespace {
 
-constexpr int64_t kBatch = 48;  // graphs; about 8 a module and leg: compiling costs less per graph in company
+constexpr int64_t kBatch = 96;  // graphs; about 16 a module and leg: compiling costs less per graph in company
+
+constexpr int kPassOrders = 1;  // a graph
 
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
@@ -59,6 +62,10 @@ void run_campaign(Totals& totals, const CampaignOptions& options, const std::fun
       count_case(cases.back(), totals);
     }
     std::vector<Failure> failures = check_legs(cases, kBoth);
+    for (const Case& tested : cases) {
+      totals.pass_orders += kPassOrders;
+      if (auto failure = check_pass_orders(tested, kPassOrders)) failures.push_back(*std::move(failure));
+    }
     for (Failure& failure : failures) {
       const auto tested = std::ranges::find(cases, failure.seed, &Case::seed);
       add_failure(std::move(failure), *tested, options, totals);

@@ -14,7 +14,7 @@ Result<Graph> prepare(const Graph& graph, const Leg& leg) {
   CompileOptions options;
   options.verify = VerifyLevel::EachPass;
   for (const GraphPass& pass : all_graph_passes()) {
-    if (!leg.all_passes && !pass.changes_stage()) options.skip.emplace_back(pass.name);
+    if (!leg.all_passes && !pass.changes_stage() && pass.name != "remove_dead_nodes") options.skip.emplace_back(pass.name);
   }
   SMELT_TRY(PipelineResult result, run_graph_pipeline(graph, options));
   return std::move(result.graph);
@@ -22,9 +22,6 @@ Result<Graph> prepare(const Graph& graph, const Leg& leg) {
 
 Graph plain_graph(const Graph& graph) { return expand_composites(differentiate(graph)); }
 
-namespace {
-
-/// The levels that this machine can run, narrowest first.
 const std::vector<std::string>& levels_here() {
   static const std::vector<std::string> levels = [] {
     std::vector<std::string> found;
@@ -35,8 +32,6 @@ const std::vector<std::string>& levels_here() {
   }();
   return levels;
 }
-
-}  // namespace
 
 Setup setup_of(uint64_t seed) {
   Numbers numbers(seed ^ 0x5e7u);

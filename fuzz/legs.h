@@ -15,7 +15,7 @@ namespace smelt::fuzz {
 struct Leg {
   std::string_view name;
   std::string_view stage;  // what it adds to the leg before it
-  bool all_passes;         // false: only `differentiate` and `expand_composites`
+  bool all_passes;         // false: `differentiate`, `expand_composites` and `remove_dead_nodes` alone
   Fusion fusion;
   Memory memory;
   bool optimize;           // LLVM passes
@@ -50,6 +50,8 @@ struct Setup {
   Placement placement;
 };
 Setup setup_of(uint64_t seed);
+/// The names of the cpu levels that this machine can run, narrowest first.
+const std::vector<std::string>& levels_here();
 
 /// Compiled code as the setup says, on `threads` lockstep threads.
 RunOutcome run_once(const CompiledGraphs& compiled, size_t graph, std::span<const RefTensor> arguments,

@@ -100,39 +100,62 @@ class Maker {
   }
 
   /// A scalar of one or two late values.
-  NodeId loss_of(Builder& builder, const std::vector<NodeId>& values) {
+  NodeId loss_of(Builder& builder, const std::vector<NodeId>& values, bool bent) {
     NodeId loss;
     for (const NodeId value : values) {
-      const bool bend = pool_.numbers().chance(0.5);
+      const bool bend = bent || pool_.numbers().chance(0.5);
       const NodeId term = sum_all(builder, bend ? builder.make(OpKind::Tanh, {value}) : value);
       loss = loss.valid() ? builder.add(loss, term) : term;
     }
     return loss;
   }
 
+  /// The floats that `y` was computed from without `stop` in between.
+  std::vector<NodeId> ancestors(const Graph& graph, NodeId y) const {
+    std::vector<bool> below(y.index + 1);
+    below[y.index] = true;
+    std::vector<NodeId> found;
+    for (uint32_t i = y.index + 1; i-- > 0;) {
+      const Node& node = graph.nodes[i];
+      if (!below[i] || node.type.dtype != options_.dtype) continue;
+      if (i != y.index && i < pool_.graph().size()) found.push_back({i});
+      if (node.op == OpKind::Stop || node.op == OpKind::Grad) continue;
+      for (const NodeId input : node.inputs) below[input.index] = true;
+    }
+    return found;
+  }
+
+  /// Up to 4 values to differentiate by: arguments, and sometimes what was computed from them.
+  std::vector<NodeId> draw_variables(const Graph& graph, NodeId loss) {
+    std::vector<NodeId> chosen;
+    for (const NodeId id : ancestors(graph, loss)) {
+      const bool argument = graph[id].op == OpKind::Argument;
+      if (pool_.numbers().chance(argument ? 0.8 : 0.06) && chosen.size() < 4) chosen.push_back(id);
+    }
+    return chosen;
+  }
+
   void add_gradients(Graph& graph, bool second) {
     Numbers& numbers = pool_.numbers();
     Builder builder(graph);
-    std::vector<NodeId> values;
-    for (int64_t k = numbers.integer(1, 2); k > 0; --k) {
-      if (const auto value = pool_.draw_live(DTypeClass::Float)) values.push_back(*value);
+    std::vector<NodeId> values, wrt;
+    NodeId loss;
+    for (int attempt = 0; attempt < 4 && wrt.empty(); ++attempt) {
+      values.clear();
+      for (int64_t k = numbers.integer(1, 2); k > 0; --k) values.push_back(*pool_.draw_live(DTypeClass::Float));
+      loss = loss_of(builder, values, second);
+      wrt = draw_variables(graph, loss);
     }
-    if (values.empty()) return;
-    const NodeId loss = loss_of(builder, values);
-    std::vector<NodeId> wrt;
-    for (const NodeId id : pool_.live()) {
-      const bool argument = graph[id].op == OpKind::Argument;
-      if (builder.type(id).dtype == options_.dtype && id < loss && numbers.chance(argument ? 0.7 : 0.05)) wrt.push_back(id);
-    }
-    if (wrt.size() > 4) wrt.resize(4);
     std::vector<NodeId> gradients;
     for (const NodeId x : wrt) gradients.push_back(builder.make(OpKind::Grad, {loss, x}));
     for (const NodeId gradient : gradients) builder.result({fmt::format("g{}", graph.results.size()), ResultRole::Value, -1, gradient});
     if (!second || gradients.empty()) return;
     const NodeId first = numbers.pick(gradients);
     const NodeId norm = sum_all(builder, numbers.chance(0.5) ? builder.mul(first, first) : builder.make(OpKind::Tanh, {first}));
-    const NodeId again = builder.make(OpKind::Grad, {norm, numbers.pick(wrt)});
-    builder.result({fmt::format("h{}", graph.results.size()), ResultRole::Value, -1, again});
+    for (const NodeId x : wrt) {
+      const NodeId again = builder.make(OpKind::Grad, {norm, x});
+      builder.result({fmt::format("h{}", graph.results.size()), ResultRole::Value, -1, again});
+    }
   }
 
   /// Keeps results that say something: finite, moderate, more than one value, and moved by the arguments.

@@ -39,10 +39,6 @@ bool always_stored(Kind kind) { return kind == Kind::Reduce || kind == Kind::Con
 /// Which nodes get a buffer: results, sums, operands of products, and shared or repeated expensive values.
 std::vector<bool> choose_stored(const Graph& graph, Fusion fusion) {
   std::vector<bool> stored(graph.size(), false);
-  if (fusion == Fusion::None) {
-    for (uint32_t i = 0; i < graph.size(); ++i) stored[i] = graph.nodes[i].op != OpKind::Argument;
-    return stored;
-  }
   const auto users = users_of(graph);
   const auto store = [&](NodeId id) {
     while (graph[id].op == OpKind::Reshape) id = graph[id].inputs[0];
@@ -52,7 +48,7 @@ std::vector<bool> choose_stored(const Graph& graph, Fusion fusion) {
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
     const Kind kind = op_def(node).kind;
-    if (always_stored(kind)) stored[i] = true;
+    if (always_stored(kind) || (fusion == Fusion::None && !node.inputs.empty())) stored[i] = true;
     if (kind == Kind::Contract) std::ranges::for_each(node.inputs, store);
     if (kind == Kind::Gather) store(node.inputs[0]);
     if (node.op == OpKind::Reshape && !keeps_index(graph, node)) store(node.inputs[0]);

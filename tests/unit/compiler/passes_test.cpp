@@ -24,8 +24,13 @@
 
 using namespace smelt;
 using namespace smelt::testing;
+using fuzz::RandomGraph;
 
 namespace {
+
+RandomGraph random_graph(uint64_t seed, int num_ops, DType dtype) {
+  return fuzz::random_graph(seed, {.dtype = dtype, .num_ops = num_ops});
+}
 
 constexpr int kGraphs = 150;
 constexpr double kTolerance = 1e-9;  // rewrites round differently, and some graphs amplify that
