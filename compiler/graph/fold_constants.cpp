@@ -70,9 +70,7 @@ std::optional<double> fold(const Graph& graph, const Node& node) {
   return std::nullopt;
 }
 
-}  // namespace
-
-Graph fold_constants(Graph graph) {
+Graph fold_all(Graph graph) {
   GraphRebuilder rebuilder(graph);
   for (uint32_t i = 0; i < graph.size(); ++i) {
     // A copy, so that the fold sees operands that were folded before it; it is dead when a constant takes its
@@ -86,5 +84,9 @@ Graph fold_constants(Graph graph) {
   }
   return rebuilder.finish();
 }
+
+}  // namespace
+
+Graph fold_constants(Graph graph) { return apart_from_grad_operands(std::move(graph), fold_all); }
 
 }  // namespace smelt

@@ -58,9 +58,7 @@ std::string key_of(const Node& node, std::vector<NodeId> inputs) {
   return key.take();
 }
 
-}  // namespace
-
-Graph merge_equal_nodes(Graph graph) {
+Graph merge_all(Graph graph) {
   std::unordered_map<std::string, NodeId> first;
   GraphRebuilder rebuilder(graph);
   for (uint32_t i = 0; i < graph.size(); ++i) {
@@ -74,5 +72,9 @@ Graph merge_equal_nodes(Graph graph) {
   }
   return rebuilder.finish();
 }
+
+}  // namespace
+
+Graph merge_equal_nodes(Graph graph) { return apart_from_grad_operands(std::move(graph), merge_all); }
 
 }  // namespace smelt
