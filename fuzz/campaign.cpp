@@ -6,10 +6,12 @@
 #include <array>
 #include <ctime>
 #include <filesystem>
+#include <iterator>
 #include <set>
 
 #include "fuzz/case_file.h"
 #include "fuzz/pass_orders.h"
+#include "fuzz/rewrites.h"
 #include "ir/op.h"
 
 namespace smelt::fuzz {
@@ -17,7 +19,9 @@ namespace {
 
 constexpr int64_t kBatch = 96;  // graphs; about 16 a module and leg: compiling costs less per graph in company
 
-constexpr int kPassOrders = 1;  // a graph
+constexpr int kPassOrders = 1;    // a graph
+constexpr int64_t kTwinShare = 4;  // each fourth graph is rewritten, and compiled with and without fusion
+constexpr int kRewrites = 4;       // of such a graph
 
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
@@ -50,6 +54,20 @@ void add_failure(Failure failure, const Case& tested, const CampaignOptions& opt
   totals.failures.push_back(std::move(failure));
 }
 
+void append(std::vector<Failure>& failures, std::vector<Failure> more) {
+  failures.insert(failures.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+/// Rewrites and fusion of some of the cases, by seed.
+void check_twins(std::span<const Case> cases, Totals& totals, std::vector<Failure>& failures) {
+  std::vector<Case> chosen;
+  for (const Case& tested : cases) {
+    if (tested.seed % kTwinShare == 0) chosen.push_back(tested);
+  }
+  append(failures, check_rewrites(chosen, kRewrites, totals.rewrites));
+  append(failures, check_fusion(chosen, totals.fusion_pairs));
+}
+
 }  // namespace
 
 void run_campaign(Totals& totals, const CampaignOptions& options, const std::function<void(const Totals&)>& progress) {
@@ -66,6 +84,7 @@ void run_campaign(Totals& totals, const CampaignOptions& options, const std::fun
       totals.pass_orders += kPassOrders;
       if (auto failure = check_pass_orders(tested, kPassOrders)) failures.push_back(*std::move(failure));
     }
+    check_twins(cases, totals, failures);
     for (Failure& failure : failures) {
       const auto tested = std::ranges::find(cases, failure.seed, &Case::seed);
       add_failure(std::move(failure), *tested, options, totals);

@@ -53,6 +53,7 @@ std::vector<bool> choose_stored(const Graph& graph, Fusion fusion) {
     if (kind == Kind::Gather) store(node.inputs[0]);
     if (node.op == OpKind::Reshape && !keeps_index(graph, node)) store(node.inputs[0]);
   }
+  if (fusion == Fusion::Recompute) return stored;
   std::vector<int> cost(graph.size(), 0);
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];

@@ -45,7 +45,8 @@ Graph isolate_results(Graph graph);
 
 enum class Fusion : uint8_t {
   Full,
-  None  // each node with operands has a kernel and a buffer of its own: for comparing
+  Recompute,  // nothing is stored that can be computed again where it is read: for comparing
+  None        // each node with operands has a kernel and a buffer of its own: for comparing
 };
 
 FusionPlan plan_kernels(const Graph& graph, Fusion fusion = Fusion::Full);
