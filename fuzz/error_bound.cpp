@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "fuzz/numbers.h"
@@ -21,14 +22,16 @@ double to_grid(double value, DType dtype) { return dtype == DType::F32 ? static_
 /// Whether arithmetic is likely to have given the value without rounding.
 bool looks_exact(double value) { return value == static_cast<float>(value); }
 
-/// Moves results of operations as their rounding could.
+/// Moves results of operations as their rounding could. Equal results of one op move alike, as they would: in a sum of
+/// equal terms errors add up instead of cancelling.
 class Noise {
  public:
-  Noise(DType dtype, uint64_t seed) : dtype_(dtype), numbers_(seed) {}
+  Noise(DType dtype, uint64_t seed) : dtype_(dtype), seed_(seed) {}
 
   void adjust(const Node& node, std::span<const RefTensor* const> operands, RefTensor& result) {
     if (!is_float(result.type.dtype)) return;
     const OpDef& def = op_def(node);
+    op_ = node.op;
     switch (def.kind) {
       case Kind::Constant: return round_all(result);
       case Kind::Elementwise: return elementwise(def, operands, result);
@@ -50,9 +53,15 @@ class Noise {
   }
 
  private:
-  double moved(double value, double size) {
+  /// -1..1, by the value.
+  double direction(double value) const {
+    Numbers numbers(seed_ * 0x9E3779B97F4A7C15u ^ std::bit_cast<uint64_t>(value) ^ static_cast<uint64_t>(op_) << 56);
+    return numbers.uniform(-1, 1);
+  }
+
+  double moved(double value, double size) const {
     if (!std::isfinite(value) || looks_exact(value)) return value;
-    return to_grid(value + epsilon(dtype_) * size * numbers_.uniform(-1, 1), dtype_);
+    return to_grid(value + epsilon(dtype_) * size * direction(value), dtype_);
   }
 
   void elementwise(const OpDef& def, std::span<const RefTensor* const> operands, RefTensor& result) {
@@ -65,22 +74,27 @@ class Noise {
     }
   }
 
-  /// A sum rounds each partial sum: its error grows with the terms' magnitudes, not with the result.
+  /// A sum rounds each partial sum: its error grows with the terms' magnitudes and with the root of their number, not
+  /// with the result. 4 sqrt(n) roundings of the sum of magnitudes is what reductions promise.
   void sums(const Node& node, std::span<const RefTensor* const> operands, RefTensor& result) {
-    std::vector<RefTensor> magnitudes;
+    std::vector<RefTensor> magnitudes, ones;
     bool whole = true;
     for (const RefTensor* operand : operands) {
       magnitudes.push_back(*operand);
+      ones.push_back(*operand);
       if (!is_float(operand->type.dtype)) continue;
+      std::ranges::fill(ones.back().values, 1.0);
       for (double& value : magnitudes.back().values) {
         whole = whole && value == std::floor(value);
         value = std::fabs(value);
       }
     }
     if (whole) return;
-    const RefTensor sizes = sum_again(node, magnitudes, result);
+    const RefTensor sizes = sum_again(node, magnitudes, result), counts = sum_again(node, ones, result);
     for (size_t i = 0; i < result.values.size(); ++i) {
-      result.values[i] = to_grid(result.values[i] + 2 * epsilon(dtype_) * sizes.values[i] * numbers_.uniform(-1, 1), dtype_);
+      const double roundings = std::max(2.0, std::sqrt(counts.values[i]) / 2);
+      const double error = roundings * epsilon(dtype_) * sizes.values[i] * direction(result.values[i]);
+      result.values[i] = to_grid(result.values[i] + error, dtype_);
     }
   }
 
@@ -109,7 +123,8 @@ class Noise {
   }
 
   DType dtype_;
-  Numbers numbers_;
+  uint64_t seed_;
+  OpKind op_ = OpKind::Constant;
 };
 
 double rms(const std::vector<double>& values) {

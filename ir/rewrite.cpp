@@ -63,8 +63,10 @@ std::optional<double> Match::number(size_t i) const { return splat_value(graph()
 
 CutGraph cut_grad_operands(Graph graph) {
   std::vector<bool> is_operand(graph.size());
-  for (const Node& node : graph.nodes) {
-    if (node.op != OpKind::Grad) continue;
+  const std::vector<bool> live = live_nodes(graph);
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    if (node.op != OpKind::Grad || !live[i]) continue;
     const NodeId x = node.inputs[1];
     is_operand[x.index] = graph[x].op != OpKind::Argument;
   }
