@@ -30,6 +30,7 @@ void count_case(const Case& tested, Totals& totals) {
   totals.nodes += tested.random.graph.size();
   totals.mistrusted += tested.mistrusted ? 1 : 0;
   totals.thrown_away += tested.random.attempts - 1;
+  totals.dropped_results += tested.random.dropped;
   const auto has_result = [&](char first) {
     return std::ranges::any_of(tested.random.graph.results, [&](const Output& result) { return result.name[0] == first; });
   };

@@ -37,7 +37,7 @@ struct Deviation {
 Deviation worst_deviation(const Expected& expected, std::span<const RefTensor> results);
 std::string to_string(const Deviation& deviation);
 
-/// Rounding alone moves some result by 2^-10 of its size in f32 (14 of 24 bits): agreement would say little.
-bool ill_conditioned(const Expected& expected);
+/// Rounding alone moves the result by 2^-10 of its size in f32 (14 of 24 bits): agreement would say little.
+bool ill_conditioned(const Expected& expected, size_t result);
 
 }  // namespace smelt::fuzz

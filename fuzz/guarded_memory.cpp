@@ -36,16 +36,24 @@ void on_signal(int number, siginfo_t* info, void*) {
   siglongjmp(*return_point, 1);
 }
 
-void install_handlers() {
-  static const bool installed = [] {
+/// Our handlers while it lives, the ones before afterwards.
+class SignalHandlers {
+ public:
+  SignalHandlers() {
     struct sigaction action = {};
     action.sa_sigaction = on_signal;
     action.sa_flags = SA_SIGINFO | SA_NODEFER;
-    for (const int number : kSignals) sigaction(number, &action, nullptr);
-    return true;
-  }();
-  (void)installed;
-}
+    for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &action, &before_[i]);
+  }
+  ~SignalHandlers() {
+    for (size_t i = 0; i < kSignals.size(); ++i) sigaction(kSignals[i], &before_[i], nullptr);
+  }
+  SignalHandlers(const SignalHandlers&) = delete;
+  SignalHandlers& operator=(const SignalHandlers&) = delete;
+
+ private:
+  std::array<struct sigaction, kSignals.size()> before_;
+};
 
 }  // namespace
 
@@ -92,7 +100,7 @@ std::optional<size_t> GuardedMemory::overwritten() const {
 }
 
 std::optional<std::string> run_guarded(const std::function<void()>& body) {
-  install_handlers();
+  const SignalHandlers handlers;
   sigjmp_buf here;
   return_point = &here;
   if (sigsetjmp(here, 0) == 0) {

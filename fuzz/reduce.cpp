@@ -80,42 +80,33 @@ namespace {
 
 class Reducer {
  public:
-  explicit Reducer(const ReadCase& read) : setup_(read.setup), seed_(read.seed) {
-    current_ = read.random;
-    const auto tested = case_of(read.random);
-    if (!tested) return;
-    verdict_ = blame(*tested, read.check);
-    by_passes_ = verdict_.check == "passes";
-  }
+  Reducer(const ReadCase& read, const Judge& judge) : setup_(read.setup), seed_(read.seed), current_(read.random), judge_(judge) {}
 
   Reduced run() {
-    if (verdict_.fails()) {
-      Setup alone = setup_;
-      alone.threads = 1;
-      if (std::swap(setup_, alone); !still_fails(current_)) std::swap(setup_, alone);
+    // On one thread when that is enough.
+    Setup alone = setup_;
+    alone.threads = 1;
+    std::swap(setup_, alone);
+    if (!still_fails(current_)) std::swap(setup_, alone);
+    if (still_fails(current_)) {
       while (attempts_ < kMaxAttempts && shrink_once()) continue;
     }
-    Reduced reduced{.tested = *case_of(current_), .verdict = verdict_, .num_ops = count_ops(current_.graph), .attempts = attempts_};
-    if (verdict_.fails()) reduced.verdict = blame(reduced.tested, verdict_.check);
+    Result<Case> tested = make_case(seed_, setup_, current_);
+    SMELT_CHECK(tested.has_value(), "{}", tested.error().message);
+    Reduced reduced{.tested = *std::move(tested), .verdict = {}, .num_ops = count_ops(current_.graph), .attempts = attempts_};
+    reduced.verdict = judge_(reduced.tested);
     return reduced;
   }
 
  private:
-  std::optional<Case> case_of(const RandomGraph& random) const {
-    try {
-      Result<Case> tested = make_case(seed_, setup_, random);
-      return tested ? std::optional(*std::move(tested)) : std::nullopt;
-    } catch (const InternalError&) {
-      return std::nullopt;  // the reference itself needs what is broken
-    }
-  }
-
   bool still_fails(const RandomGraph& random) {
     ++attempts_;
-    const auto tested = case_of(random);
-    if (!tested) return false;
-    // The evaluator tells a wrong pass in a thousandth of the time that a compiler needs.
-    return by_passes_ ? blame_passes(*tested).fails() : run_check(*tested, verdict_.check).has_value();
+    try {
+      const Result<Case> tested = make_case(seed_, setup_, random);
+      return tested && judge_(*tested).fails();
+    } catch (const InternalError&) {
+      return false;  // the reference itself needs what is broken
+    }
   }
 
   bool shrink_once() {
@@ -130,7 +121,7 @@ class Reducer {
         continue;
       }
       const bool fewer_results = smaller.graph.results.size() < base.graph.results.size();
-      const bool plainer = has_grad(base.graph) && !has_grad(smaller.graph);
+      const bool plainer = has_forms(base.graph) && !has_forms(smaller.graph);
       if (count_ops(smaller.graph) >= ops && !fewer_results && !plainer) continue;
       if (!still_fails(smaller)) continue;
       current_ = std::move(smaller);
@@ -139,20 +130,37 @@ class Reducer {
     return false;
   }
 
-  static bool has_grad(const Graph& graph) {
-    return std::ranges::any_of(graph.nodes, [](const Node& node) { return node.op == OpKind::Grad || op_def(node).kind == Kind::Composite; });
+  /// `grad` or composites, which stand for more than one op.
+  static bool has_forms(const Graph& graph) {
+    return std::ranges::any_of(graph.nodes, [](const Node& node) {
+      return op_def(node).kind == Kind::Meta || op_def(node).kind == Kind::Composite;
+    });
   }
 
   Setup setup_;
   uint64_t seed_;
   RandomGraph current_;
-  Verdict verdict_;
-  bool by_passes_ = false;
+  const Judge& judge_;
   int attempts_ = 0;
 };
 
 }  // namespace
 
-Reduced reduce(const ReadCase& read) { return Reducer(read).run(); }
+Reduced reduce(const ReadCase& read, const Judge& judge) { return Reducer(read, judge).run(); }
+
+Reduced reduce(const ReadCase& read) {
+  const auto whole = [&](const Case& tested) { return blame(tested, read.check); };
+  Verdict first;
+  if (const Result<Case> tested = make_case(read.seed, read.setup, read.random)) first = whole(*tested);
+  // The evaluator tells a wrong pass in a thousandth of the time that a compiler needs, and one leg is quicker than five.
+  const auto quick = [&](const Case& tested) -> Verdict {
+    if (first.check == "passes") return blame_passes(tested);
+    const auto failure = run_check(tested, first.check.empty() ? read.check : first.check);
+    return failure ? Verdict{failure->check, {}, failure->what} : Verdict{};
+  };
+  Reduced reduced = reduce(read, quick);
+  if (reduced.verdict.fails()) reduced.verdict = whole(reduced.tested);
+  return reduced;
+}
 
 }  // namespace smelt::fuzz

@@ -1,6 +1,7 @@
 // From a failing graph to the smallest that still fails, and the stage or pass that is at fault.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "fuzz/case_file.h"
@@ -32,5 +33,9 @@ struct Reduced {
 /// Keeps one result, replaces nodes by an operand, by an argument with their value or by a constant, and differentiates
 /// and expands first where the failure survives that, until nothing can be left out.
 Reduced reduce(const ReadCase& read);
+
+/// The same for a failure that `judge` finds.
+using Judge = std::function<Verdict(const Case&)>;
+Reduced reduce(const ReadCase& read, const Judge& judge);
 
 }  // namespace smelt::fuzz

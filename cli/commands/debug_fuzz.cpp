@@ -36,8 +36,8 @@ void print_totals(const fuzz::Totals& totals) {
   fmt::print("{} graphs from seed {}: {} mismatches\n", totals.graphs, totals.seed, totals.failures.size());
   fmt::print("  {:.1f} nodes a graph, {:.0f} % with gradients, {:.0f} % of second order\n", static_cast<double>(totals.nodes) / graphs,
              100 * static_cast<double>(totals.gradients) / graphs, 100 * static_cast<double>(totals.second_order) / graphs);
-  fmt::print("  {} mistrusted ({:.2f} %), {} trivial ones drawn again\n", totals.mistrusted, 100 * static_cast<double>(totals.mistrusted) / graphs,
-             totals.thrown_away);
+  fmt::print("  {} mistrusted ({:.2f} %); {} results that say little left out, {} graphs without any other drawn again\n", totals.mistrusted,
+             100 * static_cast<double>(totals.mistrusted) / graphs, totals.dropped_results, totals.thrown_away);
   fmt::print("  {} pass orders, {} rewrites, {} pairs with and without fusion\n", totals.pass_orders, totals.rewrites, totals.fusion_pairs);
   fmt::print("  {:.1f} processor seconds, {:.1f} ms a graph\n", totals.cpu_seconds, 1000 * totals.cpu_seconds / graphs);
 }

@@ -23,6 +23,7 @@
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 #include "runtime/abi.h"
 
 namespace smelt {
@@ -114,11 +115,11 @@ class ProgramEmitter {
       ir_.CreateCall(emitted[k], {call, driver->getArg(2), driver->getArg(3)});
       const bool last = k + 1 == emitted.size();
       // One thread runs a serial kernel, and the next one too: it need not wait for itself.
-      const bool next_is_same = !last && function.kernels[k].serial && function.kernels[k + 1].serial;
-      if (!next_is_same || function.kernels[k].returns_if_nonfinite) barrier(driver, arena);
+      const bool next_is_same = !last && function.kernels[k].serial && SMELT_FAULT(60, function.kernels[k + 1].serial, true);
+      if ((!next_is_same || function.kernels[k].returns_if_nonfinite) && SMELT_FAULT(59, true, last)) barrier(driver, arena);
       if (function.kernels[k].returns_if_nonfinite) leave_if_nonfinite(driver, function, function.kernels[k]);
     }
-    if (function.advances) on_first_thread(driver, [&] { commit(function, driver, arena); });
+    if (function.advances && SMELT_FAULT(61, true, false)) on_first_thread(driver, [&] { commit(function, driver, arena); });
     ir_.CreateRetVoid();
     return driver;
   }

@@ -6,6 +6,7 @@
 #include "compiler/codegen/kernel_emitter.h"
 #include "ir/philox.h"
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 #include "runtime/abi.h"
 
 namespace smelt {
@@ -74,7 +75,7 @@ llvm::Value* KernelEmitter::clamp_row(const Access& access, llvm::Value* row) {
   if (!access.row_extent.is_static()) return row;
   llvm::Value* zero = llvm::Constant::getNullValue(wide);
   llvm::Value* last = llvm::ConstantInt::get(wide, static_cast<uint64_t>(access.row_extent.bound - 1));
-  row = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, row, zero);
+  if (SMELT_FAULT(62, true, false)) row = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, row, zero);
   return ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, row, last);
 }
 
@@ -217,7 +218,7 @@ llvm::Value* KernelEmitter::emit_random(const Stmt& stmt) {
   llvm::Value* seed = LlvmScalars::value(operand(stmt, 0));
   llvm::Value* run = LlvmScalars::value(operand(stmt, 1));
   llvm::Value* key[2] = {low(seed, 0), low(seed, 32)};
-  llvm::Value* c[4] = {ir_.CreateLShr(element, 2), number(static_cast<uint64_t>(stmt.attrs.integer("loop"))), low(run, 0),
+  llvm::Value* c[4] = {ir_.CreateLShr(element, 2), number(SMELT_FAULT(64, static_cast<uint64_t>(stmt.attrs.integer("loop")), 0u)), low(run, 0),
                        number(static_cast<uint32_t>(stmt.attrs.integer("site")))};
   for (int round = 0; round < kPhiloxRounds; ++round) {
     llvm::Value* p0 = ir_.CreateMul(ir_.CreateZExt(c[0], wide), llvm::ConstantInt::get(wide, kPhiloxM0));
@@ -229,7 +230,7 @@ llvm::Value* KernelEmitter::emit_random(const Stmt& stmt) {
     key[0] = ir_.CreateAdd(key[0], number(kPhiloxW0));
     key[1] = ir_.CreateAdd(key[1], number(kPhiloxW1));
   }
-  const auto bit = [&](unsigned at) { return ir_.CreateTrunc(ir_.CreateLShr(element, at), type->getWithNewBitWidth(1)); };
+  const auto bit = [&](unsigned at) { at = SMELT_FAULT(63, at, 0u); return ir_.CreateTrunc(ir_.CreateLShr(element, at), type->getWithNewBitWidth(1)); };
   llvm::Value* second_pair = bit(1);
   const std::array operands = {LlvmScalars::wrap(ir_.CreateSelect(second_pair, c[2], c[0]), DType::I32),
                              LlvmScalars::wrap(ir_.CreateSelect(second_pair, c[3], c[1]), DType::I32),

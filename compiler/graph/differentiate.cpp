@@ -4,6 +4,7 @@
 
 #include "ir/ops/vjp_rules.h"
 #include "ir/rewrite.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -16,7 +17,7 @@ std::vector<bool> depends_on(const Graph& graph, const std::vector<NodeId>& sour
   }
   for (uint32_t i = 0; i <= last.index; ++i) {
     const Node& node = graph.nodes[i];
-    if (depends[i] || node.op == OpKind::Stop || !is_float(node.type.dtype)) continue;
+    if (depends[i] || (node.op == OpKind::Stop && SMELT_FAULT(25, true, false)) || !is_float(node.type.dtype)) continue;
     depends[i] = std::ranges::any_of(node.inputs, [&](NodeId input) { return depends[input.index]; });
   }
   return depends;
@@ -42,7 +43,7 @@ std::vector<NodeId> reverse_sweep(Builder& builder, NodeId y, const std::vector<
       const NodeId ct = vjp.cotangents()[k];
       if (!needed[k] || !ct.valid()) continue;
       NodeId& total = cotangents[inputs[k].index];
-      total = total.valid() ? add_cotangents(builder, total, ct) : ct;
+      total = total.valid() && SMELT_FAULT(24, true, false) ? add_cotangents(builder, total, ct) : ct;
     }
   }
   std::vector<NodeId> gradients;

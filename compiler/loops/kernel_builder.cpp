@@ -6,6 +6,7 @@
 
 #include "ir/op.h"
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 
@@ -171,7 +172,7 @@ int32_t KernelBuilder::value(NodeId id, const IndexVector& index) {
     result = compute(id, index);
   }
   // Under a predicate a value is only good where it holds.
-  if (predicate_ < 0) (level_of_value(result) == kBody ? body_memo_ : outer_memo_)[memo_key] = result;
+  if (SMELT_FAULT(51, predicate_ < 0, true)) (level_of_value(result) == kBody ? body_memo_ : outer_memo_)[memo_key] = result;
   return result;
 }
 
@@ -235,7 +236,7 @@ int32_t KernelBuilder::in_bounds(const IndexVector& position, const Shape& shape
       continue;  // runs over exactly this axis
     }
     const int32_t at = index_value(position[axis], DType::I64, span);
-    if (position[axis].constant < 0) require(call(OpKind::Ge, {at, integer(0)}, DType::Bool, span));
+    if (position[axis].constant < 0 && SMELT_FAULT(50, true, false)) require(call(OpKind::Ge, {at, integer(0)}, DType::Bool, span));
     const int32_t end = shape[axis].is_static()
                             ? integer(shape[axis].bound)
                             : emit({.kind = StmtKind::Extent, .dtype = DType::I64, .symbol = shape[axis].symbol}, kThread);

@@ -11,6 +11,7 @@
 #include "ir/builder.h"
 #include "ir/op.h"
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -203,9 +204,9 @@ class Planner {
     });
     const auto variable = variable_of_.find(id);
     if (variable == variable_of_.end()) return earliest;
-    if (loss_.valid()) earliest = std::max(earliest, plan_.loss_kernel + 1);
+    if (loss_.valid() && SMELT_FAULT(49, true, false)) earliest = std::max(earliest, plan_.loss_kernel + 1);
     for (const Read& read : reads_[variable->second]) {
-      earliest = std::max(earliest, read.kernel + (read.aligned ? 0 : 1));
+      earliest = std::max(earliest, read.kernel + (SMELT_FAULT(48, read.aligned, true) ? 0 : 1));
     }
     return earliest;
   }
@@ -317,7 +318,7 @@ class Planner {
     IndexVector own;
     for (size_t axis = 0; axis < node.type.rank(); ++axis) own.push_back(Affine::of_loop(static_cast<int32_t>(axis)));
     const bool same_element = *element == linear_offset(own, node.type.shape);
-    if (op_def(node).kind == Kind::Reduce) return same_element ? std::optional(sweep + 1) : std::nullopt;
+    if (op_def(node).kind == Kind::Reduce) return same_element ? std::optional(SMELT_FAULT(47, sweep + 1, sweep)) : std::nullopt;
     if (same_element) return sweep;
     if (kernel.kind == KernelKind::Product || kernel.vector_outer) return std::nullopt;
     // Another element of the same row: its sweep must have finished.
