@@ -13,7 +13,7 @@ namespace smelt::cli {
 namespace {
 
 struct Flags {
-  int64_t count = 2000;
+  int64_t count = 2000, stop_at = 20;
   std::optional<uint64_t> seed;
   std::string resume, directory = ".";
   bool json = false;
@@ -47,7 +47,7 @@ int run_fuzz(const Flags& flags) {
   if (!totals) return report(totals.error());
   Result<void> kept;
   size_t shown = totals->failures.size();
-  fuzz::run_campaign(*totals, {.count = flags.count, .directory = flags.directory}, [&](const fuzz::Totals& now) {
+  fuzz::run_campaign(*totals, {.count = flags.count, .directory = flags.directory, .max_failures = flags.stop_at}, [&](const fuzz::Totals& now) {
     for (; shown < now.failures.size() && !flags.json; ++shown) {
       const fuzz::Failure& failure = now.failures[shown];
       fmt::print("seed {} check {}: {}\n  again: smelt debug fuzz --count 1 --seed {}\n", failure.seed, failure.check, failure.what, failure.seed);
@@ -73,6 +73,7 @@ DebugTool add_debug_fuzz(CLI::App& app) {
   fuzz->add_option("--seed", flags->seed, "seed of the first graph; graph k has seed + k (a new one)");
   fuzz->add_option("--resume-from", flags->resume, "totals of earlier runs: read when it exists, kept up to date");
   fuzz->add_option("-o,--output", flags->directory, "where failing graphs are written (.)");
+  fuzz->add_option("--stop-at", flags->stop_at, "end after so many mismatches (20)")->check(whole_number(1, 1'000'000));
   fuzz->add_flag("--json", flags->json, "totals as JSON");
   return {fuzz, [flags] { return run_fuzz(*flags); }};
 }
