@@ -77,7 +77,7 @@ double smelt_seconds(const Problem& p, const Target& target, const smelt_threads
   const TileShape tile{target.tile_rows, target.tile_vectors * target.lanes(DType::F32)};
   program.functions.push_back(build_loops(graph, plan_kernels(graph), {}, {.tile = tile}));
   const auto bytes = static_cast<size_t>(plan_memory(program.functions[0], sizeof(smelt_arena)));
-  const auto object = emit_program(program, target, CodeKind::Object).value();
+  const auto object = emit_program(program, target, CodeKind::Object);
   const auto loaded = LoadedObject::load(object).value();
   const smelt_entry entry = loaded.find("product");
   Buffer arena = Buffer::allocate(bytes + 64, "arena").value();

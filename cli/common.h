@@ -72,7 +72,7 @@ struct ModelSource {
 Result<ModelSource> find_model(const std::string& path, const std::string& weights);
 
 /// Opens the data sets of `names` (all splits when empty).
-Result<std::vector<Dataset>> open_data(const CompiledProgram& program, const ModelOptions& options,
+Result<std::vector<Dataset>> open_data(const std::optional<DataPlan>& plan, const ModelOptions& options,
                                        const std::string& file, const std::vector<std::string>& splits = {});
 
 }  // namespace smelt::cli

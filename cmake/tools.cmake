@@ -9,6 +9,9 @@ if(MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
 
+# The build id tells the object cache which compiler made an object.
+add_link_options(-Wl,--build-id)
+
 # smelt_embed_text(target name files...): compiles the files' text into `target` as
 # `const EmbeddedText smelt::embedded_<name>[]`, ended by an entry with a null name.
 function(smelt_embed_text target name)

@@ -88,7 +88,7 @@ Result<CompiledGraphs> CompiledGraphs::compile(std::vector<Graph> graphs, const 
     program.functions.push_back(std::move(loops));
     functions.push_back(std::move(function));
   }
-  SMELT_TRY(const std::vector<char> object, emit_program(program, target, CodeKind::Object, {.optimize = options.optimize}));
+  const std::vector<char> object = emit_program(program, target, CodeKind::Object, {.optimize = options.optimize});
   SMELT_TRY(LoadedObject loaded, LoadedObject::load(object));
   CompiledGraphs compiled(std::move(loaded));
   for (Function& function : functions) {

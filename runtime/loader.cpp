@@ -1,48 +1,51 @@
 #include "runtime/loader.h"
 
-#include <llvm/ExecutionEngine/Orc/LLJIT.h>
-#include <llvm/Support/MemoryBuffer.h>
-#include <llvm/Support/TargetSelect.h>
+#include <sys/mman.h>
+
+#include <cstring>
+#include <utility>
+
+#include "runtime/object_file.h"
 
 namespace smelt {
 
-struct LoadedObject::Impl {
-  std::unique_ptr<llvm::orc::LLJIT> jit;
-};
+LoadedObject::LoadedObject(LoadedObject&& other) noexcept { swap(other); }
+LoadedObject& LoadedObject::operator=(LoadedObject&& other) noexcept {
+  swap(other);
+  return *this;
+}
+LoadedObject::~LoadedObject() {
+  if (code_ != nullptr) munmap(code_, size_);
+}
+void LoadedObject::swap(LoadedObject& other) noexcept {
+  std::swap(code_, other.code_);
+  std::swap(size_, other.size_);
+  std::swap(entries_, other.entries_);
+}
 
-LoadedObject::LoadedObject(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-LoadedObject::LoadedObject(LoadedObject&&) noexcept = default;
-LoadedObject& LoadedObject::operator=(LoadedObject&&) noexcept = default;
-LoadedObject::~LoadedObject() = default;
-
-Result<LoadedObject> LoadedObject::load(const std::vector<char>& object) {
-  static const bool initialized = [] {
-    LLVMInitializeX86TargetInfo();
-    LLVMInitializeX86Target();
-    LLVMInitializeX86TargetMC();
-    LLVMInitializeX86AsmPrinter();
-    return true;
-  }();
-  (void)initialized;
-  const auto failed = [](llvm::Error error) {
-    return fail(ErrorKind::Input, "cannot load compiled code: " + llvm::toString(std::move(error)));
-  };
-  auto jit = llvm::orc::LLJITBuilder().create();
-  if (!jit) return failed(jit.takeError());
-  auto buffer = llvm::MemoryBuffer::getMemBufferCopy(llvm::StringRef(object.data(), object.size()), "smelt.o");
-  if (auto error = (*jit)->addObjectFile(std::move(buffer))) return failed(std::move(error));
-  auto impl = std::make_unique<Impl>();
-  impl->jit = std::move(*jit);
-  return LoadedObject(std::move(impl));
+Result<LoadedObject> LoadedObject::load(const std::vector<char>& bytes) {
+  SMELT_TRY(const ObjectFile object, read_object_file(bytes));
+  if (object.code.empty()) return fail(ErrorKind::Input, "cannot load compiled code: it has none");
+  LoadedObject loaded;
+  // Written first, executable after: never both.
+  void* code = mmap(nullptr, object.code.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (code == MAP_FAILED) return fail(ErrorKind::Limit, "cannot load compiled code: no memory for it");
+  loaded.code_ = code;
+  loaded.size_ = object.code.size();
+  std::memcpy(code, object.code.data(), object.code.size());
+  if (mprotect(code, loaded.size_, PROT_READ | PROT_EXEC) != 0) {
+    return fail(ErrorKind::Limit, "cannot load compiled code: this system does not let memory be executed");
+  }
+  for (const ObjectSymbol& symbol : object.symbols) {
+    if (symbol.exported) loaded.entries_[symbol.name] = symbol.offset;
+  }
+  return loaded;
 }
 
 smelt_entry LoadedObject::find(const std::string& symbol) const {
-  auto address = impl_->jit->lookup(symbol);
-  if (!address) {
-    llvm::consumeError(address.takeError());
-    return nullptr;
-  }
-  return address->toPtr<smelt_entry>();
+  const auto found = entries_.find(symbol);
+  if (found == entries_.end()) return nullptr;
+  return reinterpret_cast<smelt_entry>(static_cast<char*>(code_) + found->second);
 }
 
 }  // namespace smelt

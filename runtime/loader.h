@@ -1,8 +1,8 @@
-// Object bytes -> function pointers. The one part of the runtime that uses LLVM (its ORC JIT linker); it loads exactly
-// the bytes that `smelt build` writes.
+// Object bytes -> function pointers. Maps exactly the bytes that `smelt build` writes; there is nothing to relocate.
 #pragma once
 
-#include <memory>
+#include <cstddef>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -13,19 +13,22 @@ namespace smelt {
 
 class LoadedObject {
  public:
-  /// Errors (Input): the bytes are no object for this machine; (Limit): no memory for code.
+  /// Errors (Input): the bytes are no object file of Smelt; (Limit): no memory for code.
   static Result<LoadedObject> load(const std::vector<char>& object);
   LoadedObject(LoadedObject&&) noexcept;
   LoadedObject& operator=(LoadedObject&&) noexcept;
   ~LoadedObject();
 
-  /// Null when the object has no such symbol. Valid while this object lives.
+  /// Null when the object exports no such symbol. Valid while this object lives.
   smelt_entry find(const std::string& symbol) const;
 
  private:
-  struct Impl;
-  explicit LoadedObject(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  LoadedObject() = default;
+  void swap(LoadedObject& other) noexcept;
+
+  void* code_ = nullptr;  // mapped, read and execute
+  size_t size_ = 0;
+  std::map<std::string, size_t> entries_;  // offset into the code
 };
 
 }  // namespace smelt

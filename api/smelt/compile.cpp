@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "compiler/codegen/emit_program.h"
+#include "compiler/loops/kernel_identity.h"
 #include "compiler/loops/plan_memory.h"
 #include "frontend/build_experiment.h"
 #include "frontend/parser.h"
@@ -14,6 +15,7 @@
 #include "ir/text.h"
 #include "runtime/files/file.h"
 #include "runtime/files/sha256.h"
+#include "runtime/object_cache.h"
 
 namespace smelt {
 namespace {
@@ -53,6 +55,25 @@ uint64_t hash_of(const CompiledProgram& program, std::string_view text) {
   return std::stoull(digest.substr(0, 16), nullptr, 16);
 }
 
+/// What an object depends on: the loops, the machine, and the compiler that makes code of them.
+std::string cache_key(const LoopProgram& loops, const Target& target, bool optimize) {
+  return sha256_hex(fmt::format("{}\n{}\n{} {} {}x{} {}\n{}\n{}", build_identity(), code_generator(), target.cpu, target.features,
+                                target.tile_rows, target.tile_vectors, target.vector_bytes, optimize, identify(loops)));
+}
+
+/// From the cache, or compiled and put there. A cache that cannot be used costs time, never a result.
+std::vector<char> cached_object(const LoopProgram& loops, const Target& target, const ModelOptions& options) {
+  const auto compiled = [&] { return emit_program(loops, target, CodeKind::Object, {.optimize = options.optimize}); };
+  if (options.cache_directory.empty() || build_identity().empty()) return compiled();
+  const Result<ObjectCache> cache = ObjectCache::open(options.cache_directory);
+  if (!cache) return compiled();
+  const std::string key = cache_key(loops, target, options.optimize);
+  if (std::optional<std::vector<char>> known = cache->find(key)) return std::move(*known);
+  std::vector<char> object = compiled();
+  (void)cache->store(key, object);
+  return object;
+}
+
 }  // namespace
 
 Result<CheckedModel> check_file(const std::string& path, const ModelOptions& options) {
@@ -84,8 +105,7 @@ Result<CompiledProgram> compile_program(const CheckedModel& model, const ModelOp
   CompiledProgram program = std::move(lowered.program);
   program.cpu = target.name == "native" ? target.cpu : target.name;
   program.hash = hash_of(program, model.text);
-  SMELT_TRY(program.object,
-            emit_program(lowered.loops, target, CodeKind::Object, {.optimize = options.optimize}));
+  program.object = cached_object(lowered.loops, target, options);
   return program;
 }
 
@@ -164,7 +184,7 @@ Result<std::string> dump_memory(const DumpContext& context) {
 Result<std::string> dump_code(const DumpContext& context, CodeKind kind) {
   SMELT_TRY(const LoweredExperiment lowered, lower(context.model, context.options));
   SMELT_TRY(const Target target, make_target(context.options.cpu));
-  SMELT_TRY(const std::vector<char> text, emit_program(lowered.loops, target, kind, {.optimize = context.options.optimize}));
+  const std::vector<char> text = emit_program(lowered.loops, target, kind, {.optimize = context.options.optimize});
   return std::string(text.begin(), text.end());
 }
 Result<std::string> dump_llvm(const DumpContext& context) { return dump_code(context, CodeKind::LlvmIr); }

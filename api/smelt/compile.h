@@ -33,6 +33,7 @@ struct ModelOptions {
   std::string cpu = "native";
   bool optimize = true;          // false: no graph passes that are not needed, no LLVM passes
   CompileOptions passes;
+  std::string cache_directory;   // objects are looked for and kept here (runtime/object_cache.h); empty: nowhere
 };
 
 /// A model file after the frontend. `experiment` is empty when there are errors.
@@ -53,7 +54,7 @@ CheckedModel check_text(std::string path, std::string text, const ModelOptions& 
 struct CompiledModel {
   CompiledProgram program;
   LoadedObject object;
-  double compile_ms = 0;  // lowering, LLVM and loading
+  double compile_ms = 0;    // lowering, LLVM and loading
 
   LoadedProgram functions() const;
 };

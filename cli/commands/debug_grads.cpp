@@ -66,7 +66,7 @@ int run_grads(const Flags& flags) {
     const auto loaded = load_weights(flags.weights, *running->session);
     if (!loaded) return report(loaded.error());
   }
-  const Result<std::vector<Dataset>> data = open_data(running->session->program(), *options, flags.model.file);
+  const Result<std::vector<Dataset>> data = open_data(running->session->program().data, *options, flags.model.file);
   if (!data) return report(data.error());
   const Result<void> written = write_gradients(flags, *running->session, *data);
   if (!written) return report(written.error());

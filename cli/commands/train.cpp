@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <future>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
@@ -82,10 +83,12 @@ int run_training(const TrainFlags& flags) {
   if (flags.no_shuffle) experiment.train.shuffle = false;
 
   const std::string config = config_json(*options);
+  // The data is unpacked while the model is compiled.
+  auto opening = std::async(std::launch::async, [&options, &flags, plan = experiment.data] { return open_data(plan, *options, flags.model.file); });
   Result<RunningModel> running = start_model(std::move(*checked), *options, flags.model.threads, 0);
+  Result<std::vector<Dataset>> data = opening.get();
   if (!running) return report(running.error());
   const CompiledProgram& program = running->compiled->program;
-  Result<std::vector<Dataset>> data = open_data(program, *options, flags.model.file);
   if (!data) return report(data.error());
   const Dataset* training = training_split(*data);
   Result<Schedule> schedule = plan_schedule(program, training == nullptr ? 0 : training->rows());

@@ -71,14 +71,18 @@ void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Va
 llvm::Function* KernelEmitter::pack_transposed() {
   const DType dtype = kernel_->product.dtype;
   const std::string name = fmt::format("pack_{}", to_string(dtype));
-  if (const auto known = shared_.find(name); known != shared_.end()) return known->second;
   llvm::Type *pointer = ir_.getPtrTy(), *i64_type = ir_.getInt64Ty();
   auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, i64_type, i64_type, i64_type}, false);
-  auto* function = llvm::Function::Create(type, llvm::Function::InternalLinkage, name, module_);
-  function->addFnAttr(llvm::Attribute::NoInline);
-  shared_[name] = function;
-  const llvm::IRBuilder<>::InsertPointGuard guard(ir_);
-  llvm::Function* const caller = std::exchange(llvm_function_, function);
+  const auto define = [&target = target_, &function = function_, &shared = shared_, vectors = vector_dtype_, name, dtype](llvm::Module& module) {
+    KernelEmitter(module, target, function, vectors, shared).define_pack_transposed(name, dtype);
+  };
+  return shared_.declare(module_, name, type, define);
+}
+
+void KernelEmitter::define_pack_transposed(const std::string& name, DType dtype) {
+  llvm::Type *pointer = ir_.getPtrTy(), *i64_type = ir_.getInt64Ty();
+  auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, i64_type, i64_type, i64_type}, false);
+  llvm::Function* function = llvm_function_ = new_function(module_, name, type);
   ir_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", function));
   llvm::Value *source = function->getArg(0), *panel = function->getArg(1), *depth = function->getArg(2);
   llvm::Value *columns = function->getArg(3), *column_stride = function->getArg(4);
@@ -104,8 +108,6 @@ llvm::Function* KernelEmitter::pack_transposed() {
     });
   });
   ir_.CreateRetVoid();
-  llvm_function_ = caller;
-  return function;
 }
 
 /// A square of lanes x lanes by interleaving rows i and i + lanes/2, log2(lanes) times: each turn moves the top bit of

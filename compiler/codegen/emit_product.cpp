@@ -55,9 +55,32 @@ void KernelEmitter::emit_product() {
     tile.outer.pop_back();
     tile.rows = at_most(tile_rows, ir_.CreateSub(rows, tile.row));
     tile.columns = at_most(tile_columns(), ir_.CreateSub(columns, tile.column));
+    emit_prefetch(tile);
     emit_tile_sums(tile);
     emit_epilogue(tile);
   });
+}
+
+/// Asks for what the epilogue will read at the tile: it arrives while the sums are computed. An optimiser's update reads
+/// a parameter and its moments, which no cache holds since the last step.
+void KernelEmitter::emit_prefetch(const Tile& tile) {
+  const Product& product = kernel_->product;
+  constexpr int64_t kLine = 64;
+  set_outer_loops(tile);
+  for (const Stmt& stmt : kernel_->sweeps[0].body) {
+    const Access& access = stmt.access;
+    if (stmt.kind != StmtKind::Load || access.row >= 0 || product.row.loop < 0 || product.column.loop < 0) continue;
+    if (access.offset.coefficient(product.column.loop) != 1 || access.offset.coefficient(product.row.loop) == 0) continue;
+    for_range(i64(0), tile.rows, 1, [&](llvm::Value* r) {
+      loop_values_[static_cast<size_t>(product.row.loop)] = ir_.CreateAdd(tile.row, r);
+      loop_values_[static_cast<size_t>(product.column.loop)] = tile.column;
+      llvm::Value* at = element_pointer(buffer_pointer(access.buffer), stmt.dtype, affine(access.offset));
+      for (int64_t byte = 0; byte < tile_columns() * size_of(stmt.dtype); byte += kLine) {
+        llvm::Value* line = ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), at, static_cast<uint64_t>(byte));
+        ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {line->getType()}, {line, ir_.getInt32(0), ir_.getInt32(3), ir_.getInt32(1)});
+      }
+    });
+  }
 }
 
 void KernelEmitter::emit_tile_sums(const Tile& tile) {
@@ -75,8 +98,12 @@ void KernelEmitter::emit_tile_sums(const Tile& tile) {
     b_at = advance(b_at, tile.outer[axis], packed ? layout.outer_strides[axis] : product.outer[axis].b_stride);
   }
   if (product.inner.size() > 1) {
-    const int64_t bytes = target_.tile_rows * tile_columns() * size_of(product.dtype);
-    ir_.CreateMemSet(tile.sums, ir_.getInt8(0), static_cast<uint64_t>(bytes), llvm::Align(64));
+    // No memset: the code calls nothing outside itself.
+    llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(product.dtype), static_cast<unsigned>(lanes_));
+    for_range(i64(0), i64(target_.tile_rows * tile_columns()), lanes_, [&](llvm::Value* at) {
+      ir_.CreateAlignedStore(llvm::Constant::getNullValue(vector), element_pointer(tile.sums, product.dtype, at),
+                             llvm::Align(static_cast<uint64_t>(size_of(product.dtype))));
+    });
   }
   const std::function<void(size_t, llvm::Value*, llvm::Value*)> inner = [&](size_t axis, llvm::Value* a, llvm::Value* b) {
     if (axis + 1 < product.inner.size()) {
@@ -153,17 +180,23 @@ llvm::Function* KernelEmitter::micro_kernel(int64_t rows, int64_t vectors, Micro
                              .unit_steps = product.inner.back().a_stride == 1,
                              .unit_rows = product.row.a_stride == 1,
                              .accumulate = product.inner.size() > 1};
-  llvm::Function*& known = shared_[form.name()];
-  if (known == nullptr) known = MicroKernelEmitter(module_, target_, lanes_, form).emit();
-  return known;
+  return shared_.declare(module_, form.name(), MicroKernelEmitter::type(context_),
+                         [&target = target_, lanes = lanes_, form](llvm::Module& module) {
+                           MicroKernelEmitter(module, target, lanes, form).emit();
+                         });
+}
+
+void KernelEmitter::set_outer_loops(const Tile& tile) {
+  const Product& product = kernel_->product;
+  for (size_t axis = 0; axis < product.outer.size(); ++axis) {
+    loop_values_[static_cast<size_t>(product.outer[axis].loop)] = tile.outer[axis];
+  }
 }
 
 void KernelEmitter::emit_epilogue(const Tile& tile) {
   const Product& product = kernel_->product;
   const Sweep& sweep = kernel_->sweeps[0];
-  for (size_t axis = 0; axis < product.outer.size(); ++axis) {
-    loop_values_[static_cast<size_t>(product.outer[axis].loop)] = tile.outer[axis];
-  }
+  set_outer_loops(tile);
   for_range(i64(0), tile.rows, 1, [&](llvm::Value* r) {
     if (product.row.loop >= 0) loop_values_[static_cast<size_t>(product.row.loop)] = ir_.CreateAdd(tile.row, r);
     tile_row_ = element_pointer(tile.sums, product.dtype, ir_.CreateMul(r, i64(tile_columns())));

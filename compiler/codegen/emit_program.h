@@ -4,12 +4,11 @@
 // on the caller's alone; the iteration runs its functions in order, as one parallel region.
 #pragma once
 
-#include <string>
+#include <cstdint>
 #include <vector>
 
 #include "compiler/codegen/target.h"
 #include "compiler/loops/loop_ir.h"
-#include "ir/support/result.h"
 
 namespace smelt {
 
@@ -19,8 +18,11 @@ struct CodegenOptions {
   bool optimize = true;  // false: no LLVM passes, for comparing
 };
 
-/// Errors: (Limit) LLVM ran out of memory or refused the module.
-Result<std::vector<char>> emit_program(const LoopProgram& program, const Target& target, CodeKind kind,
-                                       const CodegenOptions& options = {});
+/// Object: bytes as runtime/object_file.h describes them. Otherwise the text of all parts, one after the other.
+std::vector<char> emit_program(const LoopProgram& program, const Target& target, CodeKind kind,
+                               const CodegenOptions& options = {});
+
+/// Name and version of what makes machine code of the parts.
+const char* code_generator();
 
 }  // namespace smelt

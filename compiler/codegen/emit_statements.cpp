@@ -1,13 +1,13 @@
 // Statements: loads and stores at affine addresses, random draws, and op bodies through the ScalarBuilder.
 #include <llvm/IR/Intrinsics.h>
 
-#include <cstddef>
+#include <algorithm>
+#include <array>
 
 #include "compiler/codegen/kernel_emitter.h"
-#include "ir/philox.h"
+#include "compiler/codegen/philox_function.h"
 #include "ir/support/check.h"
 #include "ir/support/fault.h"
-#include "runtime/abi.h"
 
 namespace smelt {
 
@@ -104,7 +104,7 @@ KernelEmitter::Address KernelEmitter::address(const Access& access) {
 
 llvm::Value* KernelEmitter::emit_load(const Stmt& stmt) {
   const LoopBuffer& buffer = function_.buffers[static_cast<size_t>(stmt.access.buffer)];
-  if (buffer.storage == Storage::Scalar) return emit_scalar_slot(buffer);
+  if (buffer.storage == Storage::Scalar) return emit_scalar_slot(buffer.slot, buffer_pointer(stmt.access.buffer));
   const DType dtype = stmt.dtype;
   llvm::Type* element = memory_type(dtype);
   const llvm::Align align(static_cast<uint64_t>(size_of(dtype)));
@@ -183,58 +183,39 @@ void KernelEmitter::note_nonfinite(llvm::Value* stored) {
   ir_.CreateStore(ir_.CreateFAdd(seen, difference), nonfinite_);
 }
 
-llvm::Value* KernelEmitter::emit_scalar_slot(const LoopBuffer& buffer) {
-  const auto counter = [&](int64_t offset) -> llvm::Value* {
-    llvm::Value* at = ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), arena_, static_cast<uint64_t>(offset));
-    return ir_.CreateLoad(ir_.getInt64Ty(), at);
-  };
-  const auto as_double = [&](llvm::Value* integer) { return ir_.CreateSIToFP(integer, ir_.getDoubleTy()); };
-  switch (buffer.slot) {
-    case ScalarSlot::Seed: return counter(offsetof(smelt_arena, seed));
-    case ScalarSlot::Run: return counter(function_.runs_offset);
-    case ScalarSlot::Iteration: return as_double(counter(offsetof(smelt_arena, iteration)));
-    case ScalarSlot::Horizon: return as_double(counter(offsetof(smelt_arena, horizon)));
-    case ScalarSlot::Update: return as_double(ir_.CreateAdd(counter(function_.runs_offset), i64(1)));
-    case ScalarSlot::Stored: {
-      llvm::Value* at = ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), arena_, static_cast<uint64_t>(buffer.offset));
-      return ir_.CreateLoad(ir_.getDoubleTy(), at);
-    }
-  }
-  return nullptr;
+llvm::Value* KernelEmitter::emit_scalar_slot(ScalarSlot slot, llvm::Value* at) {
+  if (slot == ScalarSlot::Stored) return ir_.CreateLoad(ir_.getDoubleTy(), at);
+  llvm::Value* counter = ir_.CreateLoad(ir_.getInt64Ty(), at);
+  if (slot == ScalarSlot::Seed || slot == ScalarSlot::Run) return counter;
+  if (slot == ScalarSlot::Update) counter = ir_.CreateAdd(counter, i64(1));
+  return ir_.CreateSIToFP(counter, ir_.getDoubleTy());
 }
 
-/// Philox4x32-10 as ir/philox.h defines it, all lanes at once; a lane computes its element's whole block.
+/// Lanes hold consecutive elements and the first one begins a block, at every turn of every loop.
+bool KernelEmitter::draws_in_a_row(const Affine& index) const {
+  constexpr int64_t kBlock = 4;
+  if (vector_loop_ < 0 || lanes_ % kBlock != 0 || index.coefficient(vector_loop_) != 1 || index.constant % kBlock != 0) return false;
+  return std::ranges::all_of(index.terms, [&](const auto& term) { return term.first == vector_loop_ || term.second % kBlock == 0; });
+}
+
+/// Two words of the element's block for all lanes at once; the body makes a number of them.
 llvm::Value* KernelEmitter::emit_random(const Stmt& stmt) {
   llvm::Value* element = affine_lanes(stmt.index, DType::I32);
   llvm::Type* type = element->getType();
-  llvm::Type* wide = type->getWithNewBitWidth(64);
-  const auto word = [&](llvm::Value* scalar) -> llvm::Value* {
-    return type->isVectorTy() ? scalars_.splat(scalar, lanes_) : scalar;
-  };
-  const auto number = [&](uint64_t value) -> llvm::Value* { return llvm::ConstantInt::get(type, value); };
-  const auto low = [&](llvm::Value* seed, unsigned shift) {
-    return word(ir_.CreateTrunc(ir_.CreateLShr(seed, shift), ir_.getInt32Ty()));
-  };
   llvm::Value* seed = LlvmScalars::value(operand(stmt, 0));
-  llvm::Value* run = LlvmScalars::value(operand(stmt, 1));
-  llvm::Value* key[2] = {low(seed, 0), low(seed, 32)};
-  llvm::Value* c[4] = {ir_.CreateLShr(element, 2), number(SMELT_FAULT(64, static_cast<uint64_t>(stmt.attrs.integer("loop")), 0u)), low(run, 0),
-                       number(static_cast<uint32_t>(stmt.attrs.integer("site")))};
-  for (int round = 0; round < kPhiloxRounds; ++round) {
-    llvm::Value* p0 = ir_.CreateMul(ir_.CreateZExt(c[0], wide), llvm::ConstantInt::get(wide, kPhiloxM0));
-    llvm::Value* p1 = ir_.CreateMul(ir_.CreateZExt(c[2], wide), llvm::ConstantInt::get(wide, kPhiloxM1));
-    const auto high_half = [&](llvm::Value* p) { return ir_.CreateTrunc(ir_.CreateLShr(p, 32), type); };
-    llvm::Value* next[4] = {ir_.CreateXor(ir_.CreateXor(high_half(p1), c[1]), key[0]), ir_.CreateTrunc(p1, type),
-                            ir_.CreateXor(ir_.CreateXor(high_half(p0), c[3]), key[1]), ir_.CreateTrunc(p0, type)};
-    std::copy(next, next + 4, c);
-    key[0] = ir_.CreateAdd(key[0], number(kPhiloxW0));
-    key[1] = ir_.CreateAdd(key[1], number(kPhiloxW1));
+  llvm::Value* run = ir_.CreateTrunc(LlvmScalars::value(operand(stmt, 1)), ir_.getInt32Ty());
+  llvm::Value* site = frame_slot(draw_slots_.at(stmt.value), "site", ir_.getInt64Ty());
+  llvm::Value* words = nullptr;
+  if (draws_in_a_row(stmt.index)) {
+    llvm::Value* first = ir_.CreateTrunc(affine(stmt.index), ir_.getInt32Ty());
+    words = ir_.CreateCall(philox_row_function(module_, shared_, static_cast<unsigned>(lanes_)), {first, seed, run, site});
+  } else {
+    words = ir_.CreateCall(philox_function(module_, shared_, type), {element, seed, run, site});
   }
-  const auto bit = [&](unsigned at) { at = SMELT_FAULT(63, at, 0u); return ir_.CreateTrunc(ir_.CreateLShr(element, at), type->getWithNewBitWidth(1)); };
-  llvm::Value* second_pair = bit(1);
-  const std::array operands = {LlvmScalars::wrap(ir_.CreateSelect(second_pair, c[2], c[0]), DType::I32),
-                             LlvmScalars::wrap(ir_.CreateSelect(second_pair, c[3], c[1]), DType::I32),
-                             LlvmScalars::wrap(bit(0), DType::Bool)};
+  llvm::Value* odd = ir_.CreateTrunc(element, type->getWithNewBitWidth(1));
+  const std::array operands = {LlvmScalars::wrap(ir_.CreateExtractValue(words, 0), DType::I32),
+                               LlvmScalars::wrap(ir_.CreateExtractValue(words, 1), DType::I32),
+                               LlvmScalars::wrap(odd, DType::Bool)};
   return LlvmScalars::value(stmt.body(scalars_, operands, stmt.attrs));
 }
 

@@ -3,6 +3,7 @@
 #include <llvm/IR/Intrinsics.h>
 
 #include <cstddef>
+#include <utility>
 
 #include "ir/support/check.h"
 #include "ir/support/fault.h"
@@ -16,27 +17,23 @@ KernelEmitter::KernelEmitter(llvm::Module& module, const Target& target, const L
       context_(module.getContext()),
       target_(target),
       function_(function),
+      vector_dtype_(vector_dtype),
       shared_(shared),
       lanes_(target.lanes(vector_dtype)),
       ir_(context_),
       scalars_(ir_, target.has_fma) {}
 
-llvm::Function* KernelEmitter::emit(const Kernel& kernel) {
+void KernelEmitter::emit(const Kernel& kernel, const KernelIdentity& identity, const std::string& name) {
   kernel_ = &kernel;
-  auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {ir_.getPtrTy(), ir_.getInt32Ty(), ir_.getInt32Ty()}, false);
-  llvm_function_ = llvm::Function::Create(type, llvm::Function::InternalLinkage,
-                                          function_.name + "." + kernel.name, module_);
-  call_ = llvm_function_->getArg(0);
+  llvm_function_ = new_function(
+      module_, name,
+      llvm::FunctionType::get(ir_.getVoidTy(), {ir_.getPtrTy(), ir_.getInt32Ty(), ir_.getInt32Ty()}, false));
+  frame_ = llvm_function_->getArg(0);
   thread_ = llvm_function_->getArg(1);
   count_ = llvm_function_->getArg(2);
   ir_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", llvm_function_));
   values_.assign(static_cast<size_t>(kernel.num_values), Scalar{});
   loop_values_.assign(kernel.loops.size(), nullptr);
-  pointers_.clear();
-  extents_.clear();
-  nonfinite_ = nullptr;
-  vector_loop_ = -1;
-  mask_ = nullptr;
   if (kernel.serial) {
     auto* work = llvm::BasicBlock::Create(context_, "work", llvm_function_);
     auto* idle = llvm::BasicBlock::Create(context_, "idle", llvm_function_);
@@ -45,66 +42,63 @@ llvm::Function* KernelEmitter::emit(const Kernel& kernel) {
     ir_.CreateRetVoid();
     ir_.SetInsertPoint(work);
   }
-  arena_ = call_field(offsetof(smelt_call, arena), "arena");
-  // Pointers and sizes are loaded here, where they dominate every use.
-  for (int32_t b = 0; b < static_cast<int32_t>(function_.buffers.size()); ++b) buffer_pointer(b);
-  for (int32_t s = 0; s < static_cast<int32_t>(function_.symbols.size()); ++s) extent(Extent(0, s));
-  for (const LoopBuffer& buffer : function_.buffers) {
-    if (!buffer.check_finite || nonfinite_ != nullptr) continue;
-    auto* vector = llvm::FixedVectorType::get(ir_.getFloatTy(), static_cast<unsigned>(lanes_));
-    nonfinite_ = stack(vector, 1, "nonfinite");
-    ir_.CreateStore(llvm::Constant::getNullValue(vector), nonfinite_);
-  }
+  load_frame(identity);
   emit_statements(kernel.setup);
   switch (kernel.kind) {
     case KernelKind::Nest: emit_nest(); break;
     case KernelKind::Product: emit_product(); break;
     case KernelKind::Pack: emit_pack(); break;
   }
-  if (nonfinite_ != nullptr) {
-    llvm::Value* seen = ir_.CreateLoad(nonfinite_->getAllocatedType(), nonfinite_);
-    llvm::Value* any = ir_.CreateOrReduce(ir_.CreateFCmpUNO(seen, seen));
-    if_then(any, [&] {
-      ir_.CreateStore(ir_.getInt64(1), ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), arena_, offsetof(smelt_arena, reserved)));
-    });
-  }
+  if (nonfinite_ != nullptr) end_finite_check();
   ir_.CreateRetVoid();
-  return llvm_function_;
 }
 
-llvm::Value* KernelEmitter::call_field(unsigned offset, const char* name) {
-  return ir_.CreateLoad(ir_.getPtrTy(), ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), call_, offset), name);
+/// Here, at the start, pointers and sizes dominate every use.
+void KernelEmitter::load_frame(const KernelIdentity& identity) {
+  unsigned slot = kFrameBuffers;
+  for (const int32_t b : identity.buffers) {
+    const LoopBuffer& buffer = function_.buffers[static_cast<size_t>(b)];
+    pointers_[b] = frame_slot(slot++, buffer.name, ir_.getPtrTy());
+    if (buffer.check_finite && nonfinite_ == nullptr) begin_finite_check();
+  }
+  for (int32_t s = 0; s < static_cast<int32_t>(function_.symbols.size()); ++s) extent(Extent(0, s));
+  const auto number_draws = [&](const std::vector<Stmt>& body) {
+    for (const Stmt& stmt : body) {
+      if (stmt.kind == StmtKind::Random) draw_slots_[stmt.value] = slot++;
+    }
+  };
+  number_draws(kernel_->setup);
+  for (const Sweep& sweep : kernel_->sweeps) {
+    number_draws(sweep.setup);
+    number_draws(sweep.body);
+  }
+}
+
+void KernelEmitter::begin_finite_check() {
+  auto* vector = llvm::FixedVectorType::get(ir_.getFloatTy(), static_cast<unsigned>(lanes_));
+  nonfinite_ = stack(vector, 1, "nonfinite");
+  ir_.CreateStore(llvm::Constant::getNullValue(vector), nonfinite_);
+}
+
+void KernelEmitter::end_finite_check() {
+  llvm::Value* seen = ir_.CreateLoad(nonfinite_->getAllocatedType(), nonfinite_);
+  if_then(ir_.CreateOrReduce(ir_.CreateFCmpUNO(seen, seen)), [&] {
+    llvm::Value* arena = frame_slot(kFrameArena, "arena", ir_.getPtrTy());
+    ir_.CreateStore(ir_.getInt64(1), ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), arena, offsetof(smelt_arena, reserved)));
+  });
+}
+
+llvm::Value* KernelEmitter::frame_slot(unsigned slot, const std::string& name, llvm::Type* type) {
+  return ir_.CreateLoad(type, ir_.CreateConstInBoundsGEP1_64(ir_.getPtrTy(), frame_, slot), name);
 }
 
 llvm::Value* KernelEmitter::extent(const Extent& extent) {
   if (extent.is_static()) return i64(extent.bound);
   if (const auto known = extents_.find(extent.symbol); known != extents_.end()) return known->second;
-  llvm::Value* table = call_field(offsetof(smelt_call, extents), "extents");
+  llvm::Value* table = frame_slot(kFrameExtents, "extents", ir_.getPtrTy());
   llvm::Value* at = ir_.CreateConstInBoundsGEP1_64(ir_.getInt64Ty(), table, static_cast<uint64_t>(extent.symbol));
   return extents_[extent.symbol] =
              ir_.CreateLoad(ir_.getInt64Ty(), at, function_.symbols[static_cast<size_t>(extent.symbol)].name);
-}
-
-llvm::Value* KernelEmitter::buffer_pointer(int32_t index) {
-  if (const auto known = pointers_.find(index); known != pointers_.end()) return known->second;
-  const LoopBuffer& buffer = function_.buffers[static_cast<size_t>(index)];
-  llvm::Value* pointer = nullptr;
-  switch (buffer.storage) {
-    case Storage::Variable:
-    case Storage::Temporary:
-    case Storage::Scalar:
-      pointer = ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), arena_, static_cast<uint64_t>(buffer.offset), buffer.name);
-      break;
-    case Storage::Input:
-    case Storage::Output: {
-      const bool input = buffer.storage == Storage::Input;
-      llvm::Value* table = call_field(input ? offsetof(smelt_call, inputs) : offsetof(smelt_call, outputs), "table");
-      llvm::Value* at = ir_.CreateConstInBoundsGEP1_64(ir_.getPtrTy(), table, static_cast<uint64_t>(buffer.ref));
-      pointer = ir_.CreateLoad(ir_.getPtrTy(), at, buffer.name);
-      break;
-    }
-  }
-  return pointers_[index] = pointer;
 }
 
 llvm::Type* KernelEmitter::memory_type(DType dtype) {

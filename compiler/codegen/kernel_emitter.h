@@ -1,4 +1,4 @@
-// Emits the kernels of one function: each becomes an LLVM function (call, thread, count) that runs the thread's share.
+// Emits a kernel: an LLVM function (frame, thread, count) that runs the thread's share.
 //
 // Shares are static: of n units thread t of c runs [n*t/c, n*(t+1)/c). A unit's result does not depend on who runs it,
 // so neither does any bit.
@@ -16,21 +16,24 @@
 
 #include "compiler/codegen/llvm_scalars.h"
 #include "compiler/codegen/micro_kernel.h"
+#include "compiler/codegen/shared_functions.h"
 #include "compiler/codegen/target.h"
+#include "compiler/loops/kernel_identity.h"
 #include "compiler/loops/loop_ir.h"
 
 namespace smelt {
 
-/// Functions that several kernels of a module share, by their key.
-using SharedFunctions = std::map<std::string, llvm::Function*>;
+/// Where a kernel finds its operands: a table of pointers that its caller fills.
+/// Buffers and then draws (loop << 32 | site) follow in the order of KernelIdentity.
+enum FrameSlot : unsigned { kFrameArena, kFrameExtents, kFrameBuffers };
 
 class KernelEmitter {
  public:
   KernelEmitter(llvm::Module& module, const Target& target, const LoopFunction& function, DType vector_dtype,
                 SharedFunctions& shared);
 
-  /// void name(ptr call, i32 thread, i32 count)
-  llvm::Function* emit(const Kernel& kernel);
+  /// void name(ptr frame, i32 thread, i32 count)
+  void emit(const Kernel& kernel, const KernelIdentity& identity, const std::string& name);
 
  private:
   using Body = std::function<void()>;
@@ -52,8 +55,11 @@ class KernelEmitter {
   llvm::Value* emit_load(const Stmt& stmt);
   void emit_store(const Stmt& stmt);
   void note_nonfinite(llvm::Value* stored);
-  llvm::Value* emit_scalar_slot(const LoopBuffer& buffer);
+  void begin_finite_check();
+  void end_finite_check();
+  llvm::Value* emit_scalar_slot(ScalarSlot slot, llvm::Value* at);
   llvm::Value* emit_random(const Stmt& stmt);
+  bool draws_in_a_row(const Affine& index) const;
   llvm::Value* affine(const Affine& index);            // i64, at lane 0 of the vector loop
   llvm::Value* affine_lanes(const Affine& index, DType dtype);  // per lane where the vector loop is in it
   llvm::Value* clamp_row(const Access& access, llvm::Value* row);
@@ -69,12 +75,15 @@ class KernelEmitter {
   // emit_product.cpp: register tiles; emit_pack.cpp: panels
   void emit_product();
   struct Tile;  // the position and size of the tile at hand
+  void set_outer_loops(const Tile& tile);
+  void emit_prefetch(const Tile& tile);
   void emit_tile_sums(const Tile& tile);
   void call_micro_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums);
   void emit_epilogue(const Tile& tile);
   void emit_pack();
   void emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
   llvm::Function* pack_transposed();
+  void define_pack_transposed(const std::string& name, DType dtype);
   std::vector<llvm::Value*> transposed(std::vector<llvm::Value*> rows);
   llvm::Function* micro_kernel(int64_t rows, int64_t vectors, MicroKernelForm::Columns columns);
   std::vector<llvm::Value*> decompose(llvm::Value* unit, const std::vector<llvm::Value*>& extents);
@@ -83,10 +92,11 @@ class KernelEmitter {
   // helpers
   llvm::Value* i64(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
   llvm::Value* extent(const Extent& extent);
-  llvm::Value* buffer_pointer(int32_t buffer);
+  llvm::Value* buffer_pointer(int32_t buffer) { return pointers_.at(buffer); }
   llvm::Value* element_pointer(llvm::Value* base, DType dtype, llvm::Value* element);
   llvm::Type* memory_type(DType dtype);
-  llvm::Value* call_field(unsigned field, const char* name);
+  void load_frame(const KernelIdentity& identity);
+  llvm::Value* frame_slot(unsigned slot, const std::string& name, llvm::Type* type);
   llvm::Value* from_memory(llvm::Value* loaded, DType dtype);
   llvm::Value* to_memory(llvm::Value* value, DType dtype);
   llvm::AllocaInst* stack(llvm::Type* type, int64_t count, const char* name);
@@ -101,6 +111,7 @@ class KernelEmitter {
   llvm::LLVMContext& context_;
   const Target& target_;
   const LoopFunction& function_;
+  const DType vector_dtype_;
   SharedFunctions& shared_;
   const int64_t lanes_;
   llvm::IRBuilder<> ir_;
@@ -109,13 +120,13 @@ class KernelEmitter {
   // of the kernel that is being emitted
   const Kernel* kernel_ = nullptr;
   llvm::Function* llvm_function_ = nullptr;
-  llvm::Value *call_ = nullptr, *thread_ = nullptr, *count_ = nullptr;
-  llvm::Value* arena_ = nullptr;
+  llvm::Value *frame_ = nullptr, *thread_ = nullptr, *count_ = nullptr;
   llvm::AllocaInst* nonfinite_ = nullptr;  // sticky: NaN once a checked store was not finite
   std::vector<Scalar> values_;
   std::vector<llvm::Value*> loop_values_;
   std::map<int32_t, llvm::Value*> pointers_;
   std::map<int32_t, llvm::Value*> extents_;
+  std::map<int32_t, unsigned> draw_slots_;  // frame slot of each Random statement, by its value
   std::vector<llvm::AllocaInst*> accumulators_;
   int32_t vector_loop_ = -1;     // the loop that lanes run over, -1 outside
   llvm::Value* mask_ = nullptr;  // lanes that exist; null: all

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "compiler/codegen/shared_functions.h"
+
 namespace smelt {
 
 constexpr int64_t kUnrollDepth = 4;  // steps of the depth in one turn of the loop
@@ -25,12 +27,14 @@ MicroKernelEmitter::MicroKernelEmitter(llvm::Module& module, const Target& targe
       vector_(llvm::FixedVectorType::get(element_, static_cast<unsigned>(lanes_))),
       align_(static_cast<uint64_t>(size_of(form.dtype))) {}
 
-llvm::Function* MicroKernelEmitter::emit() {
-  llvm::Type *pointer = ir_.getPtrTy(), *integer = ir_.getInt64Ty();
-  auto* type = llvm::FunctionType::get(
-      ir_.getVoidTy(), {pointer, pointer, pointer, integer, integer, integer, integer, integer}, false);
-  function_ = llvm::Function::Create(type, llvm::Function::InternalLinkage, form_.name(), module_);
-  function_->addFnAttr(llvm::Attribute::NoInline);
+llvm::FunctionType* MicroKernelEmitter::type(llvm::LLVMContext& context) {
+  llvm::Type *pointer = llvm::PointerType::getUnqual(context), *integer = llvm::Type::getInt64Ty(context);
+  return llvm::FunctionType::get(llvm::Type::getVoidTy(context),
+                                 {pointer, pointer, pointer, integer, integer, integer, integer, integer}, false);
+}
+
+void MicroKernelEmitter::emit() {
+  function_ = new_function(module_, form_.name(), type(context_));
   for (const Argument i : {kA, kB, kSums}) function_->addParamAttr(i, llvm::Attribute::NoAlias);
 
   llvm::BasicBlock* entry = block("entry");
@@ -58,7 +62,6 @@ llvm::Function* MicroKernelEmitter::emit() {
   ir_.SetInsertPoint(done);
   for (size_t s = 0; s < rest.sums.size(); ++s) ir_.CreateAlignedStore(rest.sums[s], sum_pointer(s), align_);
   ir_.CreateRetVoid();
-  return function_;
 }
 
 void MicroKernelEmitter::set_offsets() {

@@ -34,7 +34,8 @@ struct MicroKernelForm {
 class MicroKernelEmitter {
  public:
   MicroKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, const MicroKernelForm& form);
-  llvm::Function* emit();
+  void emit();
+  static llvm::FunctionType* type(llvm::LLVMContext& context);
 
  private:
   /// Values that a turn of the loop hands to the next.

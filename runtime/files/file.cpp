@@ -252,13 +252,14 @@ struct Failure {
   int error = 0;
 };
 
-Failure write_temporary(const std::string& temporary, std::span<const std::span<const std::byte>> parts) {
+Failure write_temporary(const std::string& temporary, std::span<const std::span<const std::byte>> parts,
+                        Durability durability) {
   FileDescriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (!fd.valid()) return {"create", errno};
   for (const std::span<const std::byte> part : parts) {
     if (const int error = write_all(fd.get(), part); error != 0) return {"write", error};
   }
-  if (fsync(fd.get()) != 0) return {"fsync", errno};
+  if (durability == Durability::Synced && fsync(fd.get()) != 0) return {"fsync", errno};
   if (fd.close_now() != 0) return {"close", errno};
   return {};
 }
@@ -288,7 +289,8 @@ std::optional<std::string> find_file(const std::string& path) {
   return std::nullopt;
 }
 
-Result<void> write_file_atomic(const std::string& path, std::span<const std::span<const std::byte>> parts) {
+Result<void> write_file_atomic(const std::string& path, std::span<const std::span<const std::byte>> parts,
+                               Durability durability) {
   uint64_t bytes = 0;
   for (const std::span<const std::byte> part : parts) bytes += part.size();
   if (path.empty() || path.find('\0') != std::string::npos)
@@ -296,12 +298,13 @@ Result<void> write_file_atomic(const std::string& path, std::span<const std::spa
 
   static std::atomic<uint64_t> counter = 0;  // two sessions of one process may write the same path
   const std::string temporary = fmt::format("{}{}{}.{}", path, kTemporaryMark, ::getpid(), counter++);
-  Failure failure = write_temporary(temporary, parts);
+  Failure failure = write_temporary(temporary, parts, durability);
   if (failure.error == 0 && ::rename(temporary.c_str(), path.c_str()) != 0) failure = {"rename", errno};
   if (failure.error != 0) {
     ::unlink(temporary.c_str());
     return write_failed(path, failure.doing, failure.error, bytes);
   }
+  if (durability == Durability::Lazy) return {};
   const int error = sync_directory(std::filesystem::path(path).parent_path().string());
   if (error != 0) return write_failed(path, "fsync of the directory", error, bytes);
   return {};

@@ -35,10 +35,14 @@ Result<Buffer> read_file_start(const std::string& path, uint64_t bytes);
 /// `path`, else `path` with .gz, else without it: the first that exists.
 std::optional<std::string> find_file(const std::string& path);
 
+/// Synced: on the disk before the call returns. Lazy: when the system gets to it; a power cut may tear the file.
+enum class Durability { Synced, Lazy };
+
 /// Writes `parts` one after another to `path`: temporary file in the same directory, fsync, rename, fsync of
 /// the directory. Errors: Output with the system's words; then `path` is as before and no temporary file is
 /// left.
-Result<void> write_file_atomic(const std::string& path, std::span<const std::span<const std::byte>> parts);
+Result<void> write_file_atomic(const std::string& path, std::span<const std::span<const std::byte>> parts,
+                               Durability durability = Durability::Synced);
 Result<void> write_file_atomic(const std::string& path, std::string_view text);
 
 /// Creates the directory and its parents. Errors: Output.

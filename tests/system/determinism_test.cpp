@@ -2,6 +2,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <thread>
+
+#include "runtime/files/file.h"
 #include "tests/system/run_command.h"
 
 namespace smelt::test {
@@ -47,6 +50,36 @@ void check_model(std::string_view model) {
 TEST_CASE("mlp: 200 steps are the same bits on 1, 2, 3, 8 threads and across a resume") { check_model("mlp"); }
 TEST_CASE("vae: 200 steps are the same bits on 1, 2, 3, 8 threads and across a resume") { check_model("vae"); }
 TEST_CASE("gan: 200 steps are the same bits on 1, 2, 3, 8 threads and across a resume") { check_model("gan"); }
+
+TEST_CASE("an object from the cache is the one that was compiled; several processes share the cache; damage is mended") {
+  if (unpacked_data().empty()) return;
+  const std::string work = fresh_directory("determinism-cache");
+  const CommandOptions cached{.environment = {"SMELT_CACHE_DIR=" + work + "/cache"}};
+  const auto object_with = [&](const CommandOptions& options) {
+    const CommandResult built = run_smelt({"build", example("softmax"), "-o", work + "/built", "--emit=obj"}, options);
+    REQUIRE_MESSAGE(built.exit_code == 0, built.err);
+    return read_text_file(work + "/built/softmax.o");
+  };
+  const std::string compiled = object_with({});
+  std::vector<std::thread> processes;
+  for (int p = 0; p < 3; ++p) {
+    processes.emplace_back([&, p] {
+      std::vector<std::string> arguments = train_arguments("softmax", fmt::format("{}/run-{}", work, p), 1, 5);
+      const CommandResult result = run_smelt(arguments, cached);
+      CHECK_MESSAGE(result.exit_code == 0, result.err);
+    });
+  }
+  for (std::thread& process : processes) process.join();
+  const std::vector<std::string> entries = list_files(work + "/cache");
+  REQUIRE(entries.size() == 1);
+  CHECK(object_with(cached) == compiled);
+  const std::string entry = work + "/cache/" + entries[0];
+  std::string damaged = read_text_file(entry);
+  damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 1);
+  write_text_file(entry, damaged);
+  CHECK(object_with(cached) == compiled);
+  CHECK(read_text_file(entry) != damaged);
+}
 
 TEST_CASE("packed and unpacked data, and another working directory and locale, give the same bits") {
   if (unpacked_data().empty()) return;

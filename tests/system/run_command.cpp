@@ -32,6 +32,7 @@ namespace fs = std::filesystem;
   redirect(out, STDOUT_FILENO);
   redirect(err, STDERR_FILENO);
   if (options.closed_stdout) ::close(STDOUT_FILENO);
+  ::setenv("SMELT_CACHE_DIR", "", 0);  // tests of the compiler compile; a test of the cache names one
   for (const std::string& entry : options.environment) ::putenv(const_cast<char*>(entry.c_str()));
   if (::chdir(options.directory.c_str()) != 0) ::_exit(127);
   std::vector<char*> argv;

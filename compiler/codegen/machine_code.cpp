@@ -1,0 +1,185 @@
+#include "compiler/codegen/machine_code.h"
+
+#include <llvm/Analysis/CGSCCPassManager.h>
+#include <llvm/Analysis/LoopAnalysisManager.h>
+#include <llvm/Config/llvm-config.h>
+#include <llvm/IR/LegacyPassManager.h>
+#include <llvm/IR/Verifier.h>
+#include <llvm/MC/TargetRegistry.h>
+#include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/TargetSelect.h>
+#include <llvm/Support/raw_ostream.h>
+#include <llvm/Target/TargetMachine.h>
+#include <llvm/Transforms/InstCombine/InstCombine.h>
+#include <llvm/Transforms/Scalar/DCE.h>
+#include <llvm/Transforms/Scalar/EarlyCSE.h>
+#include <llvm/Transforms/Scalar/LICM.h>
+#include <llvm/Transforms/Scalar/LoopPassManager.h>
+#include <llvm/Transforms/Scalar/SROA.h>
+#include <llvm/Transforms/Scalar/SimplifyCFG.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "ir/support/check.h"
+
+namespace smelt {
+namespace {
+
+constexpr const char* kTriple = "x86_64-pc-linux-gnu";
+constexpr unsigned kMaxThreads = 8;  // more parts than this are rare
+
+std::unique_ptr<llvm::TargetMachine> make_machine(const Target& target, bool optimize) {
+  static const bool initialized = [] {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    return true;
+  }();
+  (void)initialized;
+  std::string error;
+  const llvm::Target* x86 = llvm::TargetRegistry::lookupTarget(kTriple, error);
+  SMELT_CHECK(x86 != nullptr, "LLVM has no x86 target: {}", error);
+  llvm::TargetOptions options;
+  // A multiply and an add stay two roundings unless the IR says fma: one meaning on every path.
+  options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
+  return std::unique_ptr<llvm::TargetMachine>(
+      x86->createTargetMachine(kTriple, target.cpu, target.features, options, llvm::Reloc::PIC_, std::nullopt,
+                               optimize ? llvm::CodeGenOptLevel::Default : llvm::CodeGenOptLevel::None));
+}
+
+void set_attributes(llvm::Module& module, const Target& target) {
+  const std::string width = std::to_string(target.vector_bytes * 8);
+  for (llvm::Function& function : module) {
+    if (function.isDeclaration()) continue;
+    function.addFnAttr("prefer-vector-width", width);
+    function.addFnAttr("min-legal-vector-width", width);
+    function.addFnAttr(llvm::Attribute::NoUnwind);
+    function.addFnAttr("target-cpu", target.cpu);
+    if (!target.features.empty()) function.addFnAttr("target-features", target.features);
+  }
+}
+
+// The code is emitted in its final form; these clean up after the emitter's stack slots and repeated addresses. The
+// default pipelines cost ten times as much and vectorise nothing that is not vectors already.
+void optimize(llvm::Module& module, llvm::TargetMachine& machine) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager components;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PassBuilder builder(&machine);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(components);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, components, modules);
+  llvm::FunctionPassManager passes;
+  passes.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
+  passes.addPass(llvm::EarlyCSEPass(true));
+  passes.addPass(llvm::InstCombinePass());
+  passes.addPass(llvm::SimplifyCFGPass());
+  passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()), /*UseMemorySSA=*/true));
+  passes.addPass(llvm::DCEPass());
+  for (llvm::Function& function : module) {
+    if (!function.isDeclaration()) passes.run(function, functions);
+  }
+}
+
+std::vector<char> compile(llvm::Module& module, llvm::TargetMachine& machine, const Target& target, CodeKind kind,
+                          const CodegenOptions& options) {
+  set_attributes(module, target);
+  std::string problems;
+  llvm::raw_string_ostream problem_stream(problems);
+  SMELT_CHECK(!llvm::verifyModule(module, &problem_stream), "generated code is malformed: {}", problems);
+  if (options.optimize) optimize(module, machine);
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream out(bytes);
+  if (kind == CodeKind::LlvmIr) {
+    module.print(out, nullptr);
+  } else {
+    llvm::legacy::PassManager emission;
+    const auto file_type = kind == CodeKind::Object ? llvm::CodeGenFileType::ObjectFile : llvm::CodeGenFileType::AssemblyFile;
+    SMELT_CHECK(!machine.addPassesToEmitFile(emission, out, nullptr, file_type), "the target cannot emit files");
+    emission.run(module);
+  }
+  return std::vector<char>(bytes.begin(), bytes.end());
+}
+
+}  // namespace
+
+const char* code_generator() { return "LLVM " LLVM_VERSION_STRING; }
+
+CodeQueue::CodeQueue(const Target& target, CodeKind kind, const CodegenOptions& options)
+    : target_(target), kind_(kind), options_(options) {
+  const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1u, kMaxThreads);
+  for (unsigned t = 1; t < threads; ++t) workers_.emplace_back([this] { work(); });
+}
+
+CodeQueue::~CodeQueue() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    waiting_.clear();
+  }
+  changed_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+CodePart CodeQueue::new_part() const {
+  CodePart part{std::make_unique<llvm::LLVMContext>(), nullptr};
+  part.module = std::make_unique<llvm::Module>("smelt", *part.context);
+  part.module->setTargetTriple(kTriple);
+  part.module->setDataLayout("e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128");
+  return part;
+}
+
+void CodeQueue::push(CodePart part) {
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(part));
+    results_.emplace_back();
+  }
+  changed_.notify_one();
+}
+
+std::optional<std::pair<CodePart, size_t>> CodeQueue::take() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return closed_ || !waiting_.empty(); });
+  if (waiting_.empty() || failure_) return std::nullopt;
+  std::pair<CodePart, size_t> taken{std::move(waiting_.front()), taken_++};
+  waiting_.pop_front();
+  return taken;
+}
+
+void CodeQueue::work() {
+  try {
+    std::unique_ptr<llvm::TargetMachine> machine;
+    while (const auto taken = take()) {
+      const auto& [part, index] = *taken;
+      if (!machine) machine = make_machine(target_, options_.optimize);
+      std::vector<char> code = compile(*part.module, *machine, target_, kind_, options_);
+      const std::lock_guard lock(mutex_);
+      results_[index] = std::move(code);
+    }
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    failure_ = std::current_exception();
+  }
+}
+
+std::vector<std::vector<char>> CodeQueue::finish() {
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+  }
+  changed_.notify_all();
+  work();
+  for (std::thread& worker : workers_) worker.join();
+  workers_.clear();
+  if (failure_) std::rethrow_exception(failure_);
+  return {std::make_move_iterator(results_.begin()), std::make_move_iterator(results_.end())};
+}
+
+}  // namespace smelt

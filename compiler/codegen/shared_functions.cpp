@@ -1,0 +1,22 @@
+#include "compiler/codegen/shared_functions.h"
+
+#include <utility>
+
+namespace smelt {
+
+llvm::Function* new_function(llvm::Module& module, const std::string& name, llvm::FunctionType* type) {
+  if (llvm::Function* declared = module.getFunction(name)) return declared;
+  auto* function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module);
+  function->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  function->setDSOLocal(true);
+  function->addFnAttr(llvm::Attribute::NoInline);
+  return function;
+}
+
+llvm::Function* SharedFunctions::declare(llvm::Module& module, const std::string& name, llvm::FunctionType* type,
+                                         Define define) {
+  wanted_.emplace(name, std::move(define));
+  return new_function(module, name, type);
+}
+
+}  // namespace smelt

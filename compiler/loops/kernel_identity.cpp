@@ -1,0 +1,145 @@
+#include "compiler/loops/kernel_identity.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <iterator>
+
+namespace smelt {
+namespace {
+
+class Identifier {
+ public:
+  explicit Identifier(const LoopFunction& function) : function_(function) {}
+
+  KernelIdentity run(const Kernel& kernel) {
+    write("kernel", static_cast<int>(kernel.kind), kernel.num_outer, kernel.vector_outer, kernel.serial, kernel.num_values);
+    for (const Loop& loop : kernel.loops) add(loop.extent);
+    if (kernel.kind != KernelKind::Nest) add(kernel.product);
+    add(kernel.setup);
+    for (const Sweep& sweep : kernel.sweeps) add(sweep);
+    return std::move(identity_);
+  }
+
+ private:
+  template <typename... T>
+  void write(std::string_view what, const T&... values) {
+    std::string& key = identity_.key;
+    key += what;
+    ((fmt::format_to(std::back_inserter(key), " {}", values)), ...);
+    key += ';';
+  }
+
+  /// The buffer's place; what the code knows of a buffer is written at its first use.
+  size_t place(int32_t buffer) {
+    std::vector<int32_t>& known = identity_.buffers;
+    const auto at = static_cast<size_t>(std::ranges::find(known, buffer) - known.begin());
+    if (at == known.size()) {
+      known.push_back(buffer);
+      const LoopBuffer& b = function_.buffers[static_cast<size_t>(buffer)];
+      const bool scalar = b.storage == Storage::Scalar;
+      write("buffer", to_string(b.type.dtype), b.check_finite, scalar ? static_cast<int>(b.slot) : -1);
+    }
+    return at;
+  }
+
+  void add(const Extent& extent) { write("extent", extent.bound, extent.symbol); }
+
+  void add(const Affine& index) {
+    write("affine", index.constant);
+    for (const auto& [loop, coefficient] : index.terms) write("+", loop, coefficient);
+  }
+
+  void add(const ProductAxis& axis) {
+    add(axis.extent);
+    write("axis", axis.a_stride, axis.b_stride, axis.loop);
+  }
+
+  void add(const Product& product) {
+    write("product", to_string(product.dtype), place(product.a), place(product.b), product.outer.size(), product.inner.size());
+    if (product.packed >= 0) write("packed", place(product.packed));
+    for (const ProductAxis& axis : product.outer) add(axis);
+    add(product.row);
+    add(product.column);
+    for (const ProductAxis& axis : product.inner) add(axis);
+  }
+
+  void add(const Access& access) {
+    write("access", place(access.buffer), access.row, access.row_stride, access.predicate);
+    add(access.offset);
+    add(access.row_extent);
+  }
+
+  void add(const Attributes& attributes) {
+    for (const auto& [name, value] : attributes) {
+      if (name == "loop" || name == "site") continue;  // given with the call: see DrawSite
+      write(name);
+      std::visit([&](const auto& held) { add_value(held); }, value);
+    }
+  }
+  void add_value(int64_t value) { write("i", value); }
+  void add_value(double value) { write("f", std::bit_cast<uint64_t>(value)); }
+  void add_value(const std::string& value) { write("s", value); }
+  void add_value(const std::vector<int64_t>& values) {
+    for (const int64_t value : values) write("i", value);
+  }
+  void add_value(const TensorType& type) {
+    write("t", to_string(type.dtype));
+    for (const Extent& extent : type.shape) add(extent);
+  }
+
+  void add(const Stmt& stmt) {
+    write("stmt", static_cast<int>(stmt.kind), stmt.value, to_string(stmt.dtype), stmt.name, stmt.symbol,
+        std::bit_cast<uint64_t>(stmt.constant));
+    for (const int32_t operand : stmt.operands) write("%", operand);
+    if (stmt.kind == StmtKind::Random) {
+      identity_.draws.push_back({static_cast<uint32_t>(stmt.attrs.integer("loop")), static_cast<uint32_t>(stmt.attrs.integer("site"))});
+    }
+    add(stmt.attrs);
+    if (stmt.kind == StmtKind::Index || stmt.kind == StmtKind::Random) add(stmt.index);
+    if (stmt.kind == StmtKind::Load || stmt.kind == StmtKind::Store) add(stmt.access);
+  }
+  void add(const std::vector<Stmt>& body) {
+    write("{");
+    for (const Stmt& stmt : body) add(stmt);
+    write("}");
+  }
+
+  void add(const Sweep& sweep) {
+    write("sweep", sweep.vectorize);
+    for (const int32_t loop : sweep.loops) write("over", loop);
+    add(sweep.setup);
+    add(sweep.body);
+    for (const Fold& fold : sweep.folds) {
+      write("fold", fold.name, fold.input, fold.result, to_string(fold.dtype), std::bit_cast<uint64_t>(fold.identity));
+      add(fold.attrs);
+    }
+  }
+
+  const LoopFunction& function_;
+  KernelIdentity identity_;
+};
+
+}  // namespace
+
+KernelIdentity identify(const LoopFunction& function, const Kernel& kernel) { return Identifier(function).run(kernel); }
+
+std::string identify(const LoopProgram& program) {
+  std::string key = fmt::format("{} {} {}\n", program.iteration_symbol, to_string(program.vector_dtype), fmt::join(program.iteration, ","));
+  for (const LoopFunction& function : program.functions) {
+    key += fmt::format("{} runs {} advances {} stamps {}\n", function.name, function.runs_offset, function.advances, function.stamps_offset);
+    for (const Kernel& kernel : function.kernels) {
+      const KernelIdentity identity = identify(function, kernel);
+      key += fmt::format("{} guards {} {}\n{}\n", kernel.name, kernel.returns_if_nonfinite, kernel.guarded, identity.key);
+      for (const int32_t b : identity.buffers) {
+        const LoopBuffer& buffer = function.buffers[static_cast<size_t>(b)];
+        key += fmt::format("{} {} {};", static_cast<int>(buffer.storage), buffer.ref, buffer.offset);
+      }
+      for (const DrawSite& draw : identity.draws) key += fmt::format("{} {};", draw.loop, draw.site);
+    }
+  }
+  return key;
+}
+
+}  // namespace smelt

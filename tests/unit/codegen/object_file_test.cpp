@@ -1,0 +1,83 @@
+// The object that a program becomes: what is in it, and that it is the same however it was compiled.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "compiler/codegen/emit_program.h"
+#include "compiler/loops/build_loops.h"
+#include "compiler/loops/plan_memory.h"
+#include "ir/builder.h"
+#include "runtime/abi.h"
+#include "runtime/loader.h"
+#include "runtime/object_file.h"
+
+namespace smelt {
+namespace {
+
+NodeId dense(Builder& b, NodeId x, const std::string& name, int64_t in, int64_t out) {
+  const NodeId w = b.argument({.name = name, .role = ArgRole::Feed}, {DType::F32, {in, out}});
+  return b.make(OpKind::Tanh, {b.contract(x, w, "[b,i] [i,o] -> [b,o]")});
+}
+
+/// `depth` layers of one shape.
+LoopProgram deep_net(int depth, const std::string& name) {
+  Graph graph;
+  graph.name = name;
+  Builder b(graph);
+  NodeId x = b.argument({.name = "x", .role = ArgRole::Feed}, {DType::F32, {24, 80}});
+  for (int layer = 0; layer < depth; ++layer) x = dense(b, x, "w" + std::to_string(layer), 80, 80);
+  b.result({.name = "y", .node = x});
+  LoopProgram program;
+  program.functions.push_back(build_loops(graph, plan_kernels(graph), {}, {}));
+  plan_memory(program.functions[0], sizeof(smelt_arena));
+  return program;
+}
+
+std::vector<char> object_of(const LoopProgram& program) {
+  return emit_program(program, make_target("native").value(), CodeKind::Object);
+}
+
+size_t count_kernels(const std::vector<char>& object) {
+  const ObjectFile file = read_object_file(object).value();
+  return static_cast<size_t>(std::ranges::count_if(
+      file.symbols, [](const ObjectSymbol& symbol) { return symbol.name.find("contract") != std::string::npos; }));
+}
+
+}  // namespace
+
+TEST_CASE("layers of one shape are compiled once") {
+  CHECK(count_kernels(object_of(deep_net(1, "f"))) == 1);
+  CHECK(count_kernels(object_of(deep_net(12, "f"))) == 1);
+}
+
+TEST_CASE("an object does not depend on how its parts met the threads") {
+  const std::vector<char> first = object_of(deep_net(3, "f"));
+  for (int again = 0; again < 5; ++again) CHECK(object_of(deep_net(3, "f")) == first);
+}
+
+TEST_CASE("functions of the program are exported, kernels are not") {
+  const ObjectFile file = read_object_file(object_of(deep_net(2, "f"))).value();
+  for (const ObjectSymbol& symbol : file.symbols) CHECK(symbol.exported == (symbol.name == "f"));
+  const LoadedObject loaded = LoadedObject::load(write_object_file(file)).value();
+  CHECK((loaded.find("f") != nullptr));
+  CHECK((loaded.find("f.threads") == nullptr));
+  CHECK((loaded.find("g") == nullptr));
+}
+
+TEST_CASE("a damaged object is refused or loads, and never crashes the loader") {
+  const std::vector<char> whole = object_of(deep_net(1, "f"));
+  for (size_t size = 0; size < whole.size(); size += size < 128 ? 1 : 97) {
+    CHECK_FALSE(LoadedObject::load(std::vector<char>(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size))));
+  }
+  const size_t headers = whole.size() - 6 * 64;
+  for (size_t at = 0; at < whole.size(); at = at == 63 ? headers : at + 1) {
+    std::vector<char> flipped = whole;
+    flipped[at] = static_cast<char>(flipped[at] ^ 0x55);
+    (void)LoadedObject::load(flipped);
+  }
+  CHECK_FALSE(LoadedObject::load({}));
+}
+
+}  // namespace smelt
