@@ -10,6 +10,7 @@
 #include "ir/host_scalar.h"
 #include "ir/op.h"
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -61,7 +62,7 @@ class Evaluator {
     const TensorReferenceArgs args{node, operands, result};
 
     switch (def.kind) {
-      case Kind::Argument: SMELT_TRY_VOID(read_argument(args)); return {};
+      case Kind::Argument: SMELT_TRY_VOID(read_argument(args)); return {};  // exact: nothing to adjust
       case Kind::Constant: std::ranges::fill(result.values, node.attrs.number("value")); break;
       case Kind::Index: fill_index(args); break;
       case Kind::Extent:
@@ -79,6 +80,7 @@ class Evaluator {
     }
     if (def.tensor_reference != nullptr) def.tensor_reference(args);
     store(node, result);
+    if (options_.adjust) options_.adjust(node, operands, result);
     return {};
   }
 
@@ -101,7 +103,7 @@ class Evaluator {
     int64_t inner = 1;
     for (size_t i = axis + 1; i < args.result.sizes.size(); ++i) inner *= args.result.sizes[i];
     for (size_t i = 0; i < args.result.values.size(); ++i) {
-      args.result.values[i] = static_cast<double>(static_cast<int64_t>(i) / inner % args.result.sizes[axis]);
+      args.result.values[i] = static_cast<double>(static_cast<int64_t>(i) / SMELT_FAULT(32, inner, 1) % args.result.sizes[axis]);
     }
   }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -26,8 +27,12 @@ enum class Rounding : uint8_t {
   ToDType  // each node's result is rounded to its dtype
 };
 
+/// Called with each node's finished values, which it may change: how rounding errors are modelled (fuzz/error_bound.h).
+using AdjustValues = std::function<void(const Node&, std::span<const RefTensor* const> operands, RefTensor& result)>;
+
 struct EvalOptions {
   Rounding rounding = Rounding::None;
+  AdjustValues adjust;
 };
 
 /// sizes of `shape` when symbol k has the actual size extents[k].

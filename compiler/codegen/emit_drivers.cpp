@@ -9,6 +9,7 @@
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 #include "runtime/abi.h"
 
 namespace smelt {
@@ -102,12 +103,13 @@ class DriverEmitter {
       fill_frame(frame, function, uses[k], call, arena);
       ir_.CreateCall(kernel_function(uses[k].symbol), {frame, driver->getArg(2), driver->getArg(3)});
       // One thread runs a serial kernel, and the next one too: it need not wait for itself.
-      const bool next_is_same = k + 1 < uses.size() && kernel.serial && function.kernels[k + 1].serial;
-      if (!next_is_same || kernel.returns_if_nonfinite) barrier(driver, arena);
+      const bool last = k + 1 == uses.size();
+      const bool next_is_same = !last && kernel.serial && SMELT_FAULT(60, function.kernels[k + 1].serial, true);
+      if ((!next_is_same || kernel.returns_if_nonfinite) && SMELT_FAULT(59, true, last)) barrier(driver, arena);
       stamp(function, driver, arena, k + 1);
       if (kernel.returns_if_nonfinite) leave_if_nonfinite(driver, function, kernel);
     }
-    if (function.advances) on_first_thread(driver, [&] { commit(function, driver, arena); });
+    if (function.advances && SMELT_FAULT(61, true, false)) on_first_thread(driver, [&] { commit(function, driver, arena); });
     ir_.CreateRetVoid();
     return driver;
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ir/philox.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -47,7 +48,7 @@ struct PhiloxEmitter {
     const auto high = [&](llvm::Value* bits) { return each(ir.CreateTrunc(ir.CreateLShr(bits, 32), ir.getInt32Ty())); };
     llvm::Value *seed = function->getArg(1), *run = function->getArg(2), *site = function->getArg(3);
     std::array<llvm::Value*, 2> key = {low(seed), high(seed)};
-    std::array<llvm::Value*, kBlock> c = {block, high(site), each(run), low(site)};
+    std::array<llvm::Value*, kBlock> c = {block, SMELT_FAULT(64, high(site), number(0)), each(run), low(site)};
     for (int round = 0; round < kPhiloxRounds; ++round) {
       llvm::Value* p0 = ir.CreateMul(ir.CreateZExt(c[0], wide), llvm::ConstantInt::get(wide, kPhiloxM0));
       llvm::Value* p1 = ir.CreateMul(ir.CreateZExt(c[2], wide), llvm::ConstantInt::get(wide, kPhiloxM1));
@@ -72,7 +73,7 @@ void define(llvm::Module& module, const std::string& name, unsigned num_lanes) {
   llvm::Value* element = emitter.function->getArg(0);
   const std::array c = emitter.rounds(ir.CreateLShr(element, 2));
   llvm::Value* second_pair = ir.CreateTrunc(ir.CreateLShr(element, 1), lanes->getWithNewBitWidth(1));
-  emitter.finish(ir.CreateSelect(second_pair, c[2], c[0]), ir.CreateSelect(second_pair, c[3], c[1]));
+  emitter.finish(ir.CreateSelect(second_pair, c[SMELT_FAULT(63, 2, 0)], c[0]), ir.CreateSelect(second_pair, c[3], c[1]));
 }
 
 /// Two vectors of words, block by block: lane i of block b is word words[i] of the block.

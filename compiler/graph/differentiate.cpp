@@ -7,6 +7,7 @@
 #include "compiler/graph/simplify.h"
 #include "ir/ops/vjp_rules.h"
 #include "ir/rewrite.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -28,7 +29,7 @@ std::vector<bool> depends_on(const Graph& graph, const std::vector<NodeId>& sour
   }
   for (uint32_t i = 0; i <= last.index; ++i) {
     const Node& node = graph.nodes[i];
-    if (depends[i] || node.op == OpKind::Stop || !is_float(node.type.dtype)) continue;
+    if (depends[i] || (node.op == OpKind::Stop && SMELT_FAULT(25, true, false)) || !is_float(node.type.dtype)) continue;
     depends[i] = std::ranges::any_of(paths(node), [&](NodeId input) { return depends[input.index]; });
   }
   return depends;
@@ -92,7 +93,7 @@ class Sweep {
   void add(NodeId to, NodeId ct) {
     if (!depends_[to.index]) return;
     NodeId& total = cotangents_[to.index];
-    total = total.valid() ? add_cotangents(builder_, total, ct) : ct;
+    total = total.valid() && SMELT_FAULT(24, true, false) ? add_cotangents(builder_, total, ct) : ct;
   }
 
   Builder& builder_;

@@ -11,6 +11,7 @@
 #include "ir/builder.h"
 #include "ir/op.h"
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -37,7 +38,7 @@ int own_cost(const Node& node) {
 bool always_stored(Kind kind) { return kind == Kind::Reduce || kind == Kind::Contract || kind == Kind::Scatter; }
 
 /// Which nodes get a buffer, and why.
-std::vector<StoreReason> choose_stored(const Graph& graph) {
+std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
   std::vector<StoreReason> why(graph.size(), StoreReason::InRegisters);
   const auto users = users_of(graph);
   const auto store = [&](NodeId id, StoreReason reason) {
@@ -49,13 +50,15 @@ std::vector<StoreReason> choose_stored(const Graph& graph) {
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
     const Kind kind = op_def(node).kind;
-    if (always_stored(kind) && why[i] == StoreReason::InRegisters) why[i] = StoreReason::Sum;
+    const bool unfused = fusion == Fusion::None && !node.inputs.empty();
+    if ((always_stored(kind) || unfused) && why[i] == StoreReason::InRegisters) why[i] = StoreReason::Sum;
     if (kind == Kind::Contract) {
       for (const NodeId input : node.inputs) store(input, StoreReason::ProductOperand);
     }
     if (kind == Kind::Gather) store(node.inputs[0], StoreReason::ProductOperand);
     if (node.op == OpKind::Reshape && !keeps_index(graph, node)) store(node.inputs[0], StoreReason::Reshaped);
   }
+  if (fusion == Fusion::Recompute) return why;
   std::vector<int> cost(graph.size(), 0);
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
@@ -109,8 +112,8 @@ struct Walker {
 
 class Planner {
  public:
-  explicit Planner(const Graph& graph) : graph_(graph) {
-    plan_.why_stored = choose_stored(graph);
+  Planner(const Graph& graph, Fusion fusion) : graph_(graph), fusion_(fusion) {
+    plan_.why_stored = choose_stored(graph, fusion);
     for (const StoreReason reason : plan_.why_stored) plan_.stored.push_back(reason != StoreReason::InRegisters);
     plan_.why_split.assign(graph.size(), SplitReason::Fused);
     plan_.waits_for.assign(graph.size(), {});
@@ -144,7 +147,7 @@ class Planner {
     if (kind == Kind::Contract || kind == Kind::Scatter) {
       start_alone(id, kind);
       plan_.why_split[id.index] = SplitReason::OwnTiles;
-    } else if (!join_existing(id)) {
+    } else if (fusion_ == Fusion::None || !join_existing(id)) {
       start_nest(id);
     }
     const int32_t kernel = plan_.kernel_of[id.index];
@@ -234,9 +237,9 @@ class Planner {
     });
     const auto variable = variable_of_.find(id);
     if (variable == variable_of_.end()) return earliest;
-    if (loss_.valid()) earliest = std::max(earliest, plan_.loss_kernel + 1);
+    if (loss_.valid() && SMELT_FAULT(49, true, false)) earliest = std::max(earliest, plan_.loss_kernel + 1);
     for (const Read& read : reads_[variable->second]) {
-      earliest = std::max(earliest, read.kernel + (read.aligned ? 0 : 1));
+      earliest = std::max(earliest, read.kernel + (SMELT_FAULT(48, read.aligned, true) ? 0 : 1));
     }
     return earliest;
   }
@@ -351,7 +354,7 @@ class Planner {
     IndexVector own;
     for (size_t axis = 0; axis < node.type.rank(); ++axis) own.push_back(Affine::of_loop(static_cast<int32_t>(axis)));
     const bool same_element = *element == linear_offset(own, node.type.shape);
-    if (op_def(node).kind == Kind::Reduce) return same_element ? std::optional(sweep + 1) : std::nullopt;
+    if (op_def(node).kind == Kind::Reduce) return same_element ? std::optional(SMELT_FAULT(47, sweep + 1, sweep)) : std::nullopt;
     if (same_element) return sweep;
     if (kernel.kind == KernelKind::Product || kernel.vector_outer) return std::nullopt;
     // Another element of the same row: its sweep must have finished.
@@ -385,6 +388,7 @@ class Planner {
   }
 
   const Graph& graph_;
+  const Fusion fusion_;
   FusionPlan plan_;
   std::vector<int32_t> sweep_of_;
   NodeId loss_;
@@ -395,7 +399,7 @@ class Planner {
 
 }  // namespace
 
-FusionPlan plan_kernels(const Graph& graph) { return Planner(graph).run(); }
+FusionPlan plan_kernels(const Graph& graph, Fusion fusion) { return Planner(graph, fusion).run(); }
 
 std::string print(const Graph& graph, const FusionPlan& plan) {
   std::string out = fmt::format("func @{}\n", graph.name);

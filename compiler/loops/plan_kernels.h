@@ -68,7 +68,13 @@ struct FusionPlan {
 /// still read after its new value is known commit last.
 Graph isolate_results(Graph graph);
 
-FusionPlan plan_kernels(const Graph& graph);
+enum class Fusion : uint8_t {
+  Full,
+  Recompute,  // nothing is stored that can be computed again where it is read: for comparing
+  None        // each node with operands has a kernel and a buffer of its own: for comparing
+};
+
+FusionPlan plan_kernels(const Graph& graph, Fusion fusion = Fusion::Full);
 std::string print(const Graph& graph, const FusionPlan& plan);
 
 using IndexVector = std::vector<Affine>;
