@@ -26,7 +26,7 @@ std::vector<bool> depends_on(const Graph& graph, const std::vector<NodeId>& sour
 std::vector<NodeId> reverse_sweep(Builder& builder, NodeId y, const std::vector<NodeId>& xs) {
   const std::vector<bool> depends = depends_on(builder.graph(), xs, y);
   std::vector<NodeId> cotangents(y.index + 1);
-  builder.set_span(builder.graph()[y].span);
+  builder.set_place(builder.graph()[y]);
   cotangents[y.index] = builder.like(y, 1);
   for (uint32_t i = y.index + 1; i-- > 0;) {
     if (!cotangents[i].valid() || !depends[i]) continue;
@@ -35,7 +35,7 @@ std::vector<NodeId> reverse_sweep(Builder& builder, NodeId y, const std::vector<
     for (const NodeId input : inputs) needed.push_back(depends[input.index]);
     if (std::ranges::find(needed, true) == needed.end()) continue;
 
-    builder.set_span(builder.graph().nodes[i].span);
+    builder.set_place(builder.graph().nodes[i]);
     Vjp vjp(builder, {i}, cotangents[i], needed);
     op_def(vjp.node()).vjp(vjp);
     for (size_t k = 0; k < inputs.size(); ++k) {
