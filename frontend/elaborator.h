@@ -72,6 +72,19 @@ struct Frame {
   bool allows_layers = false;  // layer bodies and `model` lines
 };
 
+/// While it lives, nodes carry the place where the model file calls into the library.
+class LibraryCall {
+ public:
+  LibraryCall(FunctionContext* context, const FileScope& caller, const FileScope& callee, Span span);
+  LibraryCall(const LibraryCall&) = delete;
+  LibraryCall& operator=(const LibraryCall&) = delete;
+  ~LibraryCall();
+
+ private:
+  Builder* builder_ = nullptr;  // null when this is no such call
+  Span outer_;
+};
+
 /// A draw's place, for the resolution of collisions.
 struct Site {
   FunctionContext* context = nullptr;
@@ -312,7 +325,7 @@ class Elaborator {
   void update_parameters(size_t index, const Tensor& loss);
   void update_parameter(size_t index, const StepLine& line, int32_t variable, Tensor gradient, bool decays,
                         const std::map<std::string, Value>& options);
-  void clip_gradients(std::vector<Tensor>& gradients, const std::map<std::string, Value>& options);
+  void clip_gradients(std::vector<Tensor>& gradients, const std::map<std::string, Value>& options, Span span);
   void check_option_ranges(const std::string& name, double value, Span span);
 
   // ---- train.cpp ----

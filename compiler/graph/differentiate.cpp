@@ -43,7 +43,7 @@ NodeId substitute(Builder& builder, NodeId g, NodeId ct, NodeId value) {
     Node node = builder.graph().nodes[i];
     if (std::ranges::none_of(node.inputs, [&](NodeId input) { return now[input.index].valid(); })) continue;
     for (NodeId& input : node.inputs) input = now[input.index].valid() ? now[input.index] : input;
-    builder.set_span(node.span);
+    builder.set_place(node);
     now[i] = builder.make(node.op, std::move(node.inputs), node.attrs);
   }
   return now[g.index].valid() ? now[g.index] : g;
@@ -73,7 +73,7 @@ class Sweep {
   void visit(NodeId id) {
     const Node node = builder_.graph()[id];
     const NodeId ct = cotangents_[id.index];
-    builder_.set_span(node.span);
+    builder_.set_place(node);
     if (node.op == OpKind::Variable) return add(node.inputs[0], ct);
     if (node.op == OpKind::Adjoint) {
       add(node.inputs[0], ct);
@@ -103,7 +103,7 @@ class Sweep {
 };
 
 std::vector<NodeId> gradients(Builder& builder, NodeId y, const std::vector<NodeId>& xs) {
-  builder.set_span(builder.graph()[y].span);
+  builder.set_place(builder.graph()[y]);
   const NodeId one = builder.like(y, 1);
   return Sweep(builder, y, xs).run(one, xs);
 }
@@ -111,7 +111,7 @@ std::vector<NodeId> gradients(Builder& builder, NodeId y, const std::vector<Node
 /// The reverse sweep is linear in the cotangent u it starts from, g(u) = J'u, and the derivative of <g(u), v> is Jv: the
 /// sweep of a sweep. What it reads of the first sweep is nothing, so that is dead afterwards.
 NodeId directional(Builder& builder, NodeId y, NodeId x, NodeId v) {
-  builder.set_span(builder.graph()[y].span);
+  builder.set_place(builder.graph()[y]);
   const auto id = static_cast<int64_t>(builder.graph().size());
   const TensorType type = builder.type(y);
   const NodeId u = builder.make(OpKind::Cotangent, {}, {{"id", -id}, {"type", type}});
