@@ -68,11 +68,10 @@ class DriverEmitter {
     ir_.SetInsertPoint(after);
   }
 
-  /// All threads read the same loss after a barrier, so all leave or none.
-  void leave_if_nonfinite(llvm::Function* driver, const LoopFunction& function, const Kernel& kernel) {
-    const LoopBuffer& loss = function.buffers[static_cast<size_t>(kernel.guarded)];
+  /// All threads read the same scalar after a barrier, so all leave or none.
+  void leave_if_nonfinite(llvm::Function* driver, const LoopBuffer& loss) {
     llvm::Value* table = load_pointer(driver->getArg(0), offsetof(smelt_call, outputs));
-    SMELT_CHECK(loss.storage == Storage::Output, "the loss is an output");
+    SMELT_CHECK(loss.storage == Storage::Output, "`{}` is an output", loss.name);
     llvm::Value* at = load_pointer(table, static_cast<int64_t>(sizeof(void*)) * loss.ref);
     LlvmScalars scalars(ir_, target_.has_fma);
     llvm::Value* value = ir_.CreateLoad(scalars.element_type(loss.type.dtype), at);
@@ -101,8 +100,8 @@ class DriverEmitter {
       ir_.CreateCall(kernel_function(uses[k].symbol), {frame, driver->getArg(2), driver->getArg(3)});
       // One thread runs a serial kernel, and the next one too: it need not wait for itself.
       const bool next_is_same = k + 1 < uses.size() && kernel.serial && function.kernels[k + 1].serial;
-      if (!next_is_same || kernel.returns_if_nonfinite) barrier(driver, arena);
-      if (kernel.returns_if_nonfinite) leave_if_nonfinite(driver, function, kernel);
+      if (!next_is_same || !kernel.guarded.empty()) barrier(driver, arena);
+      for (const int32_t guarded : kernel.guarded) leave_if_nonfinite(driver, function.buffers[static_cast<size_t>(guarded)]);
     }
     if (function.advances) on_first_thread(driver, [&] { commit(function, driver, arena); });
     ir_.CreateRetVoid();
