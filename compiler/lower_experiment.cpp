@@ -57,11 +57,8 @@ class ExperimentLowering {
     for (LoopFunction& function : lowered_.loops.functions) {
       end = std::max(end, static_cast<uint64_t>(plan_memory(function, static_cast<int64_t>(program.variables_end))));
     }
+    if (options_.profile) end = place_stamps(end);
     program.arena_bytes = align_up(end, SMELT_ARENA_ALIGNMENT);
-    const bool wide = std::ranges::any_of(experiment_.variables, [](const Variable& variable) {
-      return variable.kind == VariableKind::Param && variable.type.dtype == DType::F64;
-    });
-    lowered_.loops.vector_dtype = wide ? DType::F64 : DType::F32;
     return std::move(lowered_);
   }
 
@@ -84,6 +81,15 @@ class ExperimentLowering {
       at += static_cast<uint64_t>(byte_size(variable.type).value());
     }
     program.variables_end = align_up(at, SMELT_ARENA_ALIGNMENT);
+  }
+
+  uint64_t place_stamps(uint64_t end) {
+    for (LoopFunction& function : lowered_.loops.functions) {
+      end = align_up(end, SMELT_ARENA_ALIGNMENT);
+      function.stamps_offset = static_cast<int64_t>(end);
+      end += sizeof(uint64_t) * (function.kernels.size() + 1);
+    }
+    return end;
   }
 
   Result<void> add_function(const Function& function) {

@@ -25,6 +25,7 @@ struct CompileOptions {
   std::vector<std::string> dump_after;  // names of passes, or "all"
   std::vector<std::string> skip;        // names of passes
   std::string stop_after;               // name of a pass: the first run of it is the last pass
+  bool profile = false;                 // functions note the time after each kernel (LoopFunction::stamps_offset)
 };
 
 }  // namespace smelt

@@ -17,10 +17,12 @@ struct GraphPass {
   std::string_view name;
   std::string_view doc;
   GraphStage before;
-  GraphStage after;  // equal to `before` when the pass keeps the stage it finds
+  GraphStage latest;  // `stabilize` makes composites, so that it must not run after they are expanded
+  GraphStage after;   // equal to `before` when the pass keeps the stage it finds
   Graph (*run)(Graph);
 
   constexpr bool changes_stage() const { return before != after; }
+  constexpr bool may_run_on(GraphStage stage) const { return before <= stage && stage <= latest; }
 };
 
 /// The passes of passes.def.

@@ -192,6 +192,7 @@ Value Elaborator::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args 
                       fmt::format("function `{}`", decl.name.text)))
       result = Value();
     if (diagnostics_.num_errors() > errors) result = Value();
+    if (decl.vjp && !result.bad()) result = with_adjoint(decl, result);
   }
   calling_.pop_back();
   frame_ = outer;

@@ -10,6 +10,7 @@
 #include "ir/host_scalar.h"
 #include "ir/op.h"
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -111,6 +112,7 @@ class Evaluator {
     }
     if (def.tensor_reference != nullptr) def.tensor_reference(args);
     store(node, result);
+    if (options_.adjust) options_.adjust(node, operands, result);
     return watch(id, args);
   }
 
@@ -138,7 +140,7 @@ class Evaluator {
     int64_t inner = 1;
     for (size_t i = axis + 1; i < args.result.sizes.size(); ++i) inner *= args.result.sizes[i];
     for (size_t i = 0; i < args.result.values.size(); ++i) {
-      args.result.values[i] = static_cast<double>(static_cast<int64_t>(i) / inner % args.result.sizes[axis]);
+      args.result.values[i] = static_cast<double>(static_cast<int64_t>(i) / SMELT_FAULT(32, inner, 1) % args.result.sizes[axis]);
     }
   }
 
@@ -198,7 +200,9 @@ class Evaluator {
     }
     const NodeId expanded = op_def(args.node).expand(builder, inputs, args.node.attrs);
     builder.result({"", ResultRole::Value, -1, expanded});
-    SMELT_TRY(std::vector<RefTensor> results, smelt::evaluate(inner, arguments, extents_, options_));
+    EvalOptions options = options_;
+    options.watcher = nullptr;  // it knows the ids of this graph
+    SMELT_TRY(std::vector<RefTensor> results, smelt::evaluate(inner, arguments, extents_, options));
     args.result.values = std::move(results[0].values);
     return {};
   }

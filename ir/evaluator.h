@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -26,6 +27,9 @@ enum class Rounding : uint8_t {
   ToDType  // each node's result is rounded to its dtype
 };
 
+/// Called with each node's finished values, which it may change: how rounding errors are modelled (fuzz/error_bound.h).
+using AdjustValues = std::function<void(const Node&, std::span<const RefTensor* const> operands, RefTensor& result)>;
+
 /// Which of an op's two formulas elementwise ops and reductions use.
 enum class Formula : uint8_t {
   Reference,  // in double
@@ -41,6 +45,7 @@ class EvalWatcher {
 
 struct EvalOptions {
   Rounding rounding = Rounding::None;
+  AdjustValues adjust;  // before the watcher
   Formula formula = Formula::Reference;
   EvalWatcher* watcher = nullptr;
 };
@@ -51,8 +56,8 @@ double evaluate_element(const Graph& graph, NodeId id, std::span<const double> a
 /// sizes of `shape` when symbol k has the actual size extents[k].
 std::vector<int64_t> actual_sizes(const Shape& shape, std::span<const int64_t> extents);
 
-/// Evaluates the nodes that results need; `arguments` in the graph's order, results in the graph's order. Composites are expanded on the
-/// fly; `grad` must be gone. Errors (RunTime): an index out of range in gather or scatter.
+/// Evaluates the nodes that results need; `arguments` in the graph's order, results in the graph's order. Composites are
+/// expanded on the fly; `grad` must be gone. Errors (RunTime): an index out of range in gather or scatter.
 Result<std::vector<RefTensor>> evaluate(const Graph& graph, std::span<const RefTensor> arguments,
                                         std::span<const int64_t> extents, const EvalOptions& options = {});
 

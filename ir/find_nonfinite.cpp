@@ -241,7 +241,11 @@ class BackwardWalk {
 Result<NonFiniteSearch> find_nonfinite(const Graph& graph, std::span<const RefTensor> arguments,
                                        std::span<const int64_t> extents, Formula formula) {
   Watcher watcher(graph, formula);
-  SMELT_TRY_VOID(evaluate(graph, arguments, extents, {Rounding::ToDType, formula, &watcher}));
+  EvalOptions options;
+  options.rounding = Rounding::ToDType;
+  options.formula = formula;
+  options.watcher = &watcher;
+  SMELT_TRY_VOID(evaluate(graph, arguments, extents, options));
   NonFiniteSearch search;
   BackwardWalk walk(graph, watcher);
   walk.want_results(search);

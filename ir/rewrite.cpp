@@ -61,6 +61,64 @@ std::optional<double> splat_value(const Graph& graph, NodeId id) {
 
 std::optional<double> Match::number(size_t i) const { return splat_value(graph(), in(i)); }
 
+CutGraph cut_grad_operands(Graph graph) {
+  std::vector<bool> is_operand(graph.size());
+  const std::vector<bool> live = live_nodes(graph);
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    if (node.op != OpKind::Grad || !live[i]) continue;
+    const NodeId x = node.inputs[1];
+    is_operand[x.index] = graph[x].op != OpKind::Argument;
+  }
+  CutGraph cut{.num_arguments = graph.arguments.size(), .num_results = graph.results.size()};
+  GraphRebuilder rebuilder(graph);
+  std::vector<Argument> arguments;
+  std::vector<Output> results;
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    if (!is_operand[i]) {
+      rebuilder.copy({i});
+      continue;
+    }
+    const Node& node = graph.nodes[i];
+    for (const NodeId input : node.inputs) results.push_back({"", ResultRole::Value, -1, rebuilder.map(input)});
+    const auto index = static_cast<int64_t>(cut.num_arguments + arguments.size());
+    const NodeId stand_in = rebuilder.build().make(OpKind::Argument, {}, {{"index", index}, {"type", node.type}});
+    arguments.push_back({"", ArgRole::Feed, -1, stand_in});
+    rebuilder.replace({i}, stand_in);
+    cut.values.push_back(node);
+  }
+  if (cut.values.empty()) {
+    cut.graph = std::move(graph);
+    return cut;
+  }
+  cut.graph = rebuilder.finish();
+  cut.graph.arguments.insert(cut.graph.arguments.end(), arguments.begin(), arguments.end());
+  cut.graph.results.insert(cut.graph.results.end(), results.begin(), results.end());
+  return cut;
+}
+
+Graph put_back(CutGraph cut) {
+  if (cut.values.empty()) return std::move(cut.graph);
+  GraphRebuilder rebuilder(cut.graph);
+  size_t next_result = cut.num_results, next_value = 0;
+  for (uint32_t i = 0; i < cut.graph.size(); ++i) {
+    const Node& node = cut.graph.nodes[i];
+    const bool stand_in = node.op == OpKind::Argument && node.attrs.integer("index") >= static_cast<int64_t>(cut.num_arguments);
+    if (!stand_in) {
+      rebuilder.copy({i});
+      continue;
+    }
+    const Node& value = cut.values[next_value++];
+    std::vector<NodeId> inputs;
+    for (size_t k = 0; k < value.inputs.size(); ++k) inputs.push_back(rebuilder.map(cut.graph.results[next_result++].node));
+    rebuilder.build().set_place(value);
+    rebuilder.replace({i}, rebuilder.build().make(value.op, std::move(inputs), value.attrs));
+  }
+  cut.graph.arguments.resize(cut.num_arguments);
+  cut.graph.results.resize(cut.num_results);
+  return rebuilder.finish();
+}
+
 namespace {
 
 /// Applies the first rule that matches node `id` of the graph under construction.
@@ -80,9 +138,7 @@ NodeId apply_first(Builder& builder, NodeId id, std::span<const Rule> rules, Rul
   return kNoMatch;
 }
 
-}  // namespace
-
-Graph rewrite(Graph graph, std::span<const Rule> rules, RuleHits* hits) {
+Graph rewrite_whole(Graph graph, std::span<const Rule> rules, RuleHits* hits) {
   constexpr int kMaxSteps =
       64;  // a node or a graph that changes more often than that has rules that undo each other
   RuleHits counts;
@@ -111,6 +167,13 @@ Graph rewrite(Graph graph, std::span<const Rule> rules, RuleHits* hits) {
     for (const auto& [name, count] : counts) (*hits)[name] += count;
   }
   return graph;
+}
+
+}  // namespace
+
+Graph rewrite(Graph graph, std::span<const Rule> rules, RuleHits* hits) {
+  return apart_from_grad_operands(std::move(graph),
+                                  [&](Graph apart) { return rewrite_whole(std::move(apart), rules, hits); });
 }
 
 }  // namespace smelt

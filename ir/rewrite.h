@@ -82,10 +82,34 @@ struct Rule {
 /// How often each rule fired, by name.
 using RuleHits = std::map<std::string_view, int64_t>;
 
+/// Runs `pass` on a graph in which each value that a `grad` differentiates with respect to is cut out, and puts it back
+/// as it was. Such a value is a variable of the derivative: looking through it (neg(neg(x)) -> x) would lose the
+/// gradient, and making it one with an equal value (x * 1 -> x) would add the gradients of both.
+template <typename Pass>
+Graph apart_from_grad_operands(Graph graph, const Pass& pass);
+
 /// Applies rules in the order of the nodes, then again, until a round changes nothing. Drops dead nodes.
 Graph rewrite(Graph graph, std::span<const Rule> rules, RuleHits* hits = nullptr);
 
 /// The number that `id` has everywhere, see Match::number.
 std::optional<double> splat_value(const Graph& graph, NodeId id);
+
+/// A graph without the values that were cut out: its last arguments stand for them, its last results are what they
+/// were computed from.
+struct CutGraph {
+  Graph graph;
+  std::vector<Node> values;
+  size_t num_arguments = 0, num_results = 0;  // of the whole graph
+};
+/// Empty `values`: nothing to cut, `graph` is the whole.
+CutGraph cut_grad_operands(Graph graph);
+Graph put_back(CutGraph cut);
+
+template <typename Pass>
+Graph apart_from_grad_operands(Graph graph, const Pass& pass) {
+  CutGraph cut = cut_grad_operands(std::move(graph));
+  cut.graph = pass(std::move(cut.graph));
+  return put_back(std::move(cut));
+}
 
 }  // namespace smelt

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 
 namespace smelt::scalar_math {
 namespace {
@@ -223,7 +224,7 @@ class Math {
   /// The values of log at the edges: y for 0 < x < infinity, x at infinity and NaN, -infinity at 0, NaN
   /// below.
   Scalar log_edges(Scalar x, Scalar y) {
-    const Scalar finite = s.select(less(x, kInfinity), y, x);
+    const Scalar finite = SMELT_FAULT(29, s.select(less(x, kInfinity), y, x), y);
     const Scalar not_positive = s.select(equal(x, 0), number(-kInfinity), number(kNaN));
     return s.select(less(number(0), x), finite, not_positive);
   }
@@ -267,7 +268,7 @@ class Math {
     const Scalar q = s.fma(s.floor(times(quadrant, 0.25)), number(-4), quadrant);  // 0, 1, 2 or 3
     const Scalar is_odd = s.logical_or(equal(q, 1), equal(q, 3));
     const Scalar y = s.select(is_odd, cos_polynomial(r), sin_polynomial(r));
-    return s.select(less(q, 2), y, s.neg(y));
+    return s.select(less(q, SMELT_FAULT(28, 2, 3)), y, s.neg(y));
   }
 
   /// sin(x + shift pi/2). The reduction runs in F64 for both formats: pi/2 in three words, |x| <= 1e15.
@@ -298,7 +299,7 @@ Scalar expm1(ScalarBuilder& s, Scalar x) {
   const Format& format = m.format;
   const Math::ExpParts e = m.exp_parts(m.at_most(m.at_least(x, format.expm1_low), format.exp_high));
   // Half of the result, since 2^n itself may overflow where the result does not.
-  const Scalar scale = m.power_of_two(s.sub(e.n, m.integer(1)));
+  const Scalar scale = m.power_of_two(s.sub(e.n, m.integer(SMELT_FAULT(26, 1, 0))));
   const Scalar y = m.times(s.fma(e.fraction, scale, m.plus(scale, -0.5)), 2);
   return s.select(m.less(s.abs(x), format.tiny), x, y);
 }
@@ -327,7 +328,7 @@ Scalar log1p(ScalarBuilder& s, Scalar x) {
 Scalar tanh(ScalarBuilder& s, Scalar x) {
   Math m(s, x.dtype);
   const Scalar t = m.expm1_in_range(m.times(m.at_most(s.abs(x), m.format.tanh_high), 2));
-  return m.with_sign_of(s.div(t, m.plus(t, 2)), x);
+  return m.with_sign_of(s.div(t, m.plus(t, SMELT_FAULT(27, 2, 2.000001))), x);
 }
 
 Scalar sigmoid(ScalarBuilder& s, Scalar x) {
@@ -381,7 +382,7 @@ Scalar pow(ScalarBuilder& s, Scalar a, Scalar b) {
   const Scalar half = m.times(b, 0.5);
   const Scalar is_odd = s.logical_and(is_whole, s.compare(Compare::Ne, s.floor(half), half));
   const Scalar has_sign = s.compare(Compare::Lt, m.bits(a), m.integer(0));
-  const Scalar signed_value = s.select(s.logical_and(has_sign, is_odd), s.neg(positive), positive);
+  const Scalar signed_value = s.select(SMELT_FAULT(30, s.logical_and(has_sign, is_odd), has_sign), s.neg(positive), positive);
   const Scalar is_defined = s.logical_or(is_whole, s.logical_or(s.logical_not(m.less(a, 0)), is_infinite));
   const Scalar value = s.select(is_defined, signed_value, m.number(kNaN));
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <set>
 
+#include "ir/support/fault.h"
 #include "runtime/checkpoint_metadata.h"
 #include "runtime/files/file.h"
 #include "runtime/files/foreign_formats.h"
@@ -209,9 +210,9 @@ Result<TrainState> resume_checkpoint(const std::string& path, Session& session, 
   SMELT_TRY_VOID(require_equal(compare(file, session, is_stored), path,
                                "use its weights alone: `--weights-only` or `--init`"));
   copy_tensors(file, session, is_stored);
-  session.header().iteration = state.step;
+  session.header().iteration = SMELT_FAULT(73, state.step, 0);
   for (const Entry& entry : session.program().entries) {
-    if (const auto it = runs.find(entry.name); entry.kind == FunctionKind::Step && it != runs.end()) {
+    if (const auto it = runs.find(entry.name); entry.kind == FunctionKind::Step && it != runs.end() && SMELT_FAULT(74, true, false)) {
       session.set_runs(entry, it->second);
     }
   }

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -40,6 +43,56 @@ SMELT_PEAK_BODY(flops_avx2, 32, "avx2,fma")
 SMELT_PEAK_BODY(flops_sse, 16, "sse2")
 #undef SMELT_PEAK_BODY
 
+#define SMELT_READ_BODY(name, bytes, features)                                           \
+  typedef float name##_vector __attribute__((vector_size(bytes)));                       \
+  __attribute__((target(features))) void name(const char* data, size_t size) {           \
+    name##_vector sums[8] = {};                                                          \
+    for (size_t at = 0; at + 8 * (bytes) <= size; at += 8 * (bytes)) {                   \
+      for (size_t i = 0; i < 8; ++i) sums[i] += *reinterpret_cast<const name##_vector*>(data + at + i * (bytes)); \
+    }                                                                                    \
+    for (auto& sum : sums) asm volatile("" : : "x"(sum));                                \
+  }
+
+SMELT_READ_BODY(read_avx512, 64, "avx512f")
+SMELT_READ_BODY(read_avx2, 32, "avx2")
+SMELT_READ_BODY(read_sse, 16, "sse2")
+#undef SMELT_READ_BODY
+
+/// Bytes a second, the best of a few windows.
+double best_read_rate(size_t size) {
+  void (*body)(const char*, size_t) = read_sse;
+  if (__builtin_cpu_supports("avx2")) body = read_avx2;
+  if (__builtin_cpu_supports("avx512f")) body = read_avx512;
+  size = std::max<size_t>(size / 512 * 512, 4096);
+  const std::unique_ptr<char, decltype(&std::free)> data(static_cast<char*>(std::aligned_alloc(64, size)), &std::free);
+  if (!data) return 0;
+  std::memset(data.get(), 0, size);
+  double best = 0;
+  for (int window = 0; window < kWindows; ++window) {
+    const auto start = Clock::now();
+    double bytes = 0;
+    while (Clock::now() - start < kWindow) {
+      body(data.get(), size);
+      bytes += static_cast<double>(size);
+    }
+    best = std::max(best, bytes / std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return best;
+}
+
+/// The sum over `threads` threads at once of what `rate` gives on each.
+template <typename Rate>
+double on_threads(int threads, const Rate& rate) {
+  std::vector<double> rates(static_cast<size_t>(std::max(threads, 1)));
+  std::vector<std::thread> workers;
+  for (size_t t = 1; t < rates.size(); ++t) workers.emplace_back([&, t] { rates[t] = rate(); });
+  rates[0] = rate();
+  for (std::thread& worker : workers) worker.join();
+  double sum = 0;
+  for (const double each : rates) sum += each;
+  return sum;
+}
+
 double best_rate() {
   double (*body)(float) = flops_sse;
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) body = flops_avx2;
@@ -56,15 +109,11 @@ double best_rate() {
 
 }  // namespace
 
-double measure_peak_gflops(int threads) {
-  std::vector<double> rates(static_cast<size_t>(std::max(threads, 1)));
-  std::vector<std::thread> workers;
-  for (size_t t = 1; t < rates.size(); ++t) workers.emplace_back([&rates, t] { rates[t] = best_rate(); });
-  rates[0] = best_rate();
-  for (std::thread& worker : workers) worker.join();
-  double sum = 0;
-  for (const double rate : rates) sum += rate;
-  return sum * 1e-9;
+double measure_peak_gflops(int threads) { return on_threads(threads, best_rate) * 1e-9; }
+
+double measure_read_gbps(uint64_t bytes, int threads) {
+  const size_t share = static_cast<size_t>(bytes) / static_cast<size_t>(std::max(threads, 1));
+  return on_threads(threads, [&] { return best_read_rate(share); }) * 1e-9;
 }
 
 }  // namespace smelt

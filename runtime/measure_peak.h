@@ -1,10 +1,16 @@
-// What this machine can do at most, measured: the denominator of every share that `bench` reports.
+// What this machine can do at most, measured: the denominators of every share that `bench` and `profile` report.
 #pragma once
+
+#include <cstdint>
 
 namespace smelt {
 
 /// GFLOP/s of f32 multiply-adds from registers on `threads` threads at once, widest vectors of this machine; about
 /// 40 ms.
 double measure_peak_gflops(int threads);
+
+/// GB/s at which `threads` threads together read `bytes` of memory over and over, each its share: the bandwidth of the
+/// smallest cache that holds them, or of memory. About 40 ms.
+double measure_read_gbps(uint64_t bytes, int threads);
 
 }  // namespace smelt

@@ -7,8 +7,7 @@
 
 #include "cli/commands.h"
 #include "cli/progress.h"
-#include "ir/philox.h"
-#include "runtime/call_frame.h"
+#include "cli/synthetic_run.h"
 #include "runtime/measure_peak.h"
 
 namespace smelt::cli {
@@ -29,65 +28,6 @@ Timings timings_of(std::vector<double> ms) {
   const auto at = [&](double share) { return ms[static_cast<size_t>(share * static_cast<double>(ms.size() - 1))]; };
   return {at(0.5), at(0.1), at(0.9)};
 }
-
-/// Columns of random bytes (floats in 0..1), twice a batch of rows.
-Result<std::vector<HostTensor>> synthetic_columns(const DataPlan& data, int64_t rows) {
-  std::vector<HostTensor> columns;
-  for (size_t c = 0; c < data.columns.size(); ++c) {
-    const Column& column = data.columns[c];
-    std::vector<int64_t> shape = {rows};
-    shape.insert(shape.end(), column.row_shape.begin(), column.row_shape.end());
-    int64_t below = 256;
-    for (const ColumnLimit& limit : data.limits) {
-      if (limit.column == static_cast<int32_t>(c)) below = std::min(below, limit.below);
-    }
-    SMELT_TRY(HostTensor tensor, HostTensor::zeros(column.dtype, shape, "a synthetic column"));
-    const int64_t count = num_elements(shape).value_or(0);
-    for (int64_t i = 0; i < count; ++i) {
-      const uint32_t word = philox(1, {static_cast<uint32_t>(i / 4), 0, 0, static_cast<uint32_t>(c)})[static_cast<size_t>(i % 4)];
-      const int64_t number = static_cast<int64_t>(word) % below;
-      switch (column.dtype) {
-        case DType::F32: tensor.as<float>()[static_cast<size_t>(i)] = static_cast<float>(word) * 0x1p-32f; break;
-        case DType::F64: tensor.as<double>()[static_cast<size_t>(i)] = word * 0x1p-32; break;
-        case DType::I32: tensor.as<int32_t>()[static_cast<size_t>(i)] = static_cast<int32_t>(number); break;
-        case DType::I64: tensor.as<int64_t>()[static_cast<size_t>(i)] = number; break;
-        case DType::I16: tensor.as<int16_t>()[static_cast<size_t>(i)] = static_cast<int16_t>(number); break;
-        default: tensor.as<uint8_t>()[static_cast<size_t>(i)] = static_cast<uint8_t>(number); break;
-      }
-    }
-    columns.push_back(std::move(tensor));
-  }
-  return columns;
-}
-
-/// One iteration's calls, bound to synthetic data.
-struct BenchRun {
-  std::vector<HostTensor> columns;
-  std::vector<int32_t> rows;
-  std::vector<CallFrame> frames;
-  std::vector<smelt_call> calls;
-
-  Result<void> prepare(Session& session) {
-    const CompiledProgram& program = session.program();
-    const int64_t batch = std::max<int64_t>(program.train.batch, 1);
-    if (program.data) {
-      SMELT_TRY(columns, synthetic_columns(*program.data, 2 * batch));
-    }
-    for (int64_t r = 0; r < batch; ++r) rows.push_back(static_cast<int32_t>((r * 7) % (2 * batch)));
-    for (const int32_t step : program.iteration_calls) {
-      const Entry& entry = program.entries[static_cast<size_t>(program.steps[static_cast<size_t>(step)].step_entry)];
-      frames.push_back(session.frame(entry));
-      CallFrame& frame = frames.back();
-      SMELT_TRY_VOID(frame.own_outputs());
-      for (size_t i = 0; i < entry.inputs.size(); ++i) {
-        if (entry.inputs[i].kind == BindingKind::Column) frame.set_input(i, columns[static_cast<size_t>(entry.inputs[i].ref)].data.data());
-      }
-      if (frame.takes_rows()) frame.set_rows(rows);
-    }
-    for (const CallFrame& frame : frames) calls.push_back(frame.call());
-    return {};
-  }
-};
 
 struct Row {
   std::string name;
@@ -120,7 +60,7 @@ Result<void> time_steps(const Flags& flags, Row& row, const Body& body) {
 
 Result<std::vector<Row>> measure(const Flags& flags, Session& session, double& first_step_ms) {
   const CompiledProgram& program = session.program();
-  BenchRun run;
+  SyntheticRun run;
   SMELT_TRY_VOID(run.prepare(session));
   std::vector<Row> rows;
   Row iteration{.name = "iteration"};

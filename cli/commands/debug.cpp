@@ -1,92 +1,16 @@
-// debug grads: the gradients of one batch, for comparing them with another system.
-#include <fmt/format.h>
+#include "cli/commands/debug.h"
 
-#include <cstring>
-
-#include "api/smelt/gradients.h"
 #include "cli/commands.h"
-#include "runtime/call_frame.h"
-#include "runtime/checkpoint.h"
-#include "runtime/data/batches.h"
-#include "runtime/files/safetensors.h"
-#include "runtime/trainer.h"
 
 namespace smelt::cli {
-namespace {
-
-struct Flags {
-  ModelFlags model;
-  std::string weights, output, objective;
-  bool shuffle = false;
-};
-
-Result<void> write_gradients(const Flags& flags, Session& session, std::span<const Dataset> data) {
-  const CompiledProgram& program = session.program();
-  const Entry* entry = program.find(FunctionKind::Loss, "grads");
-  CallFrame frame = session.frame(*entry);
-  SMELT_TRY_VOID(frame.own_outputs());
-  std::vector<int32_t> rows;
-  if (const Dataset* training = training_split(data); training != nullptr && frame.takes_rows()) {
-    frame.set_dataset(*training);
-    SMELT_TRY(Batches batches, Batches::create({.rows = training->rows(), .batch = program.train.batch, .drop_rest = !frame.has_free_batch(),
-                                                .shuffle = flags.shuffle, .seed = program.train.seed},
-                                               training->split()));
-    const auto first = batches.next();
-    rows.assign(first.begin(), first.end());
-    frame.set_rows(rows);
-  }
-  SMELT_TRY_VOID(check_status(session.call(frame), *entry));
-  std::vector<NamedTensor> tensors;
-  for (size_t i = 0; i < entry->outputs.size(); ++i) {
-    const Binding& output = entry->outputs[i];
-    SMELT_TRY(HostTensor tensor, HostTensor::zeros(output.type.dtype, static_shape(output.type)));
-    std::memcpy(tensor.data.data(), frame.output(i), tensor.data.size());
-    tensors.push_back({output.kind == BindingKind::Loss ? "loss" : output.name, std::move(tensor)});
-  }
-  std::vector<TensorToStore> views;
-  for (const NamedTensor& tensor : tensors) views.push_back({tensor.name, tensor.tensor.dtype, tensor.tensor.shape, tensor.tensor.data.bytes()});
-  return write_safetensors(flags.output, std::move(views), {});
-}
-
-int run_grads(const Flags& flags) {
-  Result<ModelOptions> options = model_options(flags.model);
-  if (!options) return report(options.error());
-  options->needs_data = true;
-  int code = kOk;
-  std::optional<CheckedModel> checked = load_model(flags.model.file, *options, flags.model.json, code);
-  if (!checked) return code;
-  std::string objective = flags.objective;
-  if (objective.empty() && !checked->experiment->objectives.empty()) objective = checked->experiment->objectives[0].name;
-  Result<Experiment> extended = with_gradients(*checked->experiment, objective);
-  if (!extended) return report(extended.error());
-  checked->experiment = std::move(*extended);
-  Result<RunningModel> running = start_model(std::move(*checked), *options, flags.model.threads, 1);
-  if (!running) return report(running.error());
-  if (!flags.weights.empty()) {
-    const auto loaded = load_weights(flags.weights, *running->session);
-    if (!loaded) return report(loaded.error());
-  }
-  const Result<std::vector<Dataset>> data = open_data(running->session->program().data, *options, flags.model.file);
-  if (!data) return report(data.error());
-  const Result<void> written = write_gradients(flags, *running->session, *data);
-  if (!written) return report(written.error());
-  fmt::print("{}\n", flags.output);
-  return kOk;
-}
-
-}  // namespace
 
 Runner add_debug(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  CLI::App* grads = app.add_subcommand("grads", "gradients of the first batch, in file order, as safetensors");
-  add_model_flags(*grads, flags->model, kRunning);
-  grads->add_option("--weights", flags->weights, "parameters (safetensors)");
-  grads->add_option("--objective", flags->objective, "default: the first");
-  grads->add_option("-o,--output", flags->output, "result file")->required();
-  grads->add_flag("--shuffle", flags->shuffle, "the first batch of the shuffled order");
-  return [flags, grads] {
-    if (!grads->parsed()) return report_usage("no debug tool is named", "`smelt debug grads FILE -o g.safetensors`; fuzz and reduce are not supported yet");
-    return run_grads(*flags);
+  std::vector<DebugTool> tools{add_debug_grads(app), add_debug_fuzz(app), add_debug_reduce(app)};
+  return [tools] {
+    for (const DebugTool& tool : tools) {
+      if (tool.app->parsed()) return tool.run();
+    }
+    return report_usage("no debug tool is named", "`smelt debug --help` lists them; start with `smelt debug fuzz --count 100`");
   };
 }
 

@@ -1,6 +1,7 @@
 #include "compiler/codegen/emit_drivers.h"
 
 #include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/Intrinsics.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -8,6 +9,7 @@
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 #include "runtime/abi.h"
 
 namespace smelt {
@@ -94,18 +96,30 @@ class DriverEmitter {
     llvm::Value* frame = ir_.CreateAlloca(ir_.getPtrTy(), ir_.getInt64(kFrameBuffers + slots), "frame");
     ir_.CreateStore(arena, frame);
     ir_.CreateStore(load_pointer(call, offsetof(smelt_call, extents)), frame_slot(frame, kFrameExtents));
+    stamp(function, driver, arena, 0);
     for (size_t k = 0; k < uses.size(); ++k) {
       const Kernel& kernel = function.kernels[k];
       fill_frame(frame, function, uses[k], call, arena);
       ir_.CreateCall(kernel_function(uses[k].symbol), {frame, driver->getArg(2), driver->getArg(3)});
       // One thread runs a serial kernel, and the next one too: it need not wait for itself.
-      const bool next_is_same = k + 1 < uses.size() && kernel.serial && function.kernels[k + 1].serial;
-      if (!next_is_same || !kernel.guarded.empty()) barrier(driver, arena);
+      const bool last = k + 1 == uses.size();
+      const bool next_is_same = !last && kernel.serial && SMELT_FAULT(60, function.kernels[k + 1].serial, true);
+      if ((!next_is_same || !kernel.guarded.empty()) && SMELT_FAULT(59, true, last)) barrier(driver, arena);
+      stamp(function, driver, arena, k + 1);
       for (const int32_t guarded : kernel.guarded) leave_if_nonfinite(driver, function.buffers[static_cast<size_t>(guarded)]);
     }
-    if (function.advances) on_first_thread(driver, [&] { commit(function, driver, arena); });
+    if (function.advances && SMELT_FAULT(61, true, false)) on_first_thread(driver, [&] { commit(function, driver, arena); });
     ir_.CreateRetVoid();
     return driver;
+  }
+
+  /// Profiling: the first thread's cycle counter, after the others have caught up.
+  void stamp(const LoopFunction& function, llvm::Function* driver, llvm::Value* arena, size_t index) {
+    if (function.stamps_offset < 0) return;
+    on_first_thread(driver, [&] {
+      llvm::Value* at = at_offset(arena, function.stamps_offset + static_cast<int64_t>(sizeof(uint64_t) * index));
+      ir_.CreateStore(ir_.CreateIntrinsic(llvm::Intrinsic::readcyclecounter, {}, {}), at);
+    });
   }
 
   void fill_frame(llvm::Value* frame, const LoopFunction& function, const KernelUse& use, llvm::Value* call, llvm::Value* arena) {

@@ -7,6 +7,7 @@
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/loops/lower_product.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 
@@ -97,7 +98,7 @@ void KernelEmitter::define_pack_transposed(const std::string& name, DType dtype)
         llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
         llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateSelect(exists, c, i64(0)), column_stride), k);
         llvm::Value* row = ir_.CreateMaskedLoad(vector, element_pointer(source, dtype, at), align, mask, zero);
-        rows.push_back(ir_.CreateSelect(exists, row, zero));
+        rows.push_back(SMELT_FAULT(67, ir_.CreateSelect(exists, row, zero), row));
       }
       rows = transposed(std::move(rows));
       for (int64_t i = 0; i < lanes_; ++i) {

@@ -55,9 +55,32 @@ void KernelEmitter::emit_product() {
     tile.outer.pop_back();
     tile.rows = at_most(tile_rows, ir_.CreateSub(rows, tile.row));
     tile.columns = at_most(tile_columns(), ir_.CreateSub(columns, tile.column));
+    emit_prefetch(tile);
     emit_tile_sums(tile);
     emit_epilogue(tile);
   });
+}
+
+/// Asks for what the epilogue will read at the tile: it arrives while the sums are computed. An optimiser's update reads
+/// a parameter and its moments, which no cache holds since the last step.
+void KernelEmitter::emit_prefetch(const Tile& tile) {
+  const Product& product = kernel_->product;
+  constexpr int64_t kLine = 64;
+  set_outer_loops(tile);
+  for (const Stmt& stmt : kernel_->sweeps[0].body) {
+    const Access& access = stmt.access;
+    if (stmt.kind != StmtKind::Load || access.row >= 0 || product.row.loop < 0 || product.column.loop < 0) continue;
+    if (access.offset.coefficient(product.column.loop) != 1 || access.offset.coefficient(product.row.loop) == 0) continue;
+    for_range(i64(0), tile.rows, 1, [&](llvm::Value* r) {
+      loop_values_[static_cast<size_t>(product.row.loop)] = ir_.CreateAdd(tile.row, r);
+      loop_values_[static_cast<size_t>(product.column.loop)] = tile.column;
+      llvm::Value* at = element_pointer(buffer_pointer(access.buffer), stmt.dtype, affine(access.offset));
+      for (int64_t byte = 0; byte < tile_columns() * size_of(stmt.dtype); byte += kLine) {
+        llvm::Value* line = ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), at, static_cast<uint64_t>(byte));
+        ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {line->getType()}, {line, ir_.getInt32(0), ir_.getInt32(3), ir_.getInt32(1)});
+      }
+    });
+  }
 }
 
 void KernelEmitter::emit_tile_sums(const Tile& tile) {
@@ -163,12 +186,17 @@ llvm::Function* KernelEmitter::micro_kernel(int64_t rows, int64_t vectors, Micro
                          });
 }
 
-void KernelEmitter::emit_epilogue(const Tile& tile) {
+void KernelEmitter::set_outer_loops(const Tile& tile) {
   const Product& product = kernel_->product;
-  const Sweep& sweep = kernel_->sweeps[0];
   for (size_t axis = 0; axis < product.outer.size(); ++axis) {
     loop_values_[static_cast<size_t>(product.outer[axis].loop)] = tile.outer[axis];
   }
+}
+
+void KernelEmitter::emit_epilogue(const Tile& tile) {
+  const Product& product = kernel_->product;
+  const Sweep& sweep = kernel_->sweeps[0];
+  set_outer_loops(tile);
   for_range(i64(0), tile.rows, 1, [&](llvm::Value* r) {
     if (product.row.loop >= 0) loop_values_[static_cast<size_t>(product.row.loop)] = ir_.CreateAdd(tile.row, r);
     tile_row_ = element_pointer(tile.sums, product.dtype, ir_.CreateMul(r, i64(tile_columns())));

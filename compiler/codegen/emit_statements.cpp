@@ -1,11 +1,13 @@
 // Statements: loads and stores at affine addresses, random draws, and op bodies through the ScalarBuilder.
 #include <llvm/IR/Intrinsics.h>
 
+#include <algorithm>
 #include <array>
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/philox_function.h"
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 
@@ -73,7 +75,7 @@ llvm::Value* KernelEmitter::clamp_row(const Access& access, llvm::Value* row) {
   if (!access.row_extent.is_static()) return row;
   llvm::Value* zero = llvm::Constant::getNullValue(wide);
   llvm::Value* last = llvm::ConstantInt::get(wide, static_cast<uint64_t>(access.row_extent.bound - 1));
-  row = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, row, zero);
+  if (SMELT_FAULT(62, true, false)) row = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, row, zero);
   return ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, row, last);
 }
 
@@ -189,6 +191,13 @@ llvm::Value* KernelEmitter::emit_scalar_slot(ScalarSlot slot, llvm::Value* at) {
   return ir_.CreateSIToFP(counter, ir_.getDoubleTy());
 }
 
+/// Lanes hold consecutive elements and the first one begins a block, at every turn of every loop.
+bool KernelEmitter::draws_in_a_row(const Affine& index) const {
+  constexpr int64_t kBlock = 4;
+  if (vector_loop_ < 0 || lanes_ % kBlock != 0 || index.coefficient(vector_loop_) != 1 || index.constant % kBlock != 0) return false;
+  return std::ranges::all_of(index.terms, [&](const auto& term) { return term.first == vector_loop_ || term.second % kBlock == 0; });
+}
+
 /// Two words of the element's block for all lanes at once; the body makes a number of them.
 llvm::Value* KernelEmitter::emit_random(const Stmt& stmt) {
   llvm::Value* element = affine_lanes(stmt.index, DType::I32);
@@ -196,7 +205,13 @@ llvm::Value* KernelEmitter::emit_random(const Stmt& stmt) {
   llvm::Value* seed = LlvmScalars::value(operand(stmt, 0));
   llvm::Value* run = ir_.CreateTrunc(LlvmScalars::value(operand(stmt, 1)), ir_.getInt32Ty());
   llvm::Value* site = frame_slot(draw_slots_.at(stmt.value), "site", ir_.getInt64Ty());
-  llvm::Value* words = ir_.CreateCall(philox_function(module_, shared_, type), {element, seed, run, site});
+  llvm::Value* words = nullptr;
+  if (draws_in_a_row(stmt.index)) {
+    llvm::Value* first = ir_.CreateTrunc(affine(stmt.index), ir_.getInt32Ty());
+    words = ir_.CreateCall(philox_row_function(module_, shared_, static_cast<unsigned>(lanes_)), {first, seed, run, site});
+  } else {
+    words = ir_.CreateCall(philox_function(module_, shared_, type), {element, seed, run, site});
+  }
   llvm::Value* odd = ir_.CreateTrunc(element, type->getWithNewBitWidth(1));
   const std::array operands = {LlvmScalars::wrap(ir_.CreateExtractValue(words, 0), DType::I32),
                                LlvmScalars::wrap(ir_.CreateExtractValue(words, 1), DType::I32),

@@ -59,6 +59,7 @@ class KernelEmitter {
   void end_finite_check();
   llvm::Value* emit_scalar_slot(ScalarSlot slot, llvm::Value* at);
   llvm::Value* emit_random(const Stmt& stmt);
+  bool draws_in_a_row(const Affine& index) const;
   llvm::Value* affine(const Affine& index);            // i64, at lane 0 of the vector loop
   llvm::Value* affine_lanes(const Affine& index, DType dtype);  // per lane where the vector loop is in it
   llvm::Value* clamp_row(const Access& access, llvm::Value* row);
@@ -74,6 +75,8 @@ class KernelEmitter {
   // emit_product.cpp: register tiles; emit_pack.cpp: panels
   void emit_product();
   struct Tile;  // the position and size of the tile at hand
+  void set_outer_loops(const Tile& tile);
+  void emit_prefetch(const Tile& tile);
   void emit_tile_sums(const Tile& tile);
   void call_micro_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums);
   void emit_epilogue(const Tile& tile);

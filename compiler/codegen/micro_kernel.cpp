@@ -1,4 +1,5 @@
 #include "compiler/codegen/micro_kernel.h"
+#include "ir/support/fault.h"
 
 #include <fmt/format.h>
 
@@ -43,7 +44,7 @@ void MicroKernelEmitter::emit() {
   set_offsets();
   set_masks();
   const std::vector<llvm::Value*> start = initial_sums();
-  llvm::Value* unrolled_end = ir_.CreateAnd(argument(kDepth), i64(-kUnrollDepth));
+  llvm::Value* unrolled_end = ir_.CreateAnd(SMELT_FAULT(65, argument(kDepth), ir_.CreateAdd(argument(kDepth), i64(1))), i64(-kUnrollDepth));
   ir_.CreateBr(head);
 
   ir_.SetInsertPoint(head);
@@ -93,7 +94,7 @@ llvm::Value* MicroKernelEmitter::sum_pointer(size_t sum) {
 
 std::vector<llvm::Value*> MicroKernelEmitter::initial_sums() {
   std::vector<llvm::Value*> sums(static_cast<size_t>(form_.rows * form_.vectors), llvm::Constant::getNullValue(vector_));
-  if (!form_.accumulate) return sums;
+  if (SMELT_FAULT(66, !form_.accumulate, true)) return sums;
   for (size_t s = 0; s < sums.size(); ++s) sums[s] = ir_.CreateAlignedLoad(vector_, sum_pointer(s), align_);
   return sums;
 }

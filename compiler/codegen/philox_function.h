@@ -12,4 +12,8 @@ namespace smelt {
 /// `lanes`: i32 or a vector of i32. Called, not inlined: it is as long as all the rest of a kernel that draws.
 llvm::Function* philox_function(llvm::Module& module, SharedFunctions& shared, llvm::Type* lanes);
 
+/// The same for `num_lanes` elements in a row, the first a multiple of 4: {words, words} philox_row(i32 first, ..). Four
+/// lanes share a block, which is computed once.
+llvm::Function* philox_row_function(llvm::Module& module, SharedFunctions& shared, unsigned num_lanes);
+
 }  // namespace smelt

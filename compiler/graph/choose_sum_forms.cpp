@@ -5,6 +5,7 @@
 
 #include "ir/ops/contract_formula.h"
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -81,7 +82,7 @@ NodeId narrow_contraction(Match& m) {
     }
     result = build.reduce_sum(result, axes);
     std::vector<int64_t> permutation;
-    for (const std::string& name : out) permutation.push_back(position_of(kept, name));
+    for (const std::string& name : SMELT_FAULT(46, out, kept)) permutation.push_back(position_of(kept, name));
     result = build.transpose(result, std::move(permutation));
   }
   return build.reshape(result, m.type().shape);

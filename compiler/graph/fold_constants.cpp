@@ -5,6 +5,7 @@
 
 #include "ir/host_scalar.h"
 #include "ir/rewrite.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -45,7 +46,7 @@ std::optional<double> fold_reduction(const Graph& graph, const Node& node) {
   }
   if (node.op != OpKind::ReduceSum) return value;
   const double exact_limit = node.type.dtype == DType::F32 ? 0x1p24 : 0x1p53;
-  const double sum = *value * count;
+  const double sum = *value * SMELT_FAULT(45, count, count + 1);
   const bool exact =
       is_float(node.type.dtype) && std::trunc(*value) == *value && std::fabs(sum) <= exact_limit;
   return exact ? std::optional(sum) : std::nullopt;
@@ -70,9 +71,7 @@ std::optional<double> fold(const Graph& graph, const Node& node) {
   return std::nullopt;
 }
 
-}  // namespace
-
-Graph fold_constants(Graph graph) {
+Graph fold_all(Graph graph) {
   GraphRebuilder rebuilder(graph);
   for (uint32_t i = 0; i < graph.size(); ++i) {
     // A copy, so that the fold sees operands that were folded before it; it is dead when a constant takes its
@@ -86,5 +85,9 @@ Graph fold_constants(Graph graph) {
   }
   return rebuilder.finish();
 }
+
+}  // namespace
+
+Graph fold_constants(Graph graph) { return apart_from_grad_operands(std::move(graph), fold_all); }
 
 }  // namespace smelt

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "ir/rewrite.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -50,17 +51,17 @@ class KeyWriter {
 };
 
 std::string key_of(const Node& node, std::vector<NodeId> inputs) {
-  if (op_def(node).traits.commutative) std::ranges::sort(inputs);
+  if (SMELT_FAULT(44, op_def(node).traits.commutative, true)) std::ranges::sort(inputs);
   KeyWriter key;
   key.number(static_cast<int64_t>(node.op));
   for (const NodeId input : inputs) key.number(input.index);
-  for (const auto& [name, value] : node.attrs) key.attribute(value);
+  for (const auto& [name, value] : node.attrs) {
+    if (SMELT_FAULT(43, true, name == "type")) key.attribute(value);
+  }
   return key.take();
 }
 
-}  // namespace
-
-Graph merge_equal_nodes(Graph graph) {
+Graph merge_all(Graph graph) {
   std::unordered_map<std::string, NodeId> first;
   GraphRebuilder rebuilder(graph);
   for (uint32_t i = 0; i < graph.size(); ++i) {
@@ -74,5 +75,9 @@ Graph merge_equal_nodes(Graph graph) {
   }
   return rebuilder.finish();
 }
+
+}  // namespace
+
+Graph merge_equal_nodes(Graph graph) { return apart_from_grad_operands(std::move(graph), merge_all); }
 
 }  // namespace smelt

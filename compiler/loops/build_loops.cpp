@@ -15,9 +15,6 @@
 namespace smelt {
 namespace {
 
-// Below this many elements times operations one thread is faster than waking another and waiting for it.
-constexpr double kSerialWork = 16384;
-
 ScalarSlot slot_of(ScalarKind kind) {
   switch (kind) {
     case ScalarKind::Setting:
@@ -178,7 +175,7 @@ class Lowering {
       kernel.bytes += size(kernel.product.a) + size(kernel.product.b);
       work += outer_points * terms / 8;
     }
-    kernel.serial = work < kSerialWork || kernel.num_outer == 0;
+    kernel.serial = work < options_.serial_work || kernel.num_outer == 0;
   }
 
   // A stored value whose every reader found it in a register needs no memory.

@@ -22,8 +22,12 @@ struct TileShape {
   int64_t columns = 48;
 };
 
+// Below this many elements times operations one thread is faster than waking another and waiting for it.
+inline constexpr double kSerialWork = 16384;
+
 struct BuildOptions {
   TileShape tile;
+  double serial_work = kSerialWork;  // 0: every kernel is shared among threads, for trying the sharing on small shapes
 };
 
 LoopFunction build_loops(const Graph& graph, const FusionPlan& plan, const std::vector<ScalarInput>& scalars,

@@ -6,6 +6,7 @@
 
 #include "ir/op.h"
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 
@@ -171,7 +172,7 @@ int32_t KernelBuilder::value(NodeId id, const IndexVector& index) {
     result = compute(id, index);
   }
   // Under a predicate a value is only good where it holds.
-  if (predicate_ < 0) (level_of_value(result) == kBody ? body_memo_ : outer_memo_)[memo_key] = result;
+  if (SMELT_FAULT(51, predicate_ < 0, true)) (level_of_value(result) == kBody ? body_memo_ : outer_memo_)[memo_key] = result;
   return result;
 }
 
@@ -235,7 +236,7 @@ int32_t KernelBuilder::in_bounds(const IndexVector& position, const Shape& shape
       continue;  // runs over exactly this axis
     }
     const int32_t at = index_value(position[axis], DType::I64, span);
-    if (position[axis].constant < 0) require(call(OpKind::Ge, {at, integer(0)}, DType::Bool, span));
+    if (position[axis].constant < 0 && SMELT_FAULT(50, true, false)) require(call(OpKind::Ge, {at, integer(0)}, DType::Bool, span));
     const int32_t end = shape[axis].is_static()
                             ? integer(shape[axis].bound)
                             : emit({.kind = StmtKind::Extent, .dtype = DType::I64, .symbol = shape[axis].symbol}, kThread);
@@ -261,12 +262,15 @@ int32_t KernelBuilder::gather(const Node& node, const IndexVector& index) {
 
 int32_t KernelBuilder::random(const Node& node, const IndexVector& index) {
   Stmt stmt{.kind = StmtKind::Random, .dtype = node.type.dtype, .span = node.span};
+  // Seed and run are scalars: in bounds wherever the element is, and one value for all lanes.
+  const int32_t outer_predicate = std::exchange(predicate_, -1);
   stmt.operands = {value(node.inputs[0], {}), value(node.inputs[1], {})};
+  predicate_ = outer_predicate;
   stmt.name = op_def(node).name;
   stmt.body = op_def(node).body;
   stmt.attrs = node.attrs;
   stmt.index = linear_offset(index, node.type.shape);
-  const Level level = level_of(stmt.index);
+  const Level level = std::max({level_of(stmt.index), level_of_value(stmt.operands[0]), level_of_value(stmt.operands[1])});
   return emit(std::move(stmt), level);
 }
 

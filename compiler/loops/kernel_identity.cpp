@@ -128,7 +128,7 @@ KernelIdentity identify(const LoopFunction& function, const Kernel& kernel) { re
 std::string identify(const LoopProgram& program) {
   std::string key = fmt::format("{} {} {}\n", program.iteration_symbol, to_string(program.vector_dtype), fmt::join(program.iteration, ","));
   for (const LoopFunction& function : program.functions) {
-    key += fmt::format("{} runs {} advances {}\n", function.name, function.runs_offset, function.advances);
+    key += fmt::format("{} runs {} advances {} stamps {}\n", function.name, function.runs_offset, function.advances, function.stamps_offset);
     for (const Kernel& kernel : function.kernels) {
       const KernelIdentity identity = identify(function, kernel);
       key += fmt::format("{} guards {}\n{}\n", kernel.name, fmt::join(kernel.guarded, ","), identity.key);

@@ -162,6 +162,7 @@ struct LoopFunction {
   int32_t num_inputs = 0, num_outputs = 0;
   int64_t runs_offset = 0;      // arena offset of this function's run counter
   bool advances = false;        // a step: counts its run once it has committed
+  int64_t stamps_offset = -1;   // profiling: arena offset of u64[kernels + 1], the cycle counter at the start and after each
 };
 
 struct LoopProgram {

@@ -4,6 +4,7 @@
 
 #include "ir/ops/contract_formula.h"
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -34,7 +35,7 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
   };
   const std::vector<std::string>& out = formula->out;
   if (!out.empty() && only_in(a, b, out.back())) {
-    std::swap(a, b);
+    if (SMELT_FAULT(54, true, false)) std::swap(a, b);
     std::swap(lowered.a, lowered.b);
   }
   Product& product = lowered.product;

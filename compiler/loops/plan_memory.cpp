@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 #include "runtime/abi.h"
 
 namespace smelt {
@@ -13,7 +14,7 @@ namespace {
 
 int64_t align_up(int64_t bytes) {
   constexpr int64_t kAlignment = SMELT_ARENA_ALIGNMENT;
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  return SMELT_FAULT(53, bytes + kAlignment - 1, bytes) / kAlignment * kAlignment;
 }
 
 }  // namespace
@@ -65,7 +66,7 @@ int64_t plan_memory(LoopFunction& function, int64_t begin) {
   for (const size_t i : order) {
     std::vector<std::pair<int64_t, int64_t>> busy;
     for (const size_t other : placed) {
-      if (alive[other].first > alive[i].last || alive[other].last < alive[i].first) continue;
+      if (alive[other].first > alive[i].last || alive[other].last < alive[i].first + SMELT_FAULT(52, 0, 1)) continue;
       busy.emplace_back(function.buffers[other].offset, function.buffers[other].offset + bytes_of(other));
     }
     std::ranges::sort(busy);

@@ -5,6 +5,7 @@
 
 #include "ir/ops/contract_formula.h"
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -30,13 +31,24 @@ NodeId build_masked(Builder& builder, const Masked& mask) {
                        : builder.select(mask.condition, mask.value, zero);
 }
 
-/// Applies `change` to the value inside the mask, or to `ct` itself.
+/// Applies `change` to the value inside the mask, and inside masks in that, or to `ct` itself.
 template <typename Change>
 NodeId inside_mask(Builder& builder, NodeId ct, Change change) {
   std::optional<Masked> mask = as_masked(builder.graph(), ct);
   if (!mask) return change(ct);
-  mask->value = change(mask->value);
+  mask->value = inside_mask(builder, mask->value, change);
   return build_masked(builder, *mask);
+}
+
+/// The same node, or the same movement of the same condition.
+bool same_condition(const Graph& graph, NodeId a, NodeId b) {
+  while (a != b) {
+    const Node &x = graph[a], &y = graph[b];
+    if (x.op != y.op || op_def(x).kind != Kind::Move || x.attrs != y.attrs || x.type != y.type) return false;
+    a = x.inputs[0];
+    b = y.inputs[0];
+  }
+  return true;
 }
 
 }  // namespace
@@ -50,11 +62,21 @@ std::optional<double> constant_value(const Graph& graph, NodeId id) {
 NodeId add_cotangents(Builder& builder, NodeId a, NodeId b) {
   const std::optional<Masked> mask_a = as_masked(builder.graph(), a);
   const std::optional<Masked> mask_b = as_masked(builder.graph(), b);
-  if (mask_a && mask_b && mask_a->condition == mask_b->condition && mask_a->inverted == mask_b->inverted) {
-    return build_masked(builder,
-                        {mask_a->condition, builder.add(mask_a->value, mask_b->value), mask_a->inverted});
+  if (!mask_a || !mask_b) return builder.add(a, b);
+  if (!same_condition(builder.graph(), mask_a->condition, mask_b->condition)) {
+    // Where neither counts the sum is masked as well.
+    const auto counts = [&](const Masked& mask) {
+      return mask.inverted ? builder.make(OpKind::Not, {mask.condition}) : mask.condition;
+    };
+    const NodeId either = builder.make(OpKind::Or, {counts(*mask_a), counts(*mask_b)});
+    return build_masked(builder, {either, builder.add(a, b), false});
   }
-  return builder.add(a, b);
+  if (mask_a->inverted == mask_b->inverted) {
+    return build_masked(builder, {mask_a->condition, SMELT_FAULT(23, builder.add(mask_a->value, mask_b->value), mask_a->value), mask_a->inverted});
+  }
+  // The two branches of one `select`.
+  const Masked &then = mask_a->inverted ? *mask_b : *mask_a, &otherwise = mask_a->inverted ? *mask_a : *mask_b;
+  return builder.select(then.condition, then.value, otherwise.value);
 }
 
 Vjp::Vjp(Builder& builder, NodeId id, NodeId ct, std::vector<bool> needed)
@@ -76,6 +98,13 @@ void Vjp::add(size_t i, NodeId ct) {
   cotangents_[i] = cotangents_[i].valid() ? add_cotangents(builder_, cotangents_[i], ct) : ct;
 }
 
+NodeId Vjp::moved(NodeId ct, const std::function<NodeId(NodeId)>& move) {
+  const std::optional<Masked> mask = as_masked(builder_.graph(), ct);
+  if (!mask) return move(ct);
+  const NodeId condition = move(mask->condition);
+  return build_masked(builder_, {condition, moved(mask->value, move), mask->inverted});
+}
+
 NodeId Vjp::times(NodeId ct, NodeId factor) {
   return inside_mask(builder_, ct, [&](NodeId value) { return builder_.mul(value, factor); });
 }
@@ -90,8 +119,14 @@ NodeId Vjp::negated(NodeId ct) {
   return inside_mask(builder_, ct, [&](NodeId value) { return builder_.neg(value); });
 }
 
-NodeId Vjp::where(NodeId condition, NodeId ct) { return build_masked(builder_, {condition, ct, false}); }
-NodeId Vjp::unless(NodeId condition, NodeId ct) { return build_masked(builder_, {condition, ct, true}); }
+NodeId Vjp::where(NodeId condition, NodeId ct) { return masked(condition, ct, false); }
+NodeId Vjp::unless(NodeId condition, NodeId ct) { return masked(condition, ct, true); }
+
+NodeId Vjp::masked(NodeId condition, NodeId ct, bool inverted) {
+  const std::optional<Masked> mask = as_masked(builder_.graph(), ct);
+  if (!mask || !same_condition(builder_.graph(), mask->condition, condition)) return build_masked(builder_, {condition, ct, inverted});
+  return mask->inverted == inverted ? ct : builder_.like(ct, 0);
+}
 
 namespace vjp_rules {
 namespace {
@@ -112,7 +147,7 @@ void pow_base(Vjp& v) {
   if (const std::optional<double> c = constant_value(b.graph(), exponent)) {
     if (*c == 0.0) return;
     if (*c == 1.0) return v.add(0, v.ct());
-    const NodeId power = *c == 2.0 ? base : b.make(OpKind::Pow, {base, b.like(base, *c - 1)});
+    const NodeId power = *c == 2.0 ? base : b.make(OpKind::Pow, {base, b.like(base, SMELT_FAULT(13, *c - 1, *c))});
     return v.add(0, v.times(v.ct(), b.mul(b.like(base, *c), power)));
   }
   // At a = b = 0 the factor b is 0 and a^(b-1) infinite; the derivative of a^0 is 0.
@@ -130,7 +165,7 @@ void pow_exponent(Vjp& v) {
   const NodeId base = v.operand(0);
   const NodeId positive = b.make(OpKind::Gt, {base, b.like(base, 0)});
   const NodeId log = b.log(b.select(positive, base, b.like(base, 1)));
-  v.add(1, v.where(positive, v.times(v.ct(), b.mul(v.result(), log))));
+  v.add(1, v.where(positive, v.times(v.ct(), SMELT_FAULT(14, b.mul(v.result(), log), log))));
 }
 
 void extremum(Vjp& v, OpKind first_wins) {
@@ -146,12 +181,12 @@ void pow(Vjp& v) {
   if (v.needs(1)) pow_exponent(v);
 }
 
-void max(Vjp& v) { extremum(v, OpKind::Ge); }
+void max(Vjp& v) { extremum(v, SMELT_FAULT(15, OpKind::Ge, OpKind::Gt)); }
 void min(Vjp& v) { extremum(v, OpKind::Le); }
 
 void select(Vjp& v) {
   if (v.needs(1)) v.add(1, v.where(v.operand(0), v.ct()));
-  if (v.needs(2)) v.add(2, v.unless(v.operand(0), v.ct()));
+  if (v.needs(2)) v.add(2, SMELT_FAULT(16, v.unless(v.operand(0), v.ct()), v.where(v.operand(0), v.ct())));
 }
 
 void cast(Vjp& v) {
@@ -161,7 +196,7 @@ void cast(Vjp& v) {
 
 void reduce_sum(Vjp& v) {
   const Shape shape = v.type(0).shape;
-  v.add(0, v.build().broadcast_back(v.ct(), shape, v.attrs().integers("axes")));
+  v.add(0, v.moved(v.ct(), [&](NodeId x) { return v.build().broadcast_back(x, shape, v.attrs().integers("axes")); }));
 }
 
 void reduce_extremum(Vjp& v) {
@@ -171,7 +206,7 @@ void reduce_extremum(Vjp& v) {
   const std::vector<int64_t>& axes = v.attrs().integers("axes");
   const NodeId hit = b.make(OpKind::Eq, {x, b.broadcast_back(v.result(), type.shape, axes)});
   const NodeId num_hits = b.reduce_sum(b.cast(hit, type.dtype), axes);
-  v.add(0, v.where(hit, b.broadcast_back(v.over(v.ct(), num_hits), type.shape, axes)));
+  v.add(0, v.where(hit, b.broadcast_back(SMELT_FAULT(17, v.over(v.ct(), num_hits), v.ct()), type.shape, axes)));
 }
 
 void contract(Vjp& v) {
@@ -192,7 +227,8 @@ void contract(Vjp& v) {
 void broadcast(Vjp& v) {
   Builder& b = v.build();
   const std::vector<int64_t>& axes = v.attrs().integers("axes");
-  const NodeId sum = b.reduce_sum(v.ct(), axes_outside(axes, v.node().type.rank()));
+  const NodeId sum = b.make(SMELT_FAULT(18, OpKind::ReduceSum, OpKind::ReduceMax), {v.ct()},
+                            {{"axes", axes_outside(axes, v.node().type.rank())}});
   // The sum has the kept axes in the result's order; operand axis i is the one that stands at axes[i].
   std::vector<int64_t> order = axes;
   std::ranges::sort(order);
@@ -204,13 +240,18 @@ void broadcast(Vjp& v) {
 void transpose(Vjp& v) {
   const std::vector<int64_t>& permutation = v.attrs().integers("permutation");
   std::vector<int64_t> inverse(permutation.size());
-  for (size_t i = 0; i < permutation.size(); ++i) inverse[permutation[i]] = static_cast<int64_t>(i);
-  v.add(0, v.build().transpose(v.ct(), std::move(inverse)));
+  for (size_t i = 0; i < permutation.size(); ++i) inverse[SMELT_FAULT(19, static_cast<size_t>(permutation[i]), i)] = SMELT_FAULT(19, static_cast<int64_t>(i), permutation[i]);
+  v.add(0, v.moved(v.ct(), [&](NodeId x) { return v.build().transpose(x, inverse); }));
 }
 
 void reshape(Vjp& v) {
   const Shape shape = v.type(0).shape;
-  v.add(0, v.build().reshape(v.ct(), shape));
+  // There and back again is where it was: conditions are compared.
+  v.add(0, v.moved(v.ct(), [&](NodeId x) {
+    const Node& node = v.build().graph()[x];
+    if (node.op == OpKind::Reshape && v.build().type(node.inputs[0]).shape == shape) return node.inputs[0];
+    return v.build().reshape(x, shape);
+  }));
 }
 
 void slice(Vjp& v) {
@@ -218,14 +259,17 @@ void slice(Vjp& v) {
   const std::vector<int64_t>& limits = v.attrs().integers("limits");
   std::vector<int64_t> high(starts.size());
   for (size_t axis = 0; axis < high.size(); ++axis) high[axis] = v.type(0).shape[axis].bound - limits[axis];
-  v.add(0, v.build().make(OpKind::Pad, {v.ct()}, {{"low", starts}, {"high", std::move(high)}}));
+  v.add(0, v.build().make(OpKind::Pad, {v.ct()}, {{"low", SMELT_FAULT(20, starts, high)}, {"high", SMELT_FAULT(20, high, starts)}}));
 }
 
 void pad(Vjp& v) {
   const std::vector<int64_t>& low = v.attrs().integers("low");
-  std::vector<int64_t> limits(low.size());
-  for (size_t axis = 0; axis < low.size(); ++axis) limits[axis] = low[axis] + v.type(0).shape[axis].bound;
-  v.add(0, v.build().make(OpKind::Slice, {v.ct()}, {{"starts", low}, {"limits", std::move(limits)}}));
+  std::vector<int64_t> starts(low.size()), limits(low.size());
+  for (size_t axis = 0; axis < low.size(); ++axis) {
+    starts[axis] = SMELT_FAULT(21, low[axis], 0);
+    limits[axis] = starts[axis] + v.type(0).shape[axis].bound;
+  }
+  v.add(0, v.build().make(OpKind::Slice, {v.ct()}, {{"starts", std::move(starts)}, {"limits", std::move(limits)}}));
 }
 
 void gather(Vjp& v) {
@@ -234,7 +278,7 @@ void gather(Vjp& v) {
 }
 
 void scatter_add(Vjp& v) {
-  if (v.needs(1)) v.add(1, v.build().make(OpKind::Gather, {v.ct(), v.operand(0)}));
+  if (v.needs(1) && SMELT_FAULT(22, true, false)) v.add(1, v.build().make(OpKind::Gather, {v.ct(), v.operand(0)}));
 }
 
 }  // namespace vjp_rules

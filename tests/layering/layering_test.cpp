@@ -42,8 +42,10 @@ const std::vector<Row>& table() {
       {"runtime/object_cache", {"runtime/object_cache.h", "runtime/files/", "ir/support/"}, {"fmt/", "elf.h", "link.h"}},
       {"runtime/object_file", {"runtime/object_file.h", "ir/support/"}, {"elf.h"}},
       {"runtime/abi.h", {}, {}},
+      {"fuzz/", {"fuzz/", "compiler/", "runtime/", "ir/"}, {"fmt/"}},
+      {"fuzz/totals_json.cpp", {"fuzz/"}, {"fmt/", "nlohmann/"}},
       {"api/", {"api/", "frontend/", "compiler/", "runtime/", "ir/"}, {"fmt/"}},
-      {"cli/", {"cli/", "api/", "frontend/", "compiler/", "runtime/", "ir/"}, {"fmt/", "CLI/", "nlohmann/"}},
+      {"cli/", {"cli/", "fuzz/", "api/", "frontend/", "compiler/", "runtime/", "ir/"}, {"fmt/", "CLI/", "nlohmann/"}},
       // Generated headers and the C example: the C library only (headers of the host are not looked up in the tree).
       {"examples/", {"api/", "runtime/", "mlp.h"}, {}},
       {"benchmarks/", {"api/", "compiler/", "runtime/", "ir/"}, {"fmt/", "Eigen/", "benchmark/"}},
@@ -99,7 +101,7 @@ bool starts_with_any(std::string_view text, const std::vector<std::string_view>&
 
 /// The C and C++ standard libraries and POSIX.
 bool is_system(std::string_view target) {
-  constexpr std::array<std::string_view, 12> kPosix = {"fcntl.h", "unistd.h", "signal.h", "dlfcn.h",  "pthread.h", "errno.h",
+  constexpr std::array<std::string_view, 14> kPosix = {"fcntl.h", "unistd.h", "signal.h", "setjmp.h", "ucontext.h", "dlfcn.h",  "pthread.h", "errno.h",
                                                        "stdio.h", "stdlib.h", "string.h", "stddef.h", "stdint.h",  "math.h"};
   return target.find_first_of("./") == std::string_view::npos || target.starts_with("sys/") || std::ranges::find(kPosix, target) != kPosix.end();
 }
@@ -107,7 +109,7 @@ bool is_system(std::string_view target) {
 bool is_ours(std::string_view target) { return fs::exists(fs::path(SMELT_SOURCE_DIR) / target); }
 
 const std::vector<std::string_view>& folders() {
-  static const std::vector<std::string_view> names = {"ir", "frontend", "compiler", "runtime", "api", "cli", "examples", "benchmarks"};
+  static const std::vector<std::string_view> names = {"ir", "frontend", "compiler", "runtime", "fuzz", "api", "cli", "examples", "benchmarks"};
   return names;
 }
 

@@ -15,15 +15,12 @@ namespace smelt::test {
 struct RunOptions {
   std::string cpu = "native";
   int threads = 1;
-  bool optimize = true;       // LLVM passes
-  bool optimize_graph = true;  // graph passes
+  bool optimize = true;  // LLVM passes
 };
 
-/// Arguments of every role are passed as inputs, results of every role come back as outputs.
+/// Arguments of every role are passed as inputs, results of every role come back as outputs; buffers lie between guard
+/// pages, and touching one or writing beside a buffer is an InternalError.
 Result<std::vector<RefTensor>> run_compiled(Graph graph, std::span<const RefTensor> arguments,
                                             std::span<const int64_t> extents, const RunOptions& options = {});
-
-/// The loop IR that `run_compiled` would run, for messages.
-std::string loops_of(Graph graph);
 
 }  // namespace smelt::test

@@ -2,6 +2,7 @@
 
 #include <random>
 
+#include "fuzz/compiled_graphs.h"
 #include "ir/builder.h"
 #include "tests/support/run_compiled.h"
 
@@ -40,7 +41,7 @@ void expect_equal(const Graph& graph, std::vector<int64_t> extents = {}, double 
           if (!(error <= worst)) worst = error, at = i;
         }
         INFO(cpu, " threads ", threads, " result ", r, " element ", at, ": ", (*got)[r].values[at], " expected ",
-             (*expected)[r].values[at], "\n", test::loops_of(graph));
+             (*expected)[r].values[at], "\n", fuzz::loops_of(graph));
         CHECK(worst <= tolerance);
       }
     }

@@ -1,0 +1,81 @@
+// debug fuzz: random graphs through the reference evaluator and compiled code, until one differs.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <filesystem>
+#include <random>
+
+#include "cli/commands/debug.h"
+#include "fuzz/campaign.h"
+#include "runtime/files/file.h"
+
+namespace smelt::cli {
+namespace {
+
+struct Flags {
+  int64_t count = 2000, stop_at = 20;
+  std::optional<uint64_t> seed;
+  std::string resume, directory = ".";
+  bool json = false;
+};
+
+Result<fuzz::Totals> start(const Flags& flags) {
+  fuzz::Totals totals;
+  totals.seed = flags.seed ? *flags.seed : std::random_device()();
+  if (flags.resume.empty() || !std::filesystem::exists(flags.resume)) return totals;
+  SMELT_TRY(const Buffer bytes, read_file(flags.resume, {}));
+  SMELT_TRY(totals, fuzz::totals_from_json(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size())));
+  if (flags.seed && *flags.seed != totals.seed) {
+    return fail(ErrorKind::Usage, fmt::format("`{}` counts from seed {}, not {}", flags.resume, totals.seed, *flags.seed), "leave out --seed");
+  }
+  return totals;
+}
+
+void print_totals(const fuzz::Totals& totals) {
+  const double graphs = static_cast<double>(std::max<int64_t>(totals.graphs, 1));
+  fmt::print("{} graphs from seed {}: {} mismatches\n", totals.graphs, totals.seed, totals.failures.size());
+  fmt::print("  {:.1f} nodes a graph, {:.0f} % with gradients, {:.0f} % of second order\n", static_cast<double>(totals.nodes) / graphs,
+             100 * static_cast<double>(totals.gradients) / graphs, 100 * static_cast<double>(totals.second_order) / graphs);
+  fmt::print("  {} mistrusted ({:.2f} %); {} results that say little left out, {} graphs without any other drawn again\n", totals.mistrusted,
+             100 * static_cast<double>(totals.mistrusted) / graphs, totals.dropped_results, totals.thrown_away);
+  fmt::print("  {} pass orders, {} rewrites, {} pairs with and without fusion\n", totals.pass_orders, totals.rewrites, totals.fusion_pairs);
+  fmt::print("  {:.1f} processor seconds, {:.1f} ms a graph\n", totals.cpu_seconds, 1000 * totals.cpu_seconds / graphs);
+}
+
+int run_fuzz(const Flags& flags) {
+  Result<fuzz::Totals> totals = start(flags);
+  if (!totals) return report(totals.error());
+  Result<void> kept;
+  size_t shown = totals->failures.size();
+  fuzz::run_campaign(*totals, {.count = flags.count, .directory = flags.directory, .max_failures = flags.stop_at}, [&](const fuzz::Totals& now) {
+    for (; shown < now.failures.size() && !flags.json; ++shown) {
+      const fuzz::Failure& failure = now.failures[shown];
+      fmt::print("seed {} check {}: {}\n  again: smelt debug fuzz --count 1 --seed {}\n", failure.seed, failure.check, failure.what, failure.seed);
+    }
+    std::fflush(stdout);
+    if (!flags.resume.empty()) kept = write_file_atomic(flags.resume, fuzz::to_json(now));
+  });
+  if (!kept) return report(kept.error());
+  if (flags.json) {
+    fmt::print("{}\n", fuzz::to_json(*totals));
+  } else {
+    print_totals(*totals);
+  }
+  return totals->failures.empty() ? kOk : kInternal;
+}
+
+}  // namespace
+
+DebugTool add_debug_fuzz(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* fuzz = app.add_subcommand("fuzz", "random graphs: reference evaluator against compiled code");
+  fuzz->add_option("--count", flags->count, "graphs in all (2000), those of --resume-from included")->check(whole_number(1, 1'000'000'000));
+  fuzz->add_option("--seed", flags->seed, "seed of the first graph; graph k has seed + k (a new one)");
+  fuzz->add_option("--resume-from", flags->resume, "totals of earlier runs: read when it exists, kept up to date");
+  fuzz->add_option("-o,--output", flags->directory, "where failing graphs are written (.)");
+  fuzz->add_option("--stop-at", flags->stop_at, "end after so many mismatches (20)")->check(whole_number(1, 1'000'000));
+  fuzz->add_flag("--json", flags->json, "totals as JSON");
+  return {fuzz, [flags] { return run_fuzz(*flags); }};
+}
+
+}  // namespace smelt::cli

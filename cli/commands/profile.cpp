@@ -1,0 +1,215 @@
+// profile: where an iteration's time goes, kernel by kernel, beside what the machine could do.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/synthetic_run.h"
+#include "runtime/measure_peak.h"
+
+namespace smelt::cli {
+namespace {
+
+struct Flags {
+  ModelFlags model;
+  int64_t steps = 50, warmup = 10, top = 20;
+  bool by_line = false;
+  std::string trace;
+};
+
+/// One kernel of one call of the iteration.
+struct KernelTimes {
+  const LoopFunction* function = nullptr;
+  const Kernel* kernel = nullptr;
+  std::vector<double> cycles = {};  // by step
+
+  double median() const {
+    std::vector<double> sorted = cycles;
+    std::ranges::sort(sorted);
+    return sorted[sorted.size() / 2];
+  }
+};
+
+/// A line of the report: one kernel, or all kernels of a source line.
+struct Row {
+  std::string name, place;
+  double ms = 0, flops = 0, bytes = 0, floor_ms = 0;
+};
+
+struct Ceiling {
+  double gflops = 0, gbps = 0;
+  double floor_ms(const Kernel& kernel) const { return std::max(kernel.flops / gflops, kernel.bytes / gbps) * 1e-6; }
+};
+
+struct Measured {
+  std::vector<KernelTimes> kernels;
+  std::vector<std::pair<double, std::vector<double>>> stamps;  // of the last step: first stamp, cycles of each kernel
+  double ms_per_cycle = 0;
+  double step_ms = 0;
+};
+
+Result<Measured> measure(const Flags& flags, Session& session, const LoopProgram& loops) {
+  SyntheticRun run;
+  SMELT_TRY_VOID(run.prepare(session));
+  Measured measured;
+  std::vector<const LoopFunction*> functions;
+  for (const CallFrame& frame : run.frames) {
+    const auto function = std::ranges::find(loops.functions, frame.entry().symbol, &LoopFunction::name);
+    functions.push_back(&*function);
+    for (const Kernel& kernel : function->kernels) measured.kernels.push_back({&*function, &kernel});
+  }
+  const char* arena = reinterpret_cast<const char*>(&session.header());
+  uint64_t first_stamp = 0, last_stamp = 0;
+  std::chrono::steady_clock::time_point start;
+  for (int64_t step = 0; step < flags.warmup + flags.steps; ++step) {
+    if (step == flags.warmup) start = std::chrono::steady_clock::now();
+    measured.stamps.clear();
+    auto times = measured.kernels.begin();
+    for (size_t call = 0; call < run.frames.size(); ++call) {
+      SMELT_TRY_VOID(check_status(session.call(run.frames[call]), run.frames[call].entry()));
+      std::vector<uint64_t> stamps(functions[call]->kernels.size() + 1);
+      std::memcpy(stamps.data(), arena + functions[call]->stamps_offset, stamps.size() * sizeof(uint64_t));
+      if (step == flags.warmup && call == 0) first_stamp = stamps[0];
+      last_stamp = stamps.back();
+      auto& [begin, cycles] = measured.stamps.emplace_back(static_cast<double>(stamps[0] - first_stamp), std::vector<double>{});
+      for (size_t k = 0; k + 1 < stamps.size(); ++k, ++times) {
+        cycles.push_back(static_cast<double>(stamps[k + 1] - stamps[k]));
+        if (step >= flags.warmup) times->cycles.push_back(cycles.back());
+      }
+    }
+  }
+  const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  measured.ms_per_cycle = ms / static_cast<double>(last_stamp - first_stamp);
+  measured.step_ms = ms / static_cast<double>(flags.steps);
+  return measured;
+}
+
+std::string short_name(const KernelTimes& times) {
+  // smelt_<file>_<kind>_<objective>: the objective is what tells functions of one iteration apart.
+  const std::string& name = times.function->name;
+  const size_t step = name.find("_step_");
+  return fmt::format("{}.{}", step == std::string::npos ? name : name.substr(step + 6), times.kernel->name);
+}
+
+std::vector<Row> rows_of(const Measured& measured, const SourceMap& sources, const Ceiling& ceiling, bool by_line) {
+  std::vector<Row> rows;
+  std::map<std::string, size_t> line_rows;
+  for (const KernelTimes& times : measured.kernels) {
+    const Span span = times.kernel->span;
+    Row row{short_name(times), sources.describe(span), times.median() * measured.ms_per_cycle, times.kernel->flops, times.kernel->bytes,
+            ceiling.floor_ms(*times.kernel)};
+    if (!by_line) {
+      rows.push_back(std::move(row));
+      continue;
+    }
+    std::string line = span.empty() ? "(no line)" : fmt::format("{}:{}", sources.buffer(span.file).name, sources.locate(span.file, span.begin).line);
+    const auto [known, fresh] = line_rows.try_emplace(line, rows.size());
+    if (fresh) rows.push_back({.name = std::move(line), .place = span.empty() ? "" : std::string(sources.line_text(span.file, sources.locate(span.file, span.begin).line))});
+    Row& sum = rows[known->second];
+    sum.ms += row.ms;
+    sum.flops += row.flops;
+    sum.bytes += row.bytes;
+    sum.floor_ms += row.floor_ms;
+  }
+  std::ranges::stable_sort(rows, std::greater{}, &Row::ms);
+  return rows;
+}
+
+void print_table(const Flags& flags, const Measured& measured, const std::vector<Row>& rows, const Ceiling& ceiling, const std::string& head) {
+  double total = 0, floor = 0;
+  for (const Row& row : rows) total += row.ms, floor += row.floor_ms;
+  fmt::print("{}\n{:.3f} ms a step ({:.3f} in kernels); floor {:.3f} ms at {:.0f} GFLOP/s and {:.0f} GB/s; {:.0f}% of the roofline\n\n", head, measured.step_ms,
+             total, floor, ceiling.gflops, ceiling.gbps, 100 * floor / total);
+  fmt::print("{:>9} {:>6} {:>9} {:>8} {:>9}  {:32} {}\n", "ms", "share", "GFLOP/s", "GB/s", "roofline", flags.by_line ? "line" : "kernel", flags.by_line ? "text" : "line");
+  int64_t shown = 0;
+  for (const Row& row : rows) {
+    if (shown++ == flags.top) break;
+    fmt::print("{:9.4f} {:5.1f}% {:9.1f} {:8.1f} {:8.0f}%  {:32} {}\n", row.ms, 100 * row.ms / total, row.flops / row.ms * 1e-6, row.bytes / row.ms * 1e-6,
+               100 * row.floor_ms / row.ms, row.name, row.place);
+  }
+  if (static_cast<int64_t>(rows.size()) > flags.top) fmt::print("{:9} {} more; --top N shows them\n", "", static_cast<int64_t>(rows.size()) - flags.top);
+}
+
+nlohmann::json to_json(const std::vector<Row>& rows, const Measured& measured, const Ceiling& ceiling) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const Row& row : rows) {
+    list.push_back({{"name", row.name}, {"place", row.place}, {"ms", row.ms}, {"flops", row.flops}, {"bytes", row.bytes}, {"floor_ms", row.floor_ms}});
+  }
+  return {{"step_ms", measured.step_ms}, {"peak_gflops", ceiling.gflops}, {"read_gbps", ceiling.gbps}, {"rows", list}};
+}
+
+/// The last step in the trace format of Chrome: one track of functions, one of their kernels.
+Result<void> write_trace(const std::string& path, const Measured& measured, const SourceMap& sources) {
+  nlohmann::json events = nlohmann::json::array();
+  const double us = measured.ms_per_cycle * 1e3;
+  auto times = measured.kernels.begin();
+  for (const auto& [begin, cycles] : measured.stamps) {
+    double at = begin;
+    const std::string function = times->function->name;
+    for (const double duration : cycles) {
+      const Kernel& kernel = *times->kernel;
+      events.push_back({{"name", kernel.name}, {"ph", "X"}, {"pid", 1}, {"tid", 2}, {"ts", at * us}, {"dur", duration * us},
+                        {"args", {{"line", sources.describe(kernel.span)}, {"flops", kernel.flops}, {"bytes", kernel.bytes}}}});
+      at += duration;
+      ++times;
+    }
+    events.push_back({{"name", function}, {"ph", "X"}, {"pid", 1}, {"tid", 1}, {"ts", begin * us}, {"dur", (at - begin) * us}});
+  }
+  std::ofstream file(path);
+  file << nlohmann::json{{"traceEvents", events}}.dump() << "\n";
+  if (!file.flush()) return fail(ErrorKind::Output, fmt::format("cannot write `{}`", path), "choose another file for --trace");
+  return {};
+}
+
+int run_profile(const Flags& flags) {
+  Result<ModelOptions> options = model_options(flags.model);
+  if (!options) return report(options.error());
+  options->passes.profile = true;
+  int code = kOk;
+  std::optional<CheckedModel> checked = load_model(flags.model.file, *options, flags.model.json, code);
+  if (!checked) return code;
+  if (!checked->experiment->train.present) {
+    return report({ErrorKind::Model, fmt::format("{} has no `train` section to profile", flags.model.file), "see examples/mlp.smelt for one", {}});
+  }
+  const Result<LoweredExperiment> lowered = lower(*checked, *options);
+  if (!lowered) return report(lowered.error());
+  const Result<RunningModel> running = start_model(std::move(*checked), *options, flags.model.threads, flags.warmup + flags.steps);
+  if (!running) return report(running.error());
+  const Result<Measured> measured = measure(flags, *running->session, lowered->loops);
+  if (!measured) return report(measured.error());
+  const int threads = running->pool ? running->pool->count() : 1;
+  const CompiledProgram& program = running->compiled->program;
+  const Ceiling ceiling{measure_peak_gflops(threads), measure_read_gbps(program.arena_bytes, threads)};
+  const SourceMap& sources = *running->checked.sources;
+  const std::vector<Row> rows = rows_of(*measured, sources, ceiling, flags.by_line);
+  if (flags.model.json) {
+    fmt::print("{}\n", to_json(rows, *measured, ceiling).dump());
+  } else {
+    print_table(flags, *measured, rows, ceiling,
+                fmt::format("{}: {} thread(s), {}, arena {:.1f} MB", program.name, threads, program.cpu, static_cast<double>(program.arena_bytes) * 1e-6));
+  }
+  if (!flags.trace.empty()) {
+    if (const Result<void> written = write_trace(flags.trace, *measured, sources); !written) return report(written.error());
+  }
+  return kOk;
+}
+
+}  // namespace
+
+Runner add_profile(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  add_model_flags(app, flags->model, kRunning);
+  app.add_option("--steps", flags->steps, "iterations to time")->check(whole_number(1, uint64_t{1} << 30));
+  app.add_option("--warmup", flags->warmup, "iterations before that")->check(whole_number(0, uint64_t{1} << 30));
+  app.add_option("--top", flags->top, "rows to print")->check(whole_number(1, uint64_t{1} << 30));
+  app.add_flag("--by-line", flags->by_line, "add up the kernels of a source line");
+  app.add_option("--trace", flags->trace, "write the last step for chrome://tracing");
+  return [flags] { return run_profile(*flags); };
+}
+
+}  // namespace smelt::cli

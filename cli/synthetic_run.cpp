@@ -1,0 +1,30 @@
+#include "cli/synthetic_run.h"
+
+#include <algorithm>
+
+#include "cli/synthetic.h"
+
+namespace smelt::cli {
+
+Result<void> SyntheticRun::prepare(Session& session) {
+  const CompiledProgram& program = session.program();
+  const int64_t batch = std::max<int64_t>(program.train.batch, 1);
+  if (program.data) {
+    SMELT_TRY(columns, synthetic_columns(*program.data, 2 * batch));
+  }
+  for (int64_t r = 0; r < batch; ++r) rows.push_back(static_cast<int32_t>((r * 7) % (2 * batch)));
+  for (const int32_t step : program.iteration_calls) {
+    const Entry& entry = program.entries[static_cast<size_t>(program.steps[static_cast<size_t>(step)].step_entry)];
+    frames.push_back(session.frame(entry));
+    CallFrame& frame = frames.back();
+    SMELT_TRY_VOID(frame.own_outputs());
+    for (size_t i = 0; i < entry.inputs.size(); ++i) {
+      if (entry.inputs[i].kind == BindingKind::Column) frame.set_input(i, columns[static_cast<size_t>(entry.inputs[i].ref)].data.data());
+    }
+    if (frame.takes_rows()) frame.set_rows(rows);
+  }
+  for (const CallFrame& frame : frames) calls.push_back(frame.call());
+  return {};
+}
+
+}  // namespace smelt::cli

@@ -1,0 +1,42 @@
+// A run of many seeds: cases in batches, every check on them, totals that add up over several runs.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "fuzz/differential.h"
+#include "ir/support/result.h"
+
+namespace smelt::fuzz {
+
+struct Totals {
+  uint64_t seed = 1;     // of the first graph; graph k has seed + k
+  int64_t graphs = 0;    // done
+  int64_t nodes = 0;     // before any pass
+  int64_t gradients = 0, second_order = 0;  // graphs with
+  int64_t mistrusted = 0;
+  int64_t thrown_away = 0;       // graphs without any telling result, which were drawn again
+  int64_t dropped_results = 0;   // results that say little and were left out
+  int64_t pass_orders = 0, rewrites = 0, fusion_pairs = 0;
+  double cpu_seconds = 0;
+  std::map<std::string, int64_t> ops;  // how many graphs have it
+  std::vector<Failure> failures;
+};
+
+struct CampaignOptions {
+  int64_t count = 2000;    // graphs in all, those of earlier runs included
+  std::string directory;   // where failing graphs are written
+  int64_t max_failures = 20;  // stops after as many
+};
+
+/// Runs graphs until `totals.graphs` is `count`; `progress` is called after each batch and may keep the totals.
+void run_campaign(Totals& totals, const CampaignOptions& options, const std::function<void(const Totals&)>& progress);
+
+std::string to_json(const Totals& totals);
+/// Errors (Input): not a text that `to_json` wrote.
+Result<Totals> totals_from_json(const std::string& text);
+
+}  // namespace smelt::fuzz

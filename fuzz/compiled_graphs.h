@@ -1,0 +1,71 @@
+// Graphs through the whole back end - fusion, loops, memory plan, LLVM, loaded object - many in one object, and one run
+// of one of them between guard pages.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "compiler/loops/build_loops.h"
+#include "compiler/loops/plan_kernels.h"
+#include "fuzz/guarded_memory.h"
+#include "ir/evaluator.h"
+#include "ir/graph.h"
+#include "ir/support/result.h"
+#include "runtime/loader.h"
+
+namespace smelt::fuzz {
+
+enum class Memory : uint8_t {
+  Planned,  // temporaries share bytes as `plan_memory` says
+  Guarded   // each temporary has pages of its own, between guards
+};
+
+/// How graphs become code.
+struct CodeOptions {
+  std::string cpu = "native";
+  bool optimize = true;  // LLVM passes
+  Fusion fusion = Fusion::Full;
+  Memory memory = Memory::Planned;
+  double serial_work = kSerialWork;
+};
+
+struct RunOptions {
+  const smelt_threads* threads = nullptr;  // null: the caller's thread
+  Placement placement = Placement::EndAtGuard;
+};
+
+/// What a run gave: results, or what was wrong with it - a signal, or a byte written outside a buffer.
+struct RunOutcome {
+  std::vector<RefTensor> results;
+  std::optional<std::string> fault;
+};
+
+class CompiledGraphs {
+ public:
+  /// Graphs of primitives. Roles are dropped: every argument is an input, every result an output.
+  static Result<CompiledGraphs> compile(std::vector<Graph> graphs, const CodeOptions& options);
+
+  size_t size() const { return functions_.size(); }
+  RunOutcome run(size_t graph, std::span<const RefTensor> arguments, std::span<const int64_t> extents,
+                 const RunOptions& options = {}) const;
+
+ private:
+  struct Function {
+    Graph graph;
+    std::vector<size_t> temporaries;  // bytes, Memory::Guarded
+    Placement placement = Placement::EndAtGuard;
+    size_t arena_bytes = 0;
+    smelt_entry entry = nullptr;
+  };
+  explicit CompiledGraphs(LoadedObject object) : object_(std::move(object)) {}
+
+  LoadedObject object_;
+  std::vector<Function> functions_;
+};
+
+/// The loop IR of a graph, for messages.
+std::string loops_of(Graph graph);
+
+}  // namespace smelt::fuzz

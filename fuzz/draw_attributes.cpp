@@ -1,0 +1,208 @@
+#include "fuzz/draw_attributes.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+namespace smelt::fuzz {
+namespace {
+
+struct Context {
+  NodePool& pool;
+  const OpDef& def;
+  std::span<const NodeId> operands;
+
+  Numbers& numbers() const { return pool.numbers(); }
+  const TensorType& x() const { return pool.type(operands[0]); }
+  int64_t rank() const { return static_cast<int64_t>(x().rank()); }
+};
+
+using Draw = std::optional<Attributes> (*)(const Context&);
+
+/// Attributes that belong together, and how to draw them. The first row whose names are the record's counts.
+struct Row {
+  std::string_view names;  // in the record's order, with a space between
+  Draw draw;
+};
+
+std::optional<Attributes> draw_none(const Context&) { return Attributes{}; }
+
+std::optional<Attributes> draw_dtype(const Context& c) {
+  constexpr std::array kTypes = {DType::I32, DType::I64, DType::Bool, DType::U8, DType::I8, DType::I16};
+  const bool to_float = !is_float(c.x().dtype) || c.numbers().chance(0.3);
+  const DType dtype = to_float ? c.pool.dtype() : c.numbers().pick(kTypes);
+  return Attributes{{"dtype", std::string(to_string(dtype))}};
+}
+
+std::optional<Attributes> draw_axes(const Context& c) {
+  if (c.rank() == 0) return std::nullopt;
+  std::vector<int64_t> axes;
+  for (int64_t axis = 0; axis < c.rank(); ++axis) {
+    if (c.numbers().chance(0.5)) axes.push_back(axis);
+  }
+  if (axes.empty()) axes.push_back(c.numbers().integer(0, c.rank() - 1));
+  return Attributes{{"axes", axes}};
+}
+
+std::optional<Attributes> draw_axis(const Context& c) {
+  if (c.rank() == 0) return std::nullopt;
+  return Attributes{{"axis", c.numbers().integer(0, c.rank() - 1)}};
+}
+
+std::optional<Attributes> draw_permutation(const Context& c) {
+  std::vector<int64_t> permutation(static_cast<size_t>(c.rank()));
+  std::iota(permutation.begin(), permutation.end(), 0);
+  for (size_t i = permutation.size(); i > 1; --i) {
+    std::swap(permutation[i - 1], permutation[static_cast<size_t>(c.numbers().integer(0, static_cast<int64_t>(i) - 1))]);
+  }
+  return Attributes{{"permutation", permutation}};
+}
+
+/// The operand's axes among one or two new ones, rarely in another order.
+std::optional<Attributes> draw_broadcast(const Context& c) {
+  std::vector<int64_t> source(static_cast<size_t>(c.rank()));
+  std::iota(source.begin(), source.end(), 0);
+  for (int64_t added = c.numbers().integer(1, 2); added > 0; --added) {
+    source.insert(source.begin() + c.numbers().integer(0, static_cast<int64_t>(source.size())), -1);
+  }
+  if (c.numbers().chance(0.15)) std::ranges::reverse(source);
+  if (source.size() > 4) return std::nullopt;
+  Shape shape;
+  std::vector<int64_t> axes(static_cast<size_t>(c.rank()));
+  for (size_t at = 0; at < source.size(); ++at) {
+    if (source[at] >= 0) axes[static_cast<size_t>(source[at])] = static_cast<int64_t>(at);
+    shape.push_back(source[at] >= 0 ? c.x().shape[static_cast<size_t>(source[at])] : c.pool.draw_extent());
+  }
+  return Attributes{{"axes", axes}, {"type", TensorType{c.x().dtype, shape}}};
+}
+
+/// Splits or joins static axes, or adds or drops one of size 1.
+std::optional<Attributes> draw_reshape(const Context& c) {
+  TensorType type = c.x();
+  Shape& shape = type.shape;
+  const auto at = static_cast<size_t>(c.numbers().integer(0, std::max<int64_t>(c.rank() - 1, 0)));
+  const auto place = [&](size_t i) { return shape.begin() + static_cast<ptrdiff_t>(i); };
+  const bool here = at < shape.size() && shape[at].is_static();
+  if (here && at + 1 < shape.size() && shape[at + 1].is_static() && c.numbers().chance(0.6)) {
+    shape[at] = Extent(shape[at].bound * shape[at + 1].bound);
+    shape.erase(place(at + 1));
+    return Attributes{{"type", type}};
+  }
+  if (here && shape[at].bound == 1 && c.numbers().chance(0.5)) {
+    shape.erase(place(at));
+    return Attributes{{"type", type}};
+  }
+  if (shape.size() >= 4) return std::nullopt;
+  const int64_t factor = c.numbers().integer(2, 4);
+  if (here && shape[at].bound % factor == 0 && c.numbers().chance(0.7)) {
+    shape[at] = Extent(shape[at].bound / factor);
+    shape.insert(place(at + static_cast<size_t>(c.numbers().integer(0, 1))), Extent(factor));
+    return Attributes{{"type", type}};
+  }
+  shape.insert(place(at), Extent(1));
+  return Attributes{{"type", type}};
+}
+
+std::optional<Attributes> draw_slice(const Context& c) {
+  std::vector<int64_t> starts, limits;
+  for (const Extent& extent : c.x().shape) {
+    const bool part = extent.is_static() && extent.bound > 0 && c.numbers().chance(0.6);
+    starts.push_back(part ? c.numbers().integer(0, extent.bound - 1) : 0);
+    limits.push_back(part ? c.numbers().integer(starts.back() + 1, extent.bound) : extent.bound);
+  }
+  return Attributes{{"starts", starts}, {"limits", limits}};
+}
+
+std::optional<Attributes> draw_pad(const Context& c) {
+  std::vector<int64_t> low, high;
+  for (const Extent& extent : c.x().shape) {
+    const bool grows = extent.is_static() && c.numbers().chance(0.6);
+    low.push_back(grows ? c.numbers().integer(0, 2) : 0);
+    high.push_back(grows ? c.numbers().integer(0, 3) : 0);
+  }
+  return Attributes{{"low", low}, {"high", high}};
+}
+
+/// Equal extents are sometimes one index: summed, or kept as a batch index.
+std::optional<Attributes> draw_formula(const Context& c) {
+  const Shape &a = c.pool.type(c.operands[0]).shape, &b = c.pool.type(c.operands[1]).shape;
+  std::vector<std::string> lhs, rhs, out;
+  std::vector<bool> shared(a.size(), false);
+  for (size_t i = 0; i < a.size(); ++i) lhs.push_back(std::string(1, static_cast<char>('a' + i)));
+  for (size_t j = 0; j < b.size(); ++j) {
+    rhs.push_back(std::string(1, static_cast<char>('p' + j)));
+    for (size_t i = 0; i < a.size(); ++i) {
+      if (shared[i] || a[i] != b[j] || !c.numbers().chance(0.75)) continue;
+      shared[i] = true;
+      rhs.back() = lhs[i];
+      break;
+    }
+  }
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (!shared[i] || c.numbers().chance(0.3)) out.push_back(lhs[i]);
+  }
+  for (const std::string& name : rhs) {
+    if (name[0] >= 'p') out.push_back(name);
+  }
+  if (out.size() > 4) return std::nullopt;
+  if (out.size() > 1 && c.numbers().chance(0.3)) std::swap(out.front(), out.back());
+  return Attributes{{"formula", fmt::format("[{}] [{}] -> [{}]", fmt::join(lhs, ","), fmt::join(rhs, ","), fmt::join(out, ","))}};
+}
+
+std::optional<Attributes> draw_site(const Context& c) {
+  const int64_t site = c.numbers().integer(0, 0xFFFFFFFF), loop = c.numbers().integer(0, 3);
+  return Attributes{{"site", site}, {"loop", loop}, {"type", TensorType{c.pool.dtype(), c.pool.draw_shape(3)}}};
+}
+
+std::optional<Attributes> draw_value(const Context& c) {
+  return Attributes{{"value", c.numbers().uniform(-2, 2)}, {"type", TensorType{c.pool.dtype(), c.pool.draw_shape(2)}}};
+}
+
+std::optional<Attributes> draw_position(const Context& c) {
+  Shape shape = c.pool.draw_shape(2);
+  if (shape.empty()) shape.push_back(c.pool.draw_extent());
+  const auto axis = c.numbers().integer(0, static_cast<int64_t>(shape.size()) - 1);
+  return Attributes{{"axis", axis}, {"type", TensorType{c.numbers().chance(0.7) ? DType::I32 : DType::I64, shape}}};
+}
+
+std::optional<Attributes> draw_symbol(const Context& c) {
+  return Attributes{{"symbol", int64_t{0}}, {"bound", c.pool.graph().symbols[0].bound}, {"type", TensorType{c.pool.dtype(), {}}}};
+}
+
+constexpr std::array kRows = {
+    Row{"", draw_none},
+    Row{"dtype", draw_dtype},
+    Row{"axes", draw_axes},
+    Row{"axis", draw_axis},
+    Row{"permutation", draw_permutation},
+    Row{"axes type", draw_broadcast},
+    Row{"type", draw_reshape},
+    Row{"starts limits", draw_slice},
+    Row{"low high", draw_pad},
+    Row{"formula", draw_formula},
+    Row{"site loop type", draw_site},
+    Row{"value type", draw_value},
+    Row{"axis type", draw_position},
+    Row{"symbol bound type", draw_symbol},
+};
+
+const Row* row_of(const OpDef& def) {
+  std::string names;
+  for (const AttrDef& attr : def.attributes) names += fmt::format("{}{}", names.empty() ? "" : " ", attr.name);
+  const auto row = std::ranges::find(kRows, names, &Row::names);
+  return row == kRows.end() ? nullptr : &*row;
+}
+
+}  // namespace
+
+bool knows_attributes(const OpDef& def) { return row_of(def) != nullptr; }
+
+std::optional<Attributes> draw_attributes(NodePool& pool, const OpDef& def, std::span<const NodeId> operands) {
+  const Row* row = row_of(def);
+  return row == nullptr ? std::nullopt : row->draw({pool, def, operands});
+}
+
+}  // namespace smelt::fuzz

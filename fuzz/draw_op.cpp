@@ -1,0 +1,161 @@
+#include "fuzz/draw_op.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "fuzz/draw_attributes.h"
+
+namespace smelt::fuzz {
+namespace {
+
+constexpr double kIntegers = 0.12;  // share of integer operands where floats would do
+
+/// x, or x mapped into the range that the op's record states when some value is outside.
+std::optional<NodeId> into_domain(NodePool& pool, const OpDef& def, NodeId x) {
+  constexpr Samples kAnywhere;
+  if (!is_float(pool.type(x).dtype) || (def.samples.low == kAnywhere.low && def.samples.high == kAnywhere.high)) return x;
+  const auto inside = [&](double v) { return v >= def.samples.low && v <= def.samples.high; };
+  if (std::ranges::all_of(pool.value(x).values, inside)) return x;
+  const auto unit = pool.add(OpKind::Sigmoid, {x});
+  if (!unit) return std::nullopt;
+  const TensorType type = pool.type(*unit);
+  const auto scaled = pool.add(OpKind::Mul, {*unit, pool.constant(def.samples.high - def.samples.low, type)});
+  if (!scaled) return std::nullopt;
+  return pool.add(OpKind::Add, {*scaled, pool.constant(def.samples.low, type)});
+}
+
+std::optional<NodeId> draw_number(NodePool& pool, const OpDef& def, size_t min_rank) {
+  if (!def.traits.float_only && pool.numbers().chance(kIntegers)) {
+    if (const auto integer = pool.draw_live(DTypeClass::Int, min_rank)) return integer;
+  }
+  return pool.draw_live(DTypeClass::Float, min_rank);
+}
+
+std::optional<NodeId> draw_elementwise(NodePool& pool, const OpDef& def) {
+  const auto cls = static_cast<DTypeClass>(pool.numbers().integer(0, 2));
+  auto x = op_kind(def) == OpKind::Cast ? pool.draw_live(cls) : draw_number(pool, def, 0);
+  if (x && def.traits.logical) x = pool.condition(*x);
+  if (x) x = into_domain(pool, def, *x);
+  if (!x) return std::nullopt;
+  std::vector<NodeId> inputs{*x};
+  while (inputs.size() < def.operands.size()) {
+    const auto next = into_domain(pool, def, pool.like(*x));
+    if (!next) return std::nullopt;
+    inputs.push_back(*next);
+  }
+  const auto attrs = draw_attributes(pool, def, inputs);
+  if (!attrs) return std::nullopt;
+  if (!infer_type(pool.graph(), op_kind(def), inputs, *attrs)) {  // one that chooses by its first operand
+    const auto condition = pool.condition(*x);
+    if (!condition) return std::nullopt;
+    inputs[0] = *condition;
+  }
+  return pool.add(op_kind(def), inputs, *attrs);
+}
+
+std::optional<NodeId> draw_on_axes(NodePool& pool, const OpDef& def) {
+  std::vector<NodeId> inputs;
+  if (const auto x = draw_number(pool, def, 1)) inputs.push_back(*x);
+  if (inputs.empty()) return std::nullopt;
+  while (inputs.size() < def.operands.size()) inputs.push_back(pool.like(inputs[0]));
+  const auto attrs = draw_attributes(pool, def, inputs);
+  return attrs ? pool.add(op_kind(def), inputs, *attrs) : std::nullopt;
+}
+
+std::optional<NodeId> draw_move(NodePool& pool, const OpDef& def) {
+  constexpr std::array kClasses = {DTypeClass::Float, DTypeClass::Float, DTypeClass::Float, DTypeClass::Float, DTypeClass::Int, DTypeClass::Bool};
+  const auto x = pool.draw_live(pool.numbers().pick(kClasses));
+  if (!x) return std::nullopt;
+  const auto attrs = draw_attributes(pool, def, std::array{*x});
+  return attrs ? pool.add(op_kind(def), {*x}, *attrs) : std::nullopt;
+}
+
+std::optional<NodeId> draw_contraction(NodePool& pool, const OpDef& def) {
+  const auto a = pool.draw_live(DTypeClass::Float, 1, 3), b = pool.draw_live(DTypeClass::Float, 1, 3);
+  if (!a || !b) return std::nullopt;
+  const auto attrs = draw_attributes(pool, def, std::array{*a, *b});
+  return attrs ? pool.add(op_kind(def), {*a, *b}, *attrs) : std::nullopt;
+}
+
+std::optional<NodeId> draw_gather(NodePool& pool, const OpDef& def) {
+  const auto table = pool.draw_live(DTypeClass::Float, 1, 3);
+  if (!table) return std::nullopt;
+  const auto index = pool.indices(pool.value(*table).sizes[0], nullptr);
+  return index ? pool.add(op_kind(def), {*table, *index}) : std::nullopt;
+}
+
+std::optional<NodeId> draw_scatter(NodePool& pool, const OpDef& def) {
+  const auto updates = pool.draw_live(DTypeClass::Float, 1, 3);
+  if (!updates) return std::nullopt;
+  const TensorType from = pool.type(*updates);
+  const auto leading = pool.numbers().chance(0.8) ? size_t{1} : from.rank();
+  const auto split = from.shape.begin() + static_cast<ptrdiff_t>(leading);
+  const Shape index_shape(from.shape.begin(), split);
+  Shape shape(split, from.shape.end());
+  shape.insert(shape.begin(), pool.draw_extent());
+  const int64_t rows = actual_sizes(shape, pool.extents())[0];
+  const auto index = pool.indices(rows, &index_shape);
+  return index ? pool.add(op_kind(def), {*index, *updates}, {{"type", TensorType{from.dtype, shape}}}) : std::nullopt;
+}
+
+/// A seed or a count as the program's caller would give it.
+NodeId scalar_argument(NodePool& pool, double most) {
+  const TensorType type{DType::I64, {}};
+  return pool.argument(type, RefTensor{type, {}, {static_cast<double>(pool.numbers().integer(0, static_cast<int64_t>(most)))}});
+}
+
+std::optional<NodeId> draw_random(NodePool& pool, const OpDef& def) {
+  const NodeId seed = scalar_argument(pool, 1e12), run = scalar_argument(pool, 1e5);
+  const auto attrs = draw_attributes(pool, def, std::array{seed, run});
+  return attrs ? pool.add(op_kind(def), {seed, run}, *attrs) : std::nullopt;
+}
+
+std::optional<NodeId> draw_composite(NodePool& pool, const OpDef& def) {
+  if (def.attributes.size() == 0) return draw_elementwise(pool, def);
+  if (def.operands.size() == 1) return draw_on_axes(pool, def);
+  const auto a = pool.draw_live(DTypeClass::Float, 1, 3);  // concat: the same shape but for one axis
+  if (!a) return std::nullopt;
+  const auto attrs = draw_attributes(pool, def, std::array{*a});
+  if (!attrs) return std::nullopt;
+  for (int attempt = 0; attempt < 6; ++attempt) {
+    const NodeId b = attempt == 0 && pool.numbers().chance(0.3) ? *a : pool.numbers().pick(pool.live());
+    if (const auto joined = pool.add(op_kind(def), {*a, b}, *attrs)) return joined;
+  }
+  return std::nullopt;
+}
+
+std::optional<NodeId> draw_source(NodePool& pool, const OpDef& def) {
+  const auto attrs = draw_attributes(pool, def, {});
+  return attrs ? pool.add(op_kind(def), {}, *attrs) : std::nullopt;
+}
+
+}  // namespace
+
+bool can_draw(const OpDef& def) {
+  return def.kind != Kind::Argument && def.kind != Kind::Meta && knows_attributes(def);
+}
+
+std::optional<NodeId> draw_op(NodePool& pool, const OpDef& def) {
+  if (!can_draw(def)) return std::nullopt;
+  switch (def.kind) {
+    case Kind::Argument:
+    case Kind::Meta: return std::nullopt;
+    case Kind::Constant:
+    case Kind::Index:
+    case Kind::Extent: return draw_source(pool, def);
+    case Kind::Elementwise: return draw_elementwise(pool, def);
+    case Kind::Reduce: return draw_on_axes(pool, def);
+    case Kind::Contract: return draw_contraction(pool, def);
+    case Kind::Move: return draw_move(pool, def);
+    case Kind::Gather: return draw_gather(pool, def);
+    case Kind::Scatter: return draw_scatter(pool, def);
+    case Kind::Random: return draw_random(pool, def);
+    case Kind::Composite: return draw_composite(pool, def);
+  }
+  return std::nullopt;
+}
+
+}  // namespace smelt::fuzz

@@ -1,0 +1,140 @@
+#include "fuzz/node_pool.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "fuzz/stability.h"
+
+namespace smelt::fuzz {
+namespace {
+
+constexpr std::array<int64_t, 14> kSizes = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 17, 19, 33};
+constexpr std::array kConstants = {0.0, 1.0, -1.0, 2.0, 0.5, -0.3};
+constexpr double kLargest = 40;         // a float in magnitude
+constexpr double kLargestInteger = 1e6;  // far from where wrapping and saturation begin
+constexpr int64_t kMaxBound = 9;
+
+}  // namespace
+
+NodePool::NodePool(uint64_t seed, DType dtype) : builder_(graph_), numbers_(seed), dtype_(dtype) {
+  graph_.name = fmt::format("random_{}", seed);
+  const int64_t bound = numbers_.integer(1, kMaxBound);
+  graph_.symbols = {{"B", bound}};
+  extents_ = {numbers_.chance(0.3) ? bound : numbers_.integer(1, bound)};
+  for (int k = 0; k < 3; ++k) sizes_.push_back(numbers_.pick(kSizes));
+}
+
+NodeId NodePool::argument(TensorType type, std::optional<RefTensor> values) {
+  const std::string name = fmt::format("x{}", arguments_.size());
+  arguments_.push_back(values ? *std::move(values) : numbers_.tensor(type, extents_));
+  values_.push_back(arguments_.back());
+  return builder_.argument({name, ArgRole::Feed, -1, {}}, std::move(type));
+}
+
+std::optional<NodeId> NodePool::add(OpKind op, std::vector<NodeId> inputs, Attributes attrs) {
+  const Result<NodeId> pushed = builder_.push(op, std::move(inputs), std::move(attrs));
+  if (!pushed) return std::nullopt;
+  const NodeId id = *pushed;
+  std::vector<const RefTensor*> operands;
+  for (const NodeId input : graph_[id].inputs) operands.push_back(&values_[input.index]);
+  const auto fits = [&](const RefTensor& value) {
+    const double most = is_float(value.type.dtype) ? kLargest : kLargestInteger;
+    return std::ranges::all_of(value.values, [&](double v) { return std::fabs(v) <= most; }) &&
+           is_stable(graph_, id, operands, extents_, value, numbers_);
+  };
+  const bool small = num_elements(type(id).shape).value_or(kMaxElements + 1) <= kMaxElements;
+  Result<RefTensor> value = small ? value_of(graph_, id, operands, extents_) : fail(ErrorKind::Limit, "too large");
+  if (!value || !fits(*value)) {
+    graph_.nodes.pop_back();
+    return std::nullopt;
+  }
+  values_.push_back(*std::move(value));
+  return id;
+}
+
+NodeId NodePool::constant(double value, const TensorType& type) {
+  const NodeId id = builder_.constant(value, type);
+  values_.push_back({type, actual_sizes(type.shape, extents_), {}});
+  values_.back().values.assign(static_cast<size_t>(values_.back().count()), value);
+  return id;
+}
+
+Extent NodePool::draw_extent() { return numbers_.chance(0.3) ? Extent(graph_.symbols[0].bound, 0) : Extent(numbers_.pick(sizes_)); }
+
+Shape NodePool::draw_shape(size_t max_rank) {
+  Shape shape;
+  const auto rank = static_cast<size_t>(numbers_.integer(0, static_cast<int64_t>(max_rank)));
+  while (shape.size() < rank) shape.push_back(draw_extent());
+  while (num_elements(shape).value_or(kMaxElements) > kMaxElements / 2) shape.pop_back();
+  return shape;
+}
+
+std::optional<NodeId> NodePool::draw_live(DTypeClass cls, size_t min_rank, size_t max_rank) {
+  std::vector<NodeId> fitting;
+  for (const NodeId id : live_) {
+    const size_t rank = type(id).rank();
+    const bool right_float = cls != DTypeClass::Float || type(id).dtype == dtype_;
+    if (class_of(type(id).dtype) == cls && right_float && rank >= min_rank && rank <= max_rank) fitting.push_back(id);
+  }
+  if (fitting.empty()) return std::nullopt;
+  if (numbers_.chance(0.5) && fitting.size() > 4) fitting.erase(fitting.begin(), fitting.end() - 4);
+  return numbers_.pick(fitting);
+}
+
+NodeId NodePool::like(NodeId x) {
+  const TensorType wanted = type(x);
+  for (int attempt = 0; attempt < 6; ++attempt) {
+    const NodeId other = numbers_.pick(live_);
+    if (type(other) == wanted) return other;
+    if (type(other).dtype != wanted.dtype || type(other).rank() > 1) continue;
+    std::vector<int64_t> axes;
+    if (type(other).rank() == 1) {
+      const auto axis = std::ranges::find(wanted.shape, type(other).shape[0]);
+      if (axis == wanted.shape.end()) continue;
+      axes.push_back(axis - wanted.shape.begin());
+    }
+    if (const auto spread = add(OpKind::Broadcast, {other}, {{"axes", axes}, {"type", wanted}})) return *spread;
+  }
+  if (wanted.dtype == DType::Bool) return constant(static_cast<double>(numbers_.integer(0, 1)), wanted);
+  const double value = numbers_.pick(kConstants);
+  return constant(is_float(wanted.dtype) ? value : std::floor(std::fabs(value)), wanted);
+}
+
+std::optional<NodeId> NodePool::indices(int64_t limit, const Shape* shape) {
+  std::optional<NodeId> index;
+  for (const NodeId id : live_) {
+    if (class_of(type(id).dtype) != DTypeClass::Int || (shape != nullptr && type(id).shape != *shape)) continue;
+    if (!index || numbers_.chance(0.5)) index = id;
+  }
+  if (!index || numbers_.chance(0.2)) {
+    const Shape own = shape != nullptr ? *shape : Shape{draw_extent()};
+    if (own.empty()) return std::nullopt;
+    const auto axis = numbers_.integer(0, static_cast<int64_t>(own.size()) - 1);
+    index = add(OpKind::Index, {}, {{"axis", axis}, {"type", TensorType{DType::I32, own}}});
+  }
+  if (!index) return std::nullopt;
+  const bool inside = std::ranges::all_of(value(*index).values, [&](double v) { return v >= 0 && v < static_cast<double>(limit); });
+  if (inside) return index;
+  const TensorType index_type = type(*index);
+  index = add(OpKind::Max, {*index, constant(0, index_type)});
+  if (!index) return std::nullopt;
+  return add(OpKind::Min, {*index, constant(static_cast<double>(limit - 1), index_type)});
+}
+
+std::optional<NodeId> NodePool::condition(NodeId x) {
+  for (const NodeId id : live_) {
+    if (type(id) == TensorType{DType::Bool, type(x).shape} && numbers_.chance(0.3)) return id;
+  }
+  std::vector<OpKind> comparisons;
+  for (const OpDef& def : all_ops()) {
+    if (def.traits.comparison) comparisons.push_back(op_kind(def));
+  }
+  const auto test = add(numbers_.pick(comparisons), {x, like(x)});
+  if (test) keep(*test);
+  return test;
+}
+
+}  // namespace smelt::fuzz

@@ -1,0 +1,62 @@
+// The growing graph of a random draw: its nodes with their values, and which of them may be read again.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "fuzz/numbers.h"
+#include "ir/builder.h"
+#include "ir/evaluator.h"
+#include "ir/op.h"
+
+namespace smelt::fuzz {
+
+class NodePool {
+ public:
+  /// Static sizes and one run-time dimension `B` are drawn; everything else starts empty.
+  NodePool(uint64_t seed, DType dtype);
+
+  DType dtype() const { return dtype_; }
+  Numbers& numbers() { return numbers_; }
+  const Graph& graph() const { return graph_; }
+  const TensorType& type(NodeId id) const { return graph_.type(id); }
+  const RefTensor& value(NodeId id) const { return values_[id.index]; }
+  const std::vector<NodeId>& live() const { return live_; }
+  const std::vector<int64_t>& extents() const { return extents_; }
+  const std::vector<RefTensor>& arguments() const { return arguments_; }
+
+  /// A feed with values in -2..2, or what `values` says.
+  NodeId argument(TensorType type, std::optional<RefTensor> values = {});
+  /// Adds a node when its type can be inferred and its value is finite, moderate and stable (see random_graph.h).
+  std::optional<NodeId> add(OpKind op, std::vector<NodeId> inputs, Attributes attrs = {});
+  NodeId constant(double value, const TensorType& type);
+  void keep(NodeId id) { live_.push_back(id); }
+
+  Extent draw_extent();
+  Shape draw_shape(size_t max_rank);
+  /// A live node of the class with at least `min_rank` axes; recent ones more often.
+  std::optional<NodeId> draw_live(DTypeClass cls, size_t min_rank = 0, size_t max_rank = 4);
+  /// A value of the type of x: live, a broadcast, or a constant.
+  NodeId like(NodeId x);
+  /// Whole numbers in 0..limit-1 of the given shape, or of any shape.
+  std::optional<NodeId> indices(int64_t limit, const Shape* shape);
+  std::optional<NodeId> condition(NodeId x);
+
+ private:
+  std::optional<std::vector<RefTensor>> evaluate_alone(NodeId id) const;
+
+  Graph graph_;
+  Builder builder_;
+  Numbers numbers_;
+  DType dtype_;
+  std::vector<int64_t> sizes_;
+  std::vector<int64_t> extents_;
+  std::vector<RefTensor> arguments_;
+  std::vector<RefTensor> values_;
+  std::vector<NodeId> live_;
+};
+
+/// Most elements a tensor of a random graph has, at the bounds.
+inline constexpr int64_t kMaxElements = 1200;
+
+}  // namespace smelt::fuzz

@@ -1,0 +1,94 @@
+#include "fuzz/pass_orders.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "compiler/graph/differentiate.h"
+#include "compiler/graph/remove_dead_nodes.h"
+#include "compiler/pipeline.h"
+#include "fuzz/numbers.h"
+#include "ir/support/check.h"
+#include "ir/text.h"
+#include "ir/verifier.h"
+
+namespace smelt::fuzz {
+namespace {
+
+constexpr int kMostPasses = 12;  // after that only passes that change the stage
+
+class Order {
+ public:
+  Order(const Case& tested, uint64_t seed) : tested_(tested), numbers_(seed), graph_(tested.random.graph) {}
+
+  /// What broke, with the passes up to it.
+  std::optional<std::string> run() {
+    while (stage_ != GraphStage::Primitive || numbers_.chance(0.6)) {
+      if (static_cast<int>(names_.size()) >= 2 * kMostPasses) break;
+      const GraphPass& pass = draw();
+      names_.emplace_back(pass.name);
+      if (const auto wrong = step(pass)) return fmt::format("after {}: {}", fmt::join(names_, ", "), *wrong);
+    }
+    return std::nullopt;
+  }
+
+ private:
+  const GraphPass& draw() {
+    std::vector<const GraphPass*> legal;
+    for (const GraphPass& pass : all_graph_passes()) {
+      if (!pass.may_run_on(stage_)) continue;
+      const bool in_time = static_cast<int>(names_.size()) < kMostPasses || pass.changes_stage() || stage_ == GraphStage::Primitive;
+      if (in_time) legal.push_back(&pass);
+    }
+    return *numbers_.pick(legal);
+  }
+
+  std::optional<std::string> step(const GraphPass& pass) {
+    const bool had_grad = stage_ < GraphStage::Differentiated;
+    graph_ = pass.run(std::move(graph_));
+    if (pass.changes_stage()) stage_ = pass.after;
+    if (const auto violations = verify(graph_, stage_); !violations.empty()) return fmt::format("{}", fmt::join(violations, "; "));
+    if (const auto wrong = check_text()) return wrong;
+    // Dead nodes that a pass leaves may still change in a second run.
+    const Graph live = remove_dead_nodes(graph_);
+    if (print(remove_dead_nodes(pass.run(live))) != print(live)) return "a second run of the pass changes the graph";
+    return check_values(had_grad && stage_ < GraphStage::Differentiated);
+  }
+
+  std::optional<std::string> check_text() const {
+    const std::string text = print(graph_);
+    const Result<Graph> read = parse_graph(text);
+    if (!read) return fmt::format("its text cannot be read: {}", read.error().message);
+    return print(*read) == text ? std::nullopt : std::optional<std::string>("its text, read and printed, is another");
+  }
+
+  std::optional<std::string> check_values(bool has_grad) const {
+    const Graph plain = has_grad ? differentiate(graph_) : graph_;
+    const auto results = evaluate(plain, tested_.random.arguments, tested_.random.extents);
+    if (!results) return results.error().message;
+    return compare(tested_, {.results = *results, .fault = {}});
+  }
+
+  const Case& tested_;
+  Numbers numbers_;
+  Graph graph_;
+  GraphStage stage_ = GraphStage::Any;
+  std::vector<std::string> names_;
+};
+
+}  // namespace
+
+std::optional<Failure> check_pass_orders(const Case& tested, int count) {
+  for (int k = 0; k < count; ++k) {
+    try {
+      const auto wrong = Order(tested, tested.seed * 31 + static_cast<uint64_t>(k)).run();
+      if (wrong) return Failure{tested.seed, "pass order", *wrong};
+    } catch (const InternalError& error) {
+      return Failure{tested.seed, "pass order", error.what()};
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace smelt::fuzz

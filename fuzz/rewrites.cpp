@@ -1,0 +1,322 @@
+#include "fuzz/rewrites.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "ir/op.h"
+#include "ir/ops/contract_formula.h"
+#include "ir/rewrite.h"
+#include "ir/support/check.h"
+#include "ir/text.h"
+
+namespace smelt::fuzz {
+namespace {
+
+using Made = std::optional<NodeId>;
+
+bool is_number(Builder& b, NodeId x) { return b.type(x).dtype != DType::Bool; }
+
+/// A static axis of at least two elements.
+std::optional<size_t> divisible_axis(const Shape& shape, Numbers& numbers) {
+  std::vector<size_t> axes;
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    if (shape[axis].is_static() && shape[axis].bound >= 2) axes.push_back(axis);
+  }
+  return axes.empty() ? std::nullopt : std::optional(numbers.pick(axes));
+}
+
+NodeId part(Builder& b, NodeId x, size_t axis, int64_t from, int64_t to) {
+  std::vector<int64_t> starts(b.type(x).rank(), 0), limits;
+  for (const Extent& extent : b.type(x).shape) limits.push_back(extent.bound);
+  starts[axis] = from;
+  limits[axis] = to;
+  return b.make(OpKind::Slice, {x}, {{"starts", starts}, {"limits", limits}});
+}
+
+Made times_one(Builder& b, NodeId x, Numbers&) { return is_number(b, x) ? Made(b.mul(x, b.like(x, 1))) : std::nullopt; }
+Made minus_zero(Builder& b, NodeId x, Numbers&) { return is_number(b, x) ? Made(b.sub(x, b.like(x, 0))) : std::nullopt; }
+Made two_negations(Builder& b, NodeId x, Numbers&) { return is_number(b, x) ? Made(b.neg(b.neg(x))) : std::nullopt; }
+
+Made commuted(Builder& b, NodeId x, Numbers&) {
+  const Node node = b.graph()[x];
+  if (node.op != OpKind::Add && node.op != OpKind::Mul) return std::nullopt;
+  return b.make(node.op, {node.inputs[1], node.inputs[0]});
+}
+
+Made transposed_twice(Builder& b, NodeId x, Numbers&) {
+  std::vector<int64_t> around;
+  for (size_t axis = b.type(x).rank(); axis-- > 0;) around.push_back(static_cast<int64_t>(axis));
+  if (around.size() < 2) return std::nullopt;
+  return b.transpose(b.transpose(x, around), around);
+}
+
+Made reshaped_twice(Builder& b, NodeId x, Numbers& numbers) {
+  const Shape shape = b.type(x).shape;
+  Shape longer = shape;
+  longer.insert(longer.begin() + numbers.integer(0, static_cast<int64_t>(shape.size())), Extent(1));
+  return b.reshape(b.reshape(x, longer), shape);
+}
+
+Made split_and_joined(Builder& b, NodeId x, Numbers& numbers) {
+  const auto axis = divisible_axis(b.type(x).shape, numbers);
+  if (!axis) return std::nullopt;
+  const int64_t size = b.type(x).shape[*axis].bound, at = numbers.integer(1, size - 1);
+  return b.make(OpKind::Concat, {part(b, x, *axis, 0, at), part(b, x, *axis, at, size)}, {{"axis", static_cast<int64_t>(*axis)}});
+}
+
+Made selected(Builder& b, NodeId x, Numbers& numbers) {
+  const NodeId yes = b.constant(1, {DType::Bool, b.type(x).shape});
+  return numbers.chance(0.5) ? b.select(yes, x, b.like(x, 0)) : b.select(b.make(OpKind::Not, {yes}), b.like(x, 0), x);
+}
+
+Made dead_code_beside(Builder& b, NodeId x, Numbers&) {
+  b.select(b.constant(1, {DType::Bool, b.type(x).shape}), x, x);
+  return x;
+}
+
+Made sum_in_two(Builder& b, NodeId x, Numbers& numbers) {
+  const Node node = b.graph()[x];
+  if (node.op != OpKind::ReduceSum) return std::nullopt;
+  const std::vector<int64_t> axes = node.attrs.integers("axes");
+  const NodeId input = node.inputs[0];
+  const auto axis = static_cast<size_t>(numbers.pick(axes));
+  const Extent extent = b.type(input).shape[axis];
+  if (!extent.is_static() || extent.bound < 2) return std::nullopt;
+  const int64_t at = numbers.integer(1, extent.bound - 1);
+  return b.add(b.reduce_sum(part(b, input, axis, 0, at), axes), b.reduce_sum(part(b, input, axis, at, extent.bound), axes));
+}
+
+Made product_in_blocks(Builder& b, NodeId x, Numbers& numbers) {
+  const Node node = b.graph()[x];
+  if (node.op != OpKind::Contract) return std::nullopt;
+  const std::string text = node.attrs.text("formula");
+  const Result<ContractFormula> formula = parse_formula(text);
+  if (!formula || formula->summed().empty()) return std::nullopt;
+  const std::string name = numbers.pick(formula->summed());
+  const auto i = static_cast<size_t>(position_of(formula->lhs, name)), j = static_cast<size_t>(position_of(formula->rhs, name));
+  const Extent extent = b.type(node.inputs[0]).shape[i];
+  if (!extent.is_static() || extent.bound < 2) return std::nullopt;
+  const int64_t at = numbers.integer(1, extent.bound - 1);
+  const auto block = [&](int64_t from, int64_t to) {
+    return b.contract(part(b, node.inputs[0], i, from, to), part(b, node.inputs[1], j, from, to), text);
+  };
+  return b.add(block(0, at), block(at, extent.bound));
+}
+
+/// op(x) as another formula of the same composite.
+template <OpKind op, auto other>
+Made other_form(Builder& b, NodeId x, Numbers&) {
+  const Node node = b.graph()[x];
+  if (node.op != op) return std::nullopt;
+  return other(b, node.inputs[0], node.attrs);
+}
+NodeId as_log_of_softmax(Builder& b, NodeId x, const Attributes& attrs) { return b.log(b.make(OpKind::Softmax, {x}, attrs)); }
+NodeId as_exp_of_log_softmax(Builder& b, NodeId x, const Attributes& attrs) { return b.exp(b.make(OpKind::LogSoftmax, {x}, attrs)); }
+NodeId as_log_of_sum(Builder& b, NodeId x, const Attributes& attrs) { return b.log(b.reduce_sum(b.exp(x), attrs.integers("axes"))); }
+NodeId as_product(Builder& b, NodeId x, const Attributes&) { return b.mul(x, x); }
+NodeId as_reciprocal_root(Builder& b, NodeId x, const Attributes&) { return b.div(b.like(x, 1), b.sqrt(x)); }
+NodeId as_quotient(Builder& b, NodeId x, const Attributes&) {
+  return b.div(b.like(x, 1), b.add(b.like(x, 1), b.exp(b.neg(x))));
+}
+
+constexpr Rewrite kRewrites[] = {
+    {"x -> x * 1", true, times_one},
+    {"x -> x - 0", true, minus_zero},
+    {"x -> neg(neg(x))", true, two_negations},
+    {"x + y -> y + x", true, commuted},
+    {"x -> transpose(transpose(x))", true, transposed_twice},
+    {"x -> reshape(reshape(x))", true, reshaped_twice},
+    {"x -> concat(slice(x), slice(x))", true, split_and_joined},
+    {"x -> select(true, x, 0)", true, selected},
+    {"dead code", true, dead_code_beside},
+    {"sum in two parts", false, sum_in_two},
+    {"product in blocks", false, product_in_blocks},
+    {"log_softmax -> log(softmax)", false, other_form<OpKind::LogSoftmax, as_log_of_softmax>},
+    {"softmax -> exp(log_softmax)", false, other_form<OpKind::Softmax, as_exp_of_log_softmax>},
+    {"logsumexp -> log(sum(exp))", false, other_form<OpKind::LogSumExp, as_log_of_sum>},
+    {"square -> x * x", true, other_form<OpKind::Square, as_product>},
+    {"rsqrt -> 1 / sqrt", false, other_form<OpKind::Rsqrt, as_reciprocal_root>},
+    {"sigmoid -> 1 / (1 + exp(-x))", false, other_form<OpKind::Sigmoid, as_quotient>},
+};
+
+/// Sums and products may add up in another order when loops are laid out differently.
+bool has_sums(const Graph& graph) {
+  return std::ranges::any_of(graph.nodes, [](const Node& node) {
+    const OpDef& def = op_def(node);
+    return def.kind == Kind::Contract || def.kind == Kind::Scatter || (def.kind == Kind::Reduce && std::isfinite(def.identity));
+  });
+}
+
+std::optional<std::string> different_bits(std::span<const RefTensor> a, std::span<const RefTensor> b) {
+  for (size_t r = 0; r < a.size(); ++r) {
+    for (size_t i = 0; i < a[r].values.size(); ++i) {
+      const double x = a[r].values[i], y = b[r].values[i];
+      if (x != y && !(std::isnan(x) && std::isnan(y))) return fmt::format("result {} element {}: {:a} against {:a}", r, i, x, y);
+    }
+  }
+  return std::nullopt;
+}
+
+std::string body_of(Graph graph) {
+  graph.name = "f";
+  return print(graph);
+}
+
+/// A case and its rewritten twin, and both graphs optimised. The twin has bounds of its own: another formula may lose
+/// more digits.
+struct Pair {
+  const Case* tested;
+  const Rewrite* rewrite;
+  Case twin;
+  Graph original, rewritten;
+};
+
+/// In double both formulas are the same, but for what either loses in its dtype.
+bool same_reference(const Case& a, const Case& b) {
+  return worst_deviation(a.expected, b.expected.exact).ratio <= 1 || worst_deviation(b.expected, a.expected.exact).ratio <= 1;
+}
+
+std::string check_name(const Pair& pair) { return fmt::format("rewrite {}", pair.rewrite->name); }
+
+std::optional<Failure> compare_pair(const Pair& pair, const CompiledGraphs& compiled, size_t first) {
+  const Case& tested = *pair.tested;
+  const RunOutcome before = run_once(compiled, first, tested.random.arguments, tested.random.extents, tested.setup);
+  const RunOutcome after = run_once(compiled, first + 1, tested.random.arguments, tested.random.extents, tested.setup);
+  if (const auto wrong = compare(pair.twin, after)) return Failure{tested.seed, check_name(pair), *wrong};
+  if (!pair.rewrite->exact || has_sums(pair.original) || has_sums(pair.rewritten)) return std::nullopt;
+  const auto bits = different_bits(before.results, after.results);
+  return bits ? std::optional(Failure{tested.seed, check_name(pair), "an exact rewrite changes bits: " + *bits}) : std::nullopt;
+}
+
+void compile_pairs(std::span<const Pair> pairs, std::vector<Failure>& failures) {
+  std::vector<Graph> graphs;
+  for (const Pair& pair : pairs) {
+    graphs.push_back(pair.original);
+    graphs.push_back(pair.rewritten);
+  }
+  const Setup& setup = pairs[0].tested->setup;
+  try {
+    const Result<CompiledGraphs> compiled = CompiledGraphs::compile(graphs, kFull.code(setup.cpu, setup.serial_work));
+    SMELT_CHECK(compiled.has_value(), "{}", compiled.error().message);
+    for (size_t k = 0; k < pairs.size(); ++k) {
+      if (auto failure = compare_pair(pairs[k], *compiled, 2 * k)) failures.push_back(*std::move(failure));
+    }
+  } catch (const InternalError& error) {
+    if (pairs.size() == 1) return failures.push_back({pairs[0].tested->seed, check_name(pairs[0]), error.what()});
+    for (const Pair& pair : pairs) compile_pairs(std::span(&pair, 1), failures);
+  }
+}
+
+/// Through the graph passes and the evaluator; the pair when the optimised graph is another one.
+std::optional<Pair> rewrite_case(const Case& tested, const Rewrite& rewrite, Numbers& numbers, int64_t& done, std::vector<Failure>& failures) {
+  try {
+    const auto rewritten = apply_rewrite(tested.random.graph, rewrite, numbers);
+    if (!rewritten) return std::nullopt;
+    ++done;
+    RandomGraph random = tested.random;
+    random.graph = *rewritten;
+    Result<Case> twin = make_case(tested.seed, tested.setup, std::move(random));
+    SMELT_CHECK(twin.has_value(), "{}", twin.error().message);
+    Pair pair{&tested, &rewrite, *std::move(twin), *prepare(tested.random.graph, kFull), *prepare(*rewritten, kFull)};
+    SMELT_CHECK(same_reference(tested, pair.twin), "the reference evaluator gives something else");
+    const auto values = evaluate(pair.rewritten, tested.random.arguments, tested.random.extents);
+    SMELT_CHECK(values.has_value(), "{}", values.error().message);
+    if (const auto wrong = compare(pair.twin, {.results = *values, .fault = {}})) {
+      failures.push_back({tested.seed, check_name(pair), "after the passes: " + *wrong});
+      return std::nullopt;
+    }
+    return body_of(pair.original) == body_of(pair.rewritten) ? std::nullopt : std::optional(std::move(pair));
+  } catch (const InternalError& error) {
+    failures.push_back({tested.seed, fmt::format("rewrite {}", rewrite.name), error.what()});
+    return std::nullopt;
+  }
+}
+
+using Group = std::pair<std::string, DType>;
+Group group_of(const Case& tested) { return {tested.setup.cpu, tested.setup.dtype}; }
+
+}  // namespace
+
+std::span<const Rewrite> all_rewrites() { return kRewrites; }
+
+std::optional<Graph> apply_rewrite(const Graph& graph, const Rewrite& rewrite, Numbers& numbers) {
+  const std::vector<bool> live = live_nodes(graph);
+  const auto start = static_cast<uint32_t>(numbers.integer(0, graph.size() - 1));
+  for (uint32_t k = 0; k < graph.size(); ++k) {
+    const uint32_t chosen = (start + k) % graph.size();
+    if (!live[chosen] || graph.nodes[chosen].op == OpKind::Grad) continue;
+    GraphRebuilder rebuilder(graph);
+    bool applied = false;
+    for (uint32_t i = 0; i < graph.size(); ++i) {
+      const NodeId copied = rebuilder.copy({i});
+      if (i != chosen) continue;
+      const Made made = rewrite.apply(rebuilder.build(), copied, numbers);
+      if (!made) break;
+      rebuilder.replace({i}, *made);
+      applied = true;
+    }
+    if (!applied) continue;
+    Graph rewritten = rebuilder.finish();
+    for (size_t a = 0; a < graph.arguments.size(); ++a) {  // an argument is still that, whatever its readers read
+      if (graph.arguments[a].node.index != chosen) continue;
+      for (uint32_t i = 0; i < rewritten.size(); ++i) {
+        const Node& node = rewritten.nodes[i];
+        if (node.op == OpKind::Argument && node.attrs.integer("index") == static_cast<int64_t>(a)) rewritten.arguments[a].node = {i};
+      }
+    }
+    return rewritten;
+  }
+  return std::nullopt;
+}
+
+std::vector<Failure> check_rewrites(std::span<const Case> cases, int count, int64_t& done) {
+  std::vector<Failure> failures;
+  std::map<Group, std::vector<Pair>> pairs;
+  for (const Case& tested : cases) {
+    Numbers numbers(tested.seed ^ 0x2e);
+    for (int k = 0; k < count; ++k) {
+      auto pair = rewrite_case(tested, numbers.pick(kRewrites), numbers, done, failures);
+      if (pair) pairs[group_of(tested)].push_back(*std::move(pair));
+    }
+  }
+  for (const auto& [group, members] : pairs) compile_pairs(members, failures);
+  return failures;
+}
+
+std::vector<Failure> check_fusion(std::span<const Case> cases, int64_t& done) {
+  std::map<Group, std::vector<const Case*>> groups;
+  for (const Case& tested : cases) {
+    if (!has_sums(*prepare(tested.random.graph, kFull))) groups[group_of(tested)].push_back(&tested);
+  }
+  std::vector<Failure> failures;
+  for (const auto& [group, members] : groups) {
+    std::vector<Graph> graphs;
+    for (const Case* tested : members) graphs.push_back(*prepare(tested->random.graph, kFull));
+    std::vector<std::vector<RunOutcome>> outcomes;
+    for (const Fusion fusion : {Fusion::Full, Fusion::Recompute, Fusion::None}) {
+      CodeOptions code = kFull.code(group.first, 0);
+      code.fusion = fusion;
+      code.optimize = fusion != Fusion::None;
+      const Result<CompiledGraphs> compiled = CompiledGraphs::compile(graphs, code);
+      SMELT_CHECK(compiled.has_value(), "{}", compiled.error().message);
+      outcomes.emplace_back();
+      for (size_t k = 0; k < members.size(); ++k) {
+        outcomes.back().push_back(run_once(*compiled, k, members[k]->random.arguments, members[k]->random.extents, members[k]->setup));
+      }
+    }
+    for (size_t k = 0; k < members.size(); ++k) {
+      ++done;
+      for (size_t way = 1; way < outcomes.size(); ++way) {
+        const auto fault = outcomes[way][k].fault;
+        const auto bits = fault ? fault : different_bits(outcomes[0][k].results, outcomes[way][k].results);
+        if (bits) failures.push_back({members[k]->seed, way == 1 ? "recomputed" : "unfused", *bits});
+      }
+    }
+  }
+  return failures;
+}
+
+}  // namespace smelt::fuzz

@@ -1,0 +1,34 @@
+// Every check on a few hundred graphs of fixed seeds; `smelt debug fuzz` runs more, and new ones.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "fuzz/campaign.h"
+
+using namespace smelt;
+using namespace smelt::fuzz;
+
+TEST_CASE("random graphs agree on every check") {
+  Totals totals;
+  run_campaign(totals, {.count = 120, .directory = {}}, [](const Totals&) {});
+  for (const Failure& failure : totals.failures) FAIL_CHECK(fmt::format("seed {} {}: {}", failure.seed, failure.check, failure.what));
+  CHECK(totals.graphs == 120);
+  CHECK(totals.mistrusted * 20 <= totals.graphs);
+  CHECK(totals.pass_orders == 120);
+  CHECK(totals.rewrites > 60);
+  CHECK(totals.fusion_pairs > 5);
+}
+
+TEST_CASE("totals go on where they were") {
+  Totals totals;
+  run_campaign(totals, {.count = 3, .directory = {}}, [](const Totals&) {});
+  totals.failures.push_back({7, "full", "an example"});
+  Result<Totals> read = totals_from_json(to_json(totals));
+  REQUIRE(read.has_value());
+  CHECK(to_json(*read) == to_json(totals));
+  run_campaign(*read, {.count = 5, .directory = {}}, [](const Totals&) {});
+  CHECK(read->graphs == 5);
+  CHECK_FALSE(totals_from_json("{\"seed\": 1}").has_value());
+  CHECK_FALSE(totals_from_json("not json").has_value());
+}

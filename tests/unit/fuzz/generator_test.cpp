@@ -1,0 +1,63 @@
+// Random graphs are valid, repeatable and varied.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "fuzz/draw_op.h"
+#include "fuzz/random_graph.h"
+#include "ir/op.h"
+#include "ir/text.h"
+#include "ir/verifier.h"
+
+using namespace smelt;
+using namespace smelt::fuzz;
+
+namespace {
+
+constexpr uint64_t kGraphs = 1500;
+
+bool has_result(const Graph& graph, char first) {
+  return std::ranges::any_of(graph.results, [&](const Output& result) { return result.name[0] == first; });
+}
+
+}  // namespace
+
+TEST_CASE("a seed gives one graph, which verifies and prints and parses") {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    const RandomGraph random = random_graph(seed), again = random_graph(seed);
+    INFO("seed ", seed);
+    CHECK(print(random.graph) == print(again.graph));
+    CHECK(verify(random.graph) == std::vector<std::string>{});
+    const Result<Graph> read = parse_graph(print(random.graph));
+    REQUIRE_MESSAGE(read.has_value(), read.error().message);
+    CHECK(print(*read) == print(random.graph));
+  }
+  CHECK(print(random_graph(1).graph) != print(random_graph(2).graph));
+}
+
+TEST_CASE("every op of the table is drawn, and about as many gradients as asked for") {
+  std::set<std::string_view> seen;
+  int64_t gradients = 0, second = 0;
+  for (uint64_t seed = 1; seed <= kGraphs; ++seed) {
+    const RandomGraph random = random_graph(seed);
+    const std::vector<bool> live = live_nodes(random.graph);
+    for (uint32_t i = 0; i < random.graph.size(); ++i) {
+      if (live[i]) seen.insert(op_def(random.graph.nodes[i]).name);
+    }
+    gradients += has_result(random.graph, 'g') || has_result(random.graph, 'h') ? 1 : 0;
+    second += has_result(random.graph, 'h') ? 1 : 0;
+  }
+  for (const OpDef& def : all_ops()) CHECK_MESSAGE(seen.contains(def.name), fmt::format("`{}` is never drawn", def.name));
+  const auto share = [](int64_t count) { return static_cast<double>(count) / static_cast<double>(kGraphs); };
+  CHECK(share(gradients) > 0.55);
+  CHECK(share(second) > 0.13);
+}
+
+TEST_CASE("an op that the generator cannot draw is one that stands for something else") {
+  for (const OpDef& def : all_ops()) {
+    const bool stands_for_another = def.kind == Kind::Argument || def.kind == Kind::Meta;
+    CHECK_MESSAGE(can_draw(def) == !stands_for_another, fmt::format("`{}`: fuzz/draw_attributes.cpp has no row for its attributes", def.name));
+  }
+}
