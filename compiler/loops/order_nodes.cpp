@@ -12,7 +12,16 @@
 namespace smelt {
 namespace {
 
-/// before[i]: nodes that must precede node i: its operands and, for a variable's new value, loss and old readers.
+/// The scalars that must be finite before anything is committed.
+std::vector<NodeId> guards_of(const Graph& graph) {
+  std::vector<NodeId> nodes;
+  for (const Output& result : graph.results) {
+    if (guards(result)) nodes.push_back(result.node);
+  }
+  return nodes;
+}
+
+/// before[i]: nodes that must precede node i: its operands and, for a variable's new value, guards and old readers.
 std::vector<std::vector<NodeId>> predecessors(const Graph& graph) {
   std::vector<std::vector<NodeId>> before(graph.size());
   for (uint32_t i = 0; i < graph.size(); ++i) before[i] = graph.nodes[i].inputs;
@@ -21,16 +30,12 @@ std::vector<std::vector<NodeId>> predecessors(const Graph& graph) {
   for (const Argument& argument : graph.arguments) {
     if (argument.role == ArgRole::Variable) argument_of[argument.ref] = argument.node;
   }
-  NodeId loss;
-  for (const Output& result : graph.results) {
-    if (result.role == ResultRole::Loss) loss = result.node;
-  }
+  const std::vector<NodeId> guarding = guards_of(graph);
   for (const Output& result : graph.results) {
     if (result.role != ResultRole::Variable) continue;
     auto& list = before[result.node.index];
     // Old readers go first, so that the walk below, last in first out, reaches the operands before them.
-    std::vector<NodeId> first;
-    if (loss.valid()) first.push_back(loss);
+    std::vector<NodeId> first = guarding;
     if (const auto argument = argument_of.find(result.ref); argument != argument_of.end()) {
       std::ranges::copy_if(users[argument->second.index], std::back_inserter(first),
                            [&](NodeId user) { return user != result.node; });
@@ -81,10 +86,7 @@ Graph isolate_results(Graph graph) {
     if (argument.role == ArgRole::Variable) argument_of[argument.ref] = argument.node;
   }
   const auto users = users_of(graph);
-  NodeId loss;
-  for (const Output& result : graph.results) {
-    if (result.role == ResultRole::Loss) loss = result.node;
-  }
+  const std::vector<NodeId> guarding = guards_of(graph);
   std::vector<bool> taken(graph.size(), false);
   std::vector<size_t> copies;
   for (size_t r = 0; r < graph.results.size(); ++r) {
@@ -92,7 +94,7 @@ Graph isolate_results(Graph graph) {
     bool copy = graph[result.node].op == OpKind::Argument || taken[result.node.index];
     if (result.role == ResultRole::Variable && !copy) {
       // The loss is known before anything is committed, so what it reads cannot be a commit.
-      copy = loss.valid() && reaches(result.node, loss);
+      copy = std::ranges::any_of(guarding, [&](NodeId guard) { return reaches(result.node, guard); });
       if (const auto argument = argument_of.find(result.ref); argument != argument_of.end()) {
         copy = copy || std::ranges::any_of(users[argument->second.index], [&](NodeId user) {
           return user != result.node && reaches(result.node, user);
