@@ -17,7 +17,7 @@ std::vector<bool> depends_on(const Graph& graph, const std::vector<NodeId>& sour
   }
   for (uint32_t i = 0; i <= last.index; ++i) {
     const Node& node = graph.nodes[i];
-    if (depends[i] || (node.op == OpKind::Stop && SMELT_FAULT(25, true, false)) || !is_float(node.type.dtype)) continue;
+    if (depends[i] || node.op == OpKind::Stop || !is_float(node.type.dtype)) continue;
     depends[i] = std::ranges::any_of(node.inputs, [&](NodeId input) { return depends[input.index]; });
   }
   return depends;
@@ -90,7 +90,7 @@ std::vector<NodeId> gradients_of(const Graph& graph, NodeId y, uint32_t at) {
   std::vector<NodeId> grads;
   for (uint32_t i = at; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
-    if (node.op == OpKind::Grad && node.inputs[0] == y && node.inputs[1].index < at) grads.push_back({i});
+    if (node.op == OpKind::Grad && SMELT_FAULT(25, node.inputs[0] == y, true) && node.inputs[1].index < at) grads.push_back({i});
   }
   return grads;
 }
