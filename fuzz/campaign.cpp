@@ -10,6 +10,7 @@
 #include <set>
 
 #include "fuzz/case_file.h"
+#include "fuzz/derivatives.h"
 #include "fuzz/pass_orders.h"
 #include "fuzz/rewrites.h"
 #include "ir/op.h"
@@ -84,6 +85,7 @@ void run_campaign(Totals& totals, const CampaignOptions& options, const std::fun
     for (const Case& tested : cases) {
       totals.pass_orders += kPassOrders;
       if (auto failure = check_pass_orders(tested, kPassOrders)) failures.push_back(*std::move(failure));
+      if (auto failure = check_derivatives(tested, totals.derivatives)) failures.push_back(*std::move(failure));
     }
     check_twins(cases, totals, failures);
     for (Failure& failure : failures) {

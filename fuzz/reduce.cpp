@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "compiler/graph/differentiate.h"
+#include "fuzz/derivatives.h"
 #include "fuzz/pass_orders.h"
 #include "fuzz/rewrites.h"
 #include "fuzz/shrink.h"
@@ -58,6 +59,7 @@ std::optional<Failure> run_check(const Case& tested, const std::string& check) {
   if (const Leg* leg = leg_named(check)) return check_leg(tested, *leg);
   if (check == "pass order") return check_pass_orders(tested, kOrders);
   int64_t done = 0;
+  if (check == "derivatives") return check_derivatives(tested, done);
   std::vector<Failure> failures = check == "recomputed" || check == "unfused" ? check_fusion(std::span(&tested, 1), done)
                                                                              : check_rewrites(std::span(&tested, 1), kOrders, done);
   const auto same = std::ranges::find(failures, check, &Failure::check);

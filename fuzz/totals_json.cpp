@@ -18,7 +18,7 @@ constexpr Counter kCounters[] = {
     {"graphs", &Totals::graphs},           {"nodes", &Totals::nodes},           {"with_gradients", &Totals::gradients},
     {"second_order", &Totals::second_order}, {"mistrusted", &Totals::mistrusted}, {"thrown_away", &Totals::thrown_away},
     {"dropped_results", &Totals::dropped_results},
-    {"pass_orders", &Totals::pass_orders}, {"rewrites", &Totals::rewrites},     {"fusion_pairs", &Totals::fusion_pairs},
+    {"pass_orders", &Totals::pass_orders}, {"derivatives", &Totals::derivatives}, {"rewrites", &Totals::rewrites},     {"fusion_pairs", &Totals::fusion_pairs},
 };
 
 }  // namespace

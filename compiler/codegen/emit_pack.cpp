@@ -27,7 +27,7 @@ void KernelEmitter::emit_pack() {
     strides.emplace_back(product.inner[axis].b_stride, layout.inner_strides[axis]);
   }
   extents.push_back(ir_.CreateSDiv(ir_.CreateAdd(columns, i64(tile_columns() - 1)), i64(tile_columns())));
-  strides.emplace_back(tile_columns() * product.column.b_stride, layout.panel_elements);
+  strides.emplace_back(SMELT_FAULT(67, tile_columns() * product.column.b_stride, 0), layout.panel_elements);
   llvm::Value* total = i64(1);
   for (llvm::Value* size : extents) total = ir_.CreateMul(total, size);
   const auto [begin, end] = my_share(total);
@@ -98,7 +98,7 @@ void KernelEmitter::define_pack_transposed(const std::string& name, DType dtype)
         llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
         llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateSelect(exists, c, i64(0)), column_stride), k);
         llvm::Value* row = ir_.CreateMaskedLoad(vector, element_pointer(source, dtype, at), align, mask, zero);
-        rows.push_back(SMELT_FAULT(67, ir_.CreateSelect(exists, row, zero), row));
+        rows.push_back(ir_.CreateSelect(exists, row, zero));
       }
       rows = transposed(std::move(rows));
       for (int64_t i = 0; i < lanes_; ++i) {

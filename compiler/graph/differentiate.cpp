@@ -166,7 +166,7 @@ std::vector<NodeId> gradients_of(const Graph& graph, NodeId y, uint32_t at) {
   std::vector<NodeId> grads;
   for (uint32_t i = at; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
-    if (node.op == OpKind::Grad && node.inputs[0] == y && node.inputs[1].index < at) grads.push_back({i});
+    if (node.op == OpKind::Grad && SMELT_FAULT(25, node.inputs[0] == y, true) && node.inputs[1].index < at) grads.push_back({i});
   }
   return grads;
 }

@@ -21,6 +21,28 @@ std::vector<NodeId> guards_of(const Graph& graph) {
   return nodes;
 }
 
+/// The nodes that may read `argument` from memory: its users, and what reads it through values that are recomputed where
+/// they are read. A sum, a product and a result have memory of their own.
+std::vector<NodeId> readers_of(const Graph& graph, const std::vector<std::vector<NodeId>>& users, NodeId argument) {
+  std::vector<bool> seen(graph.size(), false), has_memory(graph.size(), false);
+  for (const Output& result : graph.results) has_memory[result.node.index] = true;
+  std::vector<NodeId> readers, open{argument};
+  while (!open.empty()) {
+    const NodeId id = open.back();
+    open.pop_back();
+    for (const NodeId user : users[id.index]) {
+      if (seen[user.index]) continue;
+      seen[user.index] = true;
+      readers.push_back(user);
+      const Kind kind = op_def(graph[user]).kind;
+      const bool sums = kind == Kind::Reduce || kind == Kind::Contract || kind == Kind::Scatter;
+      if (!sums && !has_memory[user.index]) open.push_back(user);
+    }
+  }
+  std::ranges::sort(readers);
+  return readers;
+}
+
 /// before[i]: nodes that must precede node i: its operands and, for a variable's new value, guards and old readers.
 std::vector<std::vector<NodeId>> predecessors(const Graph& graph) {
   std::vector<std::vector<NodeId>> before(graph.size());
@@ -37,7 +59,7 @@ std::vector<std::vector<NodeId>> predecessors(const Graph& graph) {
     // Old readers go first, so that the walk below, last in first out, reaches the operands before them.
     std::vector<NodeId> first = guarding;
     if (const auto argument = argument_of.find(result.ref); argument != argument_of.end()) {
-      std::ranges::copy_if(users[argument->second.index], std::back_inserter(first),
+      std::ranges::copy_if(readers_of(graph, users, argument->second), std::back_inserter(first),
                            [&](NodeId user) { return user != result.node; });
     }
     list.insert(list.begin(), first.begin(), first.end());
@@ -96,7 +118,7 @@ Graph isolate_results(Graph graph) {
       // The loss is known before anything is committed, so what it reads cannot be a commit.
       copy = std::ranges::any_of(guarding, [&](NodeId guard) { return reaches(result.node, guard); });
       if (const auto argument = argument_of.find(result.ref); argument != argument_of.end()) {
-        copy = copy || std::ranges::any_of(users[argument->second.index], [&](NodeId user) {
+        copy = copy || std::ranges::any_of(readers_of(graph, users, argument->second), [&](NodeId user) {
           return user != result.node && reaches(result.node, user);
         });
       }

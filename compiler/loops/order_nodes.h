@@ -8,8 +8,8 @@
 
 namespace smelt {
 
-/// A topological order of all nodes in which, besides operands, the loss and all readers of a variable's old value come
-/// before the variable's new value.
+/// A topological order of all nodes in which, besides operands, the loss and all readers of a variable's old value -
+/// directly, or through values that are recomputed where they are read - come before the variable's new value.
 std::vector<NodeId> order_nodes(const Graph& graph);
 
 }  // namespace smelt

@@ -201,6 +201,26 @@ TEST_CASE("reuse: x op x, fan-out, an unused operand and a value that is not on 
   }
 }
 
+TEST_CASE("two branches of one condition add their gradients inside the condition") {
+  const Result<Graph> graph = parse_graph(R"(func @f(%x: feed f64[3], %w: feed f64[3]) {
+  %2 = constant {value = 0} : f64[3]
+  %3 = gt %w, %2 : bool[3]
+  %4 = exp %x : f64[3]
+  %5 = select %3, %4, %w : f64[3]
+  %6 = mul %4, %4 : f64[3]
+  %7 = select %3, %6, %w : f64[3]
+  %8 = add %5, %7 : f64[3]
+  %9 = reduce_sum %8 {axes = [0]} : f64
+  %10 = grad %9, %x : f64[3]
+  return %9 as value "y", %10 as value "g"
+})");
+  REQUIRE(graph.has_value());
+  Numbers numbers(6);
+  const std::vector<RefTensor> arguments = {numbers.tensor({DType::F64, {3}}, {}, -1, 1),
+                                            numbers.tensor({DType::F64, {3}}, {}, 0.5, 1)};
+  CHECK(check_gradient(differentiate(*graph), 1, 0, 0, arguments, {}).worst <= 1e-7);
+}
+
 TEST_CASE("gradients of one y share one sweep, and what leads to no x costs nothing") {
   const Result<Graph> graph =
       parse_graph(R"(func @f(%x: feed f32[8, 4], %a: feed f32[4, 5], %b: feed f32[5, 6]) {

@@ -277,3 +277,10 @@ TEST_CASE("stable forms are right where the formula as written is not") {
           doctest::Approx(found->second.second).epsilon(1e-12));
   }
 }
+
+TEST_CASE("a cast that loses digits stays between two others") {
+  // 2^24 + 1 is no f32.
+  const Graph graph = parse("  %8 = cast %n {dtype = \"f32\"} : f32[3, 4]\n  %9 = cast %8 {dtype = \"i32\"} : i32[3, 4]\n");
+  const Graph simplified = simplify(graph);
+  CHECK(std::ranges::count_if(simplified.nodes, [](const Node& node) { return node.op == OpKind::Cast; }) == 2);
+}

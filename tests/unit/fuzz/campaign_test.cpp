@@ -16,6 +16,7 @@ TEST_CASE("random graphs agree on every check") {
   CHECK(totals.graphs == 120);
   CHECK(totals.mistrusted * 20 <= totals.graphs);
   CHECK(totals.pass_orders == 120);
+  CHECK(totals.derivatives > 60);
   CHECK(totals.rewrites > 60);
   CHECK(totals.fusion_pairs > 5);
 }
