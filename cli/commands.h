@@ -13,6 +13,7 @@ Runner add_run(CLI::App& app);
 Runner add_build(CLI::App& app);
 Runner add_bench(CLI::App& app);
 Runner add_profile(CLI::App& app);
+Runner add_gradcheck(CLI::App& app);
 Runner add_dump(CLI::App& app);
 Runner add_show(CLI::App& app);
 Runner add_explain(CLI::App& app);

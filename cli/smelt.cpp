@@ -28,16 +28,17 @@ constexpr std::array kCommands = {
     Command{"build", "writes an object file and a C header", add_build},
     Command{"bench", "times training steps on synthetic data", add_bench},
     Command{"profile", "shows where an iteration's time goes, by kernel or source line", add_profile},
+    Command{"gradcheck", "compares gradients with differences of the loss, in f64", add_gradcheck},
     Command{"dump", "prints what a stage of the compiler makes of a file", add_dump},
     Command{"show", "prints an entry of the standard library", add_show},
-    Command{"explain", "explains a diagnostic", add_explain},
+    Command{"explain", "explains a diagnostic, or what the compiler fused in a model file and why not more", add_explain},
     Command{"ops", "lists the operators", add_ops},
     Command{"doctor", "tells what this machine offers and what is wrong with the installation", add_doctor},
     Command{"debug", "tools for developing Smelt", add_debug},
 };
 
 // Commands of the design that do not exist yet: named, so that nobody looks for a typing mistake.
-constexpr std::array<std::string_view, 7> kPlanned = {"export", "graph", "gradcheck", "fmt", "diff", "runs", "lsp"};
+constexpr std::array<std::string_view, 6> kPlanned = {"export", "graph", "fmt", "diff", "runs", "lsp"};
 
 int unknown_command(const std::string& name) {
   if (std::ranges::find(kPlanned, name) != kPlanned.end()) {

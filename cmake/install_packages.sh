@@ -8,6 +8,17 @@ missing_packages() {
   done
 }
 
+# why_not LOG: the cause in apt's output, with what to do.
+why_not() {
+  if grep -qE 'Temporary failure resolving|Could not (connect|resolve)|Network is unreachable|Connection (refused|timed out)' "$1"; then
+    echo "the package archive cannot be reached: connect this machine to a network, or install them from a mirror"
+  elif missing_name=$(grep -m1 -oE 'Unable to locate package [^ ]+' "$1"); then
+    echo "$missing_name: this needs Debian 12 with its main archive in /etc/apt/sources.list"
+  else
+    echo "$(grep -m1 '^E:' "$1" || tail -n 1 "$1"): mend that"
+  fi
+}
+
 need_packages() {
   missing=$(missing_packages "$@")
   [ -z "$missing" ] && return 0
@@ -20,7 +31,7 @@ need_packages() {
   log=$(mktemp)
   # shellcheck disable=SC2086  # a list of words
   if ! { $as_root apt-get update && DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
-    echo "setup: cannot install $(missing_packages "$@")- $(grep -m1 -E '^(E|Err|W):' "$log" || tail -n 1 "$log")" >&2
+    echo "setup: cannot install $(missing_packages "$@")- $(why_not "$log"); then run this again" >&2
     rm -f "$log"
     return 1
   fi

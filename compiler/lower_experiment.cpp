@@ -58,10 +58,6 @@ class ExperimentLowering {
     }
     if (options_.profile) end = place_stamps(end);
     program.arena_bytes = align_up(end, SMELT_ARENA_ALIGNMENT);
-    const bool wide = std::ranges::any_of(experiment_.variables, [](const Variable& variable) {
-      return variable.kind == VariableKind::Param && variable.type.dtype == DType::F64;
-    });
-    lowered_.loops.vector_dtype = wide ? DType::F64 : DType::F32;
     return std::move(lowered_);
   }
 

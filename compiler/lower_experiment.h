@@ -1,7 +1,8 @@
 // Experiment -> loop program and the description of its object: everything before machine code.
 //
 // Assumes:  an Experiment of verified graphs.
-// Ensures:  the program's functions carry planned memory; `program` lacks only object, cpu and hash.
+// Ensures:  the program's functions carry planned memory; `program` lacks only object, cpu and hash. `loops.vector_dtype`
+//           is the caller's to set: the type whose lanes `tile` counts.
 #pragma once
 
 #include <string>

@@ -34,9 +34,9 @@ constexpr const GraphPass* find(std::string_view name) {
   return nullptr;
 }
 
-constexpr std::array<std::string_view, 18> kPipeline = {
+constexpr std::array<std::string_view, 19> kPipeline = {
     // On the model as it was written: bring formulas to the form that the next pass looks for.
-    "simplify", "stabilize", "simplify",
+    "isolate_variables", "simplify", "stabilize", "simplify",
     // To primitives, and away with what only the composites needed.
     "differentiate", "expand_composites", "remove_dead_nodes",
     // Twice: merging nodes gives `simplify` equal operands, and simplifying makes new constants and equal

@@ -157,7 +157,9 @@ class Aligner {
 
   /// The order of the operand that has all axes, else first appearance.
   void merge() {
-    const bool rhs_has_all = a_.size() + static_cast<size_t>(std::ranges::count(partner_, -1)) == b_.size();
+    const auto extra = std::ranges::count(partner_, -1);  // axes that only b has
+    // When both have all axes the first counts: callers give the wanted axes as a.
+    const bool rhs_has_all = extra > 0 && a_.size() + static_cast<size_t>(extra) == b_.size();
     result_.lhs.assign(a_.size(), 0);
     result_.rhs.assign(b_.size(), 0);
     const auto put = [&](const Axis& axis) {

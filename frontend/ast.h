@@ -276,12 +276,19 @@ struct ModelDecl {
   ExprId layer;
 };
 enum class FnKind : uint8_t { Fn, Metric, Export };
+/// `vjp(y, ct) = ..` after the body of a fn: the cotangent of each parameter from the one of the result.
+struct VjpClause {
+  Ident result, cotangent;
+  Body body;
+  Span span;
+};
 struct FnDecl {
   FnKind kind{};
   Ident name;
   std::vector<Param> params;
   TypeId result;
   Body body;
+  std::optional<VjpClause> vjp;
   Span span;
 };
 struct OptimiserDecl {

@@ -248,9 +248,14 @@ class Printer {
     const std::string head =
         fmt::format("{} {}{}{}", kWords[static_cast<size_t>(d.kind)], d.name.text, params("(", d.params, ")"),
                     d.result.valid() ? " -> " + type(d.result) : "");
-    if (d.body.expr.valid()) return line(head + " = " + expr(d.body.expr));
+    body(head, d.body);
+    if (d.vjp) body(fmt::format("vjp({}, {})", d.vjp->result.text, d.vjp->cotangent.text), d.vjp->body);
+  }
+
+  void body(const std::string& head, const Body& b) {
+    if (b.expr.valid()) return line(head + " = " + expr(b.expr));
     open(head);
-    close(d.body.block);
+    close(b.block);
   }
 
   void train(const TrainDecl& d) {

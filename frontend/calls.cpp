@@ -9,6 +9,17 @@
 
 namespace smelt::frontend {
 
+LibraryCall::LibraryCall(FunctionContext* context, const FileScope& caller, const FileScope& callee, Span span) {
+  if (context == nullptr || caller.library || !callee.library) return;
+  builder_ = &context->builder;
+  outer_ = builder_->call();
+  builder_->set_call(span);
+}
+
+LibraryCall::~LibraryCall() {
+  if (builder_ != nullptr) builder_->set_call(outer_);
+}
+
 std::optional<Args> Elaborator::eval_args(const std::vector<ast::Arg>& args) {
   Args list;
   bool good = true;
@@ -155,6 +166,7 @@ Value Elaborator::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args 
   frame.blocks.emplace_back();
   frame.loop = frame_->loop;
   frame.site = context_ != nullptr ? call_path(decl.name.text) : frame_->site;
+  const LibraryCall library_call(context_, *frame_->scope, scope, span);
   Frame* const outer = std::exchange(frame_, &frame);
   calling_.push_back(&decl);
   Value result;
@@ -180,6 +192,7 @@ Value Elaborator::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args 
                       fmt::format("function `{}`", decl.name.text)))
       result = Value();
     if (diagnostics_.num_errors() > errors) result = Value();
+    if (decl.vjp && !result.bad()) result = with_adjoint(decl, result);
   }
   calling_.pop_back();
   frame_ = outer;

@@ -353,6 +353,13 @@ class NameChecker {
     params(decl.params, decl.kind == ast::FnKind::Fn);
     body(decl.body);
     type(decl.result);
+    if (decl.vjp) {
+      push();
+      bind(decl.vjp->result, false);
+      bind(decl.vjp->cotangent, false);
+      body(decl.vjp->body);
+      pop();
+    }
     pop();
   }
 

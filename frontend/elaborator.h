@@ -4,7 +4,7 @@
 // A body is evaluated once for each function that calls it (a step, an evaluation, a metric, an export). What
 // outlives one evaluation is here: dims, layer instances, variables, run-time scalars. Members are defined by
 // topic in names.cpp, dims.cpp, align.cpp, contract.cpp, fold.cpp, gradient.cpp, values.cpp, expressions.cpp, statements.cpp, calls.cpp, layers.cpp,
-// distributions.cpp, selectors.cpp, data.cpp, functions.cpp, optimisers.cpp and train.cpp.
+// adjoint.cpp, distributions.cpp, selectors.cpp, data.cpp, functions.cpp, optimisers.cpp and train.cpp.
 #pragma once
 
 #include <deque>
@@ -42,6 +42,14 @@ struct FunctionContext {
   std::map<std::string, int> calls;  // layer or function called so far, by call path
   std::map<std::string, int> draws;
   std::vector<std::pair<std::string, NodeId>> reports;
+  int64_t cotangents = 0;  // placeholders so far
+  std::map<NodeId, int64_t> example_sums;  // whose gradient is one per example, and the axis of its x that holds them
+  struct LayerCall {
+    uint32_t begin, end;  // the nodes that it made
+    std::string layer, path;
+    Span span;
+  };
+  std::vector<LayerCall> layer_calls;  // an inner one comes before the one around it
 };
 
 /// One body that is being evaluated.
@@ -62,6 +70,19 @@ struct Frame {
   std::string label;       // of the pipe stage at hand
   bool is_repeat_result = false;
   bool allows_layers = false;  // layer bodies and `model` lines
+};
+
+/// While it lives, nodes carry the place where the model file calls into the library.
+class LibraryCall {
+ public:
+  LibraryCall(FunctionContext* context, const FileScope& caller, const FileScope& callee, Span span);
+  LibraryCall(const LibraryCall&) = delete;
+  LibraryCall& operator=(const LibraryCall&) = delete;
+  ~LibraryCall();
+
+ private:
+  Builder* builder_ = nullptr;  // null when this is no such call
+  Span outer_;
 };
 
 /// A draw's place, for the resolution of collisions.
@@ -132,6 +153,7 @@ class Elaborator {
   Value make_distribution(DistKind kind, std::vector<Value> params, bool by_logvar, Span span);
 
   Value gradient(const Value& y, const Value& x, Span span);
+  Value directional_derivative(const Value& y, const Value& x, const Value& v, Span span);
   Value penalty(const Value& what, bool squared, Span span);
   Value field_column(int32_t field, Span span);
   Value call(const Value& callee, Args args, Span span, std::string_view name);
@@ -223,8 +245,15 @@ class Elaborator {
                                                                  Args args, Span span);
   Value call_fn(const FileScope& scope, const ast::FnDecl& decl, Args args, Span span);
   Value call_intrinsic(const Intrinsic& intrinsic, Args args, Span span);
+  Value with_adjoint(const ast::FnDecl& decl, const Value& value);
+  std::optional<std::vector<Value>> vjp_values(const ast::FnDecl& decl, const Tensor& result, const Tensor& ct);
+  std::optional<Tensor> parameter_cotangent(const ast::FnDecl& decl, const ast::Param& param, const Value& argument, const Value& value);
   bool bind_params(const std::vector<ast::Param>& params, std::string_view callee, Args args, Span span);
   std::string call_path(const std::string& segment);
+
+  // ---- gradient.cpp ----
+  std::optional<std::pair<Tensor, Tensor>> derivative_operands(const Value& y, const Value& x, Span span);
+  void report_coupling(NodeId coupling, Span span);
 
   // ---- layers.cpp ----
   Value layer_occurrence(const FileScope& scope, const ast::LayerDecl& decl,
@@ -296,7 +325,7 @@ class Elaborator {
   void update_parameters(size_t index, const Tensor& loss);
   void update_parameter(size_t index, const StepLine& line, int32_t variable, Tensor gradient, bool decays,
                         const std::map<std::string, Value>& options);
-  void clip_gradients(std::vector<Tensor>& gradients, const std::map<std::string, Value>& options);
+  void clip_gradients(std::vector<Tensor>& gradients, const std::map<std::string, Value>& options, Span span);
   void check_option_ranges(const std::string& name, double value, Span span);
 
   // ---- train.cpp ----

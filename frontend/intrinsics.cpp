@@ -321,6 +321,7 @@ Value capacity(Call& c) {
 // ---- parameters, gradients, options ----
 
 Value grad(Call& c) { return c.e.gradient(c.value(0), c.value(1), c.span); }
+Value jvp(Call& c) { return c.e.directional_derivative(c.value(0), c.value(1), c.value(2), c.span); }
 Value l2(Call& c) { return c.e.penalty(c.value(0), true, c.span); }
 Value l1(Call& c) {
   if (c.has(1)) return c.e.call_library("l1_loss", {c.value(0), c.value(1)}, c.span);
@@ -411,6 +412,7 @@ const Intrinsic kIntrinsics[] = {
     {"index", "dim", "0, 1, .. along a dim", index},
     {"capacity", "dim", "the bound of a dim", capacity},
     {"grad", "y, wrt", "derivative of a scalar", grad},
+    {"jvp", "y, wrt, along", "derivative along a direction", jvp},
     {"l2", "what", "half the sum of squares of parameters or of a tensor", l2},
     {"l1", "a, b=", "sum of magnitudes of parameters; of two tensors, mean magnitude of the difference", l1},
     {"given", "option", "whether an option of an optimiser is written on the step line", given},

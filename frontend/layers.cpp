@@ -189,12 +189,14 @@ Value Elaborator::call_layer(LayerInstance& instance, Args args, Span span) {
   frame.allows_layers = true;
   frame.loop = frame_->loop;
   frame.site = call_path(instance.site_name);
+  const LibraryCall library_call(context_, *frame_->scope, *instance.scope, span);
   Frame* const outer = std::exchange(frame_, &frame);
   instantiating_.push_back(&instance);
   for (const auto& [name, value] : instance.attributes)
     frame.blocks.back().emplace(name, Binding{value, decl.name.span});
   Value result;
   bool good = true;
+  const uint32_t begin = graph().graph().size();
   for (size_t i = 0; i < specs.size() && good; ++i) {
     Value value = (*matched)[i] ? std::move((*matched)[i]->value) : eval(decl.params[i].default_value);
     good = bind_head(decl.params[i].type, value, (*matched)[i] ? (*matched)[i]->span : span,
@@ -211,6 +213,7 @@ Value Elaborator::call_layer(LayerInstance& instance, Args args, Span span) {
       result = Value();
     if (diagnostics_.num_errors() > errors) result = Value();
   }
+  context_->layer_calls.push_back({begin, graph().graph().size(), decl.name.text, instance.path, span});
   instantiating_.pop_back();
   frame_ = outer;
   return to_outside(std::move(result), frame);

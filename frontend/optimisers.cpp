@@ -194,7 +194,7 @@ void Elaborator::update_parameters(size_t index, const Tensor& loss) {
     for (const Extent& extent : graph().type(p).shape) axes.push_back({kAnonymous, extent});
     gradients.push_back(tensor(graph().make(OpKind::Grad, {loss.node, p}), std::move(axes)));
   }
-  clip_gradients(gradients, options);
+  clip_gradients(gradients, options, line.span);
   for (size_t k = 0; k < params.size() && !diagnostics_.has_errors(); ++k) {
     const bool decay = std::ranges::find(decays, params[k]) != decays.end();
     update_parameter(index, line, params[k], gradients[k], decay, options);
@@ -202,10 +202,9 @@ void Elaborator::update_parameters(size_t index, const Tensor& loss) {
 }
 
 /// clip_value bounds each element; clip_norm scales all gradients so that their common norm is at most c.
-void Elaborator::clip_gradients(std::vector<Tensor>& gradients, const std::map<std::string, Value>& options) {
+void Elaborator::clip_gradients(std::vector<Tensor>& gradients, const std::map<std::string, Value>& options, Span span) {
   using ast::BinaryOp;
   if (const auto bound = options.find("clip_value"); bound != options.end() && !bound->second.bad()) {
-    const Span span = context_->function.span;
     const Value low = binary(BinaryOp::Mul, Value(-1.0), bound->second, span);
     for (Tensor& g : gradients) {
       const Value above = elementwise(OpKind::Max, {Value(g), low}, span, "`clip_value`");
@@ -215,7 +214,6 @@ void Elaborator::clip_gradients(std::vector<Tensor>& gradients, const std::map<s
   }
   const auto bound = options.find("clip_norm");
   if (bound == options.end() || bound->second.bad()) return;
-  const Span span = context_->function.span;
   Value total;
   for (const Tensor& g : gradients) {
     const Value sum = reduce(OpKind::ReduceSum, elementwise(OpKind::Square, {Value(g)}, span, "`clip_norm`"),
@@ -243,6 +241,7 @@ void Elaborator::update_parameter(size_t index, const StepLine& line, int32_t va
   frame.scope = line.scope;
   frame.blocks.emplace_back();
   frame.site = fmt::format("{}/{}", context_->site, path);
+  const LibraryCall library_call(context_, *frame_->scope, *line.scope, line.span);
   Frame* const outer = std::exchange(frame_, &frame);
   for (const ast::Param& param : optimiser.params) {
     const auto given = options.find(param.name.text);

@@ -172,7 +172,27 @@ void Parser::function(ast::FnKind kind) {
   if (!panic_ && accept(TokenKind::ThinArrow)) decl.result = type();
   decl.span = since(begin);
   if (!panic_) decl.body = body("a function");
+  if (!panic_ && at_word("vjp")) decl.vjp = vjp_clause(kind);
   if (!panic_) ast_.fns.push_back(std::move(decl));
+}
+
+// vjp(y, ct) = (ct * b, ct * a)
+ast::VjpClause Parser::vjp_clause(ast::FnKind kind) {
+  ast::VjpClause clause;
+  const Span begin = peek().span;
+  if (kind != ast::FnKind::Fn) {
+    fail("only a `fn` has a `vjp`", "write the formula as a fn and call it");
+    return clause;
+  }
+  advance();
+  expect(TokenKind::OpenParen, "a `vjp`");
+  clause.result = expect_name("a name for the result");
+  expect(TokenKind::Comma, "a `vjp`");
+  clause.cotangent = expect_name("a name for the cotangent of the result");
+  expect(TokenKind::CloseParen, "a `vjp`");
+  clause.span = since(begin);
+  if (!panic_) clause.body = body("a `vjp`");
+  return clause;
 }
 
 ast::Body Parser::body(std::string_view what) {

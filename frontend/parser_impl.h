@@ -65,6 +65,7 @@ class Parser {
   void metric_section();
   void export_section();
   void function(ast::FnKind kind);
+  ast::VjpClause vjp_clause(ast::FnKind kind);
   void optimiser_section();
   void objective_section();
   std::vector<ast::Param> params(TokenKind open, TokenKind close);

@@ -52,7 +52,11 @@ std::optional<int32_t> Elaborator::declare_variable(VariableKind kind, const std
                                      instance.decl->name.text));
     return std::nullopt;
   }
-  experiment_.variables.push_back({path, kind, type, span});
+  Span layer = span;
+  for (const LayerInstance* instance : instantiating_) {
+    if (instance->span.file == file_.file) layer = instance->span;
+  }
+  experiment_.variables.push_back({path, kind, type, span, span.file == file_.file ? span : layer});
   initial_values_.emplace_back();
   const auto id = static_cast<int32_t>(experiment_.variables.size() - 1);
   variable_ids_.emplace(path, id);

@@ -100,7 +100,7 @@ Result<NodeId> Builder::push(OpKind op, std::vector<NodeId> inputs, Attributes a
     if (error.span.empty()) error.span = span_;
     return std::unexpected(std::move(error));
   }
-  graph_.nodes.push_back({op, std::move(inputs), std::move(checked), *std::move(type), span_});
+  graph_.nodes.push_back({op, std::move(inputs), std::move(checked), *std::move(type), span_, call_});
   return NodeId{graph_.size() - 1};
 }
 

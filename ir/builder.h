@@ -25,6 +25,14 @@ class Builder {
   Graph& graph() { return graph_; }
   const TensorType& type(NodeId id) const { return graph_.type(id); }
   void set_span(Span span) { span_ = span; }
+  /// See Node::call.
+  void set_call(Span call) { call_ = call; }
+  Span call() const { return call_; }
+  /// Both as `node` has them.
+  void set_place(const Node& node) {
+    span_ = node.span;
+    call_ = node.call;
+  }
   Span span() const { return span_; }
 
   Result<NodeId> push(OpKind op, std::vector<NodeId> inputs, Attributes attrs = {});
@@ -63,7 +71,7 @@ class Builder {
 
  private:
   Graph& graph_;
-  Span span_;
+  Span span_, call_;
 };
 
 }  // namespace smelt

@@ -35,6 +35,16 @@ double round_to_float(double value, DType dtype) {
   }
 }
 
+/// Half precision is for memory only: there are no scalar bodies in it.
+bool has_scalar_bodies(DType dtype) { return dtype != DType::F16 && dtype != DType::BF16; }
+
+double apply_body(const OpDef& def, const Attributes& attrs, std::span<const double> args, DType dtype) {
+  HostScalarBuilder builder;
+  std::array<Scalar, 4> scalars;
+  for (size_t k = 0; k < args.size(); ++k) scalars[k] = HostScalarBuilder::value(dtype, args[k]);
+  return HostScalarBuilder::to_double(def.body(builder, std::span(scalars.data(), args.size()), attrs));
+}
+
 class Evaluator {
  public:
   Evaluator(const Graph& graph, std::span<const RefTensor> arguments, std::span<const int64_t> extents,
@@ -43,13 +53,35 @@ class Evaluator {
 
   Result<std::vector<RefTensor>> run() {
     values_.resize(graph_.size());
-    for (uint32_t i = 0; i < graph_.size(); ++i) SMELT_TRY_VOID(evaluate_node({i}));
+    count_readers();
+    for (uint32_t i = 0; i < graph_.size(); ++i) {
+      if (readers_[i] == 0) continue;
+      SMELT_TRY_VOID(evaluate_node({i}));
+      release_operands(graph_.nodes[i]);
+    }
     std::vector<RefTensor> results;
     for (const Output& output : graph_.results) results.push_back(values_[output.node.index]);
     return results;
   }
 
  private:
+  /// Results are readers too, so that they stay.
+  void count_readers() {
+    const std::vector<bool> live = live_nodes(graph_);
+    readers_.assign(graph_.size(), 0);
+    for (uint32_t i = 0; i < graph_.size(); ++i) {
+      if (!live[i]) continue;
+      for (const NodeId input : graph_.nodes[i].inputs) ++readers_[input.index];
+    }
+    for (const Output& output : graph_.results) ++readers_[output.node.index];
+  }
+
+  void release_operands(const Node& node) {
+    for (const NodeId input : node.inputs) {
+      if (--readers_[input.index] == 0) values_[input.index] = {};
+    }
+  }
+
   Result<void> evaluate_node(NodeId id) {
     const Node& node = graph_[id];
     const OpDef& def = op_def(node);
@@ -62,17 +94,17 @@ class Evaluator {
     const TensorReferenceArgs args{node, operands, result};
 
     switch (def.kind) {
-      case Kind::Argument: SMELT_TRY_VOID(read_argument(args)); return {};  // exact: nothing to adjust
+      case Kind::Argument: SMELT_TRY_VOID(read_argument(args)); return watch(id, args);
       case Kind::Constant: std::ranges::fill(result.values, node.attrs.number("value")); break;
       case Kind::Index: fill_index(args); break;
       case Kind::Extent:
         result.values[0] = static_cast<double>(extents_[node.attrs.integer("symbol")]);
         break;
-      case Kind::Elementwise: map_elements(def, args); break;
+      case Kind::Elementwise: map_elements(id, args); break;
       case Kind::Reduce: fold_elements(def, args); break;
       case Kind::Gather: SMELT_TRY_VOID(check_index(node, *operands[1], operands[0]->sizes[0])); break;
       case Kind::Scatter: SMELT_TRY_VOID(check_index(node, *operands[0], result.sizes[0])); break;
-      case Kind::Composite: SMELT_TRY_VOID(expand(args)); return {};
+      case Kind::Composite: SMELT_TRY_VOID(expand(args)); return watch(id, args);
       case Kind::Contract:
       case Kind::Move:
       case Kind::Random: break;
@@ -81,6 +113,11 @@ class Evaluator {
     if (def.tensor_reference != nullptr) def.tensor_reference(args);
     store(node, result);
     if (options_.adjust) options_.adjust(node, operands, result);
+    return watch(id, args);
+  }
+
+  Result<void> watch(NodeId id, const TensorReferenceArgs& args) const {
+    if (options_.watcher != nullptr) options_.watcher->on_node(id, args.operands, args.result);
     return {};
   }
 
@@ -107,16 +144,18 @@ class Evaluator {
     }
   }
 
-  static void map_elements(const OpDef& def, const TensorReferenceArgs& args) {
+  void map_elements(NodeId id, const TensorReferenceArgs& args) const {
     std::vector<double> scalars(args.operands.size());
     for (size_t i = 0; i < args.result.values.size(); ++i) {
       for (size_t k = 0; k < scalars.size(); ++k) scalars[k] = args.operands[k]->values[i];
-      args.result.values[i] = def.reference(scalars);
+      args.result.values[i] = evaluate_element(graph_, id, scalars, options_.formula);
     }
   }
 
-  static void fold_elements(const OpDef& def, const TensorReferenceArgs& args) {
+  void fold_elements(const OpDef& def, const TensorReferenceArgs& args) const {
     const RefTensor& x = *args.operands[0];
+    const DType dtype = args.node.type.dtype;
+    const bool use_body = options_.formula == Formula::Body && has_scalar_bodies(dtype);
     const Sizes& axes = args.node.attrs.integers("axes");
     // The stride in the result of each operand axis, 0 for a reduced one.
     Sizes strides(x.sizes.size());
@@ -134,7 +173,7 @@ class Evaluator {
         rest /= x.sizes[axis];
       }
       const std::array<double, 2> pair{args.result.values[target], x.values[i]};
-      args.result.values[target] = def.reference(pair);
+      args.result.values[target] = use_body ? apply_body(def, args.node.attrs, pair, dtype) : def.reference(pair);
     }
   }
 
@@ -187,6 +226,7 @@ class Evaluator {
   std::span<const int64_t> extents_;
   const EvalOptions& options_;
   std::vector<RefTensor> values_;
+  std::vector<uint32_t> readers_;  // that were not evaluated yet
 };
 
 }  // namespace
@@ -212,6 +252,19 @@ std::vector<int64_t> actual_sizes(const Shape& shape, std::span<const int64_t> e
     sizes.push_back(size);
   }
   return sizes;
+}
+
+double evaluate_element(const Graph& graph, NodeId id, std::span<const double> args, Formula formula) {
+  const Node& node = graph[id];
+  const OpDef& def = op_def(node);
+  const auto has_body = [&](NodeId input) { return has_scalar_bodies(graph.type(input).dtype); };
+  if (formula == Formula::Reference || !has_scalar_bodies(node.type.dtype) || !std::ranges::all_of(node.inputs, has_body)) {
+    return def.reference(args);
+  }
+  HostScalarBuilder builder;
+  std::array<Scalar, 4> scalars;
+  for (size_t k = 0; k < args.size(); ++k) scalars[k] = HostScalarBuilder::value(graph.type(node.inputs[k]).dtype, args[k]);
+  return HostScalarBuilder::to_double(def.body(builder, std::span(scalars.data(), args.size()), node.attrs));
 }
 
 Result<std::vector<RefTensor>> evaluate(const Graph& graph, std::span<const RefTensor> arguments,

@@ -30,15 +30,33 @@ enum class Rounding : uint8_t {
 /// Called with each node's finished values, which it may change: how rounding errors are modelled (fuzz/error_bound.h).
 using AdjustValues = std::function<void(const Node&, std::span<const RefTensor* const> operands, RefTensor& result)>;
 
+/// Which of an op's two formulas elementwise ops and reductions use.
+enum class Formula : uint8_t {
+  Reference,  // in double
+  Body        // the scalar body in the node's dtype: the arithmetic of compiled code, one element after the other
+};
+
+/// Sees each value once, in the order of evaluation; operands and result are gone after the call.
+class EvalWatcher {
+ public:
+  virtual ~EvalWatcher() = default;
+  virtual void on_node(NodeId id, std::span<const RefTensor* const> operands, const RefTensor& result) = 0;
+};
+
 struct EvalOptions {
   Rounding rounding = Rounding::None;
-  AdjustValues adjust;
+  AdjustValues adjust;  // before the watcher
+  Formula formula = Formula::Reference;
+  EvalWatcher* watcher = nullptr;
 };
+
+/// An elementwise op on one element of each operand, as `formula` says; `args` are values of the operands' dtypes.
+double evaluate_element(const Graph& graph, NodeId id, std::span<const double> args, Formula formula);
 
 /// sizes of `shape` when symbol k has the actual size extents[k].
 std::vector<int64_t> actual_sizes(const Shape& shape, std::span<const int64_t> extents);
 
-/// Evaluates all nodes; `arguments` in the graph's order, results in the graph's order. Composites are expanded on the
+/// Evaluates the nodes that results need; `arguments` in the graph's order, results in the graph's order. Composites are expanded on the
 /// fly; `grad` must be gone. Errors (RunTime): an index out of range in gather or scatter.
 Result<std::vector<RefTensor>> evaluate(const Graph& graph, std::span<const RefTensor> arguments,
                                         std::span<const int64_t> extents, const EvalOptions& options = {});

@@ -17,6 +17,7 @@ struct Variable {
   VariableKind kind = VariableKind::Param;
   TensorType type;  // static
   Span span;
+  Span layer = {};  // in the user's file: the innermost layer that it belongs to, else `span`
 };
 
 struct Function {

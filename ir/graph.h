@@ -33,6 +33,7 @@ struct Node {
   Attributes attrs;
   TensorType type;
   Span span;
+  Span call;  // where the model file applies the library's layer or function that `span` lies in; else empty
 };
 
 /// What an argument of a function is, and what `ref` then counts.

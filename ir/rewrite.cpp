@@ -32,7 +32,7 @@ NodeId GraphRebuilder::copy(NodeId old) {
 
 NodeId GraphRebuilder::expand(NodeId old) {
   const Node& node = from_[old];
-  builder_.set_span(node.span);
+  builder_.set_place(node);
   const NodeId expanded = op_def(node).expand(builder_, map(node.inputs), node.attrs);
   SMELT_CHECK(to_.type(expanded) == node.type, "`{}` of type `{}` expands to `{}`", op_def(node).name,
               to_string(node.type), to_string(to_.type(expanded)));
@@ -151,7 +151,7 @@ Graph rewrite_whole(Graph graph, std::span<const Rule> rules, RuleHits* hits) {
     const std::vector<bool> live = live_nodes(graph);
     for (uint32_t i = 0; i < graph.size(); ++i) {
       if (!live[i]) continue;
-      rebuilder.build().set_span(graph.nodes[i].span);
+      rebuilder.build().set_place(graph.nodes[i]);
       NodeId now = rebuilder.copy({i});
       for (int step = 0; step < kMaxSteps; ++step) {
         const NodeId next = apply_first(rebuilder.build(), now, rules, counts);

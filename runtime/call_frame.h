@@ -40,6 +40,9 @@ class CallFrame {
   /// The batch size of an entry that takes no data: the dim that the file's `batch` names, at most its bound.
   void set_batch(int64_t size);
 
+  /// What set_input was given; null before it.
+  const void* input(size_t index) const { return inputs_[index]; }
+
   /// True when the entry reads rows of a data set.
   bool takes_rows() const { return rows_input_ >= 0; }
   /// True when the batch may be smaller than its bound.

@@ -54,6 +54,10 @@ class Session {
     return *static_cast<const smelt_arena*>(static_cast<const void*>(arena_));
   }
 
+  /// Header, counters, scalars and variables: what a copy must hold to go back to this moment.
+  std::span<std::byte> state() { return {arena_, static_cast<size_t>(program_.variables_end)}; }
+  std::span<const std::byte> state() const { return {arena_, static_cast<size_t>(program_.variables_end)}; }
+
   const StoredVariable* find_variable(std::string_view path) const;
   std::span<std::byte> bytes(const StoredVariable& variable);
   std::span<const std::byte> bytes(const StoredVariable& variable) const;

@@ -9,21 +9,15 @@
 
 #include "ir/support/check.h"
 #include "runtime/checkpoint.h"
-#include "runtime/data/batches.h"
+#include "runtime/iteration.h"
 #include "runtime/metrics_log.h"
+#include "runtime/rewind.h"
 #include "runtime/train_actions.h"
 
 namespace smelt {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-// One call of an iteration: its frame, the rows it reads, and the values it reports.
-struct CallSlot {
-  PlannedCall plan;
-  CallFrame frame;
-  std::vector<int32_t> rows;
-};
 
 class TrainingRun {
  public:
@@ -37,20 +31,16 @@ class TrainingRun {
         schedule_(std::move(schedule)),
         log_(std::move(log)),
         observer_(options.observer != nullptr ? *options.observer : silent_),
-        actions_(session, data, train_data_, run, log_, observer_) {}
+        run_(run),
+        actions_(session, data, train_data_, run, log_, observer_),
+        iteration_(session, train_data_, schedule_),
+        rewind_(session, iteration_) {}
 
   Result<void> prepare(const std::optional<TrainState>& resumed) {
     session_.header().horizon = schedule_.iterations;
-    if (schedule_.batches_per_iteration > 0) {
-      SMELT_TRY(Batches batches, Batches::create({train_data_->rows(), plan_.batch, plan_.batch_symbol < 0,
-                                                  plan_.shuffle, plan_.seed},
-                                                 train_data_->split()));
-      batches_.emplace(std::move(batches));
-    }
-    for (const PlannedCall& call : schedule_.calls) SMELT_TRY_VOID(add_call(call));
-    for (const CallSlot& slot : slots_) calls_.push_back(slot.frame.call());
+    SMELT_TRY_VOID(iteration_.prepare());
     if (resumed) {
-      if (batches_) batches_->seek(resumed->batches_taken);
+      iteration_.seek(resumed->batches_taken);
       actions_.resume(*resumed);
     }
     return actions_.check_space();
@@ -83,7 +73,7 @@ class TrainingRun {
 
  private:
   int64_t step() const { return session_.header().iteration; }
-  int64_t epochs_done() const { return batches_ ? batches_->epochs_done() : 0; }
+  int64_t epochs_done() const { return iteration_.epochs_done(); }
 
   TrainState state() const {
     TrainState state;
@@ -93,85 +83,33 @@ class TrainingRun {
     state.batch = plan_.batch;
     state.shuffle = plan_.shuffle;
     state.epoch = epochs_done();
-    state.batches_taken = batches_ ? batches_->taken() : 0;
+    state.batches_taken = iteration_.batches_taken();
     state.model_sha256 = options_.model_sha256;
     state.config = options_.config;
     return state;
   }
 
-  Result<void> add_call(const PlannedCall& call) {
-    const StepInfo& info = program_.steps.at(static_cast<size_t>(call.step));
-    const Entry& entry = program_.entries.at(static_cast<size_t>(info.step_entry));
-    CallSlot slot{call, session_.frame(entry), {}};
-    SMELT_TRY_VOID(slot.frame.own_outputs());
-    slot.frame.set_batch(plan_.batch);
-    if (train_data_ != nullptr) slot.frame.set_dataset(*train_data_);
-    if (call.takes_data) slot.rows.reserve(static_cast<size_t>(plan_.batch));
-    slots_.push_back(std::move(slot));
-
-    ObjectiveValues values;
-    for (const Binding& binding : entry.outputs) {
-      if (binding.kind == BindingKind::Loss) values.loss = {info.objective, 0, binding.type.dtype};
-      if (binding.kind == BindingKind::Report)
-        values.reports.push_back({binding.name, 0, binding.type.dtype});
-    }
-    values_.push_back(std::move(values));
-    return {};
-  }
-
-  // Copies the rows of each call to memory of its own: an iteration may cross the end of an epoch.
-  int64_t take_batches() {
-    int64_t total = 0;
-    const CallSlot* taken = nullptr;
-    for (CallSlot& slot : slots_) {
-      if (!slot.plan.takes_data) continue;
-      if (slot.plan.shares_batch && taken != nullptr) {
-        slot.rows.assign(taken->rows.begin(), taken->rows.end());
-      } else {
-        const std::span<const int32_t> rows = batches_->next();
-        slot.rows.assign(rows.begin(), rows.end());
-        total += static_cast<int64_t>(rows.size());
-        taken = &slot;
-      }
-      slot.frame.set_rows(slot.rows);
-    }
-    return total;
-  }
-
   // Executes one pass of the loop and everything that follows it; true when `stop when` holds.
   Result<bool> iterate(int64_t target) {
-    const int64_t before = step(), epochs_before = epochs_done(),
-                  taken_before = batches_ ? batches_->taken() : 0;
-    const int64_t rows = take_batches();
+    const int64_t before = step(), epochs_before = epochs_done(), taken_before = iteration_.batches_taken();
+    if (options_.check_nan) SMELT_TRY_VOID(rewind_.keep());
+    const int64_t rows = iteration_.take_batches();
     const Clock::time_point start = Clock::now();
-    const int32_t status = session_.call_iteration(calls_);
+    const int32_t status = iteration_.run();
     const double ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-    read_values();
+    iteration_.read_values();
     if (status != SMELT_CALL_OK) return handle_failure(status, before, taken_before);
     SMELT_CHECK(step() == before + 1, "an iteration counted from {} to {}", before, step());
 
-    const double ms_per_call = ms / static_cast<double>(slots_.size());
-    for (size_t i = 0; i < slots_.size(); ++i) {
-      SMELT_TRY_VOID(log_.log_step(step(), values_[i].loss, values_[i].reports, ms_per_call));
-      session_.set_last_loss(slots_[i].plan.step, values_[i].loss.value);
-    }
-    observer_.on_step({step(), target, schedule_.iterations, epochs_done(), ms, rows, values_});
+    const std::span<const ObjectiveValues> values = iteration_.values();
+    const double ms_per_call = ms / static_cast<double>(values.size());
+    for (const ObjectiveValues& call : values) SMELT_TRY_VOID(log_.log_step(step(), call.loss, call.reports, ms_per_call));
+    iteration_.keep_losses();
+    observer_.on_step({step(), target, schedule_.iterations, epochs_done(), ms, rows, values});
     // Nothing is allocated in a step without actions, so the state is not put together for nothing.
     if (actions_.any_due(step(), epochs_before, epochs_done()))
       SMELT_TRY_VOID(actions_.fire(state(), epochs_before));
     return wants_stop();
-  }
-
-  void read_values() {
-    for (size_t i = 0; i < slots_.size(); ++i) {
-      const CallFrame& frame = slots_[i].frame;
-      size_t report = 0;
-      for (size_t k = 0; k < frame.entry().outputs.size(); ++k) {
-        const BindingKind kind = frame.entry().outputs[k].kind;
-        if (kind == BindingKind::Loss) values_[i].loss.value = frame.scalar(k);
-        if (kind == BindingKind::Report) values_[i].reports[report++].value = frame.scalar(k);
-      }
-    }
   }
 
   Result<bool> wants_stop() {
@@ -188,46 +126,90 @@ class TrainingRun {
   // The call that failed is the first whose loss is not finite: outputs of later ones are from the iteration
   // before.
   size_t failed_call() const {
-    for (size_t i = 0; i < values_.size(); ++i) {
-      if (!std::isfinite(values_[i].loss.value)) return i;
+    const std::span<const ObjectiveValues> values = iteration_.values();
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (!std::isfinite(values[i].loss.value)) return i;
     }
     return 0;
   }
 
   Result<bool> handle_failure(int32_t status, int64_t before, int64_t taken_before) {
-    const size_t failed = failed_call();
-    const ObjectiveValues& values = values_[failed];
     if (status != SMELT_CALL_NONFINITE && status != SMELT_CALL_NONFINITE_UPDATE) {
       return fail(ErrorKind::RunTime, fmt::format("step {}: status {}", before + 1, status));
     }
+    const size_t failed = failed_call();
+    const ObjectiveValues values = iteration_.values()[failed];
     SMELT_TRY_VOID(log_.log_step(before + 1, values.loss, values.reports, 0));
     SMELT_TRY_VOID(log_.flush());
-    if (status == SMELT_CALL_NONFINITE_UPDATE) {
-      return fail(ErrorKind::NonFinite,
-                  fmt::format("step {}: a new parameter is not finite{}", before + 1,
-                              slots_.size() == 1 ? fmt::format(" (objective `{}`)", values.loss.name) : ""),
-                  last_checkpoint_help());
-    }
-    session_.set_last_loss(slots_[failed].plan.step, values.loss.value);
+    if (status == SMELT_CALL_NONFINITE_UPDATE) return fail_update(before);
+    session_.set_last_loss(iteration_.objective(failed), values.loss.value);
     SMELT_TRY(const bool stop, wants_stop());
-    if (stop) {
-      // Nothing of the failed call was committed. When it was the first one, the step before is whole and is
-      // saved.
-      partial_iteration_ = failed != 0;
-      if (batches_) batches_->seek(taken_before);
-      return true;
-    }
+    if (!stop) trace(failed, status, before);
+    // Nothing of the failed call was committed. When it was the first one, the step before is whole and is saved.
+    partial_iteration_ = failed != 0;
+    iteration_.seek(taken_before);
+    if (options_.check_nan) SMELT_TRY_VOID(go_to_start(before));
+    if (stop) return true;
     return fail(ErrorKind::NonFinite,
-                fmt::format("step {}: the loss of objective `{}` is {}", before + 1, values.loss.name,
-                            values.loss.value),
-                last_checkpoint_help());
+                fmt::format("step {}: the loss of objective `{}` is {}", before + 1, values.loss.name, values.loss.value),
+                help());
   }
 
-  std::string last_checkpoint_help() const {
+  // Other than the loss, a parameter is known to be bad only when it has been written.
+  Result<bool> fail_update(int64_t before) {
+    std::string objective = iteration_.num_calls() == 1 ? iteration_.values()[0].loss.name : "";
+    if (options_.trace || options_.check_nan) {
+      const Result<std::string> traced = trace_update(before);
+      if (!traced) observer_.on_note(fmt::format("the line cannot be named: {}", traced.error().message));
+      if (traced) objective = *traced;
+      if (options_.check_nan) SMELT_TRY_VOID(go_to_start(before));
+    }
+    return fail(ErrorKind::NonFinite,
+                fmt::format("step {}: a new parameter is not finite{}", before + 1,
+                            objective.empty() ? "" : fmt::format(" (objective `{}`)", objective)),
+                help());
+  }
+
+  /// The objective whose call fails when the step runs again.
+  Result<std::string> trace_update(int64_t before) {
+    SMELT_TRY_VOID(rewind_.go_to(before, [this](Session& session) { return go_back(session); }));
+    int32_t status = SMELT_CALL_OK;
+    SMELT_TRY(const size_t failed, rewind_.run_to_failure(status));
+    trace(failed, status, before);
+    return iteration_.values()[failed].loss.name;
+  }
+
+  void trace(size_t call, int32_t status, int64_t before) const {
+    if (!options_.trace) return;
+    options_.trace({session_, iteration_.frame(call), status, train_data_, before + 1});
+  }
+
+  /// With --check-nan a stop leaves the step before as it was, and saves it.
+  Result<void> go_to_start(int64_t before) {
+    SMELT_TRY_VOID(rewind_.go_to(before, [this](Session& session) { return go_back(session); }));
+    partial_iteration_ = false;
+    return actions_.save_last(state());
+  }
+
+  /// To the last checkpoint, or to the start of the run; the batches that were taken there.
+  Result<int64_t> go_back(Session& session) {
+    if (const std::optional<int64_t> saved = actions_.saved_step()) {
+      observer_.on_note(fmt::format("a new parameter is not finite; the steps after {} run again to name the line", checkpoint_name(*saved)));
+      SMELT_TRY(const TrainState there, resume_checkpoint(run_.checkpoint_path(*saved), session, state()));
+      return there.batches_taken;
+    }
+    observer_.on_note("a new parameter is not finite; the steps run again to name the line");
+    if (options_.restart) {
+      SMELT_TRY_VOID(options_.restart(session));
+    } else {
+      SMELT_TRY_VOID(session.initialise());
+    }
+    return 0;
+  }
+
+  std::string help() const {
     const std::optional<int64_t> saved = actions_.saved_step();
-    return saved ? fmt::format("the last checkpoint is {}; `--check-nan` names the line",
-                               checkpoint_name(*saved))
-                 : "no checkpoint was saved yet; `--check-nan` names the line";
+    return saved ? fmt::format("the last checkpoint is {}", checkpoint_name(*saved)) : "no checkpoint was saved yet";
   }
 
   Session& session_;
@@ -239,11 +221,10 @@ class TrainingRun {
   MetricsLog log_;
   TrainObserver silent_;
   TrainObserver& observer_;
+  const RunDirectory& run_;
   TrainActions actions_;
-  std::optional<Batches> batches_;
-  std::vector<CallSlot> slots_;
-  std::vector<smelt_call> calls_;
-  std::vector<ObjectiveValues> values_;
+  Iteration iteration_;
+  Rewind rewind_;
   std::optional<CallFrame> stop_frame_;
   bool partial_iteration_ = false;
 };

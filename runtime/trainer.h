@@ -4,11 +4,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
 #include "ir/support/result.h"
 #include "runtime/data/dataset.h"
+#include "runtime/failed_call.h"
 #include "runtime/run_directory.h"
 #include "runtime/session.h"
 #include "runtime/train_observer.h"
@@ -23,6 +25,13 @@ struct TrainOptions {
   bool resume = false;            // go on from the run's last checkpoint
   const std::atomic<int>* stop_signal = nullptr;  // stop after the iteration in which this is not 0
   TrainObserver* observer = nullptr;
+  /// `--check-nan`: a step that fails changes nothing at all, and the run saves the step before it.
+  bool check_nan = false;
+  /// Called once for the call that failed because of a NaN or an infinity, before `train` returns NonFinite.
+  TraceCall trace = {};
+  /// Sets the variables as they were when the run began; `initialise` when there is none. For `trace`, of a run without a
+  /// checkpoint.
+  std::function<Result<void>(Session&)> restart = {};
 };
 
 enum class StopReason : uint8_t { Finished, StepLimit, StopWhen, Signal };
@@ -39,7 +48,9 @@ struct TrainSummary {
 /// session was made with. Without options.resume the session's variables must be set, by initialise or a
 /// load; with it they come from the checkpoint. `data` holds the loaded splits; `train`, or else the first,
 /// is trained on. Always saves a checkpoint at the end. Errors: Input, Usage, Output, Limit from the parts;
-/// NonFinite naming objective and step, when the last checkpoint still is the one before; RunTime.
+/// NonFinite naming objective and step, when the last checkpoint still is the one before; RunTime. A loss that is not
+/// finite changes nothing by its call. After a parameter that is not finite the variables are of no use, unless
+/// `check_nan` or `trace` is set, which take the session back to the start of the failed step or call.
 Result<TrainSummary> train(Session& session, std::span<const Dataset> data, const RunDirectory& run,
                            const TrainOptions& options);
 

@@ -96,7 +96,9 @@ Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& o
   SMELT_CHECK(model.experiment.has_value(), "a model with errors is not lowered");
   SMELT_TRY(const Target target, make_target(options.cpu));
   const TileShape tile{target.tile_rows, target.tile_vectors * target.lanes(options.precision)};
-  return lower_experiment(*model.experiment, tile, options.passes);
+  SMELT_TRY(LoweredExperiment lowered, lower_experiment(*model.experiment, tile, options.passes));
+  lowered.loops.vector_dtype = options.precision;  // what the tile's columns are counted in
+  return lowered;
 }
 
 Result<CompiledProgram> compile_program(const CheckedModel& model, const ModelOptions& options) {

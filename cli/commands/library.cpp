@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/commands.h"
+#include "compiler/loops/explain_fusion.h"
 #include "frontend/library.h"
 #include "ir/op.h"
 #include "ir/support/diagnostics.h"
@@ -20,15 +21,27 @@ int show(const std::string& name) {
   return report_usage(fmt::format("the standard library has no `{}`", name), suggest(name, views));
 }
 
+/// What each value of each function was fused with, or why not.
+int explain_file(const ModelFlags& flags) {
+  const Result<ModelOptions> options = model_options(flags);
+  if (!options) return report(options.error());
+  int code = kOk;
+  const std::optional<CheckedModel> checked = load_model(flags.file, *options, flags.json, code);
+  if (!checked) return code;
+  const Result<LoweredExperiment> lowered = lower(*checked, *options);
+  if (!lowered) return report(lowered.error());
+  for (size_t f = 0; f < lowered->optimized.size(); ++f) {
+    fmt::print("{}\n", explain_fusion(lowered->optimized[f], lowered->fusion[f], *checked->sources));
+  }
+  return kOk;
+}
+
 int explain(const std::string& code) {
   if (const DiagnosticInfo* diagnostic = find_diagnostic(code)) {
     fmt::print("{}: {}\n\n{}\n", diagnostic->code, diagnostic->title, diagnostic->explanation);
     return kOk;
   }
-  if (code.ends_with(".smelt")) {
-    return report({ErrorKind::Unsupported, "`smelt explain FILE` is not supported yet", "`smelt dump FILE --stage fused` shows the fusion", {}});
-  }
-  return report_usage(fmt::format("unknown diagnostic `{}`", code), "codes look like E0107");
+  return report_usage(fmt::format("unknown diagnostic `{}`", code), "codes look like E0107; for a model give its file, such as vae.smelt");
 }
 
 void list_ops() {
@@ -50,9 +63,14 @@ Runner add_show(CLI::App& app) {
 }
 
 Runner add_explain(CLI::App& app) {
-  auto code = std::make_shared<std::string>();
-  app.add_option("CODE", *code, "a diagnostic's code, such as E0107")->required();
-  return [code] { return explain(*code); };
+  auto what = std::make_shared<std::string>();
+  app.add_option("CODE|FILE", *what, "a diagnostic's code, such as E0107, or a model file: what was fused with what, and why not")->required();
+  return [what] {
+    if (!what->ends_with(".smelt")) return explain(*what);
+    ModelFlags flags;
+    flags.file = *what;
+    return explain_file(flags);
+  };
 }
 
 Runner add_ops(CLI::App&) {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/nonfinite_reporter.h"
 #include "cli/progress.h"
 #include "runtime/checkpoint.h"
 #include "runtime/files/sha256.h"
@@ -60,6 +61,16 @@ Result<void> check_agreement(const TrainFlags& flags) {
   return {};
 }
 
+enum class Say : uint8_t { Missing, Nothing };
+/// What --init puts over the initial values.
+Result<void> load_start(const TrainFlags& flags, Session& session, Say say) {
+  if (flags.init.empty()) return {};
+  SMELT_TRY(const WeightsReport loaded, load_weights(flags.init, session, flags.partial ? Match::Partial : Match::Strict));
+  if (say == Say::Nothing) return {};
+  for (const std::string& name : loaded.missing) fmt::print(stderr, "note: `{}` keeps its initial value\n", name);
+  return {};
+}
+
 Result<RunDirectory> open_run(const TrainFlags& flags, const CheckedModel& model) {
   if (flags.resume) return RunDirectory::open(flags.output);
   const std::string path = flags.output.empty() ? next_run_directory("runs", model.experiment->name) : flags.output;
@@ -67,7 +78,6 @@ Result<RunDirectory> open_run(const TrainFlags& flags, const CheckedModel& model
 }
 
 int run_training(const TrainFlags& flags) {
-  if (flags.check_nan) return report({ErrorKind::Unsupported, "--check-nan is not supported yet", "the loss is always guarded", {}});
   if (flags.interp) return report({ErrorKind::Unsupported, "--interp is not supported yet", "leave it out", {}});
   if (const Result<void> agree = check_agreement(flags); !agree) return report(agree.error());
   Result<ModelOptions> options = model_options(flags.model);
@@ -94,11 +104,7 @@ int run_training(const TrainFlags& flags) {
   Result<Schedule> schedule = plan_schedule(program, training == nullptr ? 0 : training->rows());
   if (!schedule) return report(schedule.error());
   running->session->header().horizon = schedule->iterations;
-  if (!flags.init.empty()) {
-    const auto loaded = load_weights(flags.init, *running->session, flags.partial ? Match::Partial : Match::Strict);
-    if (!loaded) return report(loaded.error());
-    for (const std::string& name : loaded->missing) fmt::print(stderr, "note: `{}` keeps its initial value\n", name);
-  }
+  if (const Result<void> start = load_start(flags, *running->session, Say::Missing); !start) return report(start.error());
   // From here on there is a run to save: a signal ends it after the iteration, a second one at once.
   catch_signals();
   Result<RunDirectory> run = open_run(flags, running->checked);
@@ -112,8 +118,15 @@ int run_training(const TrainFlags& flags) {
   train_options.resume = flags.resume;
   train_options.stop_signal = &g_signal;
   train_options.observer = &progress;
+  train_options.check_nan = flags.check_nan;
+  train_options.restart = [&flags](Session& session) -> Result<void> {
+    SMELT_TRY_VOID(session.initialise());
+    return load_start(flags, session, Say::Nothing);
+  };
+  NonFiniteReporter reporter(running->checked, *options);
+  train_options.trace = reporter.hook();
   const Result<TrainSummary> summary = train(*running->session, *data, *run, train_options);
-  if (!summary) return report(summary.error());
+  if (!summary) return reporter.report(summary.error(), flags.model.json);
   if (flags.model.json) {
     const nlohmann::json line = {{"run", run->path()}, {"step", summary->step}, {"epoch", summary->epoch},
                                  {"checkpoint", summary->checkpoint}, {"compile_ms", running->compiled->compile_ms},
@@ -141,7 +154,7 @@ Runner add_train(CLI::App& app) {
   app.add_flag("--resume", flags->resume, "go on with the run in -o");
   app.add_flag("--no-shuffle", flags->no_shuffle, "rows in file order");
   app.add_flag("--force", flags->force, "replace an existing run");
-  app.add_flag("--check-nan", flags->check_nan, "not supported yet");
+  app.add_flag("--check-nan", flags->check_nan, "a step with a NaN or infinity changes nothing, and the step before it is saved");
   app.add_flag("--interp", flags->interp, "not supported yet");
   return [flags] { return run_training(*flags); };
 }

@@ -2,12 +2,24 @@
 
 #include <algorithm>
 
+#include "compiler/graph/merge_equal_nodes.h"
+#include "compiler/graph/remove_dead_nodes.h"
+#include "compiler/graph/simplify.h"
 #include "ir/ops/vjp_rules.h"
 #include "ir/rewrite.h"
 #include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
+
+bool is_derivative(const Node& node) { return node.op == OpKind::Grad || node.op == OpKind::Jvp; }
+
+bool has(const Graph& graph, bool (*predicate)(const Node&)) { return std::ranges::any_of(graph.nodes, predicate); }
+
+/// Along which operands of a node a derivative flows: an `adjoint` says what its own graph may not.
+std::span<const NodeId> paths(const Node& node) {
+  return std::span(node.inputs).first(node.op == OpKind::Adjoint ? 2 : node.inputs.size());
+}
 
 /// depends[i]: node i is one of `sources`, or a float computed from one without `stop` in between.
 std::vector<bool> depends_on(const Graph& graph, const std::vector<NodeId>& sources, NodeId last) {
@@ -18,58 +30,111 @@ std::vector<bool> depends_on(const Graph& graph, const std::vector<NodeId>& sour
   for (uint32_t i = 0; i <= last.index; ++i) {
     const Node& node = graph.nodes[i];
     if (depends[i] || node.op == OpKind::Stop || !is_float(node.type.dtype)) continue;
-    depends[i] = std::ranges::any_of(node.inputs, [&](NodeId input) { return depends[input.index]; });
+    depends[i] = std::ranges::any_of(paths(node), [&](NodeId input) { return depends[input.index]; });
   }
   return depends;
 }
 
-/// The gradients of y with respect to each of xs, appended to the builder's graph.
-std::vector<NodeId> reverse_sweep(Builder& builder, NodeId y, const std::vector<NodeId>& xs) {
-  const std::vector<bool> depends = depends_on(builder.graph(), xs, y);
-  std::vector<NodeId> cotangents(y.index + 1);
-  builder.set_span(builder.graph()[y].span);
-  cotangents[y.index] = builder.like(y, 1);
-  for (uint32_t i = y.index + 1; i-- > 0;) {
-    if (!cotangents[i].valid() || !depends[i]) continue;
-    const std::vector<NodeId> inputs = builder.graph().nodes[i].inputs;
-    std::vector<bool> needed;
-    for (const NodeId input : inputs) needed.push_back(depends[input.index]);
-    if (std::ranges::find(needed, true) == needed.end()) continue;
-
-    builder.set_span(builder.graph().nodes[i].span);
-    Vjp vjp(builder, {i}, cotangents[i], needed);
-    op_def(vjp.node()).vjp(vjp);
-    for (size_t k = 0; k < inputs.size(); ++k) {
-      const NodeId ct = vjp.cotangents()[k];
-      if (!needed[k] || !ct.valid()) continue;
-      NodeId& total = cotangents[inputs[k].index];
-      total = total.valid() && SMELT_FAULT(24, true, false) ? add_cotangents(builder, total, ct) : ct;
-    }
+/// A copy of g in which `ct` is `value`; what does not depend on `ct` is shared.
+NodeId substitute(Builder& builder, NodeId g, NodeId ct, NodeId value) {
+  std::vector<NodeId> now(g.index + 1);
+  if (ct.index <= g.index) now[ct.index] = value;
+  for (uint32_t i = ct.index + 1; i <= g.index; ++i) {
+    Node node = builder.graph().nodes[i];
+    if (std::ranges::none_of(node.inputs, [&](NodeId input) { return now[input.index].valid(); })) continue;
+    for (NodeId& input : node.inputs) input = now[input.index].valid() ? now[input.index] : input;
+    builder.set_place(node);
+    now[i] = builder.make(node.op, std::move(node.inputs), node.attrs);
   }
-  std::vector<NodeId> gradients;
-  for (const NodeId x : xs) {
-    const bool reached = x.index <= y.index && cotangents[x.index].valid();
-    gradients.push_back(reached ? cotangents[x.index] : builder.like(x, 0));
-  }
-  return gradients;
+  return now[g.index].valid() ? now[g.index] : g;
 }
 
-/// The nodes that some `grad` differentiates through.
-std::vector<bool> nodes_under_grad(const Graph& graph) {
+/// One reverse sweep: the cotangents of nodes up to y, from that of y.
+class Sweep {
+ public:
+  Sweep(Builder& builder, NodeId y, const std::vector<NodeId>& xs)
+      : builder_(builder), y_(y), depends_(depends_on(builder.graph(), xs, y)), cotangents_(y.index + 1) {}
+
+  /// The gradients with respect to each of xs, appended to the builder's graph.
+  std::vector<NodeId> run(NodeId ct, const std::vector<NodeId>& xs) {
+    cotangents_[y_.index] = ct;
+    for (uint32_t i = y_.index + 1; i-- > 0;) {
+      if (cotangents_[i].valid() && depends_[i]) visit({i});
+    }
+    std::vector<NodeId> gradients;
+    for (const NodeId x : xs) {
+      const bool reached = x.index <= y_.index && cotangents_[x.index].valid();
+      gradients.push_back(reached ? cotangents_[x.index] : builder_.like(x, 0));
+    }
+    return gradients;
+  }
+
+ private:
+  void visit(NodeId id) {
+    const Node node = builder_.graph()[id];
+    const NodeId ct = cotangents_[id.index];
+    builder_.set_place(node);
+    if (node.op == OpKind::Variable) return add(node.inputs[0], ct);
+    if (node.op == OpKind::Adjoint) {
+      add(node.inputs[0], ct);
+      if (depends_[node.inputs[1].index]) add(node.inputs[1], substitute(builder_, node.inputs[3], node.inputs[2], ct));
+      return;
+    }
+    std::vector<bool> needed;
+    for (const NodeId input : node.inputs) needed.push_back(depends_[input.index]);
+    if (std::ranges::find(needed, true) == needed.end()) return;
+    Vjp vjp(builder_, id, ct, needed);
+    op_def(node).vjp(vjp);
+    for (size_t k = 0; k < node.inputs.size(); ++k) {
+      if (needed[k] && vjp.cotangents()[k].valid()) add(node.inputs[k], vjp.cotangents()[k]);
+    }
+  }
+
+  void add(NodeId to, NodeId ct) {
+    if (!depends_[to.index]) return;
+    NodeId& total = cotangents_[to.index];
+    total = total.valid() && SMELT_FAULT(24, true, false) ? add_cotangents(builder_, total, ct) : ct;
+  }
+
+  Builder& builder_;
+  NodeId y_;
+  std::vector<bool> depends_;
+  std::vector<NodeId> cotangents_;
+};
+
+std::vector<NodeId> gradients(Builder& builder, NodeId y, const std::vector<NodeId>& xs) {
+  builder.set_place(builder.graph()[y]);
+  const NodeId one = builder.like(y, 1);
+  return Sweep(builder, y, xs).run(one, xs);
+}
+
+/// The reverse sweep is linear in the cotangent u it starts from, g(u) = J'u, and the derivative of <g(u), v> is Jv: the
+/// sweep of a sweep. What it reads of the first sweep is nothing, so that is dead afterwards.
+NodeId directional(Builder& builder, NodeId y, NodeId x, NodeId v) {
+  builder.set_place(builder.graph()[y]);
+  const auto id = static_cast<int64_t>(builder.graph().size());
+  const TensorType type = builder.type(y);
+  const NodeId u = builder.make(OpKind::Cotangent, {}, {{"id", -id}, {"type", type}});
+  const NodeId g = Sweep(builder, y, {x}).run(u, {x})[0];
+  return Sweep(builder, g, {u}).run(v, {u})[0];
+}
+
+/// The nodes that some derivative looks through.
+std::vector<bool> nodes_under_derivatives(const Graph& graph) {
   std::vector<bool> under(graph.size());
   for (uint32_t i = graph.size(); i-- > 0;) {
     const Node& node = graph.nodes[i];
-    if (node.op == OpKind::Grad) under[node.inputs[0].index] = true;
+    if (is_derivative(node)) under[node.inputs[0].index] = true;
     if (!under[i]) continue;
     for (const NodeId input : node.inputs) under[input.index] = true;
   }
   return under;
 }
 
-/// Expands the marked composites once; an expansion may hold others.
-Graph expand_under_grad(Graph graph) {
+/// Expands the composites that derivatives look through; an expansion may hold others.
+Graph expand_under_derivatives(Graph graph) {
   for (;;) {
-    const std::vector<bool> under = nodes_under_grad(graph);
+    const std::vector<bool> under = nodes_under_derivatives(graph);
     bool changed = false;
     GraphRebuilder rebuilder(graph);
     for (uint32_t i = 0; i < graph.size(); ++i) {
@@ -85,7 +150,18 @@ Graph expand_under_grad(Graph graph) {
   }
 }
 
-/// The `grad` nodes of `y` whose x exists before node `at`; others get a sweep of their own later.
+/// ready[i]: node i is a derivative of something that holds none.
+std::vector<bool> innermost(const Graph& graph) {
+  std::vector<bool> holds(graph.size()), ready(graph.size());
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    holds[i] = is_derivative(node) || std::ranges::any_of(node.inputs, [&](NodeId input) { return holds[input.index]; });
+    ready[i] = is_derivative(node) && !holds[node.inputs[0].index];
+  }
+  return ready;
+}
+
+/// The ready `grad` nodes of `y` whose x exists before node `at`; others get a sweep of their own later.
 std::vector<NodeId> gradients_of(const Graph& graph, NodeId y, uint32_t at) {
   std::vector<NodeId> grads;
   for (uint32_t i = at; i < graph.size(); ++i) {
@@ -95,33 +171,78 @@ std::vector<NodeId> gradients_of(const Graph& graph, NodeId y, uint32_t at) {
   return grads;
 }
 
-}  // namespace
-
-Graph differentiate(Graph graph) {
-  const bool has_grad = std::ranges::any_of(graph.nodes, [](const Node& n) { return n.op == OpKind::Grad; });
-  if (!has_grad) return graph;
-  graph = expand_under_grad(std::move(graph));
-
-  // In topological order an inner `grad` comes before the outer one that reads it.
+Graph differentiate_innermost(const Graph& graph) {
+  const std::vector<bool> ready = innermost(graph);
   std::vector<bool> done(graph.size());
   GraphRebuilder rebuilder(graph);
   for (uint32_t i = 0; i < graph.size(); ++i) {
     if (done[i]) continue;
-    if (graph.nodes[i].op != OpKind::Grad) {
+    const Node& node = graph.nodes[i];
+    if (!ready[i]) {
       rebuilder.copy({i});
       continue;
     }
-    const NodeId y = graph.nodes[i].inputs[0];
-    const std::vector<NodeId> grads = gradients_of(graph, y, i);
+    if (node.op == OpKind::Jvp) {
+      const std::vector<NodeId> inputs = rebuilder.map(node.inputs);
+      rebuilder.replace({i}, directional(rebuilder.build(), inputs[0], inputs[1], inputs[2]));
+      continue;
+    }
+    const std::vector<NodeId> grads = gradients_of(graph, node.inputs[0], i);
     std::vector<NodeId> xs;
     for (const NodeId grad : grads) xs.push_back(rebuilder.map(graph[grad].inputs[1]));
-    const std::vector<NodeId> gradients = reverse_sweep(rebuilder.build(), rebuilder.map(y), xs);
+    const std::vector<NodeId> found = gradients(rebuilder.build(), rebuilder.map(node.inputs[0]), xs);
     for (size_t k = 0; k < grads.size(); ++k) {
-      rebuilder.replace(grads[k], gradients[k]);
+      rebuilder.replace(grads[k], found[k]);
       done[grads[k].index] = true;
     }
   }
   return rebuilder.finish();
+}
+
+/// What only steered the differentiation becomes what it stands for.
+Graph strip_meta(const Graph& graph) {
+  GraphRebuilder rebuilder(graph);
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    if (node.op == OpKind::Variable || node.op == OpKind::Adjoint) {
+      rebuilder.replace({i}, rebuilder.map(node.inputs[0]));
+    } else if (node.op == OpKind::Cotangent) {
+      rebuilder.replace({i}, rebuilder.build().constant(0, node.type));
+    } else {
+      rebuilder.copy({i});
+    }
+  }
+  return rebuilder.finish();
+}
+
+bool is_meta(const Node& node) { return op_def(node).kind == Kind::Meta; }
+
+}  // namespace
+
+Graph isolate_variables(Graph graph) {
+  std::vector<bool> wanted(graph.size());
+  for (const Node& node : graph.nodes) {
+    if (is_derivative(node)) wanted[node.inputs[1].index] = true;
+  }
+  GraphRebuilder rebuilder(graph);
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    const NodeId copied = rebuilder.copy({i});
+    const OpKind op = graph.nodes[i].op;
+    if (!wanted[i] || op == OpKind::Variable || op == OpKind::Argument) continue;
+    rebuilder.build().set_span(graph.nodes[i].span);
+    rebuilder.replace({i}, rebuilder.build().make(OpKind::Variable, {copied}));
+  }
+  return rebuilder.finish();
+}
+
+Graph differentiate(Graph graph) {
+  if (!has(graph, is_meta)) return graph;
+  graph = isolate_variables(std::move(graph));
+  while (has(graph, is_derivative)) {
+    graph = differentiate_innermost(expand_under_derivatives(std::move(graph)));
+    if (has(graph, is_derivative)) graph = remove_dead_nodes(merge_equal_nodes(simplify(std::move(graph))));
+  }
+  return strip_meta(graph);
 }
 
 }  // namespace smelt

@@ -80,7 +80,7 @@ Graph fold_all(Graph graph) {
     const Node node = rebuilder.to()[copied];
     const std::optional<double> value = fold(rebuilder.to(), node);
     if (!value) continue;
-    rebuilder.build().set_span(node.span);
+    rebuilder.build().set_place(node);
     rebuilder.replace({i}, rebuilder.build().constant(*value, node.type));
   }
   return rebuilder.finish();

@@ -125,7 +125,7 @@ Graph isolate_results(Graph graph) {
     if (copy) copies.push_back(r);
   }
   for (const size_t r : copies) {
-    builder.set_span(graph[graph.results[r].node].span);
+    builder.set_place(graph[graph.results[r].node]);
     graph.results[r].node = builder.make(OpKind::Stop, {graph.results[r].node});
   }
   return graph;

@@ -37,24 +37,28 @@ int own_cost(const Node& node) {
 
 bool always_stored(Kind kind) { return kind == Kind::Reduce || kind == Kind::Contract || kind == Kind::Scatter; }
 
-/// Which nodes get a buffer: results, sums, operands of products, and shared or repeated expensive values.
-std::vector<bool> choose_stored(const Graph& graph, Fusion fusion) {
-  std::vector<bool> stored(graph.size(), false);
+/// Which nodes get a buffer, and why.
+std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
+  std::vector<StoreReason> why(graph.size(), StoreReason::InRegisters);
   const auto users = users_of(graph);
-  const auto store = [&](NodeId id) {
+  const auto store = [&](NodeId id, StoreReason reason) {
     while (graph[id].op == OpKind::Reshape) id = graph[id].inputs[0];
-    if (graph[id].op != OpKind::Argument) stored[id.index] = true;
+    StoreReason& known = why[id.index];
+    if (graph[id].op != OpKind::Argument && known == StoreReason::InRegisters) known = reason;
   };
-  for (const Output& result : graph.results) stored[result.node.index] = true;
+  for (const Output& result : graph.results) why[result.node.index] = StoreReason::Result;
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
     const Kind kind = op_def(node).kind;
-    if (always_stored(kind) || (fusion == Fusion::None && !node.inputs.empty())) stored[i] = true;
-    if (kind == Kind::Contract) std::ranges::for_each(node.inputs, store);
-    if (kind == Kind::Gather) store(node.inputs[0]);
-    if (node.op == OpKind::Reshape && !keeps_index(graph, node)) store(node.inputs[0]);
+    const bool unfused = fusion == Fusion::None && !node.inputs.empty();
+    if ((always_stored(kind) || unfused) && why[i] == StoreReason::InRegisters) why[i] = StoreReason::Sum;
+    if (kind == Kind::Contract) {
+      for (const NodeId input : node.inputs) store(input, StoreReason::ProductOperand);
+    }
+    if (kind == Kind::Gather) store(node.inputs[0], StoreReason::ProductOperand);
+    if (node.op == OpKind::Reshape && !keeps_index(graph, node)) store(node.inputs[0], StoreReason::Reshaped);
   }
-  if (fusion == Fusion::Recompute) return stored;
+  if (fusion == Fusion::Recompute) return why;
   std::vector<int> cost(graph.size(), 0);
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
@@ -63,14 +67,15 @@ std::vector<bool> choose_stored(const Graph& graph, Fusion fusion) {
       continue;
     }
     cost[i] = own_cost(node);
-    for (const NodeId input : node.inputs) cost[i] += stored[input.index] ? kLoadCost : cost[input.index];
-    if (users[i].size() >= 2 && cost[i] >= kStoreIfShared) stored[i] = true;
+    for (const NodeId input : node.inputs) cost[i] += why[input.index] != StoreReason::InRegisters ? kLoadCost : cost[input.index];
+    if (why[i] != StoreReason::InRegisters) continue;
+    if (users[i].size() >= 2 && cost[i] >= kStoreIfShared) why[i] = StoreReason::Shared;
     for (const NodeId user : users[i]) {
       const bool repeats = graph[user].op == OpKind::Broadcast && graph[user].type.shape != node.type.shape;
-      if (repeats && cost[i] >= kStoreIfRepeated) stored[i] = true;
+      if (repeats && cost[i] >= kStoreIfRepeated && why[i] == StoreReason::InRegisters) why[i] = StoreReason::Repeated;
     }
   }
-  return stored;
+  return why;
 }
 
 /// Reads of one stored node: leaves (stored nodes and arguments) and the element of each.
@@ -108,7 +113,10 @@ struct Walker {
 class Planner {
  public:
   Planner(const Graph& graph, Fusion fusion) : graph_(graph), fusion_(fusion) {
-    plan_.stored = choose_stored(graph, fusion);
+    plan_.why_stored = choose_stored(graph, fusion);
+    for (const StoreReason reason : plan_.why_stored) plan_.stored.push_back(reason != StoreReason::InRegisters);
+    plan_.why_split.assign(graph.size(), SplitReason::Fused);
+    plan_.waits_for.assign(graph.size(), {});
     plan_.kernel_of.assign(graph.size(), -1);
     sweep_of_.assign(graph.size(), -1);
     plan_.order = order_nodes(graph);
@@ -138,6 +146,7 @@ class Planner {
     const Kind kind = op_def(graph_[id]).kind;
     if (kind == Kind::Contract || kind == Kind::Scatter) {
       start_alone(id, kind);
+      plan_.why_split[id.index] = SplitReason::OwnTiles;
     } else if (fusion_ == Fusion::None || !join_existing(id)) {
       start_nest(id);
     }
@@ -177,8 +186,8 @@ class Planner {
       if (kernel.outer.size() > 1) kernel.outer.pop_back();
     }
     plan_.kernels.push_back(std::move(kernel));
-    const bool joined = join(id, static_cast<int32_t>(plan_.kernels.size()) - 1);
-    SMELT_CHECK(joined, "node {} does not fit its own kernel", id.index);
+    const SplitReason obstacle = join(id, static_cast<int32_t>(plan_.kernels.size()) - 1);
+    SMELT_CHECK(obstacle == SplitReason::Fused, "node {} does not fit its own kernel", id.index);
   }
 
   bool keeps_last_axis(const Node& reduce) const {
@@ -190,10 +199,34 @@ class Planner {
     const int32_t earliest = earliest_kernel(id);
     const auto num_kernels = static_cast<int32_t>(plan_.kernels.size());
     if (earliest < 0) return false;  // reads nothing computed: a kernel of its own keeps it close to its readers
+    note_waiting(id, earliest);
     for (int32_t k = earliest; k < num_kernels; ++k) {
-      if (join(id, k)) return true;
+      const SplitReason obstacle = join(id, k);
+      SplitReason& noted = plan_.why_split[id.index];
+      if (obstacle == SplitReason::Fused) {
+        const bool in_product = plan_.kernels[static_cast<size_t>(k)].kind == KernelKind::Product;
+        if (in_product || noted != SplitReason::WaitsForOther) noted = SplitReason::Fused;
+        return true;
+      }
+      if (noted == SplitReason::Fused) noted = obstacle;
     }
     return false;
+  }
+
+  /// Notes when `id` reads a product whose epilogue it would fit, but may not run before a later kernel.
+  void note_waiting(NodeId id, int32_t earliest) {
+    NodeId last;
+    bool product = false;
+    for_each_leaf(id, own_index(id), [&](NodeId leaf, const std::optional<Affine>&) {
+      const int32_t kernel = plan_.kernel_of[leaf.index];
+      if (kernel < 0) return;
+      if (kernel == earliest) last = leaf;
+      product |= kernel < earliest && plan_.kernels[static_cast<size_t>(kernel)].kind == KernelKind::Product &&
+                 fits(id, plan_.kernels[static_cast<size_t>(kernel)]) == SplitReason::Fused;
+    });
+    if (!product || !last.valid()) return;
+    plan_.why_split[id.index] = SplitReason::WaitsForOther;
+    plan_.waits_for[id.index] = last;
   }
 
   /// The first kernel in which `id` may be computed, by its operands, and by the readers of what it overwrites.
@@ -263,26 +296,29 @@ class Planner {
     return inner;
   }
 
-  bool fits(NodeId id, const KernelPlan& kernel) const {
+  SplitReason fits(NodeId id, const KernelPlan& kernel) const {
     const Node& node = graph_[id];
     const Kind kind = op_def(node).kind;
+    const auto when = [](bool fits) { return fits ? SplitReason::Fused : SplitReason::OtherShape; };
     if (kernel.kind == KernelKind::Product) {
-      return kind != Kind::Reduce && node.type.shape == kernel.outer && kernel.sweeps[0].nodes.size() < kMaxEpilogue;
+      if (kind == Kind::Reduce) return SplitReason::SumInProduct;
+      if (node.type.shape != kernel.outer) return SplitReason::OtherShape;
+      return kernel.sweeps[0].nodes.size() < kMaxEpilogue ? SplitReason::Fused : SplitReason::EpilogueFull;
     }
-    if (!kernel.sweeps.empty() && op_def(graph_[kernel.sweeps[0].nodes[0]]).kind == Kind::Scatter) return false;
+    if (!kernel.sweeps.empty() && op_def(graph_[kernel.sweeps[0].nodes[0]]).kind == Kind::Scatter) return SplitReason::OwnTiles;
     if (kind == Kind::Reduce) {
-      return node.type.shape == kernel.outer && (!kernel.vector_outer || keeps_last_axis(node));
+      return when(node.type.shape == kernel.outer && (!kernel.vector_outer || keeps_last_axis(node)));
     }
-    if (kernel.vector_outer || kernel.outer.empty()) return node.type.shape == kernel.outer;
-    return node.type.rank() >= kernel.outer.size() &&
-           std::ranges::equal(kernel.outer, node.type.shape | std::views::take(kernel.outer.size()));
+    if (kernel.vector_outer || kernel.outer.empty()) return when(node.type.shape == kernel.outer);
+    return when(node.type.rank() >= kernel.outer.size() &&
+                std::ranges::equal(kernel.outer, node.type.shape | std::views::take(kernel.outer.size())));
   }
 
   /// Puts `id` into kernel k when its shape fits and what it reads from k itself is already there at the same point
-  /// of the outer loops.
-  bool join(NodeId id, int32_t k) {
+  /// of the outer loops; else says what is in the way.
+  SplitReason join(NodeId id, int32_t k) {
     KernelPlan& kernel = plan_.kernels[static_cast<size_t>(k)];
-    if (!fits(id, kernel)) return false;
+    if (const SplitReason obstacle = fits(id, kernel); obstacle != SplitReason::Fused) return obstacle;
     const size_t num_outer = kernel.kind == KernelKind::Product ? graph_.type(id).rank() : kernel.outer.size();
     const Shape inner = inner_shape(id, num_outer);
     int32_t sweep = 0;
@@ -293,7 +329,7 @@ class Planner {
       if (!at) aligned = false;
       sweep = std::max(sweep, at.value_or(0));
     });
-    if (!aligned) return false;
+    if (!aligned) return SplitReason::OtherElements;
     if (kernel.kind == KernelKind::Nest) {
       auto at = std::find_if(kernel.sweeps.begin() + sweep, kernel.sweeps.end(),
                              [&](const SweepPlan& plan) { return plan.inner == inner; });
@@ -305,7 +341,7 @@ class Planner {
     kernel.sweeps[static_cast<size_t>(sweep)].nodes.push_back(id);
     plan_.kernel_of[id.index] = k;
     sweep_of_[id.index] = sweep;
-    return true;
+    return SplitReason::Fused;
   }
 
   /// The first sweep of `kernel` in which a node may read `element` of `leaf`, which the same kernel computes; nullopt

@@ -31,12 +31,37 @@ struct KernelPlan {
   std::vector<SweepPlan> sweeps;
 };
 
+/// Why a value has memory of its own; a value that has none is computed in registers wherever it is read.
+enum class StoreReason : uint8_t {
+  InRegisters,
+  Result,           // a result of the function
+  Sum,              // a sum is complete only after a pass
+  ProductOperand,   // products and gathers read it in an order of their own
+  Reshaped,         // read under another shape
+  Shared,           // several readers, and computing it again would cost more
+  Repeated          // a broadcast reads it many times
+};
+
+/// Why a stored value is not computed in the kernel of the operand that it reads last.
+enum class SplitReason : uint8_t {
+  Fused,            // it is, or it reads nothing that a kernel computes
+  OwnTiles,         // products and scatters begin a kernel
+  WaitsForOther,    // another operand, `FusionPlan::waits_for`, is computed in a later kernel
+  SumInProduct,     // a sum cannot be taken in the epilogue of a product
+  OtherShape,       // the kernel runs over another shape
+  OtherElements,    // it reads elements that another turn of the kernel computes
+  EpilogueFull      // the product's epilogue has all the values that its registers hold
+};
+
 struct FusionPlan {
   std::vector<NodeId> order;      // all nodes, in the order in which they are computed
   std::vector<bool> stored;       // by node: has a buffer, or a register if nobody reads the buffer
   std::vector<int32_t> kernel_of;  // by node, -1 unless stored
   std::vector<KernelPlan> kernels;
   int32_t loss_kernel = -1;       // the kernel after which the loss is known
+  std::vector<StoreReason> why_stored;  // by node
+  std::vector<SplitReason> why_split;   // by node
+  std::vector<NodeId> waits_for;        // by node: for WaitsForOther
 };
 
 /// Gives each Variable result, and each result that names an argument, a node of its own, and makes a variable that is

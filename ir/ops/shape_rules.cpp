@@ -356,4 +356,21 @@ Result<TensorType> grad(const InferArgs& args) {
   return x;
 }
 
+Result<TensorType> jvp(const InferArgs& args) {
+  const TensorType &y = args.operands[0], &x = args.operands[1], &v = args.operands[2];
+  if (!is_float(y.dtype)) return wrong(args, "is of floats, got `{}`", show(args, y));
+  if (!is_float(x.dtype)) return wrong(args, "is with respect to floats, got `{}`", show(args, x));
+  if (v != x) return wrong(args, "needs a direction like `{}`, got `{}`", show(args, x), show(args, v));
+  return y;
+}
+
+Result<TensorType> adjoint(const InferArgs& args) {
+  const TensorType &y = args.operands[0], &x = args.operands[1];
+  if (!is_float(y.dtype) || !is_float(x.dtype)) return wrong(args, "needs floats, got {}", show_operands(args));
+  if (args.operands[2] != y || args.operands[3] != x) {
+    return wrong(args, "needs a cotangent like y and a result like x, got {}", show_operands(args));
+  }
+  return y;
+}
+
 }  // namespace smelt::shape_rules

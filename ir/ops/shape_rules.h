@@ -37,7 +37,9 @@ Result<TensorType> random(const InferArgs& args);
 Result<TensorType> arg_reduce(const InferArgs& args);  // `axis` is removed, i32
 Result<TensorType> softmax(const InferArgs& args);     // floats, `axes` are kept
 Result<TensorType> concat(const InferArgs& args);
-Result<TensorType> grad(const InferArgs& args);  // scalar y, x -> type of x
+Result<TensorType> grad(const InferArgs& args);     // scalar y, x -> type of x
+Result<TensorType> jvp(const InferArgs& args);      // y, x, v like x -> type of y
+Result<TensorType> adjoint(const InferArgs& args);  // y, x, ct like y, g like x -> type of y
 
 /// True when a reshape keeps each run-time extent with the same number of elements before and after it, so
 /// that row-major order by bounds and by actual sizes agree.

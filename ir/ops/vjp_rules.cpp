@@ -31,13 +31,24 @@ NodeId build_masked(Builder& builder, const Masked& mask) {
                        : builder.select(mask.condition, mask.value, zero);
 }
 
-/// Applies `change` to the value inside the mask, or to `ct` itself.
+/// Applies `change` to the value inside the mask, and inside masks in that, or to `ct` itself.
 template <typename Change>
 NodeId inside_mask(Builder& builder, NodeId ct, Change change) {
   std::optional<Masked> mask = as_masked(builder.graph(), ct);
   if (!mask) return change(ct);
-  mask->value = change(mask->value);
+  mask->value = inside_mask(builder, mask->value, change);
   return build_masked(builder, *mask);
+}
+
+/// The same node, or the same movement of the same condition.
+bool same_condition(const Graph& graph, NodeId a, NodeId b) {
+  while (a != b) {
+    const Node &x = graph[a], &y = graph[b];
+    if (x.op != y.op || op_def(x).kind != Kind::Move || x.attrs != y.attrs || x.type != y.type) return false;
+    a = x.inputs[0];
+    b = y.inputs[0];
+  }
+  return true;
 }
 
 }  // namespace
@@ -51,11 +62,21 @@ std::optional<double> constant_value(const Graph& graph, NodeId id) {
 NodeId add_cotangents(Builder& builder, NodeId a, NodeId b) {
   const std::optional<Masked> mask_a = as_masked(builder.graph(), a);
   const std::optional<Masked> mask_b = as_masked(builder.graph(), b);
-  if (mask_a && mask_b && mask_a->condition == mask_b->condition && mask_a->inverted == mask_b->inverted) {
-    return build_masked(builder,
-                        {mask_a->condition, SMELT_FAULT(23, builder.add(mask_a->value, mask_b->value), mask_a->value), mask_a->inverted});
+  if (!mask_a || !mask_b) return builder.add(a, b);
+  if (!same_condition(builder.graph(), mask_a->condition, mask_b->condition)) {
+    // Where neither counts the sum is masked as well.
+    const auto counts = [&](const Masked& mask) {
+      return mask.inverted ? builder.make(OpKind::Not, {mask.condition}) : mask.condition;
+    };
+    const NodeId either = builder.make(OpKind::Or, {counts(*mask_a), counts(*mask_b)});
+    return build_masked(builder, {either, builder.add(a, b), false});
   }
-  return builder.add(a, b);
+  if (mask_a->inverted == mask_b->inverted) {
+    return build_masked(builder, {mask_a->condition, SMELT_FAULT(23, builder.add(mask_a->value, mask_b->value), mask_a->value), mask_a->inverted});
+  }
+  // The two branches of one `select`.
+  const Masked &then = mask_a->inverted ? *mask_b : *mask_a, &otherwise = mask_a->inverted ? *mask_a : *mask_b;
+  return builder.select(then.condition, then.value, otherwise.value);
 }
 
 Vjp::Vjp(Builder& builder, NodeId id, NodeId ct, std::vector<bool> needed)
@@ -77,6 +98,13 @@ void Vjp::add(size_t i, NodeId ct) {
   cotangents_[i] = cotangents_[i].valid() ? add_cotangents(builder_, cotangents_[i], ct) : ct;
 }
 
+NodeId Vjp::moved(NodeId ct, const std::function<NodeId(NodeId)>& move) {
+  const std::optional<Masked> mask = as_masked(builder_.graph(), ct);
+  if (!mask) return move(ct);
+  const NodeId condition = move(mask->condition);
+  return build_masked(builder_, {condition, moved(mask->value, move), mask->inverted});
+}
+
 NodeId Vjp::times(NodeId ct, NodeId factor) {
   return inside_mask(builder_, ct, [&](NodeId value) { return builder_.mul(value, factor); });
 }
@@ -91,8 +119,14 @@ NodeId Vjp::negated(NodeId ct) {
   return inside_mask(builder_, ct, [&](NodeId value) { return builder_.neg(value); });
 }
 
-NodeId Vjp::where(NodeId condition, NodeId ct) { return build_masked(builder_, {condition, ct, false}); }
-NodeId Vjp::unless(NodeId condition, NodeId ct) { return build_masked(builder_, {condition, ct, true}); }
+NodeId Vjp::where(NodeId condition, NodeId ct) { return masked(condition, ct, false); }
+NodeId Vjp::unless(NodeId condition, NodeId ct) { return masked(condition, ct, true); }
+
+NodeId Vjp::masked(NodeId condition, NodeId ct, bool inverted) {
+  const std::optional<Masked> mask = as_masked(builder_.graph(), ct);
+  if (!mask || !same_condition(builder_.graph(), mask->condition, condition)) return build_masked(builder_, {condition, ct, inverted});
+  return mask->inverted == inverted ? ct : builder_.like(ct, 0);
+}
 
 namespace vjp_rules {
 namespace {
@@ -162,7 +196,7 @@ void cast(Vjp& v) {
 
 void reduce_sum(Vjp& v) {
   const Shape shape = v.type(0).shape;
-  v.add(0, v.build().broadcast_back(v.ct(), shape, v.attrs().integers("axes")));
+  v.add(0, v.moved(v.ct(), [&](NodeId x) { return v.build().broadcast_back(x, shape, v.attrs().integers("axes")); }));
 }
 
 void reduce_extremum(Vjp& v) {
@@ -207,12 +241,17 @@ void transpose(Vjp& v) {
   const std::vector<int64_t>& permutation = v.attrs().integers("permutation");
   std::vector<int64_t> inverse(permutation.size());
   for (size_t i = 0; i < permutation.size(); ++i) inverse[SMELT_FAULT(19, static_cast<size_t>(permutation[i]), i)] = SMELT_FAULT(19, static_cast<int64_t>(i), permutation[i]);
-  v.add(0, v.build().transpose(v.ct(), std::move(inverse)));
+  v.add(0, v.moved(v.ct(), [&](NodeId x) { return v.build().transpose(x, inverse); }));
 }
 
 void reshape(Vjp& v) {
   const Shape shape = v.type(0).shape;
-  v.add(0, v.build().reshape(v.ct(), shape));
+  // There and back again is where it was: conditions are compared.
+  v.add(0, v.moved(v.ct(), [&](NodeId x) {
+    const Node& node = v.build().graph()[x];
+    if (node.op == OpKind::Reshape && v.build().type(node.inputs[0]).shape == shape) return node.inputs[0];
+    return v.build().reshape(x, shape);
+  }));
 }
 
 void slice(Vjp& v) {

@@ -5,9 +5,11 @@
 //
 // Masked cotangents stay masked: the cotangent of a branch of `select` is `select(c, ct, 0)`, and `times` and
 // `over` multiply inside of it, `select(c, ct * f, 0)`. So an infinite or undefined factor in the branch that
-// was not taken (log or sqrt at 0) does not turn the 0 into NaN.
+// was not taken (log or sqrt at 0) does not turn the 0 into NaN. `moved` takes the mask along a reshape, a transpose or
+// a repetition; a sum over masked values ends it.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -36,6 +38,7 @@ class Vjp {
   NodeId times(NodeId ct, double factor);      // ct * factor
   NodeId over(NodeId ct, NodeId divisor);      // ct / divisor
   NodeId negated(NodeId ct);                   // -ct
+  NodeId moved(NodeId ct, const std::function<NodeId(NodeId)>& move);  // `move` of ct: it changes places, not values
   NodeId where(NodeId condition, NodeId ct);   // ct where condition, else 0
   NodeId unless(NodeId condition, NodeId ct);  // 0 where condition, else ct
 
@@ -43,6 +46,8 @@ class Vjp {
   const std::vector<NodeId>& cotangents() const { return cotangents_; }
 
  private:
+  NodeId masked(NodeId condition, NodeId ct, bool inverted);
+
   Builder& builder_;
   Node node_;  // a copy: adding nodes moves the graph's
   NodeId id_;

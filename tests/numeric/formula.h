@@ -14,7 +14,9 @@ enum Stream : uint32_t {
   kNoise = 200,
   kSampleAt = 300,
   kSign = 400,
-  kTiny = 500
+  kTiny = 500,
+  kRing = 600,
+  kDerivative = 700
 };
 
 /// 32 well-mixed bits of (stream, i). Source: lowbias32 of Wellons' hash-prospector.

@@ -42,6 +42,7 @@ TEST_CASE("the discriminators of both GANs learn to tell") {
   check_learns("gan", "d_loss", 0.8);
   check_learns("seed_gan", "d_loss", 0.8);
 }
+TEST_CASE("a discriminator with R1 learns to tell") { check_learns("r1", "d_loss", 0.8); }
 
 /// The model of `training`, step by step, in double on the graph as the frontend made it.
 class ReferenceTraining {
@@ -153,8 +154,8 @@ void check_agrees(std::string_view model, DType precision, double tolerance) {
 TEST_CASE("the first losses of mlp, vae and gan are the reference evaluator's to 1e-5 in f32") {
   for (const char* model : {"mlp", "vae", "gan"}) check_agrees(model, DType::F32, 1e-5);
 }
-TEST_CASE("the first losses of mlp, vae and gan are the reference evaluator's to 1e-10 in f64") {
-  for (const char* model : {"mlp", "vae", "gan"}) check_agrees(model, DType::F64, 1e-10);
+TEST_CASE("the first losses of mlp, vae, gan and r1 are the reference evaluator's to 1e-10 in f64") {
+  for (const char* model : {"mlp", "vae", "gan", "r1"}) check_agrees(model, DType::F64, 1e-10);
 }
 
 }  // namespace

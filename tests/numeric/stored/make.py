@@ -1,6 +1,7 @@
 """Makes the stored results of PyTorch that the tests beside this folder compare Smelt with.
 
     python tests/numeric/stored/make.py DIR_OF_FASHION_MNIST
+    python tests/numeric/stored/make.py derivatives            # the last two alone
 
 Needs torch, numpy and safetensors; the tests need none of them. Nothing here is drawn at random: weights, pictures
 and noise are integer formulas (`mix`), exact in f32, and `tests/numeric/formula.h` has the same ones.
@@ -10,6 +11,9 @@ Writes, beside itself:
   *_grads.safetensors          f64 gradients of step 1: every element of the narrow nets, and of the full ones
                                `samples` elements at fixed places, the largest magnitude and `signs` signed sums
   std.json                     10 losses and the final parameters for each line of cases.json, in f64
+  wgan_gp.json                 60 losses of a Wasserstein GAN with gradient penalty on a ring, in f32 and f64
+  derivatives.json             for each line of derivative_cases.json the gradient of a weighted sum and the product of its
+                               Hessian with a direction, in f64
 
 cases.json avoids F.hardsigmoid, whose gradient multiplies by 1/6 rounded to f32 in f64 as well.
 """
@@ -36,7 +40,7 @@ HORIZON = 20  # iterations of the tiny experiments: 5 epochs of 4 batches
 MLP_SEED = 11
 
 # Streams of `mix`; parameter k of a net uses stream k + 1000 * its seed.
-IMAGE_BOX, IMAGE_PIXEL, NOISE, SAMPLE_AT, SIGN, TINY = 100, 101, 200, 300, 400, 500
+IMAGE_BOX, IMAGE_PIXEL, NOISE, SAMPLE_AT, SIGN, TINY, RING, DERIVATIVE = 100, 101, 200, 300, 400, 500, 600, 700
 
 
 def mix(stream, i):
@@ -147,6 +151,64 @@ def d_loss(p, x, z):
 
 def g_loss(p, z):
     return F.softplus(-discriminate(p, generate(p, z))).mean()
+
+
+# A Wasserstein GAN with gradient penalty on eight points of a circle, with its noise and mixing weights as data.
+
+def wgan_spec():
+    spec = []
+    for path, n_in, n_out in [("G.fc1", 2, 32), ("G.fc2", 32, 32), ("G.out", 32, 2), ("D.fc1", 2, 32), ("D.fc2", 32, 32), ("D.out", 32, 1)]:
+        dense(spec, path, n_in, n_out)
+    return spec
+
+
+def ring(rows):
+    """Points of a circle of radius 2, one of eight, and noise around it."""
+    angle = (mix(RING, np.arange(rows)) % 8).astype(np.float64) * (np.pi / 4)
+    return 2 * np.stack([np.cos(angle), np.sin(angle)], 1) + 0.05 * noise(rows, 2)
+
+
+def wgan_generate(p, z):
+    return linear(p, "G.out", F.relu(linear(p, "G.fc2", F.relu(linear(p, "G.fc1", z)))))
+
+
+def wgan_judge(p, x):
+    return linear(p, "D.out", F.softplus(linear(p, "D.fc2", F.softplus(linear(p, "D.fc1", x))))).squeeze(-1)
+
+
+def critic_loss(p, x, z, t):
+    fake = wgan_generate(p, z).detach()
+    mixed = (fake + (x - fake) * t[:, None]).requires_grad_()
+    g, = torch.autograd.grad(wgan_judge(p, mixed).sum(), mixed, create_graph=True)
+    penalty = ((g.norm(dim=1) - 1) ** 2).mean()
+    return 10 * penalty - (wgan_judge(p, x).mean() - wgan_judge(p, fake).mean())
+
+
+def train_wgan(p, x, z, t, iterations):
+    """Five losses of the critic and one of the generator in turn; each takes the next batch."""
+    optimisers = {n: torch.optim.Adam([v for k, v in p.items() if k.startswith(n)], lr=1e-3, betas=(0.5, 0.9)) for n in "DG"}
+    losses = []
+    for call in range(6 * iterations):
+        rows = rows_of(call, len(x))
+        name = "DDDDDG"[call % 6]
+        for value in p.values():
+            value.grad = None
+        loss = critic_loss(p, x[rows], z[rows], t[rows]) if name == "D" else -wgan_judge(p, wgan_generate(p, z[rows])).mean()
+        loss.backward()
+        optimisers[name].step()
+        losses.append(loss.item())
+    return losses
+
+
+def store_wgan():
+    spec = wgan_spec()
+    x, z, t = ring(512), noise(512, 2), 0.5 + 0.5 * uniform(RING + 1, (512,), 1.0)
+    data = [torch.tensor(a.astype(np.float32)).double() for a in (x, z, t)]  # the files are f32
+    result = both_precisions(train_wgan, spec, data, 10)
+    result["parameters"] = table_of(spec)
+    worst = max(abs(a - b) / abs(b) for a, b in zip(result["losses_f32"], result["losses_f64"]))
+    print(f"wgan_gp: torch f32 against f64: losses {worst:.1e}")
+    write_json("wgan_gp.json", result)
 
 
 # Running and storing.
@@ -294,7 +356,29 @@ def tiny_case(kind, case):
     return {"losses": losses, "parameters": {k: v.detach().reshape(-1).tolist() for k, v in params.items()}}
 
 
+# First and second derivatives of each line of derivative_cases.json.
+
+def derivatives_of(case):
+    x = torch.tensor(uniform(DERIVATIVE, (4, 3), 2.0), requires_grad=True)
+    p = torch.tensor(1.25 + uniform(DERIVATIVE + 1, (4, 3), 1.0), requires_grad=True)
+    w, v, u = (torch.tensor(uniform(DERIVATIVE + k, (4, 3), 1.0)) for k in (2, 3, 4))
+    loss = (w * eval(case["torch"], dict(globals(), x=x, p=p))).sum() + 0 * (x.sum() + p.sum())
+    gx, gp = torch.autograd.grad(loss, (x, p), create_graph=True)
+    along = (gx * v).sum() + (gp * u).sum() + 0 * (x.sum() + p.sum())
+    hx, hp = torch.autograd.grad(along, (x, p))
+    return {"gradient": [t.detach().reshape(-1).tolist() for t in (gx, gp)], "hessian": [t.reshape(-1).tolist() for t in (hx, hp)]}
+
+
+def store_derivatives():
+    cases = json.loads((HERE / "derivative_cases.json").read_text())
+    write_json("derivatives.json", {"cases": {case["name"]: derivatives_of(case) for case in cases}})
+
+
 def main():
+    if sys.argv[1:] == ["derivatives"]:  # needs no pictures
+        store_wgan()
+        store_derivatives()
+        return
     fashion = pathlib.Path(sys.argv[1])
     torch.set_num_threads(1)
     x = torch.tensor(read_idx(fashion / "train-images-idx3-ubyte.gz", 16).reshape(-1, 784)[:100 * BATCH].copy()).double() / 255
@@ -320,6 +404,8 @@ def main():
     store("gan", d_alone, spec, None, data, result)
 
     store_std()
+    store_wgan()
+    store_derivatives()
 
 
 def store_std():

@@ -1,0 +1,23 @@
+// A call whose result was not finite, as whoever can name the line needs it (api/smelt/trace_nonfinite.h).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "runtime/call_frame.h"
+#include "runtime/data/dataset.h"
+#include "runtime/session.h"
+
+namespace smelt {
+
+/// Lives during the call of a TraceCall only.
+struct FailedCall {
+  const Session& session;  // variables, counters and scalars as the call read them
+  const CallFrame& frame;  // its inputs and sizes
+  int32_t status = SMELT_CALL_NONFINITE;
+  const Dataset* data = nullptr;  // that its rows count in; null without data
+  int64_t step = 0;               // the iteration, from 1; 0 outside training
+};
+using TraceCall = std::function<void(const FailedCall&)>;
+
+}  // namespace smelt

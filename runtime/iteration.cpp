@@ -1,0 +1,73 @@
+#include "runtime/iteration.h"
+
+namespace smelt {
+
+Result<void> Iteration::prepare() {
+  const TrainPlan& plan = session_.program().train;
+  if (schedule_.batches_per_iteration > 0) {
+    SMELT_TRY(Batches batches,
+              Batches::create({train_data_->rows(), plan.batch, plan.batch_symbol < 0, plan.shuffle, plan.seed},
+                              train_data_->split()));
+    batches_.emplace(std::move(batches));
+  }
+  for (const PlannedCall& call : schedule_.calls) SMELT_TRY_VOID(add_call(call));
+  for (const CallSlot& slot : slots_) calls_.push_back(slot.frame.call());
+  return {};
+}
+
+Result<void> Iteration::add_call(const PlannedCall& call) {
+  const CompiledProgram& program = session_.program();
+  const StepInfo& info = program.steps.at(static_cast<size_t>(call.step));
+  const Entry& entry = program.entries.at(static_cast<size_t>(info.step_entry));
+  CallSlot slot{call, session_.frame(entry), {}};
+  SMELT_TRY_VOID(slot.frame.own_outputs());
+  slot.frame.set_batch(program.train.batch);
+  if (train_data_ != nullptr) slot.frame.set_dataset(*train_data_);
+  if (call.takes_data) slot.rows.reserve(static_cast<size_t>(program.train.batch));
+  slots_.push_back(std::move(slot));
+
+  ObjectiveValues values;
+  for (const Binding& binding : entry.outputs) {
+    if (binding.kind == BindingKind::Loss) values.loss = {info.objective, 0, binding.type.dtype};
+    if (binding.kind == BindingKind::Report) values.reports.push_back({binding.name, 0, binding.type.dtype});
+  }
+  values_.push_back(std::move(values));
+  return {};
+}
+
+// Copies the rows of each call to memory of its own: an iteration may cross the end of an epoch.
+int64_t Iteration::take_batches() {
+  int64_t total = 0;
+  const CallSlot* taken = nullptr;
+  for (CallSlot& slot : slots_) {
+    if (!slot.plan.takes_data) continue;
+    if (slot.plan.shares_batch && taken != nullptr) {
+      slot.rows.assign(taken->rows.begin(), taken->rows.end());
+    } else {
+      const std::span<const int32_t> rows = batches_->next();
+      slot.rows.assign(rows.begin(), rows.end());
+      total += static_cast<int64_t>(rows.size());
+      taken = &slot;
+    }
+    slot.frame.set_rows(slot.rows);
+  }
+  return total;
+}
+
+void Iteration::read_values() {
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const CallFrame& frame = slots_[i].frame;
+    size_t report = 0;
+    for (size_t k = 0; k < frame.entry().outputs.size(); ++k) {
+      const BindingKind kind = frame.entry().outputs[k].kind;
+      if (kind == BindingKind::Loss) values_[i].loss.value = frame.scalar(k);
+      if (kind == BindingKind::Report) values_[i].reports[report++].value = frame.scalar(k);
+    }
+  }
+}
+
+void Iteration::keep_losses() {
+  for (size_t i = 0; i < slots_.size(); ++i) session_.set_last_loss(slots_[i].plan.step, values_[i].loss.value);
+}
+
+}  // namespace smelt

@@ -1,0 +1,66 @@
+// One pass of the training loop: its calls, the rows that each reads, and the values that each reports.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "ir/support/result.h"
+#include "runtime/data/batches.h"
+#include "runtime/data/dataset.h"
+#include "runtime/session.h"
+#include "runtime/train_observer.h"
+#include "runtime/train_schedule.h"
+
+namespace smelt {
+
+class Iteration {
+ public:
+  /// All must outlive this. `train_data` may be null.
+  Iteration(Session& session, const Dataset* train_data, const Schedule& schedule)
+      : session_(session), train_data_(train_data), schedule_(schedule) {}
+
+  /// Errors: Input, Limit from the batches and the memory of outputs.
+  Result<void> prepare();
+
+  size_t num_calls() const { return slots_.size(); }
+  const CallFrame& frame(size_t call) const { return slots_[call].frame; }
+  int32_t objective(size_t call) const { return slots_[call].plan.step; }  // index into CompiledProgram::steps
+  std::span<const ObjectiveValues> values() const { return values_; }
+
+  /// The place in the data; 0 without any.
+  int64_t batches_taken() const { return batches_ ? batches_->taken() : 0; }
+  int64_t epochs_done() const { return batches_ ? batches_->epochs_done() : 0; }
+  void seek(int64_t batches_taken) {
+    if (batches_) batches_->seek(batches_taken);
+  }
+
+  /// Binds the next batches; the number of rows. Allocates nothing.
+  int64_t take_batches();
+  /// Runs all calls, up to the first that fails, or one; the status is that of abi.h.
+  int32_t run() const { return session_.call_iteration(calls_); }
+  int32_t run_call(size_t call) const { return session_.call(slots_[call].frame); }
+  /// Reads losses and reports of the last run.
+  void read_values();
+  /// Tells the session the losses, for `stop when`.
+  void keep_losses();
+
+ private:
+  struct CallSlot {
+    PlannedCall plan;
+    CallFrame frame;
+    std::vector<int32_t> rows;
+  };
+  Result<void> add_call(const PlannedCall& call);
+
+  Session& session_;
+  const Dataset* train_data_;
+  const Schedule& schedule_;
+  std::optional<Batches> batches_;
+  std::vector<CallSlot> slots_;
+  std::vector<smelt_call> calls_;
+  std::vector<ObjectiveValues> values_;
+};
+
+}  // namespace smelt

@@ -1,0 +1,108 @@
+// Examples whose losses hold derivatives, trained to what they are for; and `smelt gradcheck`.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "runtime/files/npy.h"
+#include "tests/system/run_command.h"
+
+namespace smelt::test {
+namespace {
+
+std::string trained(std::string_view model, std::vector<std::string> flags) {
+  const std::string run = fresh_directory(fmt::format("derivatives-{}", model)) + "/run";
+  std::vector<std::string> arguments = {"train", example(model), "-o", run, "--threads", "1"};
+  arguments.insert(arguments.end(), flags.begin(), flags.end());
+  const CommandResult result = run_smelt(arguments);
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  return run;
+}
+
+/// What an export makes of `count` draws.
+std::vector<float> sampled(const std::string& run, const std::string& name, int count) {
+  const std::string file = run + "/" + name + ".npy";
+  const CommandResult result = run_smelt({"sample", run, name, "-n", fmt::format("{}", count), "-o", file, "--threads", "1"});
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  const Result<NpyFile> read = read_npy(file);
+  REQUIRE(read);
+  const auto values = read->tensor.as<float>();
+  return {values.begin(), values.end()};
+}
+
+TEST_CASE("500 steps of WGAN-GP cover all eight modes of the ring") {
+  const std::string run = trained("wgan_gp", {"--steps", "500"});
+  const std::vector<float> shares = sampled(run, "coverage", 256);
+  REQUIRE(shares.size() == 8);
+  float total = 0;
+  for (size_t mode = 0; mode < 8; ++mode) {
+    CHECK_MESSAGE(shares[mode] > 0.02F, fmt::format("mode {} has {:.1f} % of the points", mode, 100 * shares[mode]));
+    total += shares[mode];
+  }
+  CHECK_MESSAGE(total > 0.5F, fmt::format("{:.0f} % of the points are within four standard deviations of a mode", 100 * total));
+}
+
+TEST_CASE("a network solves Poisson's equation to 2e-3") {
+  const std::string run = trained("poisson", {});
+  const std::vector<float> errors = sampled(run, "error", 256);
+  const float worst = std::abs(*std::ranges::max_element(errors, {}, [](float error) { return std::abs(error); }));
+  CHECK_MESSAGE(worst < 2e-3F, fmt::format("worst error {}", worst));
+}
+
+TEST_CASE("WGAN-GP on pictures: the penalty holds the slope, and the critic tells") {
+  if (unpacked_data().empty()) return;
+  const std::string run = trained("wgan_gp_fashion", {"--data", "fashion=" + unpacked_data(), "--steps", "40"});
+  const std::vector<double> losses = logged_losses(run, "critic");
+  REQUIRE(losses.size() == 200);
+  for (const double loss : losses) REQUIRE(std::isfinite(loss));
+  CHECK(losses.back() < 0);  // the gap is larger than the penalty
+}
+
+TEST_CASE("gradcheck passes what is right, in both orders") {
+  for (const char* order : {"1", "2"}) {
+    const CommandResult result = run_smelt({"gradcheck", example("poisson"), "--order", order, "--json", "--threads", "1"});
+    CHECK_MESSAGE(result.exit_code == 0, result.err);
+    const nlohmann::json report = nlohmann::json::parse(result.out);
+    CHECK(report["ok"] == true);
+    const nlohmann::json& rows = report["objectives"][0]["rows"];
+    REQUIRE(rows.size() == 6);
+    CHECK(rows[0]["path"] == "u.fc.0.W");
+    CHECK(rows[0]["directions"] == 0);  // 64 entries, each on its own
+    CHECK(rows[2]["directions"] == 8);
+    CHECK(rows[0]["declared"].get<std::string>().find("poisson.smelt:9:") != std::string::npos);
+  }
+}
+
+TEST_CASE("gradcheck names the parameter whose gradient is wrong, and its line") {
+  const std::string file = fresh_directory("gradcheck") + "/wrong.smelt";
+  write_text_file(file, R"(dim B = 4, X = 3
+fn cube(x) = x ^ 3
+  vjp(y, ct) = 2 * x ^ 2 * ct           # not 3
+layer Net(t: f32[B]) -> f32[B] {
+  param good: f32[X] ~ Normal(0, 1)
+  param bad: f32[X] ~ Normal(0, 1)
+  t * (sum(good ^ 2) + sum(cube(bad)))
+}
+model net = Net
+objective loss() updates net {
+  t ~ Uniform(1, 2)[B]
+  mean(net(t))
+}
+train {
+  batch B = 4
+  steps 1
+  step loss with sgd(lr = 0.1)
+}
+)");
+  const CommandResult result = run_smelt({"gradcheck", file, "--threads", "1"});
+  CHECK(result.exit_code == 7);
+  CHECK_MESSAGE(result.err.find("wrong.smelt:6:9: the gradient of `loss` with respect to `net.bad` at [") != std::string::npos, result.err);
+  CHECK(run_smelt({"gradcheck", file, "--order", "3"}).exit_code == 2);
+  CHECK(run_smelt({"gradcheck", file, "--precision", "f32"}).exit_code == 2);
+  CHECK(run_smelt({"gradcheck", file, "--objective", "none"}).exit_code == 2);
+}
+
+}  // namespace
+}  // namespace smelt::test

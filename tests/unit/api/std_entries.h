@@ -1,0 +1,108 @@
+// The differentiable entries of the standard library as expressions, each on a net of its own whose input is a parameter:
+// what the derivative tests and the table of sizes go through.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace smelt::test {
+
+struct StdEntry {
+  std::string_view name;        // of the library, or of a function that the compiler provides
+  std::string_view expression;  // on x: f32[Row, H], positive p: f32[Row, H], labels y: ix<H>[Row], inside a layer
+};
+
+inline constexpr StdEntry kStdEntries[] = {
+    // layers
+    {"Dense", "x |> fc: Dense{H, act=tanh}"},
+    {"Dropout", "x |> drop: Dropout{0.4}"},
+    {"LayerNorm", "x |> ln: LayerNorm{H}"},
+    {"BatchNorm", "x |> bn: BatchNorm"},
+    // activations
+    {"identity", "identity(x)"},
+    {"leaky_relu", "leaky_relu(x, 0.2)"},
+    {"elu", "elu(x)"},
+    {"selu", "selu(x)"},
+    {"silu", "silu(x)"},
+    {"mish", "mish(x)"},
+    {"softsign", "softsign(x)"},
+    {"hard_sigmoid", "hard_sigmoid(x)"},
+    {"gelu_tanh", "gelu_tanh(x)"},
+    {"relu", "relu(x)"},
+    {"tanh", "tanh(x)"},
+    {"sigmoid", "sigmoid(x)"},
+    {"softplus", "softplus(x)"},
+    {"softmax", "softmax(x, over=H)"},
+    {"log_softmax", "log_softmax(x, over=H)"},
+    {"logsumexp", "logsumexp(x, over=H)"},
+    // losses
+    {"mse", "mse(x, p)"},
+    {"l1_loss", "l1_loss(x, p)"},
+    {"huber", "huber(x, p, 0.5)"},
+    {"softmax_xent", "softmax_xent(x, y, over=H)"},
+    {"sigmoid_xent", "sigmoid_xent(x, sigmoid(p))"},
+    {"hinge", "hinge(x, 1)"},
+    {"norm", "norm(x, over=H)"},
+    {"moments", "variance(x)"},
+    {"lerp", "lerp(x, p, 0.3)"},
+    {"l2", "l2(x)"},
+    // distributions
+    {"normal_log_prob", "log_prob(Normal(mean = x, logvar = p), p)"},
+    {"normal_entropy", "entropy(Normal(mean = x, logvar = p))"},
+    {"normal_mean", "mean_of(Normal(mean = x, logvar = p))"},
+    {"normal_from_noise", "drawn(Normal(mean = x, logvar = p))"},
+    {"normal_from_noise_std", "drawn(Normal(x, p))"},
+    {"normal_kl", "kl(Normal(mean = x, logvar = p), Normal(mean = p, logvar = x))"},
+    {"bernoulli_log_prob", "log_prob(Bernoulli(x), sigmoid(p))"},
+    {"bernoulli_entropy", "entropy(Bernoulli(x))"},
+    {"bernoulli_mean", "mean_of(Bernoulli(x))"},
+    {"bernoulli_kl", "kl(Bernoulli(x), Bernoulli(p))"},
+    {"uniform_log_prob", "log_prob(Uniform(x - 2, x + p), x)"},
+    {"uniform_entropy", "entropy(Uniform(x - 2, x + p))"},
+    {"uniform_mean", "mean_of(Uniform(x, p))"},
+    {"uniform_from_noise", "drawn(Uniform(x, p))"},
+};
+
+/// Entries whose gradient is not that of their value, by design, or that draw nothing that has one.
+inline constexpr std::string_view kWithoutDerivative[] = {"straight_through", "bernoulli_from_noise"};
+
+/// A model whose loss is the sum of the entry's values against fixed weights. Its parameters are what the entry reads.
+inline std::string model_of(const StdEntry& entry) {
+  constexpr std::string_view kLayers = "Dense Dropout LayerNorm BatchNorm";
+  const std::string_view layer = kLayers.find(entry.name) != std::string_view::npos ? entry.name : "Dense";
+  return fmt::format(R"(import std.nn ({})
+dim B = 4, Row = 4, H = 3
+fn variance(x) {{
+  (_m, v) = moments(x, over=Row)
+  v
+}}
+fn drawn(d) {{
+  z ~ d
+  z
+}}
+layer Net(w: f32[Row, H]) -> f32 {{
+  param x: f32[Row, H] ~ Normal(0, 1)
+  param q: f32[Row, H] ~ Normal(0, 1)
+  p = 0.5 + softplus(q)
+  y = argmax(w, over=H)
+  sum(w * ({}))
+}}
+model net = Net
+objective loss() updates net {{
+  w ~ Uniform(0.5, 1.5)[Row, H]
+  net(w)
+}}
+train {{
+  batch B = 4
+  steps 1
+  seed 3
+  step loss with sgd(lr = 0.1)
+}}
+)",
+                     layer, entry.expression);
+}
+
+}  // namespace smelt::test
