@@ -24,7 +24,8 @@ BindingKind binding_kind(ArgRole role) {
 BindingKind binding_kind(ResultRole role) {
   switch (role) {
     case ResultRole::Loss: return BindingKind::Loss;
-    case ResultRole::Report: return BindingKind::Report;
+    case ResultRole::Report:
+    case ResultRole::Norm: return BindingKind::Report;
     default: return BindingKind::Value;
   }
 }

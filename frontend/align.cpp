@@ -56,6 +56,7 @@ std::optional<Tensor> Elaborator::cast_to(const Tensor& x, DType dtype, Span spa
         .with_help("convert the tensor: `cast(x, f32)`");
     return std::nullopt;
   }
+  graph().set_span(span);
   Tensor result = tensor(graph().cast(x.node, dtype), x.axes);
   result.range = x.range;
   return result;

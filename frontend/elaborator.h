@@ -35,6 +35,7 @@ struct FunctionContext {
   bool training = false;
   bool fixed_run = false;  // initialisation: run 0
   NodeId seed, run, rows;
+  NodeId clip_norm;  // of the gradients, when the step line clips it
   std::map<int32_t, NodeId> variables;  // current value of each variable that was read or written
   std::set<int32_t> written;
   std::map<int32_t, NodeId> scalars, columns;

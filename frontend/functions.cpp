@@ -90,7 +90,9 @@ void Elaborator::build_step(size_t index) {
     if (!loss) return;
     update_parameters(index, *loss);
     graph().result({"loss", ResultRole::Loss, -1, loss->node});
-    for (const auto& [name, node] : context_->reports) graph().result({name, ResultRole::Report, -1, node});
+    for (const auto& [name, node] : context_->reports) {
+      graph().result({name, node == context_->clip_norm ? ResultRole::Norm : ResultRole::Report, -1, node});
+    }
     for (const int32_t variable : context_->written) {
       const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
       if (v.kind == VariableKind::State &&

@@ -108,6 +108,7 @@ Value cast(Call& c) {
   const DType to = dtype->dtype == DType::F32 ? c.e.real() : dtype->dtype;
   const auto x = c.e.expect_tensor(c.value(0), c.span_of(0), to);
   if (!x) return {};
+  c.e.graph().set_span(c.span);
   Tensor t = c.e.tensor(c.e.graph().cast(x->node, to), x->axes);
   t.range = x->range;
   return Value(t);

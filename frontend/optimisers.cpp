@@ -221,7 +221,10 @@ void Elaborator::clip_gradients(std::vector<Tensor>& gradients, const std::map<s
     total = total.bad() ? sum : binary(BinaryOp::Add, total, sum, span);
   }
   const Value norm = elementwise(OpKind::Sqrt, {total}, span, "`clip_norm`");
-  if (const auto* t = norm.as<Tensor>()) context_->reports.emplace_back("grad_norm", t->node);
+  if (const auto* t = norm.as<Tensor>()) {
+    context_->reports.emplace_back("grad_norm", t->node);
+    context_->clip_norm = t->node;
+  }
   const Value ratio =
       binary(BinaryOp::Div, bound->second, binary(BinaryOp::Add, norm, Value(1e-6), span), span);
   const Value scale = elementwise(OpKind::Min, {ratio, Value(1.0)}, span, "`clip_norm`");

@@ -200,7 +200,9 @@ class Evaluator {
     }
     const NodeId expanded = op_def(args.node).expand(builder, inputs, args.node.attrs);
     builder.result({"", ResultRole::Value, -1, expanded});
-    SMELT_TRY(std::vector<RefTensor> results, smelt::evaluate(inner, arguments, extents_, options_));
+    EvalOptions options = options_;
+    options.watcher = nullptr;  // it knows the ids of this graph
+    SMELT_TRY(std::vector<RefTensor> results, smelt::evaluate(inner, arguments, extents_, options));
     args.result.values = std::move(results[0].values);
     return {};
   }

@@ -241,7 +241,7 @@ class BackwardWalk {
 Result<NonFiniteSearch> find_nonfinite(const Graph& graph, std::span<const RefTensor> arguments,
                                        std::span<const int64_t> extents, Formula formula) {
   Watcher watcher(graph, formula);
-  SMELT_TRY_VOID(evaluate(graph, arguments, extents, {.rounding = Rounding::ToDType, .adjust = {}, .formula = formula, .watcher = &watcher}));
+  SMELT_TRY_VOID(evaluate(graph, arguments, extents, {.rounding = Rounding::ToDType, .formula = formula, .watcher = &watcher}));
   NonFiniteSearch search;
   BackwardWalk walk(graph, watcher);
   walk.want_results(search);

@@ -19,6 +19,7 @@ std::string_view to_string(ResultRole role) {
   switch (role) {
     case ResultRole::Loss: return "loss";
     case ResultRole::Report: return "report";
+    case ResultRole::Norm: return "norm";
     case ResultRole::Variable: return "variable";
     case ResultRole::Value: return "value";
   }

@@ -50,6 +50,7 @@ enum class ArgRole : uint8_t {
 enum class ResultRole : uint8_t {
   Loss,      // a scalar to minimise
   Report,    // a named scalar
+  Norm,      // a report that a step must find finite before it commits, as it must its loss: the norm of a clip
   Variable,  // the new value of variable `ref`
   Value      // what a metric, an export or an action returns
 };
@@ -82,6 +83,9 @@ struct Graph {
   const TensorType& type(NodeId id) const { return nodes[id.index].type; }
   uint32_t size() const { return static_cast<uint32_t>(nodes.size()); }
 };
+
+/// A step commits nothing unless this scalar is finite.
+inline bool guards(const Output& output) { return output.role == ResultRole::Loss || output.role == ResultRole::Norm; }
 
 /// users[i] lists the nodes that read node i, ascending, once a use; results are not users.
 std::vector<std::vector<NodeId>> users_of(const Graph& graph);

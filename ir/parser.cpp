@@ -341,7 +341,7 @@ class Parser {
       SMELT_TRY_VOID(expect("as"));
       const std::string_view role_name = scanner_.word();
       const auto role = parse_role(
-          role_name, {ResultRole::Loss, ResultRole::Report, ResultRole::Variable, ResultRole::Value});
+          role_name, {ResultRole::Loss, ResultRole::Report, ResultRole::Norm, ResultRole::Variable, ResultRole::Value});
       if (!role) return wrong("no result role `{}`", role_name);
       output.role = *role;
       std::optional<std::string> name = scanner_.quoted();

@@ -111,7 +111,7 @@ Graph put_back(CutGraph cut) {
     const Node& value = cut.values[next_value++];
     std::vector<NodeId> inputs;
     for (size_t k = 0; k < value.inputs.size(); ++k) inputs.push_back(rebuilder.map(cut.graph.results[next_result++].node));
-    rebuilder.build().set_span(value.span);
+    rebuilder.build().set_place(value);
     rebuilder.replace({i}, rebuilder.build().make(value.op, std::move(inputs), value.attrs));
   }
   cut.graph.arguments.resize(cut.num_arguments);

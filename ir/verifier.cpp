@@ -143,7 +143,7 @@ class Verifier {
       return;
     }
     const TensorType& type = graph_.type(output.node);
-    if (output.role == ResultRole::Loss && (type.rank() != 0 || !is_float(type.dtype))) {
+    if (guards(output) && (type.rank() != 0 || !is_float(type.dtype))) {
       report("loss `{}` is `{}`, not a float scalar", output.name, show(type));
     }
     if (output.role == ResultRole::Variable && output.ref < 0)

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "runtime/files/message.h"
@@ -25,8 +26,8 @@ Result<const Entry*> find_evaluated(const CompiledProgram& program, const std::s
 
 class Evaluation {
  public:
-  Evaluation(Session& session, const Entry& entry)
-      : session_(session), entry_(entry), frame_(session.frame(entry)) {}
+  Evaluation(Session& session, const Entry& entry, const TraceCall& trace)
+      : session_(session), entry_(entry), trace_(trace), frame_(session.frame(entry)) {}
 
   Result<void> run(const Dataset* data, int64_t batch, std::span<const int32_t> rows) {
     SMELT_TRY_VOID(frame_.own_outputs());
@@ -37,6 +38,7 @@ class Evaluation {
                                                 to_string(entry_.kind), entry_.name));
     }
     frame_.set_dataset(*data);
+    data_ = data;
     const auto total = static_cast<int64_t>(rows.size());
     for (int64_t begin = 0, number = 0; begin < total; begin += batch, ++number) {
       const int64_t size = std::min(batch, total - begin);
@@ -77,14 +79,25 @@ class Evaluation {
     // A loss that is not finite is a result here: nothing is trained on it.
     if (status != SMELT_CALL_OK && status != SMELT_CALL_NONFINITE) return check_status(status, entry_);
     for (size_t i = 0; i < sums_.size(); ++i) {
-      if (entry_.outputs[i].type.shape.empty()) sums_[i] += weight * frame_.scalar(i);
+      if (!entry_.outputs[i].type.shape.empty()) continue;
+      if (trace_ && !std::isfinite(frame_.scalar(i))) return stop_at(i);
+      sums_[i] += weight * frame_.scalar(i);
     }
     weight_ += weight;
     return {};
   }
 
+  Result<void> stop_at(size_t output) const {
+    trace_({session_, frame_, SMELT_CALL_NONFINITE, data_, 0});
+    const std::string batch = data_ == nullptr ? "" : fmt::format(" in batch {} of split `{}`", session_.runs(entry_), data_->split());
+    const Binding& binding = entry_.outputs[output];
+    return fail(ErrorKind::NonFinite, fmt::format("{} `{}`: `{}` is {}{}", to_string(entry_.kind), entry_.name, binding.name, nonfinite_text(frame_.scalar(output)), batch));
+  }
+
   Session& session_;
   const Entry& entry_;
+  const TraceCall& trace_;
+  const Dataset* data_ = nullptr;
   CallFrame frame_;
   std::vector<double> sums_;
   double weight_ = 0;
@@ -99,14 +112,14 @@ const NamedValue* find_value(const std::vector<NamedValue>& values, std::string_
 }
 
 Result<std::vector<NamedValue>> evaluate(Session& session, const Dataset* data, int64_t batch,
-                                         const std::vector<std::string>& names) {
+                                         const std::vector<std::string>& names, const TraceCall& trace) {
   if (batch < 1) return fail(ErrorKind::Usage, fmt::format("a batch of {} rows", batch));
   std::vector<int32_t> rows(data == nullptr ? 0 : static_cast<size_t>(data->rows()));
   std::iota(rows.begin(), rows.end(), 0);
   std::vector<NamedValue> out;
   for (const std::string& name : names) {
     SMELT_TRY(const Entry* entry, find_evaluated(session.program(), name));
-    Evaluation evaluation(session, *entry);
+    Evaluation evaluation(session, *entry, trace);
     SMELT_TRY_VOID(evaluation.run(data, batch, rows));
     evaluation.append_to(out);
   }

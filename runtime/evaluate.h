@@ -7,6 +7,7 @@
 
 #include "ir/support/result.h"
 #include "runtime/data/dataset.h"
+#include "runtime/failed_call.h"
 #include "runtime/metrics_log.h"
 #include "runtime/session.h"
 
@@ -17,9 +18,9 @@ namespace smelt {
 /// rows as weight. The RNG's run is the batch number. What reads no data runs once. A batch of fixed size
 /// leaves the rest out. `data` may be null when nothing reads data. Errors: Usage for a name that is neither
 /// objective nor metric; Input when the split has no full batch of a fixed size; RunTime. A value that is not
-/// finite is no error.
+/// finite is no error, unless `trace` is given: it gets the first call with one, and NonFinite comes back.
 Result<std::vector<NamedValue>> evaluate(Session& session, const Dataset* data, int64_t batch,
-                                         const std::vector<std::string>& names);
+                                         const std::vector<std::string>& names, const TraceCall& trace = {});
 
 /// The value called `name`; null when there is none.
 const NamedValue* find_value(const std::vector<NamedValue>& values, std::string_view name);

@@ -1,8 +1,10 @@
 // A call whose result was not finite, as whoever can name the line needs it (api/smelt/trace_nonfinite.h).
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
+#include <string_view>
 
 #include "runtime/call_frame.h"
 #include "runtime/data/dataset.h"
@@ -18,6 +20,9 @@ struct FailedCall {
   const Dataset* data = nullptr;  // that its rows count in; null without data
   int64_t step = 0;               // the iteration, from 1; 0 outside training
 };
+/// `nan`, `inf` or `-inf`; a NaN's sign means nothing.
+inline std::string_view nonfinite_text(double value) { return std::isnan(value) ? "nan" : value < 0 ? "-inf" : "inf"; }
+
 using TraceCall = std::function<void(const FailedCall&)>;
 
 }  // namespace smelt

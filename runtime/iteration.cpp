@@ -1,6 +1,13 @@
 #include "runtime/iteration.h"
 
+#include <cmath>
+
 namespace smelt {
+namespace {
+
+constexpr std::string_view kClipNorm = "grad_norm";  // the report of a step line's `clip_norm`
+
+}  // namespace
 
 Result<void> Iteration::prepare() {
   const TrainPlan& plan = session_.program().train;
@@ -64,6 +71,15 @@ void Iteration::read_values() {
       if (kind == BindingKind::Report) values_[i].reports[report++].value = frame.scalar(k);
     }
   }
+}
+
+const NamedValue* Iteration::guard_that_stopped(size_t call) const {
+  const ObjectiveValues& values = values_[call];
+  if (!std::isfinite(values.loss.value)) return &values.loss;
+  for (const NamedValue& report : values.reports) {
+    if (report.name == kClipNorm && !std::isfinite(report.value)) return &report;
+  }
+  return nullptr;
 }
 
 void Iteration::keep_losses() {

@@ -89,7 +89,7 @@ Result<void> check_status(int32_t status, const Entry& entry) {
     case SMELT_CALL_OK:
       return {};
     case SMELT_CALL_NONFINITE:
-      return fail(ErrorKind::NonFinite, fmt::format("{} `{}`: the loss is not finite; nothing was changed",
+      return fail(ErrorKind::NonFinite, fmt::format("{} `{}`: the loss or the norm of its gradients is not finite; nothing was changed",
                                                     to_string(entry.kind), entry.name));
     case SMELT_CALL_NONFINITE_UPDATE:
       return fail(ErrorKind::NonFinite,

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <optional>
 
 #include "ir/support/check.h"
@@ -123,14 +122,19 @@ class TrainingRun {
     return stop_frame_->scalar(0) != 0;
   }
 
-  // The call that failed is the first whose loss is not finite: outputs of later ones are from the iteration
-  // before.
+  // The first whose guard is not finite: outputs of later ones are from the iteration before.
   size_t failed_call() const {
-    const std::span<const ObjectiveValues> values = iteration_.values();
-    for (size_t i = 0; i < values.size(); ++i) {
-      if (!std::isfinite(values[i].loss.value)) return i;
+    for (size_t call = 0; call < iteration_.num_calls(); ++call) {
+      if (iteration_.guard_that_stopped(call) != nullptr) return call;
     }
     return 0;
+  }
+
+  std::string guard_text(size_t call) const {
+    const NamedValue* guard = iteration_.guard_that_stopped(call);
+    const NamedValue& loss = iteration_.values()[call].loss;
+    if (guard == nullptr || guard == &loss) return fmt::format("the loss of objective `{}` is {}", loss.name, nonfinite_text(loss.value));
+    return fmt::format("the norm of the gradients of objective `{}` is {}", loss.name, nonfinite_text(guard->value));
   }
 
   Result<bool> handle_failure(int32_t status, int64_t before, int64_t taken_before) {
@@ -142,6 +146,7 @@ class TrainingRun {
     SMELT_TRY_VOID(log_.log_step(before + 1, values.loss, values.reports, 0));
     SMELT_TRY_VOID(log_.flush());
     if (status == SMELT_CALL_NONFINITE_UPDATE) return fail_update(before);
+    const std::string why = guard_text(failed);
     session_.set_last_loss(iteration_.objective(failed), values.loss.value);
     SMELT_TRY(const bool stop, wants_stop());
     if (!stop) trace(failed, status, before);
@@ -150,9 +155,7 @@ class TrainingRun {
     iteration_.seek(taken_before);
     if (options_.check_nan) SMELT_TRY_VOID(go_to_start(before));
     if (stop) return true;
-    return fail(ErrorKind::NonFinite,
-                fmt::format("step {}: the loss of objective `{}` is {}", before + 1, values.loss.name, values.loss.value),
-                help());
+    return fail(ErrorKind::NonFinite, fmt::format("step {}: {}", before + 1, why), help());
   }
 
   // Other than the loss, a parameter is known to be bad only when it has been written.

@@ -21,7 +21,7 @@ constexpr size_t kMaxSnippet = 48;  // bytes of source text that stand for an op
 /// The results that decided about the call's status.
 bool decides(const Output& result, int32_t status, FunctionKind kind) {
   if (kind != FunctionKind::Step) return true;
-  return status == SMELT_CALL_NONFINITE_UPDATE ? result.role == ResultRole::Variable : result.role == ResultRole::Loss;
+  return status == SMELT_CALL_NONFINITE_UPDATE ? result.role == ResultRole::Variable : guards(result);
 }
 
 std::string number(double value) { return std::isnan(value) ? "nan" : fmt::format("{:.6g}", value); }
@@ -122,7 +122,7 @@ class Tracer {
         if ((variable.kind == VariableKind::Param) == params) paths.push_back(variable.path);
       }
     }
-    if (paths.empty()) return "a parameter";
+    if (paths.empty()) return "the norm of `clip_norm`";
     return fmt::format("`{}`{}", paths[0], paths.size() == 1 ? "" : fmt::format(" (and {} more)", paths.size() - 1));
   }
 

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/nonfinite_reporter.h"
 #include "runtime/checkpoint.h"
 #include "runtime/evaluate.h"
 #include "runtime/suggest.h"
@@ -14,7 +15,7 @@ struct Flags {
   ModelFlags model;
   std::string weights, split;
   std::vector<std::string> names;
-  bool partial = false;
+  bool partial = false, check_nan = false;
 };
 
 /// Every objective and metric, for a command that names none.
@@ -65,8 +66,9 @@ int run_eval(const Flags& flags) {
     data = std::move(*opened);
   }
   const auto names = flags.names.empty() ? all_names(program) : flags.names;
-  const auto values = evaluate(session, data.empty() ? nullptr : &data[0], program.train.batch, names);
-  if (!values) return report(values.error());
+  NonFiniteReporter reporter(running->checked, *options);
+  const auto values = evaluate(session, data.empty() ? nullptr : &data[0], program.train.batch, names, flags.check_nan ? reporter.hook() : TraceCall());
+  if (!values) return reporter.report(values.error(), flags.model.json);
   nlohmann::json metrics = nlohmann::json::object();
   for (const NamedValue& value : *values) {
     metrics[value.name] = value.value;
@@ -84,6 +86,7 @@ Runner add_eval(CLI::App& app) {
   app.add_option("NAMES", flags->names, "objectives and metrics (default: all)");
   app.add_option("--weights", flags->weights, "checkpoint or safetensors file");
   app.add_option("--split", flags->split, "split of the data (default: valid, else the last)");
+  app.add_flag("--check-nan", flags->check_nan, "name the line that the first NaN or infinity came from, and end with 6");
   app.add_flag("--partial", flags->partial, "--weights: load what fits");
   return [flags] { return run_eval(*flags); };
 }

@@ -70,11 +70,10 @@ class DriverEmitter {
     ir_.SetInsertPoint(after);
   }
 
-  /// All threads read the same loss after a barrier, so all leave or none.
-  void leave_if_nonfinite(llvm::Function* driver, const LoopFunction& function, const Kernel& kernel) {
-    const LoopBuffer& loss = function.buffers[static_cast<size_t>(kernel.guarded)];
+  /// All threads read the same scalar after a barrier, so all leave or none.
+  void leave_if_nonfinite(llvm::Function* driver, const LoopBuffer& loss) {
     llvm::Value* table = load_pointer(driver->getArg(0), offsetof(smelt_call, outputs));
-    SMELT_CHECK(loss.storage == Storage::Output, "the loss is an output");
+    SMELT_CHECK(loss.storage == Storage::Output, "`{}` is an output", loss.name);
     llvm::Value* at = load_pointer(table, static_cast<int64_t>(sizeof(void*)) * loss.ref);
     LlvmScalars scalars(ir_, target_.has_fma);
     llvm::Value* value = ir_.CreateLoad(scalars.element_type(loss.type.dtype), at);
@@ -105,9 +104,9 @@ class DriverEmitter {
       // One thread runs a serial kernel, and the next one too: it need not wait for itself.
       const bool last = k + 1 == uses.size();
       const bool next_is_same = !last && kernel.serial && SMELT_FAULT(60, function.kernels[k + 1].serial, true);
-      if ((!next_is_same || kernel.returns_if_nonfinite) && SMELT_FAULT(59, true, last)) barrier(driver, arena);
+      if ((!next_is_same || !kernel.guarded.empty()) && SMELT_FAULT(59, true, last)) barrier(driver, arena);
       stamp(function, driver, arena, k + 1);
-      if (kernel.returns_if_nonfinite) leave_if_nonfinite(driver, function, kernel);
+      for (const int32_t guarded : kernel.guarded) leave_if_nonfinite(driver, function.buffers[static_cast<size_t>(guarded)]);
     }
     if (function.advances && SMELT_FAULT(61, true, false)) on_first_thread(driver, [&] { commit(function, driver, arena); });
     ir_.CreateRetVoid();

@@ -229,7 +229,7 @@ Graph isolate_variables(Graph graph) {
     const NodeId copied = rebuilder.copy({i});
     const OpKind op = graph.nodes[i].op;
     if (!wanted[i] || op == OpKind::Variable || op == OpKind::Argument) continue;
-    rebuilder.build().set_span(graph.nodes[i].span);
+    rebuilder.build().set_place(graph.nodes[i]);
     rebuilder.replace({i}, rebuilder.build().make(OpKind::Variable, {copied}));
   }
   return rebuilder.finish();

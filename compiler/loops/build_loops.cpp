@@ -106,17 +106,16 @@ class Lowering {
     kernel.name = fmt::format("k{}_{}", function_.kernels.size(), op_def(graph_[first]).name);
     if (plan.kind == KernelKind::Product) add_product(kernel, plan.product);
     estimate(kernel);
-    if (k == plan_.loss_kernel) guard(kernel);
+    guard(kernel, k);
     function_.kernels.push_back(std::move(kernel));
   }
 
-  void guard(Kernel& kernel) {
-    for (const Output& result : graph_.results) {
-      if (result.role != ResultRole::Loss) continue;
-      const bool commits = std::ranges::any_of(
-          graph_.results, [](const Output& other) { return other.role == ResultRole::Variable; });
-      kernel.returns_if_nonfinite = commits;
-      kernel.guarded = buffers_.of_node[result.node.index];
+  void guard(Kernel& kernel, int32_t k) const {
+    const bool commits = std::ranges::any_of(
+        graph_.results, [](const Output& result) { return result.role == ResultRole::Variable; });
+    if (!commits) return;
+    for (const NodeId id : plan_.guards) {
+      if (plan_.kernel_of[id.index] == k) kernel.guarded.push_back(buffers_.of_node[id.index]);
     }
   }
 

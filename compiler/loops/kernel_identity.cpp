@@ -131,7 +131,7 @@ std::string identify(const LoopProgram& program) {
     key += fmt::format("{} runs {} advances {} stamps {}\n", function.name, function.runs_offset, function.advances, function.stamps_offset);
     for (const Kernel& kernel : function.kernels) {
       const KernelIdentity identity = identify(function, kernel);
-      key += fmt::format("{} guards {} {}\n{}\n", kernel.name, kernel.returns_if_nonfinite, kernel.guarded, identity.key);
+      key += fmt::format("{} guards {}\n{}\n", kernel.name, fmt::join(kernel.guarded, ","), identity.key);
       for (const int32_t b : identity.buffers) {
         const LoopBuffer& buffer = function.buffers[static_cast<size_t>(b)];
         key += fmt::format("{} {} {};", static_cast<int>(buffer.storage), buffer.ref, buffer.offset);

@@ -145,8 +145,7 @@ struct Kernel {
   int32_t num_outer = 0;      // loops[0 .. num_outer) are the parallel ones
   bool vector_outer = false;  // the last outer loop runs in vectors
   bool serial = false;        // too small to share: one thread runs it
-  bool returns_if_nonfinite = false;  // the step stops after it when buffer `guarded` is not finite
-  int32_t guarded = -1;
+  std::vector<int32_t> guarded;  // the step stops after it when one of these buffers, scalars, is not finite
   std::vector<Stmt> setup;  // once a thread
   std::vector<Sweep> sweeps;
   Product product;

@@ -12,6 +12,15 @@
 namespace smelt {
 namespace {
 
+/// The scalars that must be finite before anything is committed.
+std::vector<NodeId> guards_of(const Graph& graph) {
+  std::vector<NodeId> nodes;
+  for (const Output& result : graph.results) {
+    if (guards(result)) nodes.push_back(result.node);
+  }
+  return nodes;
+}
+
 /// The nodes that may read `argument` from memory: its users, and what reads it through values that are recomputed where
 /// they are read. A sum, a product and a result have memory of their own.
 std::vector<NodeId> readers_of(const Graph& graph, const std::vector<std::vector<NodeId>>& users, NodeId argument) {
@@ -34,7 +43,7 @@ std::vector<NodeId> readers_of(const Graph& graph, const std::vector<std::vector
   return readers;
 }
 
-/// before[i]: nodes that must precede node i: its operands and, for a variable's new value, loss and old readers.
+/// before[i]: nodes that must precede node i: its operands and, for a variable's new value, guards and old readers.
 std::vector<std::vector<NodeId>> predecessors(const Graph& graph) {
   std::vector<std::vector<NodeId>> before(graph.size());
   for (uint32_t i = 0; i < graph.size(); ++i) before[i] = graph.nodes[i].inputs;
@@ -43,16 +52,12 @@ std::vector<std::vector<NodeId>> predecessors(const Graph& graph) {
   for (const Argument& argument : graph.arguments) {
     if (argument.role == ArgRole::Variable) argument_of[argument.ref] = argument.node;
   }
-  NodeId loss;
-  for (const Output& result : graph.results) {
-    if (result.role == ResultRole::Loss) loss = result.node;
-  }
+  const std::vector<NodeId> guarding = guards_of(graph);
   for (const Output& result : graph.results) {
     if (result.role != ResultRole::Variable) continue;
     auto& list = before[result.node.index];
     // Old readers go first, so that the walk below, last in first out, reaches the operands before them.
-    std::vector<NodeId> first;
-    if (loss.valid()) first.push_back(loss);
+    std::vector<NodeId> first = guarding;
     if (const auto argument = argument_of.find(result.ref); argument != argument_of.end()) {
       std::ranges::copy_if(readers_of(graph, users, argument->second), std::back_inserter(first),
                            [&](NodeId user) { return user != result.node; });
@@ -103,10 +108,7 @@ Graph isolate_results(Graph graph) {
     if (argument.role == ArgRole::Variable) argument_of[argument.ref] = argument.node;
   }
   const auto users = users_of(graph);
-  NodeId loss;
-  for (const Output& result : graph.results) {
-    if (result.role == ResultRole::Loss) loss = result.node;
-  }
+  const std::vector<NodeId> guarding = guards_of(graph);
   std::vector<bool> taken(graph.size(), false);
   std::vector<size_t> copies;
   for (size_t r = 0; r < graph.results.size(); ++r) {
@@ -114,7 +116,7 @@ Graph isolate_results(Graph graph) {
     bool copy = graph[result.node].op == OpKind::Argument || taken[result.node.index];
     if (result.role == ResultRole::Variable && !copy) {
       // The loss is known before anything is committed, so what it reads cannot be a commit.
-      copy = loss.valid() && reaches(result.node, loss);
+      copy = std::ranges::any_of(guarding, [&](NodeId guard) { return reaches(result.node, guard); });
       if (const auto argument = argument_of.find(result.ref); argument != argument_of.end()) {
         copy = copy || std::ranges::any_of(readers_of(graph, users, argument->second), [&](NodeId user) {
           return user != result.node && reaches(result.node, user);

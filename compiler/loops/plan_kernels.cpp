@@ -124,7 +124,7 @@ class Planner {
 
   FusionPlan run() {
     for (const Output& result : graph_.results) {
-      if (result.role == ResultRole::Loss) loss_ = result.node;
+      if (guards(result)) guards_.push_back(result.node);
       if (result.role == ResultRole::Variable) variable_of_[result.node] = result.ref;
     }
     for (const Argument& argument : graph_.arguments) {
@@ -151,7 +151,7 @@ class Planner {
       start_nest(id);
     }
     const int32_t kernel = plan_.kernel_of[id.index];
-    if (id == loss_) plan_.loss_kernel = kernel;
+    if (std::ranges::find(guards_, id) != guards_.end()) plan_.guards.push_back(id);
     record_reads(id, kernel);
   }
 
@@ -237,7 +237,9 @@ class Planner {
     });
     const auto variable = variable_of_.find(id);
     if (variable == variable_of_.end()) return earliest;
-    if (loss_.valid() && SMELT_FAULT(49, true, false)) earliest = std::max(earliest, plan_.loss_kernel + 1);
+    for (const NodeId guard : plan_.guards) {
+      if (SMELT_FAULT(49, true, false)) earliest = std::max(earliest, plan_.kernel_of[guard.index] + 1);
+    }
     for (const Read& read : reads_[variable->second]) {
       earliest = std::max(earliest, read.kernel + (SMELT_FAULT(48, read.aligned, true) ? 0 : 1));
     }
@@ -391,7 +393,7 @@ class Planner {
   const Fusion fusion_;
   FusionPlan plan_;
   std::vector<int32_t> sweep_of_;
-  NodeId loss_;
+  std::vector<NodeId> guards_;
   std::map<NodeId, int32_t> variable_of_;        // Variable results
   std::map<NodeId, int32_t> argument_variable_;  // Variable arguments
   std::map<int32_t, std::vector<Read>> reads_;   // by variable
@@ -414,7 +416,9 @@ std::string print(const Graph& graph, const FusionPlan& plan) {
       for (const NodeId id : sweep.nodes) out += fmt::format(" %{} {}", id.index, op_def(graph[id]).name);
       out += "\n";
     }
-    if (static_cast<int32_t>(k) == plan.loss_kernel) out += "    stop here unless the loss is finite\n";
+    for (const NodeId guard : plan.guards) {
+      if (static_cast<int32_t>(k) == plan.kernel_of[guard.index]) out += fmt::format("    stop here unless %{} is finite\n", guard.index);
+    }
   }
   return out;
 }

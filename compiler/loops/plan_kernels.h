@@ -58,7 +58,7 @@ struct FusionPlan {
   std::vector<bool> stored;       // by node: has a buffer, or a register if nobody reads the buffer
   std::vector<int32_t> kernel_of;  // by node, -1 unless stored
   std::vector<KernelPlan> kernels;
-  int32_t loss_kernel = -1;       // the kernel after which the loss is known
+  std::vector<NodeId> guards;     // scalars that must be finite before anything is committed, in the order of `order`
   std::vector<StoreReason> why_stored;  // by node
   std::vector<SplitReason> why_split;   // by node
   std::vector<NodeId> waits_for;        // by node: for WaitsForOther

@@ -43,7 +43,7 @@ std::vector<Lifetime> lifetimes(const LoopFunction& function) {
       if (kernel.kind == KernelKind::Pack || kernel.product.packed < 0) touch(kernel.product.b);
       touch(kernel.product.packed);
     }
-    touch(kernel.guarded);
+    std::ranges::for_each(kernel.guarded, touch);
   }
   return result;
 }

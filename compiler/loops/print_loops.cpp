@@ -89,7 +89,9 @@ struct Printer {
         out += fmt::format("        fold %{} = {} %{} from {}\n", fold.result, fold.name, fold.input, fold.identity);
       }
     }
-    if (kernel.returns_if_nonfinite) out += "    return unless the loss is finite\n";
+    for (const int32_t guarded : kernel.guarded) {
+      out += fmt::format("    return unless {} is finite\n", function.buffers[static_cast<size_t>(guarded)].name);
+    }
   }
 };
 

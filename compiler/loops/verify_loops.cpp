@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "compiler/loops/loop_ir.h"
@@ -30,7 +31,7 @@ class Verifier {
     check(kernel.setup);
     for (int32_t loop = 0; loop < kernel.num_outer; ++loop) in_scope_[static_cast<size_t>(loop)] = true;
     for (const Sweep& sweep : kernel.sweeps) check(sweep);
-    if (kernel.returns_if_nonfinite && !is_buffer(kernel.guarded)) violation("guards no buffer");
+    if (!std::ranges::all_of(kernel.guarded, [&](int32_t b) { return is_buffer(b); })) violation("guards no buffer");
   }
 
   void check(const Sweep& sweep) {
