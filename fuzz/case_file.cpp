@@ -113,7 +113,9 @@ Result<ReadCase> read_case(const std::string& path) {
   first >> read.seed;
   std::string line;
   std::getline(first, line);
-  read.check = line.substr(line.find_last_of(' ') + 1);
+  constexpr std::string_view kBeforeCheck = ", check ";
+  if (!line.starts_with(kBeforeCheck)) return fail(ErrorKind::Input, fmt::format("{}:1: names no check", path));
+  read.check = line.substr(kBeforeCheck.size());
   const auto setups = comments(text, "setup"), extents = comments(text, "extents");
   if (setups.size() != 1 || extents.size() != 1) return fail(ErrorKind::Input, fmt::format("{}: needs one line `setup` and one `extents`", path));
   SMELT_TRY(read.setup, read_setup(setups[0]));

@@ -29,7 +29,7 @@ std::vector<bool> depends_on(const Graph& graph, const std::vector<NodeId>& sour
   }
   for (uint32_t i = 0; i <= last.index; ++i) {
     const Node& node = graph.nodes[i];
-    if (depends[i] || (node.op == OpKind::Stop && SMELT_FAULT(25, true, false)) || !is_float(node.type.dtype)) continue;
+    if (depends[i] || node.op == OpKind::Stop || !is_float(node.type.dtype)) continue;
     depends[i] = std::ranges::any_of(paths(node), [&](NodeId input) { return depends[input.index]; });
   }
   return depends;

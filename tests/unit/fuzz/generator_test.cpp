@@ -49,7 +49,10 @@ TEST_CASE("every op of the table is drawn, and about as many gradients as asked 
     gradients += has_result(random.graph, 'g') || has_result(random.graph, 'h') ? 1 : 0;
     second += has_result(random.graph, 'h') ? 1 : 0;
   }
-  for (const OpDef& def : all_ops()) CHECK_MESSAGE(seen.contains(def.name), fmt::format("`{}` is never drawn", def.name));
+  for (const OpDef& def : all_ops()) {
+    if (def.kind == Kind::Meta && op_kind(def) != OpKind::Grad) continue;  // only what the frontend builds has them
+    CHECK_MESSAGE(seen.contains(def.name), fmt::format("`{}` is never drawn", def.name));
+  }
   const auto share = [](int64_t count) { return static_cast<double>(count) / static_cast<double>(kGraphs); };
   CHECK(share(gradients) > 0.55);
   CHECK(share(second) > 0.13);
