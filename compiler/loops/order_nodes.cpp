@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <ranges>
 
 #include "ir/builder.h"
@@ -25,7 +26,10 @@ std::vector<NodeId> guards_of(const Graph& graph) {
 /// they are read. A sum, a product and a result have memory of their own.
 std::vector<NodeId> readers_of(const Graph& graph, const std::vector<std::vector<NodeId>>& users, NodeId argument) {
   std::vector<bool> seen(graph.size(), false), has_memory(graph.size(), false);
-  for (const Output& result : graph.results) has_memory[result.node.index] = true;
+  for (const Output& result : graph.results) {
+    has_memory[result.node.index] = true;
+    if (const std::optional<NodeId> copied = copied_by(graph, result)) has_memory[copied->index] = true;
+  }
   std::vector<NodeId> readers, open{argument};
   while (!open.empty()) {
     const NodeId id = open.back();
@@ -69,13 +73,22 @@ std::vector<std::vector<NodeId>> predecessors(const Graph& graph) {
 
 }  // namespace
 
-std::vector<NodeId> order_nodes(const Graph& graph) {
+std::optional<NodeId> copied_by(const Graph& graph, const Output& result) {
+  const Node& node = graph[result.node];
+  if (result.role != ResultRole::Variable || node.op != OpKind::Stop) return std::nullopt;
+  return node.inputs[0];
+}
+
+namespace {
+
+/// Kahn's algorithm from the results backwards, last in first out. Fewer nodes than the graph has: the rest are on cycles,
+/// or are needed by such.
+std::vector<NodeId> reversed_order(const Graph& graph) {
   const auto before = predecessors(graph);
   std::vector<uint32_t> waiting(graph.size(), 0);
   for (const auto& list : before) {
     for (const NodeId id : list) ++waiting[id.index];
   }
-  // Kahn's algorithm from the results backwards, last in first out.
   std::vector<NodeId> ready, reversed;
   for (uint32_t i = 0; i < graph.size(); ++i) {
     if (waiting[i] == 0) ready.push_back({i});
@@ -88,6 +101,25 @@ std::vector<NodeId> order_nodes(const Graph& graph) {
       if (--waiting[earlier.index] == 0) ready.push_back(earlier);
     }
   }
+  return reversed;
+}
+
+/// A new value that waits for another one that waits for it: p <- p - a (p - q) and q <- q + a (p - q), each of which reads
+/// the other's old value. nullopt when there is none.
+std::optional<size_t> variable_on_a_cycle(const Graph& graph) {
+  std::vector<bool> ordered(graph.size(), false);
+  for (const NodeId id : reversed_order(graph)) ordered[id.index] = true;
+  for (size_t r = 0; r < graph.results.size(); ++r) {
+    const Output& result = graph.results[r];
+    if (result.role == ResultRole::Variable && !ordered[result.node.index] && !copied_by(graph, result)) return r;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<NodeId> order_nodes(const Graph& graph) {
+  std::vector<NodeId> reversed = reversed_order(graph);
   SMELT_CHECK(reversed.size() == graph.size(), "{}: a variable is read after its new value", graph.name);
   std::ranges::reverse(reversed);
   return reversed;
@@ -126,10 +158,12 @@ Graph isolate_results(Graph graph) {
     taken[result.node.index] = true;
     if (copy) copies.push_back(r);
   }
-  for (const size_t r : copies) {
+  const auto copy = [&](size_t r) {
     builder.set_place(graph[graph.results[r].node]);
     graph.results[r].node = builder.make(OpKind::Stop, {graph.results[r].node});
-  }
+  };
+  std::ranges::for_each(copies, copy);
+  while (const std::optional<size_t> stuck = variable_on_a_cycle(graph)) copy(*stuck);
   return graph;
 }
 

@@ -46,7 +46,10 @@ std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
     StoreReason& known = why[id.index];
     if (graph[id].op != OpKind::Argument && known == StoreReason::InRegisters) known = reason;
   };
-  for (const Output& result : graph.results) why[result.node.index] = StoreReason::Result;
+  for (const Output& result : graph.results) {
+    why[result.node.index] = StoreReason::Result;
+    if (const std::optional<NodeId> copied = copied_by(graph, result)) store(*copied, StoreReason::Shared);
+  }
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
     const Kind kind = op_def(node).kind;

@@ -46,6 +46,16 @@ constexpr std::string_view kShared = R"(func @step(%v: variable f32[5, 5] #0, %w
   return %7 as loss "loss", %8 as variable "v" #0, %9 as variable "w" #1
 })";
 
+// Each new value reads the other's old one through a difference that nothing stores: one has to be copied in the end.
+constexpr std::string_view kMutual = R"(func @step(%v: variable f32[5, 5] #0, %w: variable f32[5, 5] #1, %x: feed f32[5, 5]) {
+  %3 = sub %v, %w : f32[5, 5]
+  %4 = mul %x, %3 : f32[5, 5]
+  %5 = sub %v, %4 : f32[5, 5]
+  %6 = add %w, %4 : f32[5, 5]
+  %7 = reduce_sum %x {axes = [0, 1]} : f32
+  return %7 as loss "loss", %5 as variable "v" #0, %6 as variable "w" #1
+})";
+
 /// A step with two variables of 25 floats and one input.
 class Step {
  public:
@@ -102,7 +112,10 @@ RefTensor matrix(const float* values) { return {{DType::F32, {kN, kN}}, {kN, kN}
 }  // namespace
 
 TEST_CASE("each new value is computed from old ones, whatever order they are written in") {
-  Step step(kStep);
+  std::string_view text;
+  SUBCASE("one reads the other's") { text = kStep; }
+  SUBCASE("each reads the other's") { text = kMutual; }
+  Step step(text);
   fill(step);
   const std::vector<float> x(kN * kN, 0.5F);
   const std::vector<RefTensor> arguments = {matrix(step.variable(0)), matrix(step.variable(1)), matrix(x.data())};
