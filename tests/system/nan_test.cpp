@@ -48,17 +48,19 @@ const std::vector<Site>& sites() {
       {"in_a_function", {.declarations = "fn damped(v) = log(v * 0)\n", .body = "mean(y * damped(abs(x) + 1))"}, "log(v * 0)", {"`log` gives -inf", kForward}},
       {"in_a_layer", {.net = "log(x * 0) |> out: Dense{N}", .body = "mean(y)"}, "log(x * 0)", {"`log` gives -inf", kForward}},
       {"activation", {.net = "x |> hidden: Dense{4, act=log} |> out: Dense{N}", .body = "mean(y)"}, "Dense{4, act=log}", {"`log` gives", "std/nn.smelt", kForward}},
-      {"matrix_product", {.net = "x * 1e38 |> hidden: Dense{4} |> out: Dense{N}", .body = "mean(y)"}, "", {"gives", kForward}},
+      {"scaled_input", {.net = "x * 1e38 |> hidden: Dense{4} |> out: Dense{N}", .body = "mean(y)"}, "x * 1e38", {"`mul` gives inf", "inf at [4, 1]", kForward}},
       {"second_layer", {.net = "h = x |> hidden: Dense{4}\n  h * 1e20 * (h * 1e20) |> out: Dense{N}", .body = "mean(y)"}, "h * 1e20 * (h * 1e20)", {"gives inf", kForward}},
       {"density", {.body = "mean(log_prob(Normal(mean = y, std = relu(x)), x))"}, "log_prob(Normal(mean = y, std = relu(x)), x)", {"`log` gives -inf", kForward}},
       {"divergence", {.body = "mean(kl(Normal(mean = y, logvar = x * 100), Normal(0, 1)))"}, "kl(Normal(mean = y, logvar = x * 100), Normal(0, 1))", {"`exp` gives inf", "std/dist.smelt", kForward}},
       // Backward.
       {"gradient_of_sqrt", {.body = "mean(sqrt(abs(y * 0)))"}, "sqrt(abs(y * 0))", {"gives inf", "inf at [0, 0]", kBackward}},
-      {"gradient_of_norm", {.body = "mean(norm(y * 0, over=N))"}, "norm(y * 0, over=N)", {"std/loss.smelt", kBackward}},
+      {"gradient_of_root_of_sum", {.body = "mean(sqrt(sum((y * 0)^2, over=N)))"}, "sqrt(sum((y * 0)^2, over=N))", {"gives inf", kBackward}},
+      {"gradient_of_activation", {.net = "x * 0 |> hidden: Dense{4, act=sqrt} |> out: Dense{N}", .body = "mean(y)"}, "Dense{4, act=sqrt}", {"`div` gives", "std/nn.smelt", kBackward}},
       {"gradient_of_power", {.body = "mean(abs(y * 0)^0.5)"}, "abs(y * 0)^0.5", {"gives inf", kBackward}},
       {"gradient_of_deviation", {.body = "mean(sqrt(mean((y * 0)^2, over=B)))"}, "sqrt(mean((y * 0)^2, over=B))", {"gives", kBackward}},
-      {"gradient_overflow", {.body = "mean(sqrt(y^2 + 1) * 1e30) * 1e-10 * 1e15"}, "", {"gives", "in the"}},
-      {"gradient_product_overflow", {.net = "x * 1e5 |> hidden: Dense{4} |> out: Dense{N}", .body = "mean(y) * 1e32"}, "", {"gives", "in the"}},
+      {"diverging_square", {.body = "mean(sqrt(y^2 + 1) * 1e30) * 1e-10 * 1e15"}, "y^2", {"step 2: `mul` gives inf", kForward}},
+      {"diverging_product", {.net = "x * 1e5 |> hidden: Dense{4} |> out: Dense{N}", .body = "mean(y) * 1e32"}, "Dense{4}", {"step 2: `contract` gives", "std/nn.smelt", "`net.hidden.W`", kForward}},
+      {"gradient_overflow", {.net = "x * 10 |> hidden: Dense{4} |> out: Dense{N}", .body = "mean(y - stop(y)) * 3e38"}, "Dense{N}", {"`contract` gives", "std/nn.smelt", kBackward}},
       // The step.
       {"rate_overflow", {.body = "mean(y^2)", .step = "sgd(lr = 1e39)"}, "step loss with sgd(lr = 1e39)", {"std/optim.smelt", kUpdate}},
       {"second_moment", {.body = "mean((y - x)^2) * 1e25", .step = "adam(lr = 1e-3)"}, "step loss with adam(lr = 1e-3)", {"`mul` gives inf", "std/optim.smelt", kUpdate, "/v`"}},
@@ -85,7 +87,11 @@ void check_site(const Site& site, const Stopped& stopped) {
   CHECK_MESSAGE(stopped.diagnostic, shown);
   if (!stopped.diagnostic) return;
   CHECK_MESSAGE(stopped.diagnostic->message.starts_with("step "), shown);
-  CHECK_MESSAGE((site.text.empty() || stopped.place() == site.text), shown);
+  CHECK_MESSAGE(stopped.place() == site.text, shown);
+  // The tensor with its first bad index, and the ranges of what it was made of; an input was made of nothing.
+  const bool is_input = site.name.starts_with("data_") || site.name == "start_value";
+  CHECK_MESSAGE(stopped.diagnostic->caret_text.starts_with("f"), shown);
+  CHECK_MESSAGE((is_input || !stopped.diagnostic->notes.empty()), shown);
 }
 
 TEST_CASE("a NaN or infinity is traced to its place, wherever it is planted") {
