@@ -39,7 +39,7 @@ std::vector<char> write_object_file(const ObjectFile& object) {
   for (const ObjectSymbol& symbol : object.symbols) {
     Elf64_Sym entry = {};
     entry.st_name = names.add(symbol.name);
-    entry.st_info = ELF64_ST_INFO(symbol.exported ? STB_GLOBAL : STB_LOCAL, STT_FUNC);
+    entry.st_info = static_cast<unsigned char>(ELF64_ST_INFO(symbol.exported ? STB_GLOBAL : STB_LOCAL, STT_FUNC));
     entry.st_shndx = kText;
     entry.st_value = symbol.offset;
     entry.st_size = symbol.size;

@@ -116,7 +116,7 @@ std::vector<Row> rows_of(const Measured& measured, const SourceMap& sources, con
     sum.bytes += row.bytes;
     sum.floor_ms += row.floor_ms;
   }
-  std::ranges::stable_sort(rows, std::greater{}, &Row::ms);
+  std::ranges::sort(rows, {}, [](const Row& row) { return std::pair(-row.ms, row.name); });
   return rows;
 }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <utility>
 
 #include "ir/support/check.h"
 #include "runtime/object_file.h"
@@ -56,7 +57,7 @@ class Linker {
     place_sections(SHF_ALLOC);
     for (const Part& part : parts_) define_symbols(part);
     for (const Part& part : parts_) relocate(part);
-    std::ranges::stable_partition(object_.symbols, [](const ObjectSymbol& symbol) { return !symbol.exported; });
+    std::ranges::sort(object_.symbols, {}, [](const ObjectSymbol& symbol) { return std::pair(symbol.exported, symbol.offset); });
     return write_object_file(object_);
   }
 
