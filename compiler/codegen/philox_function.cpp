@@ -83,9 +83,10 @@ void define_row(llvm::Module& module, const std::string& name, unsigned num_lane
   llvm::IRBuilder<>& ir = emitter.ir;
   const unsigned blocks = num_lanes / kBlock;
   std::vector<llvm::Constant*> numbers;
-  for (unsigned b = 0; b < blocks; ++b) numbers.push_back(ir.getInt32(b));
-  llvm::Value* first = ir.CreateVectorSplat(blocks, ir.CreateLShr(emitter.function->getArg(0), 2));
-  const std::array c = emitter.rounds(ir.CreateAdd(first, llvm::ConstantVector::get(numbers)));
+  for (unsigned b = 0; b < blocks; ++b) numbers.push_back(ir.getInt32(kBlock * b));
+  // Added before the shift: in front of a padded row the first element is negative, and a later one is element 0.
+  llvm::Value* first = ir.CreateVectorSplat(blocks, emitter.function->getArg(0));
+  const std::array c = emitter.rounds(ir.CreateLShr(ir.CreateAdd(first, llvm::ConstantVector::get(numbers)), 2));
   const auto spread = [&](llvm::Value* front, llvm::Value* back) {
     std::vector<int> order;
     for (unsigned b = 0; b < blocks; ++b) {
