@@ -5,7 +5,7 @@
 namespace smelt::cli {
 
 Runner add_debug(CLI::App& app) {
-  std::vector<DebugTool> tools{add_debug_grads(app), add_debug_fuzz(app), add_debug_reduce(app)};
+  std::vector<DebugTool> tools{add_debug_grads(app), add_debug_fuzz(app), add_debug_reduce(app), add_debug_scalars(app)};
   return [tools] {
     for (const DebugTool& tool : tools) {
       if (tool.app->parsed()) return tool.run();

@@ -12,5 +12,6 @@ struct DebugTool {
 DebugTool add_debug_grads(CLI::App& app);
 DebugTool add_debug_fuzz(CLI::App& app);
 DebugTool add_debug_reduce(CLI::App& app);
+DebugTool add_debug_scalars(CLI::App& app);
 
 }  // namespace smelt::cli
