@@ -1,7 +1,5 @@
 #include "fuzz/scalar_errors.h"
 
-#include <x86intrin.h>
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -178,9 +176,9 @@ double time_block(const ScalarCode& code, const ScalarFunction& function) {
   for (size_t i = 0; i < a.size(); ++i) a[i] = static_cast<T>(std::exp2(4 * unit_interval(scrambled(i)) - 2));
   uint64_t best = std::numeric_limits<uint64_t>::max();
   for (int turn = 0; turn < kTurns; ++turn) {
-    const uint64_t start = __rdtsc();
+    const uint64_t start = __builtin_ia32_rdtsc();
     code.run(function, a.data(), a.data(), results.data());
-    best = std::min<uint64_t>(best, __rdtsc() - start);
+    best = std::min<uint64_t>(best, __builtin_ia32_rdtsc() - start);
   }
   return static_cast<double>(best) * 16 / static_cast<double>(ScalarCode::kBlock);
 }

@@ -33,6 +33,8 @@ class ScalarBuilder {
   virtual Scalar mul(Scalar a, Scalar b) = 0;
   virtual Scalar div(Scalar a, Scalar b) = 0;  // integers: truncating, by a non-zero divisor
   virtual Scalar fma(Scalar a, Scalar b, Scalar c) = 0;
+  /// a * b + c for floats where c takes away what a * b rounds to, or nearly: exact on every target.
+  virtual Scalar fma_exact(Scalar a, Scalar b, Scalar c) { return fma(a, b, c); }
   virtual Scalar neg(Scalar a) = 0;
   virtual Scalar abs(Scalar a) = 0;
   virtual Scalar sqrt(Scalar a) = 0;

@@ -13,8 +13,8 @@ namespace {
 // With them the functions are off by less than 2^-27 (F32) and 2^-57 (F64) before rounding.
 //
 // (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2
-constexpr double kExpF32[] = {0.5, 0.1666657698969877568, 0.0416665546172045742, 0.00836317905272257737,
-                              0.001392618358771349454};
+constexpr double kExpF32[] = {0.5, 0.16666666666666666, 0.041666554498413701, 0.0083333208739766601, 0.0013926203361634337,
+                              0.00019882720297582384};
 constexpr double kExpF64[] = {0.5,
                               0.1666666666666666745,
                               0.04166666666662412787,
@@ -31,12 +31,21 @@ constexpr double kLogF32[] = {0.6666666655445164633, 0.4000012187697200149, 0.28
 constexpr double kLogF64[] = {0.6666666666666669688, 0.3999999999989944323, 0.2857142862600326874,
                               0.2222221113025987703, 0.1818288945567494604, 0.1533171061821077157,
                               0.1461658542488862199};
-// (sin(r) / r - 1) / z in z = r^2 for |r| <= pi / 4
-constexpr double kSinF32[] = {-0.1666666466171469846, 0.008332748154085032145, -0.0001958786570210187513};
+// (2 atanh(s) / s - 2 - 2 z / 3) / z^2, off by less than 2^-63 of the whole
+constexpr double kLogTailF64[] = {0.3999999999999999982, 0.2857142857142936623, 0.2222222222165588570, 0.1818181833539280163,
+                                  0.1538459496251843152, 0.1333480469384731030, 0.1170623633949120656, 0.1172317862387651729};
+// (tanh(x) / x - 1) / z in z = x^2 for |x| <= 0.55
+constexpr double kTanhF32[] = {-0.3333333200797697968, 0.1333311372902087191, -0.05390942882746054544, 0.02130938866444347381,
+                               -0.006610227831114734514};
+constexpr double kTanhF64[] = {-0.3333333333333333256,   0.1333333333333271483,   -0.05396825396743401450, 0.02186948849366694190,
+                               -0.008863234397814354838, 0.003592110378689023877, -0.001455661830100716034, 0.0005889360520074057770,
+                               -0.0002346347410887237144, 0.00008511313685577671516, -0.00002060276537636634160};
+// (sin(r) / r - 1) / z in z = r^2; of F32 for |r| <= 0.842, where the quotient of 1e15 leads, of F64 for |r| <= pi / 4
+constexpr double kSinF32[] = {-0.16666666661766802, 0.0083333311214021117, -0.00019839708667845275, 2.7204309266435472e-06};
 constexpr double kSinF64[] = {-0.1666666666666666462,  0.008333333333330947294,  -0.0001984126983675677253,
                               2.755731610161787444e-6, -2.505113165023518147e-8, 1.591811526326597519e-10};
 // (cos(r) - 1 + z / 2) / z^2
-constexpr double kCosF32[] = {0.04166666465890140372, -0.001388830291911363281, 0.00002454791685369101693};
+constexpr double kCosF32[] = {0.04166666362254557, -0.0013888115781006084, 0.000024510293828859878};
 constexpr double kCosF64[] = {0.04166666666666666539,   -0.001388888888888739649, 0.00002480158729876456077,
                               -2.755731727114514596e-7, 2.087614614655861158e-9,  -1.138262364747460463e-11};
 
@@ -52,7 +61,6 @@ struct Format {
   int64_t sqrt_half_bits;
   double min_normal;
   int subnormal_shift;              // 2^shift times a subnormal number is normal
-  double ln2_high, ln2_low;         // ln2_high is ln 2 rounded
   double ln2_short, ln2_short_low;  // k * ln2_short is exact: it ends in zeros
   double exp_low, exp_high;         // e^x is 0 below and infinite above
   double expm1_low;                 // e^x - 1 rounds to -1 below
@@ -60,6 +68,7 @@ struct Format {
   double tiny;                      // expm1(x), log1p(x) and sin(x) round to x below
   std::span<const double> exp_terms;
   std::span<const double> log_terms;
+  std::span<const double> tanh_terms;
   std::span<const double> sin_terms;
   std::span<const double> cos_terms;
 };
@@ -75,8 +84,6 @@ constexpr Format kF32 = {
     .sqrt_half_bits = 0x3F3504F3,
     .min_normal = 0x1p-126,
     .subnormal_shift = 24,
-    .ln2_high = 0x1.62e43p-1,
-    .ln2_low = -0x1.05c61p-29,
     .ln2_short = 0x1.62e4p-1,
     .ln2_short_low = 0x1.7f7d1cp-20,
     .exp_low = -104,
@@ -86,6 +93,7 @@ constexpr Format kF32 = {
     .tiny = 0x1p-25,
     .exp_terms = kExpF32,
     .log_terms = kLogF32,
+    .tanh_terms = kTanhF32,
     .sin_terms = kSinF32,
     .cos_terms = kCosF32,
 };
@@ -101,8 +109,6 @@ constexpr Format kF64 = {
     .sqrt_half_bits = 0x3FE6A09E667F3BCD,
     .min_normal = 0x1p-1022,
     .subnormal_shift = 54,
-    .ln2_high = 0x1.62e42fefa39efp-1,
-    .ln2_low = 0x1.abc9e3b39803fp-56,
     .ln2_short = 0x1.62e42fefa3p-1,
     .ln2_short_low = 0x1.3de6af278ece6p-42,
     .exp_low = -746,
@@ -112,6 +118,7 @@ constexpr Format kF64 = {
     .tiny = 0x1p-54,
     .exp_terms = kExpF64,
     .log_terms = kLogF64,
+    .tanh_terms = kTanhF64,
     .sin_terms = kSinF64,
     .cos_terms = kCosF64,
 };
@@ -159,19 +166,41 @@ class Math {
     return sum;
   }
 
-  /// x = n ln 2 + r with |r| <= ln(2) / 2, and e^r - 1.
+  struct TwoWords {
+    Scalar high, low;
+  };
+  /// a + b exactly, for |a| >= |b| or a = 0. Dekker 1971.
+  TwoWords fast_two_sum(Scalar a, Scalar b) {
+    const Scalar high = s.add(a, b);
+    return {high, s.sub(b, s.sub(high, a))};
+  }
+  /// a + b exactly. Knuth, The Art of Computer Programming, volume 2, 4.2.2.
+  TwoWords two_sum(Scalar a, Scalar b) {
+    const Scalar high = s.add(a, b), b_part = s.sub(high, a);
+    return {high, s.add(s.sub(a, s.sub(high, b_part)), s.sub(b, b_part))};
+  }
+  TwoWords product(Scalar a, Scalar b) {
+    const Scalar high = s.mul(a, b);
+    return {high, s.fma_exact(a, b, s.neg(high))};
+  }
+
+  /// x + low = n ln 2 + r + (what r lacks) with |r| <= ln(2) / 2. Cody, Waite 1980: n ln 2 is taken off in two steps, the
+  /// first of them exact, and the rounding of the second is kept.
   struct ExpParts {
-    Scalar n;         // integer of the format's width
-    Scalar fraction;  // e^r - 1
+    Scalar n;  // integer of the format's width
+    Scalar r, lacks;
+    Scalar rest;  // e^r - 1 - r, and what r lacks: much smaller than r
   };
   ExpParts exp_parts(Scalar x, const Scalar* low = nullptr) {
     const Scalar shifted = s.fma(x, number(kLog2E), number(format.round_magic));
     const Scalar n = s.sub(shifted, number(format.round_magic));
-    Scalar r = s.fma(n, number(-format.ln2_high), x);
-    r = s.fma(n, number(-format.ln2_low), r);
-    if (low != nullptr) r = s.add(r, *low);
-    const Scalar fraction = s.fma(s.mul(r, r), polynomial(r, format.exp_terms), r);
-    return {s.sub(bits(shifted), integer(format.magic_bits)), fraction};
+    TwoWords high{s.fma(n, number(-format.ln2_short), x), {}};
+    if (low != nullptr) high = fast_two_sum(high.high, *low);
+    const Scalar r = s.fma(n, number(-format.ln2_short_low), high.high);
+    Scalar lacks = s.fma(n, number(-format.ln2_short_low), s.sub(high.high, r));
+    if (low != nullptr) lacks = s.add(lacks, high.low);
+    const Scalar rest = s.fma(s.mul(r, r), polynomial(r, format.exp_terms), lacks);
+    return {s.sub(bits(shifted), integer(format.magic_bits)), r, lacks, rest};
   }
 
   /// e^(x + low). Two factors of 2^(n/2), so that the first product is exact and only the last one rounds.
@@ -179,14 +208,14 @@ class Math {
     const ExpParts e = exp_parts(at_most(at_least(x, format.exp_low), format.exp_high), low);
     const Scalar half = s.shift_right_arithmetic(e.n, 1);
     const Scalar first = power_of_two(half), second = power_of_two(s.sub(e.n, half));
-    return s.mul(s.fma(e.fraction, first, first), second);
+    return s.mul(s.fma(s.add(e.r, e.rest), first, first), second);
   }
 
-  /// e^x - 1 for 0 <= x <= 64.
-  Scalar expm1_in_range(Scalar x) {
+  /// e^x for |x| <= 64.
+  Scalar exp_in_range(Scalar x) {
     const ExpParts e = exp_parts(x);
     const Scalar scale = power_of_two(e.n);
-    return s.fma(e.fraction, scale, plus(scale, -1));
+    return s.fma(s.add(e.r, e.rest), scale, scale);
   }
 
   /// x = 2^k (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2), for a positive normal x.
@@ -212,12 +241,18 @@ class Math {
   }
 
   /// k ln 2 + log(1 + f) = k ln 2 + f - (f^2 / 2 - t (f^2 / 2 + R)), t = f / (2 + f), R = z L(z), z = t^2.
-  Scalar log_sum(Scalar k, Scalar f) {
+  /// With `lacks`, far smaller than f: log(1 + f + lacks); 1 / (1 + f) = 1 - 2t + 2t^2 - .. weighs it.
+  Scalar log_sum(Scalar k, Scalar f, const Scalar* lacks = nullptr) {
     const Scalar t = s.div(f, plus(f, 2));
     const Scalar z = s.mul(t, t);
     const Scalar half_square = s.mul(times(f, 0.5), f);
     const Scalar inner = s.fma(z, polynomial(z, format.log_terms), half_square);
-    const Scalar correction = s.fma(t, inner, times(k, format.ln2_short_low));
+    Scalar small = times(k, format.ln2_short_low);
+    if (lacks != nullptr) {
+      const Scalar weight = s.fma(t, s.fma(t, number(2), number(-2)), number(1));
+      small = s.fma(*lacks, weight, small);
+    }
+    const Scalar correction = s.fma(t, inner, small);
     return s.fma(k, number(format.ln2_short), s.sub(f, s.sub(half_square, correction)));
   }
 
@@ -229,63 +264,95 @@ class Math {
     return s.select(less(number(0), x), finite, not_positive);
   }
 
-  struct TwoWords {
-    Scalar high, low;
-  };
-  /// log x to about 7 (F32) or 9 (F64) more bits than one word has, for a positive finite x.
+  /// log x to about 11 more bits than F64 has, for a positive finite x. With t as in log_sum: k ln 2 + 2t + t z (2/3 + z T(z)),
+  /// where all but z T(z) takes two words.
   TwoWords log_two_words(Scalar x) {
+    constexpr double kTwoThirds = 0x1.5555555555555p-1, kTwoThirdsLow = 0x1.5555555555555p-55;
     const LogParts parts = log_parts_of_any(x);
     const Scalar den = plus(parts.f, 2);
     const Scalar den_low = s.sub(parts.f, plus(den, -2));
     const Scalar t = s.div(parts.f, den);
-    const Scalar remainder = s.fma(s.neg(t), den_low, s.fma(s.neg(t), den, parts.f));
-    const Scalar t_low = s.div(remainder, den);
-    const Scalar z = s.mul(t, t);
-    const Scalar series = s.mul(s.mul(t, z), polynomial(z, format.log_terms));
+    const Scalar t_low = s.div(s.fma(s.neg(t), den_low, s.fma_exact(s.neg(t), den, parts.f)), den);
 
-    const Scalar base = times(parts.k, format.ln2_short);  // exact; 0 or larger than the rest
-    const Scalar twice = times(t, 2);
-    const Scalar sum = s.add(base, twice);
-    const Scalar sum_low = s.sub(twice, s.sub(sum, base));
-    const Scalar small = s.fma(parts.k, number(format.ln2_short_low), s.fma(t_low, number(2), series));
-    const Scalar rest = s.add(sum_low, small);
-    const Scalar high = s.add(sum, rest);
-    return {high, s.sub(rest, s.sub(high, sum))};
+    const TwoWords square = product(t, t);
+    const Scalar z = square.high, z_low = s.fma(times(t, 2), t_low, square.low);
+    const TwoWords factor = fast_two_sum(number(kTwoThirds), s.fma(z, polynomial(z, kLogTailF64), number(kTwoThirdsLow)));
+    const TwoWords inner = product(z, factor.high);
+    const Scalar inner_low = s.fma(z_low, factor.high, s.fma(z, factor.low, inner.low));
+    const TwoWords series = product(t, inner.high);
+    const Scalar series_low = s.fma(t, inner_low, s.fma(t_low, inner.high, series.low));
+
+    const TwoWords start = fast_two_sum(times(parts.k, format.ln2_short), times(t, 2));  // the product is exact
+    const TwoWords sum = fast_two_sum(start.high, series.high);
+    const Scalar small = s.fma(t_low, number(2), s.fma(parts.k, number(format.ln2_short_low), series_low));
+    return fast_two_sum(sum.high, s.add(s.add(start.low, sum.low), small));
   }
 
-  Scalar sin_polynomial(Scalar r) {
-    const Scalar z = s.mul(r, r);
-    return s.fma(s.mul(r, z), polynomial(z, format.sin_terms), r);
+  /// |x|^b where that is regular, x being a magnitude: e^(b log x), in F64 for F32.
+  Scalar regular_power(Scalar x, Scalar b) {
+    if (format.dtype == DType::F32) {
+      Math wide(s, DType::F64);
+      const LogParts parts = wide.log_parts(s.cast(DType::F64, x));
+      return s.cast(DType::F32, wide.exp(s.mul(s.cast(DType::F64, b), wide.log_sum(parts.k, parts.f))));
+    }
+    const TwoWords log = log_two_words(x);
+    // The low word of an infinite or huge product is not defined, and not needed.
+    const TwoWords exponent = product(b, log.high);
+    const Scalar in_range = less(s.abs(exponent.high), 2 * format.exp_high);
+    const Scalar low = s.select(in_range, s.fma(b, log.low, exponent.low), number(0));
+    return exp(exponent.high, &low);
   }
-  Scalar cos_polynomial(Scalar r) {
+
+  /// `lacks`: what r lacks of the exact argument, below half of its last place.
+  Scalar sin_polynomial(Scalar r, const Scalar* lacks) {
+    const Scalar z = s.mul(r, r), cube = s.mul(r, z), terms = polynomial(z, format.sin_terms);
+    return lacks == nullptr ? s.fma(cube, terms, r) : s.add(r, s.fma(cube, terms, *lacks));
+  }
+  Scalar cos_polynomial(Scalar r, const Scalar* lacks) {
     const Scalar z = s.mul(r, r);
     const Scalar tail = s.fma(polynomial(z, format.cos_terms), z, number(-0.5));
-    return s.fma(tail, z, number(1));
+    if (lacks == nullptr) return s.fma(tail, z, number(1));
+    // 1 - r^2 / 2 in two words, as in fdlibm, with what z lacks of r^2.
+    const Scalar half = times(z, 0.5), z_low = s.fma_exact(r, r, s.neg(z));
+    const TwoWords start = fast_two_sum(number(1), s.neg(half));
+    const Scalar small = s.fma(*lacks, s.neg(r), s.fma(z_low, number(-0.5), start.low));
+    return s.add(start.high, s.fma(s.mul(z, z), polynomial(z, format.cos_terms), small));
   }
 
   /// sin(r + quadrant pi/2) for a whole number `quadrant`.
-  Scalar sin_in_quadrant(Scalar r, Scalar quadrant) {
+  Scalar sin_in_quadrant(Scalar r, Scalar quadrant, const Scalar* lacks = nullptr) {
     const Scalar q = s.fma(s.floor(times(quadrant, 0.25)), number(-4), quadrant);  // 0, 1, 2 or 3
     const Scalar is_odd = s.logical_or(equal(q, 1), equal(q, 3));
-    const Scalar y = s.select(is_odd, cos_polynomial(r), sin_polynomial(r));
+    const Scalar y = s.select(is_odd, cos_polynomial(r, lacks), sin_polynomial(r, lacks));
     return s.select(less(q, SMELT_FAULT(28, 2, 3)), y, s.neg(y));
   }
 
-  /// sin(x + shift pi/2). The reduction runs in F64 for both formats: pi/2 in three words, |x| <= 1e15.
-  Scalar sin_shifted(Scalar x, double shift) {
-    constexpr double kTwoOverPi = 0x1.45f306dc9c883p-1, kLimit = 1e15;
+  /// x - n pi/2 in two words of F64, pi/2 in three: the first product cancels all but low bits of x, exactly.
+  TwoWords minus_quarter_turns(Scalar x, Scalar n) {
     constexpr double kHalfPi[] = {0x1.921fb54442d18p+0, 0x1.1a62633145c07p-54, -0x1.f1976b7ed8fbcp-110};
     const auto wide = [&](double value) { return s.constant(DType::F64, value); };
-    const Scalar wide_x = format.dtype == DType::F64 ? x : s.cast(DType::F64, x);
+    const Scalar first = s.fma_exact(n, wide(-kHalfPi[0]), x);
+    const TwoWords second = product(n, wide(-kHalfPi[1]));
+    const TwoWords sum = two_sum(first, second.high);
+    return {sum.high, s.add(sum.low, s.fma(n, wide(-kHalfPi[2]), second.low))};
+  }
+
+  /// sin(x + shift pi/2). The reduction runs in F64 for both formats; |x| <= 1e15.
+  Scalar sin_shifted(Scalar x, double shift) {
+    constexpr double kTwoOverPi = 0x1.45f306dc9c883p-1, kLimit = 1e15;
+    const bool is_wide = format.dtype == DType::F64;
+    const auto wide = [&](double value) { return s.constant(DType::F64, value); };
+    const auto narrow = [&](Scalar a) { return is_wide ? a : s.cast(DType::F32, a); };
+    const Scalar wide_x = is_wide ? x : s.cast(DType::F64, x);
     const Scalar magic = wide(kF64.round_magic);
     const Scalar n = s.sub(s.fma(wide_x, wide(kTwoOverPi), magic), magic);
-    Scalar r = wide_x;
-    for (const double word : kHalfPi) r = s.fma(n, wide(-word), r);
+    const TwoWords reduced = minus_quarter_turns(wide_x, n);
     // Quarter turns modulo 4 in F64: n may be too large for F32.
     const Scalar turns = s.floor(s.mul(n, wide(0.25)));
     const Scalar quadrant = s.add(s.fma(turns, wide(-4), n), wide(shift));
-    const auto narrow = [&](Scalar a) { return format.dtype == DType::F64 ? a : s.cast(DType::F32, a); };
-    const Scalar y = sin_in_quadrant(narrow(r), narrow(quadrant));
+    const Scalar r = narrow(reduced.high);
+    const Scalar lacks = is_wide ? reduced.low : narrow(s.sub(reduced.high, s.cast(DType::F64, r)));
+    const Scalar y = sin_in_quadrant(r, narrow(quadrant), &lacks);
     return s.select(less(s.abs(x), kLimit), y, number(kNaN));
   }
 };
@@ -298,9 +365,15 @@ Scalar expm1(ScalarBuilder& s, Scalar x) {
   Math m(s, x.dtype);
   const Format& format = m.format;
   const Math::ExpParts e = m.exp_parts(m.at_most(m.at_least(x, format.expm1_low), format.exp_high));
-  // Half of the result, since 2^n itself may overflow where the result does not.
+  // Half of the result, since 2^n itself may overflow where the result does not: s = 2^n / 2 times 1 + r + r^2 / 2 + .., less
+  // 1/2, of which all but the rest is summed in two words.
   const Scalar scale = m.power_of_two(s.sub(e.n, m.integer(SMELT_FAULT(26, 1, 0))));
-  const Scalar y = m.times(s.fma(e.fraction, scale, m.plus(scale, -0.5)), 2);
+  const Scalar start = m.plus(scale, -0.5), start_low = m.plus(s.sub(scale, start), -0.5);
+  const Math::TwoWords linear = m.fast_two_sum(start, s.mul(e.r, scale));
+  const Math::TwoWords square = m.product(e.r, e.r);
+  const Math::TwoWords sum = m.fast_two_sum(linear.high, s.mul(m.times(square.high, 0.5), scale));
+  const Scalar cubic = s.fma(s.mul(square.high, e.r), m.polynomial(e.r, format.exp_terms.subspan(1)), s.fma(square.low, m.number(0.5), e.lacks));
+  const Scalar y = m.times(s.add(sum.high, s.fma(cubic, scale, s.add(s.add(linear.low, start_low), sum.low))), 2);
   return s.select(m.less(s.abs(x), format.tiny), x, y);
 }
 
@@ -321,20 +394,32 @@ Scalar log1p(ScalarBuilder& s, Scalar x) {
   const Scalar limit = m.integer(m.format.bias - 1);
   const Scalar k = s.select(s.compare(Compare::Gt, parts.exponent, limit), limit, parts.exponent);
   const Scalar scale = m.power_of_two(s.sub(m.integer(0), k));
-  const Scalar y = m.log_edges(u, m.log_sum(parts.k, s.fma(error, scale, parts.f)));
+  const Scalar lacks = s.mul(error, scale);
+  const Scalar y = m.log_edges(u, m.log_sum(parts.k, parts.f, &lacks));
   return s.select(m.less(s.abs(x), m.format.tiny), x, y);
 }
 
+// Each branch never falls: in the first the last sum rounds what rises by more than its error, in the second every step is
+// a correctly rounded function of a value that never falls.
 Scalar tanh(ScalarBuilder& s, Scalar x) {
   Math m(s, x.dtype);
-  const Scalar t = m.expm1_in_range(m.times(m.at_most(s.abs(x), m.format.tanh_high), 2));
-  return m.with_sign_of(s.div(t, m.plus(t, SMELT_FAULT(27, 2, 2.000001))), x);
+  const Scalar a = m.at_most(s.abs(x), m.format.tanh_high);
+  const Scalar z = s.mul(a, a);
+  const Scalar small = s.fma(s.mul(a, z), m.polynomial(z, m.format.tanh_terms), a);
+  const Scalar large = s.sub(m.number(1), s.div(m.number(SMELT_FAULT(27, 2, 2.000001)), m.plus(m.exp_in_range(m.times(a, 2)), 1)));
+  return m.with_sign_of(s.select(m.less(a, 0.55), small, large), x);
 }
 
 Scalar sigmoid(ScalarBuilder& s, Scalar x) {
   Math m(s, x.dtype);
+  // The quotient of 1 or z = e^-|x| and 1 + z, corrected by what remains times an approximate 1 / (1 + z).
   const Scalar z = m.exp(s.neg(s.abs(x)));
-  return s.div(s.select(m.less(x, 0), z, m.number(1)), m.plus(z, 1));
+  const Scalar falls = m.less(x, 0), one = m.number(1);
+  const Math::TwoWords divisor = m.fast_two_sum(one, z);
+  const Scalar dividend = s.select(falls, z, one);
+  const Scalar y = s.div(dividend, divisor.high);
+  const Scalar rest = s.fma(s.neg(y), divisor.low, s.fma_exact(s.neg(y), divisor.high, dividend));
+  return s.fma(rest, s.select(falls, s.sub(one, y), y), y);
 }
 
 Scalar softplus(ScalarBuilder& s, Scalar x) {
@@ -362,14 +447,7 @@ Scalar pow(ScalarBuilder& s, Scalar a, Scalar b) {
   Math m(s, a.dtype);
   const Scalar magnitude = s.abs(a);
   const Scalar is_zero = m.equal(magnitude, 0), is_infinite = m.equal(magnitude, kInfinity);
-  const Math::TwoWords log = m.log_two_words(magnitude);
-
-  // b log |a| in two words. The low word of an infinite or huge product is not defined, and not needed.
-  const Scalar high = s.mul(b, log.high);
-  const Scalar low = s.fma(b, log.low, s.fma(b, log.high, s.neg(high)));
-  const Scalar in_range = m.less(s.abs(high), 2 * m.format.exp_high);
-  const Scalar used_low = s.select(in_range, low, m.number(0));
-  const Scalar regular = m.exp(high, &used_low);
+  const Scalar regular = m.regular_power(magnitude, b);
 
   const Scalar zero = m.number(0), one = m.number(1);
   const Scalar grows = m.less(zero, b);

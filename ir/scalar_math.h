@@ -3,19 +3,17 @@
 // multiply-add.
 //
 // Argument and result have one dtype, F32 or F64. Signed zeros, infinities, subnormals and NaN follow IEEE
-// 754 / C Annex F. The bounds are maxima over the tests' arguments (tests/unit/ir/scalar_math_test.cpp), ulp
-// of the result:
+// 754 / C Annex F. Bounds and how they are measured: docs/numerics.md.
 //
-//              f32   f64    method
-//   exp        1.0   1.0    x = n ln 2 + r, polynomial of r, two exact scalings so that subnormals round once
-//   expm1      1.4   1.6    same reduction, 2^n (p + 1) - 1 in one fused step
-//   log        0.8   0.7    x = 2^k (1 + f), odd series in f / (2 + f) after fdlibm
-//   log1p      1.4   1.1    same, with the rounding error of 1 + x carried along
-//   tanh       2.3   2.0    t / (t + 2), t = expm1(2 |x|); relative error below 2e-7 in f32
-//   sigmoid    2.1   1.8    from e^-|x|, so that both tails are relatively accurate
-//   softplus   1.6   1.4    max(x, 0) + log1p(e^-|x|)
-//   sin, cos   1.8   2.1    x = n pi/2 + r in f64; |x| <= 1e15, NaN beyond
-//   pow        2.7   4.2    e^(b log a) with log a in two words
+//   exp        x = n ln 2 + r in two words, polynomial of r, two exact scalings so that subnormals round once
+//   expm1      same reduction; 2^n (1 + r + r^2 / 2) - 1 is summed in two words
+//   log        x = 2^k (1 + f), odd series in f / (2 + f) after fdlibm
+//   log1p      same, with the rounding error of 1 + x carried along
+//   tanh       below 0.55 an odd polynomial, else 1 - 2 / (e^2x + 1); neither branch ever falls
+//   sigmoid    from e^-|x|, so that both tails are relatively accurate
+//   softplus   max(x, 0) + log1p(e^-|x|)
+//   sin, cos   x = n pi/2 + r in f64, r in two words; |x| <= 1e15, NaN beyond
+//   pow        e^(b log |a|): in f64 for f32, with log |a| in two words for f64
 #pragma once
 
 #include "ir/scalar_builder.h"

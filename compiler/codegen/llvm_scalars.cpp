@@ -92,6 +92,20 @@ Scalar LlvmScalars::fma(Scalar a, Scalar b, Scalar c) {
   unify(b, c);
   return wrap(ir_.CreateIntrinsic(llvm::Intrinsic::fma, {value(a)->getType()}, {value(a), value(b), value(c)}), a.dtype);
 }
+Scalar LlvmScalars::fma_exact(Scalar a, Scalar b, Scalar c) {
+  if (has_fma_) return fma(a, b, c);
+  // The product in two words from halves of its factors: Dekker 1971, A floating-point technique for extending the
+  // available precision.
+  const Scalar splitter = constant(a.dtype, a.dtype == DType::F32 ? 0x1p12 + 1 : 0x1p27 + 1);
+  const auto high_half = [&](Scalar x) {
+    const Scalar scaled = mul(x, splitter);
+    return sub(scaled, sub(scaled, x));
+  };
+  const Scalar a_high = high_half(a), a_low = sub(a, a_high), b_high = high_half(b), b_low = sub(b, b_high);
+  const Scalar product = mul(a, b);
+  const Scalar first = add(sub(mul(a_high, b_high), product), mul(a_high, b_low));
+  return add(add(c, product), add(add(first, mul(a_low, b_high)), mul(a_low, b_low)));
+}
 Scalar LlvmScalars::neg(Scalar a) {
   return wrap(is_float(a.dtype) ? ir_.CreateFNeg(value(a)) : ir_.CreateNeg(value(a)), a.dtype);
 }

@@ -26,6 +26,7 @@ class LlvmScalars final : public ScalarBuilder {
   Scalar mul(Scalar a, Scalar b) override;
   Scalar div(Scalar a, Scalar b) override;
   Scalar fma(Scalar a, Scalar b, Scalar c) override;
+  Scalar fma_exact(Scalar a, Scalar b, Scalar c) override;
   Scalar neg(Scalar a) override;
   Scalar abs(Scalar a) override;
   Scalar sqrt(Scalar a) override;
