@@ -14,6 +14,7 @@
 #include "compiler/graph/remove_dead_nodes.h"
 #include "compiler/graph/simplify.h"
 #include "compiler/graph/stabilize.h"
+#include "compiler/graph/widen_halves.h"
 #include "ir/support/check.h"
 
 namespace smelt {
@@ -34,11 +35,11 @@ constexpr const GraphPass* find(std::string_view name) {
   return nullptr;
 }
 
-constexpr std::array<std::string_view, 19> kPipeline = {
+constexpr std::array<std::string_view, 20> kPipeline = {
     // On the model as it was written: bring formulas to the form that the next pass looks for.
     "isolate_variables", "simplify", "stabilize", "simplify",
     // To primitives, and away with what only the composites needed.
-    "differentiate", "expand_composites", "remove_dead_nodes",
+    "differentiate", "expand_composites", "widen_halves", "remove_dead_nodes",
     // Twice: merging nodes gives `simplify` equal operands, and simplifying makes new constants and equal
     // nodes.
     "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",  //

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "ir/support/check.h"
+#include "runtime/host_tensor.h"
 
 namespace smelt::fuzz {
 namespace {
@@ -36,6 +37,20 @@ double get(const std::byte* memory, size_t at) {
   return static_cast<double>(number);
 }
 
+uint16_t to_bits(double value, DType half) {
+  const auto narrow = static_cast<float>(value);  // exact: it is a half's
+  return half == DType::F16 ? float_to_half(narrow) : float_to_bfloat16(narrow);
+}
+template <DType half>
+void put_half(std::byte* memory, size_t at, double value) {
+  const uint16_t bits = to_bits(value, half);
+  std::memcpy(memory + at * sizeof(bits), &bits, sizeof(bits));
+}
+template <DType half>
+double get_half(const std::byte* memory, size_t at) {
+  return load_element(half, memory + at * sizeof(uint16_t));
+}
+
 struct Accessors {
   void (*put)(std::byte*, size_t, double);
   double (*get)(const std::byte*, size_t);
@@ -51,8 +66,8 @@ Accessors accessors(DType dtype) {
     case DType::I64: return {put<int64_t>, get<int64_t>};
     case DType::F32: return {put<float>, get<float>};
     case DType::F64: return {put<double>, get<double>};
-    case DType::F16:
-    case DType::BF16: break;
+    case DType::F16: return {put_half<DType::F16>, get_half<DType::F16>};
+    case DType::BF16: return {put_half<DType::BF16>, get_half<DType::BF16>};
   }
   SMELT_CHECK(false, "no host values of {}", to_string(dtype));
 }

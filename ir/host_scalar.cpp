@@ -50,8 +50,9 @@ Scalar arithmetic(Scalar a, Scalar b, OnFloat on_float, OnBits on_bits) {
   return make_float(a.dtype, on_float(a.host, b.host));
 }
 
-/// Truncates and saturates; NaN becomes 0.
+/// Truncates and saturates; NaN becomes 0, and true as a bool.
 int64_t to_integer(DType dtype, double value) {
+  if (dtype == DType::Bool) return value != 0;  // NaN is not 0
   if (std::isnan(value)) return 0;
   const auto clamp = [value](auto low, auto high) -> int64_t {
     if (value <= static_cast<double>(low)) return low;
@@ -59,7 +60,6 @@ int64_t to_integer(DType dtype, double value) {
     return static_cast<int64_t>(value);
   };
   switch (dtype) {
-    case DType::Bool: return value != 0;
     case DType::U8: return clamp(std::numeric_limits<uint8_t>::min(), std::numeric_limits<uint8_t>::max());
     case DType::I8: return clamp(std::numeric_limits<int8_t>::min(), std::numeric_limits<int8_t>::max());
     case DType::I16: return clamp(std::numeric_limits<int16_t>::min(), std::numeric_limits<int16_t>::max());
@@ -68,7 +68,8 @@ int64_t to_integer(DType dtype, double value) {
     case DType::F16:
     case DType::BF16:
     case DType::F32:
-    case DType::F64: break;
+    case DType::F64:
+    case DType::Bool: break;
   }
   SMELT_CHECK(false, "{} is not an integer", to_string(dtype));
   return 0;

@@ -40,15 +40,21 @@ void KernelEmitter::emit_pack() {
     }
     llvm::Value* left = ir_.CreateSub(columns, ir_.CreateMul(position.back(), i64(tile_columns())));
     llvm::Value* here = ir_.CreateSelect(ir_.CreateICmpSLT(left, i64(tile_columns())), left, i64(tile_columns()));
-    emit_panel(element_pointer(buffer_pointer(product.b), product.dtype, from),
+    emit_panel(element_pointer(buffer_pointer(product.b), operand_dtype(product.b), from),
                element_pointer(buffer_pointer(product.packed), product.dtype, to), extent(product.inner.back().extent), here);
   });
+}
+
+/// What was loaded from an operand of dtype `from`, in the dtype that the product is computed in.
+llvm::Value* KernelEmitter::as_product(llvm::Value* loaded, DType from) {
+  return LlvmScalars::value(scalars_.cast(kernel_->product.dtype, LlvmScalars::wrap(loaded, from)));
 }
 
 /// panel[k, c] = source[c * column_stride + k * depth_stride], 0 from `columns` on.
 void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns) {
   const Product& product = kernel_->product;
-  llvm::Type* element = scalars_.element_type(product.dtype);
+  const DType from = operand_dtype(product.b);
+  llvm::Type* element = scalars_.element_type(from);
   const int64_t column_stride = product.column.b_stride, depth_stride = product.inner.back().b_stride;
   if (depth_stride == 1) {
     ir_.CreateCall(pack_transposed(), {source, panel, depth, columns, i64(column_stride)});
@@ -59,9 +65,9 @@ void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Va
       llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
       llvm::Value* safe = ir_.CreateSelect(exists, c, i64(0));
       llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(safe, i64(column_stride)), ir_.CreateMul(k, i64(depth_stride)));
-      llvm::Value* value = ir_.CreateLoad(element, element_pointer(source, product.dtype, at));
+      llvm::Value* value = ir_.CreateLoad(element, element_pointer(source, from, at));
       value = ir_.CreateSelect(exists, value, llvm::Constant::getNullValue(element));
-      ir_.CreateStore(value, element_pointer(panel, product.dtype, ir_.CreateAdd(ir_.CreateMul(k, i64(tile_columns())), c)));
+      ir_.CreateStore(as_product(value, from), element_pointer(panel, product.dtype, ir_.CreateAdd(ir_.CreateMul(k, i64(tile_columns())), c)));
     });
   });
 }
@@ -70,25 +76,26 @@ void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Va
 /// square of lanes x lanes at a time through registers. The panel's depth is rounded up to whole squares.
 llvm::Function* KernelEmitter::pack_transposed() {
   const DType dtype = kernel_->product.dtype;
-  const std::string name = fmt::format("pack_{}", to_string(dtype));
+  const DType from = operand_dtype(kernel_->product.b);
+  const std::string name = fmt::format("pack_{}{}", to_string(dtype), from == dtype ? "" : fmt::format("_{}", to_string(from)));
   llvm::Type *pointer = ir_.getPtrTy(), *i64_type = ir_.getInt64Ty();
   auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, i64_type, i64_type, i64_type}, false);
-  const auto define = [&target = target_, &function = function_, &shared = shared_, vectors = vector_dtype_, name, dtype](llvm::Module& module) {
-    KernelEmitter(module, target, function, vectors, shared).define_pack_transposed(name, dtype);
+  const auto define = [&target = target_, &function = function_, &shared = shared_, vectors = vector_dtype_, name, from, dtype](llvm::Module& module) {
+    KernelEmitter(module, target, function, vectors, shared).define_pack_transposed(name, from, dtype);
   };
   return shared_.declare(module_, name, type, define);
 }
 
-void KernelEmitter::define_pack_transposed(const std::string& name, DType dtype) {
+void KernelEmitter::define_pack_transposed(const std::string& name, DType from, DType dtype) {
   llvm::Type *pointer = ir_.getPtrTy(), *i64_type = ir_.getInt64Ty();
   auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, i64_type, i64_type, i64_type}, false);
   llvm::Function* function = llvm_function_ = new_function(module_, name, type);
   ir_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", function));
   llvm::Value *source = function->getArg(0), *panel = function->getArg(1), *depth = function->getArg(2);
   llvm::Value *columns = function->getArg(3), *column_stride = function->getArg(4);
-  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(dtype), static_cast<unsigned>(lanes_));
+  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(from), static_cast<unsigned>(lanes_));
   llvm::Value* zero = llvm::Constant::getNullValue(vector);
-  const llvm::Align align(static_cast<uint64_t>(size_of(dtype)));
+  const llvm::Align from_align(static_cast<uint64_t>(size_of(from))), align(static_cast<uint64_t>(size_of(dtype)));
   for_range(i64(0), i64(tile_columns()), lanes_, [&](llvm::Value* first_column) {
     for_range(i64(0), depth, lanes_, [&](llvm::Value* k) {
       llvm::Value* mask = mask_below(ir_.CreateSub(depth, k));
@@ -97,8 +104,9 @@ void KernelEmitter::define_pack_transposed(const std::string& name, DType dtype)
         llvm::Value* c = ir_.CreateAdd(first_column, i64(i));
         llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
         llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateSelect(exists, c, i64(0)), column_stride), k);
-        llvm::Value* row = ir_.CreateMaskedLoad(vector, element_pointer(source, dtype, at), align, mask, zero);
-        rows.push_back(ir_.CreateSelect(exists, row, zero));
+        llvm::Value* row = ir_.CreateMaskedLoad(vector, element_pointer(source, from, at), from_align, mask, zero);
+        row = ir_.CreateSelect(exists, row, zero);
+        rows.push_back(LlvmScalars::value(scalars_.cast(dtype, LlvmScalars::wrap(row, from))));
       }
       rows = transposed(std::move(rows));
       for (int64_t i = 0; i < lanes_; ++i) {

@@ -113,8 +113,9 @@ void KernelEmitter::emit_tile_sums(const Tile& tile) {
       });
       return;
     }
-    llvm::Value* a_pointer = element_pointer(buffer_pointer(product.a), product.dtype, a);
-    llvm::Value* b_pointer = element_pointer(buffer_pointer(packed ? product.packed : product.b), product.dtype, b);
+    const int32_t right = packed ? product.packed : product.b;
+    llvm::Value* a_pointer = element_pointer(buffer_pointer(product.a), operand_dtype(product.a), a);
+    llvm::Value* b_pointer = element_pointer(buffer_pointer(right), operand_dtype(right), b);
     const Extent rows = product.row.extent;
     const int64_t rest = rows.is_static() ? rows.bound % target_.tile_rows : 1;
     const auto whole = [&] { call_micro_kernel(tile, target_.tile_rows, a_pointer, b_pointer, tile.sums); };
@@ -124,7 +125,7 @@ void KernelEmitter::emit_tile_sums(const Tile& tile) {
         return;
       }
       for_range(i64(0), tile.rows, 1, [&](llvm::Value* r) {
-        call_micro_kernel(tile, 1, element_pointer(a_pointer, product.dtype, ir_.CreateMul(r, i64(product.row.a_stride))),
+        call_micro_kernel(tile, 1, element_pointer(a_pointer, operand_dtype(product.a), ir_.CreateMul(r, i64(product.row.a_stride))),
                           b_pointer,
                           element_pointer(tile.sums, product.dtype, ir_.CreateMul(r, i64(tile_columns()))));
       });
@@ -173,6 +174,8 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, int64_t rows, llvm::Valu
 llvm::Function* KernelEmitter::micro_kernel(int64_t rows, int64_t vectors, MicroKernelForm::Columns columns) {
   const Product& product = kernel_->product;
   const MicroKernelForm form{.dtype = product.dtype,
+                             .left = operand_dtype(product.a),
+                             .right = operand_dtype(product.packed >= 0 ? product.packed : product.b),
                              .rows = rows,
                              .vectors = vectors,
                              .sums_stride = tile_columns(),

@@ -6,6 +6,7 @@
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/philox_function.h"
+#include "ir/half_bits.h"
 #include "ir/support/check.h"
 #include "ir/support/fault.h"
 
@@ -150,12 +151,12 @@ void KernelEmitter::emit_store(const Stmt& stmt) {
   const Address at = address(stmt.access);
   if (at.lanes == nullptr && !at.contiguous) {
     SMELT_CHECK(!stored->getType()->isVectorTy(), "a vector is stored to one element of `{}`", buffer.name);
-    if (buffer.check_finite) note_nonfinite(stored);
+    if (buffer.check_finite) note_nonfinite(stored, stmt.dtype);
     ir_.CreateAlignedStore(to_memory(stored, stmt.dtype), element_pointer(base, stmt.dtype, at.base), align);
     return;
   }
   stored = scalars_.splat(stored, lanes_);
-  if (buffer.check_finite) note_nonfinite(stored);
+  if (buffer.check_finite) note_nonfinite(stored, stmt.dtype);
   llvm::Value* memory = to_memory(stored, stmt.dtype);
   if (at.contiguous) {
     llvm::Value* pointer = element_pointer(base, stmt.dtype, at.base);
@@ -171,7 +172,8 @@ void KernelEmitter::emit_store(const Stmt& stmt) {
 }
 
 /// x - x is NaN exactly when x is not finite, and a NaN in the sum stays.
-void KernelEmitter::note_nonfinite(llvm::Value* stored) {
+void KernelEmitter::note_nonfinite(llvm::Value* stored, DType dtype) {
+  if (is_half(dtype)) stored = LlvmScalars::value(scalars_.cast(DType::F32, LlvmScalars::wrap(stored, dtype)));
   llvm::Value* difference = ir_.CreateFSub(stored, stored);
   if (difference->getType()->isVectorTy()) {
     difference = ir_.CreateFPCast(difference, nonfinite_->getAllocatedType());

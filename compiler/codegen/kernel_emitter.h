@@ -54,7 +54,7 @@ class KernelEmitter {
   void emit_statement(const Stmt& stmt);
   llvm::Value* emit_load(const Stmt& stmt);
   void emit_store(const Stmt& stmt);
-  void note_nonfinite(llvm::Value* stored);
+  void note_nonfinite(llvm::Value* stored, DType dtype);
   void begin_finite_check();
   void end_finite_check();
   llvm::Value* emit_scalar_slot(ScalarSlot slot, llvm::Value* at);
@@ -81,9 +81,11 @@ class KernelEmitter {
   void call_micro_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums);
   void emit_epilogue(const Tile& tile);
   void emit_pack();
+  DType operand_dtype(int32_t buffer) const { return function_.buffers[static_cast<size_t>(buffer)].type.dtype; }
+  llvm::Value* as_product(llvm::Value* loaded, DType from);
   void emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
   llvm::Function* pack_transposed();
-  void define_pack_transposed(const std::string& name, DType dtype);
+  void define_pack_transposed(const std::string& name, DType from, DType dtype);
   std::vector<llvm::Value*> transposed(std::vector<llvm::Value*> rows);
   llvm::Function* micro_kernel(int64_t rows, int64_t vectors, MicroKernelForm::Columns columns);
   std::vector<llvm::Value*> decompose(llvm::Value* unit, const std::vector<llvm::Value*>& extents);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "ir/half_bits.h"
 #include "ir/support/check.h"
 
 namespace smelt {
@@ -29,8 +30,8 @@ llvm::Type* LlvmScalars::element_type(DType dtype) const {
     case DType::I16: return ir_.getInt16Ty();
     case DType::I32: return ir_.getInt32Ty();
     case DType::I64: return ir_.getInt64Ty();
-    case DType::F16: return ir_.getHalfTy();
-    case DType::BF16: return ir_.getBFloatTy();
+    case DType::F16:
+    case DType::BF16: return ir_.getInt16Ty();  // their bits: nothing is computed in them
     case DType::F32: return ir_.getFloatTy();
     case DType::F64: return ir_.getDoubleTy();
   }
@@ -58,6 +59,12 @@ void LlvmScalars::unify(Scalar& a, Scalar& b) {
 }
 
 Scalar LlvmScalars::constant(DType dtype, double number) {
+  if (is_half(dtype)) {
+    llvm::APFloat value(number);
+    bool loses = false;
+    value.convert(dtype == DType::F16 ? llvm::APFloat::IEEEhalf() : llvm::APFloat::BFloat(), llvm::APFloat::rmNearestTiesToEven, &loses);
+    return wrap(llvm::ConstantInt::get(ir_.getContext(), value.bitcastToAPInt()), dtype);
+  }
   if (!is_float(dtype)) return integer(dtype, saturated(dtype, number));
   return wrap(llvm::ConstantFP::get(element_type(dtype), number), dtype);
 }
@@ -171,8 +178,20 @@ Scalar LlvmScalars::logical_or(Scalar a, Scalar b) {
 }
 Scalar LlvmScalars::logical_not(Scalar a) { return wrap(ir_.CreateNot(value(a)), DType::Bool); }
 
+/// Integers and F64 are rounded once: what F32 cannot hold goes there by rounding to odd.
+Scalar LlvmScalars::cast_half(DType dtype, Scalar a) {
+  const auto resized = [&](Scalar bits, DType to) {
+    return wrap(ir_.CreateIntCast(value(bits), type_like(to, value(bits)), false), to);
+  };
+  if (is_half(a.dtype)) return cast(dtype, widen_half(*this, a.dtype, resized(a, DType::I32)));
+  if (a.dtype == DType::I32 || a.dtype == DType::I64) a = cast(DType::F64, a);
+  const Scalar narrow = a.dtype == DType::F64 ? round_to_odd_f32(*this, a) : cast(DType::F32, a);
+  return resized(narrow_to_half(*this, dtype, narrow), dtype);
+}
+
 Scalar LlvmScalars::cast(DType dtype, Scalar a) {
   if (dtype == a.dtype) return a;
+  if (is_half(dtype) || is_half(a.dtype)) return cast_half(dtype, a);
   llvm::Type* type = type_like(dtype, value(a));
   const bool from_unsigned = a.dtype == DType::Bool || a.dtype == DType::U8;
   if (dtype == DType::Bool) return compare(Compare::Ne, a, integer(a.dtype, 0));

@@ -50,6 +50,7 @@ class LlvmScalars final : public ScalarBuilder {
   void unify(Scalar& a, Scalar& b);
   Scalar intrinsic(unsigned id, Scalar a);
   Scalar extreme(Scalar a, Scalar b, bool maximum);
+  Scalar cast_half(DType dtype, Scalar a);
   llvm::Type* type_like(DType dtype, llvm::Value* shape) const;
 
   llvm::IRBuilder<>& ir_;

@@ -18,7 +18,8 @@ namespace smelt {
 struct MicroKernelForm {
   enum class Columns : uint8_t { Whole, LastMasked, AllMasked };
 
-  DType dtype = DType::F32;
+  DType dtype = DType::F32;  // of the sums and of all arithmetic
+  DType left = DType::F32, right = DType::F32;  // of the operands in memory: `dtype`, or a half that is widened
   int64_t rows = 1, vectors = 1;
   int64_t sums_stride = 0;  // elements between rows of the tile in memory
   Columns columns = Columns::Whole;
@@ -54,7 +55,11 @@ class MicroKernelEmitter {
   void emit_step(const State& state, size_t step, std::vector<llvm::Value*>& sums);
   llvm::BasicBlock* block(const char* name) { return llvm::BasicBlock::Create(context_, name, function_); }
   llvm::Value* argument(Argument index) { return function_->getArg(index); }
-  llvm::Value* moved(llvm::Value* from, llvm::Value* offset) { return ir_.CreateInBoundsGEP(element_, from, offset); }
+  llvm::Value* moved(llvm::Value* from, llvm::Value* offset, DType dtype) {
+    return ir_.CreateInBoundsGEP(scalars_.element_type(dtype), from, offset);
+  }
+  llvm::Value* load_left(llvm::Value* at);
+  llvm::Value* load_right(llvm::Value* at, llvm::Value* mask);
   llvm::Value* sum_pointer(size_t sum);
   llvm::Value* i64(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
 

@@ -122,8 +122,8 @@ class Lowering {
   void add_product(Kernel& kernel, NodeId id) {
     const LoweredProduct lowered = lower_product(graph_, id);
     kernel.product = lowered.product;
-    kernel.product.a = buffers_.of_node[alias_root(graph_, plan_.stored, lowered.a).index];
-    kernel.product.b = buffers_.of_node[alias_root(graph_, plan_.stored, lowered.b).index];
+    kernel.product.a = buffers_.of_node[operand_root(graph_, plan_.stored, lowered.a).index];
+    kernel.product.b = buffers_.of_node[operand_root(graph_, plan_.stored, lowered.b).index];
     const bool in_place = kernel.product.column.b_stride == 1 || kernel.product.column.extent == Extent(1);
     if (in_place) return;
     const PanelLayout layout = panel_layout(kernel.product, options_.tile.columns);

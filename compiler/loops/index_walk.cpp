@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "compiler/loops/plan_kernels.h"
+#include "ir/half_bits.h"
 #include "ir/op.h"
 #include "ir/support/check.h"
 
@@ -16,6 +17,15 @@ Affine linear_offset(const IndexVector& index, const Shape& shape) {
 
 NodeId alias_root(const Graph& graph, const std::vector<bool>& stored, NodeId node) {
   while (graph[node].op == OpKind::Reshape && !stored[node.index]) node = graph[node].inputs[0];
+  return node;
+}
+
+bool is_widening(const Graph& graph, NodeId node) {
+  return graph[node].op == OpKind::Cast && graph.type(node).dtype == DType::F32 && is_half(graph.type(graph[node].inputs[0]).dtype);
+}
+
+NodeId operand_root(const Graph& graph, const std::vector<bool>& stored, NodeId node) {
+  while (!stored[node.index] && (graph[node].op == OpKind::Reshape || is_widening(graph, node))) node = graph[node].inputs[0];
   return node;
 }
 

@@ -199,8 +199,11 @@ int32_t KernelBuilder::compute(NodeId id, const IndexVector& index) {
     case Kind::Gather: return gather(node, index);
     case Kind::Move: {
       if (node.op == OpKind::Reshape && !keeps_index(graph_, node)) {
-        const NodeId root = alias_root(graph_, plan_.stored, node.inputs[0]);
-        return load(root, linear_offset(index, node.type.shape), node.type.dtype, node.span);
+        const NodeId root = operand_root(graph_, plan_.stored, node.inputs[0]);
+        const DType dtype = graph_.type(root).dtype;
+        const int32_t loaded = load(root, linear_offset(index, node.type.shape), dtype, node.span);
+        if (dtype == node.type.dtype) return loaded;
+        return call(OpKind::Cast, {loaded}, node.type.dtype, node.span, {{"dtype", std::string(to_string(node.type.dtype))}});
       }
       const IndexVector position = operand_index(graph_, node, 0, index);
       const MoveAccess access = op.access(graph_.type(node.inputs[0]), node.type, node.attrs);

@@ -9,6 +9,7 @@
 
 #include "compiler/loops/order_nodes.h"
 #include "ir/builder.h"
+#include "ir/half_bits.h"
 #include "ir/op.h"
 #include "ir/support/check.h"
 #include "ir/support/fault.h"
@@ -41,8 +42,8 @@ bool always_stored(Kind kind) { return kind == Kind::Reduce || kind == Kind::Con
 std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
   std::vector<StoreReason> why(graph.size(), StoreReason::InRegisters);
   const auto users = users_of(graph);
-  const auto store = [&](NodeId id, StoreReason reason) {
-    while (graph[id].op == OpKind::Reshape) id = graph[id].inputs[0];
+  const auto store = [&](NodeId id, StoreReason reason, bool as_table = false) {
+    while (graph[id].op == OpKind::Reshape || (!as_table && is_widening(graph, id))) id = graph[id].inputs[0];
     StoreReason& known = why[id.index];
     if (graph[id].op != OpKind::Argument && known == StoreReason::InRegisters) known = reason;
   };
@@ -58,7 +59,10 @@ std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
     if (kind == Kind::Contract) {
       for (const NodeId input : node.inputs) store(input, StoreReason::ProductOperand);
     }
-    if (kind == Kind::Gather) store(node.inputs[0], StoreReason::ProductOperand);
+    if (kind == Kind::Gather) store(node.inputs[0], StoreReason::ProductOperand, true);
+    if (node.op == OpKind::Cast && is_half(node.type.dtype) && always_stored(op_def(graph[node.inputs[0]]).kind)) {
+      store({i}, StoreReason::Shared);  // the sum itself stays in registers
+    }
     if (node.op == OpKind::Reshape && !keeps_index(graph, node)) store(node.inputs[0], StoreReason::Reshaped);
   }
   if (fusion == Fusion::Recompute) return why;
@@ -72,10 +76,14 @@ std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
     cost[i] = own_cost(node);
     for (const NodeId input : node.inputs) cost[i] += why[input.index] != StoreReason::InRegisters ? kLoadCost : cost[input.index];
     if (why[i] != StoreReason::InRegisters) continue;
-    if (users[i].size() >= 2 && cost[i] >= kStoreIfShared) why[i] = StoreReason::Shared;
+    const auto store_here = [&](StoreReason reason) {
+      store({i}, reason);
+      if (is_widening(graph, {i})) cost[i] = own_cost(node) + kLoadCost;
+    };
+    if (users[i].size() >= 2 && cost[i] >= kStoreIfShared) store_here(StoreReason::Shared);
     for (const NodeId user : users[i]) {
       const bool repeats = graph[user].op == OpKind::Broadcast && graph[user].type.shape != node.type.shape;
-      if (repeats && cost[i] >= kStoreIfRepeated && why[i] == StoreReason::InRegisters) why[i] = StoreReason::Repeated;
+      if (repeats && cost[i] >= kStoreIfRepeated && why[i] == StoreReason::InRegisters) store_here(StoreReason::Repeated);
     }
   }
   return why;
@@ -104,7 +112,7 @@ struct Walker {
     if (stored[id.index] || node.op == OpKind::Argument) {
       visit(id, linear_offset(index, node.type.shape));
     } else if (node.op == OpKind::Reshape && !keeps_index(graph, node)) {
-      visit(alias_root(graph, stored, id), linear_offset(index, node.type.shape));
+      visit(operand_root(graph, stored, id), linear_offset(index, node.type.shape));
     } else if (node.op == OpKind::Reshape) {
       value(node.inputs[0], operand_index(graph, node, 0, index));
     } else {
@@ -278,11 +286,11 @@ class Planner {
       case Kind::Reduce: walker.value(node.inputs[0], index); break;
       case Kind::Contract:
       case Kind::Scatter:
-        for (const NodeId input : node.inputs) visit(alias_root(graph_, plan_.stored, input), std::nullopt);
+        for (const NodeId input : node.inputs) visit(operand_root(graph_, plan_.stored, input), std::nullopt);
         break;
       default:
         if (node.op == OpKind::Reshape && !keeps_index(graph_, node)) {
-          visit(alias_root(graph_, plan_.stored, node.inputs[0]), linear_offset(index, node.type.shape));
+          visit(operand_root(graph_, plan_.stored, node.inputs[0]), linear_offset(index, node.type.shape));
         } else {
           walker.operands(id, index);
         }

@@ -85,6 +85,13 @@ Affine linear_offset(const IndexVector& index, const Shape& shape);
 /// The node whose buffer `node` names: itself, or through reshapes the stored node or argument below.
 NodeId alias_root(const Graph& graph, const std::vector<bool>& stored, NodeId node);
 
+/// A cast from a half to f32, which loses nothing: where it is read from memory, the half can be.
+bool is_widening(const Graph& graph, NodeId node);
+
+/// The node whose buffer a product reads for `node`, and a reshape that does not keep the index: as `alias_root`, and
+/// through widening casts, so that the buffer's dtype may be a half where the node's is f32.
+NodeId operand_root(const Graph& graph, const std::vector<bool>& stored, NodeId node);
+
 /// A reshape that only adds or drops axes of size 1.
 bool keeps_index(const Graph& graph, const Node& reshape);
 

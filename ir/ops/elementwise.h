@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 
+#include "ir/half_bits.h"
 #include "ir/op.h"
 #include "ir/ops/shape_rules.h"
 #include "ir/ops/vjp_rules.h"
@@ -471,7 +472,8 @@ inline constexpr OpDef kCast = {
         [](ScalarBuilder& s, Scalars a, const Attributes& attrs) {
           const DType dtype = *parse_dtype(attrs.text("dtype"));
           if (dtype == DType::Bool && a[0].dtype != DType::Bool) {
-            return s.compare(Compare::Ne, a[0], literal(s, a[0], 0));
+            const Scalar x = is_half(a[0].dtype) ? s.cast(DType::F32, a[0]) : a[0];
+            return s.compare(Compare::Ne, x, literal(s, x, 0));
           }
           return s.cast(dtype, a[0]);
         },

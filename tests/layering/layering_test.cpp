@@ -32,7 +32,7 @@ const std::vector<Row>& table() {
       {"frontend/", {"frontend/", "ir/"}, {"fmt/"}},
       {"compiler/", {"compiler/", "ir/", "runtime/program.h", "runtime/abi.h"}, {"fmt/"}},
       {"compiler/codegen/",
-       {"compiler/codegen/", "compiler/loops/", "compiler/options.h", "ir/scalar_builder.h", "ir/philox.h", "ir/type.h", "ir/support/",
+       {"compiler/codegen/", "compiler/loops/", "compiler/options.h", "ir/scalar_builder.h", "ir/half_bits.h", "ir/philox.h", "ir/type.h", "ir/support/",
         "runtime/abi.h", "runtime/object_file.h"},
        {"fmt/", "llvm/"}},
       {"compiler/codegen/link_objects", {"compiler/codegen/", "ir/support/", "runtime/object_file.h"}, {"elf.h"}},
