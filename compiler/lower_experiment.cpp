@@ -4,8 +4,10 @@
 
 #include <algorithm>
 
+#include "compiler/loops/lower_precision.h"
 #include "compiler/loops/plan_memory.h"
 #include "compiler/pipeline.h"
+#include "ir/half_bits.h"
 #include "ir/support/check.h"
 #include "runtime/abi.h"
 
@@ -95,6 +97,7 @@ class ExperimentLowering {
   Result<void> add_function(const Function& function) {
     SMELT_TRY(PipelineResult optimized, run_graph_pipeline(function.graph, options_));
     Graph graph = isolate_results(std::move(optimized.graph));
+    if (is_half(experiment_.precision)) graph = lower_precision(graph, experiment_.precision);
     FusionPlan plan = plan_kernels(graph);
     LoopFunction loops = build_loops(graph, plan, experiment_.scalars, {.tile = tile_});
     const size_t index = lowered_.loops.functions.size();

@@ -7,6 +7,7 @@
 
 #include "frontend/elaborator.h"
 #include "frontend/function_builder.h"
+#include "ir/half_bits.h"
 
 namespace smelt::frontend {
 
@@ -38,6 +39,12 @@ void Elaborator::discover() {
   discovering_ = false;
 }
 
+/// Losses, metrics and reports are f32 whatever they were computed from, or f64 when that is the type of the run.
+std::optional<Tensor> Elaborator::reported(const Tensor& number, Span span) {
+  const bool stays = is_float(number.dtype) && !is_half(number.dtype) && !number.weak;
+  return stays ? std::optional(number) : cast_to(number, real(), span);
+}
+
 std::optional<Tensor> Elaborator::objective_loss(const ast::ObjectiveDecl& decl) {
   if (!bind_data_params(decl.params, fmt::format("objective `{}`", decl.name.text))) return std::nullopt;
   const Value value = eval_block(decl.body);
@@ -51,7 +58,7 @@ std::optional<Tensor> Elaborator::objective_loss(const ast::ObjectiveDecl& decl)
         .with_help("apply `mean` or `sum`");
     return std::nullopt;
   }
-  return loss->weak ? cast_to(*loss, real(), span) : loss;
+  return reported(*loss, span);
 }
 
 void Elaborator::find_updates(size_t index) {
@@ -129,8 +136,7 @@ void Elaborator::build_metric(const ast::FnDecl& decl) {
           .with_help("apply `mean` or `sum`");
       return;
     }
-    const std::optional<Tensor> strong = number->weak ? cast_to(*number, real(), decl.name.span) : number;
-    graph().result({decl.name.text, ResultRole::Value, -1, strong->node});
+    graph().result({decl.name.text, ResultRole::Value, -1, reported(*number, decl.name.span)->node});
   });
 }
 
@@ -231,6 +237,7 @@ void Elaborator::build_others() {
 std::optional<Experiment> Elaborator::run() {
   const std::string& path = sources_.buffer(file_.file).name;
   const size_t slash = path.rfind('/');
+  experiment_.precision = options_.precision.value_or(DType::F32);
   experiment_.name = path.substr(slash == std::string::npos ? 0 : slash + 1);
   if (experiment_.name.ends_with(".smelt")) experiment_.name.resize(experiment_.name.size() - 6);
   init_ = std::make_unique<FunctionContext>(next_graph_++);

@@ -219,8 +219,7 @@ void Elaborator::execute_report(const ast::ReportStmt& stmt) {
           .with_help("apply `mean` or `sum`");
       continue;
     }
-    const std::optional<Tensor> number =
-        is_float(value->dtype) && !value->weak ? value : cast_to(*value, real(), span_of(item.value));
+    const std::optional<Tensor> number = reported(*value, span_of(item.value));
     if (number) context_->reports.emplace_back(item.name.text, number->node);
   }
 }

@@ -41,8 +41,7 @@ void Elaborator::build_train() {
                    [&](const ast::BatchItem& i) { once("batch"), train_batch(i); },
                    [&](const ast::NumberItem& i) { once(i.what.text), train_number(i); },
                    [&](const ast::PrecisionItem& i) {
-                     if (i.dtype.text != "f32")
-                       unsupported(i.dtype.span, fmt::format("precision `{}`", printable(i.dtype.text)));
+                     once("precision"), train_precision(i);
                    },
                    [](const ast::StepItem&) {},  // read_step_lines
                    [&](const ast::LoopItem& i) { once("loop"), train_loop(i); },
@@ -116,6 +115,23 @@ void Elaborator::train_batch(const ast::BatchItem& item) {
 }
 
 // epochs 20, steps 20_000, seed 1
+/// A precision on the command line comes before the file's.
+void Elaborator::train_precision(const ast::PrecisionItem& item) {
+  const Span span = item.dtype.span;
+  const std::optional<DType> dtype = parse_dtype(item.dtype.text);
+  if (dtype == DType::F32 || dtype == DType::BF16) {
+    if (!options_.precision) experiment_.precision = *dtype;
+  } else if (dtype == DType::F64) {
+    error(Diag::E0701, span, "`precision f64` is not supported in a file yet").with_help("give `--precision f64`");
+  } else if (dtype == DType::F16) {
+    error(Diag::E0701, span, "`precision f16` needs loss scaling, which is not supported yet")
+        .with_help("write `precision bf16`: it has the range of f32 and needs none");
+  } else {
+    constexpr std::string_view kKnown[] = {"f32", "bf16"};
+    error(Diag::E0504, span, fmt::format("unknown precision `{}`", printable(item.dtype.text))).with_help(did_you_mean(item.dtype.text, kKnown));
+  }
+}
+
 void Elaborator::train_number(const ast::NumberItem& item) {
   const std::optional<int64_t> value =
       expect_integer(eval(item.value), span_of(item.value), fmt::format("`{}`", item.what.text));

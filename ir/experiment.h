@@ -45,6 +45,7 @@ struct ConfigValue {
 
 struct Experiment {
   std::string name;  // the file's stem
+  DType precision = DType::F32;  // F32, F64; BF16: f32 values are stored as bf16 where a kernel leaves them for another one
   std::vector<DimSymbol> symbols;
   std::vector<Variable> variables;
   std::vector<ScalarInput> scalars;

@@ -44,9 +44,11 @@ const char* reason_text(StopReason reason) {
   return "";
 }
 
+/// What a run must be resumed with. A key of the command line cannot be a name of `--set`.
 std::string config_json(const ModelOptions& options) {
   nlohmann::json config = nlohmann::json::object();
   for (const auto& [name, value] : options.config) config[name] = value;
+  if (options.precision == DType::BF16) config["--precision"] = to_string(DType::BF16);
   return config.dump();
 }
 
