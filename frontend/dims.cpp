@@ -167,13 +167,9 @@ std::optional<DType> Elaborator::dtype_of(const ast::Type& type, DimId* label) {
     return value != nullptr ? std::optional(DType::I32) : std::nullopt;
   }
   const std::optional<DType> dtype = parse_dtype(type.head.text);
-  if (dtype == DType::F16 || dtype == DType::BF16) {
-    unsupported(type.head.span, fmt::format("element type `{}`", type.head.text));
-    return std::nullopt;
-  }
   if (dtype == DType::F32) return real();
   if (dtype) return dtype;
-  constexpr std::string_view kTypes[] = {"f32", "f64", "i32", "i64", "bool", "ix"};
+  constexpr std::string_view kTypes[] = {"f32", "f64", "f16", "bf16", "i32", "i64", "bool", "ix"};
   error(Diag::E0504, type.head.span, fmt::format("unknown type `{}`", printable(type.head.text)))
       .with_help(did_you_mean(type.head.text, kTypes));
   return std::nullopt;

@@ -20,6 +20,8 @@ std::optional<Value> builtin_constant(std::string_view name) {
       {"none", Value(NoneValue{})},
       {"f32", Value(DTypeValue{DType::F32})},
       {"f64", Value(DTypeValue{DType::F64})},
+      {"f16", Value(DTypeValue{DType::F16})},
+      {"bf16", Value(DTypeValue{DType::BF16})},
       {"i32", Value(DTypeValue{DType::I32})},
       {"i64", Value(DTypeValue{DType::I64})},
       {"bool", Value(DTypeValue{DType::Bool})},

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "frontend/elaborator.h"
+#include "ir/half_bits.h"
 
 namespace smelt::frontend {
 
@@ -50,6 +51,11 @@ std::optional<int32_t> Elaborator::declare_variable(VariableKind kind, const std
     }
     diagnostic.with_help(fmt::format("one `{}{{..}}` owns one set of parameters; write it twice for two",
                                      instance.decl->name.text));
+    return std::nullopt;
+  }
+  if (is_half(type.dtype)) {
+    error(Diag::E0701, span, fmt::format("`{}` would live between steps as {}, which is not supported yet", path, to_string(type.dtype)))
+        .with_help("keep it in f32, and cast where it is read; `precision bf16` stores what flows through the nets as bf16");
     return std::nullopt;
   }
   Span layer = span;

@@ -1,10 +1,12 @@
 // run and sample: an exported function on files, or on draws.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
 #include "cli/commands.h"
+#include "ir/half_bits.h"
 #include "runtime/checkpoint.h"
 #include "runtime/files/npy.h"
 #include "runtime/files/png.h"
@@ -73,6 +75,16 @@ Result<void> write_output(const Flags& flags, NamedTensor& result, const Compile
   return write_png(flags.output, picture, {{"smelt:export", flags.name}, {"smelt:seed", fmt::format("{}", program.train.seed)}});
 }
 
+/// No npy file has bf16, and few have f16: floats of a file are rounded where the export takes halves.
+Result<void> round_to_halves(std::vector<NamedTensor>& inputs, const Entry& entry) {
+  for (NamedTensor& input : inputs) {
+    const auto binding = std::ranges::find(entry.inputs, input.name, &Binding::name);
+    if (binding == entry.inputs.end() || !is_half(binding->type.dtype) || !is_float(input.tensor.dtype)) continue;
+    SMELT_TRY(input.tensor, convert(input.tensor, binding->type.dtype));
+  }
+  return {};
+}
+
 Result<void> run_export(const Flags& flags, Session& session, bool draw) {
   const CompiledProgram& program = session.program();
   SMELT_TRY(const Entry* entry, find_export(program, flags.name));
@@ -91,6 +103,7 @@ Result<void> run_export(const Flags& flags, Session& session, bool draw) {
       if (!given) inputs.push_back(std::move(tensor));
     }
   }
+  SMELT_TRY_VOID(round_to_halves(inputs, *entry));
   SMELT_TRY(std::vector<NamedTensor> results, session.run(*entry, inputs));
   if (results.size() != 1) return fail(ErrorKind::Unsupported, fmt::format("export `{}` has {} results; one file holds one", flags.name, results.size()));
   SMELT_TRY_VOID(write_output(flags, results[0], program));
