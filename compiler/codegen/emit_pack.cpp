@@ -13,7 +13,7 @@ namespace smelt {
 
 void KernelEmitter::emit_pack() {
   const Product& product = kernel_->product;
-  const PanelLayout layout = panel_layout(product, tile_columns());
+  const PanelLayout layout = panel_layout(product);
   llvm::Value* columns = extent(product.column.extent);
   std::vector<llvm::Value*> extents;
   std::vector<std::pair<int64_t, int64_t>> strides;  // of b, of the panels
@@ -33,7 +33,7 @@ void KernelEmitter::emit_pack() {
   const auto [begin, end] = my_share(total);
   for_range(begin, end, 1, [&](llvm::Value* unit) {
     const std::vector<llvm::Value*> position = decompose(unit, extents);
-    llvm::Value *from = i64(0), *to = i64(0);
+    llvm::Value *from = i64(product.b_start), *to = i64(0);
     for (size_t axis = 0; axis < position.size(); ++axis) {
       from = ir_.CreateAdd(from, ir_.CreateMul(position[axis], i64(strides[axis].first)));
       to = ir_.CreateAdd(to, ir_.CreateMul(position[axis], i64(strides[axis].second)));
@@ -70,16 +70,17 @@ void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Va
 /// square of lanes x lanes at a time through registers. The panel's depth is rounded up to whole squares.
 llvm::Function* KernelEmitter::pack_transposed() {
   const DType dtype = kernel_->product.dtype;
-  const std::string name = fmt::format("pack_{}", to_string(dtype));
+  const std::string name = fmt::format("pack_{}x_{}", tile_columns(), to_string(dtype));
   llvm::Type *pointer = ir_.getPtrTy(), *i64_type = ir_.getInt64Ty();
   auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, i64_type, i64_type, i64_type}, false);
-  const auto define = [&target = target_, &function = function_, &shared = shared_, vectors = vector_dtype_, name, dtype](llvm::Module& module) {
-    KernelEmitter(module, target, function, vectors, shared).define_pack_transposed(name, dtype);
+  const auto define = [&target = target_, &function = function_, &shared = shared_, vectors = vector_dtype_, name, dtype,
+                       width = tile_columns()](llvm::Module& module) {
+    KernelEmitter(module, target, function, vectors, shared).define_pack_transposed(name, dtype, width);
   };
   return shared_.declare(module_, name, type, define);
 }
 
-void KernelEmitter::define_pack_transposed(const std::string& name, DType dtype) {
+void KernelEmitter::define_pack_transposed(const std::string& name, DType dtype, int64_t width) {
   llvm::Type *pointer = ir_.getPtrTy(), *i64_type = ir_.getInt64Ty();
   auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, i64_type, i64_type, i64_type}, false);
   llvm::Function* function = llvm_function_ = new_function(module_, name, type);
@@ -89,7 +90,7 @@ void KernelEmitter::define_pack_transposed(const std::string& name, DType dtype)
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(dtype), static_cast<unsigned>(lanes_));
   llvm::Value* zero = llvm::Constant::getNullValue(vector);
   const llvm::Align align(static_cast<uint64_t>(size_of(dtype)));
-  for_range(i64(0), i64(tile_columns()), lanes_, [&](llvm::Value* first_column) {
+  for_range(i64(0), i64(width), lanes_, [&](llvm::Value* first_column) {
     for_range(i64(0), depth, lanes_, [&](llvm::Value* k) {
       llvm::Value* mask = mask_below(ir_.CreateSub(depth, k));
       std::vector<llvm::Value*> rows;
@@ -102,7 +103,7 @@ void KernelEmitter::define_pack_transposed(const std::string& name, DType dtype)
       }
       rows = transposed(std::move(rows));
       for (int64_t i = 0; i < lanes_; ++i) {
-        llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateAdd(k, i64(i)), i64(tile_columns())), first_column);
+        llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateAdd(k, i64(i)), i64(width)), first_column);
         ir_.CreateAlignedStore(rows[static_cast<size_t>(i)], element_pointer(panel, dtype, at), align);
       }
     });

@@ -122,11 +122,12 @@ class Lowering {
   void add_product(Kernel& kernel, NodeId id) {
     const LoweredProduct lowered = lower_product(graph_, id);
     kernel.product = lowered.product;
+    kernel.product.tile = choose_tile(kernel.product, options_.registers);
     kernel.product.a = buffers_.of_node[alias_root(graph_, plan_.stored, lowered.a).index];
     kernel.product.b = buffers_.of_node[alias_root(graph_, plan_.stored, lowered.b).index];
     const bool in_place = kernel.product.column.b_stride == 1 || kernel.product.column.extent == Extent(1);
     if (in_place) return;
-    const PanelLayout layout = panel_layout(kernel.product, options_.tile.columns);
+    const PanelLayout layout = panel_layout(kernel.product);
     LoopBuffer panels{.name = fmt::format("panels{}", id.index), .type = {kernel.product.dtype, {layout.total_elements}}};
     panels.span = kernel.span;
     kernel.product.packed = add_buffer(std::move(panels));

@@ -128,13 +128,21 @@ struct ProductAxis {
   int32_t loop = -1;  // of the kernel, for rows, columns and outer axes
 };
 
+/// Sums that stay in registers over a product's whole depth, in elements.
+struct TileShape {
+  int64_t rows = 8;
+  int64_t columns = 48;
+};
+
 /// out[outer, row, column] = sum over inner of a[outer, row, inner] * b[outer, inner, column].
 struct Product {
   int32_t a = -1, b = -1;  // buffers
   DType dtype = DType::F32;
   std::vector<ProductAxis> outer;  // batch axes, and further axes of rows and columns
   ProductAxis row, column;
-  std::vector<ProductAxis> inner;  // summed; the last one runs inside the micro-kernel
+  std::vector<ProductAxis> inner;  // summed; the last two run inside the micro-kernel
+  int64_t a_start = 0, b_start = 0;  // elements at which all indices are 0
+  TileShape tile;
   int32_t packed = -1;             // buffer with b in panels, or -1: read b in place (its column stride is 1)
 };
 

@@ -156,6 +156,14 @@ class SampleMaker {
     add(def, {real({kBatch, 3}), real({3, 5})}, by("[b,k] [k,o] -> [b,o]"));
     add(def, {real({kBatch, 3}), real({kBatch, 5})}, by("[b,k] [b,o] -> [k,o]"));
     add(def, {real({kBatch, kTime, 3}), real({kBatch, 4, 3})}, by("[b,t,k] [b,s,k] -> [b,t,s]"));
+    add(def, {real({9}), real({4})}, by("[i+u] [u] -> [i]"));
+    add(def, {real({9}), real({4})}, by("[i-u] [u] -> [i]"));
+    add(def, {real({9}), real({6})}, by("[i-u] [i] -> [u]"));
+    add(def, {real({2, 6, 7, 3}), real({3, 2, 3, 5})}, by("[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]"));
+    add(def, {real({2, 6, 7, 5}), real({3, 2, 3, 5})}, by("[n,i-u,j-v,o] [u,v,c,o] -> [n,i,j,c]"));
+    add(def, {real({2, 6, 7, 3}), real({2, 4, 6, 5})}, by("[n,i+u,j+v,c] [n,i,j,o] -> [u,v,c,o]"));
+    add(def, {real({2, 5, 2, 4, 2, 3}), real({2, 2, 2, 2, 3, 17})}, by("[n,i+u,a,j+v,b,c] [u,a,v,b,c,o] -> [n,i,j,o]"));
+    add(def, {real({kBatch, 9, 3}), real({4, 3, 18})}, by("[n,i+u,c] [u,c,o] -> [n,i,o]"));
   }
   void add_moves(const OpDef& def) {
     switch (op_kind(def)) {

@@ -1,0 +1,26 @@
+// The register tile of a product: by its shape and the target's registers alone.
+#pragma once
+
+#include <cstdint>
+
+#include "compiler/loops/loop_ir.h"
+
+namespace smelt {
+
+/// What register tiles are made of: a fact of the target.
+struct VectorRegisters {
+  int64_t count = 32;
+  int64_t lanes = 16;   // elements of the program's vector type in one
+  int64_t scratch = 2;  // not for sums or columns
+};
+
+/// Rows are shared evenly among as few tiles as the registers allow, columns are whole vectors.
+TileShape choose_tile(const Product& product, const VectorRegisters& registers);
+
+/// How `size` positions are split into tiles of at most `limit`: the first `extra` tiles have one more than `base`.
+struct EvenSplit {
+  int64_t tiles = 1, base = 1, extra = 0;
+};
+EvenSplit split_evenly(int64_t size, int64_t limit);
+
+}  // namespace smelt
