@@ -54,6 +54,10 @@ void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Va
     ir_.CreateCall(pack_transposed(), {source, panel, depth, columns, i64(column_stride)});
     return;
   }
+  if (column_stride == 1) {
+    copy_panel(source, panel, depth, columns);
+    return;
+  }
   for_range(i64(0), depth, 1, [&](llvm::Value* k) {
     for_range(i64(0), i64(tile_columns()), 1, [&](llvm::Value* c) {
       llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
@@ -63,6 +67,25 @@ void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Va
       value = ir_.CreateSelect(exists, value, llvm::Constant::getNullValue(element));
       ir_.CreateStore(value, element_pointer(panel, product.dtype, ir_.CreateAdd(ir_.CreateMul(k, i64(tile_columns())), c)));
     });
+  });
+}
+
+/// Columns that lie side by side: whole vectors, masked where the columns end.
+void KernelEmitter::copy_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns) {
+  const Product& product = kernel_->product;
+  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(product.dtype), static_cast<unsigned>(lanes_));
+  const llvm::Align align(static_cast<uint64_t>(size_of(product.dtype)));
+  std::vector<llvm::Value*> masks;
+  for (int64_t c = 0; c < tile_columns(); c += lanes_) masks.push_back(mask_below(ir_.CreateSub(columns, i64(c))));
+  for_range(i64(0), depth, 1, [&](llvm::Value* k) {
+    llvm::Value* row = element_pointer(source, product.dtype, ir_.CreateMul(k, i64(product.inner.back().b_stride)));
+    llvm::Value* to = element_pointer(panel, product.dtype, ir_.CreateMul(k, i64(tile_columns())));
+    for (size_t v = 0; v < masks.size(); ++v) {
+      llvm::Value* offset = i64(static_cast<int64_t>(v) * lanes_);
+      llvm::Value* loaded = ir_.CreateMaskedLoad(vector, element_pointer(row, product.dtype, offset), align, masks[v],
+                                                 llvm::Constant::getNullValue(vector));
+      ir_.CreateAlignedStore(loaded, element_pointer(to, product.dtype, offset), align);
+    }
   });
 }
 

@@ -16,10 +16,12 @@
 
 namespace smelt {
 
+constexpr int64_t kMaxRowAddresses = 9;  // general registers that a micro-kernel has for them
 constexpr size_t kMicroKernelAxes = 2;  // of the depth: turns, and steps in each
 
 struct KernelEmitter::Tile {
-  llvm::Value* sums = nullptr;  // [tile.rows, tile.columns] in L1
+  llvm::Value* sums = nullptr;  // of its first row and column
+  llvm::Value* sums_stride = nullptr;  // elements from row to row
   llvm::Value *row = nullptr, *rows = nullptr;        // first row, number of rows
   llvm::Value* done = nullptr;  // rows at the start that another tile has finished; null: none
   llvm::Value* longer = nullptr;  // an even split's tile has one row more; null: all have the same number
@@ -44,7 +46,11 @@ void KernelEmitter::emit_product() {
   for (llvm::Value* size : extents) total = ir_.CreateMul(total, size);
 
   Tile tile;
-  tile.sums = stack(scalars_.element_type(product.dtype), product.tile.rows * tile_columns(), "tile");
+  const Stmt* store = only_store();
+  if (store == nullptr) {
+    tile.sums = stack(scalars_.element_type(product.dtype), product.tile.rows * tile_columns(), "tile");
+    tile.sums_stride = i64(tile_columns());
+  }
   const auto [begin, end] = my_share(total);
   for_range(begin, end, 1, [&](llvm::Value* unit) {
     tile.outer = decompose(unit, extents);
@@ -54,10 +60,37 @@ void KernelEmitter::emit_product() {
     tile.column = ir_.CreateMul(tile.panel, i64(tile_columns()));
     tile.outer.pop_back();
     tile.columns = at_most(tile_columns(), ir_.CreateSub(columns, tile.column));
+    if (store != nullptr) {
+      place_in_result(tile, *store);
+      emit_tile_sums(tile);
+      return;
+    }
     emit_prefetch(tile);
     emit_tile_sums(tile);
     emit_epilogue(tile);
   });
+}
+
+/// The store of an epilogue that does nothing else, where the micro-kernel can do it: columns side by side, one
+/// micro-kernel for all sums of the tile.
+const Stmt* KernelEmitter::only_store() const {
+  const Product& product = kernel_->product;
+  const std::vector<Stmt>& body = kernel_->sweeps[0].body;
+  if (body.size() != 2 || body[0].kind != StmtKind::Product || body[1].kind != StmtKind::Store) return nullptr;
+  const Access& access = body[1].access;
+  const bool simple = access.row < 0 && access.predicate < 0 && body[1].operands[0] == body[0].value && body[1].dtype == product.dtype &&
+                      !function_.buffers[static_cast<size_t>(access.buffer)].check_finite;
+  const bool in_columns = product.column.loop >= 0 && access.offset.coefficient(product.column.loop) == 1;
+  return simple && in_columns && product.inner.size() <= kMicroKernelAxes ? &body[1] : nullptr;
+}
+
+void KernelEmitter::place_in_result(Tile& tile, const Stmt& store) {
+  const Product& product = kernel_->product;
+  set_outer_loops(tile);
+  if (product.row.loop >= 0) loop_values_[static_cast<size_t>(product.row.loop)] = tile.row;
+  loop_values_[static_cast<size_t>(product.column.loop)] = tile.column;
+  tile.sums = element_pointer(buffer_pointer(store.access.buffer), store.dtype, affine(store.access.offset));
+  tile.sums_stride = i64(product.row.loop >= 0 ? store.access.offset.coefficient(product.row.loop) : 0);
 }
 
 llvm::Value* KernelEmitter::at_most(int64_t limit, llvm::Value* left) {
@@ -155,7 +188,7 @@ void KernelEmitter::emit_sums(const Tile& tile, llvm::Value* a, llvm::Value* b) 
   if_else(ir_.CreateICmpEQ(tile.rows, i64(product.tile.rows)), rows(product.tile.rows), [&] {
     for_range(i64(0), tile.rows, 1, [&](llvm::Value* r) {
       call_micro_kernel(tile, 1, element_pointer(a_pointer, product.dtype, ir_.CreateMul(r, i64(product.row.a_stride))), b_pointer,
-                        element_pointer(tile.sums, product.dtype, ir_.CreateMul(r, i64(tile_columns()))));
+                        element_pointer(tile.sums, product.dtype, ir_.CreateMul(r, tile.sums_stride)));
     });
   });
 }
@@ -164,6 +197,7 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, int64_t rows, llvm::Valu
   const Product& product = kernel_->product;
   using Columns = MicroKernelForm::Columns;
   const bool packed = product.packed >= 0;
+  const bool padded = packed && only_store() == nullptr;  // panels end with zeros, and the tile has room for sums of them
   const ProductAxis& step = product.inner.back();
   llvm::Value *turns = i64(1), *a_turn = i64(0), *b_turn = i64(0);
   if (product.inner.size() >= kMicroKernelAxes) {
@@ -175,7 +209,7 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, int64_t rows, llvm::Valu
   const auto call = [&](int64_t vectors, Columns columns) {
     const int64_t b_step = packed ? tile_columns() : step.b_stride;
     ir_.CreateCall(micro_kernel(rows, vectors, columns), {a, b, sums, extent(step.extent), tile.columns, i64(product.row.a_stride),
-                                                          i64(step.a_stride), i64(b_step), turns, a_turn, b_turn, i64(tile_columns())});
+                                                          i64(step.a_stride), i64(b_step), turns, a_turn, b_turn, tile.sums_stride});
   };
   const auto whole = [&] { call(tile_columns() / lanes_, Columns::Whole); };
   const Extent size = product.column.extent;
@@ -184,11 +218,11 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, int64_t rows, llvm::Valu
     if (!size.is_static()) {
       call(tile_columns() / lanes_, Columns::AllMasked);
     } else {
-      const bool whole_vectors = packed || rest % lanes_ == 0;  // panels are padded with zeros
+      const bool whole_vectors = padded || rest % lanes_ == 0;
       call((rest + lanes_ - 1) / lanes_, whole_vectors ? Columns::Whole : Columns::LastMasked);
     }
   };
-  if ((size.is_static() && rest == 0) || (!size.is_static() && packed)) {
+  if ((size.is_static() && rest == 0) || (!size.is_static() && padded)) {
     whole();
   } else if (size.is_static() && size.bound < tile_columns()) {
     partial();
@@ -205,7 +239,9 @@ llvm::Function* KernelEmitter::micro_kernel(int64_t rows, int64_t vectors, Micro
                              .columns = columns,
                              .unit_steps = product.inner.back().a_stride == 1,
                              .unit_rows = product.row.a_stride == 1,
+                             .row_stride = rows > kMaxRowAddresses && product.row.a_stride != 1 ? product.row.a_stride : 0,
                              .accumulate = product.inner.size() > kMicroKernelAxes,
+                             .direct = only_store() != nullptr,
                              .turns = product.inner.size() >= kMicroKernelAxes};
   return shared_.declare(module_, form.name(), MicroKernelEmitter::type(context_),
                          [&target = target_, lanes = lanes_, form](llvm::Module& module) {

@@ -77,6 +77,8 @@ class KernelEmitter {
   void emit_product();
   struct Tile;  // the position and size of the tile at hand
   void set_rows(Tile& tile, const EvenSplit& split, llvm::Value* number);
+  const Stmt* only_store() const;
+  void place_in_result(Tile& tile, const Stmt& store);
   void set_outer_loops(const Tile& tile);
   void emit_prefetch(const Tile& tile);
   void emit_tile_sums(const Tile& tile);
@@ -86,6 +88,7 @@ class KernelEmitter {
   void emit_epilogue(const Tile& tile);
   void emit_pack();
   void emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
+  void copy_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
   llvm::Function* pack_transposed();
   void define_pack_transposed(const std::string& name, DType dtype, int64_t width);
   std::vector<llvm::Value*> transposed(std::vector<llvm::Value*> rows);

@@ -11,8 +11,8 @@ constexpr int64_t kUnrollDepth = 4;  // steps of the depth in one turn of the lo
 
 std::string MicroKernelForm::name() const {
   const char* masked = columns == Columns::Whole ? "" : columns == Columns::LastMasked ? "_last" : "_masked";
-  return fmt::format("micro_{}x{}_{}{}{}{}{}{}", rows, vectors, to_string(dtype), unit_steps ? "_k1" : "",
-                     unit_rows && !unit_steps ? "_r1" : "", masked, turns ? "_turns" : "", accumulate ? "_add" : "");
+  return fmt::format("micro_{}x{}_{}{}{}{}{}{}{}{}", rows, vectors, to_string(dtype), unit_steps ? "_k1" : "",
+                     unit_rows && !unit_steps ? "_r1" : "", masked, row_stride != 0 ? fmt::format("_row{}", row_stride) : "", direct ? "_direct" : "", turns ? "_turns" : "", accumulate ? "_add" : "");
 }
 
 MicroKernelEmitter::MicroKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes,
@@ -43,8 +43,14 @@ void MicroKernelEmitter::emit() {
   set_masks();
   const std::vector<llvm::Value*> start = initial_sums();
   const std::vector<llvm::Value*> sums = form_.turns ? emit_turns(start) : emit_depth(argument(kA), argument(kB), start);
-  for (size_t s = 0; s < sums.size(); ++s) ir_.CreateAlignedStore(sums[s], sum_pointer(s), align_);
+  for (size_t s = 0; s < sums.size(); ++s) store_sum(s, sums[s]);
   ir_.CreateRetVoid();
+}
+
+void MicroKernelEmitter::store_sum(size_t sum, llvm::Value* value) {
+  llvm::Value* mask = form_.direct ? masks_[sum % masks_.size()] : nullptr;
+  if (mask != nullptr) ir_.CreateMaskedStore(value, sum_pointer(sum), align_, mask);
+  else ir_.CreateAlignedStore(value, sum_pointer(sum), align_);
 }
 
 llvm::PHINode* MicroKernelEmitter::phi(llvm::Value* initial, llvm::BasicBlock* from) {
@@ -96,7 +102,7 @@ std::vector<llvm::Value*> MicroKernelEmitter::emit_depth(llvm::Value* a, llvm::V
 
 void MicroKernelEmitter::set_offsets() {
   const auto times = [&](llvm::Value* stride, int64_t count) { return ir_.CreateMul(stride, i64(count), "", true, true); };
-  llvm::Value* row_stride = form_.unit_rows && !form_.unit_steps ? i64(1) : argument(kRowStride);
+  llvm::Value* row_stride = form_.unit_rows && !form_.unit_steps ? i64(1) : form_.row_stride != 0 ? i64(form_.row_stride) : argument(kRowStride);
   llvm::Value* a_step = form_.unit_steps ? i64(1) : argument(kAStep);
   for (int64_t r = 0; r < form_.rows; ++r) row_offsets_.push_back(times(row_stride, r));
   for (int64_t step = 0; step <= kUnrollDepth; ++step) {

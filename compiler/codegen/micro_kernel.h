@@ -14,7 +14,8 @@
 namespace smelt {
 
 /// What makes two micro-kernels different code. Strides are run-time arguments, so that all products of a module share
-/// a few kernels; only a stride of 1, which decides the addressing of the left operand, is part of the code.
+/// a few kernels; only a stride of 1, which decides the addressing of the left operand, is part of the code, and the
+/// distance of rows where they are more than there are registers for their addresses.
 struct MicroKernelForm {
   enum class Columns : uint8_t { Whole, LastMasked, AllMasked };
 
@@ -23,7 +24,9 @@ struct MicroKernelForm {
   Columns columns = Columns::Whole;
   bool unit_steps = false;  // the left operand is contiguous along the depth
   bool unit_rows = false;   // ... along its rows
+  int64_t row_stride = 0;   // of the left operand; 0: the argument says
   bool accumulate = false;  // start from the tile in memory, not from zero
+  bool direct = false;      // the tile is in the result itself: columns that do not exist are not written
   bool turns = false;       // two axes of the depth; without it kTurns and the two behind it do not count
 
   std::string name() const;
@@ -60,6 +63,7 @@ class MicroKernelEmitter {
   llvm::Value* argument(Argument index) { return function_->getArg(index); }
   llvm::Value* moved(llvm::Value* from, llvm::Value* offset) { return ir_.CreateInBoundsGEP(element_, from, offset); }
   llvm::PHINode* phi(llvm::Value* initial, llvm::BasicBlock* from);
+  void store_sum(size_t sum, llvm::Value* value);
   llvm::Value* sum_pointer(size_t sum);
   llvm::Value* i64(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
 

@@ -119,14 +119,26 @@ class Lowering {
     }
   }
 
+  /// The micro-kernel reads columns side by side, or panels of them. Rows of b that lie far apart are packed as well when
+  /// enough rows of a pay for it: each step of the depth would touch another page, and lines of equal sets.
+  static bool reads_in_place(const Product& product) {
+    constexpr int64_t kFarApart = int64_t{256} << 10;  // bytes from the first step of the depth to the last
+    constexpr int64_t kManyRows = 512;
+    if (product.column.extent == Extent(1)) return true;
+    if (product.column.b_stride != 1) return false;
+    const ProductAxis& depth = product.inner.back();
+    int64_t rows = product.row.extent.bound;
+    for (const ProductAxis& axis : product.outer) rows *= axis.b_stride == 0 ? axis.extent.bound : 1;
+    return depth.extent.bound * depth.b_stride * size_of(product.dtype) < kFarApart || rows < kManyRows;
+  }
+
   void add_product(Kernel& kernel, NodeId id) {
     const LoweredProduct lowered = lower_product(graph_, id);
     kernel.product = lowered.product;
     kernel.product.tile = choose_tile(kernel.product, options_.registers);
     kernel.product.a = buffers_.of_node[alias_root(graph_, plan_.stored, lowered.a).index];
     kernel.product.b = buffers_.of_node[alias_root(graph_, plan_.stored, lowered.b).index];
-    const bool in_place = kernel.product.column.b_stride == 1 || kernel.product.column.extent == Extent(1);
-    if (in_place) return;
+    if (reads_in_place(kernel.product)) return;
     const PanelLayout layout = panel_layout(kernel.product);
     LoopBuffer panels{.name = fmt::format("panels{}", id.index), .type = {kernel.product.dtype, {layout.total_elements}}};
     panels.span = kernel.span;
