@@ -26,7 +26,7 @@ void KernelEmitter::emit_pack() {
     extents.push_back(extent(product.inner[axis].extent));
     strides.emplace_back(product.inner[axis].b_stride, layout.inner_strides[axis]);
   }
-  extents.push_back(ir_.CreateSDiv(ir_.CreateAdd(columns, i64(tile_columns() - 1)), i64(tile_columns())));
+  extents.push_back(ir_.CreateSDiv(ir_.CreateAdd(columns, i64(tile_columns() - 1)), i64(tile_columns())));  // 1 in the dot form
   strides.emplace_back(SMELT_FAULT(67, tile_columns() * product.column.b_stride, 0), layout.panel_elements);
   llvm::Value* total = i64(1);
   for (llvm::Value* size : extents) total = ir_.CreateMul(total, size);
@@ -50,6 +50,7 @@ void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Va
   const Product& product = kernel_->product;
   llvm::Type* element = scalars_.element_type(product.dtype);
   const int64_t column_stride = product.column.b_stride, depth_stride = product.inner.back().b_stride;
+  if (product.form == ProductForm::Dot) return emit_dot_panel(source, panel, depth);
   if (depth_stride == 1) {
     ir_.CreateCall(pack_transposed(), {source, panel, depth, columns, i64(column_stride)});
     return;
@@ -67,6 +68,39 @@ void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Va
       value = ir_.CreateSelect(exists, value, llvm::Constant::getNullValue(element));
       ir_.CreateStore(value, element_pointer(panel, product.dtype, ir_.CreateAdd(ir_.CreateMul(k, i64(tile_columns())), c)));
     });
+  });
+}
+
+/// panel[c, k] = source[c * column_stride + k * depth_stride], a square of lanes x lanes at a time where columns lie side
+/// by side.
+void KernelEmitter::emit_dot_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth) {
+  const Product& product = kernel_->product;
+  const int64_t columns = product.column.extent.bound, column_stride = product.column.b_stride, padded = panel_layout(product).depth;
+  const auto from = [&](llvm::Value* k, int64_t c) {
+    return element_pointer(source, product.dtype, ir_.CreateAdd(ir_.CreateMul(k, i64(product.inner.back().b_stride)), i64(c * column_stride)));
+  };
+  const auto to = [&](int64_t c, llvm::Value* k) { return element_pointer(panel, product.dtype, ir_.CreateAdd(k, i64(c * padded))); };
+  llvm::Type* element = scalars_.element_type(product.dtype);
+  if (column_stride != 1) {
+    for_range(i64(0), depth, 1, [&](llvm::Value* k) {
+      for (int64_t c = 0; c < columns; ++c) ir_.CreateStore(ir_.CreateLoad(element, from(k, c)), to(c, k));
+    });
+    return;
+  }
+  llvm::Type* vector = llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes_));
+  llvm::Value* zero = llvm::Constant::getNullValue(vector);
+  const llvm::Align align(static_cast<uint64_t>(size_of(product.dtype)));
+  llvm::Value* mask = mask_below(i64(columns));
+  for_range(i64(0), depth, lanes_, [&](llvm::Value* k) {
+    std::vector<llvm::Value*> square;
+    for (int64_t i = 0; i < lanes_; ++i) {
+      llvm::Value* step = ir_.CreateAdd(k, i64(i));
+      llvm::Value* exists = ir_.CreateICmpSLT(step, depth);
+      llvm::Value* row = ir_.CreateMaskedLoad(vector, from(ir_.CreateSelect(exists, step, i64(0)), 0), align, mask, zero);
+      square.push_back(ir_.CreateSelect(exists, row, zero));
+    }
+    square = transposed(std::move(square));
+    for (int64_t c = 0; c < columns; ++c) ir_.CreateAlignedStore(square[static_cast<size_t>(c)], to(c, k), align);
   });
 }
 

@@ -85,9 +85,13 @@ class KernelEmitter {
   void emit_sums(const Tile& tile, llvm::Value* a, llvm::Value* b);
   void clear_sums(const Tile& tile);
   void call_micro_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums);
+  void call_dot_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums);
   void emit_epilogue(const Tile& tile);
+  void emit_epilogue_row(const ProductAxis& axis, llvm::Value* first, llvm::Value* count);
+  llvm::Value* emit_transposed_tile(const Tile& tile);
   void emit_pack();
   void emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
+  void emit_dot_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth);
   void copy_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
   llvm::Function* pack_transposed();
   void define_pack_transposed(const std::string& name, DType dtype, int64_t width);

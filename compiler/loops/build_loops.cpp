@@ -124,9 +124,10 @@ class Lowering {
   static bool reads_in_place(const Product& product) {
     constexpr int64_t kFarApart = int64_t{256} << 10;  // bytes from the first step of the depth to the last
     constexpr int64_t kManyRows = 512;
+    const ProductAxis& depth = product.inner.back();
+    if (product.form == ProductForm::Dot) return depth.b_stride == 1;
     if (product.column.extent == Extent(1)) return true;
     if (product.column.b_stride != 1) return false;
-    const ProductAxis& depth = product.inner.back();
     int64_t rows = product.row.extent.bound;
     for (const ProductAxis& axis : product.outer) rows *= axis.b_stride == 0 ? axis.extent.bound : 1;
     return depth.extent.bound * depth.b_stride * size_of(product.dtype) < kFarApart || rows < kManyRows;
@@ -135,9 +136,9 @@ class Lowering {
   void add_product(Kernel& kernel, NodeId id) {
     const LoweredProduct lowered = lower_product(graph_, id);
     kernel.product = lowered.product;
-    kernel.product.tile = choose_tile(kernel.product, options_.registers);
     kernel.product.a = buffers_.of_node[alias_root(graph_, plan_.stored, lowered.a).index];
     kernel.product.b = buffers_.of_node[alias_root(graph_, plan_.stored, lowered.b).index];
+    choose_tile(kernel.product, options_.registers);
     if (reads_in_place(kernel.product)) return;
     const PanelLayout layout = panel_layout(kernel.product);
     LoopBuffer panels{.name = fmt::format("panels{}", id.index), .type = {kernel.product.dtype, {layout.total_elements}}};

@@ -1,6 +1,7 @@
 #include "compiler/loops/choose_tile.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace smelt {
 namespace {
@@ -29,14 +30,7 @@ int64_t rows_beside(int64_t vectors, const VectorRegisters& registers) {
   return std::max<int64_t>(1, (registers.count - registers.scratch - vectors) / vectors);
 }
 
-}  // namespace
-
-EvenSplit split_evenly(int64_t size, int64_t limit) {
-  const int64_t tiles = std::max<int64_t>(1, (size + limit - 1) / limit);
-  return {tiles, size / tiles, size % tiles};
-}
-
-TileShape choose_tile(const Product& product, const VectorRegisters& registers) {
+TileShape broadcast_tile(const Product& product, const VectorRegisters& registers) {
   const int64_t total = std::max<int64_t>(1, (product.column.extent.bound + registers.lanes - 1) / registers.lanes);
   const int64_t rows = std::max<int64_t>(1, product.row.extent.bound);
   const auto cost = [&](int64_t vectors) { return cycles(rows, rows_beside(vectors, registers), total, vectors); };
@@ -49,6 +43,55 @@ TileShape choose_tile(const Product& product, const VectorRegisters& registers) 
     }
   }
   return {rows_beside(chosen, registers), chosen * registers.lanes};
+}
+
+/// Long dot products of rows that lie along the depth.
+bool sums_along_depth(const Product& product, const VectorRegisters& registers) {
+  constexpr int64_t kVectorsToPay = 4;  // for adding up across lanes
+  const ProductAxis& depth = product.inner.back();
+  return product.inner.size() == 1 && depth.a_stride == 1 && depth.extent.bound >= kVectorsToPay * registers.lanes;
+}
+
+void transpose(Product& product) {
+  const auto exchange = [](ProductAxis& axis) { std::swap(axis.a_stride, axis.b_stride); };
+  for (ProductAxis& axis : product.outer) exchange(axis);
+  for (ProductAxis& axis : product.inner) exchange(axis);
+  exchange(product.row);
+  exchange(product.column);
+  std::swap(product.row, product.column);
+  std::swap(product.a, product.b);
+  std::swap(product.a_start, product.b_start);
+  product.form = ProductForm::Transposed;
+}
+
+/// So many that `rows` rows fit beside them, at least one.
+int64_t vectors_beside(int64_t rows, const VectorRegisters& registers) {
+  return std::clamp<int64_t>((registers.count - registers.scratch) / (rows + 1), 1, kMaxVectors);
+}
+
+}  // namespace
+
+EvenSplit split_evenly(int64_t size, int64_t limit) {
+  const int64_t tiles = std::max<int64_t>(1, (size + limit - 1) / limit);
+  return {tiles, size / tiles, size % tiles};
+}
+
+void choose_tile(Product& product, const VectorRegisters& registers) {
+  const Extent columns = product.column.extent;
+  if (columns.is_static() && columns.bound > 1 && columns.bound < registers.lanes) {
+    if (sums_along_depth(product, registers)) {
+      product.form = ProductForm::Dot;
+      // A register for each sum, each row, and a few for the columns that pass by.
+      product.tile = {std::max<int64_t>(1, (registers.count - registers.scratch - 2) / (columns.bound + 1)), registers.lanes};
+      return;
+    }
+    if (product.row.a_stride == 1 && product.row.extent.bound >= 2 * registers.lanes) {
+      transpose(product);
+      product.tile = {product.row.extent.bound, vectors_beside(product.row.extent.bound, registers) * registers.lanes};
+      return;
+    }
+  }
+  product.tile = broadcast_tile(product, registers);
 }
 
 }  // namespace smelt

@@ -1,4 +1,4 @@
-// The register tile of a product: by its shape and the target's registers alone.
+// The register tile of a product and how it is computed: by its shape and the target's registers alone.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,9 @@ struct VectorRegisters {
   int64_t scratch = 2;  // not for sums or columns
 };
 
-/// Rows are shared evenly among as few tiles as the registers allow, columns are whole vectors.
-TileShape choose_tile(const Product& product, const VectorRegisters& registers);
+/// Sets the form and the tile. Rows are shared evenly among as few tiles as the registers allow, columns are whole vectors.
+/// The transposed form exchanges the product's sides.
+void choose_tile(Product& product, const VectorRegisters& registers);
 
 /// How `size` positions are split into tiles of at most `limit`: the first `extra` tiles have one more than `base`.
 struct EvenSplit {

@@ -58,7 +58,7 @@ class Identifier {
 
   void add(const Product& product) {
     write("product", to_string(product.dtype), place(product.a), place(product.b), product.a_start, product.b_start,
-          product.tile.rows, product.tile.columns, product.outer.size(), product.inner.size());
+          static_cast<int>(product.form), product.tile.rows, product.tile.columns, product.outer.size(), product.inner.size());
     if (product.packed >= 0) write("packed", place(product.packed));
     for (const ProductAxis& axis : product.outer) add(axis);
     add(product.row);

@@ -134,6 +134,13 @@ struct TileShape {
   int64_t columns = 48;
 };
 
+/// How a register tile is computed. Narrow products, of fewer columns than a vector has lanes, have forms of their own.
+enum class ProductForm : uint8_t {
+  Broadcast,   // vectors of columns times one element of each row
+  Transposed,  // the same with rows and columns exchanged: `row` is the result's innermost axis
+  Dot          // vectors along the depth, added up across lanes at the end; b has its columns along the depth, or is packed so
+};
+
 /// out[outer, row, column] = sum over inner of a[outer, row, inner] * b[outer, inner, column].
 struct Product {
   int32_t a = -1, b = -1;  // buffers
@@ -142,6 +149,7 @@ struct Product {
   ProductAxis row, column;
   std::vector<ProductAxis> inner;  // summed; the last two run inside the micro-kernel
   int64_t a_start = 0, b_start = 0;  // elements at which all indices are 0
+  ProductForm form = ProductForm::Broadcast;
   TileShape tile;
   int32_t packed = -1;             // buffer with b in panels, or -1: read b in place (its column stride is 1)
 };

@@ -96,9 +96,10 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
 
 PanelLayout panel_layout(const Product& product) {
   PanelLayout layout;
-  const int64_t width = product.tile.columns;
+  const int64_t width = product.form == ProductForm::Dot ? product.column.extent.bound : product.tile.columns;
   const int64_t depth = product.inner.back().extent.bound;
-  layout.panel_elements = (depth + kPanelDepthStep - 1) / kPanelDepthStep * kPanelDepthStep * width;
+  layout.depth = (depth + kPanelDepthStep - 1) / kPanelDepthStep * kPanelDepthStep;
+  layout.panel_elements = layout.depth * width;
   int64_t stride = (product.column.extent.bound + width - 1) / width * layout.panel_elements;
   layout.inner_strides.assign(product.inner.size() - 1, 0);
   for (size_t axis = product.inner.size() - 1; axis-- > 0;) {
