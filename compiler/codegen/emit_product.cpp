@@ -122,6 +122,8 @@ void KernelEmitter::set_rows(Tile& tile, const EvenSplit& split, llvm::Value* nu
 void KernelEmitter::emit_prefetch(const Tile& tile) {
   const Product& product = kernel_->product;
   constexpr int64_t kLine = 64;
+  // Not the first level: there the burst would stand in the way of the panel that the sums read.
+  llvm::Value *read = ir_.getInt32(0), *second_level = ir_.getInt32(2);
   set_outer_loops(tile);
   for (const Stmt& stmt : kernel_->sweeps[0].body) {
     const Access& access = stmt.access;
@@ -133,7 +135,7 @@ void KernelEmitter::emit_prefetch(const Tile& tile) {
       llvm::Value* at = element_pointer(buffer_pointer(access.buffer), stmt.dtype, affine(access.offset));
       for (int64_t byte = 0; byte < tile_columns() * size_of(stmt.dtype); byte += kLine) {
         llvm::Value* line = ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), at, static_cast<uint64_t>(byte));
-        ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {line->getType()}, {line, ir_.getInt32(0), ir_.getInt32(3), ir_.getInt32(1)});
+        ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {line->getType()}, {line, read, second_level, ir_.getInt32(1)});
       }
     });
   }
