@@ -23,6 +23,7 @@ constexpr size_t kMicroKernelAxes = 2;  // of the depth: turns, and steps in eac
 struct KernelEmitter::Tile {
   llvm::Value* sums = nullptr;  // of its first row and column
   llvm::Value* sums_stride = nullptr;  // elements from row to row
+  llvm::Value* number = nullptr;  // among the tiles of rows
   llvm::Value *row = nullptr, *rows = nullptr;        // first row, number of rows
   llvm::Value* done = nullptr;  // rows at the start that another tile has finished; null: none
   llvm::Value* longer = nullptr;  // an even split's tile has one row more; null: all have the same number
@@ -55,7 +56,8 @@ void KernelEmitter::emit_product() {
   const auto [begin, end] = my_share(total);
   for_range(begin, end, 1, [&](llvm::Value* unit) {
     tile.outer = decompose(unit, extents);
-    set_rows(tile, split, tile.outer.back());
+    tile.number = tile.outer.back();
+    set_rows(tile, split, tile.number);
     tile.outer.pop_back();
     tile.panel = tile.outer.back();
     tile.column = ir_.CreateMul(tile.panel, i64(tile_columns()));
@@ -63,9 +65,11 @@ void KernelEmitter::emit_product() {
     tile.columns = at_most(tile_columns(), ir_.CreateSub(columns, tile.column));
     if (store != nullptr) {
       place_in_result(tile, *store);
+      emit_panel_prefetch(tile, split);
       emit_tile_sums(tile);
       return;
     }
+    emit_panel_prefetch(tile, split);
     emit_prefetch(tile);
     emit_tile_sums(tile);
     emit_epilogue(tile);
@@ -121,9 +125,6 @@ void KernelEmitter::set_rows(Tile& tile, const EvenSplit& split, llvm::Value* nu
 /// a parameter and its moments, which no cache holds since the last step.
 void KernelEmitter::emit_prefetch(const Tile& tile) {
   const Product& product = kernel_->product;
-  constexpr int64_t kLine = 64;
-  // Not the first level: there the burst would stand in the way of the panel that the sums read.
-  llvm::Value *read = ir_.getInt32(0), *second_level = ir_.getInt32(2);
   set_outer_loops(tile);
   for (const Stmt& stmt : kernel_->sweeps[0].body) {
     const Access& access = stmt.access;
@@ -133,12 +134,38 @@ void KernelEmitter::emit_prefetch(const Tile& tile) {
       loop_values_[static_cast<size_t>(product.row.loop)] = ir_.CreateAdd(tile.row, r);
       loop_values_[static_cast<size_t>(product.column.loop)] = tile.column;
       llvm::Value* at = element_pointer(buffer_pointer(access.buffer), stmt.dtype, affine(access.offset));
-      for (int64_t byte = 0; byte < tile_columns() * size_of(stmt.dtype); byte += kLine) {
-        llvm::Value* line = ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), at, static_cast<uint64_t>(byte));
-        ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {line->getType()}, {line, read, second_level, ir_.getInt32(1)});
-      }
+      prefetch_row(at, stmt.dtype);
     });
   }
+}
+
+/// A tile's columns from `at` on. Not to the first level: there the burst would stand in the way of the panel that the
+/// sums read.
+void KernelEmitter::prefetch_row(llvm::Value* at, DType dtype) {
+  constexpr int64_t kLine = 64;
+  llvm::Value *read = ir_.getInt32(0), *second_level = ir_.getInt32(2), *data = ir_.getInt32(1);
+  for (int64_t byte = 0; byte < tile_columns() * size_of(dtype); byte += kLine) {
+    llvm::Value* line = ir_.CreateConstGEP1_64(ir_.getInt8Ty(), at, static_cast<uint64_t>(byte));
+    ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {line->getType()}, {line, read, second_level, data});
+  }
+}
+
+/// Each tile of rows asks for its part of the next panel of columns: weights that no cache has held since the last step
+/// arrive while this panel is used.
+void KernelEmitter::emit_panel_prefetch(const Tile& tile, const EvenSplit& split) {
+  const Product& product = kernel_->product;
+  const Extent depth = product.inner.back().extent;
+  constexpr int64_t kFewestTiles = 4;
+  const bool reads_panels_in_place = product.form == ProductForm::Broadcast && product.packed < 0 && product.column.b_stride == 1 &&
+                                     product.inner.size() == 1 && product.outer.empty();
+  if (!reads_panels_in_place || !depth.is_static() || !product.row.extent.is_static() || split.tiles < kFewestTiles) return;
+  if (product.column.extent.bound <= tile_columns()) return;
+  llvm::Value* next = ir_.CreateAdd(tile.column, i64(tile_columns() + product.b_start));
+  const auto part = [&](llvm::Value* number) { return ir_.CreateSDiv(ir_.CreateMul(number, i64(depth.bound)), i64(split.tiles)); };
+  for_range(part(tile.number), part(ir_.CreateAdd(tile.number, i64(1))), 1, [&](llvm::Value* k) {
+    llvm::Value* element = ir_.CreateAdd(next, ir_.CreateMul(k, i64(product.inner.back().b_stride)));
+    prefetch_row(element_pointer(buffer_pointer(product.b), product.dtype, element), product.dtype);
+  });
 }
 
 /// Axes of the depth but the last two are loops around the micro-kernel, which adds to the tile then.

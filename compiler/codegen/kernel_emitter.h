@@ -81,6 +81,8 @@ class KernelEmitter {
   void place_in_result(Tile& tile, const Stmt& store);
   void set_outer_loops(const Tile& tile);
   void emit_prefetch(const Tile& tile);
+  void emit_panel_prefetch(const Tile& tile, const EvenSplit& split);
+  void prefetch_row(llvm::Value* at, DType dtype);
   void emit_tile_sums(const Tile& tile);
   void emit_sums(const Tile& tile, llvm::Value* a, llvm::Value* b);
   void clear_sums(const Tile& tile);
