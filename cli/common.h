@@ -44,12 +44,16 @@ struct ModelFlags {
   int threads = 0;                     // 0: as many as the machine has
   std::string cpu = "native";
   std::string precision = "f32";
+  std::string memory_budget;           // as written; empty: none
   bool json = false;
 };
 enum FlagGroup : unsigned { kTraining = 1, kRunning = 2, kCompiling = 4 };
 void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups);
 
-/// Errors (Usage): a malformed `--set` or `--data`, an unknown precision.
+/// `24MB`, `1.5GiB`, `800 KB`, `4096`: bytes; KB is 1000 of them, KiB 1024. Errors (Usage): anything else, and 0.
+Result<int64_t> parse_size(const std::string& text);
+
+/// Errors (Usage): a malformed `--set`, `--data` or `--memory-budget`, an unknown precision.
 Result<ModelOptions> model_options(const ModelFlags& flags);
 
 /// Reads and checks the model; diagnostics go to stderr. Nothing when there are errors: `code` is set then.

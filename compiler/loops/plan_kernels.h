@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "compiler/loops/loop_ir.h"
+#include "compiler/loops/order_nodes.h"
 #include "ir/graph.h"
 
 namespace smelt {
@@ -62,6 +63,7 @@ struct FusionPlan {
   std::vector<StoreReason> why_stored;  // by node
   std::vector<SplitReason> why_split;   // by node
   std::vector<NodeId> waits_for;        // by node: for WaitsForOther
+  std::vector<NodeId> again;            // computed again to save memory, see NodeSchedule::again
 };
 
 /// Gives each Variable result, and each result that names an argument, a node of its own, and makes a variable that is
@@ -74,7 +76,7 @@ enum class Fusion : uint8_t {
   None        // each node with operands has a kernel and a buffer of its own: for comparing
 };
 
-FusionPlan plan_kernels(const Graph& graph, Fusion fusion = Fusion::Full);
+FusionPlan plan_kernels(const Graph& graph, Fusion fusion = Fusion::Full, const NodeSchedule& schedule = {});
 std::string print(const Graph& graph, const FusionPlan& plan);
 
 using IndexVector = std::vector<Affine>;
