@@ -63,13 +63,13 @@ Runner add_show(CLI::App& app) {
 }
 
 Runner add_explain(CLI::App& app) {
-  auto what = std::make_shared<std::string>();
-  app.add_option("CODE|FILE", *what, "a diagnostic's code, such as E0107, or a model file: what was fused with what, and why not")->required();
-  return [what] {
-    if (!what->ends_with(".smelt")) return explain(*what);
-    ModelFlags flags;
-    flags.file = *what;
-    return explain_file(flags);
+  auto flags = std::make_shared<ModelFlags>();
+  app.add_option("CODE|FILE", flags->file, "a diagnostic's code, such as E0107, or a model file: what was fused with what, and why not")->required();
+  app.add_option("--memory-budget", flags->memory_budget, "FILE: most memory to use; shows what is computed again for it");
+  return [flags] {
+    if (flags->file.ends_with(".smelt")) return explain_file(*flags);
+    if (!flags->memory_budget.empty()) return report_usage("--memory-budget is for model files", "leave it out, or give a file such as vae.smelt");
+    return explain(flags->file);
   };
 }
 
