@@ -96,7 +96,9 @@ class ExperimentLowering {
     SMELT_TRY(PipelineResult optimized, run_graph_pipeline(function.graph, options_));
     Graph graph = isolate_results(std::move(optimized.graph));
     FusionPlan plan = plan_kernels(graph);
-    LoopFunction loops = build_loops(graph, plan, experiment_.scalars, {.registers = registers_});
+    LoopFunction loops = build_loops(graph, plan, experiment_.scalars, {.registers = registers_,
+                                                                                  .batch_symbol = experiment_.train.batch_symbol,
+                                                                                  .batch = experiment_.train.batch});
     const size_t index = lowered_.loops.functions.size();
     if (options_.verify != VerifyLevel::Off) {
       const std::vector<std::string> violations = verify(loops);

@@ -22,6 +22,8 @@ inline constexpr double kSerialWork = 16384;
 
 struct BuildOptions {
   VectorRegisters registers;
+  int32_t batch_symbol = -1;  // run-time dimension that work is estimated at `batch` of, the others at their bounds
+  int64_t batch = 0;
   double serial_work = kSerialWork;  // 0: every kernel is shared among threads, for trying the sharing on small shapes
 };
 

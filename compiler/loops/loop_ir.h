@@ -166,7 +166,7 @@ struct Kernel {
   std::vector<Sweep> sweeps;
   Product product;
   int32_t num_values = 0;
-  double flops = 0, bytes = 0;  // at the bounds
+  double flops = 0, bytes = 0;  // estimates, see BuildOptions
   Span span;
 };
 
