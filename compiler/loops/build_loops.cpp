@@ -141,11 +141,16 @@ class Lowering {
     kernel.product.a = buffers_.of_node[alias_root(graph_, plan_.stored, lowered.a).index];
     kernel.product.b = buffers_.of_node[alias_root(graph_, plan_.stored, lowered.b).index];
     choose_tile(kernel.product, options_.registers);
+    const auto buffer_of = [&](const char* what, int64_t elements) {
+      LoopBuffer buffer{.name = fmt::format("{}{}", what, id.index), .type = {kernel.product.dtype, {elements}}};
+      buffer.span = kernel.span;
+      return add_buffer(std::move(buffer));
+    };
+    kernel.product.block = choose_block(kernel.product, options_.block_bytes);
+    if (kernel.product.block > 0) kernel.product.partials = buffer_of("partials", tile_elements(kernel.product));
     if (reads_in_place(kernel.product)) return;
     const PanelLayout layout = panel_layout(kernel.product);
-    LoopBuffer panels{.name = fmt::format("panels{}", id.index), .type = {kernel.product.dtype, {layout.total_elements}}};
-    panels.span = kernel.span;
-    kernel.product.packed = add_buffer(std::move(panels));
+    kernel.product.packed = buffer_of("panels", layout.total_elements);
     Kernel pack{.name = fmt::format("k{}_pack", function_.kernels.size()), .kind = KernelKind::Pack};
     pack.product = kernel.product;
     pack.span = kernel.span;
