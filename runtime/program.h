@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ir/plan.h"
+#include "runtime/debug_names.h"
 #include "ir/type.h"
 #include "runtime/abi.h"
 
@@ -62,6 +63,7 @@ struct CompiledProgram {
   std::string cpu;
   uint64_t hash = 0;
   std::vector<char> object;
+  KernelPlaces places;  // lines of the model file that its kernels come from
   std::string iteration_symbol;  // empty when the file does not train
   std::vector<int32_t> iteration_calls;  // index into `steps`, one for each call of an iteration, in order
   uint64_t arena_bytes = 0;

@@ -215,6 +215,7 @@ class DriverEmitter {
 
     auto* entry = llvm::Function::Create(llvm::FunctionType::get(i32, {pointer}, false), llvm::Function::ExternalLinkage,
                                          name, module_);
+    entry->addFnAttr("frame-pointer", "all");
     ir_.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", entry));
     llvm::Value* arguments = ir_.CreateAlloca(arguments_type);
     llvm::Value* status = ir_.CreateAlloca(i32);
