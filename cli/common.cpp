@@ -58,7 +58,7 @@ void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups) {
       ->allow_extra_args(false);
   app.add_option("--batch", flags.batch, "rows of a batch")->check(whole_number(1, uint64_t{1} << 31));
   app.add_option("--seed", flags.seed, "seed of everything random")->check(whole_number(0, UINT64_MAX));
-  app.add_option("--precision", flags.precision, "f32 or f64");
+  app.add_option("--precision", flags.precision, "f32 or f64, instead of the file's");
   app.add_option("--cpu", flags.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4");
   app.add_flag("--json", flags.json, "machine-readable output");
   if ((groups & kTraining) != 0) {
@@ -97,12 +97,12 @@ Result<ModelOptions> model_options(const ModelFlags& flags) {
   options.seed = flags.seed;
   options.cpu = flags.cpu;
   options.cache_directory = default_cache_directory();
-  if (flags.precision == "f64") {
-    options.precision = DType::F64;
-  } else if (flags.precision == "bf16") {
-    return fail(ErrorKind::Unsupported, "--precision bf16 is not supported yet", "use f32 or f64");
-  } else if (flags.precision != "f32") {
-    return fail(ErrorKind::Usage, fmt::format("unknown precision `{}`", flags.precision), "use f32 or f64");
+  if (flags.precision == "bf16") return fail(ErrorKind::Unsupported, "--precision bf16 is not supported yet", "use f32 or f64");
+  if (!flags.precision.empty()) {
+    if (flags.precision != "f32" && flags.precision != "f64") {
+      return fail(ErrorKind::Usage, fmt::format("unknown precision `{}`", printable(flags.precision, 40)), "use f32 or f64");
+    }
+    options.precision = parse_dtype(flags.precision);
   }
   return options;
 }

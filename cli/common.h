@@ -43,7 +43,7 @@ struct ModelFlags {
   std::optional<uint64_t> seed;
   int threads = 0;                     // 0: as many as the machine has
   std::string cpu = "native";
-  std::string precision = "f32";
+  std::string precision;               // empty: the file's
   bool json = false;
 };
 enum FlagGroup : unsigned { kTraining = 1, kRunning = 2, kCompiling = 4 };

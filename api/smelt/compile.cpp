@@ -95,9 +95,9 @@ CheckedModel check_text(std::string path, std::string text, const ModelOptions& 
 Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& options) {
   SMELT_CHECK(model.experiment.has_value(), "a model with errors is not lowered");
   SMELT_TRY(const Target target, make_target(options.cpu));
-  const TileShape tile{target.tile_rows, target.tile_vectors * target.lanes(options.precision)};
+  const TileShape tile{target.tile_rows, target.tile_vectors * target.lanes(model.experiment->precision)};
   SMELT_TRY(LoweredExperiment lowered, lower_experiment(*model.experiment, tile, options.passes));
-  lowered.loops.vector_dtype = options.precision;  // what the tile's columns are counted in
+  lowered.loops.vector_dtype = model.experiment->precision;  // what the tile's columns are counted in
   return lowered;
 }
 
