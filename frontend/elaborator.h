@@ -331,6 +331,7 @@ class Elaborator {
 
   // ---- train.cpp ----
   void read_precision();
+  void train_precision(const ast::PrecisionItem& item);
   void build_train();
   void train_batch(const ast::BatchItem& item);
   void train_number(const ast::NumberItem& item);

@@ -17,23 +17,26 @@ int32_t Elaborator::find_objective(std::string_view name) const {
                                                : static_cast<int32_t>(found - experiment_.objectives.begin());
 }
 
-// precision f64: before anything that has a type, since it says what `f32` is.
+// precision f64: read before anything that has a type, since it says what `f32` is.
 void Elaborator::read_precision() {
-  if (train_ == nullptr) return;
-  for (const ast::TrainItem& item : train_->items) {
-    const auto* line = std::get_if<ast::PrecisionItem>(&item.node);
-    if (line == nullptr) continue;
-    const std::optional<DType> dtype = parse_dtype(line->dtype.text);
-    if (dtype == DType::F32 || dtype == DType::F64) {
-      experiment_.precision = *dtype;
-    } else if (dtype == DType::F16 || dtype == DType::BF16) {
-      unsupported(line->dtype.span, fmt::format("precision `{}`", line->dtype.text));
-    } else {
-      error(Diag::E0605, line->dtype.span, fmt::format("`{}` is no precision to train in", printable(line->dtype.text)))
-          .with_help("write `precision f32` or `precision f64`");
+  if (train_ != nullptr) {
+    for (const ast::TrainItem& item : train_->items) {
+      if (const auto* line = std::get_if<ast::PrecisionItem>(&item.node)) train_precision(*line);
     }
   }
   if (options_.precision) experiment_.precision = *options_.precision;
+}
+
+void Elaborator::train_precision(const ast::PrecisionItem& item) {
+  const std::optional<DType> dtype = parse_dtype(item.dtype.text);
+  if (dtype == DType::F32 || dtype == DType::F64) {
+    experiment_.precision = *dtype;
+  } else if (dtype == DType::F16 || dtype == DType::BF16) {
+    unsupported(item.dtype.span, fmt::format("precision `{}`", item.dtype.text));
+  } else {
+    error(Diag::E0605, item.dtype.span, fmt::format("`{}` is no precision to train in", printable(item.dtype.text)))
+        .with_help("write `precision f32` or `precision f64`");
+  }
 }
 
 void Elaborator::build_train() {

@@ -353,6 +353,7 @@ TEST_CASE("`precision f64` in the train section is --precision f64, which wins")
   CHECK(texts(Built(with_line("  precision f32\n"))) == f32);
   CHECK(texts(Built(with_line("  precision f64\n"), narrow)) == f32);
   CHECK(texts(Built(with_line("  precision f32\n"), wide)) == f64);
+  CHECK(texts(Built(model("  x |> out: Dense{H}"), wide)).starts_with("f64\nf64["));  // without a train section
 }
 
 TEST_CASE("a row of a csv file is all its columns") {
