@@ -50,8 +50,8 @@ CLI::Validator whole_number(uint64_t low, uint64_t high) {
   return CLI::Validator(check, "");
 }
 
-void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups) {
-  app.add_option("FILE", flags.file, "model file")->required();
+void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups, std::pair<const char*, const char*> file) {
+  app.add_option(file.first, flags.file, file.second)->required();
   app.add_option("--set", flags.sets, "config value, NAME=VALUE (may be repeated)")->take_all()->allow_extra_args(false);
   app.add_option("--data", flags.data, "directory of a data section's files, NAME=DIR (may be repeated)")
       ->take_all()
@@ -124,6 +124,23 @@ std::optional<CheckedModel> load_model(const std::string& file, const ModelOptio
     return std::nullopt;
   }
   return std::move(*model);
+}
+
+std::optional<OpenedModel> open_model(const ModelFlags& flags, int& code, const OpenHow& how) {
+  Result<ModelOptions> options = model_options(flags);
+  if (!options) {
+    code = report(options.error());
+    return std::nullopt;
+  }
+  options->needs_data = how.needs_data;
+  options->passes.profile = how.profile;
+  std::optional<CheckedModel> checked = load_model(flags.file, *options, flags.json, code);
+  if (!checked) return std::nullopt;
+  if (how.to_train != nullptr && !checked->experiment->train.present) {
+    code = report({ErrorKind::Model, fmt::format("{} has no `train` section {}", flags.file, how.to_train), "see examples/mlp.smelt for one", {}});
+    return std::nullopt;
+  }
+  return OpenedModel{std::move(*options), std::move(*checked)};
 }
 
 Result<RunningModel> start_model(CheckedModel checked, const ModelOptions& options, int threads, int64_t horizon) {
