@@ -1,6 +1,7 @@
 #include "cli/common.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <future>
 #include <thread>
 
+#include "api/smelt/disable_pass.h"
 #include "runtime/files/message.h"
 #include "runtime/object_cache.h"
 #include "runtime/run_directory.h"
@@ -60,6 +62,9 @@ void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups, std::pai
   app.add_option("--seed", flags.seed, "seed of everything random")->check(whole_number(0, UINT64_MAX));
   app.add_option("--precision", flags.precision, "f32 or f64, instead of the file's");
   app.add_option("--cpu", flags.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4");
+  app.add_option("--disable-pass", flags.disabled, fmt::format("a pass to leave out (may be repeated): {}", fmt::join(optional_passes(), ", ")))
+      ->take_all()
+      ->allow_extra_args(false);
   app.add_flag("--json", flags.json, "machine-readable output");
   if ((groups & kTraining) != 0) {
     app.add_option("--epochs", flags.epochs, "epochs, instead of the file's")->check(whole_number(1, uint64_t{1} << 40));
@@ -97,6 +102,7 @@ Result<ModelOptions> model_options(const ModelFlags& flags) {
   options.seed = flags.seed;
   options.cpu = flags.cpu;
   options.cache_directory = default_cache_directory();
+  for (const std::string& pass : flags.disabled) SMELT_TRY_VOID(disable_pass(options, pass));
   if (flags.precision == "bf16") return fail(ErrorKind::Unsupported, "--precision bf16 is not supported yet", "use f32 or f64");
   if (!flags.precision.empty()) {
     if (flags.precision != "f32" && flags.precision != "f64") {

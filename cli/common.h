@@ -43,6 +43,7 @@ struct ModelFlags {
   std::optional<uint64_t> seed;
   int threads = 0;                     // 0: as many as the machine has
   std::string cpu = "native";
+  std::vector<std::string> disabled;   // names of passes
   std::string precision;               // empty: the file's
   bool json = false;
 };
@@ -50,7 +51,7 @@ enum FlagGroup : unsigned { kTraining = 1, kRunning = 2, kCompiling = 4 };
 /// `file`: how --help calls the positional argument, and what it says of it.
 void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups, std::pair<const char*, const char*> file = {"FILE", "model file"});
 
-/// Errors (Usage): a malformed `--set` or `--data`, an unknown precision.
+/// Errors (Usage): a malformed `--set` or `--data`, an unknown precision, a pass that does not exist or is needed.
 Result<ModelOptions> model_options(const ModelFlags& flags);
 
 /// Reads and checks the model; diagnostics go to stderr. Nothing when there are errors: `code` is set then.

@@ -95,7 +95,7 @@ class ExperimentLowering {
   Result<void> add_function(const Function& function) {
     SMELT_TRY(PipelineResult optimized, run_graph_pipeline(function.graph, options_));
     Graph graph = isolate_results(std::move(optimized.graph));
-    FusionPlan plan = plan_kernels(graph);
+    FusionPlan plan = plan_kernels(graph, options_.fusion);
     LoopFunction loops = build_loops(graph, plan, experiment_.scalars, {.tile = tile_});
     const size_t index = lowered_.loops.functions.size();
     if (options_.verify != VerifyLevel::Off) {

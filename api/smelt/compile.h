@@ -31,8 +31,8 @@ struct ModelOptions {
   DataPaths data;                // where data files are looked for; the model's directory is filled in
   bool needs_data = false;       // missing data files are an error; else shapes come from declared types
   std::string cpu = "native";
-  bool optimize = true;          // false: no graph passes that are not needed, no LLVM passes
-  CompileOptions passes;
+  bool optimize = true;          // false: no LLVM passes
+  CompileOptions passes;         // disable_pass.h leaves some out by name
   std::string cache_directory;   // objects are looked for and kept here (runtime/object_cache.h); empty: nowhere
 };
 
