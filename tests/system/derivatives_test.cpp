@@ -52,7 +52,7 @@ TEST_CASE("a network solves Poisson's equation to 2e-3") {
 }
 
 TEST_CASE("WGAN-GP on pictures: the penalty holds the slope, and the critic tells") {
-  if (unpacked_data().empty()) return;
+  if (skip_without_data()) return;
   const std::string run = trained("wgan_gp_fashion", {"--data", "fashion=" + unpacked_data(), "--steps", "40"});
   const std::vector<double> losses = logged_losses(run, "critic");
   REQUIRE(losses.size() == 200);
