@@ -1,4 +1,6 @@
 // Data sets, shuffling, batches.
+#include <fmt/format.h>
+
 #include <numeric>
 
 #include "ir/philox.h"
