@@ -40,8 +40,8 @@ std::string as_identifier(std::string_view name) {
 
 class ExperimentLowering {
  public:
-  ExperimentLowering(const Experiment& experiment, const TileShape& tile, const CompileOptions& options)
-      : experiment_(experiment), tile_(tile), options_(options) {}
+  ExperimentLowering(const Experiment& experiment, const VectorRegisters& registers, const CompileOptions& options)
+      : experiment_(experiment), registers_(registers), options_(options) {}
 
   Result<LoweredExperiment> run() {
     CompiledProgram& program = lowered_.program;
@@ -96,7 +96,9 @@ class ExperimentLowering {
     SMELT_TRY(PipelineResult optimized, run_graph_pipeline(function.graph, options_));
     Graph graph = isolate_results(std::move(optimized.graph));
     FusionPlan plan = plan_kernels(graph, options_.fusion);
-    LoopFunction loops = build_loops(graph, plan, experiment_.scalars, {.tile = tile_});
+    LoopFunction loops = build_loops(graph, plan, experiment_.scalars, {.registers = registers_,
+                                                                                  .batch_symbol = experiment_.train.batch_symbol,
+                                                                                  .batch = experiment_.train.batch});
     const size_t index = lowered_.loops.functions.size();
     if (options_.verify != VerifyLevel::Off) {
       const std::vector<std::string> violations = verify(loops);
@@ -164,7 +166,7 @@ class ExperimentLowering {
   }
 
   const Experiment& experiment_;
-  const TileShape& tile_;
+  const VectorRegisters& registers_;
   const CompileOptions& options_;
   LoweredExperiment lowered_;
   uint64_t runs_begin_ = 0;
@@ -173,8 +175,8 @@ class ExperimentLowering {
 
 }  // namespace
 
-Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const TileShape& tile, const CompileOptions& options) {
-  return ExperimentLowering(experiment, tile, options).run();
+Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const VectorRegisters& registers, const CompileOptions& options) {
+  return ExperimentLowering(experiment, registers, options).run();
 }
 
 }  // namespace smelt

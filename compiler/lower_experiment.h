@@ -24,6 +24,6 @@ struct LoweredExperiment {
   CompiledProgram program;
 };
 
-Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const TileShape& tile, const CompileOptions& options);
+Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const VectorRegisters& registers, const CompileOptions& options);
 
 }  // namespace smelt

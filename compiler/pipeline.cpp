@@ -36,7 +36,7 @@ constexpr const GraphPass* find(std::string_view name) {
   return nullptr;
 }
 
-constexpr std::array<std::string_view, 19> kPipeline = {
+constexpr std::array<std::string_view, 20> kPipeline = {
     // On the model as it was written: bring formulas to the form that the next pass looks for.
     "isolate_variables", "simplify", "stabilize", "simplify",
     // To primitives, and away with what only the composites needed.
@@ -46,7 +46,7 @@ constexpr std::array<std::string_view, 19> kPipeline = {
     "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",  //
     "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
     // The form that runs fastest, now that nothing looks for sums any more.
-    "choose_sum_forms", "simplify", "merge_equal_nodes", "remove_dead_nodes"};
+    "choose_sum_forms", "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes"};
 
 constexpr bool stages_match() {
   GraphStage stage = GraphStage::Any;

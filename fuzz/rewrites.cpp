@@ -103,7 +103,7 @@ Made product_in_blocks(Builder& b, NodeId x, Numbers& numbers) {
   if (node.op != OpKind::Contract) return std::nullopt;
   const std::string text = node.attrs.text("formula");
   const Result<ContractFormula> formula = parse_formula(text);
-  if (!formula || formula->summed().empty()) return std::nullopt;
+  if (!formula || formula->summed().empty() || formula->has_windows()) return std::nullopt;
   const std::string name = numbers.pick(formula->summed());
   const auto i = static_cast<size_t>(position_of(formula->lhs, name)), j = static_cast<size_t>(position_of(formula->rhs, name));
   const Extent extent = b.type(node.inputs[0]).shape[i];
@@ -147,7 +147,8 @@ constexpr Rewrite kRewrites[] = {
     {"log_softmax -> log(softmax)", false, other_form<OpKind::LogSoftmax, as_log_of_softmax>},
     {"softmax -> exp(log_softmax)", false, other_form<OpKind::Softmax, as_exp_of_log_softmax>},
     {"logsumexp -> log(sum(exp))", false, other_form<OpKind::LogSumExp, as_log_of_sum>},
-    {"square -> x * x", true, other_form<OpKind::Square, as_product>},
+    // Its derivative, 2 * x * ct, is folded with other factors in another order than x * ct + x * ct.
+    {"square -> x * x", false, other_form<OpKind::Square, as_product>},
     {"rsqrt -> 1 / sqrt", false, other_form<OpKind::Rsqrt, as_reciprocal_root>},
     {"sigmoid -> 1 / (1 + exp(-x))", false, other_form<OpKind::Sigmoid, as_quotient>},
 };

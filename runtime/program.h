@@ -44,8 +44,8 @@ struct Entry {
   std::vector<Binding> outputs;
   std::vector<int32_t> symbols;  // run-time dimensions it reads
   uint64_t runs_offset = 0;      // i64 in the arena: executions so far. A step advances it; evaluation sets it before
-  double flops = 0;              // at the bounds
-  double bytes = 0;              // memory traffic of its kernels at the bounds
+  double flops = 0;              // at the batch that the train section names
+  double bytes = 0;              // memory traffic of its kernels, likewise
 };
 
 struct StepInfo {

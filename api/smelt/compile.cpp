@@ -57,8 +57,8 @@ uint64_t hash_of(const CompiledProgram& program, std::string_view text) {
 
 /// What an object depends on: the loops, the machine, and the compiler that makes code of them.
 std::string cache_key(const LoopProgram& loops, const Target& target, bool optimize) {
-  return sha256_hex(fmt::format("{}\n{}\n{} {} {}x{} {}\n{}\n{}", build_identity(), code_generator(), target.cpu, target.features,
-                                target.tile_rows, target.tile_vectors, target.vector_bytes, optimize, identify(loops)));
+  return sha256_hex(fmt::format("{}\n{}\n{} {} {} of {} bytes {}\n{}", build_identity(), code_generator(), target.cpu, target.features,
+                                target.vector_registers, target.vector_bytes, optimize, identify(loops)));
 }
 
 /// From the cache, or compiled and put there. A cache that cannot be used costs time, never a result.
@@ -95,8 +95,8 @@ CheckedModel check_text(std::string path, std::string text, const ModelOptions& 
 Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& options) {
   SMELT_CHECK(model.experiment.has_value(), "a model with errors is not lowered");
   SMELT_TRY(const Target target, make_target(options.cpu));
-  const TileShape tile{target.tile_rows, target.tile_vectors * target.lanes(model.experiment->precision)};
-  SMELT_TRY(LoweredExperiment lowered, lower_experiment(*model.experiment, tile, options.passes));
+  const VectorRegisters registers = target.registers(model.experiment->precision);
+  SMELT_TRY(LoweredExperiment lowered, lower_experiment(*model.experiment, registers, options.passes));
   lowered.loops.vector_dtype = model.experiment->precision;  // what the tile's columns are counted in
   return lowered;
 }

@@ -46,8 +46,8 @@ std::string cache_sizes() {
 }
 
 Finding vectors_of(const Target& target) {
-  Finding finding{"vectors", fmt::format("{} bits{}; products in tiles of {} x {} f32", target.vector_bytes * 8, target.has_fma ? ", fused multiply-add" : "",
-                                         target.tile_rows, target.tile_vectors * target.lanes(DType::F32))};
+  Finding finding{"vectors", fmt::format("{} bits{}; {} registers", target.vector_bytes * 8, target.has_fma ? ", fused multiply-add" : "",
+                                         target.vector_registers)};
   if (target.vector_bytes < 32) finding.advice = "no AVX2: correct, but 4 to 8 times slower than on a machine that has it";
   return finding;
 }

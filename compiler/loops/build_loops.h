@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/loops/choose_tile.h"
 #include "compiler/loops/loop_ir.h"
 #include "compiler/loops/plan_kernels.h"
 #include "ir/graph.h"
@@ -16,17 +17,14 @@
 
 namespace smelt {
 
-/// Register tile of products, in elements: a fact of the target, the same for every shape.
-struct TileShape {
-  int64_t rows = 8;
-  int64_t columns = 48;
-};
-
 // Below this many elements times operations one thread is faster than waking another and waiting for it.
 inline constexpr double kSerialWork = 16384;
 
 struct BuildOptions {
-  TileShape tile;
+  VectorRegisters registers;
+  int32_t batch_symbol = -1;  // run-time dimension that work is estimated at `batch` of, the others at their bounds
+  int64_t batch = 0;
+  int64_t block_bytes = kBlockBytes;  // see choose_block; little, for trying blocks on small shapes
   double serial_work = kSerialWork;  // 0: every kernel is shared among threads, for trying the sharing on small shapes
 };
 

@@ -24,6 +24,7 @@ constexpr int kRandomCost = 80;
 constexpr int kStoreIfShared = 10;   // a value with several readers is stored from this cost on
 constexpr int kStoreIfRepeated = 3;  // ... and one that a broadcast repeats
 constexpr size_t kMaxEpilogue = 8;   // stored values in one product's epilogue
+constexpr size_t kMaxNest = 12;      // ... and in one nest: the updates of all biases of a deep net would be one that is slow to compile
 
 int own_cost(const Node& node) {
   const OpDef& op = op_def(node);
@@ -308,9 +309,12 @@ class Planner {
     if (kernel.kind == KernelKind::Product) {
       if (kind == Kind::Reduce) return SplitReason::SumInProduct;
       if (node.type.shape != kernel.outer) return SplitReason::OtherShape;
-      return kernel.sweeps[0].nodes.size() < kMaxEpilogue ? SplitReason::Fused : SplitReason::EpilogueFull;
+      return kernel.sweeps[0].nodes.size() < kMaxEpilogue ? SplitReason::Fused : SplitReason::KernelFull;
     }
     if (!kernel.sweeps.empty() && op_def(graph_[kernel.sweeps[0].nodes[0]]).kind == Kind::Scatter) return SplitReason::OwnTiles;
+    size_t values = 0;
+    for (const SweepPlan& sweep : kernel.sweeps) values += sweep.nodes.size();
+    if (values >= kMaxNest) return SplitReason::KernelFull;
     if (kind == Kind::Reduce) {
       return when(node.type.shape == kernel.outer && (!kernel.vector_outer || keeps_last_axis(node)));
     }

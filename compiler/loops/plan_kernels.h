@@ -52,7 +52,7 @@ enum class SplitReason : uint8_t {
   SumInProduct,     // a sum cannot be taken in the epilogue of a product
   OtherShape,       // the kernel runs over another shape
   OtherElements,    // it reads elements that another turn of the kernel computes
-  EpilogueFull      // the product's epilogue has all the values that its registers hold
+  KernelFull        // the kernel makes as many values as one may
 };
 
 struct FusionPlan {

@@ -37,7 +37,10 @@ std::vector<Lifetime> lifetimes(const LoopFunction& function) {
       touch_all(sweep.setup);
       touch_all(sweep.body);
     }
-    if (kernel.kind == KernelKind::Product) touch(kernel.product.a);
+    if (kernel.kind == KernelKind::Product) {
+      touch(kernel.product.a);
+      touch(kernel.product.partials);
+    }
     if (kernel.kind != KernelKind::Nest) {
       // The pack kernel has read b when there are panels.
       if (kernel.kind == KernelKind::Pack || kernel.product.packed < 0) touch(kernel.product.b);

@@ -48,7 +48,7 @@ const std::vector<Row>& table() {
       {"cli/", {"cli/", "fuzz/", "api/", "frontend/", "compiler/", "runtime/", "ir/"}, {"fmt/", "CLI/", "nlohmann/"}},
       // Generated headers and the C example: the C library only (headers of the host are not looked up in the tree).
       {"examples/", {"api/", "runtime/", "mlp.h"}, {}},
-      {"benchmarks/", {"api/", "compiler/", "runtime/", "ir/"}, {"fmt/", "Eigen/", "benchmark/"}},
+      {"benchmarks/", {"benchmarks/", "compiler/", "runtime/", "ir/"}, {"fmt/", "Eigen/", "nlohmann/"}},
   };
   return rows;
 }

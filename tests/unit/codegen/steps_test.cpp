@@ -64,7 +64,7 @@ class Step {
     REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
     graph_ = isolate_results(*std::move(graph));
     const Target target = *make_target("native");
-    LoopFunction function = build_loops(graph_, plan_kernels(graph_, fusion), {}, {.tile = {target.tile_rows, target.tile_vectors * target.lanes(DType::F32)}});
+    LoopFunction function = build_loops(graph_, plan_kernels(graph_, fusion), {}, {.registers = target.registers(DType::F32)});
     function.name = "step";
     function.runs_offset = kRuns;
     function.advances = true;
