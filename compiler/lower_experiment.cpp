@@ -95,7 +95,7 @@ class ExperimentLowering {
   Result<void> add_function(const Function& function) {
     SMELT_TRY(PipelineResult optimized, run_graph_pipeline(function.graph, options_));
     Graph graph = isolate_results(std::move(optimized.graph));
-    FusionPlan plan = plan_kernels(graph);
+    FusionPlan plan = plan_kernels(graph, options_.fusion);
     LoopFunction loops = build_loops(graph, plan, experiment_.scalars, {.registers = registers_,
                                                                                   .batch_symbol = experiment_.train.batch_symbol,
                                                                                   .batch = experiment_.train.batch});

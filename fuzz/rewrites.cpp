@@ -77,6 +77,15 @@ Made dead_code_beside(Builder& b, NodeId x, Numbers&) {
   return x;
 }
 
+/// `merge_equal_nodes` has to find that both are one.
+Made computed_again(Builder& b, NodeId x, Numbers& numbers) {
+  const Node node = b.graph()[x];
+  const Kind kind = op_def(node).kind;
+  if (kind == Kind::Argument || kind == Kind::Meta) return std::nullopt;
+  const NodeId twin = b.make(node.op, node.inputs, node.attrs), yes = b.constant(1, {DType::Bool, node.type.shape});
+  return numbers.chance(0.5) ? b.select(yes, twin, x) : b.select(yes, x, twin);
+}
+
 Made sum_in_two(Builder& b, NodeId x, Numbers& numbers) {
   const Node node = b.graph()[x];
   if (node.op != OpKind::ReduceSum) return std::nullopt;
@@ -132,6 +141,7 @@ constexpr Rewrite kRewrites[] = {
     {"x -> concat(slice(x), slice(x))", true, split_and_joined},
     {"x -> select(true, x, 0)", true, selected},
     {"dead code", true, dead_code_beside},
+    {"x twice", true, computed_again},
     {"sum in two parts", false, sum_in_two},
     {"product in blocks", false, product_in_blocks},
     {"log_softmax -> log(softmax)", false, other_form<OpKind::LogSoftmax, as_log_of_softmax>},
@@ -278,8 +288,13 @@ std::vector<Failure> check_rewrites(std::span<const Case> cases, int count, int6
   std::map<Group, std::vector<Pair>> pairs;
   for (const Case& tested : cases) {
     Numbers numbers(tested.seed ^ 0x2e);
-    for (int k = 0; k < count; ++k) {
-      auto pair = rewrite_case(tested, numbers.pick(kRewrites), numbers, done, failures);
+    std::vector<const Rewrite*> left;  // one that does not apply makes room for another
+    for (const Rewrite& rewrite : kRewrites) left.push_back(&rewrite);
+    for (const int64_t enough = done + count; done < enough && !left.empty();) {
+      const auto chosen = left.begin() + numbers.integer(0, static_cast<int64_t>(left.size()) - 1);
+      const Rewrite& rewrite = **chosen;
+      left.erase(chosen);
+      auto pair = rewrite_case(tested, rewrite, numbers, done, failures);
       if (pair) pairs[group_of(tested)].push_back(*std::move(pair));
     }
   }

@@ -103,9 +103,9 @@ CheckedModel check_text(std::string path, std::string text, const ModelOptions& 
 Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& options) {
   SMELT_CHECK(model.experiment.has_value(), "a model with errors is not lowered");
   SMELT_TRY(const Target target, make_target(options.cpu));
-  const VectorRegisters registers = target.registers(options.precision);
+  const VectorRegisters registers = target.registers(model.experiment->precision);
   SMELT_TRY(LoweredExperiment lowered, lower_experiment(*model.experiment, registers, options.passes));
-  lowered.loops.vector_dtype = options.precision;  // what the tile's columns are counted in
+  lowered.loops.vector_dtype = model.experiment->precision;  // what the tile's columns are counted in
   return lowered;
 }
 

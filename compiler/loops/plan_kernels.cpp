@@ -55,7 +55,7 @@ std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
     const Node& node = graph.nodes[i];
     const Kind kind = op_def(node).kind;
     const bool unfused = fusion == Fusion::None && !node.inputs.empty();
-    if ((always_stored(kind) || unfused) && why[i] == StoreReason::InRegisters) why[i] = StoreReason::Sum;
+    if ((always_stored(kind) || unfused) && why[i] == StoreReason::InRegisters) why[i] = always_stored(kind) ? StoreReason::Sum : StoreReason::Unfused;
     if (kind == Kind::Contract) {
       for (const NodeId input : node.inputs) store(input, StoreReason::ProductOperand);
     }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "compiler/loops/loop_ir.h"
+#include "compiler/options.h"
 #include "ir/graph.h"
 
 namespace smelt {
@@ -39,7 +40,8 @@ enum class StoreReason : uint8_t {
   ProductOperand,   // products and gathers read it in an order of their own
   Reshaped,         // read under another shape
   Shared,           // several readers, and computing it again would cost more
-  Repeated          // a broadcast reads it many times
+  Repeated,         // a broadcast reads it many times
+  Unfused           // Fusion::None
 };
 
 /// Why a stored value is not computed in the kernel of the operand that it reads last.
@@ -67,12 +69,6 @@ struct FusionPlan {
 /// Gives each Variable result, and each result that names an argument, a node of its own, and makes a variable that is
 /// still read after its new value is known commit last.
 Graph isolate_results(Graph graph);
-
-enum class Fusion : uint8_t {
-  Full,
-  Recompute,  // nothing is stored that can be computed again where it is read: for comparing
-  None        // each node with operands has a kernel and a buffer of its own: for comparing
-};
 
 FusionPlan plan_kernels(const Graph& graph, Fusion fusion = Fusion::Full);
 std::string print(const Graph& graph, const FusionPlan& plan);

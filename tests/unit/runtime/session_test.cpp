@@ -1,7 +1,7 @@
 // Sessions on the fake program: variables, scalars, exports in chunks.
 #include "runtime/session.h"
 
-#include "runtime/suggest.h"
+#include "ir/support/suggest.h"
 #include "tests/unit/runtime/fake_program.h"
 #include "tests/unit/runtime/test_files.h"
 
