@@ -112,21 +112,19 @@ RefTensor matrix(const float* values) { return {{DType::F32, {kN, kN}}, {kN, kN}
 }  // namespace
 
 TEST_CASE("each new value is computed from old ones, whatever order they are written in") {
-  std::string_view text;
-  SUBCASE("one reads the other's") { text = kStep; }
-  SUBCASE("each reads the other's") { text = kMutual; }
-  Fusion fusion = Fusion::Full;
-  SUBCASE("fused") {}
-  SUBCASE("unfused") { fusion = Fusion::None; }
-  Step step(text, fusion);
-  fill(step);
-  const std::vector<float> x(kN * kN, 0.5F);
-  const std::vector<RefTensor> arguments = {matrix(step.variable(0)), matrix(step.variable(1)), matrix(x.data())};
-  const auto expected = evaluate(step.graph(), arguments, {});
-  REQUIRE(expected.has_value());
-  REQUIRE(step.call(x) == SMELT_CALL_OK);
-  CHECK(matrix(step.variable(0)).values == (*expected)[1].values);
-  CHECK(matrix(step.variable(1)).values == (*expected)[2].values);
+  for (const std::string_view text : {kStep, kMutual}) {
+    for (const Fusion fusion : {Fusion::Full, Fusion::None}) {
+      Step step(text, fusion);
+      fill(step);
+      const std::vector<float> x(kN * kN, 0.5F);
+      const std::vector<RefTensor> arguments = {matrix(step.variable(0)), matrix(step.variable(1)), matrix(x.data())};
+      const auto expected = evaluate(step.graph(), arguments, {});
+      REQUIRE(expected.has_value());
+      REQUIRE(step.call(x) == SMELT_CALL_OK);
+      CHECK(matrix(step.variable(0)).values == (*expected)[1].values);
+      CHECK(matrix(step.variable(1)).values == (*expected)[2].values);
+    }
+  }
 }
 
 TEST_CASE("a step counts its run, and one without a finite loss does nothing") {
