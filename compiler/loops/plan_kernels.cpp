@@ -217,18 +217,27 @@ class Planner {
     return false;
   }
 
-  /// Notes when `id` reads a product whose epilogue it would fit, but may not run before a later kernel.
+  /// Notes when `id` reads a product whose epilogue it would fit, but has to wait for another value, or for what must be
+  /// finite before anything is committed.
   void note_waiting(NodeId id, int32_t earliest) {
     NodeId last;
-    bool product = false;
+    int32_t last_kernel = -1, product = -1;
+    const auto wait_for = [&](NodeId value) {
+      const int32_t kernel = plan_.kernel_of[value.index];
+      if (kernel <= last_kernel) return;
+      last = value;
+      last_kernel = kernel;
+    };
     for_each_leaf(id, own_index(id), [&](NodeId leaf, const std::optional<Affine>&) {
       const int32_t kernel = plan_.kernel_of[leaf.index];
       if (kernel < 0) return;
-      if (kernel == earliest) last = leaf;
-      product |= kernel < earliest && plan_.kernels[static_cast<size_t>(kernel)].kind == KernelKind::Product &&
-                 fits(id, plan_.kernels[static_cast<size_t>(kernel)]) == SplitReason::Fused;
+      wait_for(leaf);
+      const KernelPlan& plan = plan_.kernels[static_cast<size_t>(kernel)];
+      if (plan.kind == KernelKind::Product && fits(id, plan) == SplitReason::Fused) product = std::max(product, kernel);
     });
-    if (!product || !last.valid()) return;
+    if (product < 0 || product >= earliest) return;
+    if (variable_of_.contains(id)) std::ranges::for_each(plan_.guards, wait_for);
+    if (last_kernel <= product) return;
     plan_.why_split[id.index] = SplitReason::WaitsForOther;
     plan_.waits_for[id.index] = last;
   }

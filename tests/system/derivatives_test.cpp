@@ -32,8 +32,8 @@ std::vector<float> sampled(const std::string& run, const std::string& name, int 
   return {values.begin(), values.end()};
 }
 
-TEST_CASE("500 steps of WGAN-GP cover all eight modes of the ring") {
-  const std::string run = trained("wgan_gp", {"--steps", "500"});
+TEST_CASE("1,000 steps of WGAN-GP cover all eight modes of the ring") {
+  const std::string run = trained("wgan_gp", {"--steps", "1000"});
   const std::vector<float> shares = sampled(run, "coverage", 256);
   REQUIRE(shares.size() == 8);
   float total = 0;
