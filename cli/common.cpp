@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <future>
@@ -65,6 +67,7 @@ void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups, std::pai
   app.add_option("--disable-pass", flags.disabled, fmt::format("a pass to leave out (may be repeated): {}", fmt::join(optional_passes(), ", ")))
       ->take_all()
       ->allow_extra_args(false);
+  app.add_option("--memory-budget", flags.memory_budget, "most memory to use, data excluded, such as 24MB or 1.5GiB: takes time for it, never bits");
   app.add_flag("--json", flags.json, "machine-readable output");
   if ((groups & kTraining) != 0) {
     app.add_option("--epochs", flags.epochs, "epochs, instead of the file's")->check(whole_number(1, uint64_t{1} << 40));
@@ -87,8 +90,29 @@ Result<std::pair<std::string, std::string>> split_assignment(const std::string& 
 
 }  // namespace
 
+Result<int64_t> parse_size(const std::string& text) {
+  struct Unit {
+    std::string_view name;
+    double bytes;
+  };
+  constexpr std::array kUnits = {Unit{"", 1},          Unit{"B", 1},           Unit{"KB", 1e3},         Unit{"MB", 1e6},         Unit{"GB", 1e9},
+                                 Unit{"TB", 1e12},     Unit{"KiB", 0x1p10},    Unit{"MiB", 0x1p20},     Unit{"GiB", 0x1p30},     Unit{"TiB", 0x1p40}};
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
+  while (unit.starts_with(' ')) unit.remove_prefix(1);
+  const auto* known = std::ranges::find(kUnits, unit, &Unit::name);
+  const double bytes = error == std::errc() && known != kUnits.end() ? std::floor(number * known->bytes) : 0;
+  if (bytes >= 1 && bytes <= 0x1p50) return static_cast<int64_t>(bytes);
+  return fail(ErrorKind::Usage, fmt::format("--memory-budget `{}` is not a size from 1 byte to 1024 TiB", printable(text, 40)),
+              "write a number and B, KB, MB, GB, KiB, MiB or GiB, such as 24MB or 1.5GiB");
+}
+
 Result<ModelOptions> model_options(const ModelFlags& flags) {
   ModelOptions options;
+  if (!flags.memory_budget.empty()) {
+    SMELT_TRY(options.passes.memory_budget, parse_size(flags.memory_budget));
+  }
   for (const std::string& set : flags.sets) {
     SMELT_TRY(auto entry, split_assignment(set, "--set", "NAME=VALUE"));
     options.config.push_back(std::move(entry));

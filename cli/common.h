@@ -45,13 +45,18 @@ struct ModelFlags {
   std::string cpu = "native";
   std::vector<std::string> disabled;   // names of passes
   std::string precision;               // empty: the file's
+  std::string memory_budget;           // as written; empty: none
   bool json = false;
 };
 enum FlagGroup : unsigned { kTraining = 1, kRunning = 2, kCompiling = 4 };
 /// `file`: how --help calls the positional argument, and what it says of it.
 void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups, std::pair<const char*, const char*> file = {"FILE", "model file"});
 
-/// Errors (Usage): a malformed `--set` or `--data`, an unknown precision, a pass that does not exist or is needed.
+/// `24MB`, `1.5GiB`, `800 KB`, `4096`: bytes; KB is 1000 of them, KiB 1024. Errors (Usage): anything else, and 0.
+Result<int64_t> parse_size(const std::string& text);
+
+/// Errors (Usage): a malformed `--set`, `--data` or `--memory-budget`, an unknown precision, a pass that does not exist or is
+/// needed.
 Result<ModelOptions> model_options(const ModelFlags& flags);
 
 /// Reads and checks the model; diagnostics go to stderr. Nothing when there are errors: `code` is set then.

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
+#include "compiler/loops/fit_budget.h"
 #include "compiler/loops/plan_memory.h"
 #include "compiler/pipeline.h"
 #include "ir/support/check.h"
@@ -40,8 +42,8 @@ std::string as_identifier(std::string_view name) {
 
 class ExperimentLowering {
  public:
-  ExperimentLowering(const Experiment& experiment, const VectorRegisters& registers, const CompileOptions& options)
-      : experiment_(experiment), registers_(registers), options_(options) {}
+  ExperimentLowering(const Experiment& experiment, const VectorRegisters& registers, const CompileOptions& options, const SourceMap& sources)
+      : experiment_(experiment), registers_(registers), options_(options), sources_(sources) {}
 
   Result<LoweredExperiment> run() {
     CompiledProgram& program = lowered_.program;
@@ -94,11 +96,21 @@ class ExperimentLowering {
 
   Result<void> add_function(const Function& function) {
     SMELT_TRY(PipelineResult optimized, run_graph_pipeline(function.graph, options_));
-    Graph graph = isolate_results(std::move(optimized.graph));
-    FusionPlan plan = plan_kernels(graph, options_.fusion);
-    LoopFunction loops = build_loops(graph, plan, experiment_.scalars, {.registers = registers_,
-                                                                                  .batch_symbol = experiment_.train.batch_symbol,
-                                                                                  .batch = experiment_.train.batch});
+    const PlanContext context{
+        .scalars = experiment_.scalars,
+        .build = {.registers = registers_, .batch_symbol = experiment_.train.batch_symbol, .batch = experiment_.train.batch},
+        .begin = static_cast<int64_t>(lowered_.program.variables_end),
+        .fusion = options_.fusion};
+    PlannedFunction planned = plan_function({isolate_results(std::move(optimized.graph)), {}}, context);
+    FunctionMemory memory{.bytes_without = planned.end, .flops_without = planned.flops};
+    if (const int64_t budget = options_.memory_budget; budget > 0) {
+      planned = fit_budget(planned, budget, context);
+      if (planned.end > budget) return too_large(function, planned);
+    }
+    memory.bytes = planned.end;
+    memory.flops = planned.flops;
+    memory.num_again = planned.fusion.again.size();
+    LoopFunction& loops = planned.loops;
     const size_t index = lowered_.loops.functions.size();
     if (options_.verify != VerifyLevel::Off) {
       const std::vector<std::string> violations = verify(loops);
@@ -114,11 +126,43 @@ class ExperimentLowering {
         buffer.offset = static_cast<int64_t>(scalar_offsets_[static_cast<size_t>(buffer.ref)]);
       }
     }
-    add_entry(function, graph, loops);
+    add_entry(function, planned.source.graph, loops);
     lowered_.loops.functions.push_back(std::move(loops));
-    lowered_.optimized.push_back(std::move(graph));
-    lowered_.fusion.push_back(std::move(plan));
+    lowered_.optimized.push_back(std::move(planned.source.graph));
+    lowered_.fusion.push_back(std::move(planned.fusion));
+    lowered_.memory.push_back(memory);
     return {};
+  }
+
+  /// The budget cannot be kept: what would do, and what takes most.
+  std::unexpected<Error> too_large(const Function& function, const PlannedFunction& planned) const {
+    struct Tensor {
+      std::string text;
+      int64_t bytes;
+      Span span;
+    };
+    std::vector<Tensor> tensors;
+    for (const Variable& variable : experiment_.variables) {
+      tensors.push_back({fmt::format("{} `{}`", to_string(variable.kind), variable.path), byte_size(variable.type).value_or(0), variable.span});
+    }
+    const std::vector<Lifetime> alive = lifetimes(planned.loops);
+    for (size_t b = 0; b < planned.loops.buffers.size(); ++b) {
+      const LoopBuffer& buffer = planned.loops.buffers[b];
+      if (buffer.storage != Storage::Temporary || alive[b].last < 0) continue;
+      tensors.push_back({fmt::format("`{}` {}", buffer.name, to_string(buffer.type, planned.loops.symbols)), byte_size(buffer.type).value_or(0), buffer.span});
+    }
+    std::ranges::stable_sort(tensors, std::greater<>(), &Tensor::bytes);
+    tensors.resize(std::min<size_t>(tensors.size(), 3));
+    std::string largest;
+    for (const Tensor& tensor : tensors) {
+      const std::string place = sources_.describe(tensor.span);
+      largest += fmt::format("{}{}, {} bytes{}{}", largest.empty() ? "" : "; ", tensor.text, tensor.bytes, place.empty() ? "" : ", of ", place);
+    }
+    return fail(ErrorKind::Limit,
+                fmt::format("{} `{}` cannot run in a memory budget of {} bytes: the least that was found is {} bytes, {} of them for variables; the largest tensors are {}",
+                            to_string(function.kind), function.name, options_.memory_budget, planned.end, lowered_.program.variables_end, largest),
+                fmt::format("give --memory-budget {} or more, or make the batch smaller with --batch", planned.end),
+                tensors.empty() ? Span{} : tensors.front().span);
   }
 
   void add_entry(const Function& function, const Graph& graph, const LoopFunction& loops) {
@@ -168,6 +212,7 @@ class ExperimentLowering {
   const Experiment& experiment_;
   const VectorRegisters& registers_;
   const CompileOptions& options_;
+  const SourceMap& sources_;
   LoweredExperiment lowered_;
   uint64_t runs_begin_ = 0;
   std::vector<uint64_t> scalar_offsets_;
@@ -175,8 +220,9 @@ class ExperimentLowering {
 
 }  // namespace
 
-Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const VectorRegisters& registers, const CompileOptions& options) {
-  return ExperimentLowering(experiment, registers, options).run();
+Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const VectorRegisters& registers, const CompileOptions& options,
+                                           const SourceMap& sources) {
+  return ExperimentLowering(experiment, registers, options, sources).run();
 }
 
 }  // namespace smelt

@@ -104,7 +104,7 @@ Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& o
   SMELT_CHECK(model.experiment.has_value(), "a model with errors is not lowered");
   SMELT_TRY(const Target target, make_target(options.cpu));
   const VectorRegisters registers = target.registers(model.experiment->precision);
-  SMELT_TRY(LoweredExperiment lowered, lower_experiment(*model.experiment, registers, options.passes));
+  SMELT_TRY(LoweredExperiment lowered, lower_experiment(*model.experiment, registers, options.passes, *model.sources));
   lowered.loops.vector_dtype = model.experiment->precision;  // what the tile's columns are counted in
   return lowered;
 }

@@ -38,6 +38,7 @@ class Explainer {
   std::string run() {
     for (size_t k = 0; k < plan_.kernels.size(); ++k) explain_kernel(k);
     explain_registers();
+    explain_again();
     return std::move(out_);
   }
 
@@ -101,6 +102,17 @@ class Explainer {
       if (plan_.stored[i] || kind == Kind::Argument || graph_.nodes[i].inputs.empty() || kernels[i].empty()) continue;
       line({i}, fmt::format("{} kernel{} {}", kernels[i].size() > 1 ? "computed again in each of" : "computed in", kernels[i].size() > 1 ? "s" : "",
                             fmt::join(kernels[i], ", ")));
+    }
+  }
+
+  /// Values that a memory budget has computed a second time instead of keeping them.
+  void explain_again() {
+    if (plan_.again.empty()) return;
+    out_ += "  computed again, to fit the memory budget\n";
+    for (const NodeId id : plan_.again) {
+      const int64_t bytes = byte_size(graph_.type(id)).value_or(0);
+      const std::string where = plan_.stored[id.index] ? fmt::format("in kernel {}", plan_.kernel_of[id.index]) : "where it is read";
+      line(id, fmt::format("{}, instead of keeping {} bytes", where, bytes));
     }
   }
 

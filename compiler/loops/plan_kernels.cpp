@@ -116,14 +116,17 @@ struct Walker {
 
 class Planner {
  public:
-  Planner(const Graph& graph, Fusion fusion) : graph_(graph), fusion_(fusion) {
+  Planner(const Graph& graph, Fusion fusion, const NodeSchedule& schedule) : graph_(graph), fusion_(fusion), schedule_(schedule) {
     plan_.why_stored = choose_stored(graph, fusion);
     for (const StoreReason reason : plan_.why_stored) plan_.stored.push_back(reason != StoreReason::InRegisters);
     plan_.why_split.assign(graph.size(), SplitReason::Fused);
     plan_.waits_for.assign(graph.size(), {});
     plan_.kernel_of.assign(graph.size(), -1);
     sweep_of_.assign(graph.size(), -1);
-    plan_.order = order_nodes(graph);
+    plan_.order = order_nodes(graph, schedule);
+    for (uint32_t i = 0; i < schedule.again.size(); ++i) {
+      if (schedule.again[i]) plan_.again.push_back({i});
+    }
   }
 
   FusionPlan run() {
@@ -183,7 +186,7 @@ class Planner {
     const Node& node = graph_[id];
     if (op_def(node).kind == Kind::Reduce) {
       kernel.outer = node.type.shape;
-      kernel.vector_outer = !kernel.outer.empty() && keeps_last_axis(node);
+      kernel.vector_outer = !kernel.outer.empty() && keeps_last_axis(node) && schedule_.sum_form(id) != SumForm::Rows;
     } else {
       kernel.outer = node.type.shape;
       kernel.vector_outer = kernel.outer.size() == 1;
@@ -204,7 +207,8 @@ class Planner {
     const auto num_kernels = static_cast<int32_t>(plan_.kernels.size());
     if (earliest < 0) return false;  // reads nothing computed: a kernel of its own keeps it close to its readers
     note_waiting(id, earliest);
-    for (int32_t k = earliest; k < num_kernels; ++k) {
+    const int32_t first = schedule_.is_late(id) ? std::max(earliest, num_kernels - 1) : earliest;
+    for (int32_t k = first; k < num_kernels; ++k) {
       const SplitReason obstacle = join(id, k);
       SplitReason& noted = plan_.why_split[id.index];
       if (obstacle == SplitReason::Fused) {
@@ -325,6 +329,8 @@ class Planner {
     for (const SweepPlan& sweep : kernel.sweeps) values += sweep.nodes.size();
     if (values >= kMaxNest) return SplitReason::KernelFull;
     if (kind == Kind::Reduce) {
+      const SumForm form = schedule_.sum_form(id);
+      if (form != SumForm::Any && (form == SumForm::Columns) != kernel.vector_outer) return SplitReason::OtherShape;
       return when(node.type.shape == kernel.outer && (!kernel.vector_outer || keeps_last_axis(node)));
     }
     if (kernel.vector_outer || kernel.outer.empty()) return when(node.type.shape == kernel.outer);
@@ -407,6 +413,7 @@ class Planner {
 
   const Graph& graph_;
   const Fusion fusion_;
+  const NodeSchedule& schedule_;
   FusionPlan plan_;
   std::vector<int32_t> sweep_of_;
   std::vector<NodeId> guards_;
@@ -417,7 +424,7 @@ class Planner {
 
 }  // namespace
 
-FusionPlan plan_kernels(const Graph& graph, Fusion fusion) { return Planner(graph, fusion).run(); }
+FusionPlan plan_kernels(const Graph& graph, Fusion fusion, const NodeSchedule& schedule) { return Planner(graph, fusion, schedule).run(); }
 
 std::string print(const Graph& graph, const FusionPlan& plan) {
   std::string out = fmt::format("func @{}\n", graph.name);

@@ -14,6 +14,7 @@
 
 #include "compiler/loops/loop_ir.h"
 #include "compiler/options.h"
+#include "compiler/loops/order_nodes.h"
 #include "ir/graph.h"
 
 namespace smelt {
@@ -64,13 +65,14 @@ struct FusionPlan {
   std::vector<StoreReason> why_stored;  // by node
   std::vector<SplitReason> why_split;   // by node
   std::vector<NodeId> waits_for;        // by node: for WaitsForOther
+  std::vector<NodeId> again;            // computed again to save memory, see NodeSchedule::again
 };
 
 /// Gives each Variable result, and each result that names an argument, a node of its own, and makes a variable that is
 /// still read after its new value is known commit last.
 Graph isolate_results(Graph graph);
 
-FusionPlan plan_kernels(const Graph& graph, Fusion fusion = Fusion::Full);
+FusionPlan plan_kernels(const Graph& graph, Fusion fusion = Fusion::Full, const NodeSchedule& schedule = {});
 std::string print(const Graph& graph, const FusionPlan& plan);
 
 using IndexVector = std::vector<Affine>;
