@@ -134,35 +134,47 @@ class ExperimentLowering {
     return {};
   }
 
-  /// The budget cannot be kept: what would do, and what takes most.
-  std::unexpected<Error> too_large(const Function& function, const PlannedFunction& planned) const {
-    struct Tensor {
-      std::string text;
-      int64_t bytes;
-      Span span;
-    };
+  struct Tensor {
+    std::string text;
+    int64_t bytes = 0;
+    Span place;  // in the user's file where one is known, else in the library's
+  };
+
+  /// All that a function's arena holds, the largest first.
+  std::vector<Tensor> tensors_of(const PlannedFunction& planned) const {
     std::vector<Tensor> tensors;
     for (const Variable& variable : experiment_.variables) {
-      tensors.push_back({fmt::format("{} `{}`", to_string(variable.kind), variable.path), byte_size(variable.type).value_or(0), variable.span});
+      tensors.push_back({fmt::format("{} `{}`", to_string(variable.kind), variable.path), byte_size(variable.type).value_or(0),
+                         variable.layer.empty() ? variable.span : variable.layer});
     }
+    const std::vector<NodeId> made_for = nodes_of_buffers(planned.source.graph, planned.fusion, planned.loops);
     const std::vector<Lifetime> alive = lifetimes(planned.loops);
     for (size_t b = 0; b < planned.loops.buffers.size(); ++b) {
       const LoopBuffer& buffer = planned.loops.buffers[b];
       if (buffer.storage != Storage::Temporary || alive[b].last < 0) continue;
-      tensors.push_back({fmt::format("`{}` {}", buffer.name, to_string(buffer.type, planned.loops.symbols)), byte_size(buffer.type).value_or(0), buffer.span});
+      const Node& node = planned.source.graph[made_for[b]];
+      tensors.push_back({fmt::format("`{}` {}", buffer.name, to_string(buffer.type, planned.loops.symbols)), byte_size(buffer.type).value_or(0),
+                         node.call.empty() ? node.span : node.call});
     }
     std::ranges::stable_sort(tensors, std::greater<>(), &Tensor::bytes);
+    return tensors;
+  }
+
+  /// The budget cannot be kept: what would do, and what takes most.
+  std::unexpected<Error> too_large(const Function& function, const PlannedFunction& planned) const {
+    std::vector<Tensor> tensors = tensors_of(planned);
     tensors.resize(std::min<size_t>(tensors.size(), 3));
-    std::string largest;
+    std::vector<std::string> largest;
     for (const Tensor& tensor : tensors) {
-      const std::string place = sources_.describe(tensor.span);
-      largest += fmt::format("{}{}, {} bytes{}{}", largest.empty() ? "" : "; ", tensor.text, tensor.bytes, place.empty() ? "" : ", of ", place);
+      const std::string place = sources_.describe(tensor.place);
+      largest.push_back(fmt::format("{}, {} bytes{}{}", tensor.text, tensor.bytes, place.empty() ? "" : ", of ", place));
     }
     return fail(ErrorKind::Limit,
                 fmt::format("{} `{}` cannot run in a memory budget of {} bytes: the least that was found is {} bytes, {} of them for variables; the largest tensors are {}",
-                            to_string(function.kind), function.name, options_.memory_budget, planned.end, lowered_.program.variables_end, largest),
+                            to_string(function.kind), function.name, options_.memory_budget, planned.end, lowered_.program.variables_end,
+                            fmt::join(largest, "; ")),
                 fmt::format("give --memory-budget {} or more, or make the batch smaller with --batch", planned.end),
-                tensors.empty() ? Span{} : tensors.front().span);
+                tensors.empty() ? Span{} : tensors.front().place);
   }
 
   void add_entry(const Function& function, const Graph& graph, const LoopFunction& loops) {

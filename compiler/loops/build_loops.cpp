@@ -273,4 +273,20 @@ LoopFunction build_loops(const Graph& graph, const FusionPlan& plan, const std::
   return Lowering(graph, plan, scalars, options).run();
 }
 
+std::vector<NodeId> nodes_of_buffers(const Graph& graph, const FusionPlan& plan, const LoopFunction& function) {
+  std::vector<NodeId> nodes;
+  for (const Argument& argument : graph.arguments) nodes.push_back(argument.node);
+  for (const NodeId id : plan.order) {
+    if (plan.stored[id.index]) nodes.push_back(id);
+  }
+  nodes.resize(function.buffers.size());
+  size_t k = 0;
+  for (const Kernel& kernel : function.kernels) {
+    if (kernel.kind == KernelKind::Pack) continue;
+    if (kernel.kind == KernelKind::Product && kernel.product.packed >= 0) nodes[static_cast<size_t>(kernel.product.packed)] = plan.kernels[k].product;
+    ++k;
+  }
+  return nodes;
+}
+
 }  // namespace smelt

@@ -32,4 +32,7 @@ struct BuildOptions {
 LoopFunction build_loops(const Graph& graph, const FusionPlan& plan, const std::vector<ScalarInput>& scalars,
                          const BuildOptions& options);
 
+/// The node whose value each buffer holds; of panels the product, which reads them.
+std::vector<NodeId> nodes_of_buffers(const Graph& graph, const FusionPlan& plan, const LoopFunction& function);
+
 }  // namespace smelt

@@ -9,6 +9,7 @@
 
 #include "compiler/loops/plan_memory.h"
 #include "ir/op.h"
+#include "runtime/abi.h"
 
 namespace smelt {
 namespace {
@@ -18,6 +19,7 @@ constexpr double kFreeShare = 1e-4;    // of a function's cost: below it, candid
 constexpr size_t kTrials = 6;          // candidates that are planned at once; the best of them is taken
 constexpr size_t kMaxTrials = 48;      // in a round, while none of them helps
 constexpr int kMaxRounds = 400;
+constexpr int kLeastRounds = 6;        // searches for the least that can be reached, when the budget cannot
 constexpr int64_t kSmallBytes = 4096;  // values up to this size are kept: they are not what fills memory
 
 double cost_of(const PlannedFunction& plan) { return plan.flops + kFlopsPerByte * plan.bytes; }
@@ -57,16 +59,13 @@ class Occupancy {
       planned_.push_back(planned);
       if (loops.kernels[k].kind != KernelKind::Pack) ++planned;
     }
-    const auto num_arguments = static_cast<int32_t>(plan.source.graph.arguments.size());
     buffer_of_.assign(plan.source.graph.size(), -1);
-    int32_t next = num_arguments;
-    for (const NodeId id : plan.fusion.order) {
-      if (plan.fusion.stored[id.index]) buffer_of_[id.index] = next++;
-    }
+    const std::vector<NodeId> nodes = nodes_of_buffers(plan.source.graph, plan.fusion, loops);
+    for (size_t b = nodes.size(); b-- > 0;) buffer_of_[nodes[b].index] = static_cast<int32_t>(b);  // a product's panels come after it
   }
 
   static int64_t bytes(const LoopFunction& loops, size_t buffer) {
-    constexpr int64_t kAlignment = 64;
+    constexpr int64_t kAlignment = SMELT_ARENA_ALIGNMENT;
     return (byte_size(loops.buffers[buffer].type).value_or(0) + kAlignment - 1) / kAlignment * kAlignment;
   }
 
@@ -238,6 +237,19 @@ std::vector<SumForm> sum_forms(const PlannedFunction& plan) {
   return forms;
 }
 
+/// The better of the searches from both orders: the smaller plan, or of those within the budget the cheaper one.
+PlannedFunction search(const PlannedFunction& function, int64_t budget, const PlanContext& context) {
+  const auto from = [&](bool deepest_last) {
+    ScheduledGraph start = function.source;
+    start.schedule.sum_forms = sum_forms(function);
+    start.schedule.deepest_last = deepest_last;
+    return Search(plan_function(std::move(start), context), budget, context).run();
+  };
+  const auto rank = [&](const PlannedFunction& plan) { return std::pair(std::max(plan.end, budget), cost_of(plan)); };
+  PlannedFunction as_usual = from(false), by_layer = from(true);
+  return rank(by_layer) < rank(as_usual) ? std::move(by_layer) : std::move(as_usual);
+}
+
 }  // namespace
 
 PlannedFunction plan_function(ScheduledGraph source, const PlanContext& context) {
@@ -254,16 +266,16 @@ PlannedFunction plan_function(ScheduledGraph source, const PlanContext& context)
 
 PlannedFunction fit_budget(const PlannedFunction& function, int64_t budget, const PlanContext& context) {
   if (function.end <= budget) return function;
-  std::optional<PlannedFunction> best;
-  for (const bool deepest_last : {true, false}) {
-    ScheduledGraph start = function.source;
-    start.schedule.sum_forms = sum_forms(function);
-    start.schedule.deepest_last = deepest_last;
-    PlannedFunction found = Search(plan_function(std::move(start), context), budget, context).run();
-    const auto rank = [&](const PlannedFunction& plan) { return std::pair(std::max(plan.end, budget), cost_of(plan)); };
-    if (!best || rank(found) < rank(*best)) best = std::move(found);
+  PlannedFunction best = search(function, budget, context);
+  // A search that aims too low frees the wrong values first: look between for the least that can be reached.
+  int64_t low = budget;
+  for (int round = 0; round < kLeastRounds && best.end > budget && best.end - low > best.end / 100; ++round) {
+    const int64_t middle = low + (best.end - low) / 2;
+    PlannedFunction found = search(function, middle, context);
+    if (found.end > middle) low = middle;
+    if (found.end < best.end) best = std::move(found);
   }
-  return std::move(*best);
+  return best;
 }
 
 }  // namespace smelt
