@@ -48,11 +48,12 @@ BlasLibrary dnnl(DnnlGemm gemm) {
 
 }  // namespace
 
-std::vector<BlasLibrary> open_blas_libraries(int threads) {
+std::vector<BlasLibrary> blas_libraries(int threads) {
   const std::string count = std::to_string(threads);
   setenv("OMP_NUM_THREADS", count.c_str(), 1);  // read when a library starts
   setenv("BLIS_NUM_THREADS", count.c_str(), 1);
   std::vector<BlasLibrary> libraries;
+  if (threads == 1) libraries.push_back({"eigen", eigen_multiply});
   void* openblas = open({"libopenblas.so.0"});
   if (const auto gemm = find<CblasGemm>(openblas, "cblas_sgemm")) {
     if (const auto set = find<SetThreads>(openblas, "openblas_set_num_threads")) set(threads);

@@ -17,5 +17,7 @@ struct BlasLibrary {
   std::function<void(const BlasProduct&, const float* a, const float* b, float* c)> multiply;
 };
 
-/// OpenBLAS, BLIS and oneDNN, those that are there, each set to `threads` threads.
-std::vector<BlasLibrary> open_blas_libraries(int threads);
+void eigen_multiply(const BlasProduct& product, const float* a, const float* b, float* c);
+
+/// Eigen on one thread; OpenBLAS, BLIS and oneDNN, those that are there, each set to `threads` threads.
+std::vector<BlasLibrary> blas_libraries(int threads);

@@ -1,10 +1,9 @@
 // Single contractions: GFLOP/s of generated kernels, beside the multiply-add ceiling measured in the same run, Eigen, and
-// the BLAS libraries and oneDNN where they are installed.
+// OpenBLAS, BLIS and oneDNN where they are installed.
 //
 //   build/release/benchmarks/products [--threads N] [--cpu LEVEL] [--json] [name part ..]
 #include <fmt/format.h>
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -141,18 +140,6 @@ double smelt_seconds(const Workload& w, const Target& target, const smelt_thread
   return median_seconds([&] { entry(&call); });
 }
 
-double eigen_seconds(const BlasProduct& p) {
-  using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  const bool at = p.a_transposed, bt = p.b_transposed;
-  const Matrix a = Matrix::Random(at ? p.k : p.m, at ? p.m : p.k), b = Matrix::Random(bt ? p.n : p.k, bt ? p.k : p.n);
-  Matrix c(p.m, p.n);
-  return median_seconds([&] {
-    if (at) c.noalias() = a.transpose() * b;
-    else if (bt) c.noalias() = a * b.transpose();
-    else c.noalias() = a * b;
-  });
-}
-
 double blas_seconds(const BlasLibrary& library, const BlasProduct& p) {
   std::vector<float> a(static_cast<size_t>(p.m * p.k), 0.5f), b(static_cast<size_t>(p.k * p.n), 0.25f), c(static_cast<size_t>(p.m * p.n));
   return median_seconds([&] { library.multiply(p, a.data(), b.data(), c.data()); });
@@ -182,7 +169,6 @@ nlohmann::json measure(const Workload& w, const Target& target, const Options& o
   const double ours = smelt_seconds(w, target, options.threads > 1 ? pool.threads() : nullptr);
   nlohmann::json peers = nlohmann::json::object();
   if (w.blas) {
-    if (options.threads == 1) peers["eigen"] = eigen_seconds(*w.blas) * 1e3;
     for (const BlasLibrary& library : libraries) peers[library.name] = blas_seconds(library, *w.blas) * 1e3;
   }
   double best = 0;
@@ -208,8 +194,8 @@ int main(int argc, char** argv) {
   const Options options = parse(argc, argv);
   const Target target = make_target(options.cpu).value();
   const auto pool = ThreadPool::create(options.threads).value();
-  const std::vector<BlasLibrary> libraries = open_blas_libraries(options.threads);
-  std::vector<std::string> names = {"eigen"};
+  const std::vector<BlasLibrary> libraries = blas_libraries(options.threads);
+  std::vector<std::string> names;
   for (const BlasLibrary& library : libraries) names.push_back(library.name);
   std::vector<Workload> workloads;
   for (const PlainProduct& p : kProducts) workloads.push_back(plain_product(p));

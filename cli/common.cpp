@@ -1,6 +1,7 @@
 #include "cli/common.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <future>
 #include <thread>
 
+#include "api/smelt/disable_pass.h"
 #include "runtime/files/message.h"
 #include "runtime/object_cache.h"
 #include "runtime/run_directory.h"
@@ -52,16 +54,19 @@ CLI::Validator whole_number(uint64_t low, uint64_t high) {
   return CLI::Validator(check, "");
 }
 
-void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups) {
-  app.add_option("FILE", flags.file, "model file")->required();
+void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups, std::pair<const char*, const char*> file) {
+  app.add_option(file.first, flags.file, file.second)->required();
   app.add_option("--set", flags.sets, "config value, NAME=VALUE (may be repeated)")->take_all()->allow_extra_args(false);
   app.add_option("--data", flags.data, "directory of a data section's files, NAME=DIR (may be repeated)")
       ->take_all()
       ->allow_extra_args(false);
   app.add_option("--batch", flags.batch, "rows of a batch")->check(whole_number(1, uint64_t{1} << 31));
   app.add_option("--seed", flags.seed, "seed of everything random")->check(whole_number(0, UINT64_MAX));
-  app.add_option("--precision", flags.precision, "f32 or f64");
+  app.add_option("--precision", flags.precision, "f32 or f64, instead of the file's");
   app.add_option("--cpu", flags.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4");
+  app.add_option("--disable-pass", flags.disabled, fmt::format("a pass to leave out (may be repeated): {}", fmt::join(optional_passes(), ", ")))
+      ->take_all()
+      ->allow_extra_args(false);
   app.add_option("--memory-budget", flags.memory_budget, "most memory to use, data excluded, such as 24MB or 1.5GiB: takes time for it, never bits");
   app.add_flag("--json", flags.json, "machine-readable output");
   if ((groups & kTraining) != 0) {
@@ -121,12 +126,13 @@ Result<ModelOptions> model_options(const ModelFlags& flags) {
   options.seed = flags.seed;
   options.cpu = flags.cpu;
   options.cache_directory = default_cache_directory();
-  if (flags.precision == "f64") {
-    options.precision = DType::F64;
-  } else if (flags.precision == "bf16") {
-    return fail(ErrorKind::Unsupported, "--precision bf16 is not supported yet", "use f32 or f64");
-  } else if (flags.precision != "f32") {
-    return fail(ErrorKind::Usage, fmt::format("unknown precision `{}`", flags.precision), "use f32 or f64");
+  for (const std::string& pass : flags.disabled) SMELT_TRY_VOID(disable_pass(options, pass));
+  if (flags.precision == "bf16") return fail(ErrorKind::Unsupported, "--precision bf16 is not supported yet", "use f32 or f64");
+  if (!flags.precision.empty()) {
+    if (flags.precision != "f32" && flags.precision != "f64") {
+      return fail(ErrorKind::Usage, fmt::format("unknown precision `{}`", printable(flags.precision, 40)), "use f32 or f64");
+    }
+    options.precision = parse_dtype(flags.precision);
   }
   return options;
 }
@@ -148,6 +154,23 @@ std::optional<CheckedModel> load_model(const std::string& file, const ModelOptio
     return std::nullopt;
   }
   return std::move(*model);
+}
+
+std::optional<OpenedModel> open_model(const ModelFlags& flags, int& code, const OpenHow& how) {
+  Result<ModelOptions> options = model_options(flags);
+  if (!options) {
+    code = report(options.error());
+    return std::nullopt;
+  }
+  options->needs_data = how.needs_data;
+  options->passes.profile = how.profile;
+  std::optional<CheckedModel> checked = load_model(flags.file, *options, flags.json, code);
+  if (!checked) return std::nullopt;
+  if (how.to_train != nullptr && !checked->experiment->train.present) {
+    code = report({ErrorKind::Model, fmt::format("{} has no `train` section {}", flags.file, how.to_train), "see examples/mlp.smelt for one", {}});
+    return std::nullopt;
+  }
+  return OpenedModel{std::move(*options), std::move(*checked)};
 }
 
 Result<RunningModel> start_model(CheckedModel checked, const ModelOptions& options, int threads, int64_t horizon) {

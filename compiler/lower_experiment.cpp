@@ -96,7 +96,11 @@ class ExperimentLowering {
 
   Result<void> add_function(const Function& function) {
     SMELT_TRY(PipelineResult optimized, run_graph_pipeline(function.graph, options_));
-    const PlanContext context{experiment_.scalars, {.registers = registers_}, static_cast<int64_t>(lowered_.program.variables_end)};
+    const PlanContext context{
+        .scalars = experiment_.scalars,
+        .build = {.registers = registers_, .batch_symbol = experiment_.train.batch_symbol, .batch = experiment_.train.batch},
+        .begin = static_cast<int64_t>(lowered_.program.variables_end),
+        .fusion = options_.fusion};
     PlannedFunction planned = plan_function({isolate_results(std::move(optimized.graph)), {}}, context);
     FunctionMemory memory{.bytes_without = planned.end, .flops_without = planned.flops};
     if (const int64_t budget = options_.memory_budget; budget > 0) {

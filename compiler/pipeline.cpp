@@ -15,13 +15,15 @@
 #include "compiler/graph/simplify.h"
 #include "compiler/graph/stabilize.h"
 #include "ir/support/check.h"
+#include "ir/support/printable.h"
+#include "ir/support/suggest.h"
 
 namespace smelt {
 namespace {
 
 constexpr GraphPass kPasses[] = {
-#define PASS(function, before, latest, after, doc)                            \
-  {#function, doc, GraphStage::before, GraphStage::latest, GraphStage::after, \
+#define PASS(function, before, latest, after, needed, doc)                            \
+  {#function, doc, GraphStage::before, GraphStage::latest, GraphStage::after, needed, \
    [](Graph graph) { return function(std::move(graph)); }},
 #include "compiler/passes.def"
 #undef PASS
@@ -78,8 +80,7 @@ Result<void> check_options(const CompileOptions& options) {
     if (const GraphPass* pass = find(name)) return pass;
     std::vector<std::string_view> names;
     for (const GraphPass& pass : kPasses) names.push_back(pass.name);
-    return fail(ErrorKind::Usage, fmt::format("no pass `{}`", name),
-                fmt::format("the passes are {}", fmt::join(names, ", ")));
+    return fail(ErrorKind::Usage, fmt::format("no pass `{}`", printable(name)), suggest(name, names));
   };
   for (const std::string& name : options.dump_after) {
     if (name != "all") SMELT_TRY_VOID(known(name));
@@ -87,9 +88,8 @@ Result<void> check_options(const CompileOptions& options) {
   if (!options.stop_after.empty()) SMELT_TRY_VOID(known(options.stop_after));
   for (const std::string& name : options.skip) {
     SMELT_TRY(const GraphPass* pass, known(name));
-    if (pass->changes_stage()) {
-      return fail(ErrorKind::Usage,
-                  fmt::format("pass `{}` cannot be skipped: later passes need what it does", name));
+    if (!pass->needed.empty()) {
+      return fail(ErrorKind::Usage, fmt::format("pass `{}` cannot be left out: {}", name, pass->needed));
     }
   }
   return {};

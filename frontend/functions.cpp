@@ -244,6 +244,7 @@ std::optional<Experiment> Elaborator::run() {
   frame.blocks.emplace_back();
   frame_ = &frame;
   if (!file_.ast.trains.empty()) train_ = &file_.ast.trains[0];
+  read_precision();
   set_config();
   for (const ast::DimDecl& decl : file_.ast.dims) decl_value(file_, Decl(&decl), decl.name.span, {});
   for (const ast::ConstDecl& decl : file_.ast.consts) const_value(decl);

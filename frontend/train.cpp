@@ -17,6 +17,28 @@ int32_t Elaborator::find_objective(std::string_view name) const {
                                                : static_cast<int32_t>(found - experiment_.objectives.begin());
 }
 
+// precision f64: read before anything that has a type, since it says what `f32` is.
+void Elaborator::read_precision() {
+  if (train_ != nullptr) {
+    for (const ast::TrainItem& item : train_->items) {
+      if (const auto* line = std::get_if<ast::PrecisionItem>(&item.node)) train_precision(*line);
+    }
+  }
+  if (options_.precision) experiment_.precision = *options_.precision;
+}
+
+void Elaborator::train_precision(const ast::PrecisionItem& item) {
+  const std::optional<DType> dtype = parse_dtype(item.dtype.text);
+  if (dtype == DType::F32 || dtype == DType::F64) {
+    experiment_.precision = *dtype;
+  } else if (dtype == DType::F16 || dtype == DType::BF16) {
+    unsupported(item.dtype.span, fmt::format("precision `{}`", item.dtype.text));
+  } else {
+    error(Diag::E0605, item.dtype.span, fmt::format("`{}` is no precision to train in", printable(item.dtype.text)))
+        .with_help("write `precision f32` or `precision f64`");
+  }
+}
+
 void Elaborator::build_train() {
   if (train_ == nullptr) return warn_idle_objectives();
   if (file_.ast.trains.size() > 1) unsupported(file_.ast.trains[1].span, "a second train section");
@@ -40,10 +62,7 @@ void Elaborator::build_train() {
                    [&](const ast::DataItem&) { once("data"); },
                    [&](const ast::BatchItem& i) { once("batch"), train_batch(i); },
                    [&](const ast::NumberItem& i) { once(i.what.text), train_number(i); },
-                   [&](const ast::PrecisionItem& i) {
-                     if (i.dtype.text != "f32")
-                       unsupported(i.dtype.span, fmt::format("precision `{}`", printable(i.dtype.text)));
-                   },
+                   [&](const ast::PrecisionItem&) { once("precision"); },  // read_precision
                    [](const ast::StepItem&) {},  // read_step_lines
                    [&](const ast::LoopItem& i) { once("loop"), train_loop(i); },
                    [&](const ast::EmaItem& i) { unsupported(i.name.span, "`ema`"); },

@@ -29,7 +29,9 @@ bool has_f64_vectors(const Graph& graph) {
 }
 
 LoopFunction lower(const Graph& graph, const VectorRegisters& registers, const CodeOptions& options) {
-  LoopFunction function = build_loops(graph, plan_kernels(graph, options.fusion), {}, {.registers = registers, .serial_work = options.serial_work});
+  const int64_t block_bytes = options.serial_work == 0 ? 1 : kBlockBytes;  // what is shared although small is also cut small
+  LoopFunction function = build_loops(graph, plan_kernels(graph, options.fusion), {},
+                                      {.registers = registers, .block_bytes = block_bytes, .serial_work = options.serial_work});
   const std::vector<std::string> violations = verify(function);
   SMELT_CHECK(violations.empty(), "{}\n{}", fmt::join(violations, "\n"), print(function));
   return function;

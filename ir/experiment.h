@@ -45,6 +45,7 @@ struct ConfigValue {
 
 struct Experiment {
   std::string name;  // the file's stem
+  DType precision = DType::F32;  // what `f32` of the file stands for: F32 or F64
   std::vector<DimSymbol> symbols;
   std::vector<Variable> variables;
   std::vector<ScalarInput> scalars;

@@ -61,6 +61,14 @@ std::string cache_key(const LoopProgram& loops, const Target& target, bool optim
                                 target.vector_registers, target.vector_bytes, optimize, identify(loops)));
 }
 
+KernelPlaces places_of(const LoopProgram& loops, const SourceMap& sources) {
+  KernelPlaces places;
+  for (const LoopFunction& function : loops.functions) {
+    for (const Kernel& kernel : function.kernels) places[fmt::format("{}.{}", function.name, kernel.name)] = sources.describe(kernel.span);
+  }
+  return places;
+}
+
 /// From the cache, or compiled and put there. A cache that cannot be used costs time, never a result.
 std::vector<char> cached_object(const LoopProgram& loops, const Target& target, const ModelOptions& options) {
   const auto compiled = [&] { return emit_program(loops, target, CodeKind::Object, {.optimize = options.optimize}); };
@@ -95,9 +103,9 @@ CheckedModel check_text(std::string path, std::string text, const ModelOptions& 
 Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& options) {
   SMELT_CHECK(model.experiment.has_value(), "a model with errors is not lowered");
   SMELT_TRY(const Target target, make_target(options.cpu));
-  const VectorRegisters registers = target.registers(options.precision);
+  const VectorRegisters registers = target.registers(model.experiment->precision);
   SMELT_TRY(LoweredExperiment lowered, lower_experiment(*model.experiment, registers, options.passes, *model.sources));
-  lowered.loops.vector_dtype = options.precision;  // what the tile's columns are counted in
+  lowered.loops.vector_dtype = model.experiment->precision;  // what the tile's columns are counted in
   return lowered;
 }
 
@@ -107,12 +115,13 @@ Result<CompiledProgram> compile_program(const CheckedModel& model, const ModelOp
   CompiledProgram program = std::move(lowered.program);
   program.cpu = target.name == "native" ? target.cpu : target.name;
   program.hash = hash_of(program, model.text);
+  program.places = places_of(lowered.loops, *model.sources);
   program.object = cached_object(lowered.loops, target, options);
   return program;
 }
 
 Result<std::unique_ptr<CompiledModel>> load(CompiledProgram program) {
-  SMELT_TRY(LoadedObject object, LoadedObject::load(program.object));
+  SMELT_TRY(LoadedObject object, LoadedObject::load(program.object, program.places));
   return std::make_unique<CompiledModel>(CompiledModel{std::move(program), std::move(object), 0});
 }
 

@@ -20,14 +20,12 @@ void print_budget(const Experiment& experiment, const LoweredExperiment& lowered
 }
 
 int run_check(const ModelFlags& flags) {
-  Result<ModelOptions> options = model_options(flags);
-  if (!options) return report(options.error());
   int code = kOk;
-  const std::optional<CheckedModel> model = load_model(flags.file, *options, flags.json, code);
+  const std::optional<OpenedModel> model = open_model(flags, code);
   if (!model) return code;
-  const Result<LoweredExperiment> lowered = lower(*model, *options);
+  const Result<LoweredExperiment> lowered = lower(model->checked, model->options);
   if (!lowered) return report(lowered.error());
-  const Experiment& experiment = *model->experiment;
+  const Experiment& experiment = *model->checked.experiment;
   int64_t parameters = 0;
   for (const Variable& variable : experiment.variables) {
     if (variable.kind == VariableKind::Param) parameters += num_elements(variable.type.shape).value_or(0);

@@ -6,7 +6,7 @@
 #include "frontend/library.h"
 #include "ir/op.h"
 #include "ir/support/diagnostics.h"
-#include "runtime/suggest.h"
+#include "ir/support/suggest.h"
 
 namespace smelt::cli {
 namespace {
@@ -23,15 +23,13 @@ int show(const std::string& name) {
 
 /// What each value of each function was fused with, or why not.
 int explain_file(const ModelFlags& flags) {
-  const Result<ModelOptions> options = model_options(flags);
-  if (!options) return report(options.error());
   int code = kOk;
-  const std::optional<CheckedModel> checked = load_model(flags.file, *options, flags.json, code);
-  if (!checked) return code;
-  const Result<LoweredExperiment> lowered = lower(*checked, *options);
+  const std::optional<OpenedModel> model = open_model(flags, code);
+  if (!model) return code;
+  const Result<LoweredExperiment> lowered = lower(model->checked, model->options);
   if (!lowered) return report(lowered.error());
   for (size_t f = 0; f < lowered->optimized.size(); ++f) {
-    fmt::print("{}\n", explain_fusion(lowered->optimized[f], lowered->fusion[f], *checked->sources));
+    fmt::print("{}\n", explain_fusion(lowered->optimized[f], lowered->fusion[f], *model->checked.sources));
   }
   return kOk;
 }
@@ -64,11 +62,12 @@ Runner add_show(CLI::App& app) {
 
 Runner add_explain(CLI::App& app) {
   auto flags = std::make_shared<ModelFlags>();
-  app.add_option("CODE|FILE", flags->file, "a diagnostic's code, such as E0107, or a model file: what was fused with what, and why not")->required();
-  app.add_option("--memory-budget", flags->memory_budget, "FILE: most memory to use; shows what is computed again for it");
-  return [flags] {
+  add_model_flags(app, *flags, 0, {"CODE|FILE", "a diagnostic's code, such as E0107, or a model file: what was fused with what, and why not"});
+  return [flags, &app] {
     if (flags->file.ends_with(".smelt")) return explain_file(*flags);
-    if (!flags->memory_budget.empty()) return report_usage("--memory-budget is for model files", "leave it out, or give a file such as vae.smelt");
+    for (const CLI::Option* option : app.get_options([](const CLI::Option* each) { return each->nonpositional() && each->count() > 0; })) {
+      return report_usage(fmt::format("{} is for a model file, and `{}` is a diagnostic's code", option->get_name(), printable(flags->file, 40)), "leave it out");
+    }
     return explain(flags->file);
   };
 }

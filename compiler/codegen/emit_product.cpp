@@ -18,7 +18,6 @@
 namespace smelt {
 
 constexpr int64_t kMaxRowAddresses = 9;  // general registers that a micro-kernel has for them
-constexpr size_t kMicroKernelAxes = 2;  // of the depth: turns, and steps in each
 
 struct KernelEmitter::Tile {
   llvm::Value* sums = nullptr;  // of its first row and column
@@ -30,6 +29,7 @@ struct KernelEmitter::Tile {
   llvm::Value *column = nullptr, *columns = nullptr;  // first column, number of columns
   llvm::Value* panel = nullptr;
   std::vector<llvm::Value*> outer;
+  llvm::Value *block_begin = nullptr, *block_end = nullptr;  // of the depth's outermost axis; null: all of it
 };
 
 void KernelEmitter::emit_product() {
@@ -49,30 +49,45 @@ void KernelEmitter::emit_product() {
 
   Tile tile;
   const Stmt* store = only_store();
-  if (store == nullptr) {
+  if (store == nullptr && product.partials < 0) {
     tile.sums = stack(scalars_.element_type(product.dtype), product.tile.rows * tile_columns(), "tile");
-    tile.sums_stride = i64(tile_columns());
   }
+  tile.sums_stride = i64(tile_columns());
   const auto [begin, end] = my_share(total);
-  for_range(begin, end, 1, [&](llvm::Value* unit) {
-    tile.outer = decompose(unit, extents);
-    tile.number = tile.outer.back();
-    set_rows(tile, split, tile.number);
-    tile.outer.pop_back();
-    tile.panel = tile.outer.back();
-    tile.column = ir_.CreateMul(tile.panel, i64(tile_columns()));
-    tile.outer.pop_back();
-    tile.columns = at_most(tile_columns(), ir_.CreateSub(columns, tile.column));
-    if (store != nullptr) {
-      place_in_result(tile, *store);
-      emit_panel_prefetch(tile, split);
-      emit_tile_sums(tile);
-      return;
-    }
+  const auto each_tile = [&, first = begin, last = end](const std::function<void()>& body) {
+    for_range(first, last, 1, [&](llvm::Value* unit) {
+      tile.outer = decompose(unit, extents);
+      tile.number = tile.outer.back();
+      set_rows(tile, split, tile.number);
+      tile.outer.pop_back();
+      tile.panel = tile.outer.back();
+      tile.column = ir_.CreateMul(tile.panel, i64(tile_columns()));
+      tile.outer.pop_back();
+      tile.columns = at_most(tile_columns(), ir_.CreateSub(columns, tile.column));
+      if (product.partials >= 0) {
+        llvm::Value* at = ir_.CreateMul(unit, i64(product.tile.rows * tile_columns()));
+        tile.sums = element_pointer(buffer_pointer(product.partials), product.dtype, at);
+      }
+      body();
+    });
+  };
+  if (product.partials >= 0) {
+    each_tile([&] { clear_sums(tile); });
+    const int64_t positions = product.inner[0].extent.bound;
+    for_range(i64(0), i64(positions), product.block, [&](llvm::Value* first) {
+      tile.block_begin = first;
+      tile.block_end = at_most(positions, ir_.CreateAdd(first, i64(product.block)));
+      each_tile([&] { emit_tile_sums(tile); });
+    });
+    each_tile([&] { emit_epilogue(tile); });
+    return;
+  }
+  each_tile([&] {
+    if (store != nullptr) place_in_result(tile, *store);
     emit_panel_prefetch(tile, split);
-    emit_prefetch(tile);
+    if (store == nullptr) emit_prefetch(tile);
     emit_tile_sums(tile);
-    emit_epilogue(tile);
+    if (store == nullptr) emit_epilogue(tile);
   });
 }
 
@@ -183,10 +198,13 @@ void KernelEmitter::emit_tile_sums(const Tile& tile) {
     a_at = advance(a_at, tile.outer[axis], product.outer[axis].a_stride);
     b_at = advance(b_at, tile.outer[axis], packed ? layout.outer_strides[axis] : product.outer[axis].b_stride);
   }
-  if (product.inner.size() > kMicroKernelAxes) clear_sums(tile);
+  if (product.inner.size() > kMicroKernelAxes && product.partials < 0) clear_sums(tile);
   const std::function<void(size_t, llvm::Value*, llvm::Value*)> inner = [&](size_t axis, llvm::Value* a, llvm::Value* b) {
     if (axis + kMicroKernelAxes >= product.inner.size()) return emit_sums(tile, a, b);
-    for_range(i64(0), extent(product.inner[axis].extent), 1, [&](llvm::Value* i) {
+    const bool in_block = axis == 0 && tile.block_begin != nullptr;
+    llvm::Value* first = in_block ? tile.block_begin : i64(0);
+    llvm::Value* end = in_block ? tile.block_end : extent(product.inner[axis].extent);
+    for_range(first, end, 1, [&](llvm::Value* i) {
       inner(axis + 1, advance(a, i, product.inner[axis].a_stride),
             advance(b, i, packed ? layout.inner_strides[axis] : product.inner[axis].b_stride));
     });

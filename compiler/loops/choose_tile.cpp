@@ -1,6 +1,7 @@
 #include "compiler/loops/choose_tile.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 namespace smelt {
@@ -92,6 +93,25 @@ void choose_tile(Product& product, const VectorRegisters& registers) {
     }
   }
   product.tile = broadcast_tile(product, registers);
+}
+
+int64_t tile_elements(const Product& product) {
+  int64_t tiles = split_evenly(product.row.extent.bound, product.tile.rows).tiles *
+                  split_evenly(product.column.extent.bound, product.tile.columns).tiles;
+  for (const ProductAxis& axis : product.outer) tiles *= axis.extent.bound;
+  return tiles * product.tile.rows * product.tile.columns;
+}
+
+int64_t choose_block(const Product& product, int64_t cache_bytes) {
+  constexpr int64_t kPositions = 2;
+  const auto known = [](const ProductAxis& axis) { return axis.extent.is_static(); };
+  if (product.inner.size() <= kMicroKernelAxes || product.form != ProductForm::Broadcast) return 0;
+  if (!known(product.row) || !known(product.column) || !std::ranges::all_of(product.outer, known) || !known(product.inner[0])) return 0;
+  // One position reads what lies between it and the next.
+  const ProductAxis& outermost = product.inner[0];
+  const int64_t bytes = (std::abs(outermost.a_stride) + std::abs(outermost.b_stride)) * size_of(product.dtype);
+  if (bytes == 0 || outermost.extent.bound * bytes <= cache_bytes) return 0;
+  return std::max(kPositions, cache_bytes / bytes);
 }
 
 }  // namespace smelt

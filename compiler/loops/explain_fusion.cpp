@@ -12,14 +12,15 @@
 namespace smelt {
 namespace {
 
-constexpr std::array<const char*, 7> kWhyStored = {
+constexpr std::array<const char*, 8> kWhyStored = {
     "in registers",
     "stored: a result",
     "stored: a sum is complete only after its pass",
     "stored: a product or gather reads it in an order of its own",
     "stored: it is read under another shape",
     "stored: it has several readers, and computing it again would cost more than reading it",
-    "stored: a broadcast reads it many times"};
+    "stored: a broadcast reads it many times",
+    "stored: fusion is disabled"};
 
 constexpr std::array<const char*, 7> kWhySplit = {
     "",

@@ -254,7 +254,7 @@ PlannedFunction search(const PlannedFunction& function, int64_t budget, const Pl
 
 PlannedFunction plan_function(ScheduledGraph source, const PlanContext& context) {
   PlannedFunction planned{.source = std::move(source)};
-  planned.fusion = plan_kernels(planned.source.graph, Fusion::Full, planned.source.schedule);
+  planned.fusion = plan_kernels(planned.source.graph, context.fusion, planned.source.schedule);
   planned.loops = build_loops(planned.source.graph, planned.fusion, context.scalars, context.build);
   planned.end = plan_memory(planned.loops, context.begin);
   for (const Kernel& kernel : planned.loops.kernels) {

@@ -19,6 +19,7 @@ struct PlanContext {
   const std::vector<ScalarInput>& scalars;
   BuildOptions build;
   int64_t begin = 0;  // the byte of the arena at which temporaries begin
+  Fusion fusion = Fusion::Full;
 };
 
 /// One function, planned: its graph, what runs where, and how much memory it takes.
@@ -27,7 +28,7 @@ struct PlannedFunction {
   FusionPlan fusion;
   LoopFunction loops;
   int64_t end = 0;               // bytes: the end of the last temporary
-  double flops = 0, bytes = 0;   // of all kernels, at the bounds
+  double flops = 0, bytes = 0;   // of all kernels, see BuildOptions
 };
 
 PlannedFunction plan_function(ScheduledGraph source, const PlanContext& context);

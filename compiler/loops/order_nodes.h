@@ -1,5 +1,5 @@
 // Orders a step's nodes so that each value is computed as late as possible: a parameter is updated right after its
-// gradient, and after everything that reads the old value.
+// gradient, and after everything that reads the old value. Scalars made of scalars come first.
 #pragma once
 
 #include <cstdint>

@@ -31,7 +31,10 @@ void for_each_buffer(const Kernel& kernel, const std::function<void(int32_t buff
     touch_all(sweep.setup);
     touch_all(sweep.body);
   }
-  if (kernel.kind == KernelKind::Product) touch(kernel.product.a);
+  if (kernel.kind == KernelKind::Product) {
+    touch(kernel.product.a);
+    touch(kernel.product.partials);
+  }
   if (kernel.kind != KernelKind::Nest) {
     // The pack kernel has read b when there are panels.
     if (kernel.kind == KernelKind::Pack || kernel.product.packed < 0) touch(kernel.product.b);

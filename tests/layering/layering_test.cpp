@@ -40,6 +40,7 @@ const std::vector<Row>& table() {
       {"runtime/files/", {"runtime/", "ir/support/", "ir/type.h"}, {"fmt/", "nlohmann/", "zlib.h", "png.h"}},
       {"runtime/checkpoint_metadata", {"runtime/", "ir/support/", "ir/type.h", "ir/plan.h"}, {"fmt/", "nlohmann/", "zlib.h"}},
       {"runtime/object_cache", {"runtime/object_cache.h", "runtime/files/", "ir/support/"}, {"fmt/", "elf.h", "link.h"}},
+      {"runtime/debug_names", {"runtime/", "ir/support/"}, {"fmt/", "elf.h"}},
       {"runtime/object_file", {"runtime/object_file.h", "ir/support/"}, {"elf.h"}},
       {"runtime/abi.h", {}, {}},
       {"fuzz/", {"fuzz/", "compiler/", "runtime/", "ir/"}, {"fmt/"}},

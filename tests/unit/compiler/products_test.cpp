@@ -81,6 +81,15 @@ TEST_CASE("the form follows from the shape") {
   CHECK(product_of({128, 784}, {784, 400}, "[m,k] [k,n] -> [m,n]", kAvx2).tile.rows == 6);
 }
 
+TEST_CASE("a depth that no cache holds is cut") {
+  Product weights = product_of({64, 9, 2, 9, 2, 64}, {64, 8, 8, 128}, "[n,i+u,p,j+v,q,c] [n,i,j,o] -> [u,p,v,q,c,o]");
+  // An image is 20736 + 8192 elements of both operands.
+  CHECK(choose_block(weights, kBlockBytes) == 4);
+  CHECK(choose_block(weights, int64_t{1} << 30) == 0);
+  CHECK(tile_elements(weights) == 16 * 8 * 3 * 9 * 48);
+  CHECK(choose_block(product_of({128, 784}, {784, 400}, "[m,k] [k,n] -> [m,n]"), 1) == 0);
+}
+
 TEST_CASE("rows are shared evenly among as few tiles as there can be") {
   const EvenSplit split = split_evenly(128, 9);
   CHECK(split.tiles == 15);
