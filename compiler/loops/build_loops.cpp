@@ -283,7 +283,9 @@ std::vector<NodeId> nodes_of_buffers(const Graph& graph, const FusionPlan& plan,
   size_t k = 0;
   for (const Kernel& kernel : function.kernels) {
     if (kernel.kind == KernelKind::Pack) continue;
-    if (kernel.kind == KernelKind::Product && kernel.product.packed >= 0) nodes[static_cast<size_t>(kernel.product.packed)] = plan.kernels[k].product;
+    for (const int32_t own : {kernel.product.packed, kernel.product.partials}) {
+      if (own >= 0) nodes[static_cast<size_t>(own)] = plan.kernels[k].product;
+    }
     ++k;
   }
   return nodes;

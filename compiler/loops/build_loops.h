@@ -3,7 +3,7 @@
 // Assumes:  a graph of primitives after `isolate_results`, and its fusion plan.
 // Ensures:  a LoopFunction whose kernels compute the plan's stored values in order; temporaries that nobody reads are
 //           gone; memory is not planned yet. Buffers are those of the arguments, then of the stored values in the plan's
-//           order, then of panels; kernels are the plan's, each product that packs after its pack kernel.
+//           order, then products' own; kernels are the plan's, each product that packs after its pack kernel.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ struct BuildOptions {
 LoopFunction build_loops(const Graph& graph, const FusionPlan& plan, const std::vector<ScalarInput>& scalars,
                          const BuildOptions& options);
 
-/// The node whose value each buffer holds; of panels the product, which reads them.
+/// The node whose value each buffer holds; of panels and partial sums the product that reads them.
 std::vector<NodeId> nodes_of_buffers(const Graph& graph, const FusionPlan& plan, const LoopFunction& function);
 
 }  // namespace smelt
