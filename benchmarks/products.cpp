@@ -1,22 +1,27 @@
-// Single products: GFLOP/s of generated kernels beside Eigen's and the machine's measured multiply-add ceiling.
+// Single contractions: GFLOP/s of generated kernels, beside the multiply-add ceiling measured in the same run, Eigen, and
+// OpenBLAS, BLIS and oneDNN where they are installed.
 //
-//   build/release/benchmarks/products [threads]
+//   build/release/benchmarks/products [--threads N] [--cpu LEVEL] [--json] [name part ..]
 #include <fmt/format.h>
 
-#include <Eigen/Dense>
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "benchmarks/blas_peers.h"
 #include "compiler/codegen/emit_program.h"
 #include "compiler/loops/build_loops.h"
 #include "compiler/loops/plan_kernels.h"
 #include "compiler/loops/plan_memory.h"
+#include "compiler/pipeline.h"
 #include "ir/builder.h"
 #include "runtime/buffer.h"
 #include "runtime/loader.h"
+#include "runtime/measure_peak.h"
 #include "runtime/thread_pool.h"
 
 using namespace smelt;
@@ -44,76 +49,170 @@ double median_seconds(const Body& body) {
   return times[kRepeats / 2];
 }
 
-struct Problem {
-  int64_t m, n, k;
-  const char* formula;
-};
-
-constexpr Problem kProblems[] = {
-    {128, 400, 784, "[m,k] [k,n] -> [m,n]"},  {128, 784, 400, "[m,k] [n,k] -> [m,n]"},
-    {784, 400, 128, "[k,m] [k,n] -> [m,n]"},  {128, 512, 512, "[m,k] [k,n] -> [m,n]"},
-    {64, 1024, 1024, "[m,k] [k,n] -> [m,n]"}, {1024, 1024, 1024, "[m,k] [k,n] -> [m,n]"},
-    {128, 256, 784, "[m,k] [k,n] -> [m,n]"},  {128, 128, 32, "[m,k] [n,k] -> [m,n]"},
-    {128, 10, 512, "[m,k] [k,n] -> [m,n]"},   {512, 10, 128, "[k,m] [k,n] -> [m,n]"},
-};
-
-Graph product_graph(const Problem& p) {
+/// A graph with the arguments `a` and `b` and one result. Plain products have their BLAS form as well.
+struct Workload {
+  std::string name;
   Graph graph;
-  graph.name = "product";
-  Builder b(graph);
-  const std::string formula = p.formula;
-  const auto input = [&](const char* name, const std::string& axes) {
-    const auto size = [&](char axis) { return Extent(axis == 'm' ? p.m : axis == 'n' ? p.n : p.k); };
-    return b.argument({.name = name, .role = ArgRole::Feed}, {DType::F32, {size(axes[1]), size(axes[3])}});
-  };
-  const NodeId x = input("a", formula.substr(0, 5)), y = input("b", formula.substr(6, 5));
-  b.result({.name = "c", .node = b.contract(x, y, formula)});
-  return graph;
+  double flops = 0;
+  std::optional<BlasProduct> blas;
+};
+
+struct PlainProduct {
+  int64_t m, n, k;
+  const char* layout;  // N: as written, T: transposed
+};
+
+// The table of the performance notes; the last rows are narrow: fewer columns than a vector has lanes.
+constexpr PlainProduct kProducts[] = {
+    {128, 400, 784, "NN"}, {128, 784, 400, "NT"},  {784, 400, 128, "TN"}, {128, 512, 512, "NN"},  {64, 1024, 1024, "NN"},
+    {1024, 1024, 1024, "NN"}, {2048, 512, 512, "NN"}, {2048, 768, 256, "NN"}, {128, 128, 32, "NT"}, {128, 32, 128, "NN"},
+    {512, 10, 128, "TN"},  {128, 10, 512, "NN"},   {128, 1, 256, "NN"},
+};
+
+Workload plain_product(const PlainProduct& p) {
+  Workload w{.name = fmt::format("{},{},{} {}", p.m, p.n, p.k, p.layout), .graph = {}, .flops = 2.0 * static_cast<double>(p.m * p.n * p.k),
+             .blas = BlasProduct{p.m, p.n, p.k, p.layout[0] == 'T', p.layout[1] == 'T'}};
+  w.graph.name = "product";
+  Builder b(w.graph);
+  const bool at = w.blas->a_transposed, bt = w.blas->b_transposed;
+  const NodeId x = b.argument({.name = "a", .role = ArgRole::Feed}, {DType::F32, {at ? p.k : p.m, at ? p.m : p.k}});
+  const NodeId y = b.argument({.name = "b", .role = ArgRole::Feed}, {DType::F32, {bt ? p.n : p.k, bt ? p.k : p.n}});
+  b.result({.name = "c", .node = b.contract(x, y, fmt::format("{} {} -> [m,n]", at ? "[k,m]" : "[m,k]", bt ? "[n,k]" : "[k,n]"))});
+  return w;
 }
 
-double smelt_seconds(const Problem& p, const Target& target, const smelt_threads* threads) {
-  const Graph graph = isolate_results(product_graph(p));
+/// 4x4 convolution with stride 2 and padding 1, channels last: the input in blocks of 2 x 2 pixels makes it one with
+/// stride 1 and 2x2 taps.
+struct Convolution {
+  int64_t batch, size, channels, filters;
+};
+constexpr Convolution kConvolutions[] = {{64, 16, 64, 128}};
+
+enum class Pass : uint8_t { Forward, Input, Weights };
+
+Workload convolution(const Convolution& c, Pass pass) {
+  const int64_t out = c.size / 2;
+  Workload w{.name = fmt::format("conv {}->{} @{} {}", c.channels, c.filters, c.size, pass == Pass::Forward ? "forward" : pass == Pass::Input ? "input" : "weights"),
+             .graph = {}, .flops = 2.0 * static_cast<double>(c.batch * out * out * c.filters * c.channels * 16), .blas = {}};
+  w.graph.name = "product";
+  Builder b(w.graph);
+  const TensorType input{DType::F32, {c.batch, c.size, c.size, c.channels}}, result{DType::F32, {c.batch, out, out, c.filters}};
+  const TensorType taps{DType::F32, {2, 2, 2, 2, c.channels, c.filters}};
+  const auto argument = [&](const char* name, const TensorType& type) { return b.argument({.name = name, .role = ArgRole::Feed}, type); };
+  // A gradient does not read the operand that it belongs to.
+  const NodeId x = pass == Pass::Input ? b.constant(1, input) : argument("a", input);
+  const NodeId k = pass == Pass::Weights ? b.constant(1, taps) : argument("b", taps);
+  const NodeId padded = b.make(OpKind::Pad, {x}, {{"low", std::vector<int64_t>{0, 1, 1, 0}}, {"high", std::vector<int64_t>{0, 1, 1, 0}}});
+  const NodeId blocks = b.reshape(padded, {c.batch, out + 1, 2, out + 1, 2, c.channels});
+  const NodeId y = b.contract(blocks, k, "[n,i+u,p,j+v,q,c] [u,p,v,q,c,o] -> [n,i,j,o]");
+  if (pass == Pass::Forward) {
+    b.result({.name = "c", .node = y});
+    return w;
+  }
+  const NodeId ct = argument(pass == Pass::Input ? "a" : "b", result);
+  const NodeId loss = b.reduce_sum(b.mul(y, ct), {0, 1, 2, 3});
+  b.result({.name = "c", .node = b.make(OpKind::Grad, {loss, pass == Pass::Input ? x : k})});
+  return w;
+}
+
+int64_t elements(const TensorType& type) { return num_elements(type.shape).value(); }
+
+double smelt_seconds(const Workload& w, const Target& target, const smelt_threads* threads) {
+  const Graph graph = isolate_results(run_graph_pipeline(w.graph, {}).value().graph);
   LoopProgram program;
-  const TileShape tile{target.tile_rows, target.tile_vectors * target.lanes(DType::F32)};
-  program.functions.push_back(build_loops(graph, plan_kernels(graph), {}, {.tile = tile}));
+  program.functions.push_back(build_loops(graph, plan_kernels(graph), {}, {.registers = target.registers(DType::F32)}));
   const auto bytes = static_cast<size_t>(plan_memory(program.functions[0], sizeof(smelt_arena)));
   const auto object = emit_program(program, target, CodeKind::Object);
   const auto loaded = LoadedObject::load(object).value();
   const smelt_entry entry = loaded.find("product");
   Buffer arena = Buffer::allocate(bytes + 64, "arena").value();
   *reinterpret_cast<smelt_arena*>(arena.data()) = smelt_arena{.threads = threads};
-  std::vector<float> a(static_cast<size_t>(p.m * p.k), 0.5f), b(static_cast<size_t>(p.k * p.n), 0.25f),
-      c(static_cast<size_t>(p.m * p.n));
-  const void* inputs[] = {a.data(), b.data()};
-  void* outputs[] = {c.data()};
-  const smelt_call call{arena.data(), inputs, outputs, nullptr};
+  std::vector<Buffer> data;
+  const auto filled = [&](const TensorType& type) {
+    data.push_back(Buffer::allocate(static_cast<size_t>(elements(type)) * sizeof(float), "operand").value());
+    std::fill_n(reinterpret_cast<float*>(data.back().data()), elements(type), 0.5f);
+    return data.back().data();
+  };
+  std::vector<const void*> inputs;
+  for (const Argument& argument : w.graph.arguments) inputs.push_back(filled(w.graph.type(argument.node)));
+  void* outputs[] = {filled(w.graph.type(w.graph.results[0].node))};
+  const smelt_call call{arena.data(), inputs.data(), outputs, nullptr};
   return median_seconds([&] { entry(&call); });
 }
 
-double eigen_seconds(const Problem& p) {
-  using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  const bool at = p.formula[1] == 'k', bt = p.formula[7] == 'n';
-  const Matrix a = Matrix::Random(at ? p.k : p.m, at ? p.m : p.k), b = Matrix::Random(bt ? p.n : p.k, bt ? p.k : p.n);
-  Matrix c(p.m, p.n);
-  return median_seconds([&] {
-    if (at) c.noalias() = a.transpose() * b;
-    else if (bt) c.noalias() = a * b.transpose();
-    else c.noalias() = a * b;
-  });
+double blas_seconds(const BlasLibrary& library, const BlasProduct& p) {
+  std::vector<float> a(static_cast<size_t>(p.m * p.k), 0.5f), b(static_cast<size_t>(p.k * p.n), 0.25f), c(static_cast<size_t>(p.m * p.n));
+  return median_seconds([&] { library.multiply(p, a.data(), b.data(), c.data()); });
+}
+
+struct Options {
+  int threads = 1;
+  std::string cpu = "native";
+  bool json = false;
+  std::vector<std::string> names;
+};
+
+Options parse(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view arg = argv[i];
+    if (arg == "--json") options.json = true;
+    else if (arg == "--threads" && i + 1 < argc) options.threads = std::atoi(argv[++i]);
+    else if (arg == "--cpu" && i + 1 < argc) options.cpu = argv[++i];
+    else options.names.emplace_back(arg);
+  }
+  return options;
+}
+
+nlohmann::json measure(const Workload& w, const Target& target, const Options& options, ThreadPool& pool, const std::vector<BlasLibrary>& libraries) {
+  const double peak = measure_peak_gflops(options.threads);
+  const double ours = smelt_seconds(w, target, options.threads > 1 ? pool.threads() : nullptr);
+  nlohmann::json peers = nlohmann::json::object();
+  if (w.blas) {
+    for (const BlasLibrary& library : libraries) peers[library.name] = blas_seconds(library, *w.blas) * 1e3;
+  }
+  double best = 0;
+  for (const auto& [name, ms] : peers.items()) best = best == 0 ? ms.get<double>() : std::min(best, ms.get<double>());
+  const double floor = w.flops / peak * 1e-6;
+  return {{"workload", w.name}, {"threads", options.threads}, {"smelt_ms", ours * 1e3}, {"peers", peers}, {"flops", w.flops}, {"peak_gflops", peak},
+          {"ratio_to_best", best > 0 ? nlohmann::json(ours * 1e3 / best) : nlohmann::json()}, {"floor_ms", floor}, {"share_of_ceiling", floor / (ours * 1e3)}};
+}
+
+void show(const nlohmann::json& row, const std::vector<std::string>& names) {
+  const double flops = row["flops"];
+  const auto rate = [&](const nlohmann::json& ms) { return flops / ms.get<double>() * 1e-6; };
+  fmt::print("{:28} {:10.1f} {:9.0f}%", row["workload"].get<std::string>(), rate(row["smelt_ms"]), 100 * row["share_of_ceiling"].get<double>());
+  for (const std::string& name : names) {
+    fmt::print("{:>10}", row["peers"].contains(name) ? fmt::format("{:.1f}", rate(row["peers"][name])) : "-");
+  }
+  fmt::print("\n");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const int threads = argc > 1 ? std::atoi(argv[1]) : 1;
-  const Target target = make_target("native").value();
-  const auto pool = ThreadPool::create(threads).value();
-  fmt::print("{:28} {:>12} {:>12}   {} thread(s), {}\n", "m, n, k", "smelt GF/s", "eigen GF/s", threads, target.cpu);
-  for (const Problem& p : kProblems) {
-    const double flops = 2.0 * static_cast<double>(p.m * p.n * p.k);
-    const double ours = smelt_seconds(p, target, threads > 1 ? pool->threads() : nullptr);
-    const double eigen = eigen_seconds(p);
-    fmt::print("{:28} {:12.1f} {:12.1f}\n", fmt::format("{},{},{} {}", p.m, p.n, p.k, std::string(p.formula).substr(0, 11)),
-               flops / ours * 1e-9, flops / eigen * 1e-9);
+  const Options options = parse(argc, argv);
+  const Target target = make_target(options.cpu).value();
+  const auto pool = ThreadPool::create(options.threads).value();
+  const std::vector<BlasLibrary> libraries = blas_libraries(options.threads);
+  std::vector<std::string> names;
+  for (const BlasLibrary& library : libraries) names.push_back(library.name);
+  std::vector<Workload> workloads;
+  for (const PlainProduct& p : kProducts) workloads.push_back(plain_product(p));
+  for (const Convolution& c : kConvolutions) {
+    for (const Pass pass : {Pass::Forward, Pass::Input, Pass::Weights}) workloads.push_back(convolution(c, pass));
   }
+  if (!options.json) {
+    fmt::print("GFLOP/s on {} thread(s), {}\n{:28} {:>10} {:>10}", options.threads, target.cpu, "m,n,k", "smelt", "of peak");
+    for (const std::string& name : names) fmt::print("{:>10}", name);
+    fmt::print("\n");
+  }
+  nlohmann::json rows = nlohmann::json::array();
+  for (const Workload& w : workloads) {
+    const auto wanted = [&](const std::string& part) { return w.name.find(part) != std::string::npos; };
+    if (!options.names.empty() && std::ranges::none_of(options.names, wanted)) continue;
+    rows.push_back(measure(w, target, options, *pool, libraries));
+    if (!options.json) show(rows.back(), names);
+  }
+  if (options.json) fmt::print("{}\n", rows.dump(1));
 }

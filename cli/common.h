@@ -43,17 +43,37 @@ struct ModelFlags {
   std::optional<uint64_t> seed;
   int threads = 0;                     // 0: as many as the machine has
   std::string cpu = "native";
-  std::string precision;               // empty: as the file says
+  std::vector<std::string> disabled;   // names of passes
+  std::string precision;               // empty: the file's
+  std::string memory_budget;           // as written; empty: none
   bool json = false;
 };
 enum FlagGroup : unsigned { kTraining = 1, kRunning = 2, kCompiling = 4 };
-void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups);
+/// `file`: how --help calls the positional argument, and what it says of it.
+void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups, std::pair<const char*, const char*> file = {"FILE", "model file"});
 
-/// Errors (Usage): a malformed `--set` or `--data`, an unknown precision.
+/// `24MB`, `1.5GiB`, `800 KB`, `4096`: bytes; KB is 1000 of them, KiB 1024. Errors (Usage): anything else, and 0.
+Result<int64_t> parse_size(const std::string& text);
+
+/// Errors (Usage): a malformed `--set`, `--data` or `--memory-budget`, an unknown precision, a pass that does not exist or is
+/// needed.
 Result<ModelOptions> model_options(const ModelFlags& flags);
 
 /// Reads and checks the model; diagnostics go to stderr. Nothing when there are errors: `code` is set then.
 std::optional<CheckedModel> load_model(const std::string& file, const ModelOptions& options, bool json, int& code);
+
+/// What commands on a model file begin with.
+struct OpenedModel {
+  ModelOptions options;
+  CheckedModel checked;
+};
+struct OpenHow {
+  bool needs_data = false;
+  bool profile = false;           // functions note the time after each kernel
+  const char* to_train = nullptr; // what the `train` section, which has to be there, is for: "to time"
+};
+/// Options and checked model of the flags. Nothing when there are errors, which are reported: `code` is set then.
+std::optional<OpenedModel> open_model(const ModelFlags& flags, int& code, const OpenHow& how = {});
 
 /// A compiled model with a session on `threads` threads, variables not yet set.
 struct RunningModel {

@@ -13,8 +13,9 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "ir/support/check.h"
+#include "ir/support/suggest.h"
+#include "ir/support/version.h"
 #include "runtime/files/message.h"
-#include "runtime/suggest.h"
 
 namespace smelt::cli {
 namespace {
@@ -89,7 +90,7 @@ int report_parse_error(const CLI::App& app, const CLI::ParseError& error) {
 
 int run(int argc, char** argv) {
   CLI::App app{"Smelt compiles networks, VAEs and GANs from a text file to native training steps.", "smelt"};
-  app.set_version_flag("--version", "smelt 0.1.0");
+  app.set_version_flag("--version", fmt::format("smelt {}", version()));
   app.require_subcommand(0, 1);
   std::vector<std::pair<CLI::App*, Runner>> runners;
   for (const Command& command : kCommands) {
@@ -104,7 +105,7 @@ int run(int argc, char** argv) {
     fmt::print("{}", chosen_command(app).first->help());
     return kOk;
   } catch (const CLI::CallForVersion&) {
-    fmt::print("smelt 0.1.0\n");
+    fmt::print("smelt {}\n", version());
     return kOk;
   } catch (const CLI::ParseError& error) {
     return report_parse_error(app, error);

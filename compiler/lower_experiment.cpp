@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
+#include "compiler/loops/fit_budget.h"
 #include "compiler/loops/lower_precision.h"
 #include "compiler/loops/plan_memory.h"
 #include "compiler/pipeline.h"
@@ -42,8 +44,8 @@ std::string as_identifier(std::string_view name) {
 
 class ExperimentLowering {
  public:
-  ExperimentLowering(const Experiment& experiment, const TileShape& tile, const CompileOptions& options)
-      : experiment_(experiment), tile_(tile), options_(options) {}
+  ExperimentLowering(const Experiment& experiment, const VectorRegisters& registers, const CompileOptions& options, const SourceMap& sources)
+      : experiment_(experiment), registers_(registers), options_(options), sources_(sources) {}
 
   Result<LoweredExperiment> run() {
     CompiledProgram& program = lowered_.program;
@@ -96,10 +98,23 @@ class ExperimentLowering {
 
   Result<void> add_function(const Function& function) {
     SMELT_TRY(PipelineResult optimized, run_graph_pipeline(function.graph, options_));
+    const PlanContext context{
+        .scalars = experiment_.scalars,
+        .build = {.registers = registers_, .batch_symbol = experiment_.train.batch_symbol, .batch = experiment_.train.batch},
+        .begin = static_cast<int64_t>(lowered_.program.variables_end),
+        .fusion = options_.fusion};
     Graph graph = isolate_results(std::move(optimized.graph));
     if (is_half(experiment_.precision)) graph = lower_precision(graph, experiment_.precision);
-    FusionPlan plan = plan_kernels(graph);
-    LoopFunction loops = build_loops(graph, plan, experiment_.scalars, {.tile = tile_});
+    PlannedFunction planned = plan_function({std::move(graph), {}}, context);
+    FunctionMemory memory{.bytes_without = planned.end, .flops_without = planned.flops};
+    if (const int64_t budget = options_.memory_budget; budget > 0) {
+      planned = fit_budget(planned, budget, context);
+      if (planned.end > budget) return too_large(function, planned);
+    }
+    memory.bytes = planned.end;
+    memory.flops = planned.flops;
+    memory.num_again = planned.fusion.again.size();
+    LoopFunction& loops = planned.loops;
     const size_t index = lowered_.loops.functions.size();
     if (options_.verify != VerifyLevel::Off) {
       const std::vector<std::string> violations = verify(loops);
@@ -115,11 +130,55 @@ class ExperimentLowering {
         buffer.offset = static_cast<int64_t>(scalar_offsets_[static_cast<size_t>(buffer.ref)]);
       }
     }
-    add_entry(function, graph, loops);
+    add_entry(function, planned.source.graph, loops);
     lowered_.loops.functions.push_back(std::move(loops));
-    lowered_.optimized.push_back(std::move(graph));
-    lowered_.fusion.push_back(std::move(plan));
+    lowered_.optimized.push_back(std::move(planned.source.graph));
+    lowered_.fusion.push_back(std::move(planned.fusion));
+    lowered_.memory.push_back(memory);
     return {};
+  }
+
+  struct Tensor {
+    std::string text;
+    int64_t bytes = 0;
+    Span place;  // in the user's file where one is known, else in the library's
+  };
+
+  /// All that a function's arena holds, the largest first.
+  std::vector<Tensor> tensors_of(const PlannedFunction& planned) const {
+    std::vector<Tensor> tensors;
+    for (const Variable& variable : experiment_.variables) {
+      tensors.push_back({fmt::format("{} `{}`", to_string(variable.kind), variable.path), byte_size(variable.type).value_or(0),
+                         variable.layer.empty() ? variable.span : variable.layer});
+    }
+    const std::vector<NodeId> made_for = nodes_of_buffers(planned.source.graph, planned.fusion, planned.loops);
+    const std::vector<Lifetime> alive = lifetimes(planned.loops);
+    for (size_t b = 0; b < planned.loops.buffers.size(); ++b) {
+      const LoopBuffer& buffer = planned.loops.buffers[b];
+      if (buffer.storage != Storage::Temporary || alive[b].last < 0) continue;
+      const Node& node = planned.source.graph[made_for[b]];
+      tensors.push_back({fmt::format("`{}` {}", buffer.name, to_string(buffer.type, planned.loops.symbols)), byte_size(buffer.type).value_or(0),
+                         node.call.empty() ? node.span : node.call});
+    }
+    std::ranges::stable_sort(tensors, std::greater<>(), &Tensor::bytes);
+    return tensors;
+  }
+
+  /// The budget cannot be kept: what would do, and what takes most.
+  std::unexpected<Error> too_large(const Function& function, const PlannedFunction& planned) const {
+    std::vector<Tensor> tensors = tensors_of(planned);
+    tensors.resize(std::min<size_t>(tensors.size(), 3));
+    std::vector<std::string> largest;
+    for (const Tensor& tensor : tensors) {
+      const std::string place = sources_.describe(tensor.place);
+      largest.push_back(fmt::format("{}, {} bytes{}{}", tensor.text, tensor.bytes, place.empty() ? "" : ", of ", place));
+    }
+    return fail(ErrorKind::Limit,
+                fmt::format("{} `{}` cannot run in a memory budget of {} bytes: the least that was found is {} bytes, {} of them for variables; the largest tensors are {}",
+                            to_string(function.kind), function.name, options_.memory_budget, planned.end, lowered_.program.variables_end,
+                            fmt::join(largest, "; ")),
+                fmt::format("give --memory-budget {} or more, or make the batch smaller with --batch", planned.end),
+                tensors.empty() ? Span{} : tensors.front().place);
   }
 
   void add_entry(const Function& function, const Graph& graph, const LoopFunction& loops) {
@@ -167,8 +226,9 @@ class ExperimentLowering {
   }
 
   const Experiment& experiment_;
-  const TileShape& tile_;
+  const VectorRegisters& registers_;
   const CompileOptions& options_;
+  const SourceMap& sources_;
   LoweredExperiment lowered_;
   uint64_t runs_begin_ = 0;
   std::vector<uint64_t> scalar_offsets_;
@@ -176,8 +236,9 @@ class ExperimentLowering {
 
 }  // namespace
 
-Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const TileShape& tile, const CompileOptions& options) {
-  return ExperimentLowering(experiment, tile, options).run();
+Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const VectorRegisters& registers, const CompileOptions& options,
+                                           const SourceMap& sources) {
+  return ExperimentLowering(experiment, registers, options, sources).run();
 }
 
 }  // namespace smelt

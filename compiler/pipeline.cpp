@@ -16,13 +16,15 @@
 #include "compiler/graph/stabilize.h"
 #include "compiler/graph/widen_halves.h"
 #include "ir/support/check.h"
+#include "ir/support/printable.h"
+#include "ir/support/suggest.h"
 
 namespace smelt {
 namespace {
 
 constexpr GraphPass kPasses[] = {
-#define PASS(function, before, latest, after, doc)                            \
-  {#function, doc, GraphStage::before, GraphStage::latest, GraphStage::after, \
+#define PASS(function, before, latest, after, needed, doc)                            \
+  {#function, doc, GraphStage::before, GraphStage::latest, GraphStage::after, needed, \
    [](Graph graph) { return function(std::move(graph)); }},
 #include "compiler/passes.def"
 #undef PASS
@@ -35,7 +37,7 @@ constexpr const GraphPass* find(std::string_view name) {
   return nullptr;
 }
 
-constexpr std::array<std::string_view, 20> kPipeline = {
+constexpr std::array<std::string_view, 21> kPipeline = {
     // On the model as it was written: bring formulas to the form that the next pass looks for.
     "isolate_variables", "simplify", "stabilize", "simplify",
     // To primitives, and away with what only the composites needed.
@@ -45,7 +47,7 @@ constexpr std::array<std::string_view, 20> kPipeline = {
     "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",  //
     "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
     // The form that runs fastest, now that nothing looks for sums any more.
-    "choose_sum_forms", "simplify", "merge_equal_nodes", "remove_dead_nodes"};
+    "choose_sum_forms", "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes"};
 
 constexpr bool stages_match() {
   GraphStage stage = GraphStage::Any;
@@ -79,8 +81,7 @@ Result<void> check_options(const CompileOptions& options) {
     if (const GraphPass* pass = find(name)) return pass;
     std::vector<std::string_view> names;
     for (const GraphPass& pass : kPasses) names.push_back(pass.name);
-    return fail(ErrorKind::Usage, fmt::format("no pass `{}`", name),
-                fmt::format("the passes are {}", fmt::join(names, ", ")));
+    return fail(ErrorKind::Usage, fmt::format("no pass `{}`", printable(name)), suggest(name, names));
   };
   for (const std::string& name : options.dump_after) {
     if (name != "all") SMELT_TRY_VOID(known(name));
@@ -88,9 +89,8 @@ Result<void> check_options(const CompileOptions& options) {
   if (!options.stop_after.empty()) SMELT_TRY_VOID(known(options.stop_after));
   for (const std::string& name : options.skip) {
     SMELT_TRY(const GraphPass* pass, known(name));
-    if (pass->changes_stage()) {
-      return fail(ErrorKind::Usage,
-                  fmt::format("pass `{}` cannot be skipped: later passes need what it does", name));
+    if (!pass->needed.empty()) {
+      return fail(ErrorKind::Usage, fmt::format("pass `{}` cannot be left out: {}", name, pass->needed));
     }
   }
   return {};

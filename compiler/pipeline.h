@@ -19,6 +19,7 @@ struct GraphPass {
   GraphStage before;
   GraphStage latest;  // `stabilize` makes composites, so that it must not run after they are expanded
   GraphStage after;   // equal to `before` when the pass keeps the stage it finds
+  std::string_view needed;  // why it cannot be left out; empty when it can
   Graph (*run)(Graph);
 
   constexpr bool changes_stage() const { return before != after; }
@@ -49,7 +50,7 @@ struct PipelineResult {
 using DumpGraph = std::function<void(int number, std::string_view pass, const Graph& graph)>;
 
 /// Runs the pipeline on a verified graph. Errors (Usage): an unknown pass in the options, or one in `skip`
-/// that changes the stage. A pass that breaks an invariant is our mistake (InternalError, which names it).
+/// that is needed. A pass that breaks an invariant is our mistake (InternalError, which names it).
 Result<PipelineResult> run_graph_pipeline(Graph graph, const CompileOptions& options,
                                           const DumpGraph& dump = {});
 

@@ -110,7 +110,7 @@ class Elaborator {
   Value unsupported(Span span, std::string_view what);
   FunctionContext& context() { return *context_; }
   Builder& graph() { return context_->builder; }
-  DType real() const { return options_.precision == DType::F64 ? DType::F64 : DType::F32; }
+  DType real() const { return experiment_.precision == DType::F64 ? DType::F64 : DType::F32; }
 
   std::string describe(const Value& value) const;
   std::string type_text(DType dtype, const Axes& axes, DimId label = kAnonymous) const;
@@ -330,11 +330,12 @@ class Elaborator {
   void check_option_ranges(const std::string& name, double value, Span span);
 
   // ---- train.cpp ----
+  void read_precision();
+  void train_precision(const ast::PrecisionItem& item);
+  std::optional<Tensor> reported(const Tensor& number, Span span);
   void build_train();
   void train_batch(const ast::BatchItem& item);
   void train_number(const ast::NumberItem& item);
-  void train_precision(const ast::PrecisionItem& item);
-  std::optional<Tensor> reported(const Tensor& number, Span span);
   void train_loop(const ast::LoopItem& item);
   void train_every(const ast::EveryItem& item, Span span);
   void image_action(const ast::OutputAction& action, Action& out, Span span);

@@ -237,7 +237,6 @@ void Elaborator::build_others() {
 std::optional<Experiment> Elaborator::run() {
   const std::string& path = sources_.buffer(file_.file).name;
   const size_t slash = path.rfind('/');
-  experiment_.precision = options_.precision.value_or(DType::F32);
   experiment_.name = path.substr(slash == std::string::npos ? 0 : slash + 1);
   if (experiment_.name.ends_with(".smelt")) experiment_.name.resize(experiment_.name.size() - 6);
   init_ = std::make_unique<FunctionContext>(next_graph_++);
@@ -251,6 +250,7 @@ std::optional<Experiment> Elaborator::run() {
   frame.blocks.emplace_back();
   frame_ = &frame;
   if (!file_.ast.trains.empty()) train_ = &file_.ast.trains[0];
+  read_precision();
   set_config();
   for (const ast::DimDecl& decl : file_.ast.dims) decl_value(file_, Decl(&decl), decl.name.span, {});
   for (const ast::ConstDecl& decl : file_.ast.consts) const_value(decl);

@@ -17,6 +17,29 @@ int32_t Elaborator::find_objective(std::string_view name) const {
                                                : static_cast<int32_t>(found - experiment_.objectives.begin());
 }
 
+// The precision is read before anything that has a type, since it says what `f32` is.
+void Elaborator::read_precision() {
+  if (train_ != nullptr) {
+    for (const ast::TrainItem& item : train_->items) {
+      if (const auto* line = std::get_if<ast::PrecisionItem>(&item.node)) train_precision(*line);
+    }
+  }
+  if (options_.precision) experiment_.precision = *options_.precision;
+}
+
+void Elaborator::train_precision(const ast::PrecisionItem& item) {
+  const std::optional<DType> dtype = parse_dtype(item.dtype.text);
+  if (dtype == DType::F32 || dtype == DType::F64 || dtype == DType::BF16) {
+    experiment_.precision = *dtype;
+  } else if (dtype == DType::F16) {
+    error(Diag::E0701, item.dtype.span, "`precision f16` needs loss scaling, which is not supported yet")
+        .with_help("write `precision bf16`: it has the range of f32 and needs none");
+  } else {
+    error(Diag::E0605, item.dtype.span, fmt::format("`{}` is no precision to train in", printable(item.dtype.text)))
+        .with_help("write `precision f32`, `precision f64` or `precision bf16`");
+  }
+}
+
 void Elaborator::build_train() {
   if (train_ == nullptr) return warn_idle_objectives();
   if (file_.ast.trains.size() > 1) unsupported(file_.ast.trains[1].span, "a second train section");
@@ -40,9 +63,7 @@ void Elaborator::build_train() {
                    [&](const ast::DataItem&) { once("data"); },
                    [&](const ast::BatchItem& i) { once("batch"), train_batch(i); },
                    [&](const ast::NumberItem& i) { once(i.what.text), train_number(i); },
-                   [&](const ast::PrecisionItem& i) {
-                     once("precision"), train_precision(i);
-                   },
+                   [&](const ast::PrecisionItem&) { once("precision"); },  // read_precision
                    [](const ast::StepItem&) {},  // read_step_lines
                    [&](const ast::LoopItem& i) { once("loop"), train_loop(i); },
                    [&](const ast::EmaItem& i) { unsupported(i.name.span, "`ema`"); },
@@ -115,23 +136,6 @@ void Elaborator::train_batch(const ast::BatchItem& item) {
 }
 
 // epochs 20, steps 20_000, seed 1
-/// A precision on the command line comes before the file's.
-void Elaborator::train_precision(const ast::PrecisionItem& item) {
-  const Span span = item.dtype.span;
-  const std::optional<DType> dtype = parse_dtype(item.dtype.text);
-  if (dtype == DType::F32 || dtype == DType::BF16) {
-    if (!options_.precision) experiment_.precision = *dtype;
-  } else if (dtype == DType::F64) {
-    error(Diag::E0701, span, "`precision f64` is not supported in a file yet").with_help("give `--precision f64`");
-  } else if (dtype == DType::F16) {
-    error(Diag::E0701, span, "`precision f16` needs loss scaling, which is not supported yet")
-        .with_help("write `precision bf16`: it has the range of f32 and needs none");
-  } else {
-    constexpr std::string_view kKnown[] = {"f32", "bf16"};
-    error(Diag::E0504, span, fmt::format("unknown precision `{}`", printable(item.dtype.text))).with_help(did_you_mean(item.dtype.text, kKnown));
-  }
-}
-
 void Elaborator::train_number(const ast::NumberItem& item) {
   const std::optional<int64_t> value =
       expect_integer(eval(item.value), span_of(item.value), fmt::format("`{}`", item.what.text));

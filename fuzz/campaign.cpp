@@ -66,6 +66,7 @@ void check_twins(std::span<const Case> cases, Totals& totals, std::vector<Failur
   for (const Case& tested : cases) {
     if (tested.seed % kTwinShare == 0) chosen.push_back(tested);
   }
+  totals.rewritten += static_cast<int64_t>(chosen.size());
   append(failures, check_rewrites(chosen, kRewrites, totals.rewrites));
   append(failures, check_fusion(chosen, totals.fusion_pairs));
 }
@@ -84,7 +85,7 @@ void run_campaign(Totals& totals, const CampaignOptions& options, const std::fun
     std::vector<Failure> failures = check_legs(cases, kBoth);
     for (const Case& tested : cases) {
       totals.pass_orders += kPassOrders;
-      if (auto failure = check_pass_orders(tested, kPassOrders)) failures.push_back(*std::move(failure));
+      if (auto failure = check_pass_orders(tested, kPassOrders, totals.passes)) failures.push_back(*std::move(failure));
       if (auto failure = check_derivatives(tested, totals.derivatives)) failures.push_back(*std::move(failure));
     }
     check_twins(cases, totals, failures);

@@ -20,7 +20,9 @@ struct Totals {
   int64_t mistrusted = 0;
   int64_t thrown_away = 0;       // graphs without any telling result, which were drawn again
   int64_t dropped_results = 0;   // results that say little and were left out
-  int64_t pass_orders = 0, derivatives = 0, rewrites = 0, fusion_pairs = 0;
+  int64_t pass_orders = 0, passes = 0;    // orders, and the passes in them
+  int64_t rewritten = 0, rewrites = 0;    // graphs, and their twins
+  int64_t derivatives = 0, fusion_pairs = 0;
   double cpu_seconds = 0;
   std::map<std::string, int64_t> ops;  // how many graphs have it
   std::vector<Failure> failures;

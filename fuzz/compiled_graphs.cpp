@@ -28,8 +28,10 @@ bool has_f64_vectors(const Graph& graph) {
   return std::ranges::any_of(graph.nodes, [](const Node& node) { return node.type.dtype == DType::F64 && node.type.rank() > 0; });
 }
 
-LoopFunction lower(const Graph& graph, const TileShape& tile, const CodeOptions& options) {
-  LoopFunction function = build_loops(graph, plan_kernels(graph, options.fusion), {}, {.tile = tile, .serial_work = options.serial_work});
+LoopFunction lower(const Graph& graph, const VectorRegisters& registers, const CodeOptions& options) {
+  const int64_t block_bytes = options.serial_work == 0 ? 1 : kBlockBytes;  // what is shared although small is also cut small
+  LoopFunction function = build_loops(graph, plan_kernels(graph, options.fusion), {},
+                                      {.registers = registers, .block_bytes = block_bytes, .serial_work = options.serial_work});
   const std::vector<std::string> violations = verify(function);
   SMELT_CHECK(violations.empty(), "{}\n{}", fmt::join(violations, "\n"), print(function));
   return function;
@@ -74,11 +76,11 @@ Result<CompiledGraphs> CompiledGraphs::compile(std::vector<Graph> graphs, const 
   for (Graph& graph : graphs) {
     if (has_f64_vectors(graph)) program.vector_dtype = DType::F64;
   }
-  const TileShape tile{target.tile_rows, target.tile_vectors * target.lanes(program.vector_dtype)};
+  const VectorRegisters registers = target.registers(program.vector_dtype);
   std::vector<Function> functions;
   for (size_t g = 0; g < graphs.size(); ++g) {
     Function function{.graph = as_plain_function(std::move(graphs[g]), fmt::format("g{}", g))};
-    LoopFunction loops = lower(function.graph, tile, options);
+    LoopFunction loops = lower(function.graph, registers, options);
     if (options.memory == Memory::Guarded) {
       function.placement = g % 2 == 0 ? Placement::EndAtGuard : Placement::StartAtGuard;
       function.temporaries = place_apart(loops, function.placement);

@@ -126,6 +126,10 @@ std::optional<Attributes> draw_pad(const Context& c) {
   return Attributes{{"low", low}, {"high", high}};
 }
 
+bool slides_over(const std::vector<std::string>& axes, const std::string& tap) {
+  return std::ranges::any_of(axes, [&](const std::string& axis) { return axis.size() == 3 && axis.substr(2) == tap; });
+}
+
 /// Equal extents are sometimes one index: summed, or kept as a batch index.
 std::optional<Attributes> draw_formula(const Context& c) {
   const Shape &a = c.pool.type(c.operands[0]).shape, &b = c.pool.type(c.operands[1]).shape;
@@ -141,11 +145,23 @@ std::optional<Attributes> draw_formula(const Context& c) {
       break;
     }
   }
+  // An axis of a's own may slide over a shorter one of b's own.
   for (size_t i = 0; i < a.size(); ++i) {
-    if (!shared[i] || c.numbers().chance(0.3)) out.push_back(lhs[i]);
+    for (size_t j = 0; j < b.size(); ++j) {
+      const bool fits = !shared[i] && rhs[j][0] >= 'p' && a[i].is_static() && b[j].is_static() && b[j].bound <= a[i].bound;
+      if (!fits || slides_over(lhs, rhs[j]) || !c.numbers().chance(0.4)) continue;
+      const std::string base = lhs[i], tap = rhs[j];
+      lhs[i] = fmt::format("{}{}{}", base, c.numbers().chance(0.5) ? '+' : '-', tap);
+      shared[i] = true;
+      out.push_back(base);
+      break;
+    }
+  }
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (lhs[i].size() == 1 && (!shared[i] || c.numbers().chance(0.3))) out.push_back(lhs[i]);
   }
   for (const std::string& name : rhs) {
-    if (name[0] >= 'p') out.push_back(name);
+    if (name[0] >= 'p' && !slides_over(lhs, name)) out.push_back(name);
   }
   if (out.size() > 4) return std::nullopt;
   if (out.size() > 1 && c.numbers().chance(0.3)) std::swap(out.front(), out.back());

@@ -92,8 +92,10 @@ class Noise {
     if (whole) return;
     const RefTensor sizes = sum_again(node, magnitudes, result), counts = sum_again(node, ones, result);
     for (size_t i = 0; i < result.values.size(); ++i) {
-      const double roundings = std::max(2.0, std::sqrt(counts.values[i]) / 2);
-      const double error = roundings * epsilon(dtype_) * sizes.values[i] * direction(result.values[i]);
+      // Equal terms round alike, so a sample is never near 0 here.
+      const double way = direction(result.values[i]), size = std::copysign(0.5 + std::fabs(way) / 2, way);
+      const double roundings = std::max(2.0, std::sqrt(counts.values[i]));
+      const double error = roundings * epsilon(dtype_) * sizes.values[i] * size;
       result.values[i] = to_grid(result.values[i] + error, dtype_);
     }
   }

@@ -14,7 +14,7 @@ Result<Graph> prepare(const Graph& graph, const Leg& leg) {
   CompileOptions options;
   options.verify = VerifyLevel::EachPass;
   for (const GraphPass& pass : all_graph_passes()) {
-    if (!leg.all_passes && !pass.changes_stage() && pass.name != "remove_dead_nodes") options.skip.emplace_back(pass.name);
+    if (!leg.all_passes && pass.needed.empty()) options.skip.emplace_back(pass.name);
   }
   SMELT_TRY(PipelineResult result, run_graph_pipeline(graph, options));
   return std::move(result.graph);

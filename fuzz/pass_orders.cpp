@@ -20,7 +20,7 @@ constexpr int kMostPasses = 12;  // after that only passes that change the stage
 
 class Order {
  public:
-  Order(const Case& tested, uint64_t seed) : tested_(tested), numbers_(seed), graph_(tested.random.graph) {}
+  Order(const Case& tested, uint64_t seed, int64_t& passes) : tested_(tested), numbers_(seed), graph_(tested.random.graph), passes_(passes) {}
 
   /// What broke, with the passes up to it.
   std::optional<std::string> run() {
@@ -28,6 +28,7 @@ class Order {
       if (static_cast<int>(names_.size()) >= 2 * kMostPasses) break;
       const GraphPass& pass = draw();
       names_.emplace_back(pass.name);
+      ++passes_;
       if (const auto wrong = step(pass)) return fmt::format("after {}: {}", fmt::join(names_, ", "), *wrong);
     }
     return std::nullopt;
@@ -75,14 +76,15 @@ class Order {
   Graph graph_;
   GraphStage stage_ = GraphStage::Any;
   std::vector<std::string> names_;
+  int64_t& passes_;
 };
 
 }  // namespace
 
-std::optional<Failure> check_pass_orders(const Case& tested, int count) {
+std::optional<Failure> check_pass_orders(const Case& tested, int count, int64_t& passes) {
   for (int k = 0; k < count; ++k) {
     try {
-      const auto wrong = Order(tested, tested.seed * 31 + static_cast<uint64_t>(k)).run();
+      const auto wrong = Order(tested, tested.seed * 31 + static_cast<uint64_t>(k), passes).run();
       if (wrong) return Failure{tested.seed, "pass order", *wrong};
     } catch (const InternalError& error) {
       return Failure{tested.seed, "pass order", error.what()};

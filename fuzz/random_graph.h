@@ -25,7 +25,7 @@ struct GraphOptions {
   DType dtype = DType::F32;
   int num_ops = 0;             // 0: drawn from 1 to 40
   double gradient = 0.75;      // asked for; some are trivial and dropped, so that 60 % of the graphs keep one
-  double second_order = 0.17;  // derivatives of derivatives, likewise 15 %
+  double second_order = 0.20;  // derivatives of derivatives, likewise 15 %
 };
 
 /// 1 to 4 results and up to 4 gradients, on floats of `dtype`, integers and bools, with a run-time dimension.

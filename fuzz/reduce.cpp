@@ -57,8 +57,8 @@ Verdict blame_passes(const Case& tested) {
 
 std::optional<Failure> run_check(const Case& tested, const std::string& check) {
   if (const Leg* leg = leg_named(check)) return check_leg(tested, *leg);
-  if (check == "pass order") return check_pass_orders(tested, kOrders);
   int64_t done = 0;
+  if (check == "pass order") return check_pass_orders(tested, kOrders, done);
   if (check == "derivatives") return check_derivatives(tested, done);
   std::vector<Failure> failures = check == "recomputed" || check == "unfused" ? check_fusion(std::span(&tested, 1), done)
                                                                              : check_rewrites(std::span(&tested, 1), kOrders, done);

@@ -18,7 +18,8 @@ constexpr Counter kCounters[] = {
     {"graphs", &Totals::graphs},           {"nodes", &Totals::nodes},           {"with_gradients", &Totals::gradients},
     {"second_order", &Totals::second_order}, {"mistrusted", &Totals::mistrusted}, {"thrown_away", &Totals::thrown_away},
     {"dropped_results", &Totals::dropped_results},
-    {"pass_orders", &Totals::pass_orders}, {"derivatives", &Totals::derivatives}, {"rewrites", &Totals::rewrites},     {"fusion_pairs", &Totals::fusion_pairs},
+    {"pass_orders", &Totals::pass_orders}, {"passes", &Totals::passes},         {"rewritten", &Totals::rewritten},
+    {"derivatives", &Totals::derivatives}, {"rewrites", &Totals::rewrites},     {"fusion_pairs", &Totals::fusion_pairs},
 };
 
 }  // namespace
@@ -41,7 +42,7 @@ Result<Totals> totals_from_json(const std::string& text) {
     const Json json = Json::parse(text);
     Totals totals;
     totals.seed = json.at("seed").get<uint64_t>();
-    for (const Counter& counter : kCounters) totals.*counter.field = json.at(counter.name).get<int64_t>();
+    for (const Counter& counter : kCounters) totals.*counter.field = json.value(counter.name, int64_t{0});  // some are younger than kept totals
     totals.cpu_seconds = json.at("cpu_seconds").get<double>();
     totals.ops = json.at("ops").get<std::map<std::string, int64_t>>();
     for (const Json& entry : json.at("mismatches")) {

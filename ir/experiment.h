@@ -45,7 +45,8 @@ struct ConfigValue {
 
 struct Experiment {
   std::string name;  // the file's stem
-  DType precision = DType::F32;  // F32, F64; BF16: f32 values are stored as bf16 where a kernel leaves them for another one
+  /// F32, or F64: what `f32` of the file stands for. BF16: f32, stored as bf16 where a kernel leaves values for another one.
+  DType precision = DType::F32;
   std::vector<DimSymbol> symbols;
   std::vector<Variable> variables;
   std::vector<ScalarInput> scalars;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "ir/support/version.h"
 #include "runtime/files/message.h"
 
 namespace smelt {
@@ -98,7 +99,7 @@ Result<void> check_version(const Decoder& decoder, const std::string& path) {
 Metadata encode_state(const TrainState& state, const Session& session) {
   Metadata metadata = {{"format", "smelt"},
                        {"smelt.checkpoint", fmt::format("{}", kCheckpointVersion)},
-                       {"smelt.version", std::string(kVersion)},
+                       {"smelt.version", std::string(version())},
                        {"smelt.model_sha256", state.model_sha256},
                        {"smelt.seed", fmt::format("{}", state.seed)},
                        {"smelt.shuffle", state.shuffle ? "1" : "0"},

@@ -10,7 +10,6 @@
 
 namespace smelt {
 
-constexpr std::string_view kVersion = "0.1.0";
 constexpr int64_t kCheckpointVersion = 1;
 
 using Metadata = std::map<std::string, std::string>;

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "ir/support/suggest.h"
 #include "runtime/files/message.h"
-#include "runtime/suggest.h"
 
 namespace smelt {
 namespace {

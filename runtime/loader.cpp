@@ -15,15 +15,17 @@ LoadedObject& LoadedObject::operator=(LoadedObject&& other) noexcept {
   return *this;
 }
 LoadedObject::~LoadedObject() {
+  names_.reset();  // before the code that they name
   if (code_ != nullptr) munmap(code_, size_);
 }
 void LoadedObject::swap(LoadedObject& other) noexcept {
   std::swap(code_, other.code_);
   std::swap(size_, other.size_);
   std::swap(entries_, other.entries_);
+  std::swap(names_, other.names_);
 }
 
-Result<LoadedObject> LoadedObject::load(const std::vector<char>& bytes) {
+Result<LoadedObject> LoadedObject::load(const std::vector<char>& bytes, const KernelPlaces& places) {
   SMELT_TRY(const ObjectFile object, read_object_file(bytes));
   if (object.code.empty()) return fail(ErrorKind::Input, "cannot load compiled code: it has none");
   LoadedObject loaded;
@@ -39,6 +41,7 @@ Result<LoadedObject> LoadedObject::load(const std::vector<char>& bytes) {
   for (const ObjectSymbol& symbol : object.symbols) {
     if (symbol.exported) loaded.entries_[symbol.name] = symbol.offset;
   }
+  loaded.names_ = DebugNames::announce(object, code, places);
   return loaded;
 }
 

@@ -3,18 +3,21 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "ir/support/result.h"
 #include "runtime/abi.h"
+#include "runtime/debug_names.h"
 
 namespace smelt {
 
 class LoadedObject {
  public:
   /// Errors (Input): the bytes are no object file of Smelt; (Limit): no memory for code.
-  static Result<LoadedObject> load(const std::vector<char>& object);
+  /// `places`: lines of the model file, for profilers and debuggers.
+  static Result<LoadedObject> load(const std::vector<char>& object, const KernelPlaces& places = {});
   LoadedObject(LoadedObject&&) noexcept;
   LoadedObject& operator=(LoadedObject&&) noexcept;
   ~LoadedObject();
@@ -29,6 +32,7 @@ class LoadedObject {
   void* code_ = nullptr;  // mapped, read and execute
   size_t size_ = 0;
   std::map<std::string, size_t> entries_;  // offset into the code
+  std::unique_ptr<DebugNames> names_;
 };
 
 }  // namespace smelt

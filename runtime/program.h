@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ir/plan.h"
+#include "runtime/debug_names.h"
 #include "ir/type.h"
 #include "runtime/abi.h"
 
@@ -44,8 +45,8 @@ struct Entry {
   std::vector<Binding> outputs;
   std::vector<int32_t> symbols;  // run-time dimensions it reads
   uint64_t runs_offset = 0;      // i64 in the arena: executions so far. A step advances it; evaluation sets it before
-  double flops = 0;              // at the bounds
-  double bytes = 0;              // memory traffic of its kernels at the bounds
+  double flops = 0;              // at the batch that the train section names
+  double bytes = 0;              // memory traffic of its kernels, likewise
 };
 
 struct StepInfo {
@@ -62,6 +63,7 @@ struct CompiledProgram {
   std::string cpu;
   uint64_t hash = 0;
   std::vector<char> object;
+  KernelPlaces places;  // lines of the model file that its kernels come from
   std::string iteration_symbol;  // empty when the file does not train
   std::vector<int32_t> iteration_calls;  // index into `steps`, one for each call of an iteration, in order
   uint64_t arena_bytes = 0;

@@ -6,8 +6,8 @@
 #include <cstring>
 
 #include "ir/support/check.h"
+#include "ir/support/suggest.h"
 #include "runtime/files/message.h"
-#include "runtime/suggest.h"
 
 namespace smelt {
 namespace {

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "runtime/files/message.h"
 #include "ir/support/fault.h"
+#include "ir/support/suggest.h"
+#include "runtime/files/message.h"
 #include "runtime/session.h"
-#include "runtime/suggest.h"
 
 namespace smelt {
 namespace {

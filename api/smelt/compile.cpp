@@ -57,8 +57,16 @@ uint64_t hash_of(const CompiledProgram& program, std::string_view text) {
 
 /// What an object depends on: the loops, the machine, and the compiler that makes code of them.
 std::string cache_key(const LoopProgram& loops, const Target& target, bool optimize) {
-  return sha256_hex(fmt::format("{}\n{}\n{} {} {}x{} {}\n{}\n{}", build_identity(), code_generator(), target.cpu, target.features,
-                                target.tile_rows, target.tile_vectors, target.vector_bytes, optimize, identify(loops)));
+  return sha256_hex(fmt::format("{}\n{}\n{} {} {} of {} bytes {}\n{}", build_identity(), code_generator(), target.cpu, target.features,
+                                target.vector_registers, target.vector_bytes, optimize, identify(loops)));
+}
+
+KernelPlaces places_of(const LoopProgram& loops, const SourceMap& sources) {
+  KernelPlaces places;
+  for (const LoopFunction& function : loops.functions) {
+    for (const Kernel& kernel : function.kernels) places[fmt::format("{}.{}", function.name, kernel.name)] = sources.describe(kernel.span);
+  }
+  return places;
 }
 
 /// From the cache, or compiled and put there. A cache that cannot be used costs time, never a result.
@@ -96,8 +104,8 @@ Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& o
   SMELT_CHECK(model.experiment.has_value(), "a model with errors is not lowered");
   SMELT_TRY(const Target target, make_target(options.cpu));
   const DType arithmetic = model.experiment->precision == DType::F64 ? DType::F64 : DType::F32;
-  const TileShape tile{target.tile_rows, target.tile_vectors * target.lanes(arithmetic)};
-  SMELT_TRY(LoweredExperiment lowered, lower_experiment(*model.experiment, tile, options.passes));
+  const VectorRegisters registers = target.registers(arithmetic);
+  SMELT_TRY(LoweredExperiment lowered, lower_experiment(*model.experiment, registers, options.passes, *model.sources));
   lowered.loops.vector_dtype = arithmetic;  // what the tile's columns are counted in
   return lowered;
 }
@@ -108,12 +116,13 @@ Result<CompiledProgram> compile_program(const CheckedModel& model, const ModelOp
   CompiledProgram program = std::move(lowered.program);
   program.cpu = target.name == "native" ? target.cpu : target.name;
   program.hash = hash_of(program, model.text);
+  program.places = places_of(lowered.loops, *model.sources);
   program.object = cached_object(lowered.loops, target, options);
   return program;
 }
 
 Result<std::unique_ptr<CompiledModel>> load(CompiledProgram program) {
-  SMELT_TRY(LoadedObject object, LoadedObject::load(program.object));
+  SMELT_TRY(LoadedObject object, LoadedObject::load(program.object, program.places));
   return std::make_unique<CompiledModel>(CompiledModel{std::move(program), std::move(object), 0});
 }
 

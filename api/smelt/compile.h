@@ -27,12 +27,12 @@ struct ModelOptions {
   std::vector<std::pair<std::string, std::string>> config;  // `--set name=value`
   std::optional<int64_t> batch, epochs, steps;
   std::optional<uint64_t> seed;
-  std::optional<DType> precision;  // F32, F64 or BF16; empty: as the file says
+  std::optional<DType> precision;  // F32, F64 or BF16; none: what the model file says, else F32
   DataPaths data;                // where data files are looked for; the model's directory is filled in
   bool needs_data = false;       // missing data files are an error; else shapes come from declared types
   std::string cpu = "native";
-  bool optimize = true;          // false: no graph passes that are not needed, no LLVM passes
-  CompileOptions passes;
+  bool optimize = true;          // false: no LLVM passes
+  CompileOptions passes;         // disable_pass.h leaves some out by name
   std::string cache_directory;   // objects are looked for and kept here (runtime/object_cache.h); empty: nowhere
 };
 

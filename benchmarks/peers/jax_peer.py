@@ -1,4 +1,4 @@
-"""One workload in JAX: python jax_peer.py jit {mlp|vae|gan|critic} THREADS, spoken to like torch_peer.py.
+"""One workload in JAX: python jax_peer.py jit {mlp|vae|gan|critic|small1|small8|small32} THREADS, spoken to like torch_peer.py.
 
 The whole step is one jitted function whose state is donated, noise from the generator that is fastest on a CPU (rbg).
 """
@@ -18,7 +18,7 @@ import numpy as np  # noqa: E402
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_default_prng_impl", "unsafe_rbg")
-BATCH = 128
+BATCH = int(WORKLOAD[5:]) if WORKLOAD.startswith("small") else 128
 rng = np.random.default_rng(1)
 pixels = rng.integers(0, 256, (60000, 784), dtype=np.uint8)
 labels = rng.integers(0, 10, 60000).astype(np.int32)
@@ -148,7 +148,24 @@ def critic():
     return step, (d, g, zeros(d), zeros(d), jnp.float32(1), jax.random.key(1)), lambda rows: ()
 
 
-step, state, batch = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic}[WORKLOAD]()
+def small():
+    def loss(p, x, y):
+        h = x.astype(jnp.float32) / 255
+        for layer in p[:2]:
+            h = jax.nn.relu(linear(h, layer))
+        return -jnp.take_along_axis(jax.nn.log_softmax(linear(h, p[2])), y[:, None], 1).mean()
+
+    def step(state, x, y):
+        p, m, v, t = state
+        value, g = jax.value_and_grad(loss)(p, x, y)
+        p, m, v = adam(p, g, m, v, t, 1e-3, 0.9)
+        return (p, m, v, t + 1), value
+
+    p, features = net(64, 64, 64, 10), pixels[:, :64].copy()
+    return step, (p, zeros(p), zeros(p), jnp.float32(1)), lambda rows: (features[rows], labels[rows])
+
+
+step, state, batch = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic}.get(WORKLOAD, small)()
 start = time.perf_counter()
 step = jax.jit(step, donate_argnums=0).lower(state, *batch(order[:BATCH])).compile()
 compile_ms = (time.perf_counter() - start) * 1e3

@@ -1,4 +1,4 @@
-"""One workload in PyTorch: python torch_peer.py {eager|compile} {mlp|vae|gan|critic} THREADS
+"""One workload in PyTorch: python torch_peer.py {eager|compile} {mlp|vae|gan|critic|small1|small8|small32} THREADS
 
 Prints `ready` and, when compiled, the milliseconds of the first step when warm; then for each line `N` on standard input times N steps and prints their milliseconds, and a
 step's processor time, as JSON.
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 MODE, WORKLOAD, THREADS = sys.argv[1], sys.argv[2], int(sys.argv[3])
-BATCH = 128
+BATCH = int(WORKLOAD[5:]) if WORKLOAD.startswith("small") else 128
 torch.set_num_threads(THREADS)
 torch.manual_seed(1)
 
@@ -128,7 +128,19 @@ def critic():
     return lambda rows: step().item()
 
 
-step = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic}[WORKLOAD]()
+def small():
+    p = net(64, 64, 64, 10)
+    features = pixels[:, :64].contiguous()
+
+    def loss(x, y):
+        h = F.relu(F.linear(F.relu(F.linear(x.float() / 255, p[0], p[1])), p[2], p[3]))
+        return F.cross_entropy(F.linear(h, p[4], p[5]), y)
+
+    step = training_step(p, torch.optim.Adam(p, lr=1e-3, fused=True), loss)
+    return lambda rows: step(features[rows], labels[rows]).item()
+
+
+step = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic}.get(WORKLOAD, small)()
 count = 0
 
 

@@ -84,15 +84,10 @@ Result<std::vector<Row>> measure(const Flags& flags, Session& session, double& f
 }
 
 int run_bench(const Flags& flags) {
-  const Result<ModelOptions> options = model_options(flags.model);
-  if (!options) return report(options.error());
   int code = kOk;
-  std::optional<CheckedModel> checked = load_model(flags.model.file, *options, flags.model.json, code);
-  if (!checked) return code;
-  if (!checked->experiment->train.present) {
-    return report({ErrorKind::Model, fmt::format("{} has no `train` section to time", flags.model.file), "see examples/mlp.smelt for one", {}});
-  }
-  Result<RunningModel> running = start_model(std::move(*checked), *options, flags.model.threads, flags.warmup + flags.steps);
+  std::optional<OpenedModel> model = open_model(flags.model, code, {.to_train = "to time"});
+  if (!model) return code;
+  Result<RunningModel> running = start_model(std::move(model->checked), model->options, flags.model.threads, flags.warmup + flags.steps);
   if (!running) return report(running.error());
   double first_step_ms = 0;
   const Result<std::vector<Row>> rows = measure(flags, *running->session, first_step_ms);

@@ -4,8 +4,8 @@
 
 #include "cli/commands.h"
 #include "compiler/emit_header.h"
+#include "ir/support/suggest.h"
 #include "runtime/files/file.h"
-#include "runtime/suggest.h"
 
 namespace smelt::cli {
 namespace {
@@ -48,16 +48,14 @@ int run_build(const Flags& flags) {
     }
     wanted.push_back(&*at);
   }
-  Result<ModelOptions> options = model_options(flags.model);
-  if (!options) return report(options.error());
   int code = kOk;
-  const std::optional<CheckedModel> model = load_model(flags.model.file, *options, flags.model.json, code);
+  const std::optional<OpenedModel> model = open_model(flags.model, code);
   if (!model) return code;
-  const Result<CompiledProgram> program = compile_program(*model, *options);
+  const Result<CompiledProgram> program = compile_program(model->checked, model->options);
   if (!program) return report(program.error());
   if (const auto made = make_directories(flags.output); !made) return report(made.error());
   for (const Artefact* artefact : wanted) {
-    const Result<std::string> text = artefact->make(*model, *program, *options);
+    const Result<std::string> text = artefact->make(model->checked, *program, model->options);
     if (!text) return report(text.error());
     const std::string path = flags.output + "/" + program->name + std::string(artefact->suffix);
     if (const auto written = write_file_atomic(path, *text); !written) return report(written.error());

@@ -38,8 +38,9 @@ void print_totals(const fuzz::Totals& totals) {
              100 * static_cast<double>(totals.gradients) / graphs, 100 * static_cast<double>(totals.second_order) / graphs);
   fmt::print("  {} mistrusted ({:.2f} %); {} results that say little left out, {} graphs without any other drawn again\n", totals.mistrusted,
              100 * static_cast<double>(totals.mistrusted) / graphs, totals.dropped_results, totals.thrown_away);
-  fmt::print("  {} pass orders, {} gradients against differences, {} rewrites, {} graphs with and without fusion\n", totals.pass_orders,
-             totals.derivatives, totals.rewrites, totals.fusion_pairs);
+  fmt::print("  {} orders of {} passes: verifier, text, second run and values after each\n", totals.pass_orders, totals.passes);
+  fmt::print("  {} graphs written in {} other ways; {} graphs with and without fusion; {} gradients against differences\n", totals.rewritten,
+             totals.rewrites, totals.fusion_pairs, totals.derivatives);
   fmt::print("  {:.1f} processor seconds, {:.1f} ms a graph\n", totals.cpu_seconds, 1000 * totals.cpu_seconds / graphs);
 }
 

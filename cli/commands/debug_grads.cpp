@@ -49,24 +49,22 @@ Result<void> write_gradients(const Flags& flags, Session& session, std::span<con
 }
 
 int run_grads(const Flags& flags) {
-  Result<ModelOptions> options = model_options(flags.model);
-  if (!options) return report(options.error());
-  options->needs_data = true;
   int code = kOk;
-  std::optional<CheckedModel> checked = load_model(flags.model.file, *options, flags.model.json, code);
-  if (!checked) return code;
+  std::optional<OpenedModel> model = open_model(flags.model, code, {.needs_data = true});
+  if (!model) return code;
+  std::optional<Experiment>& experiment = model->checked.experiment;
   std::string objective = flags.objective;
-  if (objective.empty() && !checked->experiment->objectives.empty()) objective = checked->experiment->objectives[0].name;
-  Result<Experiment> extended = with_gradients(*checked->experiment, objective);
+  if (objective.empty() && !experiment->objectives.empty()) objective = experiment->objectives[0].name;
+  Result<Experiment> extended = with_gradients(*experiment, objective);
   if (!extended) return report(extended.error());
-  checked->experiment = std::move(*extended);
-  Result<RunningModel> running = start_model(std::move(*checked), *options, flags.model.threads, 1);
+  experiment = std::move(*extended);
+  Result<RunningModel> running = start_model(std::move(model->checked), model->options, flags.model.threads, 1);
   if (!running) return report(running.error());
   if (!flags.weights.empty()) {
     const auto loaded = load_weights(flags.weights, *running->session);
     if (!loaded) return report(loaded.error());
   }
-  const Result<std::vector<Dataset>> data = open_data(running->session->program().data, *options, flags.model.file);
+  const Result<std::vector<Dataset>> data = open_data(running->session->program().data, model->options, flags.model.file);
   if (!data) return report(data.error());
   const Result<void> written = write_gradients(flags, *running->session, *data);
   if (!written) return report(written.error());

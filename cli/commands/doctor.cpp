@@ -10,6 +10,8 @@
 #include "cli/commands.h"
 #include "compiler/codegen/emit_program.h"
 #include "compiler/codegen/target.h"
+#include "ir/support/version.h"
+#include "runtime/data/dataset.h"
 #include "runtime/measure_peak.h"
 #include "runtime/object_cache.h"
 
@@ -44,8 +46,8 @@ std::string cache_sizes() {
 }
 
 Finding vectors_of(const Target& target) {
-  Finding finding{"vectors", fmt::format("{} bits{}; products in tiles of {} x {} f32", target.vector_bytes * 8, target.has_fma ? ", fused multiply-add" : "",
-                                         target.tile_rows, target.tile_vectors * target.lanes(DType::F32))};
+  Finding finding{"vectors", fmt::format("{} bits{}; {} registers", target.vector_bytes * 8, target.has_fma ? ", fused multiply-add" : "",
+                                         target.vector_registers)};
   if (target.vector_bytes < 32) finding.advice = "no AVX2: correct, but 4 to 8 times slower than on a machine that has it";
   return finding;
 }
@@ -76,7 +78,7 @@ Finding cache_finding() {
 }
 
 Finding example_data() {
-  const char* path = "/usr/share/datasets/fashion-mnist";
+  const std::string path = fmt::format("{}/fashion-mnist", kSystemData);
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored)) return {"example data", path};
   return {"example data", "Fashion-MNIST is missing", "install the package dataset-fashion-mnist, or give --data NAME=DIR"};
@@ -95,7 +97,7 @@ int run_doctor(const Flags& flags) {
   if (!target) return report(target.error());
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   const std::vector<Finding> findings = {
-      {"smelt", fmt::format("0.1.0, {}", code_generator())},
+      {"smelt", fmt::format("{}, {}", version(), code_generator())},
       {"processor", fmt::format("{}, {} threads", target->cpu, cores)},
       vectors_of(*target),
       {"caches", cache_sizes()},

@@ -4,9 +4,9 @@
 
 #include "cli/commands.h"
 #include "cli/nonfinite_reporter.h"
+#include "ir/support/suggest.h"
 #include "runtime/checkpoint.h"
 #include "runtime/evaluate.h"
-#include "runtime/suggest.h"
 
 namespace smelt::cli {
 namespace {

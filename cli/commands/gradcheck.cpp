@@ -151,14 +151,12 @@ Result<std::vector<std::string>> add_functions(const Flags& flags, CheckedModel&
 
 int run_gradcheck(const Flags& flags) {
   if (flags.model.precision != "f64") return report_usage("gradcheck runs in f64: differences of f32 losses tell nothing", "leave out --precision");
-  const Result<ModelOptions> options = model_options(flags.model);
-  if (!options) return report(options.error());
   int code = kOk;
-  std::optional<CheckedModel> checked = load_model(flags.model.file, *options, flags.model.json, code);
-  if (!checked) return code;
-  const Result<std::vector<std::string>> objectives = add_functions(flags, *checked);
+  std::optional<OpenedModel> model = open_model(flags.model, code);
+  if (!model) return code;
+  const Result<std::vector<std::string>> objectives = add_functions(flags, model->checked);
   if (!objectives) return report(objectives.error());
-  Result<RunningModel> running = start_model(std::move(*checked), *options, flags.model.threads, 1);
+  Result<RunningModel> running = start_model(std::move(model->checked), model->options, flags.model.threads, 1);
   if (!running) return report(running.error());
   Session& session = *running->session;
   if (flags.weights.empty()) {

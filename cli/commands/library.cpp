@@ -6,7 +6,7 @@
 #include "frontend/library.h"
 #include "ir/op.h"
 #include "ir/support/diagnostics.h"
-#include "runtime/suggest.h"
+#include "ir/support/suggest.h"
 
 namespace smelt::cli {
 namespace {
@@ -23,15 +23,13 @@ int show(const std::string& name) {
 
 /// What each value of each function was fused with, or why not.
 int explain_file(const ModelFlags& flags) {
-  const Result<ModelOptions> options = model_options(flags);
-  if (!options) return report(options.error());
   int code = kOk;
-  const std::optional<CheckedModel> checked = load_model(flags.file, *options, flags.json, code);
-  if (!checked) return code;
-  const Result<LoweredExperiment> lowered = lower(*checked, *options);
+  const std::optional<OpenedModel> model = open_model(flags, code);
+  if (!model) return code;
+  const Result<LoweredExperiment> lowered = lower(model->checked, model->options);
   if (!lowered) return report(lowered.error());
   for (size_t f = 0; f < lowered->optimized.size(); ++f) {
-    fmt::print("{}\n", explain_fusion(lowered->optimized[f], lowered->fusion[f], *checked->sources));
+    fmt::print("{}\n", explain_fusion(lowered->optimized[f], lowered->fusion[f], *model->checked.sources));
   }
   return kOk;
 }
@@ -63,13 +61,14 @@ Runner add_show(CLI::App& app) {
 }
 
 Runner add_explain(CLI::App& app) {
-  auto what = std::make_shared<std::string>();
-  app.add_option("CODE|FILE", *what, "a diagnostic's code, such as E0107, or a model file: what was fused with what, and why not")->required();
-  return [what] {
-    if (!what->ends_with(".smelt")) return explain(*what);
-    ModelFlags flags;
-    flags.file = *what;
-    return explain_file(flags);
+  auto flags = std::make_shared<ModelFlags>();
+  add_model_flags(app, *flags, 0, {"CODE|FILE", "a diagnostic's code, such as E0107, or a model file: what was fused with what, and why not"});
+  return [flags, &app] {
+    if (flags->file.ends_with(".smelt")) return explain_file(*flags);
+    for (const CLI::Option* option : app.get_options([](const CLI::Option* each) { return each->nonpositional() && each->count() > 0; })) {
+      return report_usage(fmt::format("{} is for a model file, and `{}` is a diagnostic's code", option->get_name(), printable(flags->file, 40)), "leave it out");
+    }
+    return explain(flags->file);
   };
 }
 

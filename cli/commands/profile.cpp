@@ -167,18 +167,12 @@ Result<void> write_trace(const std::string& path, const Measured& measured, cons
 }
 
 int run_profile(const Flags& flags) {
-  Result<ModelOptions> options = model_options(flags.model);
-  if (!options) return report(options.error());
-  options->passes.profile = true;
   int code = kOk;
-  std::optional<CheckedModel> checked = load_model(flags.model.file, *options, flags.model.json, code);
-  if (!checked) return code;
-  if (!checked->experiment->train.present) {
-    return report({ErrorKind::Model, fmt::format("{} has no `train` section to profile", flags.model.file), "see examples/mlp.smelt for one", {}});
-  }
-  const Result<LoweredExperiment> lowered = lower(*checked, *options);
+  std::optional<OpenedModel> model = open_model(flags.model, code, {.profile = true, .to_train = "to profile"});
+  if (!model) return code;
+  const Result<LoweredExperiment> lowered = lower(model->checked, model->options);
   if (!lowered) return report(lowered.error());
-  const Result<RunningModel> running = start_model(std::move(*checked), *options, flags.model.threads, flags.warmup + flags.steps);
+  const Result<RunningModel> running = start_model(std::move(model->checked), model->options, flags.model.threads, flags.warmup + flags.steps);
   if (!running) return report(running.error());
   const Result<Measured> measured = measure(flags, *running->session, lowered->loops);
   if (!measured) return report(measured.error());

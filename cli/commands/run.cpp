@@ -7,11 +7,11 @@
 
 #include "cli/commands.h"
 #include "ir/half_bits.h"
+#include "ir/support/suggest.h"
 #include "runtime/checkpoint.h"
 #include "runtime/files/npy.h"
 #include "runtime/files/png.h"
 #include "runtime/grid.h"
-#include "runtime/suggest.h"
 
 namespace smelt::cli {
 namespace {

@@ -82,22 +82,17 @@ Result<RunDirectory> open_run(const TrainFlags& flags, const CheckedModel& model
 int run_training(const TrainFlags& flags) {
   if (flags.interp) return report({ErrorKind::Unsupported, "--interp is not supported yet", "leave it out", {}});
   if (const Result<void> agree = check_agreement(flags); !agree) return report(agree.error());
-  Result<ModelOptions> options = model_options(flags.model);
-  if (!options) return report(options.error());
-  options->needs_data = true;
   int code = kOk;
-  std::optional<CheckedModel> checked = load_model(flags.model.file, *options, flags.model.json, code);
-  if (!checked) return code;
-  Experiment& experiment = *checked->experiment;
-  if (!experiment.train.present) {
-    return report({ErrorKind::Model, fmt::format("{} has no `train` section", flags.model.file), "see examples/mlp.smelt for one", {}});
-  }
+  std::optional<OpenedModel> model = open_model(flags.model, code, {.needs_data = true, .to_train = "to run"});
+  if (!model) return code;
+  const ModelOptions& options = model->options;
+  Experiment& experiment = *model->checked.experiment;
   if (flags.no_shuffle) experiment.train.shuffle = false;
 
-  const std::string config = config_json(*options);
+  const std::string config = config_json(options);
   // The data is unpacked while the model is compiled.
-  auto opening = std::async(std::launch::async, [&options, &flags, plan = experiment.data] { return open_data(plan, *options, flags.model.file); });
-  Result<RunningModel> running = start_model(std::move(*checked), *options, flags.model.threads, 0);
+  auto opening = std::async(std::launch::async, [&options, &flags, plan = experiment.data] { return open_data(plan, options, flags.model.file); });
+  Result<RunningModel> running = start_model(std::move(model->checked), options, flags.model.threads, 0);
   Result<std::vector<Dataset>> data = opening.get();
   if (!running) return report(running.error());
   const CompiledProgram& program = running->compiled->program;
@@ -125,7 +120,7 @@ int run_training(const TrainFlags& flags) {
     SMELT_TRY_VOID(session.initialise());
     return load_start(flags, session, Say::Nothing);
   };
-  NonFiniteReporter reporter(running->checked, *options);
+  NonFiniteReporter reporter(running->checked, options);
   train_options.trace = reporter.hook();
   const Result<TrainSummary> summary = train(*running->session, *data, *run, train_options);
   if (!summary) return reporter.report(summary.error(), flags.model.json);

@@ -32,6 +32,10 @@ class DriverEmitter {
     llvm::Type* i32 = ir_.getInt32Ty();
     auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {ir_.getPtrTy(), ir_.getPtrTy(), i32, i32}, false);
     llvm::Function* function = new_function(module_, name, type);
+    // Calls and stores of pointers, in blocks as long as the model is deep: optimising them takes time that grows faster
+    // than they do.
+    function->addFnAttr(llvm::Attribute::OptimizeNone);
+    function->addFnAttr(llvm::Attribute::NoInline);
     ir_.SetInsertPoint(llvm::BasicBlock::Create(module_.getContext(), "entry", function));
     return function;
   }
@@ -211,6 +215,7 @@ class DriverEmitter {
 
     auto* entry = llvm::Function::Create(llvm::FunctionType::get(i32, {pointer}, false), llvm::Function::ExternalLinkage,
                                          name, module_);
+    entry->addFnAttr("frame-pointer", "all");
     ir_.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", entry));
     llvm::Value* arguments = ir_.CreateAlloca(arguments_type);
     llvm::Value* status = ir_.CreateAlloca(i32);

@@ -1,9 +1,9 @@
 // Products: tiles of sums shared among threads, and their epilogues. micro_kernel.h computes a tile, emit_pack.cpp
 // packs the panels that it may read.
 //
-// A tile of tile_rows x tile_vectors vectors of sums lives in registers over the whole depth K; each step of K loads
-// the columns' vectors, broadcasts one left element a row and multiplies and adds. The finished tile goes to a small
-// buffer in L1 from which the epilogue, a body like any other, reads it.
+// A tile of sums lives in registers over the last two axes of the depth; each step of it loads the columns' vectors,
+// broadcasts one left element a row and multiplies and adds. The finished tile goes to a small buffer in L1 from which
+// the epilogue, a body like any other, reads it.
 #include <llvm/IR/Intrinsics.h>
 
 #include <fmt/format.h>
@@ -11,158 +11,283 @@
 #include <algorithm>
 #include <utility>
 
+#include "compiler/codegen/dot_kernel.h"
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/loops/lower_product.h"
 
 namespace smelt {
 
+constexpr int64_t kMaxRowAddresses = 9;  // general registers that a micro-kernel has for them
+
 struct KernelEmitter::Tile {
-  llvm::Value* sums = nullptr;  // [tile_rows, tile_columns] in L1
+  llvm::Value* sums = nullptr;  // of its first row and column
+  llvm::Value* sums_stride = nullptr;  // elements from row to row
+  llvm::Value* number = nullptr;  // among the tiles of rows
   llvm::Value *row = nullptr, *rows = nullptr;        // first row, number of rows
+  llvm::Value* done = nullptr;  // rows at the start that another tile has finished; null: none
+  llvm::Value* longer = nullptr;  // an even split's tile has one row more; null: all have the same number
   llvm::Value *column = nullptr, *columns = nullptr;  // first column, number of columns
   llvm::Value* panel = nullptr;
   std::vector<llvm::Value*> outer;
+  llvm::Value *block_begin = nullptr, *block_end = nullptr;  // of the depth's outermost axis; null: all of it
 };
 
 void KernelEmitter::emit_product() {
   const Product& product = kernel_->product;
-  const int64_t tile_rows = target_.tile_rows;
+  const EvenSplit split = split_evenly(product.row.extent.bound, product.tile.rows);
   const auto tiles_of = [&](llvm::Value* size, int64_t tile) {
     return ir_.CreateSDiv(ir_.CreateAdd(size, i64(tile - 1)), i64(tile));
   };
-  llvm::Value* rows = extent(product.row.extent);
   llvm::Value* columns = extent(product.column.extent);
   std::vector<llvm::Value*> extents;
   for (const ProductAxis& axis : product.outer) extents.push_back(extent(axis.extent));
   // Rows run fastest: a panel of columns stays in cache while all rows pass over it.
   extents.push_back(tiles_of(columns, tile_columns()));
-  extents.push_back(tiles_of(rows, tile_rows));
+  extents.push_back(product.row.extent.is_static() ? i64(split.tiles) : tiles_of(extent(product.row.extent), product.tile.rows));
   llvm::Value* total = i64(1);
   for (llvm::Value* size : extents) total = ir_.CreateMul(total, size);
 
   Tile tile;
-  tile.sums = stack(scalars_.element_type(product.dtype), tile_rows * tile_columns(), "tile");
-  const auto at_most = [&](int64_t limit, llvm::Value* left) {
-    return ir_.CreateSelect(ir_.CreateICmpSLT(left, i64(limit)), left, i64(limit));
-  };
+  const Stmt* store = only_store();
+  if (store == nullptr && product.partials < 0) {
+    tile.sums = stack(scalars_.element_type(product.dtype), product.tile.rows * tile_columns(), "tile");
+  }
+  tile.sums_stride = i64(tile_columns());
   const auto [begin, end] = my_share(total);
-  for_range(begin, end, 1, [&](llvm::Value* unit) {
-    tile.outer = decompose(unit, extents);
-    tile.row = ir_.CreateMul(tile.outer.back(), i64(tile_rows));
-    tile.outer.pop_back();
-    tile.panel = tile.outer.back();
-    tile.column = ir_.CreateMul(tile.panel, i64(tile_columns()));
-    tile.outer.pop_back();
-    tile.rows = at_most(tile_rows, ir_.CreateSub(rows, tile.row));
-    tile.columns = at_most(tile_columns(), ir_.CreateSub(columns, tile.column));
-    emit_prefetch(tile);
+  const auto each_tile = [&, first = begin, last = end](const std::function<void()>& body) {
+    for_range(first, last, 1, [&](llvm::Value* unit) {
+      tile.outer = decompose(unit, extents);
+      tile.number = tile.outer.back();
+      set_rows(tile, split, tile.number);
+      tile.outer.pop_back();
+      tile.panel = tile.outer.back();
+      tile.column = ir_.CreateMul(tile.panel, i64(tile_columns()));
+      tile.outer.pop_back();
+      tile.columns = at_most(tile_columns(), ir_.CreateSub(columns, tile.column));
+      if (product.partials >= 0) {
+        llvm::Value* at = ir_.CreateMul(unit, i64(product.tile.rows * tile_columns()));
+        tile.sums = element_pointer(buffer_pointer(product.partials), product.dtype, at);
+      }
+      body();
+    });
+  };
+  if (product.partials >= 0) {
+    each_tile([&] { clear_sums(tile); });
+    const int64_t positions = product.inner[0].extent.bound;
+    for_range(i64(0), i64(positions), product.block, [&](llvm::Value* first) {
+      tile.block_begin = first;
+      tile.block_end = at_most(positions, ir_.CreateAdd(first, i64(product.block)));
+      each_tile([&] { emit_tile_sums(tile); });
+    });
+    each_tile([&] { emit_epilogue(tile); });
+    return;
+  }
+  each_tile([&] {
+    if (store != nullptr) place_in_result(tile, *store);
+    emit_panel_prefetch(tile, split);
+    if (store == nullptr) emit_prefetch(tile);
     emit_tile_sums(tile);
-    emit_epilogue(tile);
+    if (store == nullptr) emit_epilogue(tile);
   });
+}
+
+/// The store of an epilogue that does nothing else, where the micro-kernel can do it: columns side by side, one
+/// micro-kernel for all sums of the tile.
+const Stmt* KernelEmitter::only_store() const {
+  const Product& product = kernel_->product;
+  const std::vector<Stmt>& body = kernel_->sweeps[0].body;
+  if (body.size() != 2 || body[0].kind != StmtKind::Product || body[1].kind != StmtKind::Store) return nullptr;
+  const Access& access = body[1].access;
+  const bool simple = access.row < 0 && access.predicate < 0 && body[1].operands[0] == body[0].value && body[1].dtype == product.dtype &&
+                      !function_.buffers[static_cast<size_t>(access.buffer)].check_finite;
+  const bool in_columns = product.column.loop >= 0 && access.offset.coefficient(product.column.loop) == 1;
+  return simple && in_columns && product.form == ProductForm::Broadcast && product.inner.size() <= kMicroKernelAxes ? &body[1] : nullptr;
+}
+
+void KernelEmitter::place_in_result(Tile& tile, const Stmt& store) {
+  const Product& product = kernel_->product;
+  set_outer_loops(tile);
+  if (product.row.loop >= 0) loop_values_[static_cast<size_t>(product.row.loop)] = tile.row;
+  loop_values_[static_cast<size_t>(product.column.loop)] = tile.column;
+  tile.sums = element_pointer(buffer_pointer(store.access.buffer), store.dtype, affine(store.access.offset));
+  tile.sums_stride = i64(product.row.loop >= 0 ? store.access.offset.coefficient(product.row.loop) : 0);
+}
+
+llvm::Value* KernelEmitter::at_most(int64_t limit, llvm::Value* left) {
+  return ir_.CreateSelect(ir_.CreateICmpSLT(left, i64(limit)), left, i64(limit));
+}
+
+/// A known number of rows is shared evenly. Of an unknown one the last tile moves up to be whole, and computes rows that
+/// the one before it has finished, unless there are fewer rows than a tile has.
+void KernelEmitter::set_rows(Tile& tile, const EvenSplit& split, llvm::Value* number) {
+  const Product& product = kernel_->product;
+  if (product.row.extent.is_static()) {
+    tile.longer = split.extra > 0 ? ir_.CreateICmpSLT(number, i64(split.extra)) : nullptr;
+    tile.row = ir_.CreateAdd(ir_.CreateMul(number, i64(split.base)), at_most(split.extra, number));
+    tile.rows = tile.longer != nullptr ? ir_.CreateSelect(tile.longer, i64(split.base + 1), i64(split.base)) : i64(split.base);
+    return;
+  }
+  llvm::Value* rows = extent(product.row.extent);
+  llvm::Value* first = ir_.CreateMul(number, i64(product.tile.rows));
+  llvm::Value* last_start = ir_.CreateSub(rows, i64(product.tile.rows));
+  llvm::Value* moved_up = ir_.CreateAnd(ir_.CreateICmpSGT(first, last_start), ir_.CreateICmpSGE(last_start, i64(0)));
+  tile.row = ir_.CreateSelect(moved_up, last_start, first);
+  tile.done = ir_.CreateSub(first, tile.row);
+  tile.rows = at_most(product.tile.rows, ir_.CreateSub(rows, tile.row));
 }
 
 /// Asks for what the epilogue will read at the tile: it arrives while the sums are computed. An optimiser's update reads
 /// a parameter and its moments, which no cache holds since the last step.
 void KernelEmitter::emit_prefetch(const Tile& tile) {
   const Product& product = kernel_->product;
-  constexpr int64_t kLine = 64;
   set_outer_loops(tile);
   for (const Stmt& stmt : kernel_->sweeps[0].body) {
     const Access& access = stmt.access;
     if (stmt.kind != StmtKind::Load || access.row >= 0 || product.row.loop < 0 || product.column.loop < 0) continue;
     if (access.offset.coefficient(product.column.loop) != 1 || access.offset.coefficient(product.row.loop) == 0) continue;
-    for_range(i64(0), tile.rows, 1, [&](llvm::Value* r) {
+    for_range(tile.done != nullptr ? tile.done : i64(0), tile.rows, 1, [&](llvm::Value* r) {
       loop_values_[static_cast<size_t>(product.row.loop)] = ir_.CreateAdd(tile.row, r);
       loop_values_[static_cast<size_t>(product.column.loop)] = tile.column;
       llvm::Value* at = element_pointer(buffer_pointer(access.buffer), stmt.dtype, affine(access.offset));
-      for (int64_t byte = 0; byte < tile_columns() * size_of(stmt.dtype); byte += kLine) {
-        llvm::Value* line = ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), at, static_cast<uint64_t>(byte));
-        ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {line->getType()}, {line, ir_.getInt32(0), ir_.getInt32(3), ir_.getInt32(1)});
-      }
+      prefetch_row(at, stmt.dtype);
     });
   }
 }
 
+/// A tile's columns from `at` on. Not to the first level: there the burst would stand in the way of the panel that the
+/// sums read.
+void KernelEmitter::prefetch_row(llvm::Value* at, DType dtype) {
+  constexpr int64_t kLine = 64;
+  llvm::Value *read = ir_.getInt32(0), *second_level = ir_.getInt32(2), *data = ir_.getInt32(1);
+  for (int64_t byte = 0; byte < tile_columns() * size_of(dtype); byte += kLine) {
+    llvm::Value* line = ir_.CreateConstGEP1_64(ir_.getInt8Ty(), at, static_cast<uint64_t>(byte));
+    ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {line->getType()}, {line, read, second_level, data});
+  }
+}
+
+/// Each tile of rows asks for its part of the next panel of columns: weights that no cache has held since the last step
+/// arrive while this panel is used.
+void KernelEmitter::emit_panel_prefetch(const Tile& tile, const EvenSplit& split) {
+  const Product& product = kernel_->product;
+  const Extent depth = product.inner.back().extent;
+  constexpr int64_t kFewestTiles = 4;
+  const bool reads_panels_in_place = product.form == ProductForm::Broadcast && product.packed < 0 && product.column.b_stride == 1 &&
+                                     product.inner.size() == 1 && product.outer.empty();
+  if (!reads_panels_in_place || !depth.is_static() || !product.row.extent.is_static() || split.tiles < kFewestTiles) return;
+  if (product.column.extent.bound <= tile_columns()) return;
+  llvm::Value* next = ir_.CreateAdd(tile.column, i64(tile_columns() + product.b_start));
+  const auto part = [&](llvm::Value* number) { return ir_.CreateSDiv(ir_.CreateMul(number, i64(depth.bound)), i64(split.tiles)); };
+  for_range(part(tile.number), part(ir_.CreateAdd(tile.number, i64(1))), 1, [&](llvm::Value* k) {
+    llvm::Value* element = ir_.CreateAdd(next, ir_.CreateMul(k, i64(product.inner.back().b_stride)));
+    prefetch_row(element_pointer(buffer_pointer(product.b), operand_dtype(product.b), element), operand_dtype(product.b));
+  });
+}
+
+/// Axes of the depth but the last two are loops around the micro-kernel, which adds to the tile then.
 void KernelEmitter::emit_tile_sums(const Tile& tile) {
   const Product& product = kernel_->product;
   const bool packed = product.packed >= 0;
-  const PanelLayout layout = panel_layout(product, tile_columns());
-  llvm::Value* a_at = ir_.CreateMul(tile.row, i64(product.row.a_stride));
-  llvm::Value* b_at = packed ? ir_.CreateMul(tile.panel, i64(layout.panel_elements))
-                             : ir_.CreateMul(tile.column, i64(product.column.b_stride));
+  const PanelLayout layout = panel_layout(product);
   const auto advance = [&](llvm::Value* at, llvm::Value* position, int64_t stride) {
     return stride == 0 ? at : ir_.CreateAdd(at, ir_.CreateMul(position, i64(stride)));
   };
+  llvm::Value* a_at = advance(i64(product.a_start), tile.row, product.row.a_stride);
+  llvm::Value* b_at = packed ? ir_.CreateMul(tile.panel, i64(layout.panel_elements))
+                             : advance(i64(product.b_start), tile.column, product.column.b_stride);
   for (size_t axis = 0; axis < product.outer.size(); ++axis) {
     a_at = advance(a_at, tile.outer[axis], product.outer[axis].a_stride);
     b_at = advance(b_at, tile.outer[axis], packed ? layout.outer_strides[axis] : product.outer[axis].b_stride);
   }
-  if (product.inner.size() > 1) {
-    // No memset: the code calls nothing outside itself.
-    llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(product.dtype), static_cast<unsigned>(lanes_));
-    for_range(i64(0), i64(target_.tile_rows * tile_columns()), lanes_, [&](llvm::Value* at) {
-      ir_.CreateAlignedStore(llvm::Constant::getNullValue(vector), element_pointer(tile.sums, product.dtype, at),
-                             llvm::Align(static_cast<uint64_t>(size_of(product.dtype))));
-    });
-  }
+  if (product.inner.size() > kMicroKernelAxes && product.partials < 0) clear_sums(tile);
   const std::function<void(size_t, llvm::Value*, llvm::Value*)> inner = [&](size_t axis, llvm::Value* a, llvm::Value* b) {
-    if (axis + 1 < product.inner.size()) {
-      for_range(i64(0), extent(product.inner[axis].extent), 1, [&](llvm::Value* i) {
-        inner(axis + 1, advance(a, i, product.inner[axis].a_stride),
-              advance(b, i, packed ? layout.inner_strides[axis] : product.inner[axis].b_stride));
-      });
-      return;
-    }
-    const int32_t right = packed ? product.packed : product.b;
-    llvm::Value* a_pointer = element_pointer(buffer_pointer(product.a), operand_dtype(product.a), a);
-    llvm::Value* b_pointer = element_pointer(buffer_pointer(right), operand_dtype(right), b);
-    const Extent rows = product.row.extent;
-    const int64_t rest = rows.is_static() ? rows.bound % target_.tile_rows : 1;
-    const auto whole = [&] { call_micro_kernel(tile, target_.tile_rows, a_pointer, b_pointer, tile.sums); };
-    const auto partial = [&] {
-      if (rows.is_static()) {
-        call_micro_kernel(tile, rest, a_pointer, b_pointer, tile.sums);
-        return;
-      }
-      for_range(i64(0), tile.rows, 1, [&](llvm::Value* r) {
-        call_micro_kernel(tile, 1, element_pointer(a_pointer, operand_dtype(product.a), ir_.CreateMul(r, i64(product.row.a_stride))),
-                          b_pointer,
-                          element_pointer(tile.sums, product.dtype, ir_.CreateMul(r, i64(tile_columns()))));
-      });
-    };
-    if (rows.is_static() && rest == 0) {
-      whole();
-    } else if (rows.is_static() && rows.bound < target_.tile_rows) {
-      partial();
-    } else {
-      if_else(ir_.CreateICmpEQ(tile.rows, i64(target_.tile_rows)), whole, partial);
-    }
+    if (axis + kMicroKernelAxes >= product.inner.size()) return emit_sums(tile, a, b);
+    const bool in_block = axis == 0 && tile.block_begin != nullptr;
+    llvm::Value* first = in_block ? tile.block_begin : i64(0);
+    llvm::Value* end = in_block ? tile.block_end : extent(product.inner[axis].extent);
+    for_range(first, end, 1, [&](llvm::Value* i) {
+      inner(axis + 1, advance(a, i, product.inner[axis].a_stride),
+            advance(b, i, packed ? layout.inner_strides[axis] : product.inner[axis].b_stride));
+    });
   };
   inner(0, a_at, b_at);
 }
 
+/// No memset: the code calls nothing outside itself.
+void KernelEmitter::clear_sums(const Tile& tile) {
+  const Product& product = kernel_->product;
+  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(product.dtype), static_cast<unsigned>(lanes_));
+  for_range(i64(0), i64(product.tile.rows * tile_columns()), lanes_, [&](llvm::Value* at) {
+    ir_.CreateAlignedStore(llvm::Constant::getNullValue(vector), element_pointer(tile.sums, product.dtype, at),
+                           llvm::Align(static_cast<uint64_t>(size_of(product.dtype))));
+  });
+}
+
+/// All rows of the tile by the micro-kernels for as many.
+void KernelEmitter::emit_sums(const Tile& tile, llvm::Value* a, llvm::Value* b) {
+  const Product& product = kernel_->product;
+  const int32_t right = product.packed >= 0 ? product.packed : product.b;
+  llvm::Value* a_pointer = element_pointer(buffer_pointer(product.a), operand_dtype(product.a), a);
+  llvm::Value* b_pointer = element_pointer(buffer_pointer(right), operand_dtype(right), b);
+  const auto rows = [&](int64_t count) { return [&, count] { call_micro_kernel(tile, count, a_pointer, b_pointer, tile.sums); }; };
+  if (product.row.extent.is_static()) {
+    const EvenSplit split = split_evenly(product.row.extent.bound, product.tile.rows);
+    if (tile.longer == nullptr) return rows(split.base)();
+    return if_else(tile.longer, rows(split.base + 1), rows(split.base));
+  }
+  if_else(ir_.CreateICmpEQ(tile.rows, i64(product.tile.rows)), rows(product.tile.rows), [&] {
+    for_range(i64(0), tile.rows, 1, [&](llvm::Value* r) {
+      call_micro_kernel(tile, 1, element_pointer(a_pointer, operand_dtype(product.a), ir_.CreateMul(r, i64(product.row.a_stride))), b_pointer,
+                        element_pointer(tile.sums, product.dtype, ir_.CreateMul(r, tile.sums_stride)));
+    });
+  });
+}
+
+void KernelEmitter::call_dot_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums) {
+  const Product& product = kernel_->product;
+  const DotKernelForm form{.dtype = product.dtype,
+                           .left = operand_dtype(product.a),
+                           .right = operand_dtype(product.packed >= 0 ? product.packed : product.b),
+                           .rows = rows,
+                           .columns = product.column.extent.bound};
+  llvm::Function* dot = shared_.declare(module_, form.name(), DotKernelEmitter::type(context_),
+                                        [&target = target_, lanes = lanes_, form](llvm::Module& module) {
+                                          DotKernelEmitter(module, target, lanes, form).emit();
+                                        });
+  const int64_t column_stride = product.packed >= 0 ? panel_layout(product).depth : product.column.b_stride;
+  ir_.CreateCall(dot, {a, b, sums, extent(product.inner.back().extent), i64(product.row.a_stride), i64(column_stride), tile.sums_stride});
+}
+
 void KernelEmitter::call_micro_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums) {
   const Product& product = kernel_->product;
+  if (product.form == ProductForm::Dot) return call_dot_kernel(tile, rows, a, b, sums);
   using Columns = MicroKernelForm::Columns;
   const bool packed = product.packed >= 0;
-  llvm::Value* depth = extent(product.inner.back().extent);
+  const bool padded = packed && only_store() == nullptr;  // panels end with zeros, and the tile has room for sums of them
+  const ProductAxis& step = product.inner.back();
+  llvm::Value *turns = i64(1), *a_turn = i64(0), *b_turn = i64(0);
+  if (product.inner.size() >= kMicroKernelAxes) {
+    const size_t axis = product.inner.size() - kMicroKernelAxes;
+    turns = extent(product.inner[axis].extent);
+    a_turn = i64(product.inner[axis].a_stride);
+    b_turn = i64(packed ? panel_layout(product).inner_strides[axis] : product.inner[axis].b_stride);
+  }
   const auto call = [&](int64_t vectors, Columns columns) {
-    const int64_t b_step = packed ? tile_columns() : product.inner.back().b_stride;
-    ir_.CreateCall(micro_kernel(rows, vectors, columns),
-                   {a, b, sums, depth, tile.columns, i64(product.row.a_stride), i64(product.inner.back().a_stride), i64(b_step)});
+    const int64_t b_step = packed ? tile_columns() : step.b_stride;
+    ir_.CreateCall(micro_kernel(rows, vectors, columns), {a, b, sums, extent(step.extent), tile.columns, i64(product.row.a_stride),
+                                                          i64(step.a_stride), i64(b_step), turns, a_turn, b_turn, tile.sums_stride});
   };
-  const auto whole = [&] { call(target_.tile_vectors, Columns::Whole); };
+  const auto whole = [&] { call(tile_columns() / lanes_, Columns::Whole); };
   const Extent size = product.column.extent;
   const int64_t rest = size.is_static() ? size.bound % tile_columns() : 0;
   const auto partial = [&] {
     if (!size.is_static()) {
-      call(target_.tile_vectors, Columns::AllMasked);
+      call(tile_columns() / lanes_, Columns::AllMasked);
     } else {
-      const bool whole_vectors = packed || rest % lanes_ == 0;  // panels are padded with zeros
+      const bool whole_vectors = padded || rest % lanes_ == 0;
       call((rest + lanes_ - 1) / lanes_, whole_vectors ? Columns::Whole : Columns::LastMasked);
     }
   };
-  if ((size.is_static() && rest == 0) || (!size.is_static() && packed)) {
+  if ((size.is_static() && rest == 0) || (!size.is_static() && padded)) {
     whole();
   } else if (size.is_static() && size.bound < tile_columns()) {
     partial();
@@ -178,11 +303,13 @@ llvm::Function* KernelEmitter::micro_kernel(int64_t rows, int64_t vectors, Micro
                              .right = operand_dtype(product.packed >= 0 ? product.packed : product.b),
                              .rows = rows,
                              .vectors = vectors,
-                             .sums_stride = tile_columns(),
                              .columns = columns,
                              .unit_steps = product.inner.back().a_stride == 1,
                              .unit_rows = product.row.a_stride == 1,
-                             .accumulate = product.inner.size() > 1};
+                             .row_stride = rows > kMaxRowAddresses && product.row.a_stride != 1 ? product.row.a_stride : 0,
+                             .accumulate = product.inner.size() > kMicroKernelAxes,
+                             .direct = only_store() != nullptr,
+                             .turns = product.inner.size() >= kMicroKernelAxes};
   return shared_.declare(module_, form.name(), MicroKernelEmitter::type(context_),
                          [&target = target_, lanes = lanes_, form](llvm::Module& module) {
                            MicroKernelEmitter(module, target, lanes, form).emit();
@@ -196,34 +323,66 @@ void KernelEmitter::set_outer_loops(const Tile& tile) {
   }
 }
 
+/// The sweep's body at each element of the tile, vectors along the result's innermost axis.
 void KernelEmitter::emit_epilogue(const Tile& tile) {
   const Product& product = kernel_->product;
-  const Sweep& sweep = kernel_->sweeps[0];
   set_outer_loops(tile);
-  for_range(i64(0), tile.rows, 1, [&](llvm::Value* r) {
+  if (product.form == ProductForm::Transposed) {
+    llvm::Value* sums = emit_transposed_tile(tile);
+    for_range(i64(0), tile.columns, 1, [&](llvm::Value* c) {
+      if (product.column.loop >= 0) loop_values_[static_cast<size_t>(product.column.loop)] = ir_.CreateAdd(tile.column, c);
+      tile_row_ = element_pointer(sums, product.dtype, ir_.CreateMul(c, i64(lanes_)));
+      emit_epilogue_row(product.row, tile.row, tile.rows);
+    });
+    return;
+  }
+  for_range(tile.done != nullptr ? tile.done : i64(0), tile.rows, 1, [&](llvm::Value* r) {
     if (product.row.loop >= 0) loop_values_[static_cast<size_t>(product.row.loop)] = ir_.CreateAdd(tile.row, r);
     tile_row_ = element_pointer(tile.sums, product.dtype, ir_.CreateMul(r, i64(tile_columns())));
-    if (product.column.loop < 0) {
-      tile_column_ = i64(0);
-      emit_statements(sweep.body);
-      return;
-    }
-    vector_loop_ = product.column.loop;
-    const auto at_column = [&](llvm::Value* c) {
-      tile_column_ = c;
-      loop_values_[static_cast<size_t>(product.column.loop)] = ir_.CreateAdd(tile.column, c);
-      emit_statements(sweep.body);
-    };
-    // One body, masked on every turn when the last one needs it: a tile has few turns and the body may be long.
-    const Extent size = product.column.extent;
-    const bool masked = !size.is_static() || size.bound % lanes_ != 0;
-    for_range(i64(0), tile.columns, lanes_, [&](llvm::Value* c) {
-      if (masked) mask_ = mask_below(ir_.CreateSub(tile.columns, c));
-      at_column(c);
-      mask_ = nullptr;
-    });
-    vector_loop_ = -1;
+    emit_epilogue_row(product.column, tile.column, tile.columns);
   });
+}
+
+/// `count` elements from `first` on along `axis`, whose sums stand side by side at tile_row_.
+void KernelEmitter::emit_epilogue_row(const ProductAxis& axis, llvm::Value* first, llvm::Value* count) {
+  const std::vector<Stmt>& body = kernel_->sweeps[0].body;
+  if (axis.loop < 0) {
+    tile_column_ = i64(0);
+    emit_statements(body);
+    return;
+  }
+  // One body, masked on every turn when the last one needs it: a tile has few turns and the body may be long.
+  const bool masked = !axis.extent.is_static() || axis.extent.bound % lanes_ != 0;
+  vector_loop_ = axis.loop;
+  for_range(i64(0), count, lanes_, [&](llvm::Value* c) {
+    if (masked) mask_ = mask_below(ir_.CreateSub(count, c));
+    tile_column_ = c;
+    loop_values_[static_cast<size_t>(axis.loop)] = ir_.CreateAdd(first, c);
+    emit_statements(body);
+    mask_ = nullptr;
+  });
+  vector_loop_ = -1;
+}
+
+/// [columns, lanes]: each column's sums side by side, rows that do not exist are 0.
+llvm::Value* KernelEmitter::emit_transposed_tile(const Tile& tile) {
+  const Product& product = kernel_->product;
+  llvm::Value* turned = stack(scalars_.element_type(product.dtype), tile_columns() * lanes_, "turned");
+  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(product.dtype), static_cast<unsigned>(lanes_));
+  const llvm::Align align(static_cast<uint64_t>(size_of(product.dtype)));
+  for_range(i64(0), i64(tile_columns()), lanes_, [&](llvm::Value* c) {
+    std::vector<llvm::Value*> square(static_cast<size_t>(lanes_), llvm::Constant::getNullValue(vector));
+    for (int64_t r = 0; r < product.row.extent.bound; ++r) {
+      llvm::Value* from = element_pointer(tile.sums, product.dtype, ir_.CreateAdd(c, i64(r * tile_columns())));
+      square[static_cast<size_t>(r)] = ir_.CreateAlignedLoad(vector, from, align);
+    }
+    square = transposed(std::move(square));
+    for (int64_t i = 0; i < lanes_; ++i) {
+      llvm::Value* to = element_pointer(turned, product.dtype, ir_.CreateMul(ir_.CreateAdd(c, i64(i)), i64(lanes_)));
+      ir_.CreateAlignedStore(square[static_cast<size_t>(i)], to, align);
+    }
+  });
+  return turned;
 }
 
 }  // namespace smelt

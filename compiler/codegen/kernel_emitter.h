@@ -18,6 +18,7 @@
 #include "compiler/codegen/micro_kernel.h"
 #include "compiler/codegen/shared_functions.h"
 #include "compiler/codegen/target.h"
+#include "compiler/loops/choose_tile.h"
 #include "compiler/loops/kernel_identity.h"
 #include "compiler/loops/loop_ir.h"
 
@@ -54,7 +55,7 @@ class KernelEmitter {
   void emit_statement(const Stmt& stmt);
   llvm::Value* emit_load(const Stmt& stmt);
   void emit_store(const Stmt& stmt);
-  void note_nonfinite(llvm::Value* stored, DType dtype);
+  void note_nonfinite(llvm::Value* stored);
   void begin_finite_check();
   void end_finite_check();
   llvm::Value* emit_scalar_slot(ScalarSlot slot, llvm::Value* at);
@@ -75,21 +76,33 @@ class KernelEmitter {
   // emit_product.cpp: register tiles; emit_pack.cpp: panels
   void emit_product();
   struct Tile;  // the position and size of the tile at hand
+  void set_rows(Tile& tile, const EvenSplit& split, llvm::Value* number);
+  const Stmt* only_store() const;
+  void place_in_result(Tile& tile, const Stmt& store);
   void set_outer_loops(const Tile& tile);
   void emit_prefetch(const Tile& tile);
+  void emit_panel_prefetch(const Tile& tile, const EvenSplit& split);
+  void prefetch_row(llvm::Value* at, DType dtype);
   void emit_tile_sums(const Tile& tile);
+  void emit_sums(const Tile& tile, llvm::Value* a, llvm::Value* b);
+  void clear_sums(const Tile& tile);
   void call_micro_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums);
+  void call_dot_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums);
   void emit_epilogue(const Tile& tile);
+  void emit_epilogue_row(const ProductAxis& axis, llvm::Value* first, llvm::Value* count);
+  llvm::Value* emit_transposed_tile(const Tile& tile);
   void emit_pack();
   DType operand_dtype(int32_t buffer) const { return function_.buffers[static_cast<size_t>(buffer)].type.dtype; }
   llvm::Value* as_product(llvm::Value* loaded, DType from);
   void emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
+  void emit_dot_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth);
+  void copy_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
   llvm::Function* pack_transposed();
-  void define_pack_transposed(const std::string& name, DType from, DType dtype);
+  void define_pack_transposed(const std::string& name, DType from, DType dtype, int64_t width);
   std::vector<llvm::Value*> transposed(std::vector<llvm::Value*> rows);
   llvm::Function* micro_kernel(int64_t rows, int64_t vectors, MicroKernelForm::Columns columns);
   std::vector<llvm::Value*> decompose(llvm::Value* unit, const std::vector<llvm::Value*>& extents);
-  int64_t tile_columns() const { return target_.tile_vectors * lanes_; }
+  int64_t tile_columns() const { return kernel_->product.tile.columns; }
 
   // helpers
   llvm::Value* i64(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
@@ -101,6 +114,7 @@ class KernelEmitter {
   llvm::Value* frame_slot(unsigned slot, const std::string& name, llvm::Type* type);
   llvm::Value* from_memory(llvm::Value* loaded, DType dtype);
   llvm::Value* to_memory(llvm::Value* value, DType dtype);
+  llvm::Value* at_most(int64_t limit, llvm::Value* left);
   llvm::AllocaInst* stack(llvm::Type* type, int64_t count, const char* name);
   llvm::Value* lane_numbers(llvm::Type* element);
   llvm::Value* mask_below(llvm::Value* limit);  // lane < limit

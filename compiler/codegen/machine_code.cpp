@@ -112,7 +112,10 @@ std::vector<char> compile(llvm::Module& module, llvm::TargetMachine& machine, co
 const char* code_generator() { return "LLVM " LLVM_VERSION_STRING; }
 
 CodeQueue::CodeQueue(const Target& target, CodeKind kind, const CodegenOptions& options)
-    : target_(target), kind_(kind), options_(options) {
+    : target_(target),
+      kind_(kind),
+      options_(options),
+      data_layout_(make_machine(target, options.optimize)->createDataLayout().getStringRepresentation()) {
   const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1u, kMaxThreads);
   for (unsigned t = 1; t < threads; ++t) workers_.emplace_back([this] { work(); });
 }
@@ -131,7 +134,7 @@ CodePart CodeQueue::new_part() const {
   CodePart part{std::make_unique<llvm::LLVMContext>(), nullptr};
   part.module = std::make_unique<llvm::Module>("smelt", *part.context);
   part.module->setTargetTriple(kTriple);
-  part.module->setDataLayout("e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128");
+  part.module->setDataLayout(data_layout_);
   return part;
 }
 

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -44,6 +45,7 @@ class CodeQueue {
   const Target target_;
   const CodeKind kind_;
   const CodegenOptions options_;
+  const std::string data_layout_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<CodePart> waiting_;          // guarded by mutex_, as all below

@@ -12,8 +12,8 @@ constexpr int64_t kUnrollDepth = 4;  // steps of the depth in one turn of the lo
 std::string MicroKernelForm::name() const {
   const char* masked = columns == Columns::Whole ? "" : columns == Columns::LastMasked ? "_last" : "_masked";
   const auto operand = [&](const char* side, DType of) { return of == dtype ? "" : fmt::format("_{}_{}", side, to_string(of)); };
-  return fmt::format("micro_{}x{}_{}{}{}{}{}{}{}", rows, vectors, to_string(dtype), operand("a", left), operand("b", right), unit_steps ? "_k1" : "",
-                     unit_rows && !unit_steps ? "_r1" : "", masked, accumulate ? "_add" : "");
+  return fmt::format("micro_{}x{}_{}{}{}{}{}{}{}{}{}{}", rows, vectors, to_string(dtype), operand("a", left), operand("b", right),
+                     unit_steps ? "_k1" : "", unit_rows && !unit_steps ? "_r1" : "", masked, row_stride != 0 ? fmt::format("_row{}", row_stride) : "", direct ? "_direct" : "", turns ? "_turns" : "", accumulate ? "_add" : "");
 }
 
 MicroKernelEmitter::MicroKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes,
@@ -30,44 +30,80 @@ MicroKernelEmitter::MicroKernelEmitter(llvm::Module& module, const Target& targe
 
 llvm::FunctionType* MicroKernelEmitter::type(llvm::LLVMContext& context) {
   llvm::Type *pointer = llvm::PointerType::getUnqual(context), *integer = llvm::Type::getInt64Ty(context);
-  return llvm::FunctionType::get(llvm::Type::getVoidTy(context),
-                                 {pointer, pointer, pointer, integer, integer, integer, integer, integer}, false);
+  std::vector<llvm::Type*> arguments(kSumsStride + 1, integer);
+  for (const Argument i : {kA, kB, kSums}) arguments[i] = pointer;
+  return llvm::FunctionType::get(llvm::Type::getVoidTy(context), arguments, false);
 }
 
 void MicroKernelEmitter::emit() {
   function_ = new_function(module_, form_.name(), type(context_));
   for (const Argument i : {kA, kB, kSums}) function_->addParamAttr(i, llvm::Attribute::NoAlias);
 
-  llvm::BasicBlock* entry = block("entry");
-  llvm::BasicBlock *head = block("unrolled"), *turn = block("turn");
-  llvm::BasicBlock *rest_head = block("rest"), *rest_turn = block("step"), *done = block("done");
-  ir_.SetInsertPoint(entry);
+  ir_.SetInsertPoint(block("entry"));
   set_offsets();
   set_masks();
   const std::vector<llvm::Value*> start = initial_sums();
-  llvm::Value* unrolled_end = ir_.CreateAnd(SMELT_FAULT(65, argument(kDepth), ir_.CreateAdd(argument(kDepth), i64(1))), i64(-kUnrollDepth));
+  const std::vector<llvm::Value*> sums = form_.turns ? emit_turns(start) : emit_depth(argument(kA), argument(kB), start);
+  for (size_t s = 0; s < sums.size(); ++s) store_sum(s, sums[s]);
+  ir_.CreateRetVoid();
+}
+
+void MicroKernelEmitter::store_sum(size_t sum, llvm::Value* value) {
+  llvm::Value* mask = form_.direct ? masks_[sum % masks_.size()] : nullptr;
+  if (mask != nullptr) ir_.CreateMaskedStore(value, sum_pointer(sum), align_, mask);
+  else ir_.CreateAlignedStore(value, sum_pointer(sum), align_);
+}
+
+llvm::PHINode* MicroKernelEmitter::phi(llvm::Value* initial, llvm::BasicBlock* from) {
+  llvm::PHINode* node = ir_.CreatePHI(initial->getType(), 2);
+  node->addIncoming(initial, from);
+  return node;
+}
+
+/// At least one turn; the sums stay in registers between them.
+std::vector<llvm::Value*> MicroKernelEmitter::emit_turns(const std::vector<llvm::Value*>& start) {
+  llvm::BasicBlock *before = ir_.GetInsertBlock(), *head = block("next"), *done = block("done");
+  ir_.CreateBr(head);
+  ir_.SetInsertPoint(head);
+  State turn = begin_state(before, i64(0), argument(kA), argument(kB), start);
+  const std::vector<llvm::Value*> sums = emit_depth(turn.a, turn.b, {turn.sums.begin(), turn.sums.end()});
+  llvm::BasicBlock* here = ir_.GetInsertBlock();
+  llvm::Value* next = ir_.CreateAdd(turn.k, i64(1), "", true, true);
+  turn.k->addIncoming(next, here);
+  turn.a->addIncoming(moved(turn.a, argument(kATurn), form_.left), here);
+  turn.b->addIncoming(moved(turn.b, argument(kBTurn), form_.right), here);
+  for (size_t s = 0; s < sums.size(); ++s) turn.sums[s]->addIncoming(sums[s], here);
+  ir_.CreateCondBr(ir_.CreateICmpSLT(next, argument(kTurns)), head, done);
+  ir_.SetInsertPoint(done);
+  return sums;
+}
+
+std::vector<llvm::Value*> MicroKernelEmitter::emit_depth(llvm::Value* a, llvm::Value* b, const std::vector<llvm::Value*>& start) {
+  llvm::BasicBlock *before = ir_.GetInsertBlock(), *head = block("unrolled"), *steps = block("steps");
+  llvm::BasicBlock *rest_head = block("rest"), *rest_step = block("step"), *end = block("end");
+  llvm::Value* depth = argument(kDepth);
+  llvm::Value* unrolled_end = ir_.CreateAnd(SMELT_FAULT(65, depth, ir_.CreateAdd(depth, i64(1))), i64(-kUnrollDepth));
   ir_.CreateBr(head);
 
   ir_.SetInsertPoint(head);
-  State state = begin_state(entry, i64(0), argument(kA), argument(kB), start);
-  ir_.CreateCondBr(ir_.CreateICmpSLT(state.k, unrolled_end), turn, rest_head);
-  ir_.SetInsertPoint(turn);
-  emit_turn(state, kUnrollDepth, head);
+  State state = begin_state(before, i64(0), a, b, start);
+  ir_.CreateCondBr(ir_.CreateICmpSLT(state.k, unrolled_end), steps, rest_head);
+  ir_.SetInsertPoint(steps);
+  emit_steps(state, kUnrollDepth, head);
 
   ir_.SetInsertPoint(rest_head);
   State rest = begin_state(head, state.k, state.a, state.b, {state.sums.begin(), state.sums.end()});
-  ir_.CreateCondBr(ir_.CreateICmpSLT(rest.k, argument(kDepth)), rest_turn, done);
-  ir_.SetInsertPoint(rest_turn);
-  emit_turn(rest, 1, rest_head);
+  ir_.CreateCondBr(ir_.CreateICmpSLT(rest.k, depth), rest_step, end);
+  ir_.SetInsertPoint(rest_step);
+  emit_steps(rest, 1, rest_head);
 
-  ir_.SetInsertPoint(done);
-  for (size_t s = 0; s < rest.sums.size(); ++s) ir_.CreateAlignedStore(rest.sums[s], sum_pointer(s), align_);
-  ir_.CreateRetVoid();
+  ir_.SetInsertPoint(end);
+  return {rest.sums.begin(), rest.sums.end()};
 }
 
 void MicroKernelEmitter::set_offsets() {
   const auto times = [&](llvm::Value* stride, int64_t count) { return ir_.CreateMul(stride, i64(count), "", true, true); };
-  llvm::Value* row_stride = form_.unit_rows && !form_.unit_steps ? i64(1) : argument(kRowStride);
+  llvm::Value* row_stride = form_.unit_rows && !form_.unit_steps ? i64(1) : form_.row_stride != 0 ? i64(form_.row_stride) : argument(kRowStride);
   llvm::Value* a_step = form_.unit_steps ? i64(1) : argument(kAStep);
   for (int64_t r = 0; r < form_.rows; ++r) row_offsets_.push_back(times(row_stride, r));
   for (int64_t step = 0; step <= kUnrollDepth; ++step) {
@@ -89,8 +125,8 @@ void MicroKernelEmitter::set_masks() {
 
 llvm::Value* MicroKernelEmitter::sum_pointer(size_t sum) {
   const auto index = static_cast<int64_t>(sum);
-  const int64_t at = index / form_.vectors * form_.sums_stride + index % form_.vectors * lanes_;
-  return ir_.CreateConstInBoundsGEP1_64(element_, argument(kSums), static_cast<uint64_t>(at));
+  llvm::Value* row = moved(argument(kSums), ir_.CreateMul(argument(kSumsStride), i64(index / form_.vectors), "", true, true), form_.dtype);
+  return ir_.CreateConstInBoundsGEP1_64(element_, row, static_cast<uint64_t>(index % form_.vectors * lanes_));
 }
 
 std::vector<llvm::Value*> MicroKernelEmitter::initial_sums() {
@@ -102,18 +138,13 @@ std::vector<llvm::Value*> MicroKernelEmitter::initial_sums() {
 
 MicroKernelEmitter::State MicroKernelEmitter::begin_state(llvm::BasicBlock* from, llvm::Value* k, llvm::Value* a,
                                                           llvm::Value* b, const std::vector<llvm::Value*>& sums) {
-  const auto phi = [&](llvm::Value* initial) {
-    llvm::PHINode* node = ir_.CreatePHI(initial->getType(), 2);
-    node->addIncoming(initial, from);
-    return node;
-  };
-  State state{phi(k), phi(a), phi(b), {}};
-  for (llvm::Value* sum : sums) state.sums.push_back(phi(sum));
+  State state{phi(k, from), phi(a, from), phi(b, from), {}};
+  for (llvm::Value* sum : sums) state.sums.push_back(phi(sum, from));
   return state;
 }
 
 /// `steps` steps of the depth, then back to `next`.
-void MicroKernelEmitter::emit_turn(State& state, int64_t steps, llvm::BasicBlock* next) {
+void MicroKernelEmitter::emit_steps(State& state, int64_t steps, llvm::BasicBlock* next) {
   std::vector<llvm::Value*> sums(state.sums.begin(), state.sums.end());
   for (int64_t step = 0; step < steps; ++step) emit_step(state, static_cast<size_t>(step), sums);
   llvm::BasicBlock* here = ir_.GetInsertBlock();

@@ -14,24 +14,28 @@
 namespace smelt {
 
 /// What makes two micro-kernels different code. Strides are run-time arguments, so that all products of a module share
-/// a few kernels; only a stride of 1, which decides the addressing of the left operand, is part of the code.
+/// a few kernels; only a stride of 1, which decides the addressing of the left operand, is part of the code, and the
+/// distance of rows where they are more than there are registers for their addresses.
 struct MicroKernelForm {
   enum class Columns : uint8_t { Whole, LastMasked, AllMasked };
 
   DType dtype = DType::F32;  // of the sums and of all arithmetic
   DType left = DType::F32, right = DType::F32;  // of the operands in memory: `dtype`, or a half that is widened
   int64_t rows = 1, vectors = 1;
-  int64_t sums_stride = 0;  // elements between rows of the tile in memory
   Columns columns = Columns::Whole;
   bool unit_steps = false;  // the left operand is contiguous along the depth
   bool unit_rows = false;   // ... along its rows
+  int64_t row_stride = 0;   // of the left operand; 0: the argument says
   bool accumulate = false;  // start from the tile in memory, not from zero
+  bool direct = false;      // the tile is in the result itself: columns that do not exist are not written
+  bool turns = false;       // two axes of the depth; without it kTurns and the two behind it do not count
 
   std::string name() const;
 };
 
-/// void micro(ptr a, ptr b, ptr sums, i64 depth, i64 columns, i64 row_stride, i64 a_step, i64 b_step):
-/// sums[r, c] (+)= sum over k of a[r * row_stride + k * a_step] * b[k * b_step + c].
+/// void micro(ptr a, ptr b, ptr sums, i64 depth, i64 columns, i64 row_stride, i64 a_step, i64 b_step, i64 turns,
+/// i64 a_turn, i64 b_turn, i64 sums_stride):
+/// sums[r * sums_stride + c] (+)= sum over t < turns, k < depth of a[r * row_stride + t * a_turn + k * a_step] * b[t * b_turn + k * b_step + c].
 class MicroKernelEmitter {
  public:
   MicroKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, const MicroKernelForm& form);
@@ -44,14 +48,17 @@ class MicroKernelEmitter {
     llvm::PHINode *k, *a, *b;
     std::vector<llvm::PHINode*> sums;
   };
-  enum Argument : unsigned { kA, kB, kSums, kDepth, kColumns, kRowStride, kAStep, kBStep, kNumArguments };
+  enum Argument : unsigned { kA, kB, kSums, kDepth, kColumns, kRowStride, kAStep, kBStep, kTurns, kATurn, kBTurn, kSumsStride };
 
   void set_offsets();
   void set_masks();
   std::vector<llvm::Value*> initial_sums();
+  /// The depth from `a` and `b` on; leaves the builder in the block behind it.
+  std::vector<llvm::Value*> emit_depth(llvm::Value* a, llvm::Value* b, const std::vector<llvm::Value*>& start);
+  std::vector<llvm::Value*> emit_turns(const std::vector<llvm::Value*>& start);
   State begin_state(llvm::BasicBlock* from, llvm::Value* k, llvm::Value* a, llvm::Value* b,
                     const std::vector<llvm::Value*>& sums);
-  void emit_turn(State& state, int64_t steps, llvm::BasicBlock* next);
+  void emit_steps(State& state, int64_t steps, llvm::BasicBlock* next);
   void emit_step(const State& state, size_t step, std::vector<llvm::Value*>& sums);
   llvm::BasicBlock* block(const char* name) { return llvm::BasicBlock::Create(context_, name, function_); }
   llvm::Value* argument(Argument index) { return function_->getArg(index); }
@@ -60,6 +67,8 @@ class MicroKernelEmitter {
   }
   llvm::Value* load_left(llvm::Value* at);
   llvm::Value* load_right(llvm::Value* at, llvm::Value* mask);
+  llvm::PHINode* phi(llvm::Value* initial, llvm::BasicBlock* from);
+  void store_sum(size_t sum, llvm::Value* value);
   llvm::Value* sum_pointer(size_t sum);
   llvm::Value* i64(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
 

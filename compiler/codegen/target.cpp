@@ -15,12 +15,10 @@ struct Level {
 constexpr std::array kLevels = {Level{"x86-64-v2", false, false}, Level{"x86-64-v3", true, false},
                                 Level{"x86-64-v4", true, true}};
 
-// Registers decide the tile: 32 of 64 bytes hold 8x3 sums, 3 columns and a broadcast; 16 of 32 bytes hold 6x2, 2 and 1.
 void set_vectors(Target& target, bool avx2, bool avx512) {
   target.has_fma = avx2;
   target.vector_bytes = avx512 ? 64 : avx2 ? 32 : 16;
-  target.tile_rows = avx512 ? 8 : avx2 ? 6 : 4;
-  target.tile_vectors = avx512 ? 3 : 2;
+  target.vector_registers = avx512 ? 32 : 16;
 }
 
 Target native_target() {

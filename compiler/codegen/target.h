@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "compiler/loops/choose_tile.h"
 #include "ir/support/result.h"
 #include "ir/type.h"
 
@@ -15,10 +16,11 @@ struct Target {
   std::string features;  // LLVM's list, such as "+avx2,+fma"
   int64_t vector_bytes = 16;
   bool has_fma = false;
-  int64_t tile_rows = 4;     // register tile of products
-  int64_t tile_vectors = 2;
+  int64_t vector_registers = 16;
 
   int64_t lanes(DType dtype) const { return vector_bytes / size_of(dtype); }
+  /// What register tiles have: without fused multiply-add a product needs a register before it is added.
+  VectorRegisters registers(DType dtype) const { return {vector_registers, lanes(dtype), has_fma ? 2 : 5}; }
 };
 
 /// Errors (Usage): an unknown name; (Unsupported) not an x86-64 machine.

@@ -50,6 +50,7 @@ Names without_ones(const Names& names, const Shape& shape) {
 NodeId narrow_contraction(Match& m) {
   const Result<ContractFormula> formula = parse_formula(m.attrs().text("formula"));
   SMELT_CHECK(formula.has_value(), "{}", m.attrs().text("formula"));
+  if (formula->has_windows()) return kNoMatch;
   Builder& build = m.build();
   const Names out = without_ones(formula->out, m.type().shape);
   const Names left = without_ones(formula->lhs, build.type(m.in(0)).shape);

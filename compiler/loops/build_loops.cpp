@@ -6,6 +6,7 @@
 #include <map>
 #include <ranges>
 #include <set>
+#include <span>
 
 #include "compiler/loops/kernel_builder.h"
 #include "compiler/loops/lower_product.h"
@@ -106,6 +107,7 @@ class Lowering {
     kernel.name = fmt::format("k{}_{}", function_.kernels.size(), op_def(graph_[first]).name);
     if (plan.kind == KernelKind::Product) add_product(kernel, plan.product);
     estimate(kernel);
+    kernel.serial = is_serial(kernel);
     guard(kernel, k);
     function_.kernels.push_back(std::move(kernel));
   }
@@ -119,17 +121,36 @@ class Lowering {
     }
   }
 
+  /// The micro-kernel reads columns side by side, or panels of them. Rows of b that lie far apart are packed as well when
+  /// enough rows of a pay for it: each step of the depth would touch another page, and lines of equal sets.
+  static bool reads_in_place(const Product& product) {
+    constexpr int64_t kFarApart = int64_t{256} << 10;  // bytes from the first step of the depth to the last
+    constexpr int64_t kManyRows = 512;
+    const ProductAxis& depth = product.inner.back();
+    if (product.form == ProductForm::Dot) return depth.b_stride == 1;
+    if (product.column.extent == Extent(1)) return true;
+    if (product.column.b_stride != 1) return false;
+    int64_t rows = product.row.extent.bound;
+    for (const ProductAxis& axis : product.outer) rows *= axis.b_stride == 0 ? axis.extent.bound : 1;
+    return depth.extent.bound * depth.b_stride * size_of(product.dtype) < kFarApart || rows < kManyRows;
+  }
+
   void add_product(Kernel& kernel, NodeId id) {
     const LoweredProduct lowered = lower_product(graph_, id);
     kernel.product = lowered.product;
     kernel.product.a = buffers_.of_node[operand_root(graph_, plan_.stored, lowered.a).index];
     kernel.product.b = buffers_.of_node[operand_root(graph_, plan_.stored, lowered.b).index];
-    const bool in_place = kernel.product.column.b_stride == 1 || kernel.product.column.extent == Extent(1);
-    if (in_place) return;
-    const PanelLayout layout = panel_layout(kernel.product, options_.tile.columns);
-    LoopBuffer panels{.name = fmt::format("panels{}", id.index), .type = {kernel.product.dtype, {layout.total_elements}}};
-    panels.span = kernel.span;
-    kernel.product.packed = add_buffer(std::move(panels));
+    choose_tile(kernel.product, options_.registers);
+    const auto buffer_of = [&](const char* what, int64_t elements) {
+      LoopBuffer buffer{.name = fmt::format("{}{}", what, id.index), .type = {kernel.product.dtype, {elements}}};
+      buffer.span = kernel.span;
+      return add_buffer(std::move(buffer));
+    };
+    kernel.product.block = choose_block(kernel.product, options_.block_bytes);
+    if (kernel.product.block > 0) kernel.product.partials = buffer_of("partials", tile_elements(kernel.product));
+    if (reads_in_place(kernel.product)) return;
+    const PanelLayout layout = panel_layout(kernel.product);
+    kernel.product.packed = buffer_of("panels", layout.total_elements);
     Kernel pack{.name = fmt::format("k{}_pack", function_.kernels.size()), .kind = KernelKind::Pack};
     pack.product = kernel.product;
     pack.span = kernel.span;
@@ -138,16 +159,31 @@ class Lowering {
     function_.kernels.push_back(std::move(pack));
   }
 
-  double points(const std::vector<int32_t>& loops, const Kernel& kernel) const {
+  double usual(const Extent& extent) const {
+    return static_cast<double>(!extent.is_static() && extent.symbol == options_.batch_symbol ? options_.batch : extent.bound);
+  }
+
+  /// Points of these loops, at the bounds or at the sizes that runs usually have.
+  double points(std::span<const int32_t> loops, const Kernel& kernel, bool at_bounds) const {
     double product = 1;
-    for (const int32_t loop : loops) product *= static_cast<double>(kernel.loops[static_cast<size_t>(loop)].extent.bound);
+    for (const int32_t loop : loops) {
+      const Extent& extent = kernel.loops[static_cast<size_t>(loop)].extent;
+      product *= at_bounds ? static_cast<double>(extent.bound) : usual(extent);
+    }
     return product;
   }
 
+  double usual_bytes(int32_t buffer) const {
+    const TensorType& type = function_.buffers[static_cast<size_t>(buffer)].type;
+    double bytes = static_cast<double>(size_of(type.dtype));
+    for (const Extent& extent : type.shape) bytes *= usual(extent);
+    return bytes;
+  }
+
+  /// FLOPs and bytes that `profile` and `bench` report.
   void estimate(Kernel& kernel) const {
-    std::vector<int32_t> outer(static_cast<size_t>(kernel.num_outer));
-    std::ranges::copy(std::views::iota(0, kernel.num_outer), outer.begin());
-    const double outer_points = points(outer, kernel);
+    const std::vector<int32_t> outer = outer_loops(kernel);
+    const double outer_points = points(outer, kernel, false);
     const auto add = [&](const std::vector<Stmt>& body, double times) {
       for (const Stmt& stmt : body) {
         if (stmt.kind == StmtKind::Compute) kernel.flops += times;
@@ -157,25 +193,38 @@ class Lowering {
         }
       }
     };
-    double work = 0;
     for (const Sweep& sweep : kernel.sweeps) {
-      const double times = outer_points * points(sweep.loops, kernel);
+      const double times = outer_points * points(sweep.loops, kernel, false);
       add(sweep.setup, outer_points);
       add(sweep.body, times);
       kernel.flops += times * static_cast<double>(sweep.folds.size());
-      work += times * static_cast<double>(sweep.body.size() + sweep.setup.size());
+    }
+    if (kernel.kind != KernelKind::Product) return;
+    double terms = 1;
+    for (const ProductAxis& axis : kernel.product.inner) terms *= usual(axis.extent);
+    kernel.flops += 2 * outer_points * terms;
+    kernel.bytes += usual_bytes(kernel.product.a) + usual_bytes(kernel.product.b);
+  }
+
+  /// Whether one thread runs the kernel: decided at the bounds, so that the code does not depend on what runs are usual.
+  bool is_serial(const Kernel& kernel) const {
+    const double outer_points = points(outer_loops(kernel), kernel, true);
+    double work = 0;
+    for (const Sweep& sweep : kernel.sweeps) {
+      work += outer_points * points(sweep.loops, kernel, true) * static_cast<double>(sweep.body.size() + sweep.setup.size());
     }
     if (kernel.kind == KernelKind::Product) {
       double terms = 1;
       for (const ProductAxis& axis : kernel.product.inner) terms *= static_cast<double>(axis.extent.bound);
-      kernel.flops += 2 * outer_points * terms;
-      const auto size = [&](int32_t buffer) {
-        return static_cast<double>(byte_size(function_.buffers[static_cast<size_t>(buffer)].type).value_or(0));
-      };
-      kernel.bytes += size(kernel.product.a) + size(kernel.product.b);
       work += outer_points * terms / 8;
     }
-    kernel.serial = work < options_.serial_work || kernel.num_outer == 0;
+    return work < options_.serial_work || kernel.num_outer == 0;
+  }
+
+  static std::vector<int32_t> outer_loops(const Kernel& kernel) {
+    std::vector<int32_t> outer(static_cast<size_t>(kernel.num_outer));
+    std::ranges::copy(std::views::iota(0, kernel.num_outer), outer.begin());
+    return outer;
   }
 
   // A stored value whose every reader found it in a register needs no memory.
@@ -222,6 +271,24 @@ class Lowering {
 LoopFunction build_loops(const Graph& graph, const FusionPlan& plan, const std::vector<ScalarInput>& scalars,
                          const BuildOptions& options) {
   return Lowering(graph, plan, scalars, options).run();
+}
+
+std::vector<NodeId> nodes_of_buffers(const Graph& graph, const FusionPlan& plan, const LoopFunction& function) {
+  std::vector<NodeId> nodes;
+  for (const Argument& argument : graph.arguments) nodes.push_back(argument.node);
+  for (const NodeId id : plan.order) {
+    if (plan.stored[id.index]) nodes.push_back(id);
+  }
+  nodes.resize(function.buffers.size());
+  size_t k = 0;
+  for (const Kernel& kernel : function.kernels) {
+    if (kernel.kind == KernelKind::Pack) continue;
+    for (const int32_t own : {kernel.product.packed, kernel.product.partials}) {
+      if (own >= 0) nodes[static_cast<size_t>(own)] = plan.kernels[k].product;
+    }
+    ++k;
+  }
+  return nodes;
 }
 
 }  // namespace smelt

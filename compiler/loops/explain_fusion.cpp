@@ -12,14 +12,15 @@
 namespace smelt {
 namespace {
 
-constexpr std::array<const char*, 7> kWhyStored = {
+constexpr std::array<const char*, 8> kWhyStored = {
     "in registers",
     "stored: a result",
     "stored: a sum is complete only after its pass",
     "stored: a product or gather reads it in an order of its own",
     "stored: it is read under another shape",
     "stored: it has several readers, and computing it again would cost more than reading it",
-    "stored: a broadcast reads it many times"};
+    "stored: a broadcast reads it many times",
+    "stored: fusion is disabled"};
 
 constexpr std::array<const char*, 7> kWhySplit = {
     "",
@@ -37,6 +38,7 @@ class Explainer {
   std::string run() {
     for (size_t k = 0; k < plan_.kernels.size(); ++k) explain_kernel(k);
     explain_registers();
+    explain_again();
     return std::move(out_);
   }
 
@@ -100,6 +102,17 @@ class Explainer {
       if (plan_.stored[i] || kind == Kind::Argument || graph_.nodes[i].inputs.empty() || kernels[i].empty()) continue;
       line({i}, fmt::format("{} kernel{} {}", kernels[i].size() > 1 ? "computed again in each of" : "computed in", kernels[i].size() > 1 ? "s" : "",
                             fmt::join(kernels[i], ", ")));
+    }
+  }
+
+  /// Values that a memory budget has computed a second time instead of keeping them.
+  void explain_again() {
+    if (plan_.again.empty()) return;
+    out_ += "  computed again, to fit the memory budget\n";
+    for (const NodeId id : plan_.again) {
+      const int64_t bytes = byte_size(graph_.type(id)).value_or(0);
+      const std::string where = plan_.stored[id.index] ? fmt::format("in kernel {}", plan_.kernel_of[id.index]) : "where it is read";
+      line(id, fmt::format("{}, instead of keeping {} bytes", where, bytes));
     }
   }
 

@@ -128,13 +128,33 @@ struct ProductAxis {
   int32_t loop = -1;  // of the kernel, for rows, columns and outer axes
 };
 
+/// Sums that stay in registers over a product's whole depth, in elements.
+struct TileShape {
+  int64_t rows = 8;
+  int64_t columns = 48;
+};
+
+/// How a register tile is computed. Narrow products, of fewer columns than a vector has lanes, have forms of their own.
+enum class ProductForm : uint8_t {
+  Broadcast,   // vectors of columns times one element of each row
+  Transposed,  // the same with rows and columns exchanged: `row` is the result's innermost axis
+  Dot          // vectors along the depth, added up across lanes at the end; b has its columns along the depth, or is packed so
+};
+
+inline constexpr size_t kMicroKernelAxes = 2;  // of the depth, with the sums in registers: turns, and steps in each
+
 /// out[outer, row, column] = sum over inner of a[outer, row, inner] * b[outer, inner, column].
 struct Product {
   int32_t a = -1, b = -1;  // buffers
   DType dtype = DType::F32;
   std::vector<ProductAxis> outer;  // batch axes, and further axes of rows and columns
   ProductAxis row, column;
-  std::vector<ProductAxis> inner;  // summed; the last one runs inside the micro-kernel
+  std::vector<ProductAxis> inner;  // summed; the last two run inside the micro-kernel
+  int64_t a_start = 0, b_start = 0;  // elements at which all indices are 0
+  ProductForm form = ProductForm::Broadcast;
+  TileShape tile;
+  int64_t block = 0;               // positions of inner[0] that all tiles pass over before the next ones; 0: all
+  int32_t partials = -1;           // buffer with the tiles' sums between blocks
   int32_t packed = -1;             // buffer with b in panels, or -1: read b in place (its column stride is 1)
 };
 
@@ -150,7 +170,7 @@ struct Kernel {
   std::vector<Sweep> sweeps;
   Product product;
   int32_t num_values = 0;
-  double flops = 0, bytes = 0;  // at the bounds
+  double flops = 0, bytes = 0;  // estimates, see BuildOptions
   Span span;
 };
 

@@ -1,6 +1,7 @@
 #include "compiler/loops/lower_product.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "ir/ops/contract_formula.h"
 #include "ir/support/check.h"
@@ -10,16 +11,29 @@ namespace smelt {
 namespace {
 
 struct Side {
-  std::vector<std::string> indices;
+  std::vector<std::string> axes, indices;
   std::vector<int64_t> strides;
-  Shape shape;
+  int64_t start = 0;
 
-  int64_t stride_of(const std::string& index) const {
-    const int at = position_of(indices, index);
-    return at < 0 ? 0 : strides[static_cast<size_t>(at)];
-  }
+  int64_t stride(const std::string& index) const { return stride_of(axes, strides, index); }
   bool has(const std::string& index) const { return position_of(indices, index) >= 0; }
 };
+
+/// Neighbours that are one longer axis for both operands become one, so that the depth is long.
+std::vector<ProductAxis> merged(std::vector<ProductAxis> axes) {
+  std::vector<ProductAxis> result;
+  for (const ProductAxis& axis : axes) {
+    ProductAxis* outer = result.empty() ? nullptr : &result.back();
+    const int64_t size = axis.extent.bound;
+    if (outer != nullptr && outer->extent.is_static() && axis.extent.is_static() && outer->a_stride == size * axis.a_stride &&
+        outer->b_stride == size * axis.b_stride) {
+      *outer = {Extent(outer->extent.bound * size), axis.a_stride, axis.b_stride, -1};
+    } else {
+      result.push_back(axis);
+    }
+  }
+  return result;
+}
 
 }  // namespace
 
@@ -27,8 +41,17 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
   const Node& node = graph[id];
   const auto formula = parse_formula(node.attrs.text("formula"));
   SMELT_CHECK(formula.has_value(), "contraction with a bad formula");
-  Side a{formula->lhs, row_major_strides(graph.type(node.inputs[0]).shape), graph.type(node.inputs[0]).shape};
-  Side b{formula->rhs, row_major_strides(graph.type(node.inputs[1]).shape), graph.type(node.inputs[1]).shape};
+  const auto extent_of = [&](const std::string& index) {
+    const int at = position_of(formula->rhs, index);
+    return at >= 0 ? graph.type(node.inputs[1]).shape[static_cast<size_t>(at)]
+                   : node.type.shape[static_cast<size_t>(position_of(formula->out, index))];
+  };
+  const auto side = [&](const std::vector<std::string>& axes, NodeId operand) {
+    Side result{axes, indices_of(axes), row_major_strides(graph.type(operand).shape)};
+    result.start = window_start(axes, result.strides, [&](const std::string& tap) { return extent_of(tap).bound; });
+    return result;
+  };
+  Side a = side(formula->lhs, node.inputs[0]), b = side(formula->rhs, node.inputs[1]);
   LoweredProduct lowered{.product = {}, .a = node.inputs[0], .b = node.inputs[1]};
   const auto only_in = [](const Side& one, const Side& other, const std::string& index) {
     return one.has(index) && !other.has(index);
@@ -40,6 +63,8 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
   }
   Product& product = lowered.product;
   product.dtype = node.type.dtype;
+  product.a_start = a.start;
+  product.b_start = b.start;
   int row_at = -1;
   const int column_at = !out.empty() && only_in(b, a, out.back()) ? static_cast<int>(out.size()) - 1 : -1;
   // The longest axis of a's own is the one that register tiles run over.
@@ -50,7 +75,7 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
     }
   }
   for (size_t axis = 0; axis < out.size(); ++axis) {
-    const ProductAxis lowered_axis{node.type.shape[axis], a.stride_of(out[axis]), b.stride_of(out[axis]),
+    const ProductAxis lowered_axis{node.type.shape[axis], a.stride(out[axis]), b.stride(out[axis]),
                                    static_cast<int32_t>(axis)};
     if (static_cast<int>(axis) == row_at) {
       product.row = lowered_axis;
@@ -61,21 +86,21 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
     }
   }
   for (const std::string& index : formula->summed()) {
-    const Extent extent = a.shape[static_cast<size_t>(position_of(a.indices, index))];
-    product.inner.push_back({extent, a.stride_of(index), b.stride_of(index), -1});
+    product.inner.push_back({extent_of(index), a.stride(index), b.stride(index), -1});
   }
   if (product.inner.empty()) product.inner.push_back({});  // an outer product sums one term
-  std::ranges::sort(product.inner, std::greater{}, [](const ProductAxis& axis) { return axis.a_stride; });
+  std::ranges::stable_sort(product.inner, std::greater{}, [](const ProductAxis& axis) { return std::abs(axis.a_stride); });
+  product.inner = merged(std::move(product.inner));
   return lowered;
 }
 
-PanelLayout panel_layout(const Product& product, int64_t width) {
+PanelLayout panel_layout(const Product& product) {
   PanelLayout layout;
-  layout.width = width;
-  layout.panels = (product.column.extent.bound + width - 1) / width;
+  const int64_t width = product.form == ProductForm::Dot ? product.column.extent.bound : product.tile.columns;
   const int64_t depth = product.inner.back().extent.bound;
-  layout.panel_elements = (depth + kPanelDepthStep - 1) / kPanelDepthStep * kPanelDepthStep * width;
-  int64_t stride = layout.panels * layout.panel_elements;
+  layout.depth = (depth + kPanelDepthStep - 1) / kPanelDepthStep * kPanelDepthStep;
+  layout.panel_elements = layout.depth * width;
+  int64_t stride = (product.column.extent.bound + width - 1) / width * layout.panel_elements;
   layout.inner_strides.assign(product.inner.size() - 1, 0);
   for (size_t axis = product.inner.size() - 1; axis-- > 0;) {
     layout.inner_strides[axis] = stride;

@@ -17,17 +17,17 @@ struct LoweredProduct {
 };
 LoweredProduct lower_product(const Graph& graph, NodeId id);
 
-/// Panels of b: for each outer and inner combination that b depends on, ceil(columns / width) panels of
-/// [inner.back(), width] elements, the depth rounded up to kPanelDepthStep, so that packing may write whole squares.
+/// Panels of b: for each outer and inner combination that b depends on, ceil(columns / tile.columns) panels of
+/// [inner.back(), tile.columns] elements, the depth rounded up to kPanelDepthStep, so that packing may write whole squares. In the dot form one panel
+/// [columns, inner.back()], rounded up likewise.
 inline constexpr int64_t kPanelDepthStep = 16;
 struct PanelLayout {
-  int64_t width = 0;
-  int64_t panels = 0;
+  int64_t depth = 0;           // rounded up
   int64_t panel_elements = 0;  // of one panel
   int64_t total_elements = 0;
   std::vector<int64_t> outer_strides;  // by outer axis, 0 where b does not depend on it
   std::vector<int64_t> inner_strides;  // by inner axis but the last
 };
-PanelLayout panel_layout(const Product& product, int64_t width);
+PanelLayout panel_layout(const Product& product);
 
 }  // namespace smelt

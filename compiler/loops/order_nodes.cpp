@@ -81,24 +81,38 @@ std::optional<NodeId> copied_by(const Graph& graph, const Output& result) {
 
 namespace {
 
-/// Kahn's algorithm from the results backwards, last in first out. Fewer nodes than the graph has: the rest are on cycles,
-/// or are needed by such.
-std::vector<NodeId> reversed_order(const Graph& graph) {
+/// The length of the longest chain of operands that ends in each node.
+std::vector<uint32_t> depths(const Graph& graph) {
+  std::vector<uint32_t> depth(graph.size(), 0);
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    for (const NodeId input : graph.nodes[i].inputs) depth[i] = std::max(depth[i], depth[input.index] + 1);
+  }
+  return depth;
+}
+
+/// Kahn's algorithm from the results backwards, last in first out, late nodes before all others. Fewer nodes than the
+/// graph has: the rest are on cycles, or are needed by such.
+std::vector<NodeId> reversed_order(const Graph& graph, const NodeSchedule& schedule) {
   const auto before = predecessors(graph);
   std::vector<uint32_t> waiting(graph.size(), 0);
   for (const auto& list : before) {
     for (const NodeId id : list) ++waiting[id.index];
   }
-  std::vector<NodeId> ready, reversed;
+  std::vector<NodeId> ready, ready_late, reversed;
   for (uint32_t i = 0; i < graph.size(); ++i) {
     if (waiting[i] == 0) ready.push_back({i});
   }
-  while (!ready.empty()) {
-    const NodeId id = ready.back();
-    ready.pop_back();
+  if (schedule.deepest_last) {
+    const std::vector<uint32_t> depth = depths(graph);
+    std::ranges::stable_sort(ready, {}, [&](NodeId id) { return depth[id.index]; });
+  }
+  while (!ready.empty() || !ready_late.empty()) {
+    std::vector<NodeId>& next = ready_late.empty() ? ready : ready_late;
+    const NodeId id = next.back();
+    next.pop_back();
     reversed.push_back(id);
     for (const NodeId earlier : before[id.index]) {
-      if (--waiting[earlier.index] == 0) ready.push_back(earlier);
+      if (--waiting[earlier.index] == 0) (schedule.is_late(earlier) ? ready_late : ready).push_back(earlier);
     }
   }
   return reversed;
@@ -108,7 +122,7 @@ std::vector<NodeId> reversed_order(const Graph& graph) {
 /// the other's old value. nullopt when there is none.
 std::optional<size_t> variable_on_a_cycle(const Graph& graph) {
   std::vector<bool> ordered(graph.size(), false);
-  for (const NodeId id : reversed_order(graph)) ordered[id.index] = true;
+  for (const NodeId id : reversed_order(graph, {})) ordered[id.index] = true;
   for (size_t r = 0; r < graph.results.size(); ++r) {
     const Output& result = graph.results[r];
     if (result.role == ResultRole::Variable && !ordered[result.node.index] && !copied_by(graph, result)) return r;
@@ -118,12 +132,30 @@ std::optional<size_t> variable_on_a_cycle(const Graph& graph) {
 
 }  // namespace
 
-std::vector<NodeId> order_nodes(const Graph& graph) {
-  std::vector<NodeId> reversed = reversed_order(graph);
-  SMELT_CHECK(reversed.size() == graph.size(), "{}: a variable is read after its new value", graph.name);
-  std::ranges::reverse(reversed);
-  return reversed;
+/// Scalars that are made of scalars alone, such as a step's learning rate. New values of variables are not among them:
+/// those wait for the loss.
+static std::vector<bool> scalars_of_scalars(const Graph& graph) {
+  std::vector<bool> found(graph.size(), false), is_new_value(graph.size(), false);
+  for (const Output& result : graph.results) is_new_value[result.node.index] = result.role == ResultRole::Variable;
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    found[i] = node.type.rank() == 0 && !is_new_value[i] &&
+               std::ranges::all_of(node.inputs, [&](NodeId input) { return bool{found[input.index]}; });
+  }
+  return found;
 }
+
+std::vector<NodeId> order_nodes(const Graph& graph, const NodeSchedule& schedule) {
+  std::vector<NodeId> order = reversed_order(graph, schedule);
+  SMELT_CHECK(order.size() == graph.size(), "{}: a variable is read after its new value", graph.name);
+  std::ranges::reverse(order);
+  // First what costs nothing to keep: an update that is waiting for its rate could not join the gradient's product.
+  const std::vector<bool> first = scalars_of_scalars(graph);
+  std::ranges::stable_partition(order, [&](NodeId id) { return bool{first[id.index]} && !schedule.is_late(id); });
+  return order;
+}
+
+bool can_be_ordered(const Graph& graph) { return reversed_order(graph, {}).size() == graph.size(); }
 
 Graph isolate_results(Graph graph) {
   Builder builder(graph);

@@ -25,6 +25,7 @@ constexpr int kRandomCost = 80;
 constexpr int kStoreIfShared = 10;   // a value with several readers is stored from this cost on
 constexpr int kStoreIfRepeated = 3;  // ... and one that a broadcast repeats
 constexpr size_t kMaxEpilogue = 8;   // stored values in one product's epilogue
+constexpr size_t kMaxNest = 12;      // ... and in one nest: the updates of all biases of a deep net would be one that is slow to compile
 
 int own_cost(const Node& node) {
   const OpDef& op = op_def(node);
@@ -55,7 +56,7 @@ std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
     const Node& node = graph.nodes[i];
     const Kind kind = op_def(node).kind;
     const bool unfused = fusion == Fusion::None && !node.inputs.empty();
-    if ((always_stored(kind) || unfused) && why[i] == StoreReason::InRegisters) why[i] = StoreReason::Sum;
+    if ((always_stored(kind) || unfused) && why[i] == StoreReason::InRegisters) why[i] = always_stored(kind) ? StoreReason::Sum : StoreReason::Unfused;
     if (kind == Kind::Contract) {
       for (const NodeId input : node.inputs) store(input, StoreReason::ProductOperand);
     }
@@ -123,14 +124,17 @@ struct Walker {
 
 class Planner {
  public:
-  Planner(const Graph& graph, Fusion fusion) : graph_(graph), fusion_(fusion) {
+  Planner(const Graph& graph, Fusion fusion, const NodeSchedule& schedule) : graph_(graph), fusion_(fusion), schedule_(schedule) {
     plan_.why_stored = choose_stored(graph, fusion);
     for (const StoreReason reason : plan_.why_stored) plan_.stored.push_back(reason != StoreReason::InRegisters);
     plan_.why_split.assign(graph.size(), SplitReason::Fused);
     plan_.waits_for.assign(graph.size(), {});
     plan_.kernel_of.assign(graph.size(), -1);
     sweep_of_.assign(graph.size(), -1);
-    plan_.order = order_nodes(graph);
+    plan_.order = order_nodes(graph, schedule);
+    for (uint32_t i = 0; i < schedule.again.size(); ++i) {
+      if (schedule.again[i]) plan_.again.push_back({i});
+    }
   }
 
   FusionPlan run() {
@@ -190,7 +194,7 @@ class Planner {
     const Node& node = graph_[id];
     if (op_def(node).kind == Kind::Reduce) {
       kernel.outer = node.type.shape;
-      kernel.vector_outer = !kernel.outer.empty() && keeps_last_axis(node);
+      kernel.vector_outer = !kernel.outer.empty() && keeps_last_axis(node) && schedule_.sum_form(id) != SumForm::Rows;
     } else {
       kernel.outer = node.type.shape;
       kernel.vector_outer = kernel.outer.size() == 1;
@@ -211,7 +215,8 @@ class Planner {
     const auto num_kernels = static_cast<int32_t>(plan_.kernels.size());
     if (earliest < 0) return false;  // reads nothing computed: a kernel of its own keeps it close to its readers
     note_waiting(id, earliest);
-    for (int32_t k = earliest; k < num_kernels; ++k) {
+    const int32_t first = schedule_.is_late(id) ? std::max(earliest, num_kernels - 1) : earliest;
+    for (int32_t k = first; k < num_kernels; ++k) {
       const SplitReason obstacle = join(id, k);
       SplitReason& noted = plan_.why_split[id.index];
       if (obstacle == SplitReason::Fused) {
@@ -224,18 +229,27 @@ class Planner {
     return false;
   }
 
-  /// Notes when `id` reads a product whose epilogue it would fit, but may not run before a later kernel.
+  /// Notes when `id` reads a product whose epilogue it would fit, but has to wait for another value, or for what must be
+  /// finite before anything is committed.
   void note_waiting(NodeId id, int32_t earliest) {
     NodeId last;
-    bool product = false;
+    int32_t last_kernel = -1, product = -1;
+    const auto wait_for = [&](NodeId value) {
+      const int32_t kernel = plan_.kernel_of[value.index];
+      if (kernel <= last_kernel) return;
+      last = value;
+      last_kernel = kernel;
+    };
     for_each_leaf(id, own_index(id), [&](NodeId leaf, const std::optional<Affine>&) {
       const int32_t kernel = plan_.kernel_of[leaf.index];
       if (kernel < 0) return;
-      if (kernel == earliest) last = leaf;
-      product |= kernel < earliest && plan_.kernels[static_cast<size_t>(kernel)].kind == KernelKind::Product &&
-                 fits(id, plan_.kernels[static_cast<size_t>(kernel)]) == SplitReason::Fused;
+      wait_for(leaf);
+      const KernelPlan& plan = plan_.kernels[static_cast<size_t>(kernel)];
+      if (plan.kind == KernelKind::Product && fits(id, plan) == SplitReason::Fused) product = std::max(product, kernel);
     });
-    if (!product || !last.valid()) return;
+    if (product < 0 || product >= earliest) return;
+    if (variable_of_.contains(id)) std::ranges::for_each(plan_.guards, wait_for);
+    if (last_kernel <= product) return;
     plan_.why_split[id.index] = SplitReason::WaitsForOther;
     plan_.waits_for[id.index] = last;
   }
@@ -316,10 +330,15 @@ class Planner {
     if (kernel.kind == KernelKind::Product) {
       if (kind == Kind::Reduce) return SplitReason::SumInProduct;
       if (node.type.shape != kernel.outer) return SplitReason::OtherShape;
-      return kernel.sweeps[0].nodes.size() < kMaxEpilogue ? SplitReason::Fused : SplitReason::EpilogueFull;
+      return kernel.sweeps[0].nodes.size() < kMaxEpilogue ? SplitReason::Fused : SplitReason::KernelFull;
     }
     if (!kernel.sweeps.empty() && op_def(graph_[kernel.sweeps[0].nodes[0]]).kind == Kind::Scatter) return SplitReason::OwnTiles;
+    size_t values = 0;
+    for (const SweepPlan& sweep : kernel.sweeps) values += sweep.nodes.size();
+    if (values >= kMaxNest) return SplitReason::KernelFull;
     if (kind == Kind::Reduce) {
+      const SumForm form = schedule_.sum_form(id);
+      if (form != SumForm::Any && (form == SumForm::Columns) != kernel.vector_outer) return SplitReason::OtherShape;
       return when(node.type.shape == kernel.outer && (!kernel.vector_outer || keeps_last_axis(node)));
     }
     if (kernel.vector_outer || kernel.outer.empty()) return when(node.type.shape == kernel.outer);
@@ -402,6 +421,7 @@ class Planner {
 
   const Graph& graph_;
   const Fusion fusion_;
+  const NodeSchedule& schedule_;
   FusionPlan plan_;
   std::vector<int32_t> sweep_of_;
   std::vector<NodeId> guards_;
@@ -412,7 +432,7 @@ class Planner {
 
 }  // namespace
 
-FusionPlan plan_kernels(const Graph& graph, Fusion fusion) { return Planner(graph, fusion).run(); }
+FusionPlan plan_kernels(const Graph& graph, Fusion fusion, const NodeSchedule& schedule) { return Planner(graph, fusion, schedule).run(); }
 
 std::string print(const Graph& graph, const FusionPlan& plan) {
   std::string out = fmt::format("func @{}\n", graph.name);

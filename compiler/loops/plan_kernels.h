@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "compiler/loops/loop_ir.h"
+#include "compiler/options.h"
+#include "compiler/loops/order_nodes.h"
 #include "ir/graph.h"
 
 namespace smelt {
@@ -39,7 +41,8 @@ enum class StoreReason : uint8_t {
   ProductOperand,   // products and gathers read it in an order of their own
   Reshaped,         // read under another shape
   Shared,           // several readers, and computing it again would cost more
-  Repeated          // a broadcast reads it many times
+  Repeated,         // a broadcast reads it many times
+  Unfused           // Fusion::None
 };
 
 /// Why a stored value is not computed in the kernel of the operand that it reads last.
@@ -50,7 +53,7 @@ enum class SplitReason : uint8_t {
   SumInProduct,     // a sum cannot be taken in the epilogue of a product
   OtherShape,       // the kernel runs over another shape
   OtherElements,    // it reads elements that another turn of the kernel computes
-  EpilogueFull      // the product's epilogue has all the values that its registers hold
+  KernelFull        // the kernel makes as many values as one may
 };
 
 struct FusionPlan {
@@ -62,19 +65,14 @@ struct FusionPlan {
   std::vector<StoreReason> why_stored;  // by node
   std::vector<SplitReason> why_split;   // by node
   std::vector<NodeId> waits_for;        // by node: for WaitsForOther
+  std::vector<NodeId> again;            // computed again to save memory, see NodeSchedule::again
 };
 
 /// Gives each Variable result, and each result that names an argument, a node of its own, and makes a variable that is
 /// still read after its new value is known commit last.
 Graph isolate_results(Graph graph);
 
-enum class Fusion : uint8_t {
-  Full,
-  Recompute,  // nothing is stored that can be computed again where it is read: for comparing
-  None        // each node with operands has a kernel and a buffer of its own: for comparing
-};
-
-FusionPlan plan_kernels(const Graph& graph, Fusion fusion = Fusion::Full);
+FusionPlan plan_kernels(const Graph& graph, Fusion fusion = Fusion::Full, const NodeSchedule& schedule = {});
 std::string print(const Graph& graph, const FusionPlan& plan);
 
 using IndexVector = std::vector<Affine>;

@@ -19,31 +19,38 @@ int64_t align_up(int64_t bytes) {
 
 }  // namespace
 
+void for_each_buffer(const Kernel& kernel, const std::function<void(int32_t buffer)>& visit) {
+  const auto touch = [&](int32_t buffer) {
+    if (buffer >= 0) visit(buffer);
+  };
+  const auto touch_all = [&](const std::vector<Stmt>& body) {
+    for (const Stmt& stmt : body) touch(stmt.access.buffer);
+  };
+  touch_all(kernel.setup);
+  for (const Sweep& sweep : kernel.sweeps) {
+    touch_all(sweep.setup);
+    touch_all(sweep.body);
+  }
+  if (kernel.kind == KernelKind::Product) {
+    touch(kernel.product.a);
+    touch(kernel.product.partials);
+  }
+  if (kernel.kind != KernelKind::Nest) {
+    // The pack kernel has read b when there are panels.
+    if (kernel.kind == KernelKind::Pack || kernel.product.packed < 0) touch(kernel.product.b);
+    touch(kernel.product.packed);
+  }
+  std::ranges::for_each(kernel.guarded, touch);
+}
+
 std::vector<Lifetime> lifetimes(const LoopFunction& function) {
   std::vector<Lifetime> result(function.buffers.size());
   for (size_t k = 0; k < function.kernels.size(); ++k) {
-    const auto touch = [&](int32_t buffer) {
-      if (buffer < 0) return;
+    for_each_buffer(function.kernels[k], [&](int32_t buffer) {
       Lifetime& lifetime = result[static_cast<size_t>(buffer)];
       lifetime.first = std::min(lifetime.first, static_cast<int32_t>(k));
       lifetime.last = std::max(lifetime.last, static_cast<int32_t>(k));
-    };
-    const auto touch_all = [&](const std::vector<Stmt>& body) {
-      for (const Stmt& stmt : body) touch(stmt.access.buffer);
-    };
-    const Kernel& kernel = function.kernels[k];
-    touch_all(kernel.setup);
-    for (const Sweep& sweep : kernel.sweeps) {
-      touch_all(sweep.setup);
-      touch_all(sweep.body);
-    }
-    if (kernel.kind == KernelKind::Product) touch(kernel.product.a);
-    if (kernel.kind != KernelKind::Nest) {
-      // The pack kernel has read b when there are panels.
-      if (kernel.kind == KernelKind::Pack || kernel.product.packed < 0) touch(kernel.product.b);
-      touch(kernel.product.packed);
-    }
-    std::ranges::for_each(kernel.guarded, touch);
+    });
   }
   return result;
 }

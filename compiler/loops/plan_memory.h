@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct Lifetime {
   int32_t last = -1;
 };
 std::vector<Lifetime> lifetimes(const LoopFunction& function);
+
+/// Calls `visit` for each buffer that a kernel touches, once an access.
+void for_each_buffer(const Kernel& kernel, const std::function<void(int32_t buffer)>& visit);
 
 /// Places temporaries from byte `begin` of the arena on; returns the end of the last one.
 int64_t plan_memory(LoopFunction& function, int64_t begin);

@@ -109,6 +109,11 @@ class Verifier {
     if (!is_buffer(product.b)) violation("a product without a right operand");
     if (kind == KernelKind::Pack && !is_buffer(product.packed)) violation("packs into no buffer");
     if (product.inner.empty()) violation("a product that sums nothing");
+    if (product.form == ProductForm::Dot) {
+      if (product.inner.size() != 1 || product.inner[0].a_stride != 1) violation("dot products of rows that do not lie along the depth");
+      if (product.packed < 0 && product.inner.back().b_stride != 1) violation("dot products of columns that do not lie along the depth");
+      return;
+    }
     if (product.packed < 0 && product.column.extent != Extent(1) && product.column.b_stride != 1) {
       violation("columns are {} apart and not packed", product.column.b_stride);
     }

@@ -48,14 +48,11 @@ int64_t offset_of(const Sizes& index, const Sizes& strides) {
 }
 
 /// For each of `names` the stride of that axis in a tensor whose axes are `indices`, 0 when it has none.
-Sizes strides_by_name(const std::vector<std::string>& names, const std::vector<std::string>& indices,
+Sizes strides_by_name(const std::vector<std::string>& names, const std::vector<std::string>& axes,
                       const Sizes& sizes) {
   const Sizes strides = strides_of(sizes);
   Sizes result;
-  for (const std::string& name : names) {
-    const int axis = position_of(indices, name);
-    result.push_back(axis < 0 ? 0 : strides[axis]);
-  }
+  for (const std::string& name : names) result.push_back(stride_of(axes, strides, name));
   return result;
 }
 
@@ -92,13 +89,18 @@ void contract(const TensorReferenceArgs& args) {
   const RefTensor &a = *args.operands[0], &b = *args.operands[1];
   const std::vector<std::string> summed = formula->summed();
   Sizes summed_sizes;
-  for (const std::string& name : summed) summed_sizes.push_back(a.sizes[position_of(formula->lhs, name)]);
+  for (const std::string& name : summed) summed_sizes.push_back(b.sizes[position_of(formula->rhs, name)]);
 
   // Both operands with the summed axes gathered to a vector, one dot product a result element.
   const Sizes a_out = strides_by_name(formula->out, formula->lhs, a.sizes);
   const Sizes b_out = strides_by_name(formula->out, formula->rhs, b.sizes);
   const Sizes a_sum = strides_by_name(summed, formula->lhs, a.sizes);
   const Sizes b_sum = strides_by_name(summed, formula->rhs, b.sizes);
+  const auto size_of_tap = [&](const std::string& tap) {
+    const int at = position_of(formula->rhs, tap);
+    return at >= 0 ? b.sizes[at] : args.result.sizes[position_of(formula->out, tap)];
+  };
+  const int64_t a_first = window_start(formula->lhs, strides_of(a.sizes), size_of_tap);
   std::vector<int64_t> a_offsets, b_offsets;
   for_each_index(summed_sizes, [&](const Sizes& index) {
     a_offsets.push_back(offset_of(index, a_sum));
@@ -109,7 +111,7 @@ void contract(const TensorReferenceArgs& args) {
   int64_t loaded = -1;  // where in `a` the vector `left` starts
   size_t next = 0;
   for_each_index(args.result.sizes, [&](const Sizes& index) {
-    const int64_t a_start = offset_of(index, a_out), b_start = offset_of(index, b_out);
+    const int64_t a_start = a_first + offset_of(index, a_out), b_start = offset_of(index, b_out);
     if (a_start != loaded) {
       for (Eigen::Index k = 0; k < length; ++k) left[k] = a.values[a_start + a_offsets[k]];
       loaded = a_start;

@@ -133,6 +133,25 @@ Result<TensorType> reduce(const InferArgs& args) {
   return TensorType{x.dtype, without_axes(x.shape, axes)};
 }
 
+/// The extent of the result's index `name` of a window: the left axis less the right operand's index, plus 1.
+static Result<Extent> slid_extent(const InferArgs& args, const ContractFormula& formula, const std::string& name) {
+  for (size_t axis = 0; axis < formula.lhs.size(); ++axis) {
+    const std::optional<Window> window = window_of(formula.lhs[axis]);
+    if (!window || (window->base != name && window->tap != name)) continue;
+    const std::string& other = window->base == name ? window->tap : window->base;
+    const Extent whole = args.operands[0].shape[axis], taps = args.operands[1].shape[position_of(formula.rhs, other)];
+    if (!whole.is_static() || !taps.is_static()) {
+      return wrong(args, "slides `{}` over a run-time extent: got {}", formula.lhs[axis], show_operands(args));
+    }
+    if (taps.bound > whole.bound || taps.bound < 1) {
+      return wrong(args, "slides {} positions of `{}` over {} of `{}`: got {}", taps.bound, other, whole.bound, formula.lhs[axis],
+                   show_operands(args));
+    }
+    return Extent(whole.bound - taps.bound + 1);
+  }
+  return wrong(args, "has no extent for `{}`", name);
+}
+
 Result<TensorType> contract(const InferArgs& args) {
   const TensorType& a = args.operands[0];
   const TensorType& b = args.operands[1];
@@ -152,8 +171,13 @@ Result<TensorType> contract(const InferArgs& args) {
   }
   TensorType result{a.dtype, {}};
   for (const std::string& name : formula.out) {
-    const int i = position_of(formula.lhs, name);
-    result.shape.push_back(i >= 0 ? a.shape[i] : b.shape[position_of(formula.rhs, name)]);
+    const int i = position_of(formula.lhs, name), j = position_of(formula.rhs, name);
+    if (i >= 0 || j >= 0) {
+      result.shape.push_back(i >= 0 ? a.shape[i] : b.shape[j]);
+    } else {
+      SMELT_TRY(const Extent slid, slid_extent(args, formula, name));
+      result.shape.push_back(slid);
+    }
   }
   return result;
 }

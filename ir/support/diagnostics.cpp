@@ -112,19 +112,4 @@ std::string render_json(const Diagnostics& diagnostics, const SourceMap& sources
   return "[" + out + "]";
 }
 
-std::string printable(std::string_view text) {
-  constexpr size_t kMaxBytes = 120;
-  std::string out;
-  for (const char c : text.substr(0, kMaxBytes)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte == '\t')
-      out += ' ';
-    else if (byte < 0x20 || byte == 0x7F)
-      out += fmt::format("\\x{:02x}", byte);
-    else
-      out += c;
-  }
-  return text.size() > kMaxBytes ? out + "..." : out;
-}
-
 }  // namespace smelt

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ir/support/printable.h"
 #include "ir/support/result.h"
 #include "ir/support/source.h"
 
@@ -105,8 +106,5 @@ std::string render(const Diagnostic& diagnostic, const SourceMap& sources, Colou
 std::string render(const Diagnostics& diagnostics, const SourceMap& sources, Colour colour = Colour::Off);
 /// A JSON array of objects with code, severity, message, file, line, column, labels, notes, help.
 std::string render_json(const Diagnostics& diagnostics, const SourceMap& sources);
-
-/// At most 120 bytes, control bytes escaped: input text that is safe to show.
-std::string printable(std::string_view text);
 
 }  // namespace smelt

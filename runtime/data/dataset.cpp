@@ -13,8 +13,6 @@
 namespace smelt {
 namespace {
 
-constexpr std::string_view kSystemData = "/usr/share/datasets";
-
 // `a/../../x` leaves its directory: a model file that came from elsewhere must not read around.
 bool leaves_directory(const std::filesystem::path& path) {
   int depth = 0;

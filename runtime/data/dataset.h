@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ir/plan.h"
@@ -12,6 +13,9 @@
 #include "runtime/host_tensor.h"
 
 namespace smelt {
+
+/// Where the system's packages put data sets.
+inline constexpr std::string_view kSystemData = "/usr/share/datasets";
 
 /// Where files of a data section are looked for: by base name in the directory given for the section with
 /// `--data`, else beside the model file, else among the system's data sets; each with and without .gz.

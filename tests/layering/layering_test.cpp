@@ -40,6 +40,7 @@ const std::vector<Row>& table() {
       {"runtime/files/", {"runtime/", "ir/support/", "ir/type.h"}, {"fmt/", "nlohmann/", "zlib.h", "png.h"}},
       {"runtime/checkpoint_metadata", {"runtime/", "ir/support/", "ir/type.h", "ir/plan.h"}, {"fmt/", "nlohmann/", "zlib.h"}},
       {"runtime/object_cache", {"runtime/object_cache.h", "runtime/files/", "ir/support/"}, {"fmt/", "elf.h", "link.h"}},
+      {"runtime/debug_names", {"runtime/", "ir/support/"}, {"fmt/", "elf.h"}},
       {"runtime/object_file", {"runtime/object_file.h", "ir/support/"}, {"elf.h"}},
       {"runtime/abi.h", {}, {}},
       {"fuzz/", {"fuzz/", "compiler/", "runtime/", "ir/"}, {"fmt/"}},
@@ -48,7 +49,7 @@ const std::vector<Row>& table() {
       {"cli/", {"cli/", "fuzz/", "api/", "frontend/", "compiler/", "runtime/", "ir/"}, {"fmt/", "CLI/", "nlohmann/"}},
       // Generated headers and the C example: the C library only (headers of the host are not looked up in the tree).
       {"examples/", {"api/", "runtime/", "mlp.h"}, {}},
-      {"benchmarks/", {"api/", "compiler/", "runtime/", "ir/"}, {"fmt/", "Eigen/", "benchmark/"}},
+      {"benchmarks/", {"benchmarks/", "compiler/", "runtime/", "ir/"}, {"fmt/", "Eigen/", "nlohmann/"}},
   };
   return rows;
 }

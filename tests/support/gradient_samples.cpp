@@ -1,5 +1,10 @@
 #include "tests/support/gradient_samples.h"
 
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "tests/support/graph_checks.h"
+
 namespace smelt::testing {
 
 NodeId sum_all(Builder& builder, NodeId x) {
@@ -35,6 +40,32 @@ GradientSample first_order(const OpSample& sample, Numbers& numbers) {
     result.wrt.push_back(i);
   }
   return result;
+}
+
+GradientSample second_order(const OpSample& sample, Numbers& numbers) {
+  GradientSample result = first_order(sample, numbers);
+  Builder builder(result.graph);
+  NodeId total;
+  for (size_t k = 0; k < result.wrt.size(); ++k) {
+    const NodeId g = result.graph.results[k + 1].node;
+    result.arguments.push_back(numbers.tensor(builder.type(g), sample.extents));
+    const NodeId part = weighted_sum(builder, g, fmt::format("v{}", k));
+    total = total.valid() ? builder.add(total, part) : part;
+  }
+  result.graph.results.clear();
+  add_result(builder, "loss", total);
+  for (const size_t i : result.wrt) add_result(builder, "grad", gradient(builder, total, result.graph.arguments[i].node));
+  return result;
+}
+
+void check_gradients(const OpSample& op, const GradientSample& sample, const Graph& graph, double tolerance,
+                     const std::vector<RefTensor>* computed) {
+  for (size_t k = 0; k < sample.wrt.size(); ++k) {
+    const GradientError error = computed != nullptr
+                                    ? check_gradient((*computed)[k + 1], graph, 0, sample.wrt[k], sample.arguments, op.extents)
+                                    : check_gradient(graph, k + 1, 0, sample.wrt[k], sample.arguments, op.extents);
+    CHECK_MESSAGE(error.worst <= tolerance, fmt::format("{} operand {}: {}", op.name, sample.wrt[k], error.where));
+  }
 }
 
 }  // namespace smelt::testing

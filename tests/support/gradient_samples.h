@@ -1,4 +1,4 @@
-// Samples of ops with a loss and its gradients.
+// Samples of ops with a loss and its gradients, for the evaluator and for compiled code.
 #pragma once
 
 #include <string>
@@ -22,5 +22,12 @@ struct GradientSample {
   std::vector<size_t> wrt;  // arguments; result k + 1 is the gradient for wrt[k]
 };
 GradientSample first_order(const OpSample& sample, Numbers& numbers);
+/// The same for the second order: the loss is a weighted sum over all first gradients, so that mixed derivatives count.
+GradientSample second_order(const OpSample& sample, Numbers& numbers);
+
+/// Checks that the gradients of `graph`, which was made of `sample.graph`, agree with differences of its loss to
+/// `tolerance`. `computed`: what something else computed of it; none: the reference evaluator does.
+void check_gradients(const OpSample& op, const GradientSample& sample, const Graph& graph, double tolerance,
+                     const std::vector<RefTensor>* computed = nullptr);
 
 }  // namespace smelt::testing

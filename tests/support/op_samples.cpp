@@ -156,6 +156,22 @@ class SampleMaker {
     add(def, {real({kBatch, 3}), real({3, 5})}, by("[b,k] [k,o] -> [b,o]"));
     add(def, {real({kBatch, 3}), real({kBatch, 5})}, by("[b,k] [b,o] -> [k,o]"));
     add(def, {real({kBatch, kTime, 3}), real({kBatch, 4, 3})}, by("[b,t,k] [b,s,k] -> [b,t,s]"));
+    // Narrow: long rows, columns along the depth and across it; rows side by side.
+    add(def, {real({19, 131}), real({131, 3})}, by("[i,k] [k,j] -> [i,j]"));
+    add(def, {real({19, 128}), real({3, 128})}, by("[i,k] [j,k] -> [i,j]"));
+    add(def, {real({kBatch, 130}), real({130, 10})}, by("[b,k] [k,o] -> [b,o]"));
+    add(def, {real({2, 5, 70}), real({2, 70, 2})}, by("[b,i,k] [b,k,j] -> [b,i,j]"));
+    add(def, {real({7, 37}), real({7, 10})}, by("[k,i] [k,j] -> [i,j]"));
+    add(def, {real({7, 35}), real({3, 7})}, by("[k,i] [j,k] -> [i,j]"));
+    add(def, {real({2, 5, 33}), real({2, 5, 3})}, by("[b,k,i] [b,k,j] -> [b,i,j]"));
+    add(def, {real({9}), real({4})}, by("[i+u] [u] -> [i]"));
+    add(def, {real({9}), real({4})}, by("[i-u] [u] -> [i]"));
+    add(def, {real({9}), real({6})}, by("[i-u] [i] -> [u]"));
+    add(def, {real({2, 6, 7, 3}), real({3, 2, 3, 5})}, by("[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]"));
+    add(def, {real({2, 6, 7, 5}), real({3, 2, 3, 5})}, by("[n,i-u,j-v,o] [u,v,c,o] -> [n,i,j,c]"));
+    add(def, {real({2, 6, 7, 3}), real({2, 4, 6, 5})}, by("[n,i+u,j+v,c] [n,i,j,o] -> [u,v,c,o]"));
+    add(def, {real({2, 5, 2, 4, 2, 3}), real({2, 2, 2, 2, 3, 17})}, by("[n,i+u,a,j+v,b,c] [u,a,v,b,c,o] -> [n,i,j,o]"));
+    add(def, {real({kBatch, 9, 3}), real({4, 3, 18})}, by("[n,i+u,c] [u,c,o] -> [n,i,o]"));
   }
   void add_moves(const OpDef& def) {
     switch (op_kind(def)) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "tests/system/run_command.h"
@@ -110,6 +111,12 @@ TEST_CASE("what is typed wrong: exit 2, and what would be right") {
            {"debug", 2, "no debug tool is named"},
            {"debug grads tiny.smelt --wieghts x -o g", 2, "did you mean `--weights`"},
            {"explain E9999", 2, "E9999"},
+           {"explain E0107 --set width=3", 2, "--set is for a model file"},
+           {"train tiny.smelt --disable-pass fussion", 2, "did you mean `fusion`"},
+           {"bench tiny.smelt --disable-pass differentiate", 2, "cannot be left out: no code can be made of `grad` and `jvp`"},
+           {"dump tiny.smelt --disable-pass plan_memory", 2, "any of simplify, stabilize,"},
+           {"run run out -o o.npy --disable-pass xyz", 2, "there are simplify,"},
+           {"eval run --data points=. --disable-pass remove_dead_nodes", 2, "kernels are planned for"},
        }) {
     check(row);
   }
@@ -203,6 +210,112 @@ TEST_CASE("surroundings: closed streams, a narrow terminal, another locale, a re
   const CommandResult left = run_command({"sh", "-c", "\"$0\" ops | head -1", SMELT_BINARY_DIR "/smelt"});
   CHECK(left.exit_code == 0);
   CHECK(left.err.empty());
+}
+
+nlohmann::json json_of(const std::vector<std::string>& arguments) {
+  const CommandResult result = run_smelt(arguments, {.directory = playground()});
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  return nlohmann::json::parse(result.out);
+}
+
+TEST_CASE("without fusion every value has a kernel of its own, and a step computes the same") {
+  const auto kernels = [](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"dump", "tiny.smelt", "--stage", "fused"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const CommandResult result = run_smelt(arguments, {.directory = playground()});
+    REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+    size_t count = 0;
+    for (size_t at = result.out.find("  kernel "); at != std::string::npos; at = result.out.find("  kernel ", at + 1)) ++count;
+    return count;
+  };
+  CHECK(kernels({"--disable-pass", "fusion"}) > 2 * kernels({}));
+  CHECK(kernels({"--disable-pass", "simplify", "--disable-pass", "merge_equal_nodes"}) >= kernels({}));
+  for (const char* command : {"eval", "train"}) {
+    std::vector<std::string> arguments = {command, "tiny.smelt", "--disable-pass", "fusion", "--disable-pass", "llvm"};
+    if (command[0] == 't') arguments.insert(arguments.end(), {"-o", "unfused", "--steps", "3"});
+    const CommandResult result = run_smelt(arguments, {.directory = playground()});
+    CHECK_MESSAGE(result.exit_code == 0, result.err);
+  }
+  const std::vector<double> fused = logged_losses(playground() + "/run", "loss"), unfused = logged_losses(playground() + "/unfused", "loss");
+  REQUIRE(unfused.size() == 3);
+  for (size_t i = 0; i < 3; ++i) CHECK(unfused[i] == doctest::Approx(fused[i]).epsilon(1e-5));
+}
+
+TEST_CASE("`smelt profile` shows kernels or lines beside the roofline, and writes a trace") {
+  const std::vector<std::string> profile = {"profile", "tiny.smelt", "--steps", "3", "--warmup", "1", "--threads", "1"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), profile.begin(), profile.end());
+    return more;
+  };
+  const CommandResult table = run_smelt(with({"--trace", "trace.json"}), {.directory = playground()});
+  REQUIRE_MESSAGE(table.exit_code == 0, table.err);
+  for (const char* part : {"tiny: 1 thread(s)", "ms a step", "% of the roofline", "GFLOP/s", "loss.k0", "tiny.smelt:"}) {
+    CHECK_MESSAGE(table.out.find(part) != std::string::npos, fmt::format("{} lacks {}", table.out, part));
+  }
+  const nlohmann::json kernels = json_of(with({"--json"})), lines = json_of(with({"--json", "--by-line"}));
+  CHECK(kernels["step_ms"].get<double>() > 0);
+  CHECK(kernels["rows"].size() > lines["rows"].size());
+  for (const nlohmann::json& row : kernels["rows"]) CHECK(row["name"].get<std::string>().starts_with("loss.k"));
+  double flops = 0, flops_by_line = 0;
+  for (const nlohmann::json& row : kernels["rows"]) flops += row["flops"].get<double>();
+  for (const nlohmann::json& row : lines["rows"]) flops_by_line += row["flops"].get<double>();
+  CHECK(flops == doctest::Approx(flops_by_line));
+  CHECK(std::ranges::any_of(lines["rows"], [](const nlohmann::json& row) { return row["name"] == "tiny.smelt:10" || row["place"].get<std::string>().find("Dense{width") != std::string::npos; }));
+  // Kernels lie inside their function, one after the other.
+  const nlohmann::json trace = nlohmann::json::parse(read_text_file(playground() + "/trace.json"));
+  double end = 0;
+  size_t functions = 0;
+  for (const nlohmann::json& event : trace["traceEvents"]) {
+    CHECK(event["ph"] == "X");
+    if (event["tid"] == 1) {
+      ++functions;
+      continue;
+    }
+    CHECK(event["ts"].get<double>() >= end - 1e-6);
+    end = event["ts"].get<double>() + event["dur"].get<double>();
+    CHECK(event["args"]["line"].is_string());
+  }
+  CHECK(functions == 1);
+  CHECK(trace["traceEvents"].size() == kernels["rows"].size() + 1);
+  check({"profile tiny.smelt --trace nowhere/t.json --steps 1 --threads 1", 4, "nowhere/t.json"});
+}
+
+TEST_CASE("`smelt explain FILE` says what was fused with what, and why not more") {
+  std::string text = read_text_file(playground() + "/tiny.smelt");
+  write_text_file(playground() + "/clipped.smelt", text.replace(text.find("lr = 0.01"), 9, "lr = 0.01, clip_norm = 1"));
+  const CommandResult plain = run_smelt({"explain", "tiny.smelt"}, {.directory = playground()});
+  const CommandResult clipped = run_smelt({"explain", "clipped.smelt"}, {.directory = playground()});
+  REQUIRE_MESSAGE(clipped.exit_code == 0, clipped.err);
+  const auto line_of = [](const std::string& out, const std::string& variable) {
+    const size_t at = out.find("-> " + variable);
+    REQUIRE(at != std::string::npos);
+    return out.substr(at, out.find('\n', at) - at);
+  };
+  // The update of a weight is in the epilogue of its gradient's product, unless it waits for the norm of all gradients.
+  CHECK(line_of(plain.out, "net.hidden.W").find("in the epilogue") != std::string::npos);
+  const std::string waits = line_of(clipped.out, "net.hidden.W");
+  CHECK_MESSAGE(waits.find("not in the product's epilogue: it also needs `") != std::string::npos, waits);
+  CHECK_MESSAGE(waits.find("which is known only after kernel") != std::string::npos, waits);
+  // The flags of dump.
+  const CommandResult wide = run_smelt({"explain", "tiny.smelt", "--set", "width=5", "--precision", "f64", "--disable-pass", "fusion"}, {.directory = playground()});
+  REQUIRE_MESSAGE(wide.exit_code == 0, wide.err);
+  CHECK(wide.out.find("f64[3, 5]") != std::string::npos);
+  CHECK(wide.out.find("stored: fusion is disabled") != std::string::npos);
+  CHECK(plain.out.find("fusion is disabled") == std::string::npos);
+}
+
+TEST_CASE("`smelt doctor --json` is one array of findings") {
+  const nlohmann::json findings = json_of({"doctor", "--json"});
+  std::vector<std::string> names;
+  for (const nlohmann::json& finding : findings) {
+    names.push_back(finding["name"].get<std::string>());
+    CHECK(!finding["value"].get<std::string>().empty());
+    CHECK(finding["advice"].is_string());
+  }
+  for (const char* name : {"smelt", "processor", "vectors", "multiply-add peak", "object cache", "example data"}) {
+    CHECK_MESSAGE(std::ranges::find(names, name) != names.end(), name);
+  }
+  CHECK(findings[0]["value"].get<std::string>().starts_with("0.1.0, LLVM 19"));
 }
 
 TEST_CASE("a signal saves after the iteration, exits 128 + its number, and the run resumes") {

@@ -32,8 +32,8 @@ std::vector<float> sampled(const std::string& run, const std::string& name, int 
   return {values.begin(), values.end()};
 }
 
-TEST_CASE("500 steps of WGAN-GP cover all eight modes of the ring") {
-  const std::string run = trained("wgan_gp", {"--steps", "500"});
+TEST_CASE("1,000 steps of WGAN-GP cover all eight modes of the ring") {
+  const std::string run = trained("wgan_gp", {"--steps", "1000"});
   const std::vector<float> shares = sampled(run, "coverage", 256);
   REQUIRE(shares.size() == 8);
   float total = 0;
@@ -52,12 +52,30 @@ TEST_CASE("a network solves Poisson's equation to 2e-3") {
 }
 
 TEST_CASE("WGAN-GP on pictures: the penalty holds the slope, and the critic tells") {
-  if (unpacked_data().empty()) return;
+  if (skip_without_data()) return;
   const std::string run = trained("wgan_gp_fashion", {"--data", "fashion=" + unpacked_data(), "--steps", "40"});
   const std::vector<double> losses = logged_losses(run, "critic");
   REQUIRE(losses.size() == 200);
   for (const double loss : losses) REQUIRE(std::isfinite(loss));
   CHECK(losses.back() < 0);  // the gap is larger than the penalty
+}
+
+TEST_CASE("`precision f64` in the file trains the same bits as --precision f64") {
+  const std::string directory = fresh_directory("precision");
+  std::string text = read_text_file(example("poisson"));
+  write_text_file(directory + "/flag.smelt", text);
+  write_text_file(directory + "/file.smelt", text.insert(text.find("train {") + 7, "\n  precision f64\n"));
+  const auto last = [&](const std::string& model, const std::string& run, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"train", directory + "/" + model, "--steps", "3", "--threads", "1", "-o", directory + "/" + run};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const CommandResult result = run_smelt(arguments);
+    REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+    return directory + "/" + run + "/checkpoints/step-3.safetensors";
+  };
+  const std::string from_file = last("file.smelt", "a", {}), from_flag = last("flag.smelt", "b", {"--precision", "f64"});
+  CHECK(difference(from_file, from_flag) == "");
+  CHECK(difference(last("file.smelt", "c", {"--precision", "f32"}), last("flag.smelt", "d", {})) == "");
+  CHECK(difference(from_file, directory + "/d/checkpoints/step-3.safetensors").find("another type") != std::string::npos);
 }
 
 TEST_CASE("gradcheck passes what is right, in both orders") {

@@ -23,7 +23,7 @@ void train(std::vector<std::string> arguments) {
 std::string checkpoint(const std::string& run, int step) { return fmt::format("{}/checkpoints/step-{}.safetensors", run, step); }
 
 void check_model(std::string_view model) {
-  if (unpacked_data().empty()) return;
+  if (skip_without_data()) return;
   const std::string work = fresh_directory(fmt::format("determinism-{}", model));
   const std::string one = work + "/one";
   train(train_arguments(model, one, 1, 200));
@@ -52,7 +52,7 @@ TEST_CASE("vae: 200 steps are the same bits on 1, 2, 3, 8 threads and across a r
 TEST_CASE("gan: 200 steps are the same bits on 1, 2, 3, 8 threads and across a resume") { check_model("gan"); }
 
 TEST_CASE("an object from the cache is the one that was compiled; several processes share the cache; damage is mended") {
-  if (unpacked_data().empty()) return;
+  if (skip_without_data()) return;
   const std::string work = fresh_directory("determinism-cache");
   const CommandOptions cached{.environment = {"SMELT_CACHE_DIR=" + work + "/cache"}};
   const auto object_with = [&](const CommandOptions& options) {
@@ -82,7 +82,7 @@ TEST_CASE("an object from the cache is the one that was compiled; several proces
 }
 
 TEST_CASE("packed and unpacked data, and another working directory and locale, give the same bits") {
-  if (unpacked_data().empty()) return;
+  if (skip_without_data()) return;
   const std::string work = fresh_directory("determinism-surroundings");
   train(train_arguments("softmax", work + "/plain", 1, 40));
   const CommandResult result = run_smelt({"train", example("softmax"), "-o", "packed", "--steps", "40"},

@@ -51,7 +51,7 @@ void check_header(const std::string& directory, const std::vector<std::string>& 
 }
 
 TEST_CASE("the commands of examples/embed/README.md give the same parameters in C, in C++ and with smelt train") {
-  if (unpacked_data().empty()) return;
+  if (skip_without_data()) return;
   const std::string work = fresh_directory("embed");
   std::filesystem::create_directory_symlink(SMELT_SOURCE_DIR "/examples", work + "/examples");
   const std::string path = fmt::format("PATH={0}:{0}/examples/embed:{1}", SMELT_BINARY_DIR, std::getenv("PATH"));

@@ -29,7 +29,7 @@ std::vector<double> trained_losses(std::string_view model, std::string_view obje
 }
 
 void check_learns(std::string_view model, std::string_view objective, double share) {
-  if (unpacked_data().empty()) return;
+  if (skip_without_data()) return;
   const std::vector<double> losses = trained_losses(model, objective, 120);
   const double first = mean(std::span(losses).first(5)), last = mean(std::span(losses).last(20));
   CHECK_MESSAGE(last < share * first, fmt::format("{}: {} at first, {} at last", model, first, last));

@@ -1,5 +1,6 @@
 #include "tests/system/run_command.h"
 
+#include <doctest/doctest.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
@@ -13,6 +14,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
+
+#include "runtime/data/dataset.h"
 
 namespace smelt::test {
 namespace {
@@ -89,7 +92,7 @@ std::string fresh_directory(std::string_view name) {
 
 const std::string& unpacked_data() {
   static const std::string directory = [] {
-    const fs::path from = "/usr/share/datasets/fashion-mnist";
+    const fs::path from = fs::path(kSystemData) / "fashion-mnist";
     const fs::path to = SMELT_BINARY_DIR "/system-data";
     if (!fs::exists(from)) return std::string();
     fs::create_directories(to);
@@ -105,6 +108,13 @@ const std::string& unpacked_data() {
     return to.string();
   }();
   return directory;
+}
+
+bool skip_without_data() {
+  if (!unpacked_data().empty()) return false;
+  const auto* test = doctest::getContextOptions()->currentTest;
+  fmt::print(stderr, "SKIPPED: \"{}\": {}/fashion-mnist is not there; install the package dataset-fashion-mnist\n", test->m_name, kSystemData);
+  return true;
 }
 
 std::string example(std::string_view name) { return fmt::format("{}/examples/{}.smelt", SMELT_SOURCE_DIR, name); }

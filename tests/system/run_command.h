@@ -20,8 +20,8 @@ struct CommandOptions {
   std::string directory = ".";                // where it runs
   std::vector<std::string> environment = {};  // NAME=value, in addition to ours
   bool closed_stdout = false;
-  int signal = 0;                // sent once `signal_after` lines were written to stderr or stdout
-  std::string signal_when = {};  // a file whose existence says that it is time
+  int signal = 0;                // sent once `signal_when` has something in it
+  std::string signal_when = {};  // a file
 };
 
 /// The program is looked up in the PATH unless it has a slash. Never a shell.
@@ -41,6 +41,9 @@ std::string fresh_directory(std::string_view name);
 
 /// The unpacked Fashion-MNIST files; made once, by whichever test comes first. Empty when the data set is not installed.
 const std::string& unpacked_data();
+
+/// Whether the data set is not installed; says on stderr which test is skipped, and why.
+bool skip_without_data();
 
 std::string example(std::string_view name);
 

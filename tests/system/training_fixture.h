@@ -47,7 +47,7 @@ struct Training {
 
 /// As `smelt train` starts: initialised, at the first batch. Null when the data set is not installed.
 inline std::unique_ptr<Training> start_training(std::string_view name, DType precision = DType::F32) {
-  if (unpacked_data().empty()) return nullptr;
+  if (skip_without_data()) return nullptr;
   ModelOptions options;
   options.needs_data = true;
   options.precision = precision;

@@ -1,7 +1,13 @@
 // The object that a program becomes: what is in it, and that it is the same however it was compiled.
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -78,6 +84,28 @@ TEST_CASE("a damaged object is refused or loads, and never crashes the loader") 
     (void)LoadedObject::load(flipped);
   }
   CHECK_FALSE(LoadedObject::load({}));
+}
+
+TEST_CASE("profilers and debuggers see the kernels and the lines that they come from") {
+  setenv("SMELT_PERF_MAP", "1", 1);
+  const std::string map = "/tmp/perf-" + std::to_string(getpid()) + ".map";
+  const void* const before = __jit_debug_descriptor.first_entry;
+  {
+    LoopProgram program = deep_net(1, "net");
+    const std::string kernel = program.functions[0].name + "." + program.functions[0].kernels[0].name;
+    const auto loaded = LoadedObject::load(object_of(program), {{kernel, "net.smelt:4:7"}});
+    REQUIRE(loaded.has_value());
+    const jit_code_entry* entry = __jit_debug_descriptor.first_entry;
+    REQUIRE(entry != before);
+    const std::string_view symbols(entry->symfile_addr, entry->symfile_size);
+    CHECK(symbols.find(kernel + "@net.smelt:4:7") != std::string_view::npos);
+    std::ifstream file(map);
+    const std::string lines((std::istreambuf_iterator<char>(file)), {});
+    CHECK(lines.find(kernel + "@net.smelt:4:7\n") != std::string::npos);
+  }
+  CHECK(__jit_debug_descriptor.first_entry == before);
+  unsetenv("SMELT_PERF_MAP");
+  std::filesystem::remove(map);
 }
 
 }  // namespace smelt

@@ -59,12 +59,12 @@ constexpr std::string_view kMutual = R"(func @step(%v: variable f32[5, 5] #0, %w
 /// A step with two variables of 25 floats and one input.
 class Step {
  public:
-  explicit Step(std::string_view text) {
+  explicit Step(std::string_view text, Fusion fusion = Fusion::Full) {
     Result<Graph> graph = parse_graph(text);
     REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
     graph_ = isolate_results(*std::move(graph));
     const Target target = *make_target("native");
-    LoopFunction function = build_loops(graph_, plan_kernels(graph_), {}, {.tile = {target.tile_rows, target.tile_vectors * target.lanes(DType::F32)}});
+    LoopFunction function = build_loops(graph_, plan_kernels(graph_, fusion), {}, {.registers = target.registers(DType::F32)});
     function.name = "step";
     function.runs_offset = kRuns;
     function.advances = true;
@@ -112,31 +112,34 @@ RefTensor matrix(const float* values) { return {{DType::F32, {kN, kN}}, {kN, kN}
 }  // namespace
 
 TEST_CASE("each new value is computed from old ones, whatever order they are written in") {
-  std::string_view text;
-  SUBCASE("one reads the other's") { text = kStep; }
-  SUBCASE("each reads the other's") { text = kMutual; }
-  Step step(text);
-  fill(step);
-  const std::vector<float> x(kN * kN, 0.5F);
-  const std::vector<RefTensor> arguments = {matrix(step.variable(0)), matrix(step.variable(1)), matrix(x.data())};
-  const auto expected = evaluate(step.graph(), arguments, {});
-  REQUIRE(expected.has_value());
-  REQUIRE(step.call(x) == SMELT_CALL_OK);
-  CHECK(matrix(step.variable(0)).values == (*expected)[1].values);
-  CHECK(matrix(step.variable(1)).values == (*expected)[2].values);
+  for (const std::string_view text : {kStep, kMutual}) {
+    for (const Fusion fusion : {Fusion::Full, Fusion::None}) {
+      Step step(text, fusion);
+      fill(step);
+      const std::vector<float> x(kN * kN, 0.5F);
+      const std::vector<RefTensor> arguments = {matrix(step.variable(0)), matrix(step.variable(1)), matrix(x.data())};
+      const auto expected = evaluate(step.graph(), arguments, {});
+      REQUIRE(expected.has_value());
+      REQUIRE(step.call(x) == SMELT_CALL_OK);
+      CHECK(matrix(step.variable(0)).values == (*expected)[1].values);
+      CHECK(matrix(step.variable(1)).values == (*expected)[2].values);
+    }
+  }
 }
 
 TEST_CASE("a step counts its run, and one without a finite loss does nothing") {
   for (const std::string_view text : {kStep, kShared}) {
-    Step step(text);
-    fill(step);
-    const RefTensor v = matrix(step.variable(0)), w = matrix(step.variable(1));
-    CHECK(step.call(std::vector<float>(kN * kN, -1.0F)) == SMELT_CALL_NONFINITE);  // the logarithm of a negative number
-    CHECK(step.runs() == 0);
-    CHECK(matrix(step.variable(0)).values == v.values);
-    CHECK(matrix(step.variable(1)).values == w.values);
-    CHECK(step.call(std::vector<float>(kN * kN, 1.0F)) == SMELT_CALL_OK);
-    CHECK(step.runs() == 1);
+    for (const Fusion fusion : {Fusion::Full, Fusion::None}) {
+      Step step(text, fusion);
+      fill(step);
+      const RefTensor v = matrix(step.variable(0)), w = matrix(step.variable(1));
+      CHECK(step.call(std::vector<float>(kN * kN, -1.0F)) == SMELT_CALL_NONFINITE);  // the logarithm of a negative number
+      CHECK(step.runs() == 0);
+      CHECK(matrix(step.variable(0)).values == v.values);
+      CHECK(matrix(step.variable(1)).values == w.values);
+      CHECK(step.call(std::vector<float>(kN * kN, 1.0F)) == SMELT_CALL_OK);
+      CHECK(step.runs() == 1);
+    }
   }
 }
 

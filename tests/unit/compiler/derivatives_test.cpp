@@ -26,51 +26,16 @@ void check_verified(const Graph& graph, GraphStage stage) {
 
 }  // namespace
 
-TEST_CASE("first derivatives of every op agree with differences") {
+TEST_CASE("first derivatives of every op agree with differences, second ones with differences of the first") {
   Numbers numbers(21);
   for (const OpSample& sample : op_samples(DType::F64)) {
     if (!sample.differentiable) continue;
     INFO(sample.name);
-    const GradientSample test = first_order(sample, numbers);
-    const Graph graph = differentiate(test.graph);
-    check_verified(graph, GraphStage::Differentiated);
-    for (size_t k = 0; k < test.wrt.size(); ++k) {
-      const GradientError error =
-          check_gradient(graph, k + 1, 0, test.wrt[k], test.arguments, sample.extents);
-      CHECK_MESSAGE(error.worst <= 1e-7,
-                    fmt::format("{} operand {}: {}", sample.name, test.wrt[k], error.where));
-    }
-  }
-}
-
-TEST_CASE("second derivatives of every op agree with differences of the first") {
-  Numbers numbers(22);
-  for (const OpSample& sample : op_samples(DType::F64)) {
-    if (!sample.differentiable) continue;
-    INFO(sample.name);
-    GradientSample test = first_order(sample, numbers);
-    // The loss of the second order is a weighted sum over all first gradients, so that mixed derivatives
-    // count.
-    Builder builder(test.graph);
-    NodeId total;
-    for (size_t k = 0; k < test.wrt.size(); ++k) {
-      const NodeId g = test.graph.results[k + 1].node;
-      test.arguments.push_back(numbers.tensor(builder.type(g), sample.extents));
-      const NodeId part = weighted_sum(builder, g, fmt::format("v{}", k));
-      total = total.valid() ? builder.add(total, part) : part;
-    }
-    test.graph.results.clear();
-    add_result(builder, "loss", total);
-    for (const size_t i : test.wrt) {
-      add_result(builder, "grad", gradient(builder, total, test.graph.arguments[i].node));
-    }
-    const Graph graph = differentiate(test.graph);
-    check_verified(graph, GraphStage::Differentiated);
-    for (size_t k = 0; k < test.wrt.size(); ++k) {
-      const GradientError error =
-          check_gradient(graph, k + 1, 0, test.wrt[k], test.arguments, sample.extents);
-      CHECK_MESSAGE(error.worst <= 1e-6,
-                    fmt::format("{} operand {}: {}", sample.name, test.wrt[k], error.where));
+    for (const bool second : {false, true}) {
+      const GradientSample test = second ? second_order(sample, numbers) : first_order(sample, numbers);
+      const Graph graph = differentiate(test.graph);
+      check_verified(graph, GraphStage::Differentiated);
+      check_gradients(sample, test, graph, second ? 1e-6 : 1e-7);
     }
   }
 }

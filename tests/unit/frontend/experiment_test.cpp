@@ -11,6 +11,7 @@
 #include "ir/evaluator.h"
 #include "ir/op.h"
 #include "ir/philox.h"
+#include "ir/text.h"
 #include "ir/verifier.h"
 #include "tests/support/text_files.h"
 
@@ -328,6 +329,31 @@ TEST_CASE("--batch raises the bound, the probe gives column types") {
   CHECK(built.experiment->symbols[0].bound == 512);
   CHECK(built.experiment->train.batch == 512);
   CHECK(built.experiment->data->columns[0].row_shape == std::vector<int64_t>{28, 28});
+}
+
+TEST_CASE("`precision f64` in the train section is --precision f64, which wins") {
+  const auto with_line = [](const std::string& line) {
+    std::string text = kTraining;
+    return model("  x |> out: Dense{H}", text.insert(text.find("  steps"), line) + "export run(x: f32[B, X]) = net(x)\n");
+  };
+  const auto texts = [](const Built& built) {
+    REQUIRE_MESSAGE(built.experiment, built.messages);
+    std::string all(to_string(built.experiment->precision));
+    for (const Variable& variable : built.experiment->variables) all += "\n" + to_string(variable.type, {});
+    for (const Function& function : built.experiment->functions) all += "\n" + print(function.graph);
+    return all;
+  };
+  FrontendOptions narrow, wide;
+  narrow.precision = DType::F32;
+  wide.precision = DType::F64;
+  const std::string f32 = texts(Built(with_line(""))), f64 = texts(Built(with_line(""), wide));
+  CHECK(f32 != f64);
+  CHECK(f64.starts_with("f64\nf64["));
+  CHECK(texts(Built(with_line("  precision f64\n"))) == f64);
+  CHECK(texts(Built(with_line("  precision f32\n"))) == f32);
+  CHECK(texts(Built(with_line("  precision f64\n"), narrow)) == f32);
+  CHECK(texts(Built(with_line("  precision f32\n"), wide)) == f64);
+  CHECK(texts(Built(model("  x |> out: Dense{H}"), wide)).starts_with("f64\nf64["));  // without a train section
 }
 
 TEST_CASE("a row of a csv file is all its columns") {

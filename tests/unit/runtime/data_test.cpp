@@ -1,4 +1,6 @@
 // Data sets, shuffling, batches.
+#include <fmt/format.h>
+
 #include <numeric>
 
 #include "ir/philox.h"
@@ -156,7 +158,10 @@ TEST_CASE("a probe tells types and shapes from the headers alone") {
 }
 
 TEST_CASE("system data sets are found") {
-  if (!std::filesystem::exists("/usr/share/datasets/fashion-mnist")) return;
+  if (!std::filesystem::exists(std::filesystem::path(kSystemData) / "fashion-mnist")) {
+    fmt::print(stderr, "SKIPPED: \"system data sets are found\": {}/fashion-mnist is not there; install the package dataset-fashion-mnist\n", kSystemData);
+    return;
+  }
   const SourceCall source{
       "idx", {"fashion-mnist/train-images-idx3-ubyte", "fashion-mnist/train-labels-idx1-ubyte"}, {}};
   const auto columns = probe_source(source, "d", {{}, "/nowhere"});

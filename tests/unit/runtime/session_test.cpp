@@ -1,7 +1,7 @@
 // Sessions on the fake program: variables, scalars, exports in chunks.
 #include "runtime/session.h"
 
-#include "runtime/suggest.h"
+#include "ir/support/suggest.h"
 #include "tests/unit/runtime/fake_program.h"
 #include "tests/unit/runtime/test_files.h"
 
@@ -89,7 +89,7 @@ TEST_CASE_FIXTURE(Fixture, "wrong inputs of an export are refused") {
   twice.push_back(matrix(1, 1));
   NamedTensor doubles{"x", *HostTensor::zeros(DType::F64, {1, 1})};
   CHECK(contains(run({}), "export `predict`: input `x` is missing: f32[B<=4, K<=3]"));
-  CHECK(contains(run(one(std::move(wrong_name))), "it has no input `xx` | did you mean `x`?"));
+  CHECK(contains(run(one(std::move(wrong_name))), "it has no input `xx` | there are x"));
   CHECK(contains(run(std::move(twice)), "input `x` is given twice"));
   CHECK(contains(run(one(std::move(doubles))), "input `x` is f64[1, 1], expected f32[B<=4, K<=3]"));
   CHECK(contains(run(one({"x", *HostTensor::zeros(DType::F32, {1})})), "input `x` is f32[1], expected"));

@@ -1,0 +1,117 @@
+#include "compiler/codegen/dot_kernel.h"
+
+#include <fmt/format.h>
+
+#include "compiler/codegen/shared_functions.h"
+
+namespace smelt {
+
+std::string DotKernelForm::name() const {
+  const auto operand = [&](const char* side, DType of) { return of == dtype ? "" : fmt::format("_{}_{}", side, to_string(of)); };
+  return fmt::format("dot_{}x{}_{}{}{}", rows, columns, to_string(dtype), operand("a", left), operand("b", right));
+}
+
+DotKernelEmitter::DotKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, const DotKernelForm& form)
+    : module_(module),
+      context_(module.getContext()),
+      form_(form),
+      lanes_(lanes),
+      ir_(context_),
+      scalars_(ir_, target.has_fma),
+      element_(scalars_.element_type(form.dtype)),
+      vector_(llvm::FixedVectorType::get(element_, static_cast<unsigned>(lanes_))),
+      align_(static_cast<uint64_t>(size_of(form.dtype))) {}
+
+llvm::FunctionType* DotKernelEmitter::type(llvm::LLVMContext& context) {
+  llvm::Type *pointer = llvm::PointerType::getUnqual(context), *integer = llvm::Type::getInt64Ty(context);
+  return llvm::FunctionType::get(llvm::Type::getVoidTy(context), {pointer, pointer, pointer, integer, integer, integer, integer}, false);
+}
+
+void DotKernelEmitter::emit() {
+  function_ = new_function(module_, form_.name(), type(context_));
+  for (const Argument i : {kA, kB, kSums}) function_->addParamAttr(i, llvm::Attribute::NoAlias);
+  const auto block = [&](const char* name) { return llvm::BasicBlock::Create(context_, name, function_); };
+  llvm::BasicBlock *entry = block("entry"), *head = block("head"), *step = block("step"), *rest = block("rest");
+  ir_.SetInsertPoint(entry);
+  llvm::Value* whole = ir_.CreateAnd(argument(kDepth), i64(-lanes_));
+  ir_.CreateBr(head);
+
+  ir_.SetInsertPoint(head);
+  llvm::PHINode* k = ir_.CreatePHI(ir_.getInt64Ty(), 2);
+  k->addIncoming(i64(0), entry);
+  std::vector<llvm::PHINode*> phis;
+  for (int64_t s = 0; s < form_.rows * form_.columns; ++s) {
+    phis.push_back(ir_.CreatePHI(vector_, 2));
+    phis.back()->addIncoming(llvm::Constant::getNullValue(vector_), entry);
+  }
+  const Values sums(phis.begin(), phis.end());
+  ir_.CreateCondBr(ir_.CreateICmpSLT(k, whole), step, rest);
+  ir_.SetInsertPoint(step);
+  const Values next = emit_step(k, nullptr, sums);
+  k->addIncoming(ir_.CreateAdd(k, i64(lanes_), "", true, true), step);
+  for (size_t s = 0; s < phis.size(); ++s) phis[s]->addIncoming(next[s], step);
+  ir_.CreateBr(head);
+
+  // What is left of the depth, perhaps nothing.
+  ir_.SetInsertPoint(rest);
+  std::vector<llvm::Constant*> numbers;
+  for (int64_t lane = 0; lane < lanes_; ++lane) numbers.push_back(ir_.getInt64(static_cast<uint64_t>(lane)));
+  llvm::Value* left = scalars_.splat(ir_.CreateSub(argument(kDepth), whole), lanes_);
+  const Values finished = emit_step(whole, ir_.CreateICmpSLT(llvm::ConstantVector::get(numbers), left), sums);
+  for (int64_t r = 0; r < form_.rows; ++r) {
+    const auto first = finished.begin() + r * form_.columns;
+    llvm::Value* row = add_across_lanes({first, first + form_.columns});
+    ir_.CreateAlignedStore(row, at(kSums, form_.dtype, kSumsStride, r, i64(0)), align_);
+  }
+  ir_.CreateRetVoid();
+}
+
+llvm::Value* DotKernelEmitter::at(Argument base, DType dtype, Argument stride, int64_t count, llvm::Value* offset) {
+  llvm::Value* element = ir_.CreateAdd(ir_.CreateMul(argument(stride), i64(count), "", true, true), offset, "", true, true);
+  return ir_.CreateInBoundsGEP(scalars_.element_type(dtype), argument(base), element);
+}
+
+DotKernelEmitter::Values DotKernelEmitter::emit_step(llvm::Value* k, llvm::Value* mask, const Values& sums) {
+  const auto load = [&](llvm::Value* from, DType dtype) -> llvm::Value* {
+    auto* type = llvm::FixedVectorType::get(scalars_.element_type(dtype), static_cast<unsigned>(lanes_));
+    const llvm::Align align(static_cast<uint64_t>(size_of(dtype)));
+    llvm::Value* loaded = mask == nullptr ? static_cast<llvm::Value*>(ir_.CreateAlignedLoad(type, from, align))
+                                          : ir_.CreateMaskedLoad(type, from, align, mask, llvm::Constant::getNullValue(type));
+    return LlvmScalars::value(scalars_.cast(form_.dtype, LlvmScalars::wrap(loaded, dtype)));
+  };
+  const auto wrap = [&](llvm::Value* value) { return LlvmScalars::wrap(value, form_.dtype); };
+  Values rows, next(sums.size());
+  for (int64_t r = 0; r < form_.rows; ++r) rows.push_back(load(at(kA, form_.left, kRowStride, r, k), form_.left));
+  for (int64_t c = 0; c < form_.columns; ++c) {
+    llvm::Value* column = load(at(kB, form_.right, kColumnStride, c, k), form_.right);
+    for (int64_t r = 0; r < form_.rows; ++r) {
+      const auto s = static_cast<size_t>(r * form_.columns + c);
+      next[s] = LlvmScalars::value(scalars_.fma(wrap(rows[static_cast<size_t>(r)]), wrap(column), wrap(sums[s])));
+    }
+  }
+  return next;
+}
+
+/// Lane i of the result is the sum of vector i's lanes. Each turn adds two halves: where bit `half` of the lane is set it
+/// keeps the second of a pair of vectors.
+llvm::Value* DotKernelEmitter::add_across_lanes(Values vectors) {
+  vectors.resize(static_cast<size_t>(lanes_), llvm::Constant::getNullValue(vector_));
+  for (int64_t half = lanes_ / 2; half >= 1; half /= 2) {
+    std::vector<int> own, other;
+    for (int64_t lane = 0; lane < lanes_; ++lane) {
+      const int64_t side = (lane & half) != 0 ? lanes_ : 0;
+      own.push_back(static_cast<int>(side + lane));
+      other.push_back(static_cast<int>(side + (lane ^ half)));
+    }
+    const auto pairs = static_cast<size_t>(half);
+    Values next;
+    for (size_t i = 0; i < pairs; ++i) {
+      llvm::Value *x = vectors[i], *y = vectors[i + pairs];
+      next.push_back(ir_.CreateFAdd(ir_.CreateShuffleVector(x, y, own), ir_.CreateShuffleVector(x, y, other)));
+    }
+    vectors = std::move(next);
+  }
+  return vectors[0];
+}
+
+}  // namespace smelt

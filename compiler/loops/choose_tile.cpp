@@ -1,0 +1,117 @@
+#include "compiler/loops/choose_tile.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+namespace smelt {
+namespace {
+
+constexpr int64_t kMaxVectors = 6;
+constexpr int64_t kUsualVectors = 3;   // tiles of one form share code, so another one has to pay
+constexpr double kWorthAnother = 0.97;
+constexpr int64_t kSumsInFlight = 8;   // fewer sums wait for each other: latency times throughput of multiply-add
+
+/// Cycles of one step of the depth in a tile: multiply-adds, or loads of columns and broadcasts of rows, or waiting.
+double step_cycles(int64_t rows, int64_t vectors) {
+  return static_cast<double>(std::max({rows * vectors, rows + vectors, kSumsInFlight}));
+}
+
+double cycles(int64_t rows, int64_t row_limit, int64_t total_vectors, int64_t vectors) {
+  const EvenSplit split = split_evenly(rows, row_limit);
+  const auto panel = [&](int64_t width) {
+    return static_cast<double>(split.extra) * step_cycles(split.base + 1, width) +
+           static_cast<double>(split.tiles - split.extra) * step_cycles(split.base, width);
+  };
+  const int64_t rest = total_vectors % vectors;
+  return static_cast<double>(total_vectors / vectors) * panel(vectors) + (rest > 0 ? panel(rest) : 0);
+}
+
+int64_t rows_beside(int64_t vectors, const VectorRegisters& registers) {
+  return std::max<int64_t>(1, (registers.count - registers.scratch - vectors) / vectors);
+}
+
+TileShape broadcast_tile(const Product& product, const VectorRegisters& registers) {
+  const int64_t total = std::max<int64_t>(1, (product.column.extent.bound + registers.lanes - 1) / registers.lanes);
+  const int64_t rows = std::max<int64_t>(1, product.row.extent.bound);
+  const auto cost = [&](int64_t vectors) { return cycles(rows, rows_beside(vectors, registers), total, vectors); };
+  int64_t chosen = std::min({kUsualVectors, total, registers.count / 8});
+  double least = cost(chosen) * kWorthAnother;
+  for (int64_t vectors = 1; vectors <= std::min(kMaxVectors, total); ++vectors) {
+    if (cost(vectors) < least) {
+      chosen = vectors;
+      least = cost(vectors);
+    }
+  }
+  return {rows_beside(chosen, registers), chosen * registers.lanes};
+}
+
+/// Long dot products of rows that lie along the depth.
+bool sums_along_depth(const Product& product, const VectorRegisters& registers) {
+  constexpr int64_t kVectorsToPay = 4;  // for adding up across lanes
+  const ProductAxis& depth = product.inner.back();
+  return product.inner.size() == 1 && depth.a_stride == 1 && depth.extent.bound >= kVectorsToPay * registers.lanes;
+}
+
+void transpose(Product& product) {
+  const auto exchange = [](ProductAxis& axis) { std::swap(axis.a_stride, axis.b_stride); };
+  for (ProductAxis& axis : product.outer) exchange(axis);
+  for (ProductAxis& axis : product.inner) exchange(axis);
+  exchange(product.row);
+  exchange(product.column);
+  std::swap(product.row, product.column);
+  std::swap(product.a, product.b);
+  std::swap(product.a_start, product.b_start);
+  product.form = ProductForm::Transposed;
+}
+
+/// So many that `rows` rows fit beside them, at least one.
+int64_t vectors_beside(int64_t rows, const VectorRegisters& registers) {
+  return std::clamp<int64_t>((registers.count - registers.scratch) / (rows + 1), 1, kMaxVectors);
+}
+
+}  // namespace
+
+EvenSplit split_evenly(int64_t size, int64_t limit) {
+  const int64_t tiles = std::max<int64_t>(1, (size + limit - 1) / limit);
+  return {tiles, size / tiles, size % tiles};
+}
+
+void choose_tile(Product& product, const VectorRegisters& registers) {
+  const Extent columns = product.column.extent;
+  if (columns.is_static() && columns.bound > 1 && columns.bound < registers.lanes) {
+    if (sums_along_depth(product, registers)) {
+      product.form = ProductForm::Dot;
+      // A register for each sum, each row, and a few for the columns that pass by.
+      product.tile = {std::max<int64_t>(1, (registers.count - registers.scratch - 2) / (columns.bound + 1)), registers.lanes};
+      return;
+    }
+    if (product.row.a_stride == 1 && product.row.extent.bound >= 2 * registers.lanes) {
+      transpose(product);
+      product.tile = {product.row.extent.bound, vectors_beside(product.row.extent.bound, registers) * registers.lanes};
+      return;
+    }
+  }
+  product.tile = broadcast_tile(product, registers);
+}
+
+int64_t tile_elements(const Product& product) {
+  int64_t tiles = split_evenly(product.row.extent.bound, product.tile.rows).tiles *
+                  split_evenly(product.column.extent.bound, product.tile.columns).tiles;
+  for (const ProductAxis& axis : product.outer) tiles *= axis.extent.bound;
+  return tiles * product.tile.rows * product.tile.columns;
+}
+
+int64_t choose_block(const Product& product, int64_t cache_bytes) {
+  constexpr int64_t kPositions = 2;
+  const auto known = [](const ProductAxis& axis) { return axis.extent.is_static(); };
+  if (product.inner.size() <= kMicroKernelAxes || product.form != ProductForm::Broadcast) return 0;
+  if (!known(product.row) || !known(product.column) || !std::ranges::all_of(product.outer, known) || !known(product.inner[0])) return 0;
+  // One position reads what lies between it and the next.
+  const ProductAxis& outermost = product.inner[0];
+  const int64_t bytes = (std::abs(outermost.a_stride) + std::abs(outermost.b_stride)) * size_of(product.dtype);
+  if (bytes == 0 || outermost.extent.bound * bytes <= cache_bytes) return 0;
+  return std::max(kPositions, cache_bytes / bytes);
+}
+
+}  // namespace smelt

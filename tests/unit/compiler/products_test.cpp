@@ -1,0 +1,100 @@
+// Contractions as register-tiled products: which axes they get, and which form and tile.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include "compiler/loops/choose_tile.h"
+#include "compiler/loops/lower_product.h"
+#include "ir/builder.h"
+
+using namespace smelt;
+
+namespace {
+
+constexpr VectorRegisters kAvx512{32, 16, 2}, kAvx2{16, 8, 2};
+
+Product product_of(const Shape& a, const Shape& b, const std::string& formula, const VectorRegisters& registers = kAvx512) {
+  Graph graph;
+  Builder build(graph);
+  const NodeId x = build.argument({.name = "a", .role = ArgRole::Feed}, {DType::F32, a});
+  const NodeId y = build.argument({.name = "b", .role = ArgRole::Feed}, {DType::F32, b});
+  Product product = lower_product(graph, build.contract(x, y, formula)).product;
+  choose_tile(product, registers);
+  return product;
+}
+
+std::string axes(const std::vector<ProductAxis>& list) {
+  std::string text;
+  for (const ProductAxis& axis : list) text += fmt::format("{}(a{:+}, b{:+}) ", axis.extent.bound, axis.a_stride, axis.b_stride);
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("neighbouring axes of the depth become one") {
+  // A convolution in blocks of 2 x 2 pixels: rows of the window lie side by side, and so do its two block rows.
+  const Product forward = product_of({64, 9, 2, 9, 2, 64}, {2, 2, 2, 2, 64, 128}, "[n,i+u,p,j+v,q,c] [u,p,v,q,c,o] -> [n,i,j,o]");
+  CHECK(axes(forward.inner) == "4(a+1152, b+32768) 256(a+1, b+128) ");
+  CHECK(forward.row.extent.bound == 64);  // the images, the longest axis
+  CHECK(forward.row.a_stride == 20736);
+  CHECK(forward.column.extent.bound == 128);
+
+  const Product weights = product_of({64, 9, 2, 9, 2, 64}, {64, 8, 8, 128}, "[n,i+u,p,j+v,q,c] [n,i,j,o] -> [u,p,v,q,c,o]");
+  CHECK(axes(weights.inner) == "64(a+20736, b+8192) 8(a+2304, b+1024) 8(a+128, b+128) ");
+  CHECK(weights.row.extent.bound == 64);
+
+  const Product plain = product_of({3, 2, 5}, {2, 5, 40}, "[i,k,l] [k,l,j] -> [i,j]");
+  CHECK(axes(plain.inner) == "10(a+1, b+40) ");
+}
+
+TEST_CASE("reversed windows begin at their last tap") {
+  const Product product = product_of({2, 10, 6}, {4, 20, 6}, "[n,i-u,o] [u,c,o] -> [n,i,c]");
+  CHECK(product.a_start == 18);
+  CHECK(axes(product.inner) == "4(a-6, b+120) 6(a+1, b+1) ");
+}
+
+TEST_CASE("the form follows from the shape") {
+  struct Row {
+    Shape a, b;
+    const char* formula;
+    ProductForm form;
+    int64_t rows, columns;
+  };
+  const Row rows[] = {
+      {{128, 784}, {784, 400}, "[m,k] [k,n] -> [m,n]", ProductForm::Broadcast, 9, 48},
+      {{128, 128}, {128, 32}, "[m,k] [k,n] -> [m,n]", ProductForm::Broadcast, 14, 32},
+      {{128, 32}, {32, 64}, "[m,k] [k,n] -> [m,n]", ProductForm::Broadcast, 9, 48},
+      {{128, 512}, {512, 10}, "[m,k] [k,n] -> [m,n]", ProductForm::Dot, 2, 16},
+      {{128, 20}, {20, 10}, "[m,k] [k,n] -> [m,n]", ProductForm::Broadcast, 29, 16},
+      {{128, 512}, {128, 10}, "[k,m] [k,n] -> [m,n]", ProductForm::Transposed, 10, 32},
+      {{128, 20}, {128, 10}, "[k,m] [k,n] -> [m,n]", ProductForm::Broadcast, 29, 16},
+  };
+  for (const Row& row : rows) {
+    INFO(row.formula, " ", row.a[0].bound, " ", row.a[1].bound, " ", row.b[1].bound);
+    const Product product = product_of(row.a, row.b, row.formula);
+    CHECK(product.form == row.form);
+    CHECK(product.tile.rows == row.rows);
+    CHECK(product.tile.columns == row.columns);
+  }
+  const Product exchanged = product_of({128, 512}, {128, 10}, "[k,m] [k,n] -> [m,n]");
+  CHECK(exchanged.row.extent.bound == 10);
+  CHECK(exchanged.column.extent.bound == 512);
+  CHECK(product_of({128, 784}, {784, 400}, "[m,k] [k,n] -> [m,n]", kAvx2).tile.rows == 6);
+}
+
+TEST_CASE("a depth that no cache holds is cut") {
+  Product weights = product_of({64, 9, 2, 9, 2, 64}, {64, 8, 8, 128}, "[n,i+u,p,j+v,q,c] [n,i,j,o] -> [u,p,v,q,c,o]");
+  // An image is 20736 + 8192 elements of both operands.
+  CHECK(choose_block(weights, kBlockBytes) == 4);
+  CHECK(choose_block(weights, int64_t{1} << 30) == 0);
+  CHECK(tile_elements(weights) == 16 * 8 * 3 * 9 * 48);
+  CHECK(choose_block(product_of({128, 784}, {784, 400}, "[m,k] [k,n] -> [m,n]"), 1) == 0);
+}
+
+TEST_CASE("rows are shared evenly among as few tiles as there can be") {
+  const EvenSplit split = split_evenly(128, 9);
+  CHECK(split.tiles == 15);
+  CHECK(split.base == 8);
+  CHECK(split.extra == 8);
+  CHECK(split_evenly(8, 9).tiles == 1);
+  CHECK(split_evenly(0, 9).tiles == 1);
+}
