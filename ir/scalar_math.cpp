@@ -337,9 +337,9 @@ class Math {
     return {sum.high, s.add(sum.low, s.fma(n, wide(-kHalfPi[2]), second.low))};
   }
 
-  /// sin(x + shift pi/2). The reduction runs in F64 for both formats; |x| <= 1e15.
+  /// sin(x + shift pi/2). The reduction runs in F64 for both formats; |x| < 1e15 as an f32.
   Scalar sin_shifted(Scalar x, double shift) {
-    constexpr double kTwoOverPi = 0x1.45f306dc9c883p-1, kLimit = 1e15;
+    constexpr double kTwoOverPi = 0x1.45f306dc9c883p-1, kLimit = 0x1.c6bf52p+49;  // 1e15 as an f32
     const bool is_wide = format.dtype == DType::F64;
     const auto wide = [&](double value) { return s.constant(DType::F64, value); };
     const auto narrow = [&](Scalar a) { return is_wide ? a : s.cast(DType::F32, a); };

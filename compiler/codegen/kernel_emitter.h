@@ -55,7 +55,7 @@ class KernelEmitter {
   void emit_statement(const Stmt& stmt);
   llvm::Value* emit_load(const Stmt& stmt);
   void emit_store(const Stmt& stmt);
-  void note_nonfinite(llvm::Value* stored);
+  void note_nonfinite(llvm::Value* stored, DType dtype);
   void begin_finite_check();
   void end_finite_check();
   llvm::Value* emit_scalar_slot(ScalarSlot slot, llvm::Value* at);

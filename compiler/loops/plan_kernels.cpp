@@ -78,8 +78,12 @@ std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
     for (const NodeId input : node.inputs) cost[i] += why[input.index] != StoreReason::InRegisters ? kLoadCost : cost[input.index];
     if (why[i] != StoreReason::InRegisters) continue;
     const auto store_here = [&](StoreReason reason) {
-      store({i}, reason);
-      if (is_widening(graph, {i})) cost[i] = own_cost(node) + kLoadCost;
+      if (!is_widening(graph, {i})) {
+        why[i] = reason;
+        return;
+      }
+      store(node.inputs[0], reason);  // in half the bytes
+      cost[i] = own_cost(node) + kLoadCost;
     };
     if (users[i].size() >= 2 && cost[i] >= kStoreIfShared) store_here(StoreReason::Shared);
     for (const NodeId user : users[i]) {

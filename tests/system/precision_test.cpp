@@ -101,14 +101,14 @@ TEST_CASE("a precision of the file counts unless the command line gives one; oth
   const std::string bf16 = model("bf16");
   CHECK(run_smelt({"check", bf16}).exit_code == 0);
   const auto loops = [](std::vector<std::string> command) { return run_smelt(std::move(command)).out; };
-  CHECK(loops({"dump", bf16, "--stage", "memory"}).find("bf16") != std::string::npos);
-  CHECK(loops({"dump", bf16, "--stage", "memory", "--precision", "f32"}).find("bf16") == std::string::npos);
+  CHECK(loops({"dump", bf16, "--stage", "memory"}).find("bf16[") != std::string::npos);
+  CHECK(loops({"dump", bf16, "--stage", "memory", "--precision", "f32"}).find("bf16[") == std::string::npos);
   const CommandResult f16 = run_smelt({"check", model("f16")});
   CHECK(f16.exit_code == 1);
   CHECK(f16.err.find("needs loss scaling") != std::string::npos);
   CHECK(f16.err.find("precision bf16") != std::string::npos);
-  CHECK(run_smelt({"check", model("bf17")}).err.find("`bf16`") != std::string::npos);
-  CHECK(run_smelt({"check", model("f64")}).err.find("--precision f64") != std::string::npos);
+  CHECK(run_smelt({"check", model("bf17")}).err.find("`precision bf16`") != std::string::npos);
+  CHECK(run_smelt({"check", bf16, "--precision", "f16"}).exit_code == 1);
 }
 
 }  // namespace smelt::test
