@@ -28,6 +28,10 @@ void check_bounds(DType dtype, const std::string& cpu, uint64_t stride) {
 
 TEST_CASE("compiled f32 functions keep their bounds on this machine") { check_bounds(DType::F32, "native", 2003); }
 TEST_CASE("compiled f32 functions keep their bounds on AVX2") { check_bounds(DType::F32, "x86-64-v3", 4001); }
+TEST_CASE("compiled functions keep their bounds without fused multiply-add") {
+  check_bounds(DType::F32, "x86-64-v2", 20011);
+  check_bounds(DType::F64, "x86-64-v2", 40009);
+}
 TEST_CASE("compiled f64 functions keep their bounds on this machine") { check_bounds(DType::F64, "native", 10007); }
 TEST_CASE("compiled f64 functions keep their bounds on AVX2") { check_bounds(DType::F64, "x86-64-v3", 20011); }
 
