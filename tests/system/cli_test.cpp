@@ -94,7 +94,7 @@ TEST_CASE("what is typed wrong: exit 2, and what would be right") {
            {"train tiny.smelt --batch 0", 2, "--batch: `0` is not a whole number from 1 to"},
            {"train tiny.smelt --epochs 0", 2, "--epochs: `0`"},
            {"bench tiny.smelt --warmup -2", 2, "--warmup: `-2`"},
-           {"train tiny.smelt --precision f31", 2, "use f32 or f64"},
+           {"train tiny.smelt --precision f31", 2, "use f32, f64 or bf16"},
            {"train tiny.smelt --cpu pentium", 2, "x86-64-v3"},
            {"train tiny.smelt --set width", 2, "write --set NAME=VALUE"},
            {"train tiny.smelt --data points", 2, "write --data NAME=DIR"},
