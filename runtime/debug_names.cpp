@@ -31,19 +31,16 @@ void tell_debugger(Action action, jit_code_entry& entry) {
   __jit_debug_register_code();
 }
 
-ObjectFile with_places(ObjectFile object, const KernelPlaces& places) {
+void add_places(ObjectFile& object, const KernelPlaces& places) {
   for (ObjectSymbol& symbol : object.symbols) {
     const auto place = places.find(symbol.name);
     if (place != places.end()) symbol.name += "@" + place->second;
   }
-  return object;
 }
 
 /// The object as a debugger wants it: its code section is where the code was loaded.
 std::vector<char> symbol_file(const ObjectFile& object, const void* code) {
-  ObjectFile names = object;
-  names.alignment = 64;  // it is loaded, and a damaged file may ask for any
-  std::vector<char> bytes = write_object_file(names);
+  std::vector<char> bytes = write_object_file(object);
   Elf64_Ehdr header;
   std::memcpy(&header, bytes.data(), sizeof(header));
   for (size_t s = 0; s < header.e_shnum; ++s) {
@@ -94,11 +91,12 @@ DebugNames::~DebugNames() {
   tell_debugger(kUnregister, link);
 }
 
-std::unique_ptr<DebugNames> DebugNames::announce(const ObjectFile& object, const void* code, const KernelPlaces& places) {
-  const ObjectFile named = with_places(object, places);
-  write_perf_map(named, code);
+std::unique_ptr<DebugNames> DebugNames::announce(ObjectFile object, const void* code, const KernelPlaces& places) {
+  add_places(object, places);
+  write_perf_map(object, code);
+  object.alignment = 64;  // it is loaded, and a damaged file may ask for any
   auto entry = std::make_unique<Entry>();
-  entry->symbols = symbol_file(named, code);
+  entry->symbols = symbol_file(object, code);
   return std::unique_ptr<DebugNames>(new DebugNames(std::move(entry)));
 }
 

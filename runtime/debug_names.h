@@ -34,7 +34,7 @@ using KernelPlaces = std::map<std::string, std::string>;
 /// What gdb knows of one piece of loaded code, until this is destroyed.
 class DebugNames {
  public:
-  static std::unique_ptr<DebugNames> announce(const ObjectFile& object, const void* code, const KernelPlaces& places);
+  static std::unique_ptr<DebugNames> announce(ObjectFile object, const void* code, const KernelPlaces& places);
   ~DebugNames();
   DebugNames(const DebugNames&) = delete;
   DebugNames& operator=(const DebugNames&) = delete;

@@ -26,7 +26,7 @@ void LoadedObject::swap(LoadedObject& other) noexcept {
 }
 
 Result<LoadedObject> LoadedObject::load(const std::vector<char>& bytes, const KernelPlaces& places) {
-  SMELT_TRY(const ObjectFile object, read_object_file(bytes));
+  SMELT_TRY(ObjectFile object, read_object_file(bytes));
   if (object.code.empty()) return fail(ErrorKind::Input, "cannot load compiled code: it has none");
   LoadedObject loaded;
   // Written first, executable after: never both.
@@ -41,7 +41,7 @@ Result<LoadedObject> LoadedObject::load(const std::vector<char>& bytes, const Ke
   for (const ObjectSymbol& symbol : object.symbols) {
     if (symbol.exported) loaded.entries_[symbol.name] = symbol.offset;
   }
-  loaded.names_ = DebugNames::announce(object, code, places);
+  loaded.names_ = DebugNames::announce(std::move(object), code, places);
   return loaded;
 }
 

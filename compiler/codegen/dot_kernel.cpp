@@ -2,37 +2,20 @@
 
 #include <fmt/format.h>
 
-#include "compiler/codegen/shared_functions.h"
-
 namespace smelt {
 
 std::string DotKernelForm::name() const {
-  const auto operand = [&](const char* side, DType of) { return of == dtype ? "" : fmt::format("_{}_{}", side, to_string(of)); };
-  return fmt::format("dot_{}x{}_{}{}{}", rows, columns, to_string(dtype), operand("a", left), operand("b", right));
+  return fmt::format("dot_{}x{}_{}", rows, columns, to_string(dtype)) + operands(left, right, dtype);
 }
 
 DotKernelEmitter::DotKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, const DotKernelForm& form)
-    : module_(module),
-      context_(module.getContext()),
-      form_(form),
-      lanes_(lanes),
-      ir_(context_),
-      scalars_(ir_, target.has_fma),
-      element_(scalars_.element_type(form.dtype)),
-      vector_(llvm::FixedVectorType::get(element_, static_cast<unsigned>(lanes_))),
-      align_(static_cast<uint64_t>(size_of(form.dtype))) {}
+    : InnerKernelEmitter(module, target, lanes, form.dtype), form_(form) {}
 
-llvm::FunctionType* DotKernelEmitter::type(llvm::LLVMContext& context) {
-  llvm::Type *pointer = llvm::PointerType::getUnqual(context), *integer = llvm::Type::getInt64Ty(context);
-  return llvm::FunctionType::get(llvm::Type::getVoidTy(context), {pointer, pointer, pointer, integer, integer, integer, integer}, false);
-}
+llvm::FunctionType* DotKernelEmitter::type(llvm::LLVMContext& context) { return InnerKernelEmitter::type(context, kNumArguments); }
 
 void DotKernelEmitter::emit() {
-  function_ = new_function(module_, form_.name(), type(context_));
-  for (const Argument i : {kA, kB, kSums}) function_->addParamAttr(i, llvm::Attribute::NoAlias);
-  const auto block = [&](const char* name) { return llvm::BasicBlock::Create(context_, name, function_); };
-  llvm::BasicBlock *entry = block("entry"), *head = block("head"), *step = block("step"), *rest = block("rest");
-  ir_.SetInsertPoint(entry);
+  begin(form_.name(), type(context_));
+  llvm::BasicBlock *entry = ir_.GetInsertBlock(), *head = block("head"), *step = block("step"), *rest = block("rest");
   llvm::Value* whole = ir_.CreateAnd(argument(kDepth), i64(-lanes_));
   ir_.CreateBr(head);
 
@@ -54,10 +37,7 @@ void DotKernelEmitter::emit() {
 
   // What is left of the depth, perhaps nothing.
   ir_.SetInsertPoint(rest);
-  std::vector<llvm::Constant*> numbers;
-  for (int64_t lane = 0; lane < lanes_; ++lane) numbers.push_back(ir_.getInt64(static_cast<uint64_t>(lane)));
-  llvm::Value* left = scalars_.splat(ir_.CreateSub(argument(kDepth), whole), lanes_);
-  const Values finished = emit_step(whole, ir_.CreateICmpSLT(llvm::ConstantVector::get(numbers), left), sums);
+  const Values finished = emit_step(whole, mask_below(ir_.CreateSub(argument(kDepth), whole)), sums);
   for (int64_t r = 0; r < form_.rows; ++r) {
     const auto first = finished.begin() + r * form_.columns;
     llvm::Value* row = add_across_lanes({first, first + form_.columns});
@@ -72,21 +52,13 @@ llvm::Value* DotKernelEmitter::at(Argument base, DType dtype, Argument stride, i
 }
 
 DotKernelEmitter::Values DotKernelEmitter::emit_step(llvm::Value* k, llvm::Value* mask, const Values& sums) {
-  const auto load = [&](llvm::Value* from, DType dtype) -> llvm::Value* {
-    auto* type = llvm::FixedVectorType::get(scalars_.element_type(dtype), static_cast<unsigned>(lanes_));
-    const llvm::Align align(static_cast<uint64_t>(size_of(dtype)));
-    llvm::Value* loaded = mask == nullptr ? static_cast<llvm::Value*>(ir_.CreateAlignedLoad(type, from, align))
-                                          : ir_.CreateMaskedLoad(type, from, align, mask, llvm::Constant::getNullValue(type));
-    return LlvmScalars::value(scalars_.cast(form_.dtype, LlvmScalars::wrap(loaded, dtype)));
-  };
-  const auto wrap = [&](llvm::Value* value) { return LlvmScalars::wrap(value, form_.dtype); };
   Values rows, next(sums.size());
-  for (int64_t r = 0; r < form_.rows; ++r) rows.push_back(load(at(kA, form_.left, kRowStride, r, k), form_.left));
+  for (int64_t r = 0; r < form_.rows; ++r) rows.push_back(load(at(kA, form_.left, kRowStride, r, k), form_.left, mask));
   for (int64_t c = 0; c < form_.columns; ++c) {
-    llvm::Value* column = load(at(kB, form_.right, kColumnStride, c, k), form_.right);
+    llvm::Value* column = load(at(kB, form_.right, kColumnStride, c, k), form_.right, mask);
     for (int64_t r = 0; r < form_.rows; ++r) {
       const auto s = static_cast<size_t>(r * form_.columns + c);
-      next[s] = LlvmScalars::value(scalars_.fma(wrap(rows[static_cast<size_t>(r)]), wrap(column), wrap(sums[s])));
+      next[s] = multiply_add(rows[static_cast<size_t>(r)], column, sums[s]);
     }
   }
   return next;

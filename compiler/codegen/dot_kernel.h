@@ -1,15 +1,11 @@
 // The inner kernel of narrow products: dot products of a few rows with all columns, vectors along the depth.
 #pragma once
 
-#include <llvm/IR/IRBuilder.h>
-#include <llvm/IR/Module.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "compiler/codegen/llvm_scalars.h"
-#include "compiler/codegen/target.h"
+#include "compiler/codegen/inner_kernel.h"
 
 namespace smelt {
 
@@ -24,14 +20,14 @@ struct DotKernelForm {
 /// void dot(ptr a, ptr b, ptr sums, i64 depth, i64 row_stride, i64 column_stride, i64 sums_stride):
 /// sums[r * sums_stride + c] = sum over k < depth of a[r * row_stride + k] * b[c * column_stride + k]. A whole vector of
 /// sums is written for each row.
-class DotKernelEmitter {
+class DotKernelEmitter : InnerKernelEmitter {
  public:
   DotKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, const DotKernelForm& form);
   void emit();
   static llvm::FunctionType* type(llvm::LLVMContext& context);
 
  private:
-  enum Argument : unsigned { kA, kB, kSums, kDepth, kRowStride, kColumnStride, kSumsStride };
+  enum Argument : unsigned { kA, kB, kSums, kDepth, kRowStride, kColumnStride, kSumsStride, kNumArguments };
   using Values = std::vector<llvm::Value*>;
 
   /// The sums after lanes k .. k + lanes; `mask`: those that exist, null: all.
@@ -39,17 +35,8 @@ class DotKernelEmitter {
   llvm::Value* add_across_lanes(Values vectors);
   llvm::Value* argument(Argument index) { return function_->getArg(index); }
   llvm::Value* at(Argument base, DType dtype, Argument stride, int64_t count, llvm::Value* offset);
-  llvm::Value* i64(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
 
-  llvm::Module& module_;
-  llvm::LLVMContext& context_;
   const DotKernelForm form_;
-  const int64_t lanes_;
-  llvm::IRBuilder<> ir_;
-  LlvmScalars scalars_;
-  llvm::Type *element_, *vector_;
-  llvm::Align align_;
-  llvm::Function* function_ = nullptr;
 };
 
 }  // namespace smelt

@@ -179,7 +179,9 @@ void KernelEmitter::emit_panel_prefetch(const Tile& tile, const EvenSplit& split
   const auto part = [&](llvm::Value* number) { return ir_.CreateSDiv(ir_.CreateMul(number, i64(depth.bound)), i64(split.tiles)); };
   for_range(part(tile.number), part(ir_.CreateAdd(tile.number, i64(1))), 1, [&](llvm::Value* k) {
     llvm::Value* element = ir_.CreateAdd(next, ir_.CreateMul(k, i64(product.inner.back().b_stride)));
-    prefetch_row(element_pointer(buffer_pointer(product.b), operand_dtype(product.b), element), operand_dtype(product.b));
+    // Behind the last panel there is nothing of b, and nothing is read.
+    const DType stored = operand_dtype(product.b);
+    prefetch_row(ir_.CreateGEP(memory_type(stored), buffer_pointer(product.b), element), stored);
   });
 }
 

@@ -1,45 +1,32 @@
 #include "compiler/codegen/micro_kernel.h"
-#include "ir/support/fault.h"
 
 #include <fmt/format.h>
 
-#include "compiler/codegen/shared_functions.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 
 constexpr int64_t kUnrollDepth = 4;  // steps of the depth in one turn of the loop
 
 std::string MicroKernelForm::name() const {
-  const char* masked = columns == Columns::Whole ? "" : columns == Columns::LastMasked ? "_last" : "_masked";
-  const auto operand = [&](const char* side, DType of) { return of == dtype ? "" : fmt::format("_{}_{}", side, to_string(of)); };
-  return fmt::format("micro_{}x{}_{}{}{}{}{}{}{}{}{}{}", rows, vectors, to_string(dtype), operand("a", left), operand("b", right),
-                     unit_steps ? "_k1" : "", unit_rows && !unit_steps ? "_r1" : "", masked, row_stride != 0 ? fmt::format("_row{}", row_stride) : "", direct ? "_direct" : "", turns ? "_turns" : "", accumulate ? "_add" : "");
+  std::string name = fmt::format("micro_{}x{}_{}", rows, vectors, to_string(dtype)) + operands(left, right, dtype);
+  if (unit_steps) name += "_k1";
+  if (unit_rows && !unit_steps) name += "_r1";
+  if (columns != Columns::Whole) name += columns == Columns::LastMasked ? "_last" : "_masked";
+  if (row_stride != 0) name += fmt::format("_row{}", row_stride);
+  if (direct) name += "_direct";
+  if (turns) name += "_turns";
+  if (accumulate) name += "_add";
+  return name;
 }
 
-MicroKernelEmitter::MicroKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes,
-                                       const MicroKernelForm& form)
-    : module_(module),
-      context_(module.getContext()),
-      form_(form),
-      lanes_(lanes),
-      ir_(context_),
-      scalars_(ir_, target.has_fma),
-      element_(scalars_.element_type(form.dtype)),
-      vector_(llvm::FixedVectorType::get(element_, static_cast<unsigned>(lanes_))),
-      align_(static_cast<uint64_t>(size_of(form.dtype))) {}
+MicroKernelEmitter::MicroKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, const MicroKernelForm& form)
+    : InnerKernelEmitter(module, target, lanes, form.dtype), form_(form) {}
 
-llvm::FunctionType* MicroKernelEmitter::type(llvm::LLVMContext& context) {
-  llvm::Type *pointer = llvm::PointerType::getUnqual(context), *integer = llvm::Type::getInt64Ty(context);
-  std::vector<llvm::Type*> arguments(kSumsStride + 1, integer);
-  for (const Argument i : {kA, kB, kSums}) arguments[i] = pointer;
-  return llvm::FunctionType::get(llvm::Type::getVoidTy(context), arguments, false);
-}
+llvm::FunctionType* MicroKernelEmitter::type(llvm::LLVMContext& context) { return InnerKernelEmitter::type(context, kNumArguments); }
 
 void MicroKernelEmitter::emit() {
-  function_ = new_function(module_, form_.name(), type(context_));
-  for (const Argument i : {kA, kB, kSums}) function_->addParamAttr(i, llvm::Attribute::NoAlias);
-
-  ir_.SetInsertPoint(block("entry"));
+  begin(form_.name(), type(context_));
   set_offsets();
   set_masks();
   const std::vector<llvm::Value*> start = initial_sums();
@@ -113,13 +100,10 @@ void MicroKernelEmitter::set_offsets() {
 }
 
 void MicroKernelEmitter::set_masks() {
-  std::vector<llvm::Constant*> lanes;
-  for (int64_t lane = 0; lane < lanes_; ++lane) lanes.push_back(ir_.getInt64(static_cast<uint64_t>(lane)));
   for (int64_t v = 0; v < form_.vectors; ++v) {
     const bool masked = form_.columns == MicroKernelForm::Columns::AllMasked ||
                         (form_.columns == MicroKernelForm::Columns::LastMasked && v + 1 == form_.vectors);
-    llvm::Value* left = masked ? ir_.CreateSub(argument(kColumns), i64(v * lanes_)) : nullptr;
-    masks_.push_back(masked ? ir_.CreateICmpSLT(llvm::ConstantVector::get(lanes), scalars_.splat(left, lanes_)) : nullptr);
+    masks_.push_back(masked ? mask_below(ir_.CreateSub(argument(kColumns), i64(v * lanes_))) : nullptr);
   }
 }
 
@@ -168,21 +152,12 @@ llvm::Value* MicroKernelEmitter::load_left(llvm::Value* at) {
   return ir_.CreateBitCast(ir_.CreateAnd(twice, llvm::ConstantInt::get(words, 0xFFFF0000u)), vector_);
 }
 
-llvm::Value* MicroKernelEmitter::load_right(llvm::Value* at, llvm::Value* mask) {
-  auto* type = llvm::FixedVectorType::get(scalars_.element_type(form_.right), static_cast<unsigned>(lanes_));
-  const llvm::Align align(static_cast<uint64_t>(size_of(form_.right)));
-  llvm::Value* loaded = mask == nullptr ? static_cast<llvm::Value*>(ir_.CreateAlignedLoad(type, at, align))
-                                        : ir_.CreateMaskedLoad(type, at, align, mask, llvm::Constant::getNullValue(type));
-  return LlvmScalars::value(scalars_.cast(form_.dtype, LlvmScalars::wrap(loaded, form_.right)));
-}
-
 /// One step: the columns' vectors are loaded once, and each row's element is broadcast against them.
 void MicroKernelEmitter::emit_step(const State& state, size_t step, std::vector<llvm::Value*>& sums) {
-  const auto wrap = [&](llvm::Value* value) { return LlvmScalars::wrap(value, form_.dtype); };
   std::vector<llvm::Value*> right;
   llvm::Value* b = moved(state.b, b_offsets_[step], form_.right);
   for (size_t v = 0; v < masks_.size(); ++v) {
-    right.push_back(load_right(moved(b, i64(static_cast<int64_t>(v) * lanes_), form_.right), masks_[v]));
+    right.push_back(load(moved(b, i64(static_cast<int64_t>(v) * lanes_), form_.right), form_.right, masks_[v]));
   }
   for (size_t r = 0; r < row_offsets_.size(); ++r) {
     // Row, then step: with steps of 1 a row is one pointer and its steps are displacements.
@@ -191,7 +166,7 @@ void MicroKernelEmitter::emit_step(const State& state, size_t step, std::vector<
     llvm::Value* left = load_left(moved(moved(state.a, first, form_.left), second, form_.left));
     for (size_t v = 0; v < right.size(); ++v) {
       llvm::Value*& sum = sums[r * right.size() + v];
-      sum = LlvmScalars::value(scalars_.fma(wrap(left), wrap(right[v]), wrap(sum)));
+      sum = multiply_add(left, right[v], sum);
     }
   }
 }

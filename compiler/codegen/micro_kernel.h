@@ -1,15 +1,11 @@
 // The inner kernel of all products: one register tile of sums over the whole depth.
 #pragma once
 
-#include <llvm/IR/IRBuilder.h>
-#include <llvm/IR/Module.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "compiler/codegen/llvm_scalars.h"
-#include "compiler/codegen/target.h"
+#include "compiler/codegen/inner_kernel.h"
 
 namespace smelt {
 
@@ -35,8 +31,9 @@ struct MicroKernelForm {
 
 /// void micro(ptr a, ptr b, ptr sums, i64 depth, i64 columns, i64 row_stride, i64 a_step, i64 b_step, i64 turns,
 /// i64 a_turn, i64 b_turn, i64 sums_stride):
-/// sums[r * sums_stride + c] (+)= sum over t < turns, k < depth of a[r * row_stride + t * a_turn + k * a_step] * b[t * b_turn + k * b_step + c].
-class MicroKernelEmitter {
+/// sums[r * sums_stride + c] (+)= sum over t < turns, k < depth of
+///   a[r * row_stride + t * a_turn + k * a_step] * b[t * b_turn + k * b_step + c].
+class MicroKernelEmitter : InnerKernelEmitter {
  public:
   MicroKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, const MicroKernelForm& form);
   void emit();
@@ -48,7 +45,7 @@ class MicroKernelEmitter {
     llvm::PHINode *k, *a, *b;
     std::vector<llvm::PHINode*> sums;
   };
-  enum Argument : unsigned { kA, kB, kSums, kDepth, kColumns, kRowStride, kAStep, kBStep, kTurns, kATurn, kBTurn, kSumsStride };
+  enum Argument : unsigned { kA, kB, kSums, kDepth, kColumns, kRowStride, kAStep, kBStep, kTurns, kATurn, kBTurn, kSumsStride, kNumArguments };
 
   void set_offsets();
   void set_masks();
@@ -60,28 +57,16 @@ class MicroKernelEmitter {
                     const std::vector<llvm::Value*>& sums);
   void emit_steps(State& state, int64_t steps, llvm::BasicBlock* next);
   void emit_step(const State& state, size_t step, std::vector<llvm::Value*>& sums);
-  llvm::BasicBlock* block(const char* name) { return llvm::BasicBlock::Create(context_, name, function_); }
   llvm::Value* argument(Argument index) { return function_->getArg(index); }
   llvm::Value* moved(llvm::Value* from, llvm::Value* offset, DType dtype) {
     return ir_.CreateInBoundsGEP(scalars_.element_type(dtype), from, offset);
   }
   llvm::Value* load_left(llvm::Value* at);
-  llvm::Value* load_right(llvm::Value* at, llvm::Value* mask);
   llvm::PHINode* phi(llvm::Value* initial, llvm::BasicBlock* from);
   void store_sum(size_t sum, llvm::Value* value);
   llvm::Value* sum_pointer(size_t sum);
-  llvm::Value* i64(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
 
-  llvm::Module& module_;
-  llvm::LLVMContext& context_;
   const MicroKernelForm form_;
-  const int64_t lanes_;
-  llvm::IRBuilder<> ir_;
-  LlvmScalars scalars_;
-  llvm::Type* element_;
-  llvm::Type* vector_;
-  llvm::Align align_;
-  llvm::Function* function_ = nullptr;
   std::vector<llvm::Value*> row_offsets_, a_offsets_, b_offsets_;  // elements, by row and by step
   std::vector<llvm::Value*> masks_;                                // by vector; null: all lanes
 };

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <ranges>
 #include <set>
@@ -132,7 +133,7 @@ class Lowering {
     if (product.column.b_stride != 1) return false;
     int64_t rows = product.row.extent.bound;
     for (const ProductAxis& axis : product.outer) rows *= axis.b_stride == 0 ? axis.extent.bound : 1;
-    return depth.extent.bound * depth.b_stride * size_of(product.dtype) < kFarApart || rows < kManyRows;
+    return depth.extent.bound * std::abs(depth.b_stride) * size_of(product.dtype) < kFarApart || rows < kManyRows;
   }
 
   void add_product(Kernel& kernel, NodeId id) {

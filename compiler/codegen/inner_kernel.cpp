@@ -1,0 +1,60 @@
+#include "compiler/codegen/inner_kernel.h"
+
+#include <fmt/format.h>
+
+#include "compiler/codegen/shared_functions.h"
+
+namespace smelt {
+
+constexpr unsigned kNumPointers = 3;  // the first arguments: a, b, sums
+
+std::string operands(DType left, DType right, DType dtype) {
+  std::string text;
+  if (left != dtype) text += fmt::format("_a_{}", to_string(left));
+  if (right != dtype) text += fmt::format("_b_{}", to_string(right));
+  return text;
+}
+
+InnerKernelEmitter::InnerKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, DType dtype)
+    : module_(module),
+      context_(module.getContext()),
+      dtype_(dtype),
+      lanes_(lanes),
+      ir_(context_),
+      scalars_(ir_, target.has_fma),
+      element_(scalars_.element_type(dtype)),
+      vector_(llvm::FixedVectorType::get(element_, static_cast<unsigned>(lanes_))),
+      align_(static_cast<uint64_t>(size_of(dtype))) {}
+
+llvm::FunctionType* InnerKernelEmitter::type(llvm::LLVMContext& context, size_t num_arguments) {
+  std::vector<llvm::Type*> arguments(num_arguments, llvm::Type::getInt64Ty(context));
+  for (unsigned i = 0; i < kNumPointers; ++i) arguments[i] = llvm::PointerType::getUnqual(context);
+  return llvm::FunctionType::get(llvm::Type::getVoidTy(context), arguments, false);
+}
+
+void InnerKernelEmitter::begin(const std::string& name, llvm::FunctionType* type) {
+  function_ = new_function(module_, name, type);
+  for (unsigned i = 0; i < kNumPointers; ++i) function_->addParamAttr(i, llvm::Attribute::NoAlias);
+  ir_.SetInsertPoint(block("entry"));
+}
+
+llvm::Value* InnerKernelEmitter::mask_below(llvm::Value* limit) {
+  std::vector<llvm::Constant*> numbers;
+  for (int64_t lane = 0; lane < lanes_; ++lane) numbers.push_back(ir_.getInt64(static_cast<uint64_t>(lane)));
+  return ir_.CreateICmpSLT(llvm::ConstantVector::get(numbers), scalars_.splat(limit, lanes_));
+}
+
+llvm::Value* InnerKernelEmitter::load(llvm::Value* from, DType stored, llvm::Value* mask) {
+  auto* type = llvm::FixedVectorType::get(scalars_.element_type(stored), static_cast<unsigned>(lanes_));
+  const llvm::Align align(static_cast<uint64_t>(size_of(stored)));
+  llvm::Value* loaded = mask == nullptr ? static_cast<llvm::Value*>(ir_.CreateAlignedLoad(type, from, align))
+                                        : ir_.CreateMaskedLoad(type, from, align, mask, llvm::Constant::getNullValue(type));
+  return LlvmScalars::value(scalars_.cast(dtype_, LlvmScalars::wrap(loaded, stored)));
+}
+
+llvm::Value* InnerKernelEmitter::multiply_add(llvm::Value* a, llvm::Value* b, llvm::Value* sum) {
+  const auto wrap = [&](llvm::Value* value) { return LlvmScalars::wrap(value, dtype_); };
+  return LlvmScalars::value(scalars_.fma(wrap(a), wrap(b), wrap(sum)));
+}
+
+}  // namespace smelt

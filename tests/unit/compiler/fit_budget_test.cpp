@@ -1,0 +1,45 @@
+// Plans under a memory budget, for graphs that the examples do not have.
+#include <doctest/doctest.h>
+
+#include "compiler/loops/fit_budget.h"
+#include "compiler/pipeline.h"
+#include "ir/builder.h"
+#include "runtime/abi.h"
+
+using namespace smelt;
+
+namespace {
+
+/// Three convolutions: the weight gradients sum over three axes, so that their products pass in blocks.
+Graph three_axes() {
+  Graph graph;
+  graph.name = "blocks";
+  Builder b(graph);
+  const TensorType values{DType::F32, {32, 6, 6, 16}}, weights{DType::F32, {2, 2, 16, 16}};
+  NodeId x = b.argument({.name = "x", .role = ArgRole::Feed}, values);
+  std::vector<NodeId> layers;
+  for (int layer = 0; layer < 3; ++layer) {
+    layers.push_back(b.argument({.name = "w" + std::to_string(layer), .role = ArgRole::Feed}, weights));
+    const NodeId padded = b.make(OpKind::Pad, {x}, {{"low", std::vector<int64_t>{0, 0, 0, 0}}, {"high", std::vector<int64_t>{0, 1, 1, 0}}});
+    x = b.make(OpKind::Tanh, {b.contract(padded, layers.back(), "[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]")});
+  }
+  const NodeId loss = b.reduce_sum(x, {0, 1, 2, 3});
+  for (const NodeId w : layers) b.result({.name = "g", .node = b.make(OpKind::Grad, {loss, w})});
+  return graph;
+}
+
+}  // namespace
+
+TEST_CASE("a budget is kept by products that pass over their depth in blocks") {
+  const Graph graph = run_graph_pipeline(three_axes(), {}).value().graph;
+  const std::vector<ScalarInput> scalars;
+  const PlanContext context{.scalars = scalars, .build = {.block_bytes = 1}, .begin = sizeof(smelt_arena)};
+  const PlannedFunction usual = plan_function({isolate_results(graph), {}}, context);
+  int in_blocks = 0;
+  for (const Kernel& kernel : usual.loops.kernels) in_blocks += kernel.product.partials >= 0 && kernel.kind == KernelKind::Product ? 1 : 0;
+  CHECK(in_blocks >= 3);
+  const int64_t budget = usual.end * 9 / 10;
+  const PlannedFunction planned = fit_budget(usual, budget, context);
+  CHECK(planned.end <= budget);
+  CHECK(verify(planned.loops).empty());
+}
