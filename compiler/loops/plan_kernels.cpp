@@ -361,7 +361,7 @@ class Planner {
     bool aligned = true;
     for_each_leaf(id, own_index(id), [&](NodeId leaf, const std::optional<Affine>& element) {
       if (plan_.kernel_of[leaf.index] != k) return;
-      const std::optional<int32_t> at = first_sweep_after(leaf, element, num_outer, kernel);
+      const std::optional<int32_t> at = first_sweep_after(leaf, element, inner, kernel);
       if (!at) aligned = false;
       sweep = std::max(sweep, at.value_or(0));
     });
@@ -380,18 +380,20 @@ class Planner {
     return SplitReason::Fused;
   }
 
-  /// The first sweep of `kernel` in which a node may read `element` of `leaf`, which the same kernel computes; nullopt
-  /// when another point of the outer loops would have to have run.
-  std::optional<int32_t> first_sweep_after(NodeId leaf, const std::optional<Affine>& element, size_t num_outer,
+  /// The first sweep of `kernel` in which a node with the loops `inner` may read `element` of `leaf`, which the same kernel
+  /// computes; nullopt when another point of the outer loops would have to have run.
+  std::optional<int32_t> first_sweep_after(NodeId leaf, const std::optional<Affine>& element, const Shape& inner,
                                            const KernelPlan& kernel) const {
     if (!element) return std::nullopt;
     const Node& node = graph_[leaf];
+    const size_t num_outer = kernel.kind == KernelKind::Product ? node.type.rank() : kernel.outer.size();
     const int32_t sweep = sweep_of_[leaf.index];
     IndexVector own;
     for (size_t axis = 0; axis < node.type.rank(); ++axis) own.push_back(Affine::of_loop(static_cast<int32_t>(axis)));
     const bool same_element = *element == linear_offset(own, node.type.shape);
     if (op_def(node).kind == Kind::Reduce) return same_element ? std::optional(SMELT_FAULT(47, sweep + 1, sweep)) : std::nullopt;
-    if (same_element) return sweep;
+    // The same formula in loops of other lengths names other elements: [4, 1] and [4, 2] are both i + j.
+    if (same_element && inner_shape(leaf, num_outer) == inner) return sweep;
     if (kernel.kind == KernelKind::Product || kernel.vector_outer) return std::nullopt;
     // Another element of the same row: its sweep must have finished.
     const std::vector<int64_t> strides = row_major_strides(node.type.shape);
@@ -399,16 +401,19 @@ class Planner {
       if (element->coefficient(static_cast<int32_t>(axis)) != strides[axis]) return std::nullopt;
     }
     const int64_t row = num_outer == 0 ? std::numeric_limits<int64_t>::max() : strides[num_outer - 1];
-    return stays_within_row(*element, row, num_outer) ? std::optional(sweep + 1) : std::nullopt;
+    return stays_within_row(*element, row, num_outer, inner) ? std::optional(sweep + 1) : std::nullopt;
   }
 
-  /// Inner terms are never negative here, so an element stays in its row if the constant does and no term leaves it;
-  /// bounds of the inner loops are those of the reader's sweep, which the verifier of the loop IR checks.
-  static bool stays_within_row(const Affine& element, int64_t row_size, size_t num_outer) {
-    if (element.constant < 0 || element.constant >= row_size) return false;
-    return std::ranges::all_of(element.terms, [&](const auto& term) {
-      return static_cast<size_t>(term.first) < num_outer || (term.second > 0 && term.second < row_size);
-    });
+  /// Whether no iteration of the inner loops leaves the row, those that a mask leaves out among them: what lies one row on
+  /// and one column back has an offset within the row's size too.
+  static bool stays_within_row(const Affine& element, int64_t row_size, size_t num_outer, const Shape& inner) {
+    int64_t first = element.constant, last = element.constant;
+    for (const auto& [loop, coefficient] : element.terms) {
+      if (static_cast<size_t>(loop) < num_outer) continue;
+      const int64_t reach = coefficient * (inner[static_cast<size_t>(loop) - num_outer].bound - 1);
+      (reach < 0 ? first : last) += reach;
+    }
+    return first >= 0 && last < row_size;
   }
 
   void record_reads(NodeId id, int32_t kernel) {
