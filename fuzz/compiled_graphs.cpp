@@ -76,7 +76,8 @@ Result<CompiledGraphs> CompiledGraphs::compile(std::vector<Graph> graphs, const 
   for (Graph& graph : graphs) {
     if (has_f64_vectors(graph)) program.vector_dtype = DType::F64;
   }
-  const VectorRegisters registers = target.registers(program.vector_dtype);
+  VectorRegisters registers = target.registers(program.vector_dtype);
+  registers.bf16_pairs = target.has_bf16_pairs && program.vector_dtype == DType::F32;
   std::vector<Function> functions;
   for (size_t g = 0; g < graphs.size(); ++g) {
     Function function{.graph = as_plain_function(std::move(graphs[g]), fmt::format("g{}", g))};

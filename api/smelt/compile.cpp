@@ -104,7 +104,8 @@ Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& o
   SMELT_CHECK(model.experiment.has_value(), "a model with errors is not lowered");
   SMELT_TRY(const Target target, make_target(options.cpu));
   const DType arithmetic = model.experiment->precision == DType::F64 ? DType::F64 : DType::F32;
-  const VectorRegisters registers = target.registers(arithmetic);
+  VectorRegisters registers = target.registers(arithmetic);
+  registers.bf16_pairs = target.has_bf16_pairs && model.experiment->precision == DType::BF16;
   SMELT_TRY(LoweredExperiment lowered, lower_experiment(*model.experiment, registers, options.passes, *model.sources));
   lowered.loops.vector_dtype = arithmetic;  // what the tile's columns are counted in
   return lowered;

@@ -274,7 +274,7 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, int64_t rows, llvm::Valu
     b_turn = i64(packed ? panel_layout(product).inner_strides[axis] : product.inner[axis].b_stride);
   }
   const auto call = [&](int64_t vectors, Columns columns) {
-    const int64_t b_step = packed ? tile_columns() : step.b_stride;
+    const int64_t b_step = packed ? tile_columns() * (product.pairs ? 2 : 1) : step.b_stride;
     ir_.CreateCall(micro_kernel(rows, vectors, columns), {a, b, sums, extent(step.extent), tile.columns, i64(product.row.a_stride),
                                                           i64(step.a_stride), i64(b_step), turns, a_turn, b_turn, tile.sums_stride});
   };
@@ -311,6 +311,7 @@ llvm::Function* KernelEmitter::micro_kernel(int64_t rows, int64_t vectors, Micro
                              .row_stride = rows > kMaxRowAddresses && product.row.a_stride != 1 ? product.row.a_stride : 0,
                              .accumulate = product.inner.size() > kMicroKernelAxes,
                              .direct = only_store() != nullptr,
+                             .pairs = product.pairs,
                              .turns = product.inner.size() >= kMicroKernelAxes};
   return shared_.declare(module_, form.name(), MicroKernelEmitter::type(context_),
                          [&target = target_, lanes = lanes_, form](llvm::Module& module) {

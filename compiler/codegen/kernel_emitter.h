@@ -95,6 +95,8 @@ class KernelEmitter {
   DType operand_dtype(int32_t buffer) const { return function_.buffers[static_cast<size_t>(buffer)].type.dtype; }
   llvm::Value* as_product(llvm::Value* loaded, DType from);
   void emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
+  void emit_pair_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
+  llvm::Value* interleaved_pair(llvm::Value* first, llvm::Value* second);
   void emit_dot_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth);
   void copy_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
   llvm::Function* pack_transposed();

@@ -1,6 +1,7 @@
 #include "compiler/codegen/micro_kernel.h"
 
 #include <fmt/format.h>
+#include <llvm/IR/IntrinsicsX86.h>
 
 #include "ir/support/fault.h"
 
@@ -14,6 +15,7 @@ std::string MicroKernelForm::name() const {
   if (unit_rows && !unit_steps) name += "_r1";
   if (columns != Columns::Whole) name += columns == Columns::LastMasked ? "_last" : "_masked";
   if (row_stride != 0) name += fmt::format("_row{}", row_stride);
+  if (pairs) name += "_pairs";
   if (direct) name += "_direct";
   if (turns) name += "_turns";
   if (accumulate) name += "_add";
@@ -68,7 +70,7 @@ std::vector<llvm::Value*> MicroKernelEmitter::emit_turns(const std::vector<llvm:
 std::vector<llvm::Value*> MicroKernelEmitter::emit_depth(llvm::Value* a, llvm::Value* b, const std::vector<llvm::Value*>& start) {
   llvm::BasicBlock *before = ir_.GetInsertBlock(), *head = block("unrolled"), *steps = block("steps");
   llvm::BasicBlock *rest_head = block("rest"), *rest_step = block("step"), *end = block("end");
-  llvm::Value* depth = argument(kDepth);
+  llvm::Value* depth = form_.pairs ? ir_.CreateLShr(argument(kDepth), i64(1)) : argument(kDepth);
   llvm::Value* unrolled_end = ir_.CreateAnd(SMELT_FAULT(65, depth, ir_.CreateAdd(depth, i64(1))), i64(-kUnrollDepth));
   ir_.CreateBr(head);
 
@@ -85,13 +87,14 @@ std::vector<llvm::Value*> MicroKernelEmitter::emit_depth(llvm::Value* a, llvm::V
   emit_steps(rest, 1, rest_head);
 
   ir_.SetInsertPoint(end);
+  if (form_.pairs) return emit_lone_step(rest, ir_.CreateTrunc(argument(kDepth), ir_.getInt1Ty()));
   return {rest.sums.begin(), rest.sums.end()};
 }
 
 void MicroKernelEmitter::set_offsets() {
   const auto times = [&](llvm::Value* stride, int64_t count) { return ir_.CreateMul(stride, i64(count), "", true, true); };
   llvm::Value* row_stride = form_.unit_rows && !form_.unit_steps ? i64(1) : form_.row_stride != 0 ? i64(form_.row_stride) : argument(kRowStride);
-  llvm::Value* a_step = form_.unit_steps ? i64(1) : argument(kAStep);
+  llvm::Value* a_step = form_.unit_steps ? i64(steps_at_once()) : argument(kAStep);
   for (int64_t r = 0; r < form_.rows; ++r) row_offsets_.push_back(times(row_stride, r));
   for (int64_t step = 0; step <= kUnrollDepth; ++step) {
     a_offsets_.push_back(times(a_step, step));
@@ -152,21 +155,51 @@ llvm::Value* MicroKernelEmitter::load_left(llvm::Value* at) {
   return ir_.CreateBitCast(ir_.CreateAnd(twice, llvm::ConstantInt::get(words, 0xFFFF0000u)), vector_);
 }
 
+llvm::VectorType* MicroKernelEmitter::pair_vector() { return llvm::FixedVectorType::get(ir_.getBFloatTy(), static_cast<unsigned>(2 * lanes_)); }
+
+/// Two elements in all lanes; of a lone one the other is 0, as memory behind it is not the operand's.
+llvm::Value* MicroKernelEmitter::load_left_pair(llvm::Value* at, bool lone) {
+  llvm::Value* loaded = ir_.CreateAlignedLoad(lone ? ir_.getInt16Ty() : ir_.getInt32Ty(), at, llvm::Align(2));
+  return ir_.CreateBitCast(scalars_.splat(ir_.CreateZExt(loaded, ir_.getInt32Ty()), lanes_), pair_vector());
+}
+
+/// The last step of an odd depth.
+std::vector<llvm::Value*> MicroKernelEmitter::emit_lone_step(const State& state, llvm::Value* exists) {
+  llvm::BasicBlock *before = ir_.GetInsertBlock(), *step = block("lone"), *after = block("even");
+  ir_.CreateCondBr(exists, step, after);
+  ir_.SetInsertPoint(step);
+  std::vector<llvm::Value*> added(state.sums.begin(), state.sums.end());
+  emit_step(state, 0, added, true);
+  ir_.CreateBr(after);
+  ir_.SetInsertPoint(after);
+  std::vector<llvm::Value*> sums;
+  for (size_t s = 0; s < added.size(); ++s) {
+    llvm::PHINode* sum = phi(state.sums[s], before);
+    sum->addIncoming(added[s], step);
+    sums.push_back(sum);
+  }
+  return sums;
+}
+
 /// One step: the columns' vectors are loaded once, and each row's element is broadcast against them.
-void MicroKernelEmitter::emit_step(const State& state, size_t step, std::vector<llvm::Value*>& sums) {
+void MicroKernelEmitter::emit_step(const State& state, size_t step, std::vector<llvm::Value*>& sums, bool lone) {
   std::vector<llvm::Value*> right;
   llvm::Value* b = moved(state.b, b_offsets_[step], form_.right);
   for (size_t v = 0; v < masks_.size(); ++v) {
-    right.push_back(load(moved(b, i64(static_cast<int64_t>(v) * lanes_), form_.right), form_.right, masks_[v]));
+    llvm::Value* at = moved(b, i64(static_cast<int64_t>(v) * lanes_ * steps_at_once()), form_.right);
+    // Panels are whole, so that pairs need no mask.
+    right.push_back(form_.pairs ? ir_.CreateAlignedLoad(pair_vector(), at, llvm::Align(2)) : load(at, form_.right, masks_[v]));
   }
   for (size_t r = 0; r < row_offsets_.size(); ++r) {
     // Row, then step: with steps of 1 a row is one pointer and its steps are displacements.
     llvm::Value* first = form_.unit_steps ? row_offsets_[r] : a_offsets_[step];
     llvm::Value* second = form_.unit_steps ? a_offsets_[step] : row_offsets_[r];
-    llvm::Value* left = load_left(moved(moved(state.a, first, form_.left), second, form_.left));
+    llvm::Value* from = moved(moved(state.a, first, form_.left), second, form_.left);
+    llvm::Value* left = form_.pairs ? load_left_pair(from, lone) : load_left(from);
     for (size_t v = 0; v < right.size(); ++v) {
       llvm::Value*& sum = sums[r * right.size() + v];
-      sum = multiply_add(left, right[v], sum);
+      sum = form_.pairs ? ir_.CreateIntrinsic(llvm::Intrinsic::x86_avx512bf16_dpbf16ps_512, {}, {sum, left, right[v]})
+                        : multiply_add(left, right[v], sum);
     }
   }
 }

@@ -24,6 +24,7 @@ struct MicroKernelForm {
   int64_t row_stride = 0;   // of the left operand; 0: the argument says
   bool accumulate = false;  // start from the tile in memory, not from zero
   bool direct = false;      // the tile is in the result itself: columns that do not exist are not written
+  bool pairs = false;       // two steps of the depth at a time: a along the depth and panels of b in pairs, both bf16
   bool turns = false;       // two axes of the depth; without it kTurns and the two behind it do not count
 
   std::string name() const;
@@ -56,12 +57,16 @@ class MicroKernelEmitter : InnerKernelEmitter {
   State begin_state(llvm::BasicBlock* from, llvm::Value* k, llvm::Value* a, llvm::Value* b,
                     const std::vector<llvm::Value*>& sums);
   void emit_steps(State& state, int64_t steps, llvm::BasicBlock* next);
-  void emit_step(const State& state, size_t step, std::vector<llvm::Value*>& sums);
+  void emit_step(const State& state, size_t step, std::vector<llvm::Value*>& sums, bool lone = false);
+  std::vector<llvm::Value*> emit_lone_step(const State& state, llvm::Value* exists);
+  llvm::VectorType* pair_vector();
   llvm::Value* argument(Argument index) { return function_->getArg(index); }
   llvm::Value* moved(llvm::Value* from, llvm::Value* offset, DType dtype) {
     return ir_.CreateInBoundsGEP(scalars_.element_type(dtype), from, offset);
   }
   llvm::Value* load_left(llvm::Value* at);
+  llvm::Value* load_left_pair(llvm::Value* at, bool lone);
+  int64_t steps_at_once() const { return form_.pairs ? 2 : 1; }
   llvm::PHINode* phi(llvm::Value* initial, llvm::BasicBlock* from);
   void store_sum(size_t sum, llvm::Value* value);
   llvm::Value* sum_pointer(size_t sum);

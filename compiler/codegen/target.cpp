@@ -35,6 +35,7 @@ Target native_target() {
   const bool avx2 = has("avx2") && has("fma");
   const bool avx512 = avx2 && has("avx512f") && has("avx512bw") && has("avx512dq") && has("avx512vl");
   set_vectors(target, avx2, avx512);
+  target.has_bf16_pairs = avx512 && has("avx512bf16");
   return target;
 }
 

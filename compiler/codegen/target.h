@@ -16,10 +16,11 @@ struct Target {
   std::string features;  // LLVM's list, such as "+avx2,+fma"
   int64_t vector_bytes = 16;
   bool has_fma = false;
+  bool has_bf16_pairs = false;  // AVX512-BF16, in no named level
   int64_t vector_registers = 16;
 
   int64_t lanes(DType dtype) const { return vector_bytes / size_of(dtype); }
-  /// What register tiles have: without fused multiply-add a product needs a register before it is added.
+  /// What register tiles have, without the instruction for pairs of bf16, which is chosen by program: without fused multiply-add a product needs a register before it is added.
   VectorRegisters registers(DType dtype) const { return {vector_registers, lanes(dtype), has_fma ? 2 : 5}; }
 };
 

@@ -136,26 +136,37 @@ class Lowering {
     return depth.extent.bound * std::abs(depth.b_stride) * size_of(product.dtype) < kFarApart || rows < kManyRows;
   }
 
+  /// Pairs need a left operand of bf16 along the depth; b is packed for them when it is bf16, or packed anyway.
+  bool multiplies_pairs(const Product& product) const {
+    const auto dtype = [&](int32_t buffer) { return function_.buffers[static_cast<size_t>(buffer)].type.dtype; };
+    const ProductAxis& depth = product.inner.back();
+    return options_.registers.bf16_pairs && product.dtype == DType::F32 && product.form == ProductForm::Broadcast &&
+           dtype(product.a) == DType::BF16 && depth.a_stride == 1 && depth.extent.bound > 1 && product.column.extent != Extent(1) &&
+           (dtype(product.b) == DType::BF16 || !reads_in_place(product));
+  }
+
   void add_product(Kernel& kernel, NodeId id) {
     const LoweredProduct lowered = lower_product(graph_, id);
     kernel.product = lowered.product;
     kernel.product.a = buffers_.of_node[operand_root(graph_, plan_.stored, lowered.a).index];
     kernel.product.b = buffers_.of_node[operand_root(graph_, plan_.stored, lowered.b).index];
     choose_tile(kernel.product, options_.registers);
-    const auto buffer_of = [&](const char* what, int64_t elements) {
-      LoopBuffer buffer{.name = fmt::format("{}{}", what, id.index), .type = {kernel.product.dtype, {elements}}};
+    kernel.product.pairs = multiplies_pairs(kernel.product);
+    const auto buffer_of = [&](const char* what, int64_t elements, DType dtype) {
+      LoopBuffer buffer{.name = fmt::format("{}{}", what, id.index), .type = {dtype, {elements}}};
       buffer.span = kernel.span;
       return add_buffer(std::move(buffer));
     };
     kernel.product.block = choose_block(kernel.product, options_.block_bytes);
-    if (kernel.product.block > 0) kernel.product.partials = buffer_of("partials", tile_elements(kernel.product));
-    if (reads_in_place(kernel.product)) return;
+    if (kernel.product.block > 0) kernel.product.partials = buffer_of("partials", tile_elements(kernel.product), kernel.product.dtype);
+    if (!kernel.product.pairs && reads_in_place(kernel.product)) return;
+    const DType stored = kernel.product.pairs ? DType::BF16 : kernel.product.dtype;
     const PanelLayout layout = panel_layout(kernel.product);
-    kernel.product.packed = buffer_of("panels", layout.total_elements);
+    kernel.product.packed = buffer_of("panels", layout.total_elements, stored);
     Kernel pack{.name = fmt::format("k{}_pack", function_.kernels.size()), .kind = KernelKind::Pack};
     pack.product = kernel.product;
     pack.span = kernel.span;
-    pack.bytes = 2.0 * static_cast<double>(layout.total_elements * size_of(kernel.product.dtype));
+    pack.bytes = 2.0 * static_cast<double>(layout.total_elements * size_of(stored));
     kernel.name = fmt::format("k{}_contract", function_.kernels.size() + 1);
     function_.kernels.push_back(std::move(pack));
   }

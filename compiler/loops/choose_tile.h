@@ -12,6 +12,7 @@ struct VectorRegisters {
   int64_t count = 32;
   int64_t lanes = 16;   // elements of the program's vector type in one
   int64_t scratch = 2;  // not for sums or columns
+  bool bf16_pairs = false;  // an instruction adds products of pairs of bf16 to sums in f32
 };
 
 /// Sets the form and the tile. Rows are shared evenly among as few tiles as the registers allow, columns are whole vectors.

@@ -156,6 +156,7 @@ struct Product {
   int64_t block = 0;               // positions of inner[0] that all tiles pass over before the next ones; 0: all
   int32_t partials = -1;           // buffer with the tiles' sums between blocks
   int32_t packed = -1;             // buffer with b in panels, or -1: read b in place (its column stride is 1)
+  bool pairs = false;              // panels of bf16, two steps of the depth side by side for each column; a is bf16
 };
 
 struct Kernel {

@@ -98,7 +98,8 @@ PanelLayout panel_layout(const Product& product) {
   PanelLayout layout;
   const int64_t width = product.form == ProductForm::Dot ? product.column.extent.bound : product.tile.columns;
   const int64_t depth = product.inner.back().extent.bound;
-  layout.depth = (depth + kPanelDepthStep - 1) / kPanelDepthStep * kPanelDepthStep;
+  const int64_t step = product.pairs ? 2 * kPanelDepthStep : kPanelDepthStep;
+  layout.depth = (depth + step - 1) / step * step;
   layout.panel_elements = layout.depth * width;
   int64_t stride = (product.column.extent.bound + width - 1) / width * layout.panel_elements;
   layout.inner_strides.assign(product.inner.size() - 1, 0);

@@ -18,7 +18,8 @@ struct LoweredProduct {
 LoweredProduct lower_product(const Graph& graph, NodeId id);
 
 /// Panels of b: for each outer and inner combination that b depends on, ceil(columns / tile.columns) panels of
-/// [inner.back(), tile.columns] elements, the depth rounded up to kPanelDepthStep, so that packing may write whole squares. In the dot form one panel
+/// [inner.back(), tile.columns] elements, the depth rounded up to kPanelDepthStep, so that packing may write whole squares. Pairs
+/// are [inner.back() / 2, tile.columns, 2], the depth rounded up to twice as many, 0 behind an odd one. In the dot form one panel
 /// [columns, inner.back()], rounded up likewise.
 inline constexpr int64_t kPanelDepthStep = 16;
 struct PanelLayout {

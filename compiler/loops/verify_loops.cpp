@@ -109,6 +109,7 @@ class Verifier {
     if (!is_buffer(product.b)) violation("a product without a right operand");
     if (kind == KernelKind::Pack && !is_buffer(product.packed)) violation("packs into no buffer");
     if (product.inner.empty()) violation("a product that sums nothing");
+    if (product.pairs) check_pairs(product);
     if (product.form == ProductForm::Dot) {
       if (product.inner.size() != 1 || product.inner[0].a_stride != 1) violation("dot products of rows that do not lie along the depth");
       if (product.packed < 0 && product.inner.back().b_stride != 1) violation("dot products of columns that do not lie along the depth");
@@ -117,6 +118,13 @@ class Verifier {
     if (product.packed < 0 && product.column.extent != Extent(1) && product.column.b_stride != 1) {
       violation("columns are {} apart and not packed", product.column.b_stride);
     }
+  }
+
+  void check_pairs(const Product& product) {
+    const auto is_bf16 = [&](int32_t index) { return is_buffer(index) && function_.buffers[static_cast<size_t>(index)].type.dtype == DType::BF16; };
+    if (!is_bf16(product.a) || !is_bf16(product.packed)) violation("pairs that are not bf16 on both sides");
+    if (product.inner.empty() || product.inner.back().a_stride != 1) violation("pairs of a left operand that does not lie along the depth");
+    if (product.form != ProductForm::Broadcast || product.dtype != DType::F32) violation("pairs in a form that has none");
   }
 
   bool is_buffer(int32_t index) const { return index >= 0 && static_cast<size_t>(index) < function_.buffers.size(); }
