@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <system_error>
 
 #include "cli/commands.h"
 #include "cli/common.h"
@@ -137,10 +138,14 @@ void open_closed_streams() {
   }
 }
 
+int output_failed(const std::string& why) {
+  return report({ErrorKind::Output, fmt::format("cannot write to the standard output: {}", why), {}, {}});
+}
+
 /// Results are on disk or in the pipe when the exit code says so.
 int finish(int code) {
   if (std::fflush(stdout) == 0) return code;
-  const int failed = report({ErrorKind::Output, fmt::format("cannot write to the standard output: {}", errno_text(errno)), {}, {}});
+  const int failed = output_failed(errno_text(errno));
   return code == kOk ? failed : code;
 }
 
@@ -155,6 +160,10 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     fmt::print(stderr, "error: out of memory\n");
     return smelt::cli::kLimit;
+  } catch (const std::system_error& error) {
+    // A print that is longer than the stream's buffer fails itself.
+    if (std::ferror(stdout) != 0) return smelt::cli::output_failed(error.code().message());
+    return smelt::cli::internal_error(error.what());
   } catch (const std::exception& error) {
     return smelt::cli::internal_error(error.what());
   }

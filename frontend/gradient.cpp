@@ -72,7 +72,7 @@ class ExampleAxis {
   /// Where operand k's axis is in the result; kIndependent when the operation mixes its elements.
   int64_t move(const Node& node, size_t k, int64_t axis) const {
     const OpDef& op = op_def(node);
-    if (op.kind == Kind::Contract) return through_formula(node, k, axis);
+    if (op.kind == Kind::Contract) return through_formula(node, k % 2, axis);
     if (node.op == OpKind::Adjoint) return k == 0 ? axis : through_adjoint(node, axis);
     if (node.op == OpKind::Grad) return through_gradient(node, k, axis);
     if (node.op == OpKind::Jvp) return k == 0 ? axis : inside(node.inputs[0], node.inputs[1], axis);

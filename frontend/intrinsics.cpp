@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "frontend/elaborator.h"
 
@@ -38,6 +39,8 @@ const Unary kUnary[] = {
     {"sigmoid", OpKind::Sigmoid, sigmoid_of, Range{0, 1}},
     {"softplus", OpKind::Softplus,
      [](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }, Range{0, kInf}},
+    {"erf", OpKind::Erf, [](double x) { return std::erf(x); }, Range{-1, 1}},
+    {"normal_cdf", OpKind::NormalCdf, [](double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }, Range{0, 1}},
     {"sin", OpKind::Sin, [](double x) { return std::sin(x); }, Range{-1, 1}},
     {"cos", OpKind::Cos, [](double x) { return std::cos(x); }, Range{-1, 1}},
     {"relu", OpKind::Relu, [](double x) { return std::max(x, 0.0); }, Range{0, kInf}},
@@ -366,6 +369,7 @@ Value nan(Call& c) {
   return x ? c.e.elementwise(OpKind::Ne, {Value(*x), Value(*x)}, c.span, "`nan`") : Value();
 }
 
+static_assert(std::size(kUnary) == 18, "each function of the table has a line below");
 #define SMELT_UNARY(i) {kUnary[i].name, "x", "by element", evaluate_unary<i>}
 const Intrinsic kIntrinsics[] = {
     SMELT_UNARY(0),
@@ -384,6 +388,8 @@ const Intrinsic kIntrinsics[] = {
     SMELT_UNARY(13),
     SMELT_UNARY(14),
     SMELT_UNARY(15),
+    SMELT_UNARY(16),
+    SMELT_UNARY(17),
     {"max", "x, y=, over=", "larger of two by element, or the largest over axes",
      extremum<OpKind::Max, OpKind::ReduceMax>},
     {"min", "x, y=, over=", "smaller of two by element, or the smallest over axes",
@@ -434,7 +440,6 @@ const Intrinsic kIntrinsics[] = {
     {"LogNormal", "mean, std", "", not_yet},
     {"uniform", "dim", "", not_yet},
     {"orthogonal", "", "", not_yet},
-    {"gelu", "x", "", not_yet},
     {"prod", "x, over=", "", not_yet},
     {"concat", "a, b, over", "", not_yet},
     {"generate", "model, prompt, n=, temperature=", "", not_yet},

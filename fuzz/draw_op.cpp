@@ -37,6 +37,7 @@ std::optional<NodeId> draw_number(NodePool& pool, const OpDef& def, size_t min_r
 std::optional<NodeId> draw_elementwise(NodePool& pool, const OpDef& def) {
   const auto cls = static_cast<DTypeClass>(pool.numbers().integer(0, 2));
   auto x = op_kind(def) == OpKind::Cast ? pool.draw_live(cls) : draw_number(pool, def, 0);
+  const auto number = x;
   if (x && def.traits.logical) x = pool.condition(*x);
   if (x) x = into_domain(pool, def, *x);
   if (!x) return std::nullopt;
@@ -53,7 +54,9 @@ std::optional<NodeId> draw_elementwise(NodePool& pool, const OpDef& def) {
     if (!condition) return std::nullopt;
     inputs[0] = *condition;
   }
-  return pool.add(op_kind(def), inputs, *attrs);
+  const auto made = pool.add(op_kind(def), inputs, *attrs);
+  if (!made || !def.traits.logical || pool.numbers().chance(0.5)) return made;
+  return pool.add(OpKind::Select, {*made, *number, pool.like(*number)});  // results are numbers: a condition has to choose some
 }
 
 std::optional<NodeId> draw_on_axes(NodePool& pool, const OpDef& def) {
@@ -77,7 +80,13 @@ std::optional<NodeId> draw_contraction(NodePool& pool, const OpDef& def) {
   const auto a = pool.draw_live(DTypeClass::Float, 1, 3), b = pool.draw_live(DTypeClass::Float, 1, 3);
   if (!a || !b) return std::nullopt;
   const auto attrs = draw_attributes(pool, def, std::array{*a, *b});
-  return attrs ? pool.add(op_kind(def), {*a, *b}, *attrs) : std::nullopt;
+  if (!attrs) return std::nullopt;
+  std::vector<NodeId> operands{*a, *b};
+  while (operands.size() < 6 && pool.numbers().chance(0.15)) {
+    const NodeId left = pool.like(*a), right = pool.like(*b);
+    operands.insert(operands.end(), {left, right});
+  }
+  return pool.add(op_kind(def), operands, *attrs);
 }
 
 std::optional<NodeId> draw_gather(NodePool& pool, const OpDef& def) {

@@ -100,7 +100,7 @@ Made sum_in_two(Builder& b, NodeId x, Numbers& numbers) {
 
 Made product_in_blocks(Builder& b, NodeId x, Numbers& numbers) {
   const Node node = b.graph()[x];
-  if (node.op != OpKind::Contract) return std::nullopt;
+  if (node.op != OpKind::Contract || node.inputs.size() != 2) return std::nullopt;
   const std::string text = node.attrs.text("formula");
   const Result<ContractFormula> formula = parse_formula(text);
   if (!formula || formula->summed().empty() || formula->has_windows()) return std::nullopt;

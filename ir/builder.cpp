@@ -85,7 +85,7 @@ Result<TensorType> infer_type(const Graph& graph, OpKind op, std::span<const Nod
 
 Result<NodeId> Builder::push(OpKind op, std::vector<NodeId> inputs, Attributes attrs) {
   const OpDef& def = op_def(op);
-  if (inputs.size() != def.operands.size()) {
+  if (!takes(def, inputs.size())) {
     return fail(ErrorKind::Model,
                 fmt::format("`{}` takes {} operands, got {}", def.name, def.operands.size(), inputs.size()));
   }

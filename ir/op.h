@@ -42,6 +42,7 @@ struct Traits {
   bool comparison = false;  // result is bool
   bool logical = false;     // operands are bool
   bool float_only = false;  // operands must be f16, bf16, f32 or f64
+  bool repeats = false;     // the operands may be given several times over
 };
 
 struct AttrDef {
@@ -151,6 +152,12 @@ constexpr bool is_complete(const OpDef& op) {
     case Kind::Scatter: return op.vjp != nullptr && op.tensor_reference != nullptr;
   }
   return false;
+}
+
+/// Whether the op can have so many operands.
+constexpr bool takes(const OpDef& op, size_t num_operands) {
+  if (!op.traits.repeats) return num_operands == op.operands.size();
+  return num_operands > 0 && num_operands % op.operands.size() == 0;
 }
 
 const OpDef& op_def(OpKind op);

@@ -12,6 +12,8 @@
 //   tanh       below 0.55 an odd polynomial, else 1 - 2 / (e^2x + 1); neither branch ever falls
 //   sigmoid    from e^-|x|, so that both tails are relatively accurate
 //   softplus   max(x, 0) + log1p(e^-|x|)
+//   erf        below 0.9 an odd polynomial, else 1 less two tails of the normal distribution
+//   normal_cdf the tail, e^(-x^2 / 2) times a polynomial in (|x| - 3.5) / (|x| + 3.5) after Shepherd, Laframboise 1981
 //   sin, cos   x = n pi/2 + r in f64, r in two words; |x| <= 1e15, NaN beyond
 //   pow        e^(b log |a|): in f64 for f32, with log |a| in two words for f64
 #pragma once
@@ -27,6 +29,10 @@ Scalar log1p(ScalarBuilder& s, Scalar x);
 Scalar tanh(ScalarBuilder& s, Scalar x);
 Scalar sigmoid(ScalarBuilder& s, Scalar x);
 Scalar softplus(ScalarBuilder& s, Scalar x);
+/// 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.
+Scalar erf(ScalarBuilder& s, Scalar x);
+/// The normal distribution below x, (1 + erf(x / sqrt 2)) / 2 without its cancellation on the left.
+Scalar normal_cdf(ScalarBuilder& s, Scalar x);
 Scalar sin(ScalarBuilder& s, Scalar x);
 Scalar cos(ScalarBuilder& s, Scalar x);
 /// cos(2 pi t) for |t| <= 1. The reduction is exact, so its absolute error is below one ulp of 1.

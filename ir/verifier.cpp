@@ -57,7 +57,7 @@ class Verifier {
     for (const NodeId input : node.inputs) {
       if (input.index >= id.index) report("%{} = {} reads %{}", id.index, def.name, input.index);
     }
-    if (node.inputs.size() != def.operands.size()) {
+    if (!takes(def, node.inputs.size())) {
       report("%{} = {} has {} operands of {}", id.index, def.name, node.inputs.size(), def.operands.size());
     }
     check_attributes(id);

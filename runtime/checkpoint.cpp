@@ -140,7 +140,7 @@ Result<void> check_agreement(const TrainState& saved, const TrainState& expected
                             "give the same `--epochs` and data; `--steps N` stops earlier"));
   SMELT_TRY_VOID(must_agree(saved.config == expected.config, path, "the configuration",
                             printable(saved.config), printable(expected.config),
-                            "give the same `--set` values"));
+                            "give the same `--set`, `--precision` and `--disable-pass`"));
   return must_agree(saved.shuffle == expected.shuffle, path, "shuffling", saved.shuffle ? "on" : "off",
                     expected.shuffle ? "on" : "off", "`--no-shuffle` must be given both times or never");
 }

@@ -33,7 +33,7 @@ struct TrainState {
   int64_t epoch = 0;          // epochs done
   int64_t batches_taken = 0;  // the place in the data
   std::string model_sha256;
-  std::string config;          // JSON text of the `--set` values
+  std::string config;          // JSON text of the `--set` values, and of flags that change bits
   std::optional<double> best;  // the metric of the best checkpoint so far
 };
 

@@ -20,7 +20,7 @@ namespace smelt {
 
 struct TrainOptions {
   std::string model_sha256 = {};  // of the model text
-  std::string config = {};        // the `--set` values, as JSON text
+  std::string config = {};        // the `--set` values and the flags that change bits, as JSON text
   int64_t stop_after = -1;        // `--steps`: stop when this many iterations are done, earlier ones included
   bool resume = false;            // go on from the run's last checkpoint
   const std::atomic<int>* stop_signal = nullptr;  // stop after the iteration in which this is not 0

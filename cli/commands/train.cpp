@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <future>
@@ -45,10 +46,13 @@ const char* reason_text(StopReason reason) {
 }
 
 /// What a run must be resumed with. A key of the command line cannot be a name of `--set`.
-std::string config_json(const ModelOptions& options) {
+std::string config_json(const ModelOptions& options, std::vector<std::string> disabled) {
   nlohmann::json config = nlohmann::json::object();
   for (const auto& [name, value] : options.config) config[name] = value;
   if (options.precision == DType::BF16) config["--precision"] = to_string(DType::BF16);
+  std::ranges::sort(disabled);
+  disabled.erase(std::ranges::unique(disabled).begin(), disabled.end());
+  if (!disabled.empty()) config["--disable-pass"] = std::move(disabled);
   return config.dump();
 }
 
@@ -89,7 +93,7 @@ int run_training(const TrainFlags& flags) {
   Experiment& experiment = *model->checked.experiment;
   if (flags.no_shuffle) experiment.train.shuffle = false;
 
-  const std::string config = config_json(options);
+  const std::string config = config_json(options, flags.model.disabled);
   // The data is unpacked while the model is compiled.
   auto opening = std::async(std::launch::async, [&options, &flags, plan = experiment.data] { return open_data(plan, options, flags.model.file); });
   Result<RunningModel> running = start_model(std::move(model->checked), options, flags.model.threads, 0);

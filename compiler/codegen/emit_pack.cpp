@@ -57,7 +57,7 @@ void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Va
   llvm::Type* element = scalars_.element_type(from);
   const int64_t column_stride = product.column.b_stride, depth_stride = product.inner.back().b_stride;
   if (product.form == ProductForm::Dot) return emit_dot_panel(source, panel, depth);
-  if (product.pairs) return emit_pair_panel(source, panel, depth, columns);
+  if (product.bf16_pairs) return emit_pair_panel(source, panel, depth, columns);
   if (depth_stride == 1) {
     ir_.CreateCall(pack_transposed(), {source, panel, depth, columns, i64(column_stride)});
     return;

@@ -19,6 +19,9 @@ namespace smelt {
 
 constexpr int64_t kMaxRowAddresses = 9;  // general registers that a micro-kernel has for them
 
+/// Whether a tile's sums need more than one call of the micro-kernel, which adds to them in memory then.
+static bool adds_up(const Product& product) { return product.inner.size() > kMicroKernelAxes || !product.more.empty(); }
+
 struct KernelEmitter::Tile {
   llvm::Value* sums = nullptr;  // of its first row and column
   llvm::Value* sums_stride = nullptr;  // elements from row to row
@@ -101,7 +104,7 @@ const Stmt* KernelEmitter::only_store() const {
   const bool simple = access.row < 0 && access.predicate < 0 && body[1].operands[0] == body[0].value && body[1].dtype == product.dtype &&
                       !function_.buffers[static_cast<size_t>(access.buffer)].check_finite;
   const bool in_columns = product.column.loop >= 0 && access.offset.coefficient(product.column.loop) == 1;
-  return simple && in_columns && product.form == ProductForm::Broadcast && product.inner.size() <= kMicroKernelAxes ? &body[1] : nullptr;
+  return simple && in_columns && product.form == ProductForm::Broadcast && !adds_up(product) ? &body[1] : nullptr;
 }
 
 void KernelEmitter::place_in_result(Tile& tile, const Stmt& store) {
@@ -185,7 +188,7 @@ void KernelEmitter::emit_panel_prefetch(const Tile& tile, const EvenSplit& split
   });
 }
 
-/// Axes of the depth but the last two are loops around the micro-kernel, which adds to the tile then.
+/// Pairs of operands, and axes of the depth but the last two, are loops around the micro-kernel, which adds to the tile then.
 void KernelEmitter::emit_tile_sums(const Tile& tile) {
   const Product& product = kernel_->product;
   const bool packed = product.packed >= 0;
@@ -200,18 +203,19 @@ void KernelEmitter::emit_tile_sums(const Tile& tile) {
     a_at = advance(a_at, tile.outer[axis], product.outer[axis].a_stride);
     b_at = advance(b_at, tile.outer[axis], packed ? layout.outer_strides[axis] : product.outer[axis].b_stride);
   }
-  if (product.inner.size() > kMicroKernelAxes && product.partials < 0) clear_sums(tile);
-  const std::function<void(size_t, llvm::Value*, llvm::Value*)> inner = [&](size_t axis, llvm::Value* a, llvm::Value* b) {
-    if (axis + kMicroKernelAxes >= product.inner.size()) return emit_sums(tile, a, b);
+  if (adds_up(product) && product.partials < 0) clear_sums(tile);
+  using Positions = std::function<void(const ProductOperands&, size_t, llvm::Value*, llvm::Value*)>;
+  const Positions inner = [&](const ProductOperands& pair, size_t axis, llvm::Value* a, llvm::Value* b) {
+    if (axis + kMicroKernelAxes >= product.inner.size()) return emit_sums(tile, pair, a, b);
     const bool in_block = axis == 0 && tile.block_begin != nullptr;
     llvm::Value* first = in_block ? tile.block_begin : i64(0);
     llvm::Value* end = in_block ? tile.block_end : extent(product.inner[axis].extent);
     for_range(first, end, 1, [&](llvm::Value* i) {
-      inner(axis + 1, advance(a, i, product.inner[axis].a_stride),
+      inner(pair, axis + 1, advance(a, i, product.inner[axis].a_stride),
             advance(b, i, packed ? layout.inner_strides[axis] : product.inner[axis].b_stride));
     });
   };
-  inner(0, a_at, b_at);
+  for (const ProductOperands& pair : operand_pairs(product)) inner(pair, 0, a_at, b_at);
 }
 
 /// No memset: the code calls nothing outside itself.
@@ -225,12 +229,12 @@ void KernelEmitter::clear_sums(const Tile& tile) {
 }
 
 /// All rows of the tile by the micro-kernels for as many.
-void KernelEmitter::emit_sums(const Tile& tile, llvm::Value* a, llvm::Value* b) {
+void KernelEmitter::emit_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b) {
   const Product& product = kernel_->product;
-  const int32_t right = product.packed >= 0 ? product.packed : product.b;
-  llvm::Value* a_pointer = element_pointer(buffer_pointer(product.a), operand_dtype(product.a), a);
+  const int32_t right = pair.packed >= 0 ? pair.packed : pair.b;
+  llvm::Value* a_pointer = element_pointer(buffer_pointer(pair.a), operand_dtype(pair.a), a);
   llvm::Value* b_pointer = element_pointer(buffer_pointer(right), operand_dtype(right), b);
-  const auto rows = [&](int64_t count) { return [&, count] { call_micro_kernel(tile, count, a_pointer, b_pointer, tile.sums); }; };
+  const auto rows = [&](int64_t count) { return [&, count] { call_micro_kernel(tile, pair, count, a_pointer, b_pointer, tile.sums); }; };
   if (product.row.extent.is_static()) {
     const EvenSplit split = split_evenly(product.row.extent.bound, product.tile.rows);
     if (tile.longer == nullptr) return rows(split.base)();
@@ -238,7 +242,7 @@ void KernelEmitter::emit_sums(const Tile& tile, llvm::Value* a, llvm::Value* b) 
   }
   if_else(ir_.CreateICmpEQ(tile.rows, i64(product.tile.rows)), rows(product.tile.rows), [&] {
     for_range(i64(0), tile.rows, 1, [&](llvm::Value* r) {
-      call_micro_kernel(tile, 1, element_pointer(a_pointer, operand_dtype(product.a), ir_.CreateMul(r, i64(product.row.a_stride))), b_pointer,
+      call_micro_kernel(tile, pair, 1, element_pointer(a_pointer, operand_dtype(pair.a), ir_.CreateMul(r, i64(product.row.a_stride))), b_pointer,
                         element_pointer(tile.sums, product.dtype, ir_.CreateMul(r, tile.sums_stride)));
     });
   });
@@ -259,7 +263,7 @@ void KernelEmitter::call_dot_kernel(const Tile& tile, int64_t rows, llvm::Value*
   ir_.CreateCall(dot, {a, b, sums, extent(product.inner.back().extent), i64(product.row.a_stride), i64(column_stride), tile.sums_stride});
 }
 
-void KernelEmitter::call_micro_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums) {
+void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums) {
   const Product& product = kernel_->product;
   if (product.form == ProductForm::Dot) return call_dot_kernel(tile, rows, a, b, sums);
   using Columns = MicroKernelForm::Columns;
@@ -274,8 +278,8 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, int64_t rows, llvm::Valu
     b_turn = i64(packed ? panel_layout(product).inner_strides[axis] : product.inner[axis].b_stride);
   }
   const auto call = [&](int64_t vectors, Columns columns) {
-    const int64_t b_step = packed ? tile_columns() * (product.pairs ? 2 : 1) : step.b_stride;
-    ir_.CreateCall(micro_kernel(rows, vectors, columns), {a, b, sums, extent(step.extent), tile.columns, i64(product.row.a_stride),
+    const int64_t b_step = packed ? tile_columns() * (product.bf16_pairs ? 2 : 1) : step.b_stride;
+    ir_.CreateCall(micro_kernel(pair, rows, vectors, columns), {a, b, sums, extent(step.extent), tile.columns, i64(product.row.a_stride),
                                                           i64(step.a_stride), i64(b_step), turns, a_turn, b_turn, tile.sums_stride});
   };
   const auto whole = [&] { call(tile_columns() / lanes_, Columns::Whole); };
@@ -298,20 +302,20 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, int64_t rows, llvm::Valu
   }
 }
 
-llvm::Function* KernelEmitter::micro_kernel(int64_t rows, int64_t vectors, MicroKernelForm::Columns columns) {
+llvm::Function* KernelEmitter::micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors, MicroKernelForm::Columns columns) {
   const Product& product = kernel_->product;
   const MicroKernelForm form{.dtype = product.dtype,
-                             .left = operand_dtype(product.a),
-                             .right = operand_dtype(product.packed >= 0 ? product.packed : product.b),
+                             .left = operand_dtype(pair.a),
+                             .right = operand_dtype(pair.packed >= 0 ? pair.packed : pair.b),
                              .rows = rows,
                              .vectors = vectors,
                              .columns = columns,
                              .unit_steps = product.inner.back().a_stride == 1,
                              .unit_rows = product.row.a_stride == 1,
                              .row_stride = rows > kMaxRowAddresses && product.row.a_stride != 1 ? product.row.a_stride : 0,
-                             .accumulate = product.inner.size() > kMicroKernelAxes,
+                             .accumulate = adds_up(product),
                              .direct = only_store() != nullptr,
-                             .pairs = product.pairs,
+                             .pairs = product.bf16_pairs,
                              .turns = product.inner.size() >= kMicroKernelAxes};
   return shared_.declare(module_, form.name(), MicroKernelEmitter::type(context_),
                          [&target = target_, lanes = lanes_, form](llvm::Module& module) {

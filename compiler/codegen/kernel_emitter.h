@@ -84,9 +84,9 @@ class KernelEmitter {
   void emit_panel_prefetch(const Tile& tile, const EvenSplit& split);
   void prefetch_row(llvm::Value* at, DType dtype);
   void emit_tile_sums(const Tile& tile);
-  void emit_sums(const Tile& tile, llvm::Value* a, llvm::Value* b);
+  void emit_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b);
   void clear_sums(const Tile& tile);
-  void call_micro_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums);
+  void call_micro_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums);
   void call_dot_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums);
   void emit_epilogue(const Tile& tile);
   void emit_epilogue_row(const ProductAxis& axis, llvm::Value* first, llvm::Value* count);
@@ -102,7 +102,7 @@ class KernelEmitter {
   llvm::Function* pack_transposed();
   void define_pack_transposed(const std::string& name, DType from, DType dtype, int64_t width);
   std::vector<llvm::Value*> transposed(std::vector<llvm::Value*> rows);
-  llvm::Function* micro_kernel(int64_t rows, int64_t vectors, MicroKernelForm::Columns columns);
+  llvm::Function* micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors, MicroKernelForm::Columns columns);
   std::vector<llvm::Value*> decompose(llvm::Value* unit, const std::vector<llvm::Value*>& extents);
   int64_t tile_columns() const { return kernel_->product.tile.columns; }
 

@@ -134,10 +134,11 @@ Scalar LlvmScalars::extreme(Scalar a, Scalar b, bool maximum) {
                                                 : (maximum ? llvm::CmpInst::ICMP_SGT : llvm::CmpInst::ICMP_SLT);
     return wrap(ir_.CreateSelect(ir_.CreateICmp(predicate, value(a), value(b)), value(a), value(b)), a.dtype);
   }
-  // The machine's max gives b when either is NaN, so only a NaN in a needs a second look.
+  // The machine's max gives b when either is NaN, so only a NaN in a needs a second look. It asks for what is ordered, since
+  // LLVM 19 makes `fcmp ugt x, 0` of an unordered |x| or one above 0, and loses the sign's removal.
   llvm::Value* picks_a = maximum ? ir_.CreateFCmpOGT(value(a), value(b)) : ir_.CreateFCmpOLT(value(a), value(b));
   llvm::Value* either = ir_.CreateSelect(picks_a, value(a), value(b));
-  return wrap(ir_.CreateSelect(ir_.CreateFCmpUNO(value(a), value(a)), value(a), either), a.dtype);
+  return wrap(ir_.CreateSelect(ir_.CreateFCmpORD(value(a), value(a)), either, value(a)), a.dtype);
 }
 Scalar LlvmScalars::min(Scalar a, Scalar b) { return extreme(a, b, false); }
 Scalar LlvmScalars::max(Scalar a, Scalar b) { return extreme(a, b, true); }

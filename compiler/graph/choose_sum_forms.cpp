@@ -48,6 +48,7 @@ Names without_ones(const Names& names, const Shape& shape) {
 }
 
 NodeId narrow_contraction(Match& m) {
+  if (m.node().inputs.size() != 2) return kNoMatch;
   const Result<ContractFormula> formula = parse_formula(m.attrs().text("formula"));
   SMELT_CHECK(formula.has_value(), "{}", m.attrs().text("formula"));
   if (formula->has_windows()) return kNoMatch;

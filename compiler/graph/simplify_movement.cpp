@@ -136,7 +136,7 @@ NodeId reshape_of_gather(Match& m) {
 /// contract(transpose(x), b): the formula reads x in its own order.
 template <size_t side>
 NodeId contract_of_transpose(Match& m) {
-  if (!m.is(side, OpKind::Transpose)) return kNoMatch;
+  if (!m.is(side, OpKind::Transpose) || m.node().inputs.size() != 2) return kNoMatch;
   ContractFormula formula = formula_of(m.node());
   auto& names = side == 0 ? formula.lhs : formula.rhs;
   // names[i] names axis i of the transpose, which is axis permutation[i] of x.
@@ -150,7 +150,7 @@ NodeId contract_of_transpose(Match& m) {
 }
 
 NodeId transpose_of_contract(Match& m) {
-  if (!m.is(0, OpKind::Contract)) return kNoMatch;
+  if (!m.is(0, OpKind::Contract) || m.operand(0).inputs.size() != 2) return kNoMatch;
   ContractFormula formula = formula_of(m.operand(0));
   formula.out = permuted(formula.out, m.attrs().integers("permutation"));
   return m.build().contract(m.in(0, 0), m.in(0, 1), to_string(formula));

@@ -136,11 +136,11 @@ class Lowering {
     return depth.extent.bound * std::abs(depth.b_stride) * size_of(product.dtype) < kFarApart || rows < kManyRows;
   }
 
-  /// Pairs need a left operand of bf16 along the depth; b is packed for them when it is bf16, or packed anyway.
+  /// Pairs of bf16 need one left operand, of bf16 along the depth; b is packed for them when it is bf16, or packed anyway.
   bool multiplies_pairs(const Product& product) const {
     const auto dtype = [&](int32_t buffer) { return function_.buffers[static_cast<size_t>(buffer)].type.dtype; };
     const ProductAxis& depth = product.inner.back();
-    return options_.registers.bf16_pairs && product.dtype == DType::F32 && product.form == ProductForm::Broadcast &&
+    return options_.registers.bf16_pairs && product.more.empty() && product.dtype == DType::F32 && product.form == ProductForm::Broadcast &&
            dtype(product.a) == DType::BF16 && depth.a_stride == 1 && depth.extent.bound > 1 && product.column.extent != Extent(1) &&
            (dtype(product.b) == DType::BF16 || !reads_in_place(product));
   }
@@ -148,26 +148,41 @@ class Lowering {
   void add_product(Kernel& kernel, NodeId id) {
     const LoweredProduct lowered = lower_product(graph_, id);
     kernel.product = lowered.product;
-    kernel.product.a = buffers_.of_node[operand_root(graph_, plan_.stored, lowered.a).index];
-    kernel.product.b = buffers_.of_node[operand_root(graph_, plan_.stored, lowered.b).index];
+    const auto buffer_of_node = [&](NodeId operand) { return buffers_.of_node[operand_root(graph_, plan_.stored, operand).index]; };
+    const auto fill = [&](ProductOperands& operands, const LoweredProduct::Operands& nodes) {
+      operands.a = buffer_of_node(nodes.a);
+      operands.b = buffer_of_node(nodes.b);
+    };
+    fill(kernel.product, lowered.pairs[0]);
+    for (size_t k = 1; k < lowered.pairs.size(); ++k) fill(kernel.product.more[k - 1], lowered.pairs[k]);
     choose_tile(kernel.product, options_.registers);
-    kernel.product.pairs = multiplies_pairs(kernel.product);
-    const auto buffer_of = [&](const char* what, int64_t elements, DType dtype) {
+    kernel.product.bf16_pairs = multiplies_pairs(kernel.product);
+    const auto buffer_of = [&](const std::string& what, int64_t elements, DType dtype) {
       LoopBuffer buffer{.name = fmt::format("{}{}", what, id.index), .type = {dtype, {elements}}};
       buffer.span = kernel.span;
       return add_buffer(std::move(buffer));
     };
     kernel.product.block = choose_block(kernel.product, options_.block_bytes);
     if (kernel.product.block > 0) kernel.product.partials = buffer_of("partials", tile_elements(kernel.product), kernel.product.dtype);
-    if (!kernel.product.pairs && reads_in_place(kernel.product)) return;
-    const DType stored = kernel.product.pairs ? DType::BF16 : kernel.product.dtype;
-    const PanelLayout layout = panel_layout(kernel.product);
-    kernel.product.packed = buffer_of("panels", layout.total_elements, stored);
+    if (!kernel.product.bf16_pairs && reads_in_place(kernel.product)) return;
+    const DType stored = kernel.product.bf16_pairs ? DType::BF16 : kernel.product.dtype;
+    const auto panels = [&](const std::string& name) { return buffer_of(name, panel_layout(kernel.product).total_elements, stored); };
+    add_pack(kernel, kernel.product, panels("panels"));
+    for (size_t k = 0; k < kernel.product.more.size(); ++k) {
+      add_pack(kernel, kernel.product.more[k], panels(fmt::format("panels{}_", k + 1)));
+    }
+    kernel.name = fmt::format("k{}_contract", function_.kernels.size());
+  }
+
+  /// Panels for the right operand of one pair, and the kernel before the product's that fills them.
+  void add_pack(const Kernel& kernel, ProductOperands& operands, int32_t panels) {
+    operands.packed = panels;
     Kernel pack{.name = fmt::format("k{}_pack", function_.kernels.size()), .kind = KernelKind::Pack};
     pack.product = kernel.product;
+    static_cast<ProductOperands&>(pack.product) = operands;
+    pack.product.more.clear();
     pack.span = kernel.span;
-    pack.bytes = 2.0 * static_cast<double>(layout.total_elements * size_of(stored));
-    kernel.name = fmt::format("k{}_contract", function_.kernels.size() + 1);
+    pack.bytes = 2.0 * static_cast<double>(byte_size(function_.buffers[static_cast<size_t>(panels)].type).value_or(0));
     function_.kernels.push_back(std::move(pack));
   }
 
@@ -212,10 +227,11 @@ class Lowering {
       kernel.flops += times * static_cast<double>(sweep.folds.size());
     }
     if (kernel.kind != KernelKind::Product) return;
-    double terms = 1;
+    const std::vector<ProductOperands> pairs = operand_pairs(kernel.product);
+    auto terms = static_cast<double>(pairs.size());
     for (const ProductAxis& axis : kernel.product.inner) terms *= usual(axis.extent);
     kernel.flops += 2 * outer_points * terms;
-    kernel.bytes += usual_bytes(kernel.product.a) + usual_bytes(kernel.product.b);
+    for (const ProductOperands& pair : pairs) kernel.bytes += usual_bytes(pair.a) + usual_bytes(pair.b);
   }
 
   /// Whether one thread runs the kernel: decided at the bounds, so that the code does not depend on what runs are usual.
@@ -226,7 +242,7 @@ class Lowering {
       work += outer_points * points(sweep.loops, kernel, true) * static_cast<double>(sweep.body.size() + sweep.setup.size());
     }
     if (kernel.kind == KernelKind::Product) {
-      double terms = 1;
+      auto terms = static_cast<double>(operand_pairs(kernel.product).size());
       for (const ProductAxis& axis : kernel.product.inner) terms *= static_cast<double>(axis.extent.bound);
       work += outer_points * terms / 8;
     }
@@ -250,7 +266,9 @@ class Lowering {
       }
     };
     for (Kernel& kernel : function_.kernels) {
-      if (kernel.kind != KernelKind::Nest) read.insert({kernel.product.a, kernel.product.b, kernel.product.packed});
+      if (kernel.kind != KernelKind::Nest) {
+        for (const ProductOperands& pair : operand_pairs(kernel.product)) read.insert({pair.a, pair.b, pair.packed});
+      }
       each_body(kernel, [&](const std::vector<Stmt>& body) {
         for (const Stmt& stmt : body) {
           if (stmt.kind == StmtKind::Load) read.insert(stmt.access.buffer);
@@ -295,9 +313,11 @@ std::vector<NodeId> nodes_of_buffers(const Graph& graph, const FusionPlan& plan,
   size_t k = 0;
   for (const Kernel& kernel : function.kernels) {
     if (kernel.kind == KernelKind::Pack) continue;
-    for (const int32_t own : {kernel.product.packed, kernel.product.partials}) {
-      if (own >= 0) nodes[static_cast<size_t>(own)] = plan.kernels[k].product;
-    }
+    const auto owns = [&](int32_t buffer) {
+      if (buffer >= 0) nodes[static_cast<size_t>(buffer)] = plan.kernels[k].product;
+    };
+    owns(kernel.product.partials);
+    for (const ProductOperands& pair : operand_pairs(kernel.product)) owns(pair.packed);
     ++k;
   }
   return nodes;

@@ -50,7 +50,7 @@ TileShape broadcast_tile(const Product& product, const VectorRegisters& register
 bool sums_along_depth(const Product& product, const VectorRegisters& registers) {
   constexpr int64_t kVectorsToPay = 4;  // for adding up across lanes
   const ProductAxis& depth = product.inner.back();
-  return product.inner.size() == 1 && depth.a_stride == 1 && depth.extent.bound >= kVectorsToPay * registers.lanes;
+  return product.inner.size() == 1 && product.more.empty() && depth.a_stride == 1 && depth.extent.bound >= kVectorsToPay * registers.lanes;
 }
 
 void transpose(Product& product) {
@@ -61,6 +61,7 @@ void transpose(Product& product) {
   exchange(product.column);
   std::swap(product.row, product.column);
   std::swap(product.a, product.b);
+  for (ProductOperands& pair : product.more) std::swap(pair.a, pair.b);
   std::swap(product.a_start, product.b_start);
   product.form = ProductForm::Transposed;
 }

@@ -33,7 +33,8 @@ double cost_of(const Graph& graph, NodeId id) {
     case Kind::Random: return 40 * elements(id);
     case Kind::Contract: {
       // Every index of the formula occurs in two of the three tensors, but for those of a batch.
-      return 2 * std::sqrt(elements(node.inputs[0]) * elements(node.inputs[1]) * elements(id));
+      const auto terms = static_cast<double>(node.inputs.size());
+      return terms * std::sqrt(elements(node.inputs[0]) * elements(node.inputs[1]) * elements(id));
     }
     default: return elements(id);
   }

@@ -59,7 +59,11 @@ class Identifier {
   void add(const Product& product) {
     write("product", to_string(product.dtype), place(product.a), place(product.b), product.a_start, product.b_start,
           static_cast<int>(product.form), product.tile.rows, product.tile.columns, product.outer.size(), product.inner.size());
-    if (product.packed >= 0) write("packed", place(product.packed));
+    if (product.packed >= 0) write("packed", place(product.packed), product.bf16_pairs);
+    for (const ProductOperands& pair : product.more) {
+      write("more", place(pair.a), place(pair.b));
+      if (pair.packed >= 0) write("packed", place(pair.packed));
+    }
     if (product.partials >= 0) write("partials", place(product.partials), product.block);
     for (const ProductAxis& axis : product.outer) add(axis);
     add(product.row);

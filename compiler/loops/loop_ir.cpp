@@ -36,4 +36,10 @@ Affine operator*(const Affine& a, int64_t factor) {
   return scaled;
 }
 
+std::vector<ProductOperands> operand_pairs(const Product& product) {
+  std::vector<ProductOperands> pairs{product};
+  pairs.insert(pairs.end(), product.more.begin(), product.more.end());
+  return pairs;
+}
+
 }  // namespace smelt

@@ -143,9 +143,15 @@ enum class ProductForm : uint8_t {
 
 inline constexpr size_t kMicroKernelAxes = 2;  // of the depth, with the sums in registers: turns, and steps in each
 
-/// out[outer, row, column] = sum over inner of a[outer, row, inner] * b[outer, inner, column].
-struct Product {
-  int32_t a = -1, b = -1;  // buffers
+/// Buffers of a product.
+struct ProductOperands {
+  int32_t a = -1, b = -1;
+  int32_t packed = -1;  // with b in panels, or -1: b is read in place (its column stride is 1)
+};
+
+/// out[outer, row, column] = sum over inner of a[outer, row, inner] * b[outer, inner, column], and over pairs of operands.
+struct Product : ProductOperands {
+  std::vector<ProductOperands> more;  // pairs that lie in memory as the first one does
   DType dtype = DType::F32;
   std::vector<ProductAxis> outer;  // batch axes, and further axes of rows and columns
   ProductAxis row, column;
@@ -155,9 +161,11 @@ struct Product {
   TileShape tile;
   int64_t block = 0;               // positions of inner[0] that all tiles pass over before the next ones; 0: all
   int32_t partials = -1;           // buffer with the tiles' sums between blocks
-  int32_t packed = -1;             // buffer with b in panels, or -1: read b in place (its column stride is 1)
-  bool pairs = false;              // panels of bf16, two steps of the depth side by side for each column; a is bf16
+  bool bf16_pairs = false;         // panels of bf16, two steps of the depth side by side for each column; a is bf16
 };
+
+/// All of them, the first one first.
+std::vector<ProductOperands> operand_pairs(const Product& product);
 
 struct Kernel {
   std::string name;

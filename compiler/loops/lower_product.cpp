@@ -52,14 +52,16 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
     return result;
   };
   Side a = side(formula->lhs, node.inputs[0]), b = side(formula->rhs, node.inputs[1]);
-  LoweredProduct lowered{.product = {}, .a = node.inputs[0], .b = node.inputs[1]};
+  LoweredProduct lowered;
+  for (size_t k = 0; k < node.inputs.size(); k += 2) lowered.pairs.push_back({node.inputs[k], node.inputs[k + 1]});
+  lowered.product.more.resize(lowered.pairs.size() - 1);
   const auto only_in = [](const Side& one, const Side& other, const std::string& index) {
     return one.has(index) && !other.has(index);
   };
   const std::vector<std::string>& out = formula->out;
   if (!out.empty() && only_in(a, b, out.back())) {
     if (SMELT_FAULT(54, true, false)) std::swap(a, b);
-    std::swap(lowered.a, lowered.b);
+    for (LoweredProduct::Operands& pair : lowered.pairs) std::swap(pair.a, pair.b);
   }
   Product& product = lowered.product;
   product.dtype = node.type.dtype;
@@ -98,7 +100,7 @@ PanelLayout panel_layout(const Product& product) {
   PanelLayout layout;
   const int64_t width = product.form == ProductForm::Dot ? product.column.extent.bound : product.tile.columns;
   const int64_t depth = product.inner.back().extent.bound;
-  const int64_t step = product.pairs ? 2 * kPanelDepthStep : kPanelDepthStep;
+  const int64_t step = product.bf16_pairs ? 2 * kPanelDepthStep : kPanelDepthStep;
   layout.depth = (depth + step - 1) / step * step;
   layout.panel_elements = layout.depth * width;
   int64_t stride = (product.column.extent.bound + width - 1) / width * layout.panel_elements;

@@ -9,11 +9,14 @@
 
 namespace smelt {
 
-/// The product of contraction `id`, operands named by node: `a` has the row axis, `b` the column axis, which is the
+/// The product of contraction `id`, pairs of operands named by node: `a` has the row axis, `b` the column axis, which is the
 /// innermost axis of the result when one operand alone has it.
 struct LoweredProduct {
-  Product product;  // a and b unset
-  NodeId a, b;
+  struct Operands {
+    NodeId a, b;
+  };
+  Product product;  // buffers unset
+  std::vector<Operands> pairs;
 };
 LoweredProduct lower_product(const Graph& graph, NodeId id);
 

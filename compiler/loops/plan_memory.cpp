@@ -31,14 +31,14 @@ void for_each_buffer(const Kernel& kernel, const std::function<void(int32_t buff
     touch_all(sweep.setup);
     touch_all(sweep.body);
   }
-  if (kernel.kind == KernelKind::Product) {
-    touch(kernel.product.a);
-    touch(kernel.product.partials);
-  }
+  if (kernel.kind == KernelKind::Product) touch(kernel.product.partials);
   if (kernel.kind != KernelKind::Nest) {
-    // The pack kernel has read b when there are panels.
-    if (kernel.kind == KernelKind::Pack || kernel.product.packed < 0) touch(kernel.product.b);
-    touch(kernel.product.packed);
+    for (const ProductOperands& pair : operand_pairs(kernel.product)) {
+      if (kernel.kind == KernelKind::Product) touch(pair.a);
+      // The pack kernel has read b when there are panels.
+      if (kernel.kind == KernelKind::Pack || pair.packed < 0) touch(pair.b);
+      touch(pair.packed);
+    }
   }
   std::ranges::for_each(kernel.guarded, touch);
 }

@@ -63,7 +63,11 @@ struct Printer {
       const Product& p = kernel.product;
       const auto name = [&](int32_t buffer) { return function.buffers[static_cast<size_t>(buffer)].name; };
       out += fmt::format("    {} {} * {}", kernel.kind == KernelKind::Pack ? "pack" : "product", name(p.a), name(p.b));
-      if (p.packed >= 0) out += fmt::format(" packed in {}{}", name(p.packed), p.pairs ? " by pairs" : "");
+      if (p.packed >= 0) out += fmt::format(" packed in {}{}", name(p.packed), p.bf16_pairs ? " by pairs" : "");
+      for (const ProductOperands& pair : p.more) {
+        out += fmt::format(" + {} * {}", name(pair.a), name(pair.b));
+        if (pair.packed >= 0) out += fmt::format(" packed in {}", name(pair.packed));
+      }
       constexpr const char* kForms[] = {"", "transposed ", "dot "};  // by ProductForm
       out += fmt::format(" {}tile {}x{}", kForms[static_cast<size_t>(p.form)], p.tile.rows, p.tile.columns);
       if (p.partials >= 0) out += fmt::format(" in blocks of {} summed in {}", p.block, name(p.partials));

@@ -105,11 +105,16 @@ class Verifier {
   }
 
   void check_product(const Product& product, KernelKind kind) {
-    if (kind == KernelKind::Product && !is_buffer(product.a)) violation("a product without a left operand");
-    if (!is_buffer(product.b)) violation("a product without a right operand");
-    if (kind == KernelKind::Pack && !is_buffer(product.packed)) violation("packs into no buffer");
+    for (const ProductOperands& pair : operand_pairs(product)) {
+      if (kind == KernelKind::Product && !is_buffer(pair.a)) violation("a product without a left operand");
+      if (!is_buffer(pair.b)) violation("a product without a right operand");
+      if (kind == KernelKind::Pack && !is_buffer(pair.packed)) violation("packs into no buffer");
+      if ((pair.packed < 0) != (product.packed < 0)) violation("some right operands are packed and others are not");
+      if (kind == KernelKind::Product && !(alike(pair.a, product.a) && alike(pair.b, product.b))) violation("adds up products of unlike operands");
+    }
+    if (product.form == ProductForm::Dot && !product.more.empty()) violation("dot products of several pairs");
     if (product.inner.empty()) violation("a product that sums nothing");
-    if (product.pairs) check_pairs(product);
+    if (product.bf16_pairs) check_bf16_pairs(product);
     if (product.form == ProductForm::Dot) {
       if (product.inner.size() != 1 || product.inner[0].a_stride != 1) violation("dot products of rows that do not lie along the depth");
       if (product.packed < 0 && product.inner.back().b_stride != 1) violation("dot products of columns that do not lie along the depth");
@@ -120,13 +125,19 @@ class Verifier {
     }
   }
 
-  void check_pairs(const Product& product) {
+  void check_bf16_pairs(const Product& product) {
     const auto is_bf16 = [&](int32_t index) { return is_buffer(index) && function_.buffers[static_cast<size_t>(index)].type.dtype == DType::BF16; };
     if (!is_bf16(product.a) || !is_bf16(product.packed)) violation("pairs that are not bf16 on both sides");
     if (product.inner.empty() || product.inner.back().a_stride != 1) violation("pairs of a left operand that does not lie along the depth");
     if (product.form != ProductForm::Broadcast || product.dtype != DType::F32) violation("pairs in a form that has none");
+    if (!product.more.empty()) violation("pairs in a product of several operands");
   }
 
+  bool alike(int32_t one, int32_t other) const {
+    if (!is_buffer(one) || !is_buffer(other)) return false;
+    const TensorType &a = function_.buffers[static_cast<size_t>(one)].type, &b = function_.buffers[static_cast<size_t>(other)].type;
+    return num_elements(a.shape) == num_elements(b.shape);
+  }
   bool is_buffer(int32_t index) const { return index >= 0 && static_cast<size_t>(index) < function_.buffers.size(); }
   bool is_value(int32_t value) const { return value >= 0 && static_cast<size_t>(value) < defined_.size(); }
   void use(int32_t value) {

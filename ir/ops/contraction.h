@@ -1,5 +1,6 @@
 // Contractions: sums of products by an index formula. Matrix products in every layout, batched or not, outer
-// products and their adjoints are instances of the one op.
+// products and their adjoints are instances of the one op. More pairs of operands are more products of the same kind, added
+// up: the gradient of a weight that a net uses twice.
 #pragma once
 
 #include "ir/op.h"
@@ -11,11 +12,11 @@ namespace smelt::ops {
 
 inline constexpr OpDef kContract = {
     .name = "contract",
-    .doc = "y[out] = sum of a[lhs] * b[rhs] over the indices that `out` lacks",
+    .doc = "y[out] = sum of a[lhs] * b[rhs] over the indices that `out` lacks, and over the pairs a, b",
     .kind = Kind::Contract,
     .operands = {"a", "b"},
     .attributes = {{"formula", AttrType::String, "`[b,k] [k,o] -> [b,o]`"}},
-    .traits = {.cheap = false},
+    .traits = {.cheap = false, .repeats = true},
     .infer = shape_rules::contract,
     .vjp = vjp_rules::contract,
     .tensor_reference = references::contract,

@@ -195,6 +195,34 @@ inline constexpr OpDef kTanh = {
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::tanh(s, a[0]); },
 };
 
+/// factor e^(-scale x^2), the derivative of erf and of the normal distribution.
+inline NodeId bell(Builder& b, NodeId x, double factor, double scale) {
+  const NodeId exponent = b.mul(b.mul(x, x), b.like(x, -scale));
+  return b.mul(b.exp(exponent), b.like(x, factor));
+}
+
+inline constexpr OpDef kErf = {
+    .name = "erf",
+    .doc = "2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x",
+    .operands = {"x"},
+    .traits = {.cheap = false, .float_only = true},
+    .infer = shape_rules::elementwise,
+    .vjp = [](Vjp& v) { v.add(0, v.times(v.ct(), bell(v.build(), v.operand(0), 1.1283791670955126, 1))); },  // 2 / sqrt(pi)
+    .reference = [](std::span<const double> a) { return std::erf(a[0]); },
+    .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::erf(s, a[0]); },
+};
+
+inline constexpr OpDef kNormalCdf = {
+    .name = "normal_cdf",
+    .doc = "the share of a standard normal distribution below x",
+    .operands = {"x"},
+    .traits = {.cheap = false, .float_only = true},
+    .infer = shape_rules::elementwise,
+    .vjp = [](Vjp& v) { v.add(0, v.times(v.ct(), bell(v.build(), v.operand(0), 0.3989422804014327, 0.5))); },  // 1 / sqrt(2 pi)
+    .reference = [](std::span<const double> a) { return 0.5 * std::erfc(a[0] * -0.7071067811865476); },  // 1 / sqrt(2)
+    .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::normal_cdf(s, a[0]); },
+};
+
 inline constexpr OpDef kSigmoid = {
     .name = "sigmoid",
     .doc = "1 / (1 + e^-x)",

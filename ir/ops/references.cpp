@@ -108,17 +108,20 @@ void contract(const TensorReferenceArgs& args) {
   });
   const auto length = static_cast<Eigen::Index>(a_offsets.size());
   Eigen::VectorXd left(length), right(length);
-  int64_t loaded = -1;  // where in `a` the vector `left` starts
-  size_t next = 0;
-  for_each_index(args.result.sizes, [&](const Sizes& index) {
-    const int64_t a_start = a_first + offset_of(index, a_out), b_start = offset_of(index, b_out);
-    if (a_start != loaded) {
-      for (Eigen::Index k = 0; k < length; ++k) left[k] = a.values[a_start + a_offsets[k]];
-      loaded = a_start;
-    }
-    for (Eigen::Index k = 0; k < length; ++k) right[k] = b.values[b_start + b_offsets[k]];
-    args.result.values[next++] = left.dot(right);
-  });
+  for (size_t pair = 0; pair < args.operands.size(); pair += 2) {
+    const std::vector<double>&lefts = args.operands[pair]->values, &rights = args.operands[pair + 1]->values;
+    int64_t loaded = -1;  // where in `lefts` the vector `left` starts
+    size_t next = 0;
+    for_each_index(args.result.sizes, [&](const Sizes& index) {
+      const int64_t a_start = a_first + offset_of(index, a_out), b_start = offset_of(index, b_out);
+      if (a_start != loaded) {
+        for (Eigen::Index k = 0; k < length; ++k) left[k] = lefts[a_start + a_offsets[k]];
+        loaded = a_start;
+      }
+      for (Eigen::Index k = 0; k < length; ++k) right[k] = rights[b_start + b_offsets[k]];
+      args.result.values[next++] += left.dot(right);
+    });
+  }
 }
 
 void broadcast(const TensorReferenceArgs& args) {

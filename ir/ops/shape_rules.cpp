@@ -169,6 +169,9 @@ Result<TensorType> contract(const InferArgs& args) {
                    show_operands(args));
     }
   }
+  for (size_t k = 2; k < args.operands.size(); ++k) {
+    if (args.operands[k] != args.operands[k % 2]) return wrong(args, "adds up products of unlike operands: {}", show_operands(args));
+  }
   TensorType result{a.dtype, {}};
   for (const std::string& name : formula.out) {
     const int i = position_of(formula.lhs, name), j = position_of(formula.rhs, name);

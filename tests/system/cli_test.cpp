@@ -170,9 +170,11 @@ TEST_CASE("places that cannot be written: exit 4, and what is there stays") {
   }
   CHECK(read_text_file(playground() + "/a_file") == "in the way\n");
   CHECK(read_text_file(playground() + "/run/checkpoints/step-3.safetensors") == before);
-  const CommandResult full = run_command({"sh", "-c", "\"$0\" ops > /dev/full", SMELT_BINARY_DIR "/smelt"});
-  CHECK(full.exit_code == 4);
-  CHECK(full.err.find("cannot write to the standard output") != std::string::npos);
+  for (const char* command : {"ops", "explain E0101"}) {  // more than a stream's buffer, and less
+    const CommandResult full = run_command({"sh", "-c", fmt::format("\"$0\" {} > /dev/full", command), SMELT_BINARY_DIR "/smelt"});
+    CHECK(full.exit_code == 4);
+    CHECK(full.err.find("cannot write to the standard output: No space") != std::string::npos);
+  }
 }
 
 TEST_CASE("every command that --help lists answers --help on stdout") {

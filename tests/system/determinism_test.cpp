@@ -51,6 +51,21 @@ TEST_CASE("mlp: 200 steps are the same bits on 1, 2, 3, 8 threads and across a r
 TEST_CASE("vae: 200 steps are the same bits on 1, 2, 3, 8 threads and across a resume") { check_model("vae"); }
 TEST_CASE("gan: 200 steps are the same bits on 1, 2, 3, 8 threads and across a resume") { check_model("gan"); }
 
+TEST_CASE("a run is resumed with the passes that it began with") {
+  if (skip_without_data()) return;
+  const std::string run = fresh_directory("determinism-passes") + "/run";
+  std::vector<std::string> arguments = train_arguments("softmax", run, 1, 5);
+  arguments.insert(arguments.end(), {"--disable-pass", "fusion", "--disable-pass", "simplify"});
+  train(arguments);
+  std::vector<std::string> go_on = train_arguments("softmax", run, 1, 10);
+  go_on.emplace_back("--resume");
+  const CommandResult refused = run_smelt(go_on);
+  CHECK(refused.exit_code == 3);
+  CHECK_MESSAGE(refused.err.find("`--disable-pass`") != std::string::npos, refused.err);
+  go_on.insert(go_on.end(), {"--disable-pass", "simplify", "--disable-pass", "fusion"});
+  train(go_on);
+}
+
 TEST_CASE("an object from the cache is the one that was compiled; several processes share the cache; damage is mended") {
   if (skip_without_data()) return;
   const std::string work = fresh_directory("determinism-cache");

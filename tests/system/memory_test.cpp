@@ -76,18 +76,10 @@ std::vector<std::string> stored_gradients(const CheckedModel& model) {
 }
 
 TEST_CASE("no gradient of a weight has memory, unless a clip needs all of them at once") {
-  for (const char* name : {"mlp", "vae"}) {
+  for (const char* name : {"mlp", "vae", "gan", "wgan_gp"}) {
     const std::vector<std::string> found = stored_gradients(checked_example(name));
     CHECK_MESSAGE(found.empty(), fmt::format("{} stores {}", name, found.empty() ? "" : found.front()));
   }
-  // d_loss applies D twice, so a gradient is the sum of two products: one is stored, the other one adds it and updates.
-  const CheckedModel gan = checked_example("gan");
-  const auto num_matrices = std::ranges::count_if(gan.experiment->variables, [](const Variable& variable) {
-    return variable.kind == VariableKind::Param && variable.path.starts_with("D.") && variable.type.rank() == 2;
-  });
-  const std::vector<std::string> halves = stored_gradients(gan);
-  CHECK(static_cast<int64_t>(halves.size()) <= num_matrices);
-  for (const std::string& half : halves) CHECK_MESSAGE(half.starts_with("smelt_gan_step_d_loss"), half);
   CHECK(stored_gradients(checked_deep()).empty());
   CHECK(stored_gradients(checked_deep(", clip_norm = 1")).size() >= 8);
 }

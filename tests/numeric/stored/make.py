@@ -1,6 +1,7 @@
 """Makes the stored results of PyTorch that the tests beside this folder compare Smelt with.
 
     python tests/numeric/stored/make.py DIR_OF_FASHION_MNIST
+    python tests/numeric/stored/make.py std                    # std.json alone
     python tests/numeric/stored/make.py derivatives            # the last two alone
 
 Needs torch, numpy and safetensors; the tests need none of them. Nothing here is drawn at random: weights, pictures
@@ -375,7 +376,11 @@ def store_derivatives():
 
 
 def main():
-    if sys.argv[1:] == ["derivatives"]:  # needs no pictures
+    if sys.argv[1:] == ["std"]:  # needs no pictures
+        torch.set_num_threads(1)
+        store_std()
+        return
+    if sys.argv[1:] == ["derivatives"]:
         store_wgan()
         store_derivatives()
         return

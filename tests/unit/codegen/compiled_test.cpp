@@ -78,6 +78,35 @@ TEST_CASE("products of all transposes and odd sizes") {
   }
 }
 
+TEST_CASE("products of several pairs of operands add up") {
+  struct Row {
+    Shape a, b;
+    const char* formula;
+  };
+  const Row rows[] = {{{17, 33}, {33, 61}, "[m,k] [k,n] -> [m,n]"},                          // b in place
+                      {{33, 17}, {61, 33}, "[k,m] [n,k] -> [m,n]"},                          // b packed
+                      {{400, 64}, {400, 10}, "[k,m] [k,n] -> [m,n]"},                        // narrow, exchanged sides
+                      {{12, 300}, {5, 300}, "[m,k] [n,k] -> [m,n]"},                         // narrow along the depth
+                      {{40, 30}, {30}, "[m,k] [k] -> [m]"},                                  // matrix times vector
+                      {{3, 7, 9, 4}, {2, 2, 4, 20}, "[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]"},  // windows, three axes of the depth
+                      {{Extent(40, 0), 30}, {30, 50}, "[b,k] [k,n] -> [b,n]"}};              // rows of a run-time number
+  for (const Row& row : rows) {
+    Graph graph;
+    graph.symbols = {{"B", 40}};
+    Builder b(graph);
+    std::vector<NodeId> operands;
+    for (int pair = 0; pair < 3; ++pair) {
+      operands.push_back(argument(b, "a", f32(row.a)));
+      operands.push_back(argument(b, "b", f32(row.b)));
+    }
+    const NodeId sum = b.make(OpKind::Contract, operands, {{"formula", std::string(row.formula)}});
+    b.result({.name = "sum", .node = sum});
+    b.result({.name = "squared", .node = b.mul(sum, sum)});
+    CAPTURE(row.formula);
+    for (const int64_t batch : {40, 33, 2}) expect_equal(graph, {batch}, 4e-5);
+  }
+}
+
 TEST_CASE("a softmax row kernel under a run-time batch") {
   Graph graph;
   graph.symbols = {{"B", 16}};

@@ -9,6 +9,7 @@
 #include "compiler/loops/plan_kernels.h"
 #include "compiler/pipeline.h"
 #include "fuzz/compiled_graphs.h"
+#include "fuzz/legs.h"
 #include "fuzz/random_graph.h"
 #include "ir/builder.h"
 #include "ir/text.h"
@@ -138,6 +139,8 @@ RefTensor random_tensor(const TensorType& type, std::mt19937& bits) {
 
 TEST_CASE("products read halves in every layout and sum in f32") {
   std::mt19937 bits(7);
+  std::vector<std::string> cpus = fuzz::levels_here();
+  cpus.emplace_back("native");  // has instructions that no level has
   for (const DType half : kHalves) {
     for (const char* formula : {"[i,k] [k,j] -> [i,j]", "[k,i] [k,j] -> [i,j]", "[i,k] [j,k] -> [i,j]", "[k,i] [j,k] -> [i,j]", "[b,i,k] [b,k,j] -> [b,i,j]"}) {
       const bool batched = formula[1] == 'b';
@@ -165,7 +168,7 @@ TEST_CASE("products read halves in every layout and sum in f32") {
         REQUIRE(expected.has_value());
         const Graph lowered = primitives(graph);
         CHECK(fuzz::loops_of(lowered).find("cast") == std::string::npos);  // the product reads the halves themselves
-        for (const char* cpu : kCpus) {
+        for (const std::string& cpu : cpus) {
           for (const int threads : {1, 3}) {
             const auto got = test::run_compiled(lowered, arguments, {}, {.cpu = cpu, .threads = threads});
             REQUIRE(got.has_value());
@@ -175,6 +178,53 @@ TEST_CASE("products read halves in every layout and sum in f32") {
           }
         }
       }
+    }
+  }
+}
+
+TEST_CASE("pairs of bf16: even, odd and short depths, windows, run-time rows, and weights that packing rounds") {
+  struct Row {
+    Shape a, b;
+    const char* formula;
+    DType right;
+    double tolerance;
+  };
+  // An f32 operand is rounded to 8 bits: 40 to 800 terms below 1/4, each off by at most 2^-9 of it, at random.
+  const Row rows[] = {{{Extent(40, 0), 44}, {44, 67}, "[b,k] [k,j] -> [b,j]", DType::BF16, 1e-5},
+                      {{Extent(40, 0), 45}, {67, 45}, "[b,k] [j,k] -> [b,j]", DType::BF16, 1e-5},
+                      {{33, 2}, {2, 20}, "[b,k] [k,j] -> [b,j]", DType::BF16, 1e-5},
+                      {{33, 3}, {3, 20}, "[b,k] [k,j] -> [b,j]", DType::BF16, 1e-5},
+                      {{5, 9, 9, 7}, {3, 3, 7, 40}, "[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]", DType::BF16, 1e-5},
+                      {{4, 6, 6, 8}, {3, 3, 8, 40}, "[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]", DType::BF16, 1e-5},
+                      {{Extent(40, 0), 800}, {67, 800}, "[b,k] [j,k] -> [b,j]", DType::F32, 4e-2}};
+  std::mt19937 bits(9);
+  for (const Row& row : rows) {
+    Graph graph;
+    graph.name = "f";
+    graph.symbols = {{"B", 40}};
+    Builder b(graph);
+    const NodeId x = b.argument({"x"}, {DType::BF16, row.a}), y = b.argument({"y"}, {row.right, row.b});
+    const NodeId product = b.contract(b.cast(x, DType::F32), b.cast(y, DType::F32), row.formula);
+    b.result({"z", ResultRole::Value, -1, b.mul(product, b.like(product, 2))});
+    const Graph lowered = primitives(graph);
+    for (const int64_t batch : {40, 33, 1}) {
+      const int64_t extents[] = {batch};
+      std::vector<RefTensor> arguments;
+      for (const NodeId operand : {x, y}) {
+        RefTensor tensor{b.type(operand), actual_sizes(b.type(operand).shape, extents), {}};
+        for (int64_t i = 0; i < tensor.count(); ++i) {
+          const float value = static_cast<float>(bits()) * 0x1p-32F - 0.5F;
+          tensor.values.push_back(static_cast<double>(tensor.type.dtype == DType::BF16 ? bfloat16_to_float(float_to_bfloat16(value)) : value));
+        }
+        arguments.push_back(std::move(tensor));
+      }
+      const auto expected = evaluate(graph, arguments, extents);
+      const auto one = test::run_compiled(lowered, arguments, extents), three = test::run_compiled(lowered, arguments, extents, {.threads = 3});
+      REQUIRE((expected.has_value() && one.has_value() && three.has_value()));
+      double worst = 0;
+      for (size_t i = 0; i < (*one)[0].values.size(); ++i) worst = std::max(worst, std::fabs((*one)[0].values[i] - (*expected)[0].values[i]));
+      CHECK_MESSAGE(worst < row.tolerance, fmt::format("{} with {} rows: {}", row.formula, batch, worst));
+      CHECK((*one)[0].values == (*three)[0].values);
     }
   }
 }

@@ -9,6 +9,7 @@
 #include "compiler/graph/differentiate.h"
 #include "compiler/graph/expand_composites.h"
 #include "compiler/graph/fold_constants.h"
+#include "compiler/graph/join_products.h"
 #include "compiler/graph/merge_equal_nodes.h"
 #include "compiler/graph/remove_dead_nodes.h"
 #include "compiler/graph/simplify.h"
@@ -269,4 +270,52 @@ TEST_CASE("a broken graph is stopped at the door, with the invariant that it bre
 TEST_CASE("every pass of passes.def is in the pipeline") {
   const std::set<std::string_view> used(graph_pipeline().begin(), graph_pipeline().end());
   for (const GraphPass& pass : all_graph_passes()) CHECK(used.contains(pass.name));
+}
+
+namespace {
+
+/// Operands of the product that `text` returns after joining, 0 when it returns something else.
+size_t joined_operands(std::string_view text) {
+  const Graph joined = remove_dead_nodes(join_products(parse(text)));
+  REQUIRE(verify(joined) == std::vector<std::string>{});
+  const Node& result = joined[joined.results[0].node];
+  return result.op == OpKind::Contract ? result.inputs.size() : 0;
+}
+
+}  // namespace
+
+TEST_CASE("sums of products that nothing else reads become one product") {
+  CHECK(joined_operands(R"(func @f(%0: feed f32[8, 4], %1: feed f32[8, 5], %2: feed f32[8, 4], %3: feed f32[8, 5]) {
+  %4 = contract %0, %1 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
+  %5 = contract %3, %2 {formula = "[b,q] [b,p] -> [p,q]"} : f32[4, 5]
+  %6 = add %4, %5 : f32[4, 5]
+  %7 = contract %2, %1 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
+  %8 = add %6, %7 : f32[4, 5]
+  return %8 as value "y"
+})") == 6);
+}
+
+TEST_CASE("products stay apart when something else reads one, or their operands are unlike") {
+  CHECK(joined_operands(R"(func @f(%0: feed f32[8, 4], %1: feed f32[8, 5]) {
+  %2 = contract %0, %1 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
+  %3 = contract %0, %1 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
+  %4 = add %2, %3 : f32[4, 5]
+  return %4 as value "y"
+  return %2 as value "z"
+})") == 0);
+  CHECK(joined_operands(R"(func @f(%0: feed f32[8, 4], %1: feed f32[8, 5], %2: feed f32[9, 4], %3: feed f32[9, 5]) {
+  %4 = contract %0, %1 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
+  %5 = contract %2, %3 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
+  %6 = add %4, %5 : f32[4, 5]
+  return %6 as value "y"
+})") == 0);
+}
+
+TEST_CASE("products stay apart when their operands are much larger than the sum") {
+  CHECK(joined_operands(R"(func @f(%0: feed f32[100000, 4], %1: feed f32[100000, 5], %2: feed f32[100000, 4], %3: feed f32[100000, 5]) {
+  %4 = contract %0, %1 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
+  %5 = contract %2, %3 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
+  %6 = add %4, %5 : f32[4, 5]
+  return %6 as value "y"
+})") == 0);
 }

@@ -289,7 +289,7 @@ TEST_CASE("every library optimiser and activation builds") {
     CHECK(built.messages == "");
   }
   for (const char* act : {"identity", "relu", "leaky_relu", "elu", "selu", "silu", "mish", "softplus",
-                          "softsign", "sigmoid", "hard_sigmoid", "tanh", "gelu_tanh"}) {
+                          "softsign", "sigmoid", "hard_sigmoid", "tanh", "gelu", "erf", "normal_cdf", "gelu_tanh"}) {
     CAPTURE(act);
     CHECK(Built(model(std::string("  x |> ln: LayerNorm{X} |> a: Dense{5, act=") + act +
                       "} |> Dropout{0.1} |> out: Dense{H}"))

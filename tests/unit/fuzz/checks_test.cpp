@@ -140,7 +140,8 @@ TEST_CASE("reduce leaves nothing that the failure does not need") {
     ++reduced_cases;
     const Reduced reduced = reduce({tested.seed, "full", tested.setup, tested.random}, judge);
     CHECK(reduced.verdict.fails());
-    CHECK_MESSAGE(reduced.num_ops <= 5, print(reduced.tested.random.graph));
+    // exp, reduce_sum, and what it takes until a result says enough to be compared.
+    CHECK_MESSAGE(reduced.num_ops <= 6, print(reduced.tested.random.graph));
   }
   CHECK(reduced_cases == 5);
 }

@@ -29,6 +29,14 @@ long double exact_sigmoid(long double x) { return 1 / (1 + std::exp(-x)); }
 long double exact_softplus(long double x) {
   return (std::isnan(x) ? x : std::fmax(x, 0.0L)) + std::log1p(std::exp(-std::fabs(x)));
 }
+long double exact_normal_cdf(long double x) { return std::erfc(-x * 0.707106781186547524400844362104849039L) / 2; }
+// As act.smelt has it, where the distribution is a normal number.
+constexpr double kGeluFrom = -12.9;
+Scalar gelu(ScalarBuilder& s, Scalar x) {
+  const Scalar in_range = s.compare(Compare::Lt, s.constant(x.dtype, kGeluFrom), x);
+  return s.select(in_range, s.mul(x, scalar_math::normal_cdf(s, x)), s.constant(x.dtype, NAN));
+}
+long double exact_gelu(long double x) { return x > kGeluFrom ? x * exact_normal_cdf(x) : std::nanl(""); }
 template <long double (*f)(long double)>
 long double in_range(long double x) {
   return std::fabs(x) < 0x1.c6bf52p+49L ? f(x) : std::nanl("");
@@ -42,6 +50,9 @@ const std::array kCases = {
     Case{"tanh", scalar_math::tanh, std::tanh, 1.5, 1.6},
     Case{"sigmoid", scalar_math::sigmoid, exact_sigmoid, 2.0, 2.0},
     Case{"softplus", scalar_math::softplus, exact_softplus, 1.6, 1.6},
+    Case{"erf", scalar_math::erf, std::erf, 1.5, 1.5},
+    Case{"normal_cdf", scalar_math::normal_cdf, exact_normal_cdf, 3.5, 3.5},
+    Case{"gelu", gelu, exact_gelu, 4.0, 4.0},
     Case{"sin", scalar_math::sin, in_range<std::sin>, 1.0, 1.2},
     Case{"cos", scalar_math::cos, in_range<std::cos>, 1.0, 1.2},
 };
