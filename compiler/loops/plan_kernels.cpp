@@ -48,6 +48,12 @@ std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
     StoreReason& known = why[id.index];
     if (graph[id].op != OpKind::Argument && known == StoreReason::InRegisters) known = reason;
   };
+  // A column of data under another shape: a copy would have as many rows as data may have.
+  const auto views_argument = [&](NodeId id) {
+    const bool is_view = graph[id].op == OpKind::Reshape;
+    while (graph[id].op == OpKind::Reshape) id = graph[id].inputs[0];
+    return is_view && graph[id].op == OpKind::Argument;
+  };
   for (const Output& result : graph.results) {
     why[result.node.index] = StoreReason::Result;
     if (const std::optional<NodeId> copied = copied_by(graph, result)) store(*copied, StoreReason::Shared);
@@ -55,7 +61,7 @@ std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
     const Kind kind = op_def(node).kind;
-    const bool unfused = fusion == Fusion::None && !node.inputs.empty();
+    const bool unfused = fusion == Fusion::None && !node.inputs.empty() && !views_argument({i});
     if ((always_stored(kind) || unfused) && why[i] == StoreReason::InRegisters) why[i] = always_stored(kind) ? StoreReason::Sum : StoreReason::Unfused;
     if (kind == Kind::Contract) {
       for (const NodeId input : node.inputs) store(input, StoreReason::ProductOperand);
