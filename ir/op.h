@@ -154,6 +154,8 @@ constexpr bool is_complete(const OpDef& op) {
   return false;
 }
 
+/// The name of operand k; of one given again, that of the first.
+constexpr std::string_view operand_name(const OpDef& op, size_t k) { return op.operands[k % op.operands.size()]; }
 /// Whether the op can have so many operands.
 constexpr bool takes(const OpDef& op, size_t num_operands) {
   if (!op.traits.repeats) return num_operands == op.operands.size();

@@ -128,7 +128,7 @@ class Tracer {
 
   std::string operand_text(const Node& node, size_t k, const ValueRange& range) const {
     const NodeId id = node.inputs[k];
-    std::string text = fmt::format("`{}` = {}", op_def(node).operands[k], name_of(node, id));
+    std::string text = fmt::format("`{}` = {}", operand_name(op_def(node), k), name_of(node, id));
     if (splat_value(graph_, id)) return text;
     text += fmt::format(": {}, {}", type_text(id, actual_sizes(graph_.type(id).shape, values_.extents)), range_text(range));
     if (range.at && !graph_.type(id).shape.empty()) text += fmt::format("; {} there", number(*range.at));
