@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <utility>
 #include <vector>
 
@@ -46,7 +47,7 @@ constexpr std::array kFunctions = {
     ScalarFunction{"sigmoid", OpKind::Sigmoid, SMELT_EXACT(1 / (1 + exp(-x))), 2, 2, false, 0, 1},
     ScalarFunction{"softplus", OpKind::Softplus, SMELT_EXACT((x > 0 ? x : x <= 0 ? 0 : x) + log1p(exp(-fabs(x)))), 4, 2, false, 0, kInfinity},
     ScalarFunction{"erf", OpKind::Erf, SMELT_EXACT(std::erf(x)), 2, 2, false, -1, 1},
-    ScalarFunction{"normal_cdf", OpKind::NormalCdf, SMELT_EXACT(std::erfc(-x * 0.707106781186547524400844362104849039L) / 2), 4, 4, false, 0, 1},
+    ScalarFunction{"normal_cdf", OpKind::NormalCdf, SMELT_EXACT(std::erfc(-x * (std::numbers::sqrt2_v<decltype(x)> / 2)) / 2), 4, 4, false, 0, 1},
     ScalarFunction{"sin", OpKind::Sin, SMELT_EXACT(fabs(x) < 0x1.c6bf52p+49 ? std::sin(x) : NAN), 1, 2, false, -1, 1},
     ScalarFunction{"cos", OpKind::Cos, SMELT_EXACT(fabs(x) < 0x1.c6bf52p+49 ? std::cos(x) : NAN), 1, 2, false, -1, 1},
     ScalarFunction{"pow", OpKind::Pow, SMELT_EXACT(std::pow(x, y)), 2, 2, false, -kInfinity, kInfinity, true},

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <utility>
 
+#include "compiler/loops/in_place.h"
 #include "compiler/loops/plan_memory.h"
 #include "ir/op.h"
 #include "runtime/abi.h"
@@ -47,9 +48,12 @@ class Occupancy {
     const LoopFunction& loops = plan.loops;
     lifetimes_ = lifetimes(loops);
     live_.assign(loops.kernels.size(), 0);
+    const std::vector<int32_t> over = find_in_place(loops);
     for (size_t b = 0; b < loops.buffers.size(); ++b) {
       if (loops.buffers[b].storage != Storage::Temporary) continue;
-      for (int32_t k = lifetimes_[b].first; k <= lifetimes_[b].last; ++k) live_[static_cast<size_t>(k)] += bytes(loops, b);
+      // Where it takes over an operand's bytes, they count for the operand.
+      const int32_t first = lifetimes_[b].first + (over[b] >= 0 ? 1 : 0);
+      for (int32_t k = first; k <= lifetimes_[b].last; ++k) live_[static_cast<size_t>(k)] += bytes(loops, b);
     }
     int32_t planned = 0;
     for (size_t k = 0; k < loops.kernels.size(); ++k) {
@@ -179,8 +183,9 @@ class Candidates {
 
 class Search {
  public:
-  Search(PlannedFunction start, int64_t budget, const PlanContext& context)
-      : context_(context), budget_(budget), target_(budget - context.begin), plan_(std::move(start)) {}
+  /// Ends when the plan is within the budget; on the way values are chosen as if it were `aim`.
+  Search(PlannedFunction start, int64_t budget, int64_t aim, const PlanContext& context)
+      : context_(context), budget_(budget), target_(aim - context.begin), plan_(std::move(start)) {}
 
   PlannedFunction run() {
     std::optional<PlannedFunction> smallest;
@@ -239,12 +244,12 @@ std::vector<SumForm> sum_forms(const PlannedFunction& plan) {
 }
 
 /// The better of the searches from both orders: the smaller plan, or of those within the budget the cheaper one.
-PlannedFunction search(const PlannedFunction& function, int64_t budget, const PlanContext& context) {
+PlannedFunction search(const PlannedFunction& function, int64_t budget, int64_t aim, const PlanContext& context) {
   const auto from = [&](bool deepest_last) {
     ScheduledGraph start = function.source;
     start.schedule.sum_forms = sum_forms(function);
     start.schedule.deepest_last = deepest_last;
-    return Search(plan_function(std::move(start), context), budget, context).run();
+    return Search(plan_function(std::move(start), context), budget, aim, context).run();
   };
   const auto rank = [&](const PlannedFunction& plan) { return std::pair(std::max(plan.end, budget), cost_of(plan)); };
   PlannedFunction as_usual = from(false), by_layer = from(true);
@@ -267,12 +272,17 @@ PlannedFunction plan_function(ScheduledGraph source, const PlanContext& context)
 
 PlannedFunction fit_budget(const PlannedFunction& function, int64_t budget, const PlanContext& context) {
   if (function.end <= budget) return function;
-  PlannedFunction best = search(function, budget, context);
+  PlannedFunction best = search(function, budget, budget, context);
+  // Where nothing at the peak can be freed alone, what lies under it has to go as well.
+  for (int64_t eighths = 7; eighths >= 1 && best.end > budget; eighths -= 2) {
+    PlannedFunction found = search(function, budget, context.begin + (budget - context.begin) * eighths / 8, context);
+    if (found.end < best.end) best = std::move(found);
+  }
   // A search that aims too low frees the wrong values first: look between for the least that can be reached.
   int64_t low = budget;
   for (int round = 0; round < kLeastRounds && best.end > budget && best.end - low > best.end / 100; ++round) {
     const int64_t middle = low + (best.end - low) / 2;
-    PlannedFunction found = search(function, middle, context);
+    PlannedFunction found = search(function, middle, middle, context);
     if (found.end > middle) low = middle;
     if (found.end < best.end) best = std::move(found);
   }

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
+#include "compiler/loops/in_place.h"
 #include "ir/support/check.h"
 #include "ir/support/fault.h"
 #include "runtime/abi.h"
@@ -55,49 +57,96 @@ std::vector<Lifetime> lifetimes(const LoopFunction& function) {
   return result;
 }
 
-int64_t plan_memory(LoopFunction& function, int64_t begin) {
+namespace {
+
+/// Temporaries that lie at one place, one after the other.
+struct Slot {
+  std::vector<size_t> buffers;
+  Lifetime alive;
+  int64_t bytes = 0;
+  int64_t offset = 0;
+};
+
+int64_t bytes_of(const LoopBuffer& buffer) {
+  const auto bytes = byte_size(buffer.type);
+  SMELT_CHECK(bytes.has_value(), "size of `{}` leaves 64 bits", buffer.name);
+  return align_up(*bytes);
+}
+
+/// `over`: for each buffer the one whose place it takes, or -1.
+std::vector<Slot> make_slots(const LoopFunction& function, const std::vector<int32_t>& over) {
   const std::vector<Lifetime> alive = lifetimes(function);
-  std::vector<size_t> order;
-  for (size_t i = 0; i < function.buffers.size(); ++i) {
-    if (function.buffers[i].storage == Storage::Temporary && alive[i].last >= 0) order.push_back(i);
+  std::vector<Slot> slots;
+  std::vector<size_t> slot_of(function.buffers.size());
+  // A buffer is touched first where the one that it takes over is touched last.
+  std::vector<size_t> order(function.buffers.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, {}, [&](size_t b) { return alive[b].first; });
+  for (const size_t b : order) {
+    if (function.buffers[b].storage != Storage::Temporary || alive[b].last < 0) continue;
+    if (over[b] < 0) slots.emplace_back();
+    slot_of[b] = over[b] < 0 ? slots.size() - 1 : slot_of[static_cast<size_t>(over[b])];
+    Slot& slot = slots[slot_of[b]];
+    slot.buffers.push_back(b);
+    slot.alive = {std::min(slot.alive.first, alive[b].first), std::max(slot.alive.last, alive[b].last)};
+    slot.bytes = std::max(slot.bytes, bytes_of(function.buffers[b]));
   }
-  const auto bytes_of = [&](size_t i) {
-    const auto bytes = byte_size(function.buffers[i].type);
-    SMELT_CHECK(bytes.has_value(), "size of `{}` leaves 64 bits", function.buffers[i].name);
-    return align_up(*bytes);
-  };
-  // Largest first, each at the lowest place that is free for its whole life.
-  std::ranges::sort(order, {}, [&](size_t i) { return std::pair(-bytes_of(i), i); });
-  std::vector<size_t> placed;
-  int64_t end = align_up(begin);
-  for (const size_t i : order) {
+  return slots;
+}
+
+/// Largest first, each at the lowest place that is free for its whole life; returns the end of the last one.
+int64_t place(std::vector<Slot>& slots, int64_t begin) {
+  std::ranges::sort(slots, {}, [](const Slot& slot) { return std::pair(-slot.bytes, slot.buffers.front()); });
+  int64_t end = begin;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    Slot& slot = slots[i];
     std::vector<std::pair<int64_t, int64_t>> busy;
-    for (const size_t other : placed) {
-      if (alive[other].first > alive[i].last || alive[other].last < alive[i].first + SMELT_FAULT(52, 0, 1)) continue;
-      busy.emplace_back(function.buffers[other].offset, function.buffers[other].offset + bytes_of(other));
+    for (size_t other = 0; other < i; ++other) {
+      const Slot& placed = slots[other];
+      if (placed.alive.first > slot.alive.last || placed.alive.last < slot.alive.first + SMELT_FAULT(52, 0, 1)) continue;
+      busy.emplace_back(placed.offset, placed.offset + placed.bytes);
     }
     std::ranges::sort(busy);
-    int64_t offset = align_up(begin);
+    slot.offset = begin;
     for (const auto& [from, to] : busy) {
-      if (offset + bytes_of(i) <= from) break;
-      offset = std::max(offset, to);
+      if (slot.offset + slot.bytes <= from) break;
+      slot.offset = std::max(slot.offset, to);
     }
-    function.buffers[i].offset = offset;
-    end = std::max(end, offset + bytes_of(i));
-    placed.push_back(i);
+    end = std::max(end, slot.offset + slot.bytes);
+  }
+  return end;
+}
+
+}  // namespace
+
+int64_t plan_memory(LoopFunction& function, int64_t begin) {
+  begin = align_up(begin);
+  const std::vector<int32_t> apart(function.buffers.size(), -1);
+  std::vector<Slot> slots = make_slots(function, find_in_place(function)), alternative = make_slots(function, apart);
+  int64_t end = place(slots, begin);
+  // A place that is taken over is busy for longer, which now and then leaves others no room.
+  if (const int64_t end_apart = place(alternative, begin); end_apart < end) {
+    slots = std::move(alternative);
+    end = end_apart;
+  }
+  for (const Slot& slot : slots) {
+    for (const size_t b : slot.buffers) function.buffers[b].offset = slot.offset;
   }
   return end;
 }
 
 std::string print_memory(const LoopFunction& function) {
   const std::vector<Lifetime> alive = lifetimes(function);
+  const std::vector<int32_t> over = find_in_place(function);
   std::string out = fmt::format("func @{}\n", function.name);
   for (size_t i = 0; i < function.buffers.size(); ++i) {
     const LoopBuffer& buffer = function.buffers[i];
     if (alive[i].last < 0 || (buffer.storage != Storage::Temporary && buffer.storage != Storage::Variable)) continue;
-    out += fmt::format("  {:24} {:28} {:>12} bytes at {:>10}  kernels {}..{}\n", buffer.name,
+    const LoopBuffer* below = over[i] < 0 ? nullptr : &function.buffers[static_cast<size_t>(over[i])];
+    out += fmt::format("  {:24} {:28} {:>12} bytes at {:>10}  kernels {}..{}{}\n", buffer.name,
                        to_string(buffer.type, function.symbols), byte_size(buffer.type).value_or(0), buffer.offset,
-                       alive[i].first, alive[i].last);
+                       alive[i].first, alive[i].last,
+                       below != nullptr && below->offset == buffer.offset ? fmt::format("  over {}", below->name) : "");
   }
   return out;
 }

@@ -1,7 +1,7 @@
 // Gives every temporary a place in the arena: values that are never alive together share bytes.
 //
 // Ensures: offsets are multiples of 64; two temporaries overlap only if one's last reader comes before the other's
-//          first writer in the order of kernels.
+//          first writer in the order of kernels, or if they are one kernel that reads and writes element by element (in_place.h).
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ void for_each_buffer(const Kernel& kernel, const std::function<void(int32_t buff
 /// Places temporaries from byte `begin` of the arena on; returns the end of the last one.
 int64_t plan_memory(LoopFunction& function, int64_t begin);
 
-/// One line a buffer: name, type, bytes, offset, lifetime.
+/// One line a buffer: name, type, bytes, offset, lifetime, and the operand that it is written over.
 std::string print_memory(const LoopFunction& function);
 
 }  // namespace smelt
