@@ -17,24 +17,40 @@ double step_cycles(int64_t rows, int64_t vectors) {
   return static_cast<double>(std::max({rows * vectors, rows + vectors, kSumsInFlight}));
 }
 
-double cycles(int64_t rows, int64_t row_limit, int64_t total_vectors, int64_t vectors) {
-  const EvenSplit split = split_evenly(rows, row_limit);
-  const auto panel = [&](int64_t width) {
-    return static_cast<double>(split.extra) * step_cycles(split.base + 1, width) +
-           static_cast<double>(split.tiles - split.extra) * step_cycles(split.base, width);
-  };
+/// Of a known number of rows: tiles that share it evenly. Of a run-time one: tiles of one size, the last of which computes
+/// rows again that others have.
+double panel_cycles(const Extent& rows, int64_t row_limit, int64_t vectors) {
+  const EvenSplit split = split_evenly(std::max<int64_t>(1, rows.bound), row_limit);
+  if (!rows.is_static()) return static_cast<double>(split.tiles) * step_cycles(row_limit, vectors);
+  return static_cast<double>(split.extra) * step_cycles(split.base + 1, vectors) +
+         static_cast<double>(split.tiles - split.extra) * step_cycles(split.base, vectors);
+}
+
+double cycles(const Extent& rows, int64_t row_limit, int64_t total_vectors, int64_t vectors) {
   const int64_t rest = total_vectors % vectors;
-  return static_cast<double>(total_vectors / vectors) * panel(vectors) + (rest > 0 ? panel(rest) : 0);
+  return static_cast<double>(total_vectors / vectors) * panel_cycles(rows, row_limit, vectors) +
+         (rest > 0 ? panel_cycles(rows, row_limit, rest) : 0);
 }
 
 int64_t rows_beside(int64_t vectors, const VectorRegisters& registers) {
   return std::max<int64_t>(1, (registers.count - registers.scratch - vectors) / vectors);
 }
 
+/// As many as the registers allow; of a run-time number of rows as many as fit into its bound, which is the usual number, best.
+int64_t choose_rows(const Extent& rows, int64_t vectors, const VectorRegisters& registers) {
+  const int64_t most = rows_beside(vectors, registers);
+  if (rows.is_static()) return most;
+  int64_t chosen = most;
+  for (int64_t fewer = most - 1; 2 * fewer > most; --fewer) {
+    if (panel_cycles(rows, fewer, vectors) < panel_cycles(rows, chosen, vectors)) chosen = fewer;
+  }
+  return chosen;
+}
+
 TileShape broadcast_tile(const Product& product, const VectorRegisters& registers) {
   const int64_t total = std::max<int64_t>(1, (product.column.extent.bound + registers.lanes - 1) / registers.lanes);
-  const int64_t rows = std::max<int64_t>(1, product.row.extent.bound);
-  const auto cost = [&](int64_t vectors) { return cycles(rows, rows_beside(vectors, registers), total, vectors); };
+  const Extent& rows = product.row.extent;
+  const auto cost = [&](int64_t vectors) { return cycles(rows, choose_rows(rows, vectors, registers), total, vectors); };
   int64_t chosen = std::min({kUsualVectors, total, registers.count / 8});
   double least = cost(chosen) * kWorthAnother;
   for (int64_t vectors = 1; vectors <= std::min(kMaxVectors, total); ++vectors) {
@@ -43,7 +59,7 @@ TileShape broadcast_tile(const Product& product, const VectorRegisters& register
       least = cost(vectors);
     }
   }
-  return {rows_beside(chosen, registers), chosen * registers.lanes};
+  return {choose_rows(rows, chosen, registers), chosen * registers.lanes};
 }
 
 /// Long dot products of rows that lie along the depth.
