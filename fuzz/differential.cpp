@@ -56,7 +56,9 @@ void check_leg(std::span<const Case* const> cases, const Leg& leg, std::vector<F
 Result<Case> make_case(uint64_t seed, const Setup& setup, RandomGraph random) {
   Case made{.seed = seed, .setup = setup, .random = std::move(random)};
   made.plain = plain_graph(made.random.graph);
-  SMELT_TRY(made.expected, expected_results(made.plain, made.random.arguments, made.random.extents, setup.dtype));
+  const Arithmetic arithmetic{.dtype = setup.dtype, .halves = half_rounding(made.random.graph),
+                              .bf16_pairs = has_bf16_pairs(made.random.graph, setup.cpu)};
+  SMELT_TRY(made.expected, expected_results(made.plain, made.random.arguments, made.random.extents, arithmetic));
   made.mistrusted = is_mistrusted(made.expected);
   return made;
 }
@@ -72,7 +74,7 @@ std::optional<std::string> compare(const Case& tested, const RunOutcome& outcome
   if (outcome.fault) return outcome.fault;
   if (worst_deviation(tested.expected, outcome.results).ratio <= 1) return std::nullopt;
   const Result<Expected> settled =
-      expected_results(tested.plain, tested.random.arguments, tested.random.extents, tested.setup.dtype, kManySamples);
+      expected_results(tested.plain, tested.random.arguments, tested.random.extents, tested.expected.arithmetic, kManySamples);
   SMELT_CHECK(settled.has_value(), "{}", settled.error().message);
   const Deviation deviation = worst_deviation(*settled, outcome.results);
   return deviation.ratio <= 1 ? std::nullopt : std::optional(to_string(deviation));

@@ -28,6 +28,7 @@ const std::vector<std::string>& levels_here() {
     for (const char* name : {"x86-64-v2", "x86-64-v3", "x86-64-v4"}) {
       if (const auto target = make_target(name); target && runs_here(*target)) found.emplace_back(name);
     }
+    if (const auto native = make_target("native"); native && native->has_bf16_pairs) found.emplace_back("native");
     return found;
   }();
   return levels;

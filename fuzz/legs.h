@@ -50,7 +50,8 @@ struct Setup {
   Placement placement;
 };
 Setup setup_of(uint64_t seed);
-/// The names of the cpu levels that this machine can run, narrowest first.
+/// The names of the cpu levels that this machine can run, narrowest first; `native` where it has instructions of ours that no
+/// level has.
 const std::vector<std::string>& levels_here();
 
 /// Compiled code as the setup says, on `threads` lockstep threads.

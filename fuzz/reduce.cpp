@@ -39,7 +39,7 @@ Verdict blame_passes(const Case& tested) {
   const auto check = [&](int number, std::string_view pass, const Graph& graph) {
     done = static_cast<size_t>(number) + 1;
     if (verdict.fails()) return;
-    const auto values = evaluate(differentiate(graph), tested.random.arguments, tested.random.extents);
+    const auto values = evaluate(differentiate(graph), tested.random.arguments, tested.random.extents, {.rounding = Rounding::Halves});
     const auto wrong = values ? compare(tested, {.results = *values, .fault = {}}) : std::optional(values.error().message);
     if (wrong) verdict = {"passes", fmt::format("pass {} (run {} of the pipeline)", pass, number), *wrong};
   };

@@ -237,7 +237,7 @@ std::optional<Pair> rewrite_case(const Case& tested, const Rewrite& rewrite, Num
     SMELT_CHECK(twin.has_value(), "{}", twin.error().message);
     Pair pair{&tested, &rewrite, *std::move(twin), *prepare(tested.random.graph, kFull), *prepare(*rewritten, kFull)};
     SMELT_CHECK(same_reference(tested, pair.twin), "the reference evaluator gives something else");
-    const auto values = evaluate(pair.rewritten, tested.random.arguments, tested.random.extents);
+    const auto values = evaluate(pair.rewritten, tested.random.arguments, tested.random.extents, {.rounding = Rounding::Halves});
     SMELT_CHECK(values.has_value(), "{}", values.error().message);
     if (const auto wrong = compare(pair.twin, {.results = *values, .fault = {}})) {
       failures.push_back({tested.seed, check_name(pair), "after the passes: " + *wrong});
