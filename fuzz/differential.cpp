@@ -80,9 +80,19 @@ std::optional<std::string> compare(const Case& tested, const RunOutcome& outcome
   return deviation.ratio <= 1 ? std::nullopt : std::optional(to_string(deviation));
 }
 
+std::optional<std::string> different_bits(std::span<const RefTensor> a, std::span<const RefTensor> b) {
+  for (size_t r = 0; r < a.size(); ++r) {
+    for (size_t i = 0; i < a[r].values.size(); ++i) {
+      const double x = a[r].values[i], y = b[r].values[i];
+      if (x != y && !(std::isnan(x) && std::isnan(y))) return fmt::format("result {} element {}: {:a} against {:a}", r, i, x, y);
+    }
+  }
+  return std::nullopt;
+}
+
 std::vector<Failure> check_legs(std::span<const Case> cases, std::span<const Leg* const> legs) {
-  std::map<std::pair<std::string, DType>, std::vector<const Case*>> groups;
-  for (const Case& tested : cases) groups[{tested.setup.cpu, tested.setup.dtype}].push_back(&tested);
+  std::map<Group, std::vector<const Case*>> groups;
+  for (const Case& tested : cases) groups[group_of(tested)].push_back(&tested);
   std::vector<Failure> failures;
   for (const auto& [key, group] : groups) {
     for (const Leg* leg : legs) check_leg(group, *leg, failures);

@@ -7,14 +7,14 @@
 #include <numeric>
 
 #include "fuzz/draw_attributes.h"
+#include "ir/half_bits.h"
 
 namespace smelt::fuzz {
 namespace {
 
 constexpr double kIntegers = 0.12;  // share of integer operands where floats would do
-constexpr double kHalves = 0.25;    // and of halves, in a graph that has any
-constexpr double kHalfProducts = 0.5;  // of what `draw_through_half` draws
-constexpr double kWideOperands = 0.2;  // of their operands: not rounded
+constexpr double kHalves = 0.4;     // and of halves, in a graph that computes with them
+constexpr double kWidened = 0.6;    // share of half results that are a float again: the others are read by moves, and rarely by results
 
 /// x, or x mapped into the range that the op's record states when some value is outside.
 std::optional<NodeId> into_domain(NodePool& pool, const OpDef& def, NodeId x) {
@@ -162,45 +162,7 @@ std::optional<NodeId> draw_source(NodePool& pool, const OpDef& def) {
   return attrs ? pool.add(op_kind(def), {}, *attrs) : std::nullopt;
 }
 
-/// The half as a float of the graph's dtype.
-std::optional<NodeId> widened(NodePool& pool, NodeId half) {
-  const auto wide = pool.add(OpKind::Cast, {half}, {{"dtype", std::string(to_string(pool.dtype()))}});
-  if (wide) pool.keep(*wide);
-  return wide;
-}
-
-/// A float that was rounded to a half.
-std::optional<NodeId> draw_rounded(NodePool& pool, DType dtype, size_t min_rank, size_t max_rank) {
-  const auto x = pool.draw_live(DTypeClass::Float, min_rank, max_rank);
-  const auto half = x ? pool.to_half(*x, dtype) : std::nullopt;
-  if (!half) return std::nullopt;
-  pool.keep(*half);
-  return widened(pool, *half);
-}
-
-std::optional<NodeId> draw_half_operand(NodePool& pool, DType dtype) {
-  if (pool.numbers().chance(kWideOperands)) return pool.draw_live(DTypeClass::Float, 1, 3);
-  const auto half = pool.numbers().chance(0.5) ? pool.draw_live_half(1, 3) : std::nullopt;
-  return half ? widened(pool, *half) : draw_rounded(pool, dtype, 1, 3);
-}
-
-}  // namespace
-
-std::optional<NodeId> draw_through_half(NodePool& pool) {
-  const DType dtype = pool.draw_half_dtype();
-  if (!pool.numbers().chance(kHalfProducts)) return draw_rounded(pool, dtype, 0, 4);
-  const auto a = draw_half_operand(pool, dtype), b = draw_half_operand(pool, dtype);
-  const auto product = a && b ? add_contraction(pool, op_def(OpKind::Contract), *a, *b) : std::nullopt;
-  if (product) pool.keep(*product);
-  return product;
-}
-
-bool can_draw(const OpDef& def) {
-  return def.kind != Kind::Argument && def.kind != Kind::Meta && knows_attributes(def);
-}
-
-std::optional<NodeId> draw_op(NodePool& pool, const OpDef& def) {
-  if (!can_draw(def)) return std::nullopt;
+std::optional<NodeId> draw_kind(NodePool& pool, const OpDef& def) {
   switch (def.kind) {
     case Kind::Argument:
     case Kind::Meta: return std::nullopt;
@@ -217,6 +179,20 @@ std::optional<NodeId> draw_op(NodePool& pool, const OpDef& def) {
     case Kind::Composite: return draw_composite(pool, def);
   }
   return std::nullopt;
+}
+
+}  // namespace
+
+bool can_draw(const OpDef& def) {
+  return def.kind != Kind::Argument && def.kind != Kind::Meta && knows_attributes(def);
+}
+
+std::optional<NodeId> draw_op(NodePool& pool, const OpDef& def) {
+  if (!can_draw(def)) return std::nullopt;
+  const auto made = draw_kind(pool, def);
+  if (!made || !is_half(pool.type(*made).dtype) || !pool.numbers().chance(kWidened)) return made;
+  pool.keep(*made);
+  return pool.to_float(*made);
 }
 
 }  // namespace smelt::fuzz

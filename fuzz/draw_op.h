@@ -11,9 +11,6 @@ namespace smelt::fuzz {
 /// Adds `def` to the pool; nothing when no live values fit, or when the result was refused.
 std::optional<NodeId> draw_op(NodePool& pool, const OpDef& def);
 
-/// A live float, rounded to a half and back, or a product of operands that most often are. The halves may be read as well.
-std::optional<NodeId> draw_through_half(NodePool& pool);
-
 /// Whether `draw_op` knows how to draw the op's attributes; false for ops that stand for something else (`argument`,
 /// `grad`).
 bool can_draw(const OpDef& def);

@@ -50,6 +50,8 @@ class NodePool {
   DType draw_half_dtype() { return numbers_.chance(2.0 / 3) ? DType::BF16 : DType::F16; }
   /// x rounded to `half`, through which no gradient goes unless the graph computes with halves.
   std::optional<NodeId> to_half(NodeId x, DType half);
+  /// x in the graph's float dtype.
+  std::optional<NodeId> to_float(NodeId x) { return add(OpKind::Cast, {x}, {{"dtype", std::string(to_string(dtype_))}}); }
   /// A value of the type of x: live, a broadcast, or a constant.
   NodeId like(NodeId x);
   /// Whole numbers in 0..limit-1 of the given shape, or of any shape.

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "compiler/graph/differentiate.h"
+#include "fuzz/draw_half.h"
 #include "fuzz/draw_op.h"
 #include "fuzz/error_bound.h"
 #include "fuzz/node_pool.h"
@@ -23,7 +24,7 @@ constexpr std::array kWeights = {KindWeight{Kind::Elementwise, 44}, KindWeight{K
                                  KindWeight{Kind::Move, 16},        KindWeight{Kind::Gather, 4},  KindWeight{Kind::Scatter, 3},
                                  KindWeight{Kind::Random, 2},       KindWeight{Kind::Composite, 14}, KindWeight{Kind::Constant, 1},
                                  KindWeight{Kind::Index, 2},        KindWeight{Kind::Extent, 1}};
-constexpr double kHalfOps = 0.2;       // of the ops of a graph with halves: a value that is rounded to one, or a product of such
+constexpr double kHalfOps = 0.25;      // of the ops of a graph with halves: a value that is rounded to one, or a product of such
 constexpr int kMaxTries = 8;           // for one op
 constexpr int kMaxAttempts = 20;       // for one graph
 constexpr double kTrivialShare = 0.65;  // a result with more of one value than this tests little
