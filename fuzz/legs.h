@@ -31,11 +31,12 @@ inline constexpr Leg kLegs[] = {
     {"fused", "plan_kernels (fusion)", true, Fusion::Full, Memory::Guarded, false},
     {"planned", "plan_memory", true, Fusion::Full, Memory::Planned, false},
     {"full", "LLVM passes", true, Fusion::Full, Memory::Planned, true},
-    {"budget", "fit_budget", true, Fusion::Full, Memory::Budget, true},
+    {"budget", "fit_budget", true, Fusion::Full, Memory::Budget, false},
 };
 inline constexpr const Leg& kPlain = kLegs[0];
+inline constexpr const Leg& kPlanned = kLegs[3];
 inline constexpr const Leg& kFull = kLegs[4];
-inline constexpr const Leg& kBudget = kLegs[5];  // has the bits of `full`: budgets.h
+inline constexpr const Leg& kBudget = kLegs[5];  // has the bits of `planned`: budgets.h
 
 /// The graph as the leg's code generation gets it. Verified after each pass.
 Result<Graph> prepare(const Graph& graph, const Leg& leg);
