@@ -17,7 +17,7 @@ constexpr std::array kConstants = {0.0, 1.0, -1.0, 2.0, 0.5, -0.3};
 constexpr double kLargest = 40;         // a float in magnitude
 constexpr double kLargestInteger = 1e6;  // far from where wrapping and saturation begin
 constexpr int64_t kMaxBound = 9;
-constexpr double kStoredHalves = 0.6;  // of the graphs with halves: their roundings are not open
+constexpr double kStoredHalves = 0.5;  // of the graphs with halves: their roundings are not open
 
 }  // namespace
 

@@ -4,7 +4,7 @@
 // sits so close to a kink or a jump that rounding could decide its value is taken back and another one is drawn. What is
 // left differs between two correct executors by rounding alone.
 //
-// Of the graphs with halves (halves.h), 60 % round each of them where the graph says and nowhere else: halves are converted,
+// Of the graphs with halves (halves.h), half round each of them where the graph says and nowhere else: halves are converted,
 // moved and multiplied, and gradients stop where a float becomes one. The others compute with halves as with any float.
 #pragma once
 
