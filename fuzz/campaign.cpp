@@ -9,6 +9,7 @@
 #include <iterator>
 #include <set>
 
+#include "fuzz/budgets.h"
 #include "fuzz/case_file.h"
 #include "fuzz/derivatives.h"
 #include "fuzz/pass_orders.h"
@@ -21,7 +22,7 @@ namespace {
 constexpr int64_t kBatch = 96;  // graphs; about 16 a module and leg: compiling costs less per graph in company
 
 constexpr int kPassOrders = 1;    // a graph
-constexpr int64_t kTwinShare = 4;  // each fourth graph is rewritten, and compiled with and without fusion
+constexpr int64_t kTwinShare = 4;  // each fourth graph is rewritten, and compiled with and without fusion and a budget
 constexpr int kRewrites = 4;       // of such a graph
 
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
@@ -37,6 +38,9 @@ void count_case(const Case& tested, Totals& totals) {
   };
   totals.gradients += has_result('g') || has_result('h') ? 1 : 0;
   totals.second_order += has_result('h') ? 1 : 0;
+  const HalfRounding halves = tested.expected.arithmetic.halves;
+  totals.halves += halves != HalfRounding::None ? 1 : 0;
+  totals.free_halves += halves == HalfRounding::Freely ? 1 : 0;
   std::set<std::string_view> ops;
   const std::vector<bool> live = live_nodes(tested.random.graph);
   for (uint32_t i = 0; i < tested.random.graph.size(); ++i) {
@@ -60,7 +64,7 @@ void append(std::vector<Failure>& failures, std::vector<Failure> more) {
   failures.insert(failures.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
-/// Rewrites and fusion of some of the cases, by seed.
+/// Rewrites, fusion and budgets of some of the cases, by seed.
 void check_twins(std::span<const Case> cases, Totals& totals, std::vector<Failure>& failures) {
   std::vector<Case> chosen;
   for (const Case& tested : cases) {
@@ -69,6 +73,7 @@ void check_twins(std::span<const Case> cases, Totals& totals, std::vector<Failur
   totals.rewritten += static_cast<int64_t>(chosen.size());
   append(failures, check_rewrites(chosen, kRewrites, totals.rewrites));
   append(failures, check_fusion(chosen, totals.fusion_pairs));
+  append(failures, check_budgets(chosen, totals.budgets, totals.computed_again));
 }
 
 }  // namespace

@@ -23,6 +23,8 @@ struct Totals {
   int64_t pass_orders = 0, passes = 0;    // orders, and the passes in them
   int64_t rewritten = 0, rewrites = 0;    // graphs, and their twins
   int64_t derivatives = 0, fusion_pairs = 0;
+  int64_t halves = 0, free_halves = 0;  // graphs with f16 or bf16, and those that may round them anywhere (halves.h)
+  int64_t budgets = 0, computed_again = 0;  // plans that a budget makes compute something again, and such values
   double cpu_seconds = 0;
   std::map<std::string, int64_t> ops;  // how many graphs have it
   std::vector<Failure> failures;

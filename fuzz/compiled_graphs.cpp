@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "compiler/codegen/emit_program.h"
-#include "compiler/loops/plan_memory.h"
+#include "compiler/loops/fit_budget.h"
 #include "fuzz/tensor_memory.h"
 #include "ir/support/check.h"
 #include "runtime/abi.h"
@@ -28,13 +28,25 @@ bool has_f64_vectors(const Graph& graph) {
   return std::ranges::any_of(graph.nodes, [](const Node& node) { return node.type.dtype == DType::F64 && node.type.rank() > 0; });
 }
 
-LoopFunction lower(const Graph& graph, const VectorRegisters& registers, const CodeOptions& options) {
+/// Half way between the least that is found and what no budget takes.
+PlannedFunction plan_in_half(PlannedFunction usual, const PlanContext& context) {
+  const int64_t least = fit_budget(usual, context.begin, context).end;
+  return fit_budget(usual, least + (usual.end - least) / 2, context);
+}
+
+PlannedFunction lower(const Graph& graph, const VectorRegisters& registers, const CodeOptions& options) {
   const int64_t block_bytes = options.serial_work == 0 ? 1 : kBlockBytes;  // what is shared although small is also cut small
-  LoopFunction function = build_loops(graph, plan_kernels(graph, options.fusion), {},
-                                      {.registers = registers, .block_bytes = block_bytes, .serial_work = options.serial_work});
-  const std::vector<std::string> violations = verify(function);
-  SMELT_CHECK(violations.empty(), "{}\n{}", fmt::join(violations, "\n"), print(function));
-  return function;
+  const std::vector<ScalarInput> scalars;
+  const PlanContext context{.scalars = scalars,
+                            .build = {.registers = registers, .block_bytes = block_bytes, .serial_work = options.serial_work},
+                            .begin = sizeof(smelt_arena),
+                            .fusion = options.fusion,
+                            .small_bytes = 0};
+  PlannedFunction planned = plan_function({graph, {}}, context);
+  if (options.memory == Memory::Budget) planned = plan_in_half(std::move(planned), context);
+  const std::vector<std::string> violations = verify(planned.loops);
+  SMELT_CHECK(violations.empty(), "{}\n{}", fmt::join(violations, "\n"), print(planned.loops));
+  return planned;
 }
 
 std::byte* open_arena(GuardedMemory& memory, const std::vector<size_t>& temporaries, Placement placement) {
@@ -68,7 +80,9 @@ std::vector<size_t> place_apart(LoopFunction& function, Placement placement) {
 
 }  // namespace
 
-std::string loops_of(Graph graph) { return print(lower(as_plain_function(std::move(graph), "f"), {}, {})); }
+std::string loops_of(Graph graph, const VectorRegisters& registers) {
+  return print(lower(as_plain_function(std::move(graph), "f"), registers, {}).loops);
+}
 
 Result<CompiledGraphs> CompiledGraphs::compile(std::vector<Graph> graphs, const CodeOptions& options) {
   SMELT_TRY(const Target target, make_target(options.cpu));
@@ -81,12 +95,14 @@ Result<CompiledGraphs> CompiledGraphs::compile(std::vector<Graph> graphs, const 
   std::vector<Function> functions;
   for (size_t g = 0; g < graphs.size(); ++g) {
     Function function{.graph = as_plain_function(std::move(graphs[g]), fmt::format("g{}", g))};
-    LoopFunction loops = lower(function.graph, registers, options);
+    PlannedFunction planned = lower(function.graph, registers, options);
+    LoopFunction& loops = planned.loops;
     if (options.memory == Memory::Guarded) {
       function.placement = g % 2 == 0 ? Placement::EndAtGuard : Placement::StartAtGuard;
       function.temporaries = place_apart(loops, function.placement);
     } else {
-      function.arena_bytes = static_cast<size_t>(plan_memory(loops, sizeof(smelt_arena)));
+      function.arena_bytes = static_cast<size_t>(planned.end);
+      function.num_again = planned.fusion.again.size();
     }
     program.functions.push_back(std::move(loops));
     functions.push_back(std::move(function));

@@ -19,6 +19,7 @@ namespace smelt::fuzz {
 
 enum class Memory : uint8_t {
   Planned,  // temporaries share bytes as `plan_memory` says
+  Budget,   // and take half of the bytes between the least that `fit_budget` reaches and what they take without a budget
   Guarded   // each temporary has pages of its own, between guards
 };
 
@@ -48,6 +49,8 @@ class CompiledGraphs {
   static Result<CompiledGraphs> compile(std::vector<Graph> graphs, const CodeOptions& options);
 
   size_t size() const { return functions_.size(); }
+  /// How many values a graph computes again to keep its budget.
+  size_t num_again(size_t graph) const { return functions_[graph].num_again; }
   RunOutcome run(size_t graph, std::span<const RefTensor> arguments, std::span<const int64_t> extents,
                  const RunOptions& options = {}) const;
 
@@ -56,7 +59,7 @@ class CompiledGraphs {
     Graph graph;
     std::vector<size_t> temporaries;  // bytes, Memory::Guarded
     Placement placement = Placement::EndAtGuard;
-    size_t arena_bytes = 0;
+    size_t arena_bytes = 0, num_again = 0;
     smelt_entry entry = nullptr;
   };
   explicit CompiledGraphs(LoadedObject object) : object_(std::move(object)) {}
@@ -66,6 +69,6 @@ class CompiledGraphs {
 };
 
 /// The loop IR of a graph, for messages.
-std::string loops_of(Graph graph);
+std::string loops_of(Graph graph, const VectorRegisters& registers = {});
 
 }  // namespace smelt::fuzz

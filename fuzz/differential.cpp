@@ -56,7 +56,9 @@ void check_leg(std::span<const Case* const> cases, const Leg& leg, std::vector<F
 Result<Case> make_case(uint64_t seed, const Setup& setup, RandomGraph random) {
   Case made{.seed = seed, .setup = setup, .random = std::move(random)};
   made.plain = plain_graph(made.random.graph);
-  SMELT_TRY(made.expected, expected_results(made.plain, made.random.arguments, made.random.extents, setup.dtype));
+  const Arithmetic arithmetic{.dtype = setup.dtype, .halves = half_rounding(made.random.graph),
+                              .bf16_pairs = has_bf16_pairs(made.random.graph, setup.cpu)};
+  SMELT_TRY(made.expected, expected_results(made.plain, made.random.arguments, made.random.extents, arithmetic));
   made.mistrusted = is_mistrusted(made.expected);
   return made;
 }
@@ -72,15 +74,25 @@ std::optional<std::string> compare(const Case& tested, const RunOutcome& outcome
   if (outcome.fault) return outcome.fault;
   if (worst_deviation(tested.expected, outcome.results).ratio <= 1) return std::nullopt;
   const Result<Expected> settled =
-      expected_results(tested.plain, tested.random.arguments, tested.random.extents, tested.setup.dtype, kManySamples);
+      expected_results(tested.plain, tested.random.arguments, tested.random.extents, tested.expected.arithmetic, kManySamples);
   SMELT_CHECK(settled.has_value(), "{}", settled.error().message);
   const Deviation deviation = worst_deviation(*settled, outcome.results);
   return deviation.ratio <= 1 ? std::nullopt : std::optional(to_string(deviation));
 }
 
+std::optional<std::string> different_bits(std::span<const RefTensor> a, std::span<const RefTensor> b) {
+  for (size_t r = 0; r < a.size(); ++r) {
+    for (size_t i = 0; i < a[r].values.size(); ++i) {
+      const double x = a[r].values[i], y = b[r].values[i];
+      if (x != y && !(std::isnan(x) && std::isnan(y))) return fmt::format("result {} element {}: {:a} against {:a}", r, i, x, y);
+    }
+  }
+  return std::nullopt;
+}
+
 std::vector<Failure> check_legs(std::span<const Case> cases, std::span<const Leg* const> legs) {
-  std::map<std::pair<std::string, DType>, std::vector<const Case*>> groups;
-  for (const Case& tested : cases) groups[{tested.setup.cpu, tested.setup.dtype}].push_back(&tested);
+  std::map<Group, std::vector<const Case*>> groups;
+  for (const Case& tested : cases) groups[group_of(tested)].push_back(&tested);
   std::vector<Failure> failures;
   for (const auto& [key, group] : groups) {
     for (const Leg* leg : legs) check_leg(group, *leg, failures);

@@ -7,6 +7,8 @@
 #include <array>
 #include <numeric>
 
+#include "ir/half_bits.h"
+
 namespace smelt::fuzz {
 namespace {
 
@@ -32,8 +34,12 @@ std::optional<Attributes> draw_none(const Context&) { return Attributes{}; }
 
 std::optional<Attributes> draw_dtype(const Context& c) {
   constexpr std::array kTypes = {DType::I32, DType::I64, DType::Bool, DType::U8, DType::I8, DType::I16};
-  const bool to_float = !is_float(c.x().dtype) || c.numbers().chance(0.3);
-  const DType dtype = to_float ? c.pool.dtype() : c.numbers().pick(kTypes);
+  const bool half = is_half(c.x().dtype);
+  const bool to_float = !is_float(c.x().dtype) || c.numbers().chance(half ? 0.7 : 0.3);
+  // In a graph that does not compute with halves a cast of another float to one needs a `stop`: see NodePool::to_half.
+  const bool may_halve = c.pool.halves() == Halves::Computed || (c.pool.halves() == Halves::Stored && (half || !is_float(c.x().dtype)));
+  const DType floating = may_halve && c.numbers().chance(0.3) ? c.pool.draw_half_dtype() : c.pool.dtype();
+  const DType dtype = to_float ? floating : c.numbers().pick(kTypes);
   return Attributes{{"dtype", std::string(to_string(dtype))}};
 }
 

@@ -7,11 +7,14 @@
 #include <numeric>
 
 #include "fuzz/draw_attributes.h"
+#include "ir/half_bits.h"
 
 namespace smelt::fuzz {
 namespace {
 
 constexpr double kIntegers = 0.12;  // share of integer operands where floats would do
+constexpr double kHalves = 0.4;     // and of halves, in a graph that computes with them
+constexpr double kWidened = 0.6;    // share of half results that are a float again: the others are read by moves, and rarely by results
 
 /// x, or x mapped into the range that the op's record states when some value is outside.
 std::optional<NodeId> into_domain(NodePool& pool, const OpDef& def, NodeId x) {
@@ -31,12 +34,24 @@ std::optional<NodeId> draw_number(NodePool& pool, const OpDef& def, size_t min_r
   if (!def.traits.float_only && pool.numbers().chance(kIntegers)) {
     if (const auto integer = pool.draw_live(DTypeClass::Int, min_rank)) return integer;
   }
+  if (pool.halves() == Halves::Computed && pool.numbers().chance(kHalves)) {
+    if (const auto half = pool.draw_live_half(min_rank)) return half;
+  }
   return pool.draw_live(DTypeClass::Float, min_rank);
+}
+
+/// An operand that is read as it is.
+std::optional<NodeId> draw_moved(NodePool& pool, DTypeClass cls, size_t min_rank, size_t max_rank) {
+  if (pool.halves() != Halves::None && cls == DTypeClass::Float && pool.numbers().chance(kHalves)) {
+    if (const auto half = pool.draw_live_half(min_rank, max_rank)) return half;
+  }
+  return pool.draw_live(cls, min_rank, max_rank);
 }
 
 std::optional<NodeId> draw_elementwise(NodePool& pool, const OpDef& def) {
   const auto cls = static_cast<DTypeClass>(pool.numbers().integer(0, 2));
-  auto x = op_kind(def) == OpKind::Cast ? pool.draw_live(cls) : draw_number(pool, def, 0);
+  auto x = op_kind(def) == OpKind::Cast ? draw_moved(pool, cls, 0, 4) : draw_number(pool, def, 0);
+  if (op_kind(def) == OpKind::Select && pool.halves() != Halves::None) x = draw_moved(pool, DTypeClass::Float, 0, 4);
   const auto number = x;
   if (x && def.traits.logical) x = pool.condition(*x);
   if (x) x = into_domain(pool, def, *x);
@@ -70,27 +85,33 @@ std::optional<NodeId> draw_on_axes(NodePool& pool, const OpDef& def) {
 
 std::optional<NodeId> draw_move(NodePool& pool, const OpDef& def) {
   constexpr std::array kClasses = {DTypeClass::Float, DTypeClass::Float, DTypeClass::Float, DTypeClass::Float, DTypeClass::Int, DTypeClass::Bool};
-  const auto x = pool.draw_live(pool.numbers().pick(kClasses));
+  const auto x = draw_moved(pool, pool.numbers().pick(kClasses), 0, 4);
   if (!x) return std::nullopt;
   const auto attrs = draw_attributes(pool, def, std::array{*x});
   return attrs ? pool.add(op_kind(def), {*x}, *attrs) : std::nullopt;
 }
 
-std::optional<NodeId> draw_contraction(NodePool& pool, const OpDef& def) {
-  const auto a = pool.draw_live(DTypeClass::Float, 1, 3), b = pool.draw_live(DTypeClass::Float, 1, 3);
-  if (!a || !b) return std::nullopt;
-  const auto attrs = draw_attributes(pool, def, std::array{*a, *b});
+/// A product of one to three pairs of operands.
+std::optional<NodeId> add_contraction(NodePool& pool, const OpDef& def, NodeId a, NodeId b) {
+  const auto attrs = draw_attributes(pool, def, std::array{a, b});
   if (!attrs) return std::nullopt;
-  std::vector<NodeId> operands{*a, *b};
+  std::vector<NodeId> operands{a, b};
   while (operands.size() < 6 && pool.numbers().chance(0.15)) {
-    const NodeId left = pool.like(*a), right = pool.like(*b);
+    const NodeId left = pool.like(a), right = pool.like(b);
     operands.insert(operands.end(), {left, right});
   }
   return pool.add(op_kind(def), operands, *attrs);
 }
 
+std::optional<NodeId> draw_contraction(NodePool& pool, const OpDef& def) {
+  const bool halves = pool.halves() == Halves::Computed && pool.numbers().chance(kHalves);
+  const auto draw = [&] { return halves ? pool.draw_live_half(1, 3) : pool.draw_live(DTypeClass::Float, 1, 3); };
+  const auto a = draw(), b = draw();
+  return a && b ? add_contraction(pool, def, *a, *b) : std::nullopt;
+}
+
 std::optional<NodeId> draw_gather(NodePool& pool, const OpDef& def) {
-  const auto table = pool.draw_live(DTypeClass::Float, 1, 3);
+  const auto table = draw_moved(pool, DTypeClass::Float, 1, 3);
   if (!table) return std::nullopt;
   const auto index = pool.indices(pool.value(*table).sizes[0], nullptr);
   return index ? pool.add(op_kind(def), {*table, *index}) : std::nullopt;
@@ -141,14 +162,7 @@ std::optional<NodeId> draw_source(NodePool& pool, const OpDef& def) {
   return attrs ? pool.add(op_kind(def), {}, *attrs) : std::nullopt;
 }
 
-}  // namespace
-
-bool can_draw(const OpDef& def) {
-  return def.kind != Kind::Argument && def.kind != Kind::Meta && knows_attributes(def);
-}
-
-std::optional<NodeId> draw_op(NodePool& pool, const OpDef& def) {
-  if (!can_draw(def)) return std::nullopt;
+std::optional<NodeId> draw_kind(NodePool& pool, const OpDef& def) {
   switch (def.kind) {
     case Kind::Argument:
     case Kind::Meta: return std::nullopt;
@@ -165,6 +179,20 @@ std::optional<NodeId> draw_op(NodePool& pool, const OpDef& def) {
     case Kind::Composite: return draw_composite(pool, def);
   }
   return std::nullopt;
+}
+
+}  // namespace
+
+bool can_draw(const OpDef& def) {
+  return def.kind != Kind::Argument && def.kind != Kind::Meta && knows_attributes(def);
+}
+
+std::optional<NodeId> draw_op(NodePool& pool, const OpDef& def) {
+  if (!can_draw(def)) return std::nullopt;
+  const auto made = draw_kind(pool, def);
+  if (!made || !is_half(pool.type(*made).dtype) || !pool.numbers().chance(kWidened)) return made;
+  pool.keep(*made);
+  return pool.to_float(*made);
 }
 
 }  // namespace smelt::fuzz

@@ -10,6 +10,8 @@
 
 namespace smelt::fuzz {
 
+constexpr double kWidestCpu = 0.2;  // beside its share of the others
+
 Result<Graph> prepare(const Graph& graph, const Leg& leg) {
   CompileOptions options;
   options.verify = VerifyLevel::EachPass;
@@ -28,6 +30,7 @@ const std::vector<std::string>& levels_here() {
     for (const char* name : {"x86-64-v2", "x86-64-v3", "x86-64-v4"}) {
       if (const auto target = make_target(name); target && runs_here(*target)) found.emplace_back(name);
     }
+    if (const auto native = make_target("native"); native && native->has_bf16_pairs) found.emplace_back("native");
     return found;
   }();
   return levels;
@@ -36,7 +39,8 @@ const std::vector<std::string>& levels_here() {
 Setup setup_of(uint64_t seed) {
   Numbers numbers(seed ^ 0x5e7u);
   Setup setup;
-  setup.cpu = numbers.pick(levels_here());
+  // The last one has most forms of products.
+  setup.cpu = numbers.chance(kWidestCpu) ? levels_here().back() : numbers.pick(levels_here());
   setup.dtype = numbers.chance(0.7) ? DType::F32 : DType::F64;
   setup.threads = static_cast<int>(numbers.integer(1, 3));
   setup.reversed = numbers.chance(0.5);

@@ -1,5 +1,5 @@
-// The ways from a graph to results that are compared with the reference, from the plainest to what users run. Two
-// neighbours differ in one stage, so that the first one that is wrong names the stage at fault.
+// The ways from a graph to results that are compared with the reference, from the plainest to what users run, and that under a
+// memory budget. Two neighbours differ in one stage, so that the first one that is wrong names the stage at fault.
 #pragma once
 
 #include <span>
@@ -31,9 +31,12 @@ inline constexpr Leg kLegs[] = {
     {"fused", "plan_kernels (fusion)", true, Fusion::Full, Memory::Guarded, false},
     {"planned", "plan_memory", true, Fusion::Full, Memory::Planned, false},
     {"full", "LLVM passes", true, Fusion::Full, Memory::Planned, true},
+    {"budget", "fit_budget", true, Fusion::Full, Memory::Budget, false},
 };
 inline constexpr const Leg& kPlain = kLegs[0];
+inline constexpr const Leg& kPlanned = kLegs[3];
 inline constexpr const Leg& kFull = kLegs[4];
+inline constexpr const Leg& kBudget = kLegs[5];  // has the bits of `planned`: budgets.h
 
 /// The graph as the leg's code generation gets it. Verified after each pass.
 Result<Graph> prepare(const Graph& graph, const Leg& leg);
@@ -50,7 +53,8 @@ struct Setup {
   Placement placement;
 };
 Setup setup_of(uint64_t seed);
-/// The names of the cpu levels that this machine can run, narrowest first.
+/// The names of the cpu levels that this machine can run, narrowest first; `native` where it has instructions of ours that no
+/// level has.
 const std::vector<std::string>& levels_here();
 
 /// Compiled code as the setup says, on `threads` lockstep threads.

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "fuzz/stability.h"
+#include "ir/half_bits.h"
 
 namespace smelt::fuzz {
 namespace {
@@ -16,15 +17,17 @@ constexpr std::array kConstants = {0.0, 1.0, -1.0, 2.0, 0.5, -0.3};
 constexpr double kLargest = 40;         // a float in magnitude
 constexpr double kLargestInteger = 1e6;  // far from where wrapping and saturation begin
 constexpr int64_t kMaxBound = 9;
+constexpr double kStoredHalves = 0.5;  // of the graphs with halves: their roundings are not open
 
 }  // namespace
 
-NodePool::NodePool(uint64_t seed, DType dtype) : builder_(graph_), numbers_(seed), dtype_(dtype) {
+NodePool::NodePool(uint64_t seed, DType dtype, double halves) : builder_(graph_), numbers_(seed), dtype_(dtype) {
   graph_.name = fmt::format("random_{}", seed);
   const int64_t bound = numbers_.integer(1, kMaxBound);
   graph_.symbols = {{"B", bound}};
   extents_ = {numbers_.chance(0.3) ? bound : numbers_.integer(1, bound)};
   for (int k = 0; k < 3; ++k) sizes_.push_back(numbers_.pick(kSizes));
+  if (numbers_.chance(halves)) halves_ = numbers_.chance(kStoredHalves) ? Halves::Stored : Halves::Computed;
 }
 
 NodeId NodePool::argument(TensorType type, std::optional<RefTensor> values) {
@@ -58,7 +61,8 @@ std::optional<NodeId> NodePool::add(OpKind op, std::vector<NodeId> inputs, Attri
 NodeId NodePool::constant(double value, const TensorType& type) {
   const NodeId id = builder_.constant(value, type);
   values_.push_back({type, actual_sizes(type.shape, extents_), {}});
-  values_.back().values.assign(static_cast<size_t>(values_.back().count()), value);
+  const double stored = is_half(type.dtype) ? round_to_float(value, type.dtype) : value;
+  values_.back().values.assign(static_cast<size_t>(values_.back().count()), stored);
   return id;
 }
 
@@ -79,9 +83,28 @@ std::optional<NodeId> NodePool::draw_live(DTypeClass cls, size_t min_rank, size_
     const bool right_float = cls != DTypeClass::Float || type(id).dtype == dtype_;
     if (class_of(type(id).dtype) == cls && right_float && rank >= min_rank && rank <= max_rank) fitting.push_back(id);
   }
+  return pick_recent(std::move(fitting));
+}
+
+std::optional<NodeId> NodePool::draw_live_half(size_t min_rank, size_t max_rank) {
+  std::vector<NodeId> fitting;
+  for (const NodeId id : live_) {
+    const size_t rank = type(id).rank();
+    if (is_half(type(id).dtype) && rank >= min_rank && rank <= max_rank) fitting.push_back(id);
+  }
+  return pick_recent(std::move(fitting));
+}
+
+std::optional<NodeId> NodePool::pick_recent(std::vector<NodeId> fitting) {
   if (fitting.empty()) return std::nullopt;
   if (numbers_.chance(0.5) && fitting.size() > 4) fitting.erase(fitting.begin(), fitting.end() - 4);
   return numbers_.pick(fitting);
+}
+
+std::optional<NodeId> NodePool::to_half(NodeId x, DType half) {
+  std::optional<NodeId> from = x;
+  if (halves_ == Halves::Stored && is_float(type(x).dtype) && !is_half(type(x).dtype)) from = add(OpKind::Stop, {x});
+  return from ? add(OpKind::Cast, {*from}, {{"dtype", std::string(to_string(half))}}) : std::nullopt;
 }
 
 NodeId NodePool::like(NodeId x) {

@@ -30,7 +30,7 @@ RefTensor Numbers::tensor(const TensorType& type, std::span<const int64_t> exten
       case DTypeClass::Int: value = static_cast<double>(integer(std::lround(low), std::lround(high))); break;
       case DTypeClass::Float:
         value = uniform(low, high);
-        if (type.dtype != DType::F64) value = static_cast<float>(value);
+        value = round_to_float(value, type.dtype);
         if (std::fabs(value) < away_from_zero) continue;
         break;
     }

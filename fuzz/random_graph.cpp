@@ -8,6 +8,7 @@
 #include <map>
 
 #include "compiler/graph/differentiate.h"
+#include "fuzz/draw_half.h"
 #include "fuzz/draw_op.h"
 #include "fuzz/error_bound.h"
 #include "fuzz/node_pool.h"
@@ -23,6 +24,7 @@ constexpr std::array kWeights = {KindWeight{Kind::Elementwise, 44}, KindWeight{K
                                  KindWeight{Kind::Move, 16},        KindWeight{Kind::Gather, 4},  KindWeight{Kind::Scatter, 3},
                                  KindWeight{Kind::Random, 2},       KindWeight{Kind::Composite, 14}, KindWeight{Kind::Constant, 1},
                                  KindWeight{Kind::Index, 2},        KindWeight{Kind::Extent, 1}};
+constexpr double kHalfOps = 0.25;      // of the ops of a graph with halves: a value that is rounded to one, or a product of such
 constexpr int kMaxTries = 8;           // for one op
 constexpr int kMaxAttempts = 20;       // for one graph
 constexpr double kTrivialShare = 0.65;  // a result with more of one value than this tests little
@@ -39,7 +41,7 @@ std::vector<const OpDef*> ops_of(Kind kind) {
 
 class Maker {
  public:
-  Maker(uint64_t seed, const GraphOptions& options) : options_(options), pool_(seed, options.dtype) {
+  Maker(uint64_t seed, const GraphOptions& options) : options_(options), pool_(seed, options.dtype, options.halves) {
     for (const KindWeight& row : kWeights) total_ += row.weight;
   }
 
@@ -47,6 +49,7 @@ class Maker {
   std::optional<RandomGraph> make() {
     Numbers& numbers = pool_.numbers();
     for (int64_t k = numbers.integer(2, 4); k > 0; --k) pool_.keep(pool_.argument({options_.dtype, pool_.draw_shape(3)}));
+    if (pool_.halves() != Halves::None && numbers.chance(0.5)) pool_.keep(pool_.argument({pool_.draw_half_dtype(), pool_.draw_shape(3)}));
     const int64_t num_ops = options_.num_ops > 0 ? options_.num_ops : draw_size();
     for (int64_t op = 0; op < num_ops; ++op) add_op();
     RandomGraph made{pool_.graph(), pool_.arguments(), pool_.extents()};
@@ -73,6 +76,7 @@ class Maker {
   }
 
   void add_op() {
+    if (pool_.halves() != Halves::None && pool_.numbers().chance(kHalfOps) && draw_through_half(pool_)) return;
     for (int attempt = 0; attempt < kMaxTries; ++attempt) {
       const std::vector<const OpDef*> ops = ops_of(draw_kind());
       if (ops.empty()) continue;
@@ -164,14 +168,15 @@ class Maker {
   /// Nine of ten others are left out, so that the share of cases that are not trusted stays small.
   bool drop_trivial(RandomGraph& made) {
     const Graph plain = differentiate(made.graph);
-    const auto expected = expected_results(plain, made.arguments, made.extents, options_.dtype);
+    const Arithmetic arithmetic{.dtype = options_.dtype, .halves = half_rounding(made.graph)};
+    const auto expected = expected_results(plain, made.arguments, made.extents, arithmetic);
     if (!expected) return false;
     std::vector<RefTensor> moved = made.arguments;
     Numbers numbers(7);
     for (RefTensor& argument : moved) {
       for (double& value : argument.values) value += is_float(argument.type.dtype) ? numbers.uniform(-0.5, 0.5) : 1;
     }
-    const auto others = evaluate(plain, moved, made.extents);
+    const auto others = evaluate(plain, moved, made.extents, {.rounding = Rounding::Halves});
     std::vector<Output> kept;
     for (size_t r = 0; r < expected->exact.size(); ++r) {
       const RefTensor& value = expected->exact[r];

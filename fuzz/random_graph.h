@@ -3,6 +3,9 @@
 // A graph is valid by construction: each node is evaluated when it is added, and one that overflows, grows too large or
 // sits so close to a kink or a jump that rounding could decide its value is taken back and another one is drawn. What is
 // left differs between two correct executors by rounding alone.
+//
+// Of the graphs with halves (halves.h), half round each of them where the graph says and nowhere else: halves are converted,
+// moved and multiplied, and gradients stop where a float becomes one. The others compute with halves as with any float.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +29,10 @@ struct GraphOptions {
   int num_ops = 0;             // 0: drawn from 1 to 40
   double gradient = 0.75;      // asked for; some are trivial and dropped, so that 60 % of the graphs keep one
   double second_order = 0.20;  // derivatives of derivatives, likewise 15 %
+  double halves = 0.35;        // with values of f16 and bf16
 };
 
-/// 1 to 4 results and up to 4 gradients, on floats of `dtype`, integers and bools, with a run-time dimension.
+/// 1 to 4 results and up to 4 gradients, on floats of `dtype`, halves, integers and bools, with a run-time dimension.
 RandomGraph random_graph(uint64_t seed, const GraphOptions& options = {});
 
 /// The part of a tensor that has its most frequent value, 0..1.

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "compiler/graph/differentiate.h"
+#include "fuzz/budgets.h"
 #include "fuzz/derivatives.h"
 #include "fuzz/pass_orders.h"
 #include "fuzz/rewrites.h"
@@ -25,7 +26,9 @@ const Leg* leg_named(const std::string& name) {
 
 std::optional<Failure> check_leg(const Case& tested, const Leg& leg) {
   const Leg* const legs[] = {&leg};
-  std::vector<Failure> failures = check_legs(std::span(&tested, 1), legs);
+  int64_t done = 0, again = 0;
+  std::vector<Failure> failures =
+      &leg == &kBudget ? check_budgets(std::span(&tested, 1), done, again) : check_legs(std::span(&tested, 1), legs);
   return failures.empty() ? std::nullopt : std::optional(std::move(failures[0]));
 }
 
@@ -39,7 +42,7 @@ Verdict blame_passes(const Case& tested) {
   const auto check = [&](int number, std::string_view pass, const Graph& graph) {
     done = static_cast<size_t>(number) + 1;
     if (verdict.fails()) return;
-    const auto values = evaluate(differentiate(graph), tested.random.arguments, tested.random.extents);
+    const auto values = evaluate(differentiate(graph), tested.random.arguments, tested.random.extents, {.rounding = Rounding::Halves});
     const auto wrong = values ? compare(tested, {.results = *values, .fault = {}}) : std::optional(values.error().message);
     if (wrong) verdict = {"passes", fmt::format("pass {} (run {} of the pipeline)", pass, number), *wrong};
   };

@@ -49,12 +49,10 @@ RandomGraph with_constant(const RandomGraph& random, uint32_t node) {
 std::optional<RefTensor> value_at(const RandomGraph& random, uint32_t node) {
   Graph graph = random.graph;
   graph.results = {{"value", ResultRole::Value, -1, {node}}};
-  const auto values = evaluate(plain_graph(remove_dead_nodes(graph)), random.arguments, random.extents);
+  const auto values = evaluate(plain_graph(remove_dead_nodes(graph)), random.arguments, random.extents, {.rounding = Rounding::Halves});
   if (!values) return std::nullopt;
   RefTensor value = (*values)[0];
-  if (value.type.dtype == DType::F32) {
-    for (double& number : value.values) number = static_cast<float>(number);
-  }
+  for (double& number : value.values) number = round_to_float(number, value.type.dtype);
   return value;
 }
 

@@ -82,7 +82,7 @@ bool add_derivatives(Alone& alone, std::span<const int64_t> extents, Numbers& nu
 Result<RefTensor> value_of(const Graph& graph, NodeId id, std::span<const RefTensor* const> operands,
                            std::span<const int64_t> extents) {
   const Alone alone = isolate(graph, id, operands);
-  SMELT_TRY(std::vector<RefTensor> results, evaluate(alone.graph, alone.arguments, extents));
+  SMELT_TRY(std::vector<RefTensor> results, evaluate(alone.graph, alone.arguments, extents, {.rounding = Rounding::Halves}));
   return std::move(results[0]);
 }
 

@@ -20,6 +20,8 @@ constexpr Counter kCounters[] = {
     {"dropped_results", &Totals::dropped_results},
     {"pass_orders", &Totals::pass_orders}, {"passes", &Totals::passes},         {"rewritten", &Totals::rewritten},
     {"derivatives", &Totals::derivatives}, {"rewrites", &Totals::rewrites},     {"fusion_pairs", &Totals::fusion_pairs},
+    {"halves", &Totals::halves},           {"free_halves", &Totals::free_halves}, {"budgets", &Totals::budgets},
+    {"computed_again", &Totals::computed_again},
 };
 
 }  // namespace

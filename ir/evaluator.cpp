@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "ir/builder.h"
+#include "ir/half_bits.h"
 #include "ir/host_scalar.h"
 #include "ir/op.h"
 #include "ir/support/check.h"
@@ -26,17 +27,8 @@ double round_to_bits(double value, int digits, int min_exponent, double max_fini
   return std::fabs(rounded) > max_finite ? std::copysign(INFINITY, value) : rounded;
 }
 
-double round_to_float(double value, DType dtype) {
-  switch (dtype) {
-    case DType::F16: return round_to_bits(value, 11, -14, 65504);
-    case DType::BF16: return round_to_bits(value, 8, -126, 0x1.FEp127);
-    case DType::F32: return static_cast<float>(value);
-    default: return value;
-  }
-}
-
 /// Half precision is for memory only: there are no scalar bodies in it.
-bool has_scalar_bodies(DType dtype) { return dtype != DType::F16 && dtype != DType::BF16; }
+bool has_scalar_bodies(DType dtype) { return !is_half(dtype); }
 
 double apply_body(const OpDef& def, const Attributes& attrs, std::span<const double> args, DType dtype) {
   HostScalarBuilder builder;
@@ -212,7 +204,7 @@ class Evaluator {
   void store(const Node& node, RefTensor& tensor) const {
     const DType dtype = node.type.dtype;
     if (is_float(dtype)) {
-      if (options_.rounding == Rounding::None) return;
+      if (options_.rounding == Rounding::None || (options_.rounding == Rounding::Halves && !is_half(dtype))) return;
       for (double& value : tensor.values) value = round_to_float(value, dtype);
       return;
     }
@@ -232,6 +224,15 @@ class Evaluator {
 };
 
 }  // namespace
+
+double round_to_float(double value, DType dtype) {
+  switch (dtype) {
+    case DType::F16: return round_to_bits(value, 11, -14, 65504);
+    case DType::BF16: return round_to_bits(value, 8, -126, 0x1.FEp127);
+    case DType::F32: return static_cast<float>(value);
+    default: return value;
+  }
+}
 
 int64_t RefTensor::count() const {
   int64_t product = 1;

@@ -24,8 +24,11 @@ struct RefTensor {
 
 enum class Rounding : uint8_t {
   None,    // every value stays a double
+  Halves,  // results of f16 and bf16 are rounded, the others stay doubles
   ToDType  // each node's result is rounded to its dtype
 };
+/// The value of a float dtype that is nearest to `value`, ties to even.
+double round_to_float(double value, DType dtype);
 
 /// Called with each node's finished values, which it may change: how rounding errors are modelled (fuzz/error_bound.h).
 using AdjustValues = std::function<void(const Node&, std::span<const RefTensor* const> operands, RefTensor& result)>;

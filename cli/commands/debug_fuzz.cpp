@@ -41,6 +41,8 @@ void print_totals(const fuzz::Totals& totals) {
   fmt::print("  {} orders of {} passes: verifier, text, second run and values after each\n", totals.pass_orders, totals.passes);
   fmt::print("  {} graphs written in {} other ways; {} graphs with and without fusion; {} gradients against differences\n", totals.rewritten,
              totals.rewrites, totals.fusion_pairs, totals.derivatives);
+  fmt::print("  {} graphs with f16 or bf16, {} of them with arithmetic or gradients in it; {} plans under a memory budget compute {} values again\n",
+             totals.halves, totals.free_halves, totals.budgets, totals.computed_again);
   fmt::print("  {:.1f} processor seconds, {:.1f} ms a graph\n", totals.cpu_seconds, 1000 * totals.cpu_seconds / graphs);
 }
 

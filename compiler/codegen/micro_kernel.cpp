@@ -87,7 +87,7 @@ std::vector<llvm::Value*> MicroKernelEmitter::emit_depth(llvm::Value* a, llvm::V
   emit_steps(rest, 1, rest_head);
 
   ir_.SetInsertPoint(end);
-  if (form_.pairs) return emit_lone_step(rest, ir_.CreateTrunc(argument(kDepth), ir_.getInt1Ty()));
+  if (form_.pairs) return emit_lone_step(rest, SMELT_FAULT(76, ir_.CreateTrunc(argument(kDepth), ir_.getInt1Ty()), ir_.getFalse()));
   return {rest.sums.begin(), rest.sums.end()};
 }
 

@@ -21,7 +21,6 @@ constexpr size_t kTrials = 6;          // candidates that are planned at once; t
 constexpr size_t kMaxTrials = 48;      // in a round, while none of them helps
 constexpr int kMaxRounds = 400;
 constexpr int kLeastRounds = 6;        // searches for the least that can be reached, when the budget cannot
-constexpr int64_t kSmallBytes = 4096;  // values up to this size are kept: they are not what fills memory
 
 double cost_of(const PlannedFunction& plan) { return plan.flops + kFlopsPerByte * plan.bytes; }
 
@@ -104,8 +103,8 @@ struct Candidate {
 
 class Candidates {
  public:
-  Candidates(const PlannedFunction& plan, const Occupancy& occupancy, int64_t target)
-      : plan_(plan), graph_(plan.source.graph), occupancy_(occupancy), target_(target) {}
+  Candidates(const PlannedFunction& plan, const Occupancy& occupancy, int64_t target, int64_t small_bytes)
+      : plan_(plan), graph_(plan.source.graph), occupancy_(occupancy), target_(target), small_bytes_(small_bytes) {}
 
   std::vector<Candidate> run() {
     const double free_cost = kFreeShare * cost_of(plan_);
@@ -121,7 +120,7 @@ class Candidates {
   /// Candidates that compute `id` again behind the longest stretch, over the target, in which nobody touches it.
   void add(NodeId id) {
     const int32_t buffer = occupancy_.buffer_of(id);
-    if (buffer < 0 || plan_.loops.buffers[static_cast<size_t>(buffer)].storage != Storage::Temporary || bytes(id) <= kSmallBytes) return;
+    if (buffer < 0 || plan_.loops.buffers[static_cast<size_t>(buffer)].storage != Storage::Temporary || bytes(id) <= small_bytes_) return;
     const std::vector<int32_t>& touched = occupancy_.touched(buffer);
     double gain = 0;
     int32_t first_late = -1;
@@ -160,7 +159,7 @@ class Candidates {
         const int32_t buffer = occupancy_.buffer_of(input);
         const bool available = occupancy_.lifetime(buffer).last >= first_late || plan_.loops.buffers[static_cast<size_t>(buffer)].storage != Storage::Temporary;
         if (available || seen[input.index]) continue;
-        if (dead == Dead::Keep || bytes(input) <= std::max(kSmallBytes, bytes(id) / 8)) {
+        if (dead == Dead::Keep || bytes(input) <= std::max(small_bytes_, bytes(id) / 8)) {
           for (int32_t k = occupancy_.lifetime(buffer).last + 1; k <= first_late; ++k) {
             if (occupancy_.over(k, target_) > 0) lost += static_cast<double>(bytes(input));
           }
@@ -177,7 +176,7 @@ class Candidates {
   const PlannedFunction& plan_;
   const Graph& graph_;
   const Occupancy& occupancy_;
-  const int64_t target_;
+  const int64_t target_, small_bytes_;
   std::vector<Candidate> found_;
 };
 
@@ -206,7 +205,7 @@ class Search {
       target_ -= std::max<int64_t>(plan_.end - budget_, 64);
       excess = occupancy.excess(target_);
     }
-    const std::vector<Candidate> candidates = Candidates(plan_, occupancy, target_).run();
+    const std::vector<Candidate> candidates = Candidates(plan_, occupancy, target_, context_.small_bytes).run();
     const double cost = cost_of(plan_);
     std::optional<PlannedFunction> best;
     double best_score = 0;

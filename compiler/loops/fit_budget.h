@@ -14,12 +14,16 @@
 
 namespace smelt {
 
+// Values up to this size are kept: they are not what fills memory.
+inline constexpr int64_t kSmallBytes = 4096;
+
 /// What every plan of one function is made with.
 struct PlanContext {
   const std::vector<ScalarInput>& scalars;
   BuildOptions build;
   int64_t begin = 0;  // the byte of the arena at which temporaries begin
   Fusion fusion = Fusion::Full;
+  int64_t small_bytes = kSmallBytes;  // little, for trying budgets on small shapes
 };
 
 /// One function, planned: its graph, what runs where, and how much memory it takes.

@@ -48,8 +48,8 @@ class KernelTouches {
     return std::ranges::all_of(loads, [&](const Touch* load) {
       if (!simple(*load) || footprint(*load) != where) return false;
       // Pointers into `touches_`, which are in the order in which they run.
-      if (SMELT_FAULT(75, load > &first, false)) return false;
-      const bool same_points = SMELT_FAULT(76, load->list != first.list, true);
+      if (SMELT_FAULT(78, load > &first, false)) return false;
+      const bool same_points = SMELT_FAULT(79, load->list != first.list, true);
       return same_points || load->stmt->access.offset == first.stmt->access.offset;
     });
   }

@@ -9,6 +9,7 @@
 #include "compiler/loops/plan_kernels.h"
 #include "ir/op.h"
 #include "ir/support/check.h"
+#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -133,14 +134,14 @@ std::optional<size_t> variable_on_a_cycle(const Graph& graph) {
 }  // namespace
 
 /// Scalars that are made of scalars alone, such as a step's learning rate. New values of variables are not among them:
-/// those wait for the loss.
-static std::vector<bool> scalars_of_scalars(const Graph& graph) {
+/// those wait for the loss; nor is what is late, and what reads it.
+static std::vector<bool> scalars_of_scalars(const Graph& graph, const NodeSchedule& schedule) {
   std::vector<bool> found(graph.size(), false), is_new_value(graph.size(), false);
   for (const Output& result : graph.results) is_new_value[result.node.index] = result.role == ResultRole::Variable;
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
-    found[i] = node.type.rank() == 0 && !is_new_value[i] &&
-               std::ranges::all_of(node.inputs, [&](NodeId input) { return bool{found[input.index]}; });
+    found[i] = node.type.rank() == 0 && !is_new_value[i] && !schedule.is_late({i}) &&
+               std::ranges::all_of(node.inputs, [&](NodeId input) { return found[input.index] || SMELT_FAULT(77, false, schedule.is_late(input)); });
   }
   return found;
 }
@@ -150,8 +151,8 @@ std::vector<NodeId> order_nodes(const Graph& graph, const NodeSchedule& schedule
   SMELT_CHECK(order.size() == graph.size(), "{}: a variable is read after its new value", graph.name);
   std::ranges::reverse(order);
   // First what costs nothing to keep: an update that is waiting for its rate could not join the gradient's product.
-  const std::vector<bool> first = scalars_of_scalars(graph);
-  std::ranges::stable_partition(order, [&](NodeId id) { return bool{first[id.index]} && !schedule.is_late(id); });
+  const std::vector<bool> first = scalars_of_scalars(graph, schedule);
+  std::ranges::stable_partition(order, [&](NodeId id) { return bool{first[id.index]}; });
   return order;
 }
 

@@ -21,6 +21,10 @@ TEST_CASE("random graphs agree on every check") {
   CHECK(totals.rewritten == 30);
   CHECK(totals.rewrites == 4 * totals.rewritten);
   CHECK(totals.fusion_pairs > 5);
+  CHECK(totals.halves > 24);
+  CHECK(totals.free_halves > 4);
+  CHECK(totals.budgets > 5);
+  CHECK(totals.computed_again > totals.budgets);
 }
 
 TEST_CASE("totals go on where they were") {

@@ -3,9 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <regex>
 #include <set>
+#include <sstream>
 
+#include "fuzz/compiled_graphs.h"
 #include "fuzz/draw_op.h"
+#include "fuzz/halves.h"
+#include "fuzz/legs.h"
 #include "fuzz/random_graph.h"
 #include "ir/op.h"
 #include "ir/text.h"
@@ -20,6 +25,14 @@ constexpr uint64_t kGraphs = 1500;
 
 bool has_result(const Graph& graph, char first) {
   return std::ranges::any_of(graph.results, [&](const Output& result) { return result.name[0] == first; });
+}
+
+/// Whether a product of several pairs has an operand of bf16.
+bool joins_bf16(const Graph& graph) {
+  const auto is_bf16 = [&](NodeId id) { return graph[id].op == OpKind::Cast && graph.type(graph[id].inputs[0]).dtype == DType::BF16; };
+  return std::ranges::any_of(graph.nodes, [&](const Node& node) {
+    return node.op == OpKind::Contract && node.inputs.size() > 2 && std::ranges::any_of(node.inputs, is_bf16);
+  });
 }
 
 }  // namespace
@@ -56,6 +69,34 @@ TEST_CASE("every op of the table is drawn, and about as many gradients as asked 
   const auto share = [](int64_t count) { return static_cast<double>(count) / static_cast<double>(kGraphs); };
   CHECK(share(gradients) > 0.55);
   CHECK(share(second) > 0.13);
+}
+
+TEST_CASE("a third of the graphs has halves, and products of bf16 in every layout that pairs have code for") {
+  VectorRegisters registers{.count = 32, .lanes = 16};
+  registers.bf16_pairs = true;
+  int64_t once = 0, freely = 0, odd_depth = 0, strided = 0, joined = 0;
+  for (uint64_t seed = 1; seed <= kGraphs; ++seed) {
+    const RandomGraph random = random_graph(seed);
+    const HalfRounding halves = half_rounding(random.graph);
+    once += halves == HalfRounding::Once ? 1 : 0;
+    freely += halves == HalfRounding::Freely ? 1 : 0;
+    if (halves == HalfRounding::None) continue;
+    const Graph prepared = *prepare(random.graph, kFull);
+    joined += joins_bf16(prepared) ? 1 : 0;
+    std::istringstream loops(loops_of(prepared, registers));
+    const std::regex depth("inner<([0-9]+)\\(a\\+1, b\\+([0-9]+)\\)$"), column("column<[^ ]*\\(a\\+0, b\\+([0-9]+)\\)");
+    for (std::string line; std::getline(loops, line);) {
+      std::smatch inner, outer;
+      if (line.find(" by pairs ") == std::string::npos || !std::regex_search(line, inner, depth)) continue;
+      odd_depth += std::stoi(inner[1]) % 2;
+      strided += std::regex_search(line, outer, column) && outer[1] != "1" && inner[2] != "1" ? 1 : 0;
+    }
+  }
+  CHECK(once > static_cast<int64_t>(kGraphs / 5));
+  CHECK(freely > static_cast<int64_t>(kGraphs / 30));
+  CHECK(odd_depth > 20);
+  CHECK(strided > 2);
+  CHECK(joined > 5);
 }
 
 TEST_CASE("an op that the generator cannot draw is one that stands for something else") {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "fuzz/budgets.h"
 #include "fuzz/case_file.h"
 #include "fuzz/pass_orders.h"
 
@@ -36,7 +37,8 @@ TEST_CASE("graphs that were wrong once are right on every leg, level and number 
           const Leg* const legs[] = {&leg};
           for (const Failure& failure : check_legs(std::span(&*tested, 1), legs)) FAIL_CHECK(fmt::format("{} {}: {}", path, failure.check, failure.what));
         }
-        int64_t passes = 0;
+        int64_t passes = 0, done = 0, again = 0;
+        for (const Failure& failure : check_budgets(std::span(&*tested, 1), done, again)) FAIL_CHECK(fmt::format("{} {}: {}", path, failure.check, failure.what));
         if (const auto failure = check_pass_orders(*tested, 20, passes)) FAIL_CHECK(fmt::format("{}: {}", path, failure->what));
       }
     }
