@@ -35,10 +35,10 @@ PlannedFunction plan_in_half(PlannedFunction usual, const PlanContext& context) 
 }
 
 PlannedFunction lower(const Graph& graph, const VectorRegisters& registers, const CodeOptions& options) {
-  const int64_t block_bytes = options.serial_work == 0 ? 1 : kBlockBytes;  // what is shared although small is also cut small
+  const Blocking blocking = options.serial_work == 0 ? kFineBlocking : Blocking{};  // what is shared although small is also cut small
   const std::vector<ScalarInput> scalars;
   const PlanContext context{.scalars = scalars,
-                            .build = {.registers = registers, .block_bytes = block_bytes, .serial_work = options.serial_work},
+                            .build = {.registers = registers, .blocking = blocking, .serial_work = options.serial_work},
                             .begin = sizeof(smelt_arena),
                             .fusion = options.fusion,
                             .small_bytes = 0};

@@ -63,7 +63,7 @@ void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Va
     return;
   }
   if (column_stride == 1) {
-    copy_panel(source, panel, depth, columns);
+    copy_panel(source, from, panel, depth, columns);
     return;
   }
   for_range(i64(0), depth, 1, [&](llvm::Value* k) {
@@ -198,9 +198,8 @@ void KernelEmitter::emit_dot_panel(llvm::Value* source, llvm::Value* panel, llvm
 }
 
 /// Columns that lie side by side: whole vectors, masked where the columns end.
-void KernelEmitter::copy_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns) {
+void KernelEmitter::copy_panel(llvm::Value* source, DType from, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns) {
   const Product& product = kernel_->product;
-  const DType from = operand_dtype(product.b);
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(from), static_cast<unsigned>(lanes_));
   const llvm::Align from_align(static_cast<uint64_t>(size_of(from))), align(static_cast<uint64_t>(size_of(product.dtype)));
   std::vector<llvm::Value*> masks;

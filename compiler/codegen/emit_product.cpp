@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "compiler/codegen/dot_kernel.h"
@@ -20,7 +21,9 @@ namespace smelt {
 constexpr int64_t kMaxRowAddresses = 9;  // general registers that a micro-kernel has for them
 
 /// Whether a tile's sums need more than one call of the micro-kernel, which adds to them in memory then.
-static bool adds_up(const Product& product) { return product.inner.size() > kMicroKernelAxes || !product.more.empty(); }
+static bool adds_up(const Product& product) {
+  return product.inner.size() > kMicroKernelAxes || !product.more.empty() || product.stretch > 0;
+}
 
 struct KernelEmitter::Tile {
   llvm::Value* sums = nullptr;  // of its first row and column
@@ -33,64 +36,149 @@ struct KernelEmitter::Tile {
   llvm::Value* panel = nullptr;
   std::vector<llvm::Value*> outer;
   llvm::Value *block_begin = nullptr, *block_end = nullptr;  // of the depth's outermost axis; null: all of it
+  llvm::Value *steps = nullptr, *copied = nullptr;  // of its innermost axis, and their columns of b; null: all of it, in place
 };
 
-void KernelEmitter::emit_product() {
+/// How the tiles of a product are numbered. Rows run fastest: a panel of columns stays in cache while all rows pass over it.
+struct KernelEmitter::TileGrid {
+  EvenSplit split;  // of a known number of rows
+  llvm::Value* columns = nullptr;
+  std::vector<llvm::Value*> extents;  // outer axes, panels of columns, tiles of rows
+  llvm::Value *begin = nullptr, *end = nullptr;  // this thread's tiles
+
+  llvm::Value* row_tiles() const { return extents.back(); }
+};
+
+/// Row tiles of one panel of columns that pass over the depth together.
+struct KernelEmitter::Run {
+  llvm::Value *sums = nullptr, *columns = nullptr;  // of all its tiles; of the stretch at hand, side by side
+  llvm::Value *begin = nullptr, *end = nullptr;
+};
+
+KernelEmitter::TileGrid KernelEmitter::make_grid() {
   const Product& product = kernel_->product;
-  const EvenSplit split = split_evenly(product.row.extent.bound, product.tile.rows);
   const auto tiles_of = [&](llvm::Value* size, int64_t tile) {
     return ir_.CreateSDiv(ir_.CreateAdd(size, i64(tile - 1)), i64(tile));
   };
-  llvm::Value* columns = extent(product.column.extent);
-  std::vector<llvm::Value*> extents;
-  for (const ProductAxis& axis : product.outer) extents.push_back(extent(axis.extent));
-  // Rows run fastest: a panel of columns stays in cache while all rows pass over it.
-  extents.push_back(tiles_of(columns, tile_columns()));
-  extents.push_back(product.row.extent.is_static() ? i64(split.tiles) : tiles_of(extent(product.row.extent), product.tile.rows));
+  TileGrid grid{.split = split_evenly(product.row.extent.bound, product.tile.rows), .columns = extent(product.column.extent)};
+  for (const ProductAxis& axis : product.outer) grid.extents.push_back(extent(axis.extent));
+  grid.extents.push_back(tiles_of(grid.columns, tile_columns()));
+  grid.extents.push_back(product.row.extent.is_static() ? i64(grid.split.tiles) : tiles_of(extent(product.row.extent), product.tile.rows));
   llvm::Value* total = i64(1);
-  for (llvm::Value* size : extents) total = ir_.CreateMul(total, size);
+  for (llvm::Value* size : grid.extents) total = ir_.CreateMul(total, size);
+  std::tie(grid.begin, grid.end) = my_share(total);
+  return grid;
+}
 
+KernelEmitter::Tile KernelEmitter::make_tile(const TileGrid& grid, llvm::Value* unit) {
   Tile tile;
-  const Stmt* store = only_store();
-  if (store == nullptr && product.partials < 0) {
-    tile.sums = stack(scalars_.element_type(product.dtype), product.tile.rows * tile_columns(), "tile");
-  }
   tile.sums_stride = i64(tile_columns());
-  const auto [begin, end] = my_share(total);
-  const auto each_tile = [&, first = begin, last = end](const std::function<void()>& body) {
-    for_range(first, last, 1, [&](llvm::Value* unit) {
-      tile.outer = decompose(unit, extents);
-      tile.number = tile.outer.back();
-      set_rows(tile, split, tile.number);
-      tile.outer.pop_back();
-      tile.panel = tile.outer.back();
-      tile.column = ir_.CreateMul(tile.panel, i64(tile_columns()));
-      tile.outer.pop_back();
-      tile.columns = at_most(tile_columns(), ir_.CreateSub(columns, tile.column));
-      if (product.partials >= 0) {
-        llvm::Value* at = ir_.CreateMul(unit, i64(product.tile.rows * tile_columns()));
-        tile.sums = element_pointer(buffer_pointer(product.partials), product.dtype, at);
-      }
-      body();
-    });
-  };
-  if (product.partials >= 0) {
-    each_tile([&] { clear_sums(tile); });
-    const int64_t positions = product.inner[0].extent.bound;
-    for_range(i64(0), i64(positions), product.block, [&](llvm::Value* first) {
-      tile.block_begin = first;
-      tile.block_end = at_most(positions, ir_.CreateAdd(first, i64(product.block)));
-      each_tile([&] { emit_tile_sums(tile); });
-    });
-    each_tile([&] { emit_epilogue(tile); });
-    return;
-  }
-  each_tile([&] {
+  tile.outer = decompose(unit, grid.extents);
+  tile.number = tile.outer.back();
+  set_rows(tile, grid.split, tile.number);
+  tile.outer.pop_back();
+  tile.panel = tile.outer.back();
+  tile.column = ir_.CreateMul(tile.panel, i64(tile_columns()));
+  tile.outer.pop_back();
+  tile.columns = at_most(tile_columns(), ir_.CreateSub(grid.columns, tile.column));
+  return tile;
+}
+
+void KernelEmitter::emit_product() {
+  const TileGrid grid = make_grid();
+  if (kernel_->product.partials >= 0) return emit_blocks(grid);
+  if (kernel_->product.stretch > 0) return emit_stretches(grid);
+  const Product& product = kernel_->product;
+  const Stmt* store = only_store();
+  llvm::Value* sums = store == nullptr ? stack(scalars_.element_type(product.dtype), tile_elements(), "tile") : nullptr;
+  for_range(grid.begin, grid.end, 1, [&](llvm::Value* unit) {
+    Tile tile = make_tile(grid, unit);
+    tile.sums = sums;
     if (store != nullptr) place_in_result(tile, *store);
-    emit_panel_prefetch(tile, split);
+    emit_panel_prefetch(tile, grid);
     if (store == nullptr) emit_prefetch(tile);
     emit_tile_sums(tile);
     if (store == nullptr) emit_epilogue(tile);
+  });
+}
+
+/// All tiles pass over a block of the depth's outermost axis before the next one; their sums lie in memory between blocks.
+void KernelEmitter::emit_blocks(const TileGrid& grid) {
+  const Product& product = kernel_->product;
+  const auto each_tile = [&](const std::function<void(Tile&)>& body) {
+    for_range(grid.begin, grid.end, 1, [&](llvm::Value* unit) {
+      Tile tile = make_tile(grid, unit);
+      llvm::Value* at = ir_.CreateMul(unit, i64(tile_elements()));
+      tile.sums = element_pointer(buffer_pointer(product.partials), product.dtype, at);
+      body(tile);
+    });
+  };
+  each_tile([&](Tile& tile) { clear_sums(tile); });
+  const int64_t positions = product.inner[0].extent.bound;
+  for_range(i64(0), i64(positions), product.block, [&](llvm::Value* first) {
+    each_tile([&](Tile& tile) {
+      tile.block_begin = first;
+      tile.block_end = at_most(positions, ir_.CreateAdd(first, i64(product.block)));
+      emit_tile_sums(tile);
+    });
+  });
+  each_tile([&](Tile& tile) { emit_epilogue(tile); });
+}
+
+/// A run of row tiles passes over a stretch of the depth in one panel before the next stretch: columns are copied for it, so
+/// that they lie side by side, and sums lie on the stack between stretches. A sum takes its terms in the same order as without.
+void KernelEmitter::emit_stretches(const TileGrid& grid) {
+  const Product& product = kernel_->product;
+  const int64_t in_run = tiles_in_run(product);
+  const Run run{.sums = stack(scalars_.element_type(product.dtype), in_run * tile_elements(), "tiles"),
+                .columns = stack(scalars_.element_type(product.dtype), product.stretch * tile_columns(), "columns")};
+  llvm::Value* runs = ir_.CreateSDiv(ir_.CreateAdd(grid.row_tiles(), i64(in_run - 1)), i64(in_run));  // in a panel
+  const auto run_of = [&](llvm::Value* unit) {
+    llvm::Value* number = ir_.CreateSDiv(ir_.CreateSRem(unit, grid.row_tiles()), i64(in_run));
+    return ir_.CreateAdd(ir_.CreateMul(ir_.CreateSDiv(unit, grid.row_tiles()), runs), number);
+  };
+  const auto emit = [&](llvm::Value* number) {
+    llvm::Value* panel_begin = ir_.CreateMul(ir_.CreateSDiv(number, runs), grid.row_tiles());
+    llvm::Value* begin = ir_.CreateAdd(panel_begin, ir_.CreateMul(ir_.CreateSRem(number, runs), i64(in_run)));
+    llvm::Value* end = smaller(ir_.CreateAdd(begin, i64(in_run)), ir_.CreateAdd(panel_begin, grid.row_tiles()));
+    // A thread's share begins and ends anywhere.
+    Run here = run;
+    here.begin = ir_.CreateSelect(ir_.CreateICmpSLT(begin, grid.begin), grid.begin, begin);
+    here.end = smaller(end, grid.end);
+    const std::vector<ProductOperands> pairs = operand_pairs(product);
+    for (size_t p = 0; p < pairs.size(); ++p) emit_run(grid, here, pairs[p], p == 0, p + 1 == pairs.size());
+  };
+  if_then(ir_.CreateICmpSLT(grid.begin, grid.end), [&] {
+    for_range(run_of(grid.begin), ir_.CreateAdd(run_of(ir_.CreateSub(grid.end, i64(1))), i64(1)), 1, emit);
+  });
+}
+
+/// All stretches of one pair of operands; the first pair clears the sums, the last one finishes the tiles.
+void KernelEmitter::emit_run(const TileGrid& grid, const Run& run, const ProductOperands& pair, bool clears, bool finishes) {
+  const Product& product = kernel_->product;
+  const Tile panel = make_tile(grid, run.begin);
+  llvm::Value *b = right_start(panel), *depth = extent(product.inner.back().extent);
+  for_range(i64(0), depth, product.stretch, [&](llvm::Value* first) {
+    llvm::Value *steps = at_most(product.stretch, ir_.CreateSub(depth, first)), *below = ir_.CreateAdd(first, i64(product.stretch));
+    llvm::Value *is_first = ir_.CreateICmpEQ(first, i64(0)), *is_last = ir_.CreateICmpSGE(below, depth);
+    llvm::Value* from = ir_.CreateAdd(b, ir_.CreateMul(first, i64(product.inner.back().b_stride)));
+    const DType stored = operand_dtype(pair.b);
+    copy_panel(element_pointer(buffer_pointer(pair.b), stored, from), stored, run.columns, steps, panel.columns);
+    // The next stretch begins further down, or at the top of the next panel.
+    llvm::Value* next = ir_.CreateSelect(is_last, ir_.CreateAdd(b, i64(tile_columns())),
+                                         ir_.CreateAdd(from, i64(product.stretch * product.inner.back().b_stride)));
+    for_range(run.begin, run.end, 1, [&](llvm::Value* unit) {
+      Tile tile = make_tile(grid, unit);
+      llvm::Value* in_run = ir_.CreateSub(unit, run.begin);
+      tile.sums = element_pointer(run.sums, product.dtype, ir_.CreateMul(in_run, i64(tile_elements())));
+      tile.steps = steps;
+      tile.copied = run.columns;
+      if (clears) if_then(is_first, [&] { clear_sums(tile); });
+      if (finishes) if_then(is_last, [&] { emit_prefetch(tile); });
+      prefetch_part(pair.b, next, product.stretch, in_run, ir_.CreateSub(run.end, run.begin));
+      emit_sums(tile, pair, advance(left_start(tile), first, product.inner.back().a_stride), nullptr);
+      if (finishes) if_then(is_last, [&] { emit_epilogue(tile); });
+    });
   });
 }
 
@@ -116,9 +204,9 @@ void KernelEmitter::place_in_result(Tile& tile, const Stmt& store) {
   tile.sums_stride = i64(product.row.loop >= 0 ? store.access.offset.coefficient(product.row.loop) : 0);
 }
 
-llvm::Value* KernelEmitter::at_most(int64_t limit, llvm::Value* left) {
-  return ir_.CreateSelect(ir_.CreateICmpSLT(left, i64(limit)), left, i64(limit));
-}
+llvm::Value* KernelEmitter::smaller(llvm::Value* a, llvm::Value* b) { return ir_.CreateSelect(ir_.CreateICmpSLT(a, b), a, b); }
+
+llvm::Value* KernelEmitter::at_most(int64_t limit, llvm::Value* left) { return smaller(left, i64(limit)); }
 
 /// A known number of rows is shared evenly. Of an unknown one the last tile moves up to be whole, and computes rows that
 /// the one before it has finished, unless there are fewer rows than a tile has.
@@ -170,21 +258,27 @@ void KernelEmitter::prefetch_row(llvm::Value* at, DType dtype) {
 
 /// Each tile of rows asks for its part of the next panel of columns: weights that no cache has held since the last step
 /// arrive while this panel is used.
-void KernelEmitter::emit_panel_prefetch(const Tile& tile, const EvenSplit& split) {
+void KernelEmitter::emit_panel_prefetch(const Tile& tile, const TileGrid& grid) {
   const Product& product = kernel_->product;
   const Extent depth = product.inner.back().extent;
   constexpr int64_t kFewestTiles = 4;
   const bool reads_panels_in_place = product.form == ProductForm::Broadcast && product.packed < 0 && product.column.b_stride == 1 &&
                                      product.inner.size() == 1 && product.outer.empty();
-  if (!reads_panels_in_place || !depth.is_static() || !product.row.extent.is_static() || split.tiles < kFewestTiles) return;
+  if (!reads_panels_in_place || !depth.is_static() || grid.split.tiles < kFewestTiles) return;
   if (product.column.extent.bound <= tile_columns()) return;
   llvm::Value* next = ir_.CreateAdd(tile.column, i64(tile_columns() + product.b_start));
-  const auto part = [&](llvm::Value* number) { return ir_.CreateSDiv(ir_.CreateMul(number, i64(depth.bound)), i64(split.tiles)); };
-  for_range(part(tile.number), part(ir_.CreateAdd(tile.number, i64(1))), 1, [&](llvm::Value* k) {
-    llvm::Value* element = ir_.CreateAdd(next, ir_.CreateMul(k, i64(product.inner.back().b_stride)));
-    // Behind the last panel there is nothing of b, and nothing is read.
-    const DType stored = operand_dtype(product.b);
-    prefetch_row(ir_.CreateGEP(memory_type(stored), buffer_pointer(product.b), element), stored);
+  prefetch_part(product.b, next, depth.bound, tile.number, grid.row_tiles());
+}
+
+/// Part `number` of `parts` of a panel of so many steps of the depth, whose columns begin at element `first` of the right
+/// operand. Behind its last panel there is nothing, and nothing is read.
+void KernelEmitter::prefetch_part(int32_t right, llvm::Value* first, int64_t steps, llvm::Value* number, llvm::Value* parts) {
+  const Product& product = kernel_->product;
+  const DType stored = operand_dtype(right);
+  const auto begin_of = [&](llvm::Value* part) { return ir_.CreateSDiv(ir_.CreateMul(part, i64(steps)), parts); };
+  for_range(begin_of(number), begin_of(ir_.CreateAdd(number, i64(1))), 1, [&](llvm::Value* k) {
+    llvm::Value* element = ir_.CreateAdd(first, ir_.CreateMul(k, i64(product.inner.back().b_stride)));
+    prefetch_row(ir_.CreateGEP(memory_type(stored), buffer_pointer(right), element), stored);
   });
 }
 
@@ -193,16 +287,6 @@ void KernelEmitter::emit_tile_sums(const Tile& tile) {
   const Product& product = kernel_->product;
   const bool packed = product.packed >= 0;
   const PanelLayout layout = panel_layout(product);
-  const auto advance = [&](llvm::Value* at, llvm::Value* position, int64_t stride) {
-    return stride == 0 ? at : ir_.CreateAdd(at, ir_.CreateMul(position, i64(stride)));
-  };
-  llvm::Value* a_at = advance(i64(product.a_start), tile.row, product.row.a_stride);
-  llvm::Value* b_at = packed ? ir_.CreateMul(tile.panel, i64(layout.panel_elements))
-                             : advance(i64(product.b_start), tile.column, product.column.b_stride);
-  for (size_t axis = 0; axis < product.outer.size(); ++axis) {
-    a_at = advance(a_at, tile.outer[axis], product.outer[axis].a_stride);
-    b_at = advance(b_at, tile.outer[axis], packed ? layout.outer_strides[axis] : product.outer[axis].b_stride);
-  }
   if (adds_up(product) && product.partials < 0) clear_sums(tile);
   using Positions = std::function<void(const ProductOperands&, size_t, llvm::Value*, llvm::Value*)>;
   const Positions inner = [&](const ProductOperands& pair, size_t axis, llvm::Value* a, llvm::Value* b) {
@@ -215,14 +299,39 @@ void KernelEmitter::emit_tile_sums(const Tile& tile) {
             advance(b, i, packed ? layout.inner_strides[axis] : product.inner[axis].b_stride));
     });
   };
-  for (const ProductOperands& pair : operand_pairs(product)) inner(pair, 0, a_at, b_at);
+  for (const ProductOperands& pair : operand_pairs(product)) inner(pair, 0, left_start(tile), right_start(tile));
+}
+
+/// The element of a at which a tile's rows begin.
+llvm::Value* KernelEmitter::left_start(const Tile& tile) {
+  const Product& product = kernel_->product;
+  llvm::Value* at = advance(i64(product.a_start), tile.row, product.row.a_stride);
+  for (size_t axis = 0; axis < product.outer.size(); ++axis) at = advance(at, tile.outer[axis], product.outer[axis].a_stride);
+  return at;
+}
+
+llvm::Value* KernelEmitter::advance(llvm::Value* at, llvm::Value* position, int64_t stride) {
+  return stride == 0 ? at : ir_.CreateAdd(at, ir_.CreateMul(position, i64(stride)));
+}
+
+/// The element of b, or of its panels, at which a tile's columns begin.
+llvm::Value* KernelEmitter::right_start(const Tile& tile) {
+  const Product& product = kernel_->product;
+  const bool packed = product.packed >= 0;
+  const PanelLayout layout = panel_layout(product);
+  llvm::Value* at = packed ? ir_.CreateMul(tile.panel, i64(layout.panel_elements))
+                           : advance(i64(product.b_start), tile.column, product.column.b_stride);
+  for (size_t axis = 0; axis < product.outer.size(); ++axis) {
+    at = advance(at, tile.outer[axis], packed ? layout.outer_strides[axis] : product.outer[axis].b_stride);
+  }
+  return at;
 }
 
 /// No memset: the code calls nothing outside itself.
 void KernelEmitter::clear_sums(const Tile& tile) {
   const Product& product = kernel_->product;
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(product.dtype), static_cast<unsigned>(lanes_));
-  for_range(i64(0), i64(product.tile.rows * tile_columns()), lanes_, [&](llvm::Value* at) {
+  for_range(i64(0), i64(tile_elements()), lanes_, [&](llvm::Value* at) {
     ir_.CreateAlignedStore(llvm::Constant::getNullValue(vector), element_pointer(tile.sums, product.dtype, at),
                            llvm::Align(static_cast<uint64_t>(size_of(product.dtype))));
   });
@@ -233,7 +342,7 @@ void KernelEmitter::emit_sums(const Tile& tile, const ProductOperands& pair, llv
   const Product& product = kernel_->product;
   const int32_t right = pair.packed >= 0 ? pair.packed : pair.b;
   llvm::Value* a_pointer = element_pointer(buffer_pointer(pair.a), operand_dtype(pair.a), a);
-  llvm::Value* b_pointer = element_pointer(buffer_pointer(right), operand_dtype(right), b);
+  llvm::Value* b_pointer = tile.copied != nullptr ? tile.copied : element_pointer(buffer_pointer(right), operand_dtype(right), b);
   const auto rows = [&](int64_t count) { return [&, count] { call_micro_kernel(tile, pair, count, a_pointer, b_pointer, tile.sums); }; };
   if (product.row.extent.is_static()) {
     const EvenSplit split = split_evenly(product.row.extent.bound, product.tile.rows);
@@ -267,7 +376,7 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& p
   const Product& product = kernel_->product;
   if (product.form == ProductForm::Dot) return call_dot_kernel(tile, rows, a, b, sums);
   using Columns = MicroKernelForm::Columns;
-  const bool packed = product.packed >= 0;
+  const bool packed = product.packed >= 0 || tile.copied != nullptr;
   const bool padded = packed && only_store() == nullptr;  // panels end with zeros, and the tile has room for sums of them
   const ProductAxis& step = product.inner.back();
   llvm::Value *turns = i64(1), *a_turn = i64(0), *b_turn = i64(0);
@@ -279,7 +388,8 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& p
   }
   const auto call = [&](int64_t vectors, Columns columns) {
     const int64_t b_step = packed ? tile_columns() * (product.bf16_pairs ? 2 : 1) : step.b_stride;
-    ir_.CreateCall(micro_kernel(pair, rows, vectors, columns), {a, b, sums, extent(step.extent), tile.columns, i64(product.row.a_stride),
+    llvm::Value* steps = tile.steps != nullptr ? tile.steps : extent(step.extent);
+    ir_.CreateCall(micro_kernel(pair, rows, vectors, columns), {a, b, sums, steps, tile.columns, i64(product.row.a_stride),
                                                           i64(step.a_stride), i64(b_step), turns, a_turn, b_turn, tile.sums_stride});
   };
   const auto whole = [&] { call(tile_columns() / lanes_, Columns::Whole); };
@@ -306,7 +416,7 @@ llvm::Function* KernelEmitter::micro_kernel(const ProductOperands& pair, int64_t
   const Product& product = kernel_->product;
   const MicroKernelForm form{.dtype = product.dtype,
                              .left = operand_dtype(pair.a),
-                             .right = operand_dtype(pair.packed >= 0 ? pair.packed : pair.b),
+                             .right = product.stretch > 0 ? product.dtype : operand_dtype(pair.packed >= 0 ? pair.packed : pair.b),
                              .rows = rows,
                              .vectors = vectors,
                              .columns = columns,

@@ -75,14 +75,25 @@ class KernelEmitter {
 
   // emit_product.cpp: register tiles; emit_pack.cpp: panels
   void emit_product();
+  struct TileGrid;
   struct Tile;  // the position and size of the tile at hand
+  TileGrid make_grid();
+  Tile make_tile(const TileGrid& grid, llvm::Value* unit);
+  void emit_blocks(const TileGrid& grid);
+  struct Run;
+  void emit_stretches(const TileGrid& grid);
+  void emit_run(const TileGrid& grid, const Run& run, const ProductOperands& pair, bool clears, bool finishes);
+  llvm::Value* left_start(const Tile& tile);
+  llvm::Value* right_start(const Tile& tile);
+  llvm::Value* advance(llvm::Value* at, llvm::Value* position, int64_t stride);
   void set_rows(Tile& tile, const EvenSplit& split, llvm::Value* number);
   const Stmt* only_store() const;
   void place_in_result(Tile& tile, const Stmt& store);
   void set_outer_loops(const Tile& tile);
   void emit_prefetch(const Tile& tile);
-  void emit_panel_prefetch(const Tile& tile, const EvenSplit& split);
+  void emit_panel_prefetch(const Tile& tile, const TileGrid& grid);
   void prefetch_row(llvm::Value* at, DType dtype);
+  void prefetch_part(int32_t right, llvm::Value* first, int64_t steps, llvm::Value* number, llvm::Value* parts);
   void emit_tile_sums(const Tile& tile);
   void emit_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b);
   void clear_sums(const Tile& tile);
@@ -98,13 +109,14 @@ class KernelEmitter {
   void emit_pair_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
   llvm::Value* interleaved_pair(llvm::Value* first, llvm::Value* second);
   void emit_dot_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth);
-  void copy_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
+  void copy_panel(llvm::Value* source, DType from, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
   llvm::Function* pack_transposed();
   void define_pack_transposed(const std::string& name, DType from, DType dtype, int64_t width);
   std::vector<llvm::Value*> transposed(std::vector<llvm::Value*> rows);
   llvm::Function* micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors, MicroKernelForm::Columns columns);
   std::vector<llvm::Value*> decompose(llvm::Value* unit, const std::vector<llvm::Value*>& extents);
   int64_t tile_columns() const { return kernel_->product.tile.columns; }
+  int64_t tile_elements() const { return kernel_->product.tile.rows * tile_columns(); }
 
   // helpers
   llvm::Value* i64(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
@@ -116,6 +128,7 @@ class KernelEmitter {
   llvm::Value* frame_slot(unsigned slot, const std::string& name, llvm::Type* type);
   llvm::Value* from_memory(llvm::Value* loaded, DType dtype);
   llvm::Value* to_memory(llvm::Value* value, DType dtype);
+  llvm::Value* smaller(llvm::Value* a, llvm::Value* b);
   llvm::Value* at_most(int64_t limit, llvm::Value* left);
   llvm::AllocaInst* stack(llvm::Type* type, int64_t count, const char* name);
   llvm::Value* lane_numbers(llvm::Type* element);

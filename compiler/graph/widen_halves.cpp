@@ -28,6 +28,15 @@ bool computes(const Node& node) {
   return false;
 }
 
+/// Of the op in f32: an attribute may state the type of the result.
+Attributes widened(Attributes attrs) {
+  for (const auto& [name, value] : Attributes(attrs)) {
+    const auto* type = std::get_if<TensorType>(&value);
+    if (type != nullptr && is_half(type->dtype)) attrs.set(name, TensorType{DType::F32, type->shape});
+  }
+  return attrs;
+}
+
 }  // namespace
 
 Graph widen_halves(Graph graph) {
@@ -45,7 +54,7 @@ Graph widen_halves(Graph graph) {
     for (const NodeId input : node.inputs) {
       inputs.push_back(narrow(input) ? b.cast(rebuilder.map(input), DType::F32) : rebuilder.map(input));
     }
-    rebuilder.replace({i}, b.cast(b.make(node.op, std::move(inputs), node.attrs), node.type.dtype));
+    rebuilder.replace({i}, b.cast(b.make(node.op, std::move(inputs), widened(node.attrs)), node.type.dtype));
   }
   return rebuilder.finish();
 }

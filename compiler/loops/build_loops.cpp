@@ -124,14 +124,14 @@ class Lowering {
 
   /// The micro-kernel reads columns side by side, or panels of them. Rows of b that lie far apart are packed as well when
   /// enough rows of a pay for it: each step of the depth would touch another page, and lines of equal sets.
-  static bool reads_in_place(const Product& product) {
+  bool reads_in_place(const Product& product) const {
     constexpr int64_t kFarApart = int64_t{256} << 10;  // bytes from the first step of the depth to the last
     constexpr int64_t kManyRows = 512;
     const ProductAxis& depth = product.inner.back();
     if (product.form == ProductForm::Dot) return depth.b_stride == 1;
     if (product.column.extent == Extent(1)) return true;
     if (product.column.b_stride != 1) return false;
-    int64_t rows = product.row.extent.bound;
+    int64_t rows = usual_rows(product);
     for (const ProductAxis& axis : product.outer) rows *= axis.b_stride == 0 ? axis.extent.bound : 1;
     return depth.extent.bound * std::abs(depth.b_stride) * size_of(product.dtype) < kFarApart || rows < kManyRows;
   }
@@ -155,16 +155,19 @@ class Lowering {
     };
     fill(kernel.product, lowered.pairs[0]);
     for (size_t k = 1; k < lowered.pairs.size(); ++k) fill(kernel.product.more[k - 1], lowered.pairs[k]);
-    choose_tile(kernel.product, options_.registers);
+    choose_tile(kernel.product, options_.registers, usual_rows(kernel.product));
     kernel.product.bf16_pairs = multiplies_pairs(kernel.product);
     const auto buffer_of = [&](const std::string& what, int64_t elements, DType dtype) {
       LoopBuffer buffer{.name = fmt::format("{}{}", what, id.index), .type = {dtype, {elements}}};
       buffer.span = kernel.span;
       return add_buffer(std::move(buffer));
     };
-    kernel.product.block = choose_block(kernel.product, options_.block_bytes);
+    kernel.product.block = choose_block(kernel.product, options_.blocking);
     if (kernel.product.block > 0) kernel.product.partials = buffer_of("partials", tile_elements(kernel.product), kernel.product.dtype);
-    if (!kernel.product.bf16_pairs && reads_in_place(kernel.product)) return;
+    if (!kernel.product.bf16_pairs && reads_in_place(kernel.product)) {
+      kernel.product.stretch = choose_stretch(kernel.product, options_.blocking, usual_rows(kernel.product));
+      return;
+    }
     const DType stored = kernel.product.bf16_pairs ? DType::BF16 : kernel.product.dtype;
     const auto panels = [&](const std::string& name) { return buffer_of(name, panel_layout(kernel.product).total_elements, stored); };
     add_pack(kernel, kernel.product, panels("panels"));
@@ -189,6 +192,8 @@ class Lowering {
   double usual(const Extent& extent) const {
     return static_cast<double>(!extent.is_static() && extent.symbol == options_.batch_symbol ? options_.batch : extent.bound);
   }
+
+  int64_t usual_rows(const Product& product) const { return static_cast<int64_t>(usual(product.row.extent)); }
 
   /// Points of these loops, at the bounds or at the sizes that runs usually have.
   double points(std::span<const int32_t> loops, const Kernel& kernel, bool at_bounds) const {

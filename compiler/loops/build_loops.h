@@ -25,7 +25,7 @@ struct BuildOptions {
   VectorRegisters registers;
   int32_t batch_symbol = -1;  // run-time dimension that work is estimated at `batch` of, the others at their bounds
   int64_t batch = 0;
-  int64_t block_bytes = kBlockBytes;  // see choose_block; little, for trying blocks on small shapes
+  Blocking blocking;
   double serial_work = kSerialWork;  // 0: every kernel is shared among threads, for trying the sharing on small shapes
 };
 

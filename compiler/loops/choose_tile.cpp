@@ -17,16 +17,21 @@ double step_cycles(int64_t rows, int64_t vectors) {
   return static_cast<double>(std::max({rows * vectors, rows + vectors, kSumsInFlight}));
 }
 
-/// Of a known number of rows: tiles that share it evenly. Of a run-time one: tiles of one size, the last of which computes
-/// rows again that others have.
-double panel_cycles(const Extent& rows, int64_t row_limit, int64_t vectors) {
-  const EvenSplit split = split_evenly(std::max<int64_t>(1, rows.bound), row_limit);
-  if (!rows.is_static()) return static_cast<double>(split.tiles) * step_cycles(row_limit, vectors);
+/// Rows of a product: a known number is shared evenly by its tiles; of a run-time one, usually `usual`, all tiles have one size
+/// and the last of them computes rows again that others have.
+struct Rows {
+  bool known = true;
+  int64_t usual = 1;
+};
+
+double panel_cycles(const Rows& rows, int64_t row_limit, int64_t vectors) {
+  const EvenSplit split = split_evenly(rows.usual, row_limit);
+  if (!rows.known) return static_cast<double>(split.tiles) * step_cycles(row_limit, vectors);
   return static_cast<double>(split.extra) * step_cycles(split.base + 1, vectors) +
          static_cast<double>(split.tiles - split.extra) * step_cycles(split.base, vectors);
 }
 
-double cycles(const Extent& rows, int64_t row_limit, int64_t total_vectors, int64_t vectors) {
+double cycles(const Rows& rows, int64_t row_limit, int64_t total_vectors, int64_t vectors) {
   const int64_t rest = total_vectors % vectors;
   return static_cast<double>(total_vectors / vectors) * panel_cycles(rows, row_limit, vectors) +
          (rest > 0 ? panel_cycles(rows, row_limit, rest) : 0);
@@ -36,20 +41,20 @@ int64_t rows_beside(int64_t vectors, const VectorRegisters& registers) {
   return std::max<int64_t>(1, (registers.count - registers.scratch - vectors) / vectors);
 }
 
-/// As many as the registers allow; of a run-time number of rows as many as fit into its bound, which is the usual number, best.
-int64_t choose_rows(const Extent& rows, int64_t vectors, const VectorRegisters& registers) {
-  const int64_t most = rows_beside(vectors, registers);
-  if (rows.is_static()) return most;
-  int64_t chosen = most;
-  for (int64_t fewer = most - 1; 2 * fewer > most; --fewer) {
-    if (panel_cycles(rows, fewer, vectors) < panel_cycles(rows, chosen, vectors)) chosen = fewer;
+/// As many as the registers allow, or fewer where that many leave the last tile less to repeat.
+int64_t choose_rows(const Rows& rows, int64_t vectors, const VectorRegisters& registers) {
+  constexpr double kWorthFewer = 0.96;  // columns are loaded more often for them
+  int64_t chosen = rows_beside(vectors, registers);
+  if (rows.known) return chosen;
+  for (int64_t fewer = chosen - 1, least = (chosen + 1) / 2; fewer >= least; --fewer) {
+    if (panel_cycles(rows, fewer, vectors) < kWorthFewer * panel_cycles(rows, chosen, vectors)) chosen = fewer;
   }
   return chosen;
 }
 
-TileShape broadcast_tile(const Product& product, const VectorRegisters& registers) {
+TileShape broadcast_tile(const Product& product, const VectorRegisters& registers, int64_t usual_rows) {
   const int64_t total = std::max<int64_t>(1, (product.column.extent.bound + registers.lanes - 1) / registers.lanes);
-  const Extent& rows = product.row.extent;
+  const Rows rows{.known = product.row.extent.is_static(), .usual = std::max<int64_t>(1, usual_rows)};
   const auto cost = [&](int64_t vectors) { return cycles(rows, choose_rows(rows, vectors, registers), total, vectors); };
   int64_t chosen = std::min({kUsualVectors, total, registers.count / 8});
   double least = cost(chosen) * kWorthAnother;
@@ -94,7 +99,7 @@ EvenSplit split_evenly(int64_t size, int64_t limit) {
   return {tiles, size / tiles, size % tiles};
 }
 
-void choose_tile(Product& product, const VectorRegisters& registers) {
+void choose_tile(Product& product, const VectorRegisters& registers, int64_t usual_rows) {
   const Extent columns = product.column.extent;
   if (columns.is_static() && columns.bound > 1 && columns.bound < registers.lanes) {
     if (sums_along_depth(product, registers)) {
@@ -109,7 +114,7 @@ void choose_tile(Product& product, const VectorRegisters& registers) {
       return;
     }
   }
-  product.tile = broadcast_tile(product, registers);
+  product.tile = broadcast_tile(product, registers, usual_rows);
 }
 
 int64_t tile_elements(const Product& product) {
@@ -119,7 +124,7 @@ int64_t tile_elements(const Product& product) {
   return tiles * product.tile.rows * product.tile.columns;
 }
 
-int64_t choose_block(const Product& product, int64_t cache_bytes) {
+int64_t choose_block(const Product& product, const Blocking& blocking) {
   constexpr int64_t kPositions = 2;
   const auto known = [](const ProductAxis& axis) { return axis.extent.is_static(); };
   if (product.inner.size() <= kMicroKernelAxes || product.form != ProductForm::Broadcast) return 0;
@@ -127,8 +132,26 @@ int64_t choose_block(const Product& product, int64_t cache_bytes) {
   // One position reads what lies between it and the next.
   const ProductAxis& outermost = product.inner[0];
   const int64_t bytes = (std::abs(outermost.a_stride) + std::abs(outermost.b_stride)) * size_of(product.dtype);
-  if (bytes == 0 || outermost.extent.bound * bytes <= cache_bytes) return 0;
-  return std::max(kPositions, cache_bytes / bytes);
+  if (bytes == 0 || outermost.extent.bound * bytes <= blocking.cache_bytes) return 0;
+  return std::max(kPositions, blocking.cache_bytes / bytes);
+}
+
+int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t usual_rows) {
+  constexpr int64_t kFewRows = 8;   // a line of b is used up before the next one of its set can arrive
+  constexpr int64_t kOverfull = 8;  // times the lines of these sets in the second level
+  const ProductAxis& depth = product.inner.back();
+  const bool is_plain = product.form == ProductForm::Broadcast && product.inner.size() == 1 && product.column.b_stride == 1;
+  const int64_t apart = std::abs(depth.b_stride) * size_of(product.dtype);
+  if (!is_plain || apart == 0 || apart % blocking.rows_apart != 0 || depth.extent.bound < blocking.stretch / 2) return 0;
+  if (split_evenly(usual_rows, product.tile.rows).tiles < blocking.fewest_tiles) return 0;
+  const int64_t lines = std::max<int64_t>(2 * blocking.cache_bytes / apart, 1);  // that the second level holds so far apart
+  return product.tile.rows < kFewRows || depth.extent.bound >= kOverfull * lines ? blocking.stretch : 0;
+}
+
+int64_t tiles_in_run(const Product& product) {
+  constexpr int64_t kSumsBytes = int64_t{32} << 10;
+  const int64_t tiles = (product.row.extent.bound + product.tile.rows - 1) / product.tile.rows;
+  return std::clamp<int64_t>(kSumsBytes / (product.tile.rows * product.tile.columns * size_of(product.dtype)), 1, std::max<int64_t>(1, tiles));
 }
 
 }  // namespace smelt

@@ -16,15 +16,29 @@ struct VectorRegisters {
 };
 
 /// Sets the form and the tile. Rows are shared evenly among as few tiles as the registers allow, columns are whole vectors.
-/// The transposed form exchanges the product's sides.
-void choose_tile(Product& product, const VectorRegisters& registers);
+/// The transposed form exchanges the product's sides. `usual_rows`: how many there are, where that is known at run time only.
+void choose_tile(Product& product, const VectorRegisters& registers, int64_t usual_rows);
+
+/// How long depths are cut. Caches are sized for any machine: results depend on these numbers.
+struct Blocking {
+  int64_t cache_bytes = int64_t{512} << 10;  // of operands in a block: half of a second-level cache
+  int64_t stretch = 128;                     // steps of the depth that are copied at a time
+  int64_t rows_apart = 4096;                 // bytes: rows of b at multiples of it meet in one set of the first-level cache
+  int64_t fewest_tiles = 4;                  // of rows, that share what a copy costs
+};
+inline constexpr Blocking kFineBlocking{.cache_bytes = 1, .stretch = 3, .rows_apart = 4, .fewest_tiles = 1};  // for trying it on small shapes
 
 /// Positions of the depth's outermost axis whose operands stay in a cache while all tiles pass over them; 0: the whole depth
 /// does, or the shape is not known. The depth of a convolution's weight gradient is all pixels of all images.
-int64_t choose_block(const Product& product, int64_t cache_bytes);
-inline constexpr int64_t kBlockBytes = int64_t{512} << 10;  // half of a second-level cache
+int64_t choose_block(const Product& product, const Blocking& blocking);
 /// Elements of all tiles of a product whose shape is known.
 int64_t tile_elements(const Product& product);
+
+/// Steps of the depth whose columns are copied, to lie side by side while tiles of rows pass over them; 0: b is read in place.
+/// That is slow where rows of b meet in one set of the first-level cache, and in few of the second's.
+int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t usual_rows);
+/// Row tiles that pass over a stretch together: their sums stay in the first-level cache.
+int64_t tiles_in_run(const Product& product);
 
 /// How `size` positions are split into tiles of at most `limit`: the first `extra` tiles have one more than `base`.
 struct EvenSplit {

@@ -64,6 +64,7 @@ class Identifier {
       write("more", place(pair.a), place(pair.b));
       if (pair.packed >= 0) write("packed", place(pair.packed));
     }
+    if (product.stretch > 0) write("stretch", product.stretch);
     if (product.partials >= 0) write("partials", place(product.partials), product.block);
     for (const ProductAxis& axis : product.outer) add(axis);
     add(product.row);

@@ -161,6 +161,7 @@ struct Product : ProductOperands {
   TileShape tile;
   int64_t block = 0;               // positions of inner[0] that all tiles pass over before the next ones; 0: all
   int32_t partials = -1;           // buffer with the tiles' sums between blocks
+  int64_t stretch = 0;             // steps of inner.back() that tiles of rows pass over before the next ones; 0: all
   bool bf16_pairs = false;         // panels of bf16, two steps of the depth side by side for each column; a is bf16
 };
 

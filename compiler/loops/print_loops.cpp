@@ -71,6 +71,7 @@ struct Printer {
       constexpr const char* kForms[] = {"", "transposed ", "dot "};  // by ProductForm
       out += fmt::format(" {}tile {}x{}", kForms[static_cast<size_t>(p.form)], p.tile.rows, p.tile.columns);
       if (p.partials >= 0) out += fmt::format(" in blocks of {} summed in {}", p.block, name(p.partials));
+      if (p.stretch > 0) out += fmt::format(" in stretches of {}", p.stretch);
       if (p.a_start != 0 || p.b_start != 0) out += fmt::format(" from a+{}, b+{}", p.a_start, p.b_start);
       for (const ProductAxis& a : p.outer) out += axis("outer", a);
       out += axis("row", p.row) + axis("column", p.column);

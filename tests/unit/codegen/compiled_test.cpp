@@ -78,6 +78,20 @@ TEST_CASE("products of all transposes and odd sizes") {
   }
 }
 
+TEST_CASE("products whose columns are copied: rows of b a power of two apart, several stretches and runs, run-time rows") {
+  Graph graph;
+  Builder b(graph);
+  graph.symbols.push_back({"B", 600});
+  const Extent batch(600, 0);
+  const NodeId x = argument(b, "x", f32({batch, 133})), y = argument(b, "y", f32({batch, 133}));
+  const NodeId v = argument(b, "v", f32({133, 1024})), w = argument(b, "w", f32({133, 1024}));
+  const NodeId product = b.contract(x, v, "[m,k] [k,n] -> [m,n]");
+  b.result({.name = "product", .node = b.make(OpKind::Tanh, {product})});
+  b.result({.name = "sum", .node = b.make(OpKind::Contract, {x, v, y, w}, {{"formula", std::string("[m,k] [k,n] -> [m,n]")}})});
+  b.result({.name = "gradient", .node = b.contract(x, product, "[b,k] [b,n] -> [k,n]")});
+  for (const int64_t rows : {27, 600}) expect_equal(graph, {rows}, 1e-4);
+}
+
 TEST_CASE("products of several pairs of operands add up") {
   struct Row {
     Shape a, b;

@@ -33,7 +33,7 @@ Graph three_axes() {
 TEST_CASE("a budget is kept by products that pass over their depth in blocks") {
   const Graph graph = run_graph_pipeline(three_axes(), {}).value().graph;
   const std::vector<ScalarInput> scalars;
-  const PlanContext context{.scalars = scalars, .build = {.block_bytes = 1}, .begin = sizeof(smelt_arena)};
+  const PlanContext context{.scalars = scalars, .build = {.blocking = kFineBlocking}, .begin = sizeof(smelt_arena)};
   const PlannedFunction usual = plan_function({isolate_results(graph), {}}, context);
   int in_blocks = 0;
   for (const Kernel& kernel : usual.loops.kernels) in_blocks += kernel.product.partials >= 0 && kernel.kind == KernelKind::Product ? 1 : 0;

@@ -18,7 +18,7 @@ Product product_of(const Shape& a, const Shape& b, const std::string& formula, c
   const NodeId x = build.argument({.name = "a", .role = ArgRole::Feed}, {DType::F32, a});
   const NodeId y = build.argument({.name = "b", .role = ArgRole::Feed}, {DType::F32, b});
   Product product = lower_product(graph, build.contract(x, y, formula)).product;
-  choose_tile(product, registers);
+  choose_tile(product, registers, product.row.extent.bound);
   return product;
 }
 
@@ -84,10 +84,34 @@ TEST_CASE("the form follows from the shape") {
 TEST_CASE("a depth that no cache holds is cut") {
   Product weights = product_of({64, 9, 2, 9, 2, 64}, {64, 8, 8, 128}, "[n,i+u,p,j+v,q,c] [n,i,j,o] -> [u,p,v,q,c,o]");
   // An image is 20736 + 8192 elements of both operands.
-  CHECK(choose_block(weights, kBlockBytes) == 4);
-  CHECK(choose_block(weights, int64_t{1} << 30) == 0);
+  CHECK(choose_block(weights, {}) == 4);
+  CHECK(choose_block(weights, {.cache_bytes = int64_t{1} << 30}) == 0);
   CHECK(tile_elements(weights) == 16 * 8 * 3 * 9 * 48);
-  CHECK(choose_block(product_of({128, 784}, {784, 400}, "[m,k] [k,n] -> [m,n]"), 1) == 0);
+  CHECK(choose_block(product_of({128, 784}, {784, 400}, "[m,k] [k,n] -> [m,n]"), kFineBlocking) == 0);
+}
+
+TEST_CASE("a run-time number of rows takes tiles that its usual number fills") {
+  const auto tile_of = [](int64_t usual, int64_t columns, const VectorRegisters& registers) {
+    Product product = product_of({Extent(256, 0), 784}, {784, columns}, "[m,k] [k,n] -> [m,n]");
+    choose_tile(product, registers, usual);
+    return fmt::format("{}x{}", product.tile.rows, product.tile.columns);
+  };
+  CHECK(tile_of(128, 400, kAvx512) == "8x48");  // 16 tiles of 8 are fewer rows than 15 of 9
+  CHECK(tile_of(99, 400, kAvx512) == "9x48");
+  CHECK(tile_of(128, 32, kAvx512) == "13x32");
+  CHECK(tile_of(128, 400, kAvx2) == "6x16");  // 132 rows for 128: not worth a narrower tile
+}
+
+TEST_CASE("columns are copied where rows of b meet in few sets of a cache") {
+  const auto stretch_of = [](int64_t m, int64_t n, int64_t k, const VectorRegisters& registers) {
+    return choose_stretch(product_of({m, k}, {k, n}, "[m,k] [k,n] -> [m,n]", registers), {}, m);
+  };
+  CHECK(stretch_of(64, 1024, 1024, kAvx2) == 128);
+  CHECK(stretch_of(64, 1000, 1024, kAvx2) == 0);
+  CHECK(stretch_of(12, 1024, 1024, kAvx2) == 0);  // two tiles of rows do not pay for a copy
+  CHECK(stretch_of(64, 1024, 1024, kAvx512) == 0);
+  CHECK(stretch_of(128, 2048, 2048, kAvx512) == 128);
+  CHECK(choose_stretch(product_of({20, 30}, {30, 40}, "[m,k] [k,n] -> [m,n]"), kFineBlocking, 20) == 3);
 }
 
 TEST_CASE("rows are shared evenly among as few tiles as there can be") {
