@@ -207,18 +207,37 @@ llvm::Value* KernelEmitter::emit_random(const Stmt& stmt) {
   llvm::Value* seed = LlvmScalars::value(operand(stmt, 0));
   llvm::Value* run = ir_.CreateTrunc(LlvmScalars::value(operand(stmt, 1)), ir_.getInt32Ty());
   llvm::Value* site = frame_slot(draw_slots_.at(stmt.value), "site", ir_.getInt64Ty());
-  llvm::Value* words = nullptr;
+  std::array<llvm::Value*, 2> words{};
   if (draws_in_a_row(stmt.index)) {
-    llvm::Value* first = ir_.CreateTrunc(affine(stmt.index), ir_.getInt32Ty());
-    words = ir_.CreateCall(philox_row_function(module_, shared_, static_cast<unsigned>(lanes_)), {first, seed, run, site});
+    words = draw_in_a_row(affine(stmt.index), seed, run, site);
   } else {
-    words = ir_.CreateCall(philox_function(module_, shared_, type), {element, seed, run, site});
+    llvm::Value* both = ir_.CreateCall(philox_function(module_, shared_, type), {element, seed, run, site});
+    words = {ir_.CreateExtractValue(both, 0), ir_.CreateExtractValue(both, 1)};
   }
   llvm::Value* odd = ir_.CreateTrunc(element, type->getWithNewBitWidth(1));
-  const std::array operands = {LlvmScalars::wrap(ir_.CreateExtractValue(words, 0), DType::I32),
-                               LlvmScalars::wrap(ir_.CreateExtractValue(words, 1), DType::I32),
+  const std::array operands = {LlvmScalars::wrap(words[0], DType::I32), LlvmScalars::wrap(words[1], DType::I32),
                                LlvmScalars::wrap(odd, DType::Bool)};
   return LlvmScalars::value(stmt.body(scalars_, operands, stmt.attrs));
+}
+
+/// From a window of words on the stack, which is filled again when `first` has left it.
+std::array<llvm::Value*, 2> KernelEmitter::draw_in_a_row(llvm::Value* first, llvm::Value* seed, llvm::Value* run, llvm::Value* site) {
+  const int64_t size = kPhiloxWindow * lanes_;
+  llvm::AllocaInst *window = stack(ir_.getInt32Ty(), 2 * size, "words"), *begin = stack(ir_.getInt64Ty(), 1, "window");
+  llvm::IRBuilder<>(begin->getNextNode()).CreateStore(i64(INT64_MIN), begin);  // no window yet
+  llvm::Value* left = ir_.CreateICmpUGT(ir_.CreateSub(first, ir_.CreateLoad(ir_.getInt64Ty(), begin)), i64(size - lanes_));
+  if_then(left, [&] {
+    ir_.CreateCall(philox_window_function(module_, shared_, static_cast<unsigned>(lanes_)),
+                   {window, ir_.CreateTrunc(first, ir_.getInt32Ty()), seed, run, site});
+    ir_.CreateStore(first, begin);
+  });
+  llvm::Value* at = ir_.CreateSub(first, ir_.CreateLoad(ir_.getInt64Ty(), begin));
+  llvm::Type* vector = llvm::FixedVectorType::get(ir_.getInt32Ty(), static_cast<unsigned>(lanes_));
+  const auto word = [&](int64_t from) {
+    llvm::Value* pointer = ir_.CreateInBoundsGEP(ir_.getInt32Ty(), window, ir_.CreateAdd(at, i64(from)));
+    return ir_.CreateAlignedLoad(vector, pointer, llvm::Align(4));
+  };
+  return {word(0), word(size)};
 }
 
 }  // namespace smelt

@@ -61,6 +61,7 @@ class KernelEmitter {
   llvm::Value* emit_scalar_slot(ScalarSlot slot, llvm::Value* at);
   llvm::Value* emit_random(const Stmt& stmt);
   bool draws_in_a_row(const Affine& index) const;
+  std::array<llvm::Value*, 2> draw_in_a_row(llvm::Value* first, llvm::Value* seed, llvm::Value* run, llvm::Value* site);
   llvm::Value* affine(const Affine& index);            // i64, at lane 0 of the vector loop
   llvm::Value* affine_lanes(const Affine& index, DType dtype);  // per lane where the vector loop is in it
   llvm::Value* clamp_row(const Access& access, llvm::Value* row);

@@ -12,8 +12,9 @@ namespace smelt {
 /// `lanes`: i32 or a vector of i32. Called, not inlined: it is as long as all the rest of a kernel that draws.
 llvm::Function* philox_function(llvm::Module& module, SharedFunctions& shared, llvm::Type* lanes);
 
-/// The same for `num_lanes` elements in a row, the first a multiple of 4: {words, words} philox_row(i32 first, ..). Four
-/// lanes share a block, which is computed once.
-llvm::Function* philox_row_function(llvm::Module& module, SharedFunctions& shared, unsigned num_lanes);
+/// The same for 4 * num_lanes elements in a row, the first a multiple of 4: void philox_window(ptr words, i32 first, ..) writes
+/// their first words and then their second ones. Four elements share a block, and a vector has num_lanes blocks.
+llvm::Function* philox_window_function(llvm::Module& module, SharedFunctions& shared, unsigned num_lanes);
+inline constexpr int64_t kPhiloxWindow = 4;  // vectors of elements
 
 }  // namespace smelt
