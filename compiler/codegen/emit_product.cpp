@@ -64,10 +64,34 @@ KernelEmitter::TileGrid KernelEmitter::make_grid() {
   for (const ProductAxis& axis : product.outer) grid.extents.push_back(extent(axis.extent));
   grid.extents.push_back(tiles_of(grid.columns, tile_columns()));
   grid.extents.push_back(product.row.extent.is_static() ? i64(grid.split.tiles) : tiles_of(extent(product.row.extent), product.tile.rows));
+  std::tie(grid.begin, grid.end) = my_tiles(grid);
+  return grid;
+}
+
+/// Threads share the tiles by what they cost: those of a last, narrower panel cost less. What a thread computes changes no sum.
+std::pair<llvm::Value*, llvm::Value*> KernelEmitter::my_tiles(const TileGrid& grid) {
+  const Product& product = kernel_->product;
   llvm::Value* total = i64(1);
   for (llvm::Value* size : grid.extents) total = ir_.CreateMul(total, size);
-  std::tie(grid.begin, grid.end) = my_share(total);
-  return grid;
+  const Extent& columns = product.column.extent;
+  const int64_t rest = columns.is_static() && product.form != ProductForm::Dot ? columns.bound % tile_columns() : 0;
+  if (kernel_->serial || rest == 0 || columns.bound < tile_columns()) return my_share(total);
+  const int64_t cost = step_cycles(product.tile.rows, tile_columns() / lanes_), rest_cost = step_cycles(product.tile.rows, (rest + lanes_ - 1) / lanes_);
+  llvm::Value* whole_tiles = ir_.CreateMul(grid.row_tiles(), i64(columns.bound / tile_columns()));  // in whole panels side by side
+  llvm::Value* whole_cost = ir_.CreateMul(whole_tiles, i64(cost));
+  llvm::Value* tiles = ir_.CreateAdd(whole_tiles, grid.row_tiles());
+  llvm::Value* all_cost = ir_.CreateAdd(whole_cost, ir_.CreateMul(grid.row_tiles(), i64(rest_cost)));
+  llvm::Value* safe_cost = ir_.CreateSelect(ir_.CreateICmpEQ(all_cost, i64(0)), i64(1), all_cost);  // no rows at all
+  llvm::Value* total_cost = ir_.CreateMul(ir_.CreateUDiv(total, ir_.CreateSelect(ir_.CreateICmpEQ(tiles, i64(0)), i64(1), tiles)), all_cost);
+  const auto begin_of = [&](llvm::Value* thread) {
+    llvm::Value* at = ir_.CreateUDiv(ir_.CreateMul(total_cost, thread), ir_.CreateSExt(count_, ir_.getInt64Ty()));
+    llvm::Value *row_of_panels = ir_.CreateUDiv(at, safe_cost), *in_it = ir_.CreateURem(at, safe_cost);
+    llvm::Value* in_rest = ir_.CreateAdd(whole_tiles, ir_.CreateUDiv(ir_.CreateSub(in_it, whole_cost), i64(rest_cost)));
+    llvm::Value* tile = ir_.CreateSelect(ir_.CreateICmpULT(in_it, whole_cost), ir_.CreateUDiv(in_it, i64(cost)), in_rest);
+    return ir_.CreateAdd(ir_.CreateMul(row_of_panels, tiles), tile);
+  };
+  llvm::Value* thread = ir_.CreateSExt(thread_, ir_.getInt64Ty());
+  return {begin_of(thread), begin_of(ir_.CreateAdd(thread, i64(1)))};
 }
 
 KernelEmitter::Tile KernelEmitter::make_tile(const TileGrid& grid, llvm::Value* unit) {

@@ -79,6 +79,7 @@ class KernelEmitter {
   struct TileGrid;
   struct Tile;  // the position and size of the tile at hand
   TileGrid make_grid();
+  std::pair<llvm::Value*, llvm::Value*> my_tiles(const TileGrid& grid);
   Tile make_tile(const TileGrid& grid, llvm::Value* unit);
   void emit_blocks(const TileGrid& grid);
   struct Run;

@@ -12,11 +12,6 @@ constexpr int64_t kUsualVectors = 3;   // tiles of one form share code, so anoth
 constexpr double kWorthAnother = 0.97;
 constexpr int64_t kSumsInFlight = 8;   // fewer sums wait for each other: latency times throughput of multiply-add
 
-/// Cycles of one step of the depth in a tile: multiply-adds, or loads of columns and broadcasts of rows, or waiting.
-double step_cycles(int64_t rows, int64_t vectors) {
-  return static_cast<double>(std::max({rows * vectors, rows + vectors, kSumsInFlight}));
-}
-
 /// Rows of a product: a known number is shared evenly by its tiles; of a run-time one, usually `usual`, all tiles have one size
 /// and the last of them computes rows again that others have.
 struct Rows {
@@ -26,9 +21,8 @@ struct Rows {
 
 double panel_cycles(const Rows& rows, int64_t row_limit, int64_t vectors) {
   const EvenSplit split = split_evenly(rows.usual, row_limit);
-  if (!rows.known) return static_cast<double>(split.tiles) * step_cycles(row_limit, vectors);
-  return static_cast<double>(split.extra) * step_cycles(split.base + 1, vectors) +
-         static_cast<double>(split.tiles - split.extra) * step_cycles(split.base, vectors);
+  if (!rows.known) return static_cast<double>(split.tiles * step_cycles(row_limit, vectors));
+  return static_cast<double>(split.extra * step_cycles(split.base + 1, vectors) + (split.tiles - split.extra) * step_cycles(split.base, vectors));
 }
 
 double cycles(const Rows& rows, int64_t row_limit, int64_t total_vectors, int64_t vectors) {
@@ -93,6 +87,8 @@ int64_t vectors_beside(int64_t rows, const VectorRegisters& registers) {
 }
 
 }  // namespace
+
+int64_t step_cycles(int64_t rows, int64_t vectors) { return std::max({rows * vectors, rows + vectors, kSumsInFlight}); }
 
 EvenSplit split_evenly(int64_t size, int64_t limit) {
   const int64_t tiles = std::max<int64_t>(1, (size + limit - 1) / limit);

@@ -40,6 +40,9 @@ int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t
 /// Row tiles that pass over a stretch together: their sums stay in the first-level cache.
 int64_t tiles_in_run(const Product& product);
 
+/// Cycles of one step of the depth in a tile: multiply-adds, or loads of columns and broadcasts of rows, or waiting.
+int64_t step_cycles(int64_t rows, int64_t vectors);
+
 /// How `size` positions are split into tiles of at most `limit`: the first `extra` tiles have one more than `base`.
 struct EvenSplit {
   int64_t tiles = 1, base = 1, extra = 0;
