@@ -136,13 +136,15 @@ class Lowering {
     return depth.extent.bound * std::abs(depth.b_stride) * size_of(product.dtype) < kFarApart || rows < kManyRows;
   }
 
-  /// Pairs of bf16 need one left operand, of bf16 along the depth; b is packed for them when it is bf16, or packed anyway.
+  /// Pairs of bf16 need one left operand, of bf16 along the depth; b is packed for them when it is bf16, or packed anyway, or
+  /// when so many rows use the panels that half the multiplications pay for the packing.
   bool multiplies_pairs(const Product& product) const {
     const auto dtype = [&](int32_t buffer) { return function_.buffers[static_cast<size_t>(buffer)].type.dtype; };
+    constexpr int64_t kRowsToPay = 32;
     const ProductAxis& depth = product.inner.back();
     return options_.registers.bf16_pairs && product.more.empty() && product.dtype == DType::F32 && product.form == ProductForm::Broadcast &&
            dtype(product.a) == DType::BF16 && depth.a_stride == 1 && depth.extent.bound > 1 && product.column.extent != Extent(1) &&
-           (dtype(product.b) == DType::BF16 || !reads_in_place(product));
+           (dtype(product.b) == DType::BF16 || !reads_in_place(product) || usual_rows(product) >= kRowsToPay);
   }
 
   void add_product(Kernel& kernel, NodeId id) {
