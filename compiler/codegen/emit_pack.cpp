@@ -15,6 +15,13 @@ void KernelEmitter::emit_pack() {
   const Product& product = kernel_->product;
   const PanelLayout layout = panel_layout(product);
   llvm::Value* columns = extent(product.column.extent);
+  if (is_left_panel(product)) {
+    llvm::Value* depth = extent(product.inner.back().extent);
+    const PairPanel panel{element_pointer(buffer_pointer(product.b), operand_dtype(product.b), i64(product.b_start)), buffer_pointer(product.packed), depth, columns};
+    const auto [begin, end] = my_share(ir_.CreateLShr(ir_.CreateAdd(depth, i64(1)), i64(1)));
+    for_range(begin, end, 1, [&](llvm::Value* pair) { emit_pair_step(panel, pair); });
+    return;
+  }
   std::vector<llvm::Value*> extents;
   std::vector<std::pair<int64_t, int64_t>> strides;  // of b, of the panels
   for (size_t axis = 0; axis < product.outer.size(); ++axis) {
@@ -57,7 +64,7 @@ void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Va
   llvm::Type* element = scalars_.element_type(from);
   const int64_t column_stride = product.column.b_stride, depth_stride = product.inner.back().b_stride;
   if (product.form == ProductForm::Dot) return emit_dot_panel(source, panel, depth);
-  if (product.bf16_pairs) return emit_pair_panel(source, panel, depth, columns);
+  if (product.bf16_pairs) return emit_pair_panel({source, panel, depth, columns});
   if (depth_stride == 1) {
     ir_.CreateCall(pack_transposed(), {source, panel, depth, columns, i64(column_stride)});
     return;
@@ -74,91 +81,6 @@ void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Va
       llvm::Value* value = ir_.CreateLoad(element, element_pointer(source, from, at));
       value = ir_.CreateSelect(exists, value, llvm::Constant::getNullValue(element));
       ir_.CreateStore(as_product(value, from), element_pointer(panel, product.dtype, ir_.CreateAdd(ir_.CreateMul(k, i64(tile_columns())), c)));
-    });
-  });
-}
-
-/// Two vectors of columns, rounded to bf16, with the elements of each column side by side.
-llvm::Value* KernelEmitter::interleaved_pair(llvm::Value* first, llvm::Value* second) {
-  std::vector<int> order;
-  for (int lane = 0; lane < static_cast<int>(lanes_); ++lane) {
-    order.push_back(lane);
-    order.push_back(lane + static_cast<int>(lanes_));
-  }
-  return ir_.CreateShuffleVector(first, second, order);
-}
-
-/// panel[k / 2, c, k % 2] = source[c * column_stride + k * depth_stride] rounded to bf16, 0 from `columns` and `depth` on.
-/// A square of lanes x pairs at a time where columns lie along the depth.
-void KernelEmitter::emit_pair_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns) {
-  const Product& product = kernel_->product;
-  const DType from = operand_dtype(product.b);
-  const int64_t column_stride = product.column.b_stride, depth_stride = product.inner.back().b_stride;
-  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(from), static_cast<unsigned>(lanes_));
-  llvm::Value* zero = llvm::Constant::getNullValue(vector);
-  const llvm::Align from_align(static_cast<uint64_t>(size_of(from))), align(static_cast<uint64_t>(size_of(DType::BF16)));
-  const auto rounded = [&](llvm::Value* loaded) {
-    return from == DType::BF16 ? loaded : LlvmScalars::value(scalars_.cast(DType::BF16, LlvmScalars::wrap(loaded, from)));
-  };
-  const auto source_at = [&](llvm::Value* k, llvm::Value* c) {
-    return element_pointer(source, from, ir_.CreateAdd(ir_.CreateMul(k, i64(depth_stride)), ir_.CreateMul(c, i64(column_stride))));
-  };
-  const auto pair_at = [&](llvm::Value* pair, llvm::Value* c) {
-    return element_pointer(panel, DType::BF16, ir_.CreateMul(ir_.CreateAdd(ir_.CreateMul(pair, i64(tile_columns())), c), i64(2)));
-  };
-  const auto half = [&](llvm::Value* k) { return ir_.CreateLShr(k, i64(1)); };
-  const auto existing = [&](llvm::Value* at, llvm::Value* exists) { return ir_.CreateSelect(exists, at, i64(0)); };
-  if (depth_stride == 1 && column_stride != 1) {
-    auto* pairs = llvm::FixedVectorType::get(ir_.getInt32Ty(), static_cast<unsigned>(lanes_));
-    std::vector<int> all;
-    for (int lane = 0; lane < static_cast<int>(2 * lanes_); ++lane) all.push_back(lane);
-    for_range(i64(0), i64(tile_columns()), lanes_, [&](llvm::Value* first_column) {
-      for_range(i64(0), depth, 2 * lanes_, [&](llvm::Value* k) {
-        llvm::Value* masks[] = {mask_below(ir_.CreateSub(depth, k)), mask_below(ir_.CreateSub(depth, ir_.CreateAdd(k, i64(lanes_))))};
-        std::vector<llvm::Value*> rows;
-        for (int64_t i = 0; i < lanes_; ++i) {
-          llvm::Value* c = ir_.CreateAdd(first_column, i64(i));
-          llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
-          llvm::Value* parts[2];
-          for (int64_t part = 0; part < 2; ++part) {
-            llvm::Value* at = source_at(ir_.CreateAdd(k, i64(part * lanes_)), existing(c, exists));
-            llvm::Value* row = ir_.CreateMaskedLoad(vector, at, from_align, masks[part], zero);
-            parts[part] = rounded(ir_.CreateSelect(exists, row, zero));
-          }
-          rows.push_back(ir_.CreateBitCast(ir_.CreateShuffleVector(parts[0], parts[1], all), pairs));
-        }
-        rows = transposed(std::move(rows));
-        for (int64_t i = 0; i < lanes_; ++i) {
-          ir_.CreateAlignedStore(rows[static_cast<size_t>(i)], pair_at(ir_.CreateAdd(half(k), i64(i)), first_column), align);
-        }
-      });
-    });
-    return;
-  }
-  if (column_stride == 1) {
-    std::vector<llvm::Value*> masks;
-    for (int64_t c = 0; c < tile_columns(); c += lanes_) masks.push_back(mask_below(ir_.CreateSub(columns, i64(c))));
-    for_range(i64(0), depth, 2, [&](llvm::Value* k) {
-      llvm::Value* next = ir_.CreateAdd(k, i64(1));
-      llvm::Value* exists = ir_.CreateICmpSLT(next, depth);
-      for (size_t v = 0; v < masks.size(); ++v) {
-        llvm::Value* c = i64(static_cast<int64_t>(v) * lanes_);
-        llvm::Value* first = ir_.CreateMaskedLoad(vector, source_at(k, c), from_align, masks[v], zero);
-        llvm::Value* second = ir_.CreateMaskedLoad(vector, source_at(existing(next, exists), c), from_align, masks[v], zero);
-        second = ir_.CreateSelect(exists, second, zero);
-        ir_.CreateAlignedStore(interleaved_pair(rounded(first), rounded(second)), pair_at(half(k), c), align);
-      }
-    });
-    return;
-  }
-  llvm::Type* element = scalars_.element_type(from);
-  for_range(i64(0), ir_.CreateAnd(ir_.CreateAdd(depth, i64(1)), i64(-2)), 1, [&](llvm::Value* k) {
-    for_range(i64(0), i64(tile_columns()), 1, [&](llvm::Value* c) {
-      llvm::Value* exists = ir_.CreateAnd(ir_.CreateICmpSLT(c, columns), ir_.CreateICmpSLT(k, depth));
-      llvm::Value* value = ir_.CreateLoad(element, source_at(existing(k, exists), existing(c, exists)));
-      value = ir_.CreateSelect(exists, value, llvm::Constant::getNullValue(element));
-      llvm::Value* to = element_pointer(pair_at(half(k), c), DType::BF16, ir_.CreateAnd(k, i64(1)));
-      ir_.CreateStore(rounded(value), to);
     });
   });
 }

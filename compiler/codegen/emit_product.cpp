@@ -411,10 +411,12 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& p
     b_turn = i64(packed ? panel_layout(product).inner_strides[axis] : product.inner[axis].b_stride);
   }
   const auto call = [&](int64_t vectors, Columns columns) {
-    const int64_t b_step = packed ? tile_columns() * (product.bf16_pairs ? 2 : 1) : step.b_stride;
+    const int64_t at_once = product.bf16_pairs ? 2 : 1;
+    const int64_t b_step = packed ? tile_columns() * at_once : step.b_stride;
+    const int64_t a_step = step.a_stride * at_once;
     llvm::Value* steps = tile.steps != nullptr ? tile.steps : extent(step.extent);
     ir_.CreateCall(micro_kernel(pair, rows, vectors, columns), {a, b, sums, steps, tile.columns, i64(product.row.a_stride),
-                                                          i64(step.a_stride), i64(b_step), turns, a_turn, b_turn, tile.sums_stride});
+                                                          i64(a_step), i64(b_step), turns, a_turn, b_turn, tile.sums_stride});
   };
   const auto whole = [&] { call(tile_columns() / lanes_, Columns::Whole); };
   const Extent size = product.column.extent;
@@ -438,6 +440,7 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& p
 
 llvm::Function* KernelEmitter::micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors, MicroKernelForm::Columns columns) {
   const Product& product = kernel_->product;
+  const bool far_rows = rows > kMaxRowAddresses && product.row.a_stride != 1;
   const MicroKernelForm form{.dtype = product.dtype,
                              .left = operand_dtype(pair.a),
                              .right = product.stretch > 0 ? product.dtype : operand_dtype(pair.packed >= 0 ? pair.packed : pair.b),
@@ -446,7 +449,7 @@ llvm::Function* KernelEmitter::micro_kernel(const ProductOperands& pair, int64_t
                              .columns = columns,
                              .unit_steps = product.inner.back().a_stride == 1,
                              .unit_rows = product.row.a_stride == 1,
-                             .row_stride = rows > kMaxRowAddresses && product.row.a_stride != 1 ? product.row.a_stride : 0,
+                             .row_stride = far_rows || reads_left_panel(product) ? product.row.a_stride : 0,
                              .accumulate = adds_up(product),
                              .direct = only_store() != nullptr,
                              .pairs = product.bf16_pairs,

@@ -108,7 +108,17 @@ class KernelEmitter {
   DType operand_dtype(int32_t buffer) const { return function_.buffers[static_cast<size_t>(buffer)].type.dtype; }
   llvm::Value* as_product(llvm::Value* loaded, DType from);
   void emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
-  void emit_pair_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
+  /// panel[k / 2, c, k % 2] = source[c * column_stride + k * depth_stride] rounded to bf16, 0 from `columns` and `depth` on.
+  struct PairPanel {
+    llvm::Value *source = nullptr, *panel = nullptr, *depth = nullptr, *columns = nullptr;
+  };
+  void emit_pair_panel(const PairPanel& p);
+  void emit_pair_step(const PairPanel& p, llvm::Value* pair);
+  void emit_pair_squares(const PairPanel& p);
+  void emit_pair_elements(const PairPanel& p);
+  llvm::Value* pair_source(const PairPanel& p, llvm::Value* k, llvm::Value* c);
+  llvm::Value* pair_place(const PairPanel& p, llvm::Value* pair, llvm::Value* c);
+  llvm::Value* rounded_to_bf16(llvm::Value* loaded);
   llvm::Value* interleaved_pair(llvm::Value* first, llvm::Value* second);
   void emit_dot_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth);
   void copy_panel(llvm::Value* source, DType from, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);

@@ -140,11 +140,20 @@ class Lowering {
   /// when so many rows use the panels that half the multiplications pay for the packing.
   bool multiplies_pairs(const Product& product) const {
     const auto dtype = [&](int32_t buffer) { return function_.buffers[static_cast<size_t>(buffer)].type.dtype; };
-    constexpr int64_t kRowsToPay = 32;
     const ProductAxis& depth = product.inner.back();
     return options_.registers.bf16_pairs && product.more.empty() && product.dtype == DType::F32 && product.form == ProductForm::Broadcast &&
            dtype(product.a) == DType::BF16 && depth.a_stride == 1 && depth.extent.bound > 1 && product.column.extent != Extent(1) &&
-           (dtype(product.b) == DType::BF16 || !reads_in_place(product) || usual_rows(product) >= kRowsToPay);
+           (dtype(product.b) == DType::BF16 || !reads_in_place(product) || usual_rows(product) >= options_.blocking.pairs_pay);
+  }
+
+  /// The same for a gradient of a weight, whose depth is the batch: both operands are packed.
+  bool multiplies_packed_pairs(const Product& product) const {
+    const auto is_bf16 = [&](int32_t buffer) { return function_.buffers[static_cast<size_t>(buffer)].type.dtype == DType::BF16; };
+    const bool is_plain = options_.registers.bf16_pairs && product.dtype == DType::F32 && product.form == ProductForm::Broadcast && product.block == 0 &&
+                          product.inner.size() == 1 && product.outer.empty() && product.row.a_stride == 1 && product.row.extent.is_static();
+    const int64_t least = std::min({product.row.extent.bound, product.column.extent.bound, product.inner.back().extent.bound});
+    return is_plain && least >= options_.blocking.pairs_pay && product.inner.back().extent.bound > 1 && product.column.extent != Extent(1) &&
+           std::ranges::all_of(operand_pairs(product), [&](const ProductOperands& pair) { return is_bf16(pair.a) && is_bf16(pair.b); });
   }
 
   void add_product(Kernel& kernel, NodeId id) {
@@ -166,6 +175,8 @@ class Lowering {
     };
     kernel.product.block = choose_block(kernel.product, options_.blocking);
     if (kernel.product.block > 0) kernel.product.partials = buffer_of("partials", tile_elements(kernel.product), kernel.product.dtype);
+    const bool packs_left = !kernel.product.bf16_pairs && multiplies_packed_pairs(kernel.product);
+    kernel.product.bf16_pairs |= packs_left;
     if (!kernel.product.bf16_pairs && reads_in_place(kernel.product)) {
       kernel.product.stretch = choose_stretch(kernel.product, options_.blocking, usual_rows(kernel.product));
       return;
@@ -176,6 +187,7 @@ class Lowering {
     for (size_t k = 0; k < kernel.product.more.size(); ++k) {
       add_pack(kernel, kernel.product.more[k], panels(fmt::format("panels{}_", k + 1)));
     }
+    if (packs_left) add_left_packs(kernel, buffer_of);
     kernel.name = fmt::format("k{}_contract", function_.kernels.size());
   }
 
@@ -189,6 +201,26 @@ class Lowering {
     pack.span = kernel.span;
     pack.bytes = 2.0 * static_cast<double>(byte_size(function_.buffers[static_cast<size_t>(panels)].type).value_or(0));
     function_.kernels.push_back(std::move(pack));
+  }
+
+  template <typename MakeBuffer>
+  void add_left_packs(Kernel& kernel, const MakeBuffer& make_buffer) {
+    Product& product = kernel.product;
+    const auto pack = [&](ProductOperands& operands, const std::string& name) {
+      Product packing = left_panel(product, -1);
+      packing.packed = make_buffer(name, panel_layout(packing).total_elements, DType::BF16);
+      packing.a = packing.b = operands.a;
+      operands.a = packing.packed;
+      Kernel& added = function_.kernels.emplace_back();
+      added = {.name = fmt::format("k{}_pack", function_.kernels.size() - 1), .kind = KernelKind::Pack};
+      added.product = std::move(packing);
+      added.span = kernel.span;
+      added.bytes = 2.0 * static_cast<double>(byte_size(function_.buffers[static_cast<size_t>(operands.a)].type).value_or(0));
+    };
+    pack(product, "left");
+    for (size_t k = 0; k < product.more.size(); ++k) pack(product.more[k], fmt::format("left{}_", k + 1));
+    read_left_panel(product);
+    kernel.name = fmt::format("k{}_contract", function_.kernels.size());
   }
 
   double usual(const Extent& extent) const {
@@ -324,7 +356,10 @@ std::vector<NodeId> nodes_of_buffers(const Graph& graph, const FusionPlan& plan,
       if (buffer >= 0) nodes[static_cast<size_t>(buffer)] = plan.kernels[k].product;
     };
     owns(kernel.product.partials);
-    for (const ProductOperands& pair : operand_pairs(kernel.product)) owns(pair.packed);
+    for (const ProductOperands& pair : operand_pairs(kernel.product)) {
+      owns(pair.packed);
+      if (reads_left_panel(kernel.product)) owns(pair.a);
+    }
     ++k;
   }
   return nodes;

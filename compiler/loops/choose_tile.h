@@ -25,8 +25,9 @@ struct Blocking {
   int64_t stretch = 128;                     // steps of the depth that are copied at a time
   int64_t rows_apart = 4096;                 // bytes: rows of b at multiples of it meet in one set of the first-level cache
   int64_t fewest_tiles = 4;                  // of rows, that share what a copy costs
+  int64_t pairs_pay = 32;                    // rows, columns and steps for which packing pairs of bf16 pays
 };
-inline constexpr Blocking kFineBlocking{.cache_bytes = 1, .stretch = 3, .rows_apart = 4, .fewest_tiles = 1};  // for trying it on small shapes
+inline constexpr Blocking kFineBlocking{.cache_bytes = 1, .stretch = 3, .rows_apart = 4, .fewest_tiles = 1, .pairs_pay = 1};  // for trying it on small shapes
 
 /// Positions of the depth's outermost axis whose operands stay in a cache while all tiles pass over them; 0: the whole depth
 /// does, or the shape is not known. The depth of a convolution's weight gradient is all pixels of all images.

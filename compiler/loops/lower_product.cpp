@@ -96,6 +96,30 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
   return lowered;
 }
 
+static int64_t left_width(const Product& product) {
+  return (product.row.extent.bound + kPanelDepthStep - 1) / kPanelDepthStep * kPanelDepthStep;
+}
+
+Product left_panel(const Product& product, int32_t panel) {
+  Product packing{.dtype = product.dtype, .tile = {0, left_width(product)}, .bf16_pairs = true};
+  packing.a = packing.b = product.a;
+  packing.packed = panel;
+  packing.b_start = product.a_start;
+  packing.column = {product.row.extent, 0, product.row.a_stride};
+  packing.inner = {{product.inner.back().extent, 0, product.inner.back().a_stride}};
+  return packing;
+}
+
+void read_left_panel(Product& product) {
+  product.inner.back().a_stride = left_width(product);
+  product.row.a_stride = 2;
+  product.a_start = 0;
+}
+
+bool is_left_panel(const Product& packing) { return packing.bf16_pairs && packing.tile.rows == 0; }
+// Without one, pairs lie along the depth.
+bool reads_left_panel(const Product& product) { return product.bf16_pairs && product.inner.back().a_stride != 1; }
+
 PanelLayout panel_layout(const Product& product) {
   PanelLayout layout;
   const int64_t width = product.form == ProductForm::Dot ? product.column.extent.bound : product.tile.columns;

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "compiler/loops/loop_ir.h"
+#include "compiler/loops/lower_product.h"
 
 namespace smelt {
 namespace {
@@ -114,7 +115,7 @@ class Verifier {
     }
     if (product.form == ProductForm::Dot && !product.more.empty()) violation("dot products of several pairs");
     if (product.inner.empty()) violation("a product that sums nothing");
-    if (product.bf16_pairs) check_bf16_pairs(product);
+    if (product.bf16_pairs && kind == KernelKind::Product) check_bf16_pairs(product);
     if (product.form == ProductForm::Dot) {
       if (product.inner.size() != 1 || product.inner[0].a_stride != 1) violation("dot products of rows that do not lie along the depth");
       if (product.packed < 0 && product.inner.back().b_stride != 1) violation("dot products of columns that do not lie along the depth");
@@ -127,10 +128,11 @@ class Verifier {
 
   void check_bf16_pairs(const Product& product) {
     const auto is_bf16 = [&](int32_t index) { return is_buffer(index) && function_.buffers[static_cast<size_t>(index)].type.dtype == DType::BF16; };
-    if (!is_bf16(product.a) || !is_bf16(product.packed)) violation("pairs that are not bf16 on both sides");
-    if (product.inner.empty() || product.inner.back().a_stride != 1) violation("pairs of a left operand that does not lie along the depth");
+    for (const ProductOperands& pair : operand_pairs(product)) {
+      if (!is_bf16(pair.a) || !is_bf16(pair.packed)) violation("pairs that are not bf16 on both sides");
+    }
+    if (reads_left_panel(product) && product.row.a_stride != 2) violation("pairs of a left operand that does not lie along the depth");
     if (product.form != ProductForm::Broadcast || product.dtype != DType::F32) violation("pairs in a form that has none");
-    if (!product.more.empty()) violation("pairs in a product of several operands");
   }
 
   bool alike(int32_t one, int32_t other) const {
