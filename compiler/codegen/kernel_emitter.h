@@ -74,7 +74,7 @@ class KernelEmitter {
   Address address(const Access& access);
   Scalar operand(const Stmt& stmt, size_t i) const { return values_[static_cast<size_t>(stmt.operands[i])]; }
 
-  // emit_product.cpp: register tiles; emit_pack.cpp: panels
+  // emit_product.cpp: the order of tiles; emit_tile_sums.cpp, emit_epilogue.cpp, emit_prefetch.cpp: one tile; emit_pack.cpp: panels
   void emit_product();
   struct TileGrid;
   struct Tile;  // the position and size of the tile at hand

@@ -1,0 +1,64 @@
+// Asking for memory before it is read: what an epilogue will load, and the next columns of b.
+#include <llvm/IR/Intrinsics.h>
+
+#include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/product_tile.h"
+
+namespace smelt {
+
+/// Asks for what the epilogue will read at the tile: it arrives while the sums are computed. An optimiser's update reads
+/// a parameter and its moments, which no cache holds since the last step.
+void KernelEmitter::emit_prefetch(const Tile& tile) {
+  const Product& product = kernel_->product;
+  set_outer_loops(tile);
+  for (const Stmt& stmt : kernel_->sweeps[0].body) {
+    const Access& access = stmt.access;
+    if (stmt.kind != StmtKind::Load || access.row >= 0 || product.row.loop < 0 || product.column.loop < 0) continue;
+    if (access.offset.coefficient(product.column.loop) != 1 || access.offset.coefficient(product.row.loop) == 0) continue;
+    for_range(tile.done != nullptr ? tile.done : i64(0), tile.rows, 1, [&](llvm::Value* r) {
+      loop_values_[static_cast<size_t>(product.row.loop)] = ir_.CreateAdd(tile.row, r);
+      loop_values_[static_cast<size_t>(product.column.loop)] = tile.column;
+      llvm::Value* at = element_pointer(buffer_pointer(access.buffer), stmt.dtype, affine(access.offset));
+      prefetch_row(at, stmt.dtype);
+    });
+  }
+}
+
+/// A tile's columns from `at` on. Not to the first level: there the burst would stand in the way of the panel that the
+/// sums read.
+void KernelEmitter::prefetch_row(llvm::Value* at, DType dtype) {
+  constexpr int64_t kLine = 64;
+  llvm::Value *read = ir_.getInt32(0), *second_level = ir_.getInt32(2), *data = ir_.getInt32(1);
+  for (int64_t byte = 0; byte < tile_columns() * size_of(dtype); byte += kLine) {
+    llvm::Value* line = ir_.CreateConstGEP1_64(ir_.getInt8Ty(), at, static_cast<uint64_t>(byte));
+    ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {line->getType()}, {line, read, second_level, data});
+  }
+}
+
+/// Each tile of rows asks for its part of the next panel of columns: weights that no cache has held since the last step
+/// arrive while this panel is used.
+void KernelEmitter::emit_panel_prefetch(const Tile& tile, const TileGrid& grid) {
+  const Product& product = kernel_->product;
+  const Extent depth = product.inner.back().extent;
+  constexpr int64_t kFewestTiles = 4;
+  const bool reads_panels_in_place = product.form == ProductForm::Broadcast && product.packed < 0 && product.column.b_stride == 1 &&
+                                     product.inner.size() == 1 && product.outer.empty();
+  if (!reads_panels_in_place || !depth.is_static() || grid.split.tiles < kFewestTiles) return;
+  if (product.column.extent.bound <= tile_columns()) return;
+  llvm::Value* next = ir_.CreateAdd(tile.column, i64(tile_columns() + product.b_start));
+  prefetch_part(product.b, next, depth.bound, tile.number, grid.row_tiles());
+}
+
+/// Part `number` of `parts` of a panel of so many steps of the depth, whose columns begin at element `first` of the right
+/// operand. Behind its last panel there is nothing, and nothing is read.
+void KernelEmitter::prefetch_part(int32_t right, llvm::Value* first, int64_t steps, llvm::Value* number, llvm::Value* parts) {
+  const Product& product = kernel_->product;
+  const DType stored = operand_dtype(right);
+  const auto begin_of = [&](llvm::Value* part) { return ir_.CreateSDiv(ir_.CreateMul(part, i64(steps)), parts); };
+  for_range(begin_of(number), begin_of(ir_.CreateAdd(number, i64(1))), 1, [&](llvm::Value* k) {
+    llvm::Value* element = ir_.CreateAdd(first, ir_.CreateMul(k, i64(product.inner.back().b_stride)));
+    prefetch_row(ir_.CreateGEP(memory_type(stored), buffer_pointer(right), element), stored);
+  });
+}
+
+}  // namespace smelt

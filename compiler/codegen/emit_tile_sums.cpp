@@ -1,0 +1,168 @@
+// The sums of one register tile: which operands, which micro-kernel.
+#include <functional>
+#include <utility>
+
+#include "compiler/codegen/dot_kernel.h"
+#include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/product_tile.h"
+#include "compiler/loops/lower_product.h"
+
+namespace smelt {
+
+constexpr int64_t kMaxRowAddresses = 9;  // general registers that a micro-kernel has for them
+
+/// Pairs of operands, and axes of the depth but the last two, are loops around the micro-kernel, which adds to the tile then.
+void KernelEmitter::emit_tile_sums(const Tile& tile) {
+  const Product& product = kernel_->product;
+  const bool packed = product.packed >= 0;
+  const PanelLayout layout = panel_layout(product);
+  if (adds_up(product) && product.partials < 0) clear_sums(tile);
+  using Positions = std::function<void(const ProductOperands&, size_t, llvm::Value*, llvm::Value*)>;
+  const Positions inner = [&](const ProductOperands& pair, size_t axis, llvm::Value* a, llvm::Value* b) {
+    if (axis + kMicroKernelAxes >= product.inner.size()) return emit_sums(tile, pair, a, b);
+    const bool in_block = axis == 0 && tile.block_begin != nullptr;
+    llvm::Value* first = in_block ? tile.block_begin : i64(0);
+    llvm::Value* end = in_block ? tile.block_end : extent(product.inner[axis].extent);
+    for_range(first, end, 1, [&](llvm::Value* i) {
+      inner(pair, axis + 1, advance(a, i, product.inner[axis].a_stride),
+            advance(b, i, packed ? layout.inner_strides[axis] : product.inner[axis].b_stride));
+    });
+  };
+  for (const ProductOperands& pair : operand_pairs(product)) inner(pair, 0, left_start(tile), right_start(tile));
+}
+
+llvm::Value* KernelEmitter::advance(llvm::Value* at, llvm::Value* position, int64_t stride) {
+  return stride == 0 ? at : ir_.CreateAdd(at, ir_.CreateMul(position, i64(stride)));
+}
+
+/// The element of a at which a tile's rows begin.
+llvm::Value* KernelEmitter::left_start(const Tile& tile) {
+  const Product& product = kernel_->product;
+  llvm::Value* at = advance(i64(product.a_start), tile.row, product.row.a_stride);
+  for (size_t axis = 0; axis < product.outer.size(); ++axis) at = advance(at, tile.outer[axis], product.outer[axis].a_stride);
+  return at;
+}
+
+/// The element of b, or of its panels, at which a tile's columns begin.
+llvm::Value* KernelEmitter::right_start(const Tile& tile) {
+  const Product& product = kernel_->product;
+  const bool packed = product.packed >= 0;
+  const PanelLayout layout = panel_layout(product);
+  llvm::Value* at = packed ? ir_.CreateMul(tile.panel, i64(layout.panel_elements))
+                           : advance(i64(product.b_start), tile.column, product.column.b_stride);
+  for (size_t axis = 0; axis < product.outer.size(); ++axis) {
+    at = advance(at, tile.outer[axis], packed ? layout.outer_strides[axis] : product.outer[axis].b_stride);
+  }
+  return at;
+}
+
+/// No memset: the code calls nothing outside itself.
+void KernelEmitter::clear_sums(const Tile& tile) {
+  const Product& product = kernel_->product;
+  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(product.dtype), static_cast<unsigned>(lanes_));
+  for_range(i64(0), i64(tile_elements()), lanes_, [&](llvm::Value* at) {
+    ir_.CreateAlignedStore(llvm::Constant::getNullValue(vector), element_pointer(tile.sums, product.dtype, at),
+                           llvm::Align(static_cast<uint64_t>(size_of(product.dtype))));
+  });
+}
+
+/// All rows of the tile by the micro-kernels for as many.
+void KernelEmitter::emit_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b) {
+  const Product& product = kernel_->product;
+  const int32_t right = pair.packed >= 0 ? pair.packed : pair.b;
+  llvm::Value* a_pointer = element_pointer(buffer_pointer(pair.a), operand_dtype(pair.a), a);
+  llvm::Value* b_pointer = tile.copied != nullptr ? tile.copied : element_pointer(buffer_pointer(right), operand_dtype(right), b);
+  const auto rows = [&](int64_t count) { return [&, count] { call_micro_kernel(tile, pair, count, a_pointer, b_pointer, tile.sums); }; };
+  if (product.row.extent.is_static()) {
+    const EvenSplit split = split_evenly(product.row.extent.bound, product.tile.rows);
+    if (tile.longer == nullptr) return rows(split.base)();
+    return if_else(tile.longer, rows(split.base + 1), rows(split.base));
+  }
+  if_else(ir_.CreateICmpEQ(tile.rows, i64(product.tile.rows)), rows(product.tile.rows), [&] {
+    for_range(i64(0), tile.rows, 1, [&](llvm::Value* r) {
+      call_micro_kernel(tile, pair, 1, element_pointer(a_pointer, operand_dtype(pair.a), ir_.CreateMul(r, i64(product.row.a_stride))), b_pointer,
+                        element_pointer(tile.sums, product.dtype, ir_.CreateMul(r, tile.sums_stride)));
+    });
+  });
+}
+
+void KernelEmitter::call_dot_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums) {
+  const Product& product = kernel_->product;
+  const DotKernelForm form{.dtype = product.dtype,
+                           .left = operand_dtype(product.a),
+                           .right = operand_dtype(product.packed >= 0 ? product.packed : product.b),
+                           .rows = rows,
+                           .columns = product.column.extent.bound};
+  llvm::Function* dot = shared_.declare(module_, form.name(), DotKernelEmitter::type(context_),
+                                        [&target = target_, lanes = lanes_, form](llvm::Module& module) {
+                                          DotKernelEmitter(module, target, lanes, form).emit();
+                                        });
+  const int64_t column_stride = product.packed >= 0 ? panel_layout(product).depth : product.column.b_stride;
+  ir_.CreateCall(dot, {a, b, sums, extent(product.inner.back().extent), i64(product.row.a_stride), i64(column_stride), tile.sums_stride});
+}
+
+void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums) {
+  const Product& product = kernel_->product;
+  if (product.form == ProductForm::Dot) return call_dot_kernel(tile, rows, a, b, sums);
+  using Columns = MicroKernelForm::Columns;
+  const bool packed = product.packed >= 0 || tile.copied != nullptr;
+  const bool padded = packed && only_store() == nullptr;  // panels end with zeros, and the tile has room for sums of them
+  const ProductAxis& step = product.inner.back();
+  llvm::Value *turns = i64(1), *a_turn = i64(0), *b_turn = i64(0);
+  if (product.inner.size() >= kMicroKernelAxes) {
+    const size_t axis = product.inner.size() - kMicroKernelAxes;
+    turns = extent(product.inner[axis].extent);
+    a_turn = i64(product.inner[axis].a_stride);
+    b_turn = i64(packed ? panel_layout(product).inner_strides[axis] : product.inner[axis].b_stride);
+  }
+  const auto call = [&](int64_t vectors, Columns columns) {
+    const int64_t at_once = product.bf16_pairs ? 2 : 1;
+    const int64_t b_step = packed ? tile_columns() * at_once : step.b_stride;
+    const int64_t a_step = step.a_stride * at_once;
+    llvm::Value* steps = tile.steps != nullptr ? tile.steps : extent(step.extent);
+    ir_.CreateCall(micro_kernel(pair, rows, vectors, columns), {a, b, sums, steps, tile.columns, i64(product.row.a_stride),
+                                                          i64(a_step), i64(b_step), turns, a_turn, b_turn, tile.sums_stride});
+  };
+  const auto whole = [&] { call(tile_columns() / lanes_, Columns::Whole); };
+  const Extent size = product.column.extent;
+  const int64_t rest = size.is_static() ? size.bound % tile_columns() : 0;
+  const auto partial = [&] {
+    if (!size.is_static()) {
+      call(tile_columns() / lanes_, Columns::AllMasked);
+    } else {
+      const bool whole_vectors = padded || rest % lanes_ == 0;
+      call((rest + lanes_ - 1) / lanes_, whole_vectors ? Columns::Whole : Columns::LastMasked);
+    }
+  };
+  if ((size.is_static() && rest == 0) || (!size.is_static() && padded)) {
+    whole();
+  } else if (size.is_static() && size.bound < tile_columns()) {
+    partial();
+  } else {
+    if_else(ir_.CreateICmpEQ(tile.columns, i64(tile_columns())), whole, partial);
+  }
+}
+
+llvm::Function* KernelEmitter::micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors, MicroKernelForm::Columns columns) {
+  const Product& product = kernel_->product;
+  const bool far_rows = rows > kMaxRowAddresses && product.row.a_stride != 1;
+  const MicroKernelForm form{.dtype = product.dtype,
+                             .left = operand_dtype(pair.a),
+                             .right = product.stretch > 0 ? product.dtype : operand_dtype(pair.packed >= 0 ? pair.packed : pair.b),
+                             .rows = rows,
+                             .vectors = vectors,
+                             .columns = columns,
+                             .unit_steps = product.inner.back().a_stride == 1,
+                             .unit_rows = product.row.a_stride == 1,
+                             .row_stride = far_rows || reads_left_panel(product) ? product.row.a_stride : 0,
+                             .accumulate = adds_up(product),
+                             .direct = only_store() != nullptr,
+                             .pairs = product.bf16_pairs,
+                             .turns = product.inner.size() >= kMicroKernelAxes};
+  return shared_.declare(module_, form.name(), MicroKernelEmitter::type(context_),
+                         [&target = target_, lanes = lanes_, form](llvm::Module& module) {
+                           MicroKernelEmitter(module, target, lanes, form).emit();
+                         });
+}
+
+}  // namespace smelt
