@@ -158,6 +158,18 @@ TEST_CASE("cast truncates, saturates and turns NaN into 0") {
   CHECK(cast(DType::I32, 300, DType::U8) == 44);  // integer to integer wraps
 }
 
+TEST_CASE("softmax and its relatives of numbers far apart are finite") {
+  const auto values_of = [](const char* op, const char* type) {
+    const Result<Graph> graph = parse_graph(fmt::format("func @f(%x: feed f32[3]) {{\n  %1 = {} %x {{axes = [0]}} : {}\n  return %1 as value \"y\"\n}}", op, type));
+    REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
+    const RefTensor x{graph->type(graph->arguments[0].node), {3}, {1000, 0, -1000}};
+    return evaluate(*graph, std::span(&x, 1), {}).value()[0].values;
+  };
+  CHECK(values_of("softmax", "f32[3]") == std::vector<double>{1, 0, 0});
+  CHECK(values_of("log_softmax", "f32[3]") == std::vector<double>{0, -1000, -2000});
+  CHECK(values_of("logsumexp", "f32") == std::vector<double>{1000});
+}
+
 TEST_CASE("integer division never traps: x / 0 is 0, min / -1 wraps") {
   HostScalarBuilder builder;
   const auto divide = [&](DType dtype, int64_t a, int64_t b) {
