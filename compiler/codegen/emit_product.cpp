@@ -72,7 +72,7 @@ void KernelEmitter::emit_product() {
   if (kernel_->product.stretch > 0) return emit_stretches(grid);
   const Product& product = kernel_->product;
   const Stmt* store = only_store();
-  llvm::Value* sums = store == nullptr ? stack(scalars_.element_type(product.dtype), tile_elements(), "tile") : nullptr;
+  llvm::Value* sums = store == nullptr ? stack(scalars_.element_type(product.dtype), sums_of_tile(), "tile") : nullptr;
   for_range(grid.begin, grid.end, 1, [&](llvm::Value* unit) {
     Tile tile = make_tile(grid, unit);
     tile.sums = sums;
@@ -90,7 +90,7 @@ void KernelEmitter::emit_blocks(const TileGrid& grid) {
   const auto each_tile = [&](const std::function<void(Tile&)>& body) {
     for_range(grid.begin, grid.end, 1, [&](llvm::Value* unit) {
       Tile tile = make_tile(grid, unit);
-      llvm::Value* at = ir_.CreateMul(unit, i64(tile_elements()));
+      llvm::Value* at = ir_.CreateMul(unit, i64(sums_of_tile()));
       tile.sums = element_pointer(buffer_pointer(product.partials), product.dtype, at);
       body(tile);
     });
@@ -112,7 +112,7 @@ void KernelEmitter::emit_blocks(const TileGrid& grid) {
 void KernelEmitter::emit_stretches(const TileGrid& grid) {
   const Product& product = kernel_->product;
   const int64_t in_run = tiles_in_run(product);
-  const Run run{.sums = stack(scalars_.element_type(product.dtype), in_run * tile_elements(), "tiles"),
+  const Run run{.sums = stack(scalars_.element_type(product.dtype), in_run * sums_of_tile(), "tiles"),
                 .columns = stack(scalars_.element_type(product.dtype), product.stretch * tile_columns(), "columns")};
   llvm::Value* runs = ir_.CreateSDiv(ir_.CreateAdd(grid.row_tiles(), i64(in_run - 1)), i64(in_run));  // in a panel
   const auto run_of = [&](llvm::Value* unit) {
@@ -140,7 +140,9 @@ void KernelEmitter::emit_run(const TileGrid& grid, const Run& run, const Product
   const Product& product = kernel_->product;
   const Tile panel = make_tile(grid, run.begin);
   llvm::Value *b = right_start(panel), *depth = extent(product.inner.back().extent);
-  for_range(i64(0), depth, product.stretch, [&](llvm::Value* first) {
+  // At least one stretch, if of no steps: it finishes the tiles.
+  llvm::Value* end = ir_.CreateSelect(ir_.CreateICmpSLT(depth, i64(1)), i64(1), depth);
+  for_range(i64(0), end, product.stretch, [&](llvm::Value* first) {
     llvm::Value *steps = at_most(product.stretch, ir_.CreateSub(depth, first)), *below = ir_.CreateAdd(first, i64(product.stretch));
     llvm::Value *is_first = ir_.CreateICmpEQ(first, i64(0)), *is_last = ir_.CreateICmpSGE(below, depth);
     llvm::Value* from = ir_.CreateAdd(b, ir_.CreateMul(first, i64(product.inner.back().b_stride)));
@@ -152,7 +154,7 @@ void KernelEmitter::emit_run(const TileGrid& grid, const Run& run, const Product
     for_range(run.begin, run.end, 1, [&](llvm::Value* unit) {
       Tile tile = make_tile(grid, unit);
       llvm::Value* in_run = ir_.CreateSub(unit, run.begin);
-      tile.sums = element_pointer(run.sums, product.dtype, ir_.CreateMul(in_run, i64(tile_elements())));
+      tile.sums = element_pointer(run.sums, product.dtype, ir_.CreateMul(in_run, i64(sums_of_tile())));
       tile.steps = steps;
       tile.copied = run.columns;
       if (clears) if_then(is_first, [&] { clear_sums(tile); });

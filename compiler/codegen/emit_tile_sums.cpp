@@ -60,7 +60,7 @@ llvm::Value* KernelEmitter::right_start(const Tile& tile) {
 void KernelEmitter::clear_sums(const Tile& tile) {
   const Product& product = kernel_->product;
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(product.dtype), static_cast<unsigned>(lanes_));
-  for_range(i64(0), i64(tile_elements()), lanes_, [&](llvm::Value* at) {
+  for_range(i64(0), i64(sums_of_tile()), lanes_, [&](llvm::Value* at) {
     ir_.CreateAlignedStore(llvm::Constant::getNullValue(vector), element_pointer(tile.sums, product.dtype, at),
                            llvm::Align(static_cast<uint64_t>(size_of(product.dtype))));
   });

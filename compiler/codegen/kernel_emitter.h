@@ -74,7 +74,8 @@ class KernelEmitter {
   Address address(const Access& access);
   Scalar operand(const Stmt& stmt, size_t i) const { return values_[static_cast<size_t>(stmt.operands[i])]; }
 
-  // emit_product.cpp: the order of tiles; emit_tile_sums.cpp, emit_epilogue.cpp, emit_prefetch.cpp: one tile; emit_pack.cpp: panels
+  // emit_product.cpp: the order of tiles; emit_tile_sums.cpp, emit_epilogue.cpp, emit_prefetch.cpp: one tile;
+  // emit_pack.cpp, emit_pack_pairs.cpp: panels
   void emit_product();
   struct TileGrid;
   struct Tile;  // the position and size of the tile at hand
@@ -128,7 +129,7 @@ class KernelEmitter {
   llvm::Function* micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors, MicroKernelForm::Columns columns);
   std::vector<llvm::Value*> decompose(llvm::Value* unit, const std::vector<llvm::Value*>& extents);
   int64_t tile_columns() const { return kernel_->product.tile.columns; }
-  int64_t tile_elements() const { return kernel_->product.tile.rows * tile_columns(); }
+  int64_t sums_of_tile() const { return kernel_->product.tile.rows * tile_columns(); }
 
   // helpers
   llvm::Value* i64(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }

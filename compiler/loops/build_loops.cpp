@@ -207,7 +207,7 @@ class Lowering {
   void add_left_packs(Kernel& kernel, const MakeBuffer& make_buffer) {
     Product& product = kernel.product;
     const auto pack = [&](ProductOperands& operands, const std::string& name) {
-      Product packing = left_panel(product, -1);
+      Product packing = left_panel(product);
       packing.packed = make_buffer(name, panel_layout(packing).total_elements, DType::BF16);
       packing.a = packing.b = operands.a;
       operands.a = packing.packed;

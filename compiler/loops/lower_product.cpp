@@ -100,10 +100,8 @@ static int64_t left_width(const Product& product) {
   return (product.row.extent.bound + kPanelDepthStep - 1) / kPanelDepthStep * kPanelDepthStep;
 }
 
-Product left_panel(const Product& product, int32_t panel) {
+Product left_panel(const Product& product) {
   Product packing{.dtype = product.dtype, .tile = {0, left_width(product)}, .bf16_pairs = true};
-  packing.a = packing.b = product.a;
-  packing.packed = panel;
   packing.b_start = product.a_start;
   packing.column = {product.row.extent, 0, product.row.a_stride};
   packing.inner = {{product.inner.back().extent, 0, product.inner.back().a_stride}};

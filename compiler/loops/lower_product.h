@@ -36,7 +36,7 @@ PanelLayout panel_layout(const Product& product);
 
 /// The left operand of a gradient of a weight has its rows side by side, so that pairs along the depth, the batch, have to be
 /// packed: as one panel [depth / 2, rows, 2], the rows rounded up. What packs it, before `product` is made to read it.
-Product left_panel(const Product& product, int32_t panel);
+Product left_panel(const Product& product);  // buffers unset
 void read_left_panel(Product& product);
 /// Of the Product of a pack kernel; of one that multiplies.
 bool is_left_panel(const Product& packing);
