@@ -2,8 +2,10 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "compiler/loops/build_loops.h"
 #include "compiler/loops/choose_tile.h"
 #include "compiler/loops/lower_product.h"
+#include "compiler/loops/plan_kernels.h"
 #include "ir/builder.h"
 
 using namespace smelt;
@@ -112,6 +114,33 @@ TEST_CASE("columns are copied where rows of b meet in few sets of a cache") {
   CHECK(stretch_of(64, 1024, 1024, kAvx512) == 0);
   CHECK(stretch_of(128, 2048, 2048, kAvx512) == 128);
   CHECK(choose_stretch(product_of({20, 30}, {30, 40}, "[m,k] [k,n] -> [m,n]"), kFineBlocking, 20) == 3);
+}
+
+TEST_CASE("all three products of a layer multiply pairs of bf16, where there is an instruction for it") {
+  const auto loops_of = [](const Shape& x, const Shape& y, const char* formula, bool has_pairs) {
+    Graph graph;
+    Builder build(graph);
+    const NodeId a = build.argument({.name = "a", .role = ArgRole::Feed}, {DType::BF16, x});
+    const NodeId b = build.argument({.name = "b", .role = ArgRole::Feed}, {DType::F32, y});
+    const NodeId rounded = build.cast(build.cast(b, DType::BF16), DType::F32);
+    build.result({.name = "c", .node = build.contract(build.cast(a, DType::F32), y.front() == x.front() ? rounded : b, formula)});
+    const Graph isolated = isolate_results(graph);
+    const VectorRegisters registers{.count = 32, .lanes = 16, .scratch = 2, .bf16_pairs = has_pairs};
+    return print(build_loops(isolated, plan_kernels(isolated), {}, {.registers = registers}));
+  };
+  const auto count = [](const std::string& text, std::string_view what) {
+    int found = 0;
+    for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++found;
+    return found;
+  };
+  const std::string forward = loops_of({128, 784}, {784, 256}, "[b,k] [k,n] -> [b,n]", true);
+  const std::string input = loops_of({128, 256}, {784, 256}, "[b,n] [k,n] -> [b,k]", true);
+  const std::string weights = loops_of({128, 784}, {128, 256}, "[b,k] [b,n] -> [k,n]", true);
+  CHECK_MESSAGE(count(forward, "by pairs") == 2, forward);  // the kernel that packs, and the product
+  CHECK_MESSAGE(count(input, "by pairs") == 2, input);
+  CHECK_MESSAGE(count(weights, "by pairs") == 3, weights);  // both operands are packed
+  CHECK(count(loops_of({16, 784}, {784, 256}, "[b,k] [k,n] -> [b,n]", true), "by pairs") == 0);  // too few rows to pay
+  CHECK(count(loops_of({128, 784}, {784, 256}, "[b,k] [k,n] -> [b,n]", false), "by pairs") == 0);
 }
 
 TEST_CASE("rows are shared evenly among as few tiles as there can be") {

@@ -13,29 +13,13 @@
 #include "fuzz/shrink.h"
 #include "ir/op.h"
 #include "ir/text.h"
+#include "tests/unit/fuzz/cases.h"
 
 using namespace smelt;
 using namespace smelt::fuzz;
+using test::case_of, test::parse;
 
 namespace {
-
-Graph parse(std::string_view text) {
-  Result<Graph> graph = parse_graph(text);
-  REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
-  return *std::move(graph);
-}
-
-Case case_of(std::string_view text, std::vector<std::vector<double>> values) {
-  RandomGraph random{parse(text), {}, {1}};
-  for (size_t i = 0; i < values.size(); ++i) {
-    const TensorType type = random.graph.type(random.graph.arguments[i].node);
-    random.arguments.push_back({type, actual_sizes(type.shape, random.extents), values[i]});
-  }
-  const Setup setup{.cpu = levels_here()[0], .dtype = DType::F32, .threads = 1, .reversed = false, .serial_work = 0, .placement = Placement::EndAtGuard};
-  Result<Case> made = make_case(1, setup, std::move(random));
-  REQUIRE_MESSAGE(made.has_value(), made.error().message);
-  return *std::move(made);
-}
 
 std::optional<std::string> compare_scaled(const Case& tested, double factor) {
   std::vector<RefTensor> results = tested.expected.exact;
