@@ -164,6 +164,13 @@ struct Options {
   std::vector<std::string> names;
 };
 
+DType dtype_named(std::string_view name) {
+  if (name == "f32") return DType::F32;
+  if (name == "bf16") return DType::BF16;
+  fmt::print(stderr, "products: unknown dtype `{}`; there are f32 and bf16\n", name);
+  std::exit(2);
+}
+
 Options parse(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; ++i) {
@@ -171,7 +178,7 @@ Options parse(int argc, char** argv) {
     if (arg == "--json") options.json = true;
     else if (arg == "--threads" && i + 1 < argc) options.threads = std::atoi(argv[++i]);
     else if (arg == "--cpu" && i + 1 < argc) options.cpu = argv[++i];
-    else if (arg == "--dtype" && i + 1 < argc) options.dtype = std::string_view(argv[++i]) == "bf16" ? DType::BF16 : DType::F32;
+    else if (arg == "--dtype" && i + 1 < argc) options.dtype = dtype_named(argv[++i]);
     else options.names.emplace_back(arg);
   }
   return options;
