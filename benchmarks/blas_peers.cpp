@@ -7,10 +7,10 @@
 
 namespace {
 
-using CblasGemm = void (*)(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float* a, int lda, const float* b,
-                           int ldb, float beta, float* c, int ldc);
-using DnnlGemm = int (*)(char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
-                         const float* b, int64_t ldb, float beta, float* c, int64_t ldc);
+using CblasGemm = void (*)(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float* a,
+                           int lda, const float* b, int ldb, float beta, float* c, int ldc);
+using DnnlGemm = int (*)(char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, float alpha, const float* a,
+                         int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc);
 using SetThreads = void (*)(int);
 using SetLongThreads = void (*)(int64_t);
 
@@ -29,20 +29,22 @@ Function find(void* library, const char* name) {
   return library == nullptr ? nullptr : reinterpret_cast<Function>(dlsym(library, name));
 }
 
-int leading(bool transposed, int64_t as_written, int64_t otherwise) { return static_cast<int>(transposed ? otherwise : as_written); }
+int leading(bool transposed, int64_t as_written, int64_t otherwise) {
+  return static_cast<int>(transposed ? otherwise : as_written);
+}
 
 BlasLibrary blas(const char* name, CblasGemm gemm) {
   return {name, [gemm](const BlasProduct& p, const float* a, const float* b, float* c) {
-            gemm(kRowMajor, p.a_transposed ? kTranspose : kNoTranspose, p.b_transposed ? kTranspose : kNoTranspose, static_cast<int>(p.m),
-                 static_cast<int>(p.n), static_cast<int>(p.k), 1, a, leading(p.a_transposed, p.k, p.m), b, leading(p.b_transposed, p.n, p.k), 0,
-                 c, static_cast<int>(p.n));
+            gemm(kRowMajor, p.a_transposed ? kTranspose : kNoTranspose, p.b_transposed ? kTranspose : kNoTranspose,
+                 static_cast<int>(p.m), static_cast<int>(p.n), static_cast<int>(p.k), 1, a,
+                 leading(p.a_transposed, p.k, p.m), b, leading(p.b_transposed, p.n, p.k), 0, c, static_cast<int>(p.n));
           }};
 }
 
 BlasLibrary dnnl(DnnlGemm gemm) {
   return {"onednn", [gemm](const BlasProduct& p, const float* a, const float* b, float* c) {
-            gemm(p.a_transposed ? 'T' : 'N', p.b_transposed ? 'T' : 'N', p.m, p.n, p.k, 1, a, leading(p.a_transposed, p.k, p.m), b,
-                 leading(p.b_transposed, p.n, p.k), 0, c, p.n);
+            gemm(p.a_transposed ? 'T' : 'N', p.b_transposed ? 'T' : 'N', p.m, p.n, p.k, 1, a,
+                 leading(p.a_transposed, p.k, p.m), b, leading(p.b_transposed, p.n, p.k), 0, c, p.n);
           }};
 }
 
@@ -64,6 +66,7 @@ std::vector<BlasLibrary> blas_libraries(int threads) {
     if (const auto set = find<SetLongThreads>(blis, "bli_thread_set_num_threads")) set(threads);
     libraries.push_back(blas("blis", gemm));
   }
-  if (const auto gemm = find<DnnlGemm>(open({"libdnnl.so.2", "libdnnl.so.3"}), "dnnl_sgemm")) libraries.push_back(dnnl(gemm));
+  if (const auto gemm = find<DnnlGemm>(open({"libdnnl.so.2", "libdnnl.so.3"}), "dnnl_sgemm"))
+    libraries.push_back(dnnl(gemm));
   return libraries;
 }

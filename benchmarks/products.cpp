@@ -1,9 +1,10 @@
-// Single contractions: GFLOP/s of generated kernels, beside the multiply-add ceiling measured in the same run, Eigen, and
-// OpenBLAS, BLIS and oneDNN where they are installed.
+// Single contractions: GFLOP/s of generated kernels, beside the multiply-add ceiling measured in the same run, Eigen,
+// and OpenBLAS, BLIS and oneDNN where they are installed.
 //
 //   build/release/benchmarks/products [--threads N] [--cpu LEVEL] [--dtype f32|bf16] [--json] [name part ..]
 //
-// With bf16 both operands of the plain products are bf16 and sums are f32; the ceiling stays that of f32, and no library is asked.
+// With bf16 both operands of the plain products are bf16 and sums are f32; the ceiling stays that of f32, and no
+// library is asked.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -67,14 +68,16 @@ struct PlainProduct {
 
 // The table of the performance notes; the last rows are narrow: fewer columns than a vector has lanes.
 constexpr PlainProduct kProducts[] = {
-    {128, 400, 784, "NN"}, {128, 784, 400, "NT"}, {784, 400, 128, "TN"}, {128, 512, 512, "NN"}, {64, 1024, 1024, "NN"},
-    {1024, 1024, 1024, "NN"}, {2048, 512, 512, "NN"}, {2048, 768, 256, "NN"}, {128, 2048, 2048, "NN"},
-    {64, 4096, 4096, "NN"}, {128, 128, 32, "NT"}, {128, 32, 128, "NN"}, {512, 10, 128, "TN"}, {128, 10, 512, "NN"},
-    {128, 1, 256, "NN"},
+    {128, 400, 784, "NN"},   {128, 784, 400, "NT"},    {784, 400, 128, "TN"},  {128, 512, 512, "NN"},
+    {64, 1024, 1024, "NN"},  {1024, 1024, 1024, "NN"}, {2048, 512, 512, "NN"}, {2048, 768, 256, "NN"},
+    {128, 2048, 2048, "NN"}, {64, 4096, 4096, "NN"},   {128, 128, 32, "NT"},   {128, 32, 128, "NN"},
+    {512, 10, 128, "TN"},    {128, 10, 512, "NN"},     {128, 1, 256, "NN"},
 };
 
 Workload plain_product(const PlainProduct& p, DType dtype) {
-  Workload w{.name = fmt::format("{},{},{} {}", p.m, p.n, p.k, p.layout), .graph = {}, .flops = 2.0 * static_cast<double>(p.m * p.n * p.k),
+  Workload w{.name = fmt::format("{},{},{} {}", p.m, p.n, p.k, p.layout),
+             .graph = {},
+             .flops = 2.0 * static_cast<double>(p.m * p.n * p.k),
              .blas = {}};
   w.graph.name = "product";
   Builder b(w.graph);
@@ -85,7 +88,8 @@ Workload plain_product(const PlainProduct& p, DType dtype) {
     return dtype == DType::F32 ? stored : b.cast(stored, DType::F32);
   };
   const NodeId x = operand("a", at ? p.k : p.m, at ? p.m : p.k), y = operand("b", bt ? p.n : p.k, bt ? p.k : p.n);
-  b.result({.name = "c", .node = b.contract(x, y, fmt::format("{} {} -> [m,n]", at ? "[k,m]" : "[m,k]", bt ? "[n,k]" : "[k,n]"))});
+  b.result({.name = "c",
+            .node = b.contract(x, y, fmt::format("{} {} -> [m,n]", at ? "[k,m]" : "[m,k]", bt ? "[n,k]" : "[k,n]"))});
   return w;
 }
 
@@ -100,17 +104,26 @@ enum class Pass : uint8_t { Forward, Input, Weights };
 
 Workload convolution(const Convolution& c, Pass pass) {
   const int64_t out = c.size / 2;
-  Workload w{.name = fmt::format("conv {}->{} @{} {}", c.channels, c.filters, c.size, pass == Pass::Forward ? "forward" : pass == Pass::Input ? "input" : "weights"),
-             .graph = {}, .flops = 2.0 * static_cast<double>(c.batch * out * out * c.filters * c.channels * 16), .blas = {}};
+  Workload w{.name = fmt::format("conv {}->{} @{} {}", c.channels, c.filters, c.size,
+                                 pass == Pass::Forward ? "forward"
+                                 : pass == Pass::Input ? "input"
+                                                       : "weights"),
+             .graph = {},
+             .flops = 2.0 * static_cast<double>(c.batch * out * out * c.filters * c.channels * 16),
+             .blas = {}};
   w.graph.name = "product";
   Builder b(w.graph);
-  const TensorType input{DType::F32, {c.batch, c.size, c.size, c.channels}}, result{DType::F32, {c.batch, out, out, c.filters}};
+  const TensorType input{DType::F32, {c.batch, c.size, c.size, c.channels}},
+      result{DType::F32, {c.batch, out, out, c.filters}};
   const TensorType taps{DType::F32, {2, 2, 2, 2, c.channels, c.filters}};
-  const auto argument = [&](const char* name, const TensorType& type) { return b.argument({.name = name, .role = ArgRole::Feed}, type); };
+  const auto argument = [&](const char* name, const TensorType& type) {
+    return b.argument({.name = name, .role = ArgRole::Feed}, type);
+  };
   // A gradient does not read the operand that it belongs to.
   const NodeId x = pass == Pass::Input ? b.constant(1, input) : argument("a", input);
   const NodeId k = pass == Pass::Weights ? b.constant(1, taps) : argument("b", taps);
-  const NodeId padded = b.make(OpKind::Pad, {x}, {{"low", std::vector<int64_t>{0, 1, 1, 0}}, {"high", std::vector<int64_t>{0, 1, 1, 0}}});
+  const NodeId padded =
+      b.make(OpKind::Pad, {x}, {{"low", std::vector<int64_t>{0, 1, 1, 0}}, {"high", std::vector<int64_t>{0, 1, 1, 0}}});
   const NodeId blocks = b.reshape(padded, {c.batch, out + 1, 2, out + 1, 2, c.channels});
   const NodeId y = b.contract(blocks, k, "[n,i+u,p,j+v,q,c] [u,p,v,q,c,o] -> [n,i,j,o]");
   if (pass == Pass::Forward) {
@@ -140,8 +153,10 @@ double smelt_seconds(const Workload& w, const Target& target, const smelt_thread
   std::vector<Buffer> data;
   const auto filled = [&](const TensorType& type) {
     data.push_back(Buffer::allocate(static_cast<size_t>(byte_size(type).value()), "operand").value());
-    if (type.dtype == DType::BF16) std::fill_n(reinterpret_cast<uint16_t*>(data.back().data()), elements(type), kHalf);
-    else std::fill_n(reinterpret_cast<float*>(data.back().data()), elements(type), 0.5f);
+    if (type.dtype == DType::BF16)
+      std::fill_n(reinterpret_cast<uint16_t*>(data.back().data()), elements(type), kHalf);
+    else
+      std::fill_n(reinterpret_cast<float*>(data.back().data()), elements(type), 0.5f);
     return data.back().data();
   };
   std::vector<const void*> inputs;
@@ -152,7 +167,8 @@ double smelt_seconds(const Workload& w, const Target& target, const smelt_thread
 }
 
 double blas_seconds(const BlasLibrary& library, const BlasProduct& p) {
-  std::vector<float> a(static_cast<size_t>(p.m * p.k), 0.5f), b(static_cast<size_t>(p.k * p.n), 0.25f), c(static_cast<size_t>(p.m * p.n));
+  std::vector<float> a(static_cast<size_t>(p.m * p.k), 0.5f), b(static_cast<size_t>(p.k * p.n), 0.25f),
+      c(static_cast<size_t>(p.m * p.n));
   return median_seconds([&] { library.multiply(p, a.data(), b.data(), c.data()); });
 }
 
@@ -175,16 +191,22 @@ Options parse(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; ++i) {
     const std::string_view arg = argv[i];
-    if (arg == "--json") options.json = true;
-    else if (arg == "--threads" && i + 1 < argc) options.threads = std::atoi(argv[++i]);
-    else if (arg == "--cpu" && i + 1 < argc) options.cpu = argv[++i];
-    else if (arg == "--dtype" && i + 1 < argc) options.dtype = dtype_named(argv[++i]);
-    else options.names.emplace_back(arg);
+    if (arg == "--json")
+      options.json = true;
+    else if (arg == "--threads" && i + 1 < argc)
+      options.threads = std::atoi(argv[++i]);
+    else if (arg == "--cpu" && i + 1 < argc)
+      options.cpu = argv[++i];
+    else if (arg == "--dtype" && i + 1 < argc)
+      options.dtype = dtype_named(argv[++i]);
+    else
+      options.names.emplace_back(arg);
   }
   return options;
 }
 
-nlohmann::json measure(const Workload& w, const Target& target, const Options& options, ThreadPool& pool, const std::vector<BlasLibrary>& libraries) {
+nlohmann::json measure(const Workload& w, const Target& target, const Options& options, ThreadPool& pool,
+                       const std::vector<BlasLibrary>& libraries) {
   const double peak = measure_peak_gflops(options.threads);
   const double ours = smelt_seconds(w, target, options.threads > 1 ? pool.threads() : nullptr);
   nlohmann::json peers = nlohmann::json::object();
@@ -194,14 +216,22 @@ nlohmann::json measure(const Workload& w, const Target& target, const Options& o
   double best = 0;
   for (const auto& [name, ms] : peers.items()) best = best == 0 ? ms.get<double>() : std::min(best, ms.get<double>());
   const double floor = w.flops / peak * 1e-6;
-  return {{"workload", w.name}, {"threads", options.threads}, {"smelt_ms", ours * 1e3}, {"peers", peers}, {"flops", w.flops}, {"peak_gflops", peak},
-          {"ratio_to_best", best > 0 ? nlohmann::json(ours * 1e3 / best) : nlohmann::json()}, {"floor_ms", floor}, {"share_of_ceiling", floor / (ours * 1e3)}};
+  return {{"workload", w.name},
+          {"threads", options.threads},
+          {"smelt_ms", ours * 1e3},
+          {"peers", peers},
+          {"flops", w.flops},
+          {"peak_gflops", peak},
+          {"ratio_to_best", best > 0 ? nlohmann::json(ours * 1e3 / best) : nlohmann::json()},
+          {"floor_ms", floor},
+          {"share_of_ceiling", floor / (ours * 1e3)}};
 }
 
 void show(const nlohmann::json& row, const std::vector<std::string>& names) {
   const double flops = row["flops"];
   const auto rate = [&](const nlohmann::json& ms) { return flops / ms.get<double>() * 1e-6; };
-  fmt::print("{:28} {:10.1f} {:9.0f}%", row["workload"].get<std::string>(), rate(row["smelt_ms"]), 100 * row["share_of_ceiling"].get<double>());
+  fmt::print("{:28} {:10.1f} {:9.0f}%", row["workload"].get<std::string>(), rate(row["smelt_ms"]),
+             100 * row["share_of_ceiling"].get<double>());
   for (const std::string& name : names) {
     fmt::print("{:>10}", row["peers"].contains(name) ? fmt::format("{:.1f}", rate(row["peers"][name])) : "-");
   }
@@ -224,7 +254,8 @@ int main(int argc, char** argv) {
     for (const Pass pass : {Pass::Forward, Pass::Input, Pass::Weights}) workloads.push_back(convolution(c, pass));
   }
   if (!options.json) {
-    fmt::print("GFLOP/s on {} thread(s), {}\n{:28} {:>10} {:>10}", options.threads, target.cpu, "m,n,k", "smelt", "of peak");
+    fmt::print("GFLOP/s on {} thread(s), {}\n{:28} {:>10} {:>10}", options.threads, target.cpu, "m,n,k", "smelt",
+               "of peak");
     for (const std::string& name : names) fmt::print("{:>10}", name);
     fmt::print("\n");
   }

@@ -56,21 +56,27 @@ CLI::Validator whole_number(uint64_t low, uint64_t high) {
 
 void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups, std::pair<const char*, const char*> file) {
   app.add_option(file.first, flags.file, file.second)->required();
-  app.add_option("--set", flags.sets, "config value, NAME=VALUE (may be repeated)")->take_all()->allow_extra_args(false);
+  app.add_option("--set", flags.sets, "config value, NAME=VALUE (may be repeated)")
+      ->take_all()
+      ->allow_extra_args(false);
   app.add_option("--data", flags.data, "directory of a data section's files, NAME=DIR (may be repeated)")
       ->take_all()
       ->allow_extra_args(false);
   app.add_option("--batch", flags.batch, "rows of a batch")->check(whole_number(1, uint64_t{1} << 31));
   app.add_option("--seed", flags.seed, "seed of everything random")->check(whole_number(0, UINT64_MAX));
-  app.add_option("--precision", flags.precision, "f32, f64, or bf16, which is f32 stored as bf16 between kernels; instead of the file's");
+  app.add_option("--precision", flags.precision,
+                 "f32, f64, or bf16, which is f32 stored as bf16 between kernels; instead of the file's");
   app.add_option("--cpu", flags.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4");
-  app.add_option("--disable-pass", flags.disabled, fmt::format("a pass to leave out (may be repeated): {}", fmt::join(optional_passes(), ", ")))
+  app.add_option("--disable-pass", flags.disabled,
+                 fmt::format("a pass to leave out (may be repeated): {}", fmt::join(optional_passes(), ", ")))
       ->take_all()
       ->allow_extra_args(false);
-  app.add_option("--memory-budget", flags.memory_budget, "most memory to use, data excluded, such as 24MB or 1.5GiB: takes time for it, never bits");
+  app.add_option("--memory-budget", flags.memory_budget,
+                 "most memory to use, data excluded, such as 24MB or 1.5GiB: takes time for it, never bits");
   app.add_flag("--json", flags.json, "machine-readable output");
   if ((groups & kTraining) != 0) {
-    app.add_option("--epochs", flags.epochs, "epochs, instead of the file's")->check(whole_number(1, uint64_t{1} << 40));
+    app.add_option("--epochs", flags.epochs, "epochs, instead of the file's")
+        ->check(whole_number(1, uint64_t{1} << 40));
   }
   if ((groups & kRunning) != 0) {
     app.add_option("--threads", flags.threads, "threads, 1 to 1024; results do not depend on it")
@@ -80,10 +86,12 @@ void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups, std::pai
 
 namespace {
 
-Result<std::pair<std::string, std::string>> split_assignment(const std::string& text, const char* flag, const char* form) {
+Result<std::pair<std::string, std::string>> split_assignment(const std::string& text, const char* flag,
+                                                             const char* form) {
   const size_t at = text.find('=');
   if (at == std::string::npos || at == 0) {
-    return fail(ErrorKind::Usage, fmt::format("{} `{}` has no `=`", flag, text), fmt::format("write {} {}", flag, form));
+    return fail(ErrorKind::Usage, fmt::format("{} `{}` has no `=`", flag, text),
+                fmt::format("write {} {}", flag, form));
   }
   return std::pair{text.substr(0, at), text.substr(at + 1)};
 }
@@ -95,8 +103,9 @@ Result<int64_t> parse_size(const std::string& text) {
     std::string_view name;
     double bytes;
   };
-  constexpr std::array kUnits = {Unit{"", 1},          Unit{"B", 1},           Unit{"KB", 1e3},         Unit{"MB", 1e6},         Unit{"GB", 1e9},
-                                 Unit{"TB", 1e12},     Unit{"KiB", 0x1p10},    Unit{"MiB", 0x1p20},     Unit{"GiB", 0x1p30},     Unit{"TiB", 0x1p40}};
+  constexpr std::array kUnits = {Unit{"", 1},         Unit{"B", 1},       Unit{"KB", 1e3},     Unit{"MB", 1e6},
+                                 Unit{"GB", 1e9},     Unit{"TB", 1e12},   Unit{"KiB", 0x1p10}, Unit{"MiB", 0x1p20},
+                                 Unit{"GiB", 0x1p30}, Unit{"TiB", 0x1p40}};
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
   std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
@@ -104,7 +113,8 @@ Result<int64_t> parse_size(const std::string& text) {
   const auto* known = std::ranges::find(kUnits, unit, &Unit::name);
   const double bytes = error == std::errc() && known != kUnits.end() ? std::floor(number * known->bytes) : 0;
   if (bytes >= 1 && bytes <= 0x1p50) return static_cast<int64_t>(bytes);
-  return fail(ErrorKind::Usage, fmt::format("--memory-budget `{}` is not a size from 1 byte to 1024 TiB", printable(text, 40)),
+  return fail(ErrorKind::Usage,
+              fmt::format("--memory-budget `{}` is not a size from 1 byte to 1024 TiB", printable(text, 40)),
               "write a number and B, KB, MB, GB, KiB, MiB or GiB, such as 24MB or 1.5GiB");
 }
 
@@ -128,11 +138,13 @@ Result<ModelOptions> model_options(const ModelFlags& flags) {
   options.cache_directory = default_cache_directory();
   for (const std::string& pass : flags.disabled) SMELT_TRY_VOID(disable_pass(options, pass));
   if (flags.precision == "f16") {
-    return fail(ErrorKind::Unsupported, "`--precision f16` needs loss scaling, which is not supported yet", "use bf16, which needs none");
+    return fail(ErrorKind::Unsupported, "`--precision f16` needs loss scaling, which is not supported yet",
+                "use bf16, which needs none");
   }
   if (!flags.precision.empty()) {
     if (flags.precision != "f32" && flags.precision != "f64" && flags.precision != "bf16") {
-      return fail(ErrorKind::Usage, fmt::format("unknown precision `{}`", printable(flags.precision, 40)), "use f32, f64 or bf16");
+      return fail(ErrorKind::Usage, fmt::format("unknown precision `{}`", printable(flags.precision, 40)),
+                  "use f32, f64 or bf16");
     }
     options.precision = parse_dtype(flags.precision);
   }
@@ -169,7 +181,10 @@ std::optional<OpenedModel> open_model(const ModelFlags& flags, int& code, const 
   std::optional<CheckedModel> checked = load_model(flags.file, *options, flags.json, code);
   if (!checked) return std::nullopt;
   if (how.to_train != nullptr && !checked->experiment->train.present) {
-    code = report({ErrorKind::Model, fmt::format("{} has no `train` section {}", flags.file, how.to_train), "see examples/mlp.smelt for one", {}});
+    code = report({ErrorKind::Model,
+                   fmt::format("{} has no `train` section {}", flags.file, how.to_train),
+                   "see examples/mlp.smelt for one",
+                   {}});
     return std::nullopt;
   }
   return OpenedModel{std::move(*options), std::move(*checked)};
@@ -216,7 +231,8 @@ Result<std::vector<Dataset>> open_data(const std::optional<DataPlan>& plan, cons
   std::vector<std::future<Result<Dataset>>> opening;
   for (const Split& split : plan->splits) {
     if (!splits.empty() && std::ranges::find(splits, split.name) == splits.end()) continue;
-    opening.push_back(std::async(std::launch::async, [&plan, &split, &paths] { return Dataset::open(*plan, split, paths); }));
+    opening.push_back(
+        std::async(std::launch::async, [&plan, &split, &paths] { return Dataset::open(*plan, split, paths); }));
   }
   std::vector<Result<Dataset>> opened;
   for (std::future<Result<Dataset>>& split : opening) opened.push_back(split.get());

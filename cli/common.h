@@ -16,7 +16,17 @@
 namespace smelt::cli {
 
 /// Exit codes of DESIGN: 0 ok, 1 model, 2 usage, 3 input, 4 output, 5 limit, 6 not finite, 7 run-time check, 70 ours.
-enum Exit : int { kOk = 0, kModel = 1, kUsage = 2, kInput = 3, kOutput = 4, kLimit = 5, kNonFinite = 6, kRunTime = 7, kInternal = 70 };
+enum Exit : int {
+  kOk = 0,
+  kModel = 1,
+  kUsage = 2,
+  kInput = 3,
+  kOutput = 4,
+  kLimit = 5,
+  kNonFinite = 6,
+  kRunTime = 7,
+  kInternal = 70
+};
 int exit_code(ErrorKind kind);
 
 /// One command: adds its flags to a subcommand and returns what runs it, which returns an exit code.
@@ -37,26 +47,27 @@ CLI::Validator whole_number(uint64_t low, uint64_t high);
 /// Flags that choose a model and how it is compiled and run.
 struct ModelFlags {
   std::string file;
-  std::vector<std::string> sets;       // name=value
-  std::vector<std::string> data;       // NAME=DIR
+  std::vector<std::string> sets;  // name=value
+  std::vector<std::string> data;  // NAME=DIR
   std::optional<int64_t> batch, epochs;
   std::optional<uint64_t> seed;
-  int threads = 0;                     // 0: as many as the machine has
+  int threads = 0;  // 0: as many as the machine has
   std::string cpu = "native";
-  std::vector<std::string> disabled;   // names of passes
-  std::string precision;               // empty: the file's
-  std::string memory_budget;           // as written; empty: none
+  std::vector<std::string> disabled;  // names of passes
+  std::string precision;              // empty: the file's
+  std::string memory_budget;          // as written; empty: none
   bool json = false;
 };
 enum FlagGroup : unsigned { kTraining = 1, kRunning = 2, kCompiling = 4 };
 /// `file`: how --help calls the positional argument, and what it says of it.
-void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups, std::pair<const char*, const char*> file = {"FILE", "model file"});
+void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups,
+                     std::pair<const char*, const char*> file = {"FILE", "model file"});
 
 /// `24MB`, `1.5GiB`, `800 KB`, `4096`: bytes; KB is 1000 of them, KiB 1024. Errors (Usage): anything else, and 0.
 Result<int64_t> parse_size(const std::string& text);
 
-/// Errors (Usage): a malformed `--set`, `--data` or `--memory-budget`, an unknown precision, a pass that does not exist or is
-/// needed.
+/// Errors (Usage): a malformed `--set`, `--data` or `--memory-budget`, an unknown precision, a pass that does not exist
+/// or is needed.
 Result<ModelOptions> model_options(const ModelFlags& flags);
 
 /// Reads and checks the model; diagnostics go to stderr. Nothing when there are errors: `code` is set then.
@@ -69,8 +80,8 @@ struct OpenedModel {
 };
 struct OpenHow {
   bool needs_data = false;
-  bool profile = false;           // functions note the time after each kernel
-  const char* to_train = nullptr; // what the `train` section, which has to be there, is for: "to time"
+  bool profile = false;            // functions note the time after each kernel
+  const char* to_train = nullptr;  // what the `train` section, which has to be there, is for: "to time"
 };
 /// Options and checked model of the flags. Nothing when there are errors, which are reported: `code` is set then.
 std::optional<OpenedModel> open_model(const ModelFlags& flags, int& code, const OpenHow& how = {});

@@ -92,7 +92,8 @@ void Progress::on_step(const StepReport& report) {
   shown_epoch_ = report.epoch;
   last_line_ = now;
   const double seconds = std::chrono::duration<double>(now - start_).count();
-  line(fmt::format("step {}/{}  epoch {}  {}  {}", report.step, report.target, report.epoch, losses(report), duration(seconds)));
+  line(fmt::format("step {}/{}  epoch {}  {}  {}", report.step, report.target, report.epoch, losses(report),
+                   duration(seconds)));
 }
 
 void Progress::draw_bar(const StepReport& report) {
@@ -107,7 +108,8 @@ void Progress::draw_bar(const StepReport& report) {
   std::string bar;
   if (room >= 6) {
     const int cells = std::min(room, 30);
-    const int full = static_cast<int>(static_cast<double>(cells) * static_cast<double>(report.step) / static_cast<double>(std::max<int64_t>(report.target, 1)));
+    const int full = static_cast<int>(static_cast<double>(cells) * static_cast<double>(report.step) /
+                                      static_cast<double>(std::max<int64_t>(report.target, 1)));
     for (int i = 0; i < cells; ++i) bar += i < full ? "━" : "╌";
   }
   if (room >= 0) text += "  " + sparkline(history_);

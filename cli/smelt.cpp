@@ -33,7 +33,8 @@ constexpr std::array kCommands = {
     Command{"gradcheck", "compares gradients with differences of the loss, in f64", add_gradcheck},
     Command{"dump", "prints what a stage of the compiler makes of a file", add_dump},
     Command{"show", "prints an entry of the standard library", add_show},
-    Command{"explain", "explains a diagnostic, or what the compiler fused in a model file and why not more", add_explain},
+    Command{"explain", "explains a diagnostic, or what the compiler fused in a model file and why not more",
+            add_explain},
     Command{"ops", "lists the operators", add_ops},
     Command{"doctor", "tells what this machine offers and what is wrong with the installation", add_doctor},
     Command{"debug", "tools for developing Smelt", add_debug},
@@ -60,8 +61,10 @@ int unexpected_argument(const CLI::App& app, const std::string& name, const std:
   }
   const std::vector<std::string_view> views(names.begin(), names.end());
   const std::string flag = argument.substr(0, argument.find('='));
-  if (flag.starts_with("-")) return report_usage(fmt::format("unknown flag `{}`", printable(flag, 80)), suggest(flag, views));
-  return report_usage(fmt::format("unexpected argument `{}`", printable(argument, 80)), fmt::format("see `{} --help`", name));
+  if (flag.starts_with("-"))
+    return report_usage(fmt::format("unknown flag `{}`", printable(flag, 80)), suggest(flag, views));
+  return report_usage(fmt::format("unexpected argument `{}`", printable(argument, 80)),
+                      fmt::format("see `{} --help`", name));
 }
 
 /// The innermost command of the line, and its full name.
@@ -81,8 +84,10 @@ int report_parse_error(const CLI::App& app, const CLI::ParseError& error) {
   const std::string help = fmt::format("see `{} --help`", name);
   const std::string what = error.what();
   const std::string subject = what.substr(0, what.find_first_of(": "));
-  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) return report_usage(fmt::format("`{}` needs {}", name, subject), help);
-  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) return report_usage(fmt::format("{} needs a value", subject), help);
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr)
+    return report_usage(fmt::format("`{}` needs {}", name, subject), help);
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr)
+    return report_usage(fmt::format("{} needs a value", subject), help);
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
     for (const std::string& extra : command->remaining()) return unexpected_argument(*command, name, extra);
   }
@@ -126,7 +131,9 @@ int run(int argc, char** argv) {
 int internal_error(const char* what) {
   const std::string path = "smelt-internal-error.txt";
   std::ofstream(path) << what << "\n";
-  fmt::print(stderr, "internal error: {}\n  = help: this is a mistake in smelt; please report it with the model file ({} has this text)\n",
+  fmt::print(stderr,
+             "internal error: {}\n  = help: this is a mistake in smelt; please report it with the model file ({} has "
+             "this text)\n",
              what, path);
   return kInternal;
 }
@@ -134,7 +141,8 @@ int internal_error(const char* what) {
 /// A stream that the caller closed becomes /dev/null; else the next file that is opened would take its number.
 void open_closed_streams() {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF) [[maybe_unused]] const int null = ::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+    if (::fcntl(fd, F_GETFD) < 0 && errno == EBADF) [[maybe_unused]]
+      const int null = ::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
   }
 }
 

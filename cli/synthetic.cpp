@@ -19,7 +19,8 @@ Result<std::vector<HostTensor>> synthetic_columns(const DataPlan& data, int64_t 
     SMELT_TRY(HostTensor tensor, HostTensor::zeros(column.dtype, shape, "a synthetic column"));
     const int64_t count = num_elements(shape).value_or(0);
     for (int64_t i = 0; i < count; ++i) {
-      const uint32_t word = philox(1, {static_cast<uint32_t>(i / 4), 0, 0, static_cast<uint32_t>(c)})[static_cast<size_t>(i % 4)];
+      const uint32_t word =
+          philox(1, {static_cast<uint32_t>(i / 4), 0, 0, static_cast<uint32_t>(c)})[static_cast<size_t>(i % 4)];
       const int64_t number = static_cast<int64_t>(word) % below;
       switch (column.dtype) {
         case DType::F32: tensor.as<float>()[static_cast<size_t>(i)] = static_cast<float>(word) * 0x1p-32f; break;

@@ -19,7 +19,8 @@ Result<void> SyntheticRun::prepare(Session& session) {
     CallFrame& frame = frames.back();
     SMELT_TRY_VOID(frame.own_outputs());
     for (size_t i = 0; i < entry.inputs.size(); ++i) {
-      if (entry.inputs[i].kind == BindingKind::Column) frame.set_input(i, columns[static_cast<size_t>(entry.inputs[i].ref)].data.data());
+      if (entry.inputs[i].kind == BindingKind::Column)
+        frame.set_input(i, columns[static_cast<size_t>(entry.inputs[i].ref)].data.data());
     }
     if (frame.takes_rows()) frame.set_rows(rows);
   }

@@ -44,7 +44,8 @@ std::string as_identifier(std::string_view name) {
 
 class ExperimentLowering {
  public:
-  ExperimentLowering(const Experiment& experiment, const VectorRegisters& registers, const CompileOptions& options, const SourceMap& sources)
+  ExperimentLowering(const Experiment& experiment, const VectorRegisters& registers, const CompileOptions& options,
+                     const SourceMap& sources)
       : experiment_(experiment), registers_(registers), options_(options), sources_(sources) {}
 
   Result<LoweredExperiment> run() {
@@ -98,11 +99,12 @@ class ExperimentLowering {
 
   Result<void> add_function(const Function& function) {
     SMELT_TRY(PipelineResult optimized, run_graph_pipeline(function.graph, options_));
-    const PlanContext context{
-        .scalars = experiment_.scalars,
-        .build = {.registers = registers_, .batch_symbol = experiment_.train.batch_symbol, .batch = experiment_.train.batch},
-        .begin = static_cast<int64_t>(lowered_.program.variables_end),
-        .fusion = options_.fusion};
+    const PlanContext context{.scalars = experiment_.scalars,
+                              .build = {.registers = registers_,
+                                        .batch_symbol = experiment_.train.batch_symbol,
+                                        .batch = experiment_.train.batch},
+                              .begin = static_cast<int64_t>(lowered_.program.variables_end),
+                              .fusion = options_.fusion};
     Graph graph = isolate_results(std::move(optimized.graph));
     if (is_half(experiment_.precision)) graph = lower_precision(graph, experiment_.precision);
     PlannedFunction planned = plan_function({std::move(graph), {}}, context);
@@ -120,7 +122,8 @@ class ExperimentLowering {
       const std::vector<std::string> violations = verify(loops);
       SMELT_CHECK(violations.empty(), "{}", fmt::join(violations, "\n"));
     }
-    loops.name = fmt::format("smelt_{}_{}_{}", as_identifier(experiment_.name), to_string(function.kind), as_identifier(function.name));
+    loops.name = fmt::format("smelt_{}_{}_{}", as_identifier(experiment_.name), to_string(function.kind),
+                             as_identifier(function.name));
     loops.runs_offset = static_cast<int64_t>(runs_begin_ + sizeof(int64_t) * index);
     loops.advances = function.kind == FunctionKind::Step;
     for (LoopBuffer& buffer : loops.buffers) {
@@ -148,7 +151,8 @@ class ExperimentLowering {
   std::vector<Tensor> tensors_of(const PlannedFunction& planned) const {
     std::vector<Tensor> tensors;
     for (const Variable& variable : experiment_.variables) {
-      tensors.push_back({fmt::format("{} `{}`", to_string(variable.kind), variable.path), byte_size(variable.type).value_or(0),
+      tensors.push_back({fmt::format("{} `{}`", to_string(variable.kind), variable.path),
+                         byte_size(variable.type).value_or(0),
                          variable.layer.empty() ? variable.span : variable.layer});
     }
     const std::vector<NodeId> made_for = nodes_of_buffers(planned.source.graph, planned.fusion, planned.loops);
@@ -157,8 +161,8 @@ class ExperimentLowering {
       const LoopBuffer& buffer = planned.loops.buffers[b];
       if (buffer.storage != Storage::Temporary || alive[b].last < 0) continue;
       const Node& node = planned.source.graph[made_for[b]];
-      tensors.push_back({fmt::format("`{}` {}", buffer.name, to_string(buffer.type, planned.loops.symbols)), byte_size(buffer.type).value_or(0),
-                         node.call.empty() ? node.span : node.call});
+      tensors.push_back({fmt::format("`{}` {}", buffer.name, to_string(buffer.type, planned.loops.symbols)),
+                         byte_size(buffer.type).value_or(0), node.call.empty() ? node.span : node.call});
     }
     std::ranges::stable_sort(tensors, std::greater<>(), &Tensor::bytes);
     return tensors;
@@ -171,12 +175,14 @@ class ExperimentLowering {
     std::vector<std::string> largest;
     for (const Tensor& tensor : tensors) {
       const std::string place = sources_.describe(tensor.place);
-      largest.push_back(fmt::format("{}, {} bytes{}{}", tensor.text, tensor.bytes, place.empty() ? "" : ", of ", place));
+      largest.push_back(
+          fmt::format("{}, {} bytes{}{}", tensor.text, tensor.bytes, place.empty() ? "" : ", of ", place));
     }
     return fail(ErrorKind::Limit,
-                fmt::format("{} `{}` cannot run in a memory budget of {} bytes: the least that was found is {} bytes, {} of them for variables; the largest tensors are {}",
-                            to_string(function.kind), function.name, options_.memory_budget, planned.end, lowered_.program.variables_end,
-                            fmt::join(largest, "; ")),
+                fmt::format("{} `{}` cannot run in a memory budget of {} bytes: the least that was found is {} bytes, "
+                            "{} of them for variables; the largest tensors are {}",
+                            to_string(function.kind), function.name, options_.memory_budget, planned.end,
+                            lowered_.program.variables_end, fmt::join(largest, "; ")),
                 fmt::format("give --memory-budget {} or more, or make the batch smaller with --batch", planned.end),
                 tensors.empty() ? Span{} : tensors.front().place);
   }
@@ -236,8 +242,8 @@ class ExperimentLowering {
 
 }  // namespace
 
-Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const VectorRegisters& registers, const CompileOptions& options,
-                                           const SourceMap& sources) {
+Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const VectorRegisters& registers,
+                                           const CompileOptions& options, const SourceMap& sources) {
   return ExperimentLowering(experiment, registers, options, sources).run();
 }
 

@@ -1,7 +1,8 @@
 // Experiment -> loop program and the description of its object: everything before machine code.
 //
 // Assumes:  an Experiment of verified graphs.
-// Ensures:  the program's functions carry planned memory; `program` lacks only object, cpu and hash. `loops.vector_dtype`
+// Ensures:  the program's functions carry planned memory; `program` lacks only object, cpu and hash.
+// `loops.vector_dtype`
 //           is the caller's to set: the type whose lanes `tile` counts.
 #pragma once
 
@@ -27,8 +28,8 @@ struct FunctionMemory {
 };
 
 struct LoweredExperiment {
-  std::vector<Graph> optimized;     // one a function, as lowered
-  std::vector<FusionPlan> fusion;   // one a function
+  std::vector<Graph> optimized;        // one a function, as lowered
+  std::vector<FusionPlan> fusion;      // one a function
   std::vector<FunctionMemory> memory;  // one a function
   LoopProgram loops;
   CompiledProgram program;
@@ -36,7 +37,7 @@ struct LoweredExperiment {
 
 /// Errors (Limit): a function that cannot be brought within the memory budget; its largest tensors are named by their
 /// places in `sources`.
-Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const VectorRegisters& registers, const CompileOptions& options,
-                                           const SourceMap& sources);
+Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const VectorRegisters& registers,
+                                           const CompileOptions& options, const SourceMap& sources);
 
 }  // namespace smelt

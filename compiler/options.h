@@ -1,5 +1,5 @@
-// What a caller can ask of the compiler. Results depend on `cpu`, and by roundings on the passes that are left out; a memory
-// budget costs time, and everything else is for looking inside.
+// What a caller can ask of the compiler. Results depend on `cpu`, and by roundings on the passes that are left out; a
+// memory budget costs time, and everything else is for looking inside.
 #pragma once
 
 #include <cstdint>
@@ -32,9 +32,9 @@ struct CompileOptions {
   std::vector<std::string> dump_after;  // names of passes, or "all"
   std::vector<std::string> skip;        // names of graph passes that are left out
   Fusion fusion = Fusion::Full;
-  std::string stop_after;               // name of a pass: the first run of it is the last pass
-  int64_t memory_budget = 0;            // bytes of the arena, variables included; 0: as much as the fastest plan takes
-  bool profile = false;                 // functions note the time after each kernel (LoopFunction::stamps_offset)
+  std::string stop_after;     // name of a pass: the first run of it is the last pass
+  int64_t memory_budget = 0;  // bytes of the arena, variables included; 0: as much as the fastest plan takes
+  bool profile = false;       // functions note the time after each kernel (LoopFunction::stamps_offset)
 };
 
 }  // namespace smelt

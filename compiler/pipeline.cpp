@@ -24,9 +24,10 @@ namespace smelt {
 namespace {
 
 constexpr GraphPass kPasses[] = {
-#define PASS(function, before, latest, after, needed, doc)                            \
-  {#function, doc, GraphStage::before, GraphStage::latest, GraphStage::after, needed, \
-   [](Graph graph) { return function(std::move(graph)); }},
+#define PASS(function, before, latest, after, needed, doc)                                              \
+  {#function, doc, GraphStage::before, GraphStage::latest, GraphStage::after, needed, [](Graph graph) { \
+     return function(std::move(graph));                                                                 \
+   }},
 #include "compiler/passes.def"
 #undef PASS
 };
@@ -75,8 +76,8 @@ bool equal_nodes(const Graph& a, const Graph& b) {
 
 void check(const Graph& graph, GraphStage stage, std::string_view when) {
   const std::vector<std::string> violations = verify(graph, stage);
-  SMELT_CHECK(violations.empty(), "graph `{}` {} breaks {} invariants: {}", graph.name, when,
-              violations.size(), fmt::join(violations, "; "));
+  SMELT_CHECK(violations.empty(), "graph `{}` {} breaks {} invariants: {}", graph.name, when, violations.size(),
+              fmt::join(violations, "; "));
 }
 
 Result<void> check_options(const CompileOptions& options) {
@@ -123,8 +124,7 @@ Result<PipelineResult> run_graph_pipeline(Graph graph, const CompileOptions& opt
     result.reports.push_back(
         {pass.name, elapsed.count(), before.size(), result.graph.size(), !equal_nodes(before, result.graph)});
 
-    if (options.verify == VerifyLevel::EachPass)
-      check(result.graph, result.stage, fmt::format("after `{}`", name));
+    if (options.verify == VerifyLevel::EachPass) check(result.graph, result.stage, fmt::format("after `{}`", name));
     const bool wanted = contains(options.dump_after, "all") || contains(options.dump_after, name);
     if (dump && wanted) dump(number, name, result.graph);
     ++number;

@@ -17,8 +17,8 @@ struct GraphPass {
   std::string_view name;
   std::string_view doc;
   GraphStage before;
-  GraphStage latest;  // `stabilize` makes composites, so that it must not run after they are expanded
-  GraphStage after;   // equal to `before` when the pass keeps the stage it finds
+  GraphStage latest;        // `stabilize` makes composites, so that it must not run after they are expanded
+  GraphStage after;         // equal to `before` when the pass keeps the stage it finds
   std::string_view needed;  // why it cannot be left out; empty when it can
   Graph (*run)(Graph);
 
@@ -51,7 +51,6 @@ using DumpGraph = std::function<void(int number, std::string_view pass, const Gr
 
 /// Runs the pipeline on a verified graph. Errors (Usage): an unknown pass in the options, or one in `skip`
 /// that is needed. A pass that breaks an invariant is our mistake (InternalError, which names it).
-Result<PipelineResult> run_graph_pipeline(Graph graph, const CompileOptions& options,
-                                          const DumpGraph& dump = {});
+Result<PipelineResult> run_graph_pipeline(Graph graph, const CompileOptions& options, const DumpGraph& dump = {});
 
 }  // namespace smelt

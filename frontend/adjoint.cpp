@@ -21,7 +21,8 @@ bool is_nothing(const Value& value) {
 }  // namespace
 
 /// The values of the clause, one for each parameter, with the result and its cotangent bound.
-std::optional<std::vector<Value>> Elaborator::vjp_values(const ast::FnDecl& decl, const Tensor& result, const Tensor& ct) {
+std::optional<std::vector<Value>> Elaborator::vjp_values(const ast::FnDecl& decl, const Tensor& result,
+                                                         const Tensor& ct) {
   const ast::VjpClause& clause = *decl.vjp;
   frame_->blocks.emplace_back();
   bind(clause.result, Value(result));
@@ -33,21 +34,23 @@ std::optional<std::vector<Value>> Elaborator::vjp_values(const ast::FnDecl& decl
   std::vector<Value> values = tuple != nullptr ? tuple->items : std::vector<Value>{value};
   if (values.size() == decl.params.size()) return values;
   error(Diag::E0506, clause.span,
-        fmt::format("the `vjp` of `{}` has {} values for {} parameters", decl.name.text, values.size(), decl.params.size()))
+        fmt::format("the `vjp` of `{}` has {} values for {} parameters", decl.name.text, values.size(),
+                    decl.params.size()))
       .label(decl.name.span, "declared here")
       .with_help("give each parameter its cotangent, in order; `none` where there is none: `vjp(y, ct) = (ct, none)`");
   return std::nullopt;
 }
 
 /// The cotangent of one parameter, shaped like it. Nothing when there is none.
-std::optional<Tensor> Elaborator::parameter_cotangent(const ast::FnDecl& decl, const ast::Param& param, const Value& argument,
-                                                      const Value& value) {
+std::optional<Tensor> Elaborator::parameter_cotangent(const ast::FnDecl& decl, const ast::Param& param,
+                                                      const Value& argument, const Value& value) {
   if (is_nothing(value)) return std::nullopt;
   const Span span = decl.vjp->span;
   const Tensor* x = differentiable(argument);
   if (x == nullptr) {
-    error(Diag::E0506, span, fmt::format("parameter `{}` of `{}` is {}, which has no cotangent", param.name.text, decl.name.text,
-                                         describe(argument)))
+    error(Diag::E0506, span,
+          fmt::format("parameter `{}` of `{}` is {}, which has no cotangent", param.name.text, decl.name.text,
+                      describe(argument)))
         .with_help("write `none` in its place");
     return std::nullopt;
   }
@@ -55,7 +58,9 @@ std::optional<Tensor> Elaborator::parameter_cotangent(const ast::FnDecl& decl, c
   if (g) g = cast_to(*g, x->dtype, span);
   if (!g) return std::nullopt;
   if (g->axes.size() > x->axes.size()) {
-    error(Diag::E0506, span, fmt::format("the cotangent of `{}` is `{}`, the parameter `{}`", param.name.text, type_text(*g), type_text(*x)))
+    error(
+        Diag::E0506, span,
+        fmt::format("the cotangent of `{}` is `{}`, the parameter `{}`", param.name.text, type_text(*g), type_text(*x)))
         .with_help("sum it over the axes that the parameter does not have");
     return std::nullopt;
   }
@@ -68,11 +73,13 @@ Value Elaborator::with_adjoint(const ast::FnDecl& decl, const Value& value) {
   const std::optional<Tensor> result = value.as<Tensor>() != nullptr ? expect_float(value, span) : std::nullopt;
   if (!result) {
     if (!value.bad() && value.as<Tensor>() == nullptr)
-      error(Diag::E0506, span, fmt::format("`{}` is {}; only a float tensor has a `vjp`", decl.name.text, describe(value)));
+      error(Diag::E0506, span,
+            fmt::format("`{}` is {}; only a float tensor has a `vjp`", decl.name.text, describe(value)));
     return {};
   }
   graph().set_span(span);
-  const NodeId ct = graph().make(OpKind::Cotangent, {}, {{"id", int64_t{context_->cotangents++}}, {"type", graph().type(result->node)}});
+  const NodeId ct = graph().make(OpKind::Cotangent, {},
+                                 {{"id", int64_t{context_->cotangents++}}, {"type", graph().type(result->node)}});
   const std::optional<std::vector<Value>> values = vjp_values(decl, *result, tensor(ct, result->axes));
   if (!values) return {};
   const size_t errors = diagnostics_.num_errors();

@@ -24,8 +24,7 @@ Tensor Elaborator::tensor(NodeId node, Axes axes) {
   if (graph().graph().size() > kMaxNodes && !std::exchange(too_large_, true)) {
     const Span here =
         frame_ != nullptr && frame_->instance != nullptr ? frame_->instance->span : context_->function.span;
-    error(Diag::E0204, here,
-          fmt::format("`{}` has more than {} operations", context_->function.name, kMaxNodes))
+    error(Diag::E0204, here, fmt::format("`{}` has more than {} operations", context_->function.name, kMaxNodes))
         .with_help("shorten the repeats, or apply fewer layers");
   }
   return t;
@@ -103,16 +102,13 @@ class Aligner {
       const auto same = [&](const Axis& axis) { return axis.dim == b_[j].dim; };
       const auto in_a = std::ranges::count_if(a_, same), in_b = std::ranges::count_if(b_, same);
       if (in_a == 0) continue;
-      if (in_a > 1 || in_b > 1)
-        return ambiguous(fmt::format("{} occurs more than once", e_.axis_text(b_[j])));
+      if (in_a > 1 || in_b > 1) return ambiguous(fmt::format("{} occurs more than once", e_.axis_text(b_[j])));
       partner_[j] = std::ranges::find_if(a_, same) - a_.begin();
     }
     return true;
   }
 
-  bool taken(size_t i) const {
-    return std::ranges::find(partner_, static_cast<int64_t>(i)) != partner_.end();
-  }
+  bool taken(size_t i) const { return std::ranges::find(partner_, static_cast<int64_t>(i)) != partner_.end(); }
 
   /// Axes without a name are matched from the right, and only if there is no second candidate.
   bool match_rest() {
@@ -128,8 +124,7 @@ class Aligner {
     for (size_t k = 1; k <= shorter; ++k) {
       const size_t i = left[left.size() - k], j = right[right.size() - k];
       if (!e_.unify(a_[i], b_[j])) {
-        result_.problem =
-            fmt::format("{} does not line up with {}", e_.sized_text(a_[i]), e_.sized_text(b_[j]));
+        result_.problem = fmt::format("{} does not line up with {}", e_.sized_text(a_[i]), e_.sized_text(b_[j]));
         return false;
       }
       partner_[j] = static_cast<int64_t>(i);
@@ -200,8 +195,7 @@ static std::optional<DType> common_dtype(Elaborator& e, const std::vector<Value>
   for (const Value& value : values) {
     const auto* t = value.as<Tensor>();
     if (t == nullptr || t->weak) continue;
-    const DType dtype =
-        is_small_int(t->dtype) || (t->column >= 0 && t->label == kAnonymous) ? e.real() : t->dtype;
+    const DType dtype = is_small_int(t->dtype) || (t->column >= 0 && t->label == kAnonymous) ? e.real() : t->dtype;
     if (common && *common != dtype) {
       e.error(Diag::E0501, span, fmt::format("operands are {} and {}", to_string(*common), to_string(dtype)))
           .with_help(fmt::format("convert one of them: `cast(x, {})`", to_string(*common)));
@@ -215,8 +209,7 @@ static std::optional<DType> common_dtype(Elaborator& e, const std::vector<Value>
   return weak ? DType::F64 : e.real();
 }
 
-std::optional<std::vector<Tensor>> Elaborator::align(std::vector<Value> values, Span span,
-                                                     std::string_view what) {
+std::optional<std::vector<Tensor>> Elaborator::align(std::vector<Value> values, Span span, std::string_view what) {
   for (const Value& value : values)
     if (value.bad()) return std::nullopt;
   const std::optional<DType> dtype = common_dtype(*this, values, span);
@@ -236,13 +229,11 @@ std::optional<std::vector<Tensor>> Elaborator::align(std::vector<Value> values, 
     Alignment pair = Aligner(*this, axes, t.axes).run();
     if (!pair.problem.empty()) {
       error(pair.ambiguous ? Diag::E0102 : Diag::E0101, span,
-            fmt::format("{} cannot align `{}` with `{}`", what, type_text(tensors[0].dtype, axes),
-                        type_text(t)))
+            fmt::format("{} cannot align `{}` with `{}`", what, type_text(tensors[0].dtype, axes), type_text(t)))
           .caret(pair.problem)
-          .with_help(
-              pair.ambiguous
-                  ? "give the axis a name with `as [..]`, or declare a dim for the second use: `dim S = T`"
-                  : "axes line up by name; `reshape` or `as [..]` changes the names");
+          .with_help(pair.ambiguous
+                         ? "give the axis a name with `as [..]`, or declare a dim for the second use: `dim S = T`"
+                         : "axes line up by name; `reshape` or `as [..]` changes the names");
       return std::nullopt;
     }
     axes = std::move(pair.axes);
@@ -266,8 +257,7 @@ std::optional<std::vector<Tensor>> Elaborator::align(std::vector<Value> values, 
 std::optional<Tensor> Elaborator::broadcast_to(const Tensor& x, const Axes& axes, Span span) {
   const Alignment pair = Aligner(*this, axes, x.axes).run();
   if (!pair.problem.empty() || pair.axes.size() != axes.size()) {
-    error(Diag::E0101, span, fmt::format("`{}` does not fit `{}`", type_text(x), axes_text(axes)))
-        .caret(pair.problem);
+    error(Diag::E0101, span, fmt::format("`{}` does not fit `{}`", type_text(x), axes_text(axes))).caret(pair.problem);
     return std::nullopt;
   }
   return expand(x, axes, pair.rhs);

@@ -151,8 +151,8 @@ struct ReduceExpr {
 };  // sum[c < C] ..
 
 struct Expr {
-  std::variant<NumberExpr, StringExpr, NameExpr, TupleExpr, ListExpr, UnaryExpr, BinaryExpr, CallExpr,
-               AttrExpr, IndexExpr, MemberExpr, AsExpr, PipeExpr, RepeatExpr, ScanExpr, IfExpr, ReduceExpr>
+  std::variant<NumberExpr, StringExpr, NameExpr, TupleExpr, ListExpr, UnaryExpr, BinaryExpr, CallExpr, AttrExpr,
+               IndexExpr, MemberExpr, AsExpr, PipeExpr, RepeatExpr, ScanExpr, IfExpr, ReduceExpr>
       node;
   Span span;
 };
@@ -214,8 +214,8 @@ struct ExprStmt {
 };
 
 struct Stmt {
-  std::variant<ParamStmt, StateStmt, DimStmt, AssertStmt, ReportStmt, AssignStmt, DrawStmt, WriteStmt,
-               YieldStmt, ExprStmt>
+  std::variant<ParamStmt, StateStmt, DimStmt, AssertStmt, ReportStmt, AssignStmt, DrawStmt, WriteStmt, YieldStmt,
+               ExprStmt>
       node;
   Span span;
 };
@@ -371,9 +371,7 @@ struct StopItem {
   ExprId condition;
 };
 struct TrainItem {
-  std::variant<DataItem, BatchItem, NumberItem, PrecisionItem, StepItem, LoopItem, EmaItem, EveryItem,
-               StopItem>
-      node;
+  std::variant<DataItem, BatchItem, NumberItem, PrecisionItem, StepItem, LoopItem, EmaItem, EveryItem, StopItem> node;
   Span span;
 };
 struct TrainDecl {

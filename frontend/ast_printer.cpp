@@ -38,22 +38,21 @@ class Printer {
     for (const ImportDecl& d : ast_.imports) {
       std::string module;
       for (const Ident& part : d.module) module += (module.empty() ? "" : ".") + part.text;
-      line(fmt::format("import {} {}", module,
-                       list("(", d.names, ")", [](const Ident& n) { return n.text; })));
+      line(fmt::format("import {} {}", module, list("(", d.names, ")", [](const Ident& n) { return n.text; })));
     }
     for (const DimDecl& d : ast_.dims) line("dim " + dim_decl(d));
     for (const ConfigDecl& d : ast_.configs) line(fmt::format("config {} = {}", d.name.text, expr(d.value)));
     for (const ConstDecl& d : ast_.consts) {
-      line(fmt::format("const {}{} {} {}", d.name.text, d.type.valid() ? ": " + type(d.type) : "",
-                       d.random ? "~" : "=", expr(d.value)));
+      line(fmt::format("const {}{} {} {}", d.name.text, d.type.valid() ? ": " + type(d.type) : "", d.random ? "~" : "=",
+                       expr(d.value)));
     }
     for (const DataDecl& d : ast_.data) data(d);
     for (const LayerDecl& d : ast_.layers) layer(d);
     for (const ModelDecl& d : ast_.models) line(fmt::format("model {} = {}", d.name.text, expr(d.layer)));
     for (const FnDecl& d : ast_.fns) function(d);
     for (const OptimiserDecl& d : ast_.optimisers) {
-      open(fmt::format("optimiser {}{} for ({}, {}, {})", d.name.text, params("(", d.params, ")"),
-                       d.param.text, d.gradient.text, d.update.text));
+      open(fmt::format("optimiser {}{} for ({}, {}, {})", d.name.text, params("(", d.params, ")"), d.param.text,
+                       d.gradient.text, d.update.text));
       close(d.body);
     }
     for (const ObjectiveDecl& d : ast_.objectives) {
@@ -74,8 +73,7 @@ class Printer {
   }
 
   std::string dims(const std::vector<DimItem>& items) const {
-    return list("[", items, "]",
-                [&](const DimItem& d) { return d.rest ? "..." + d.rest_name.text : expr(d.extent); });
+    return list("[", items, "]", [&](const DimItem& d) { return d.rest ? "..." + d.rest_name.text : expr(d.extent); });
   }
   std::string args(std::string_view open, const std::vector<Arg>& items, std::string_view close) const {
     return list(open, items, close, [&](const Arg& a) {
@@ -92,9 +90,8 @@ class Printer {
     });
   }
   std::string binders(const std::vector<IndexBinder>& items) const {
-    return list("[", items, "]", [&](const IndexBinder& b) {
-      return b.name.text + (b.extent.valid() ? " < " + expr(b.extent) : "");
-    });
+    return list("[", items, "]",
+                [&](const IndexBinder& b) { return b.name.text + (b.extent.valid() ? " < " + expr(b.extent) : ""); });
   }
   std::string dim_decl(const DimDecl& d) const {
     return fmt::format("{} {} {}", d.name.text, d.runtime ? "<=" : "=", expr(d.extent));
@@ -111,9 +108,7 @@ class Printer {
     return out + "}";
   }
 
-  std::string text(const NumberExpr& e) const {
-    return e.is_integer ? std::to_string(e.integer) : number(e.value);
-  }
+  std::string text(const NumberExpr& e) const { return e.is_integer ? std::to_string(e.integer) : number(e.value); }
   static std::string number(double value) {
     std::string out = fmt::format("{}", value);
     return out.find_first_of(".en") == std::string::npos ? out + ".0" : out;
@@ -133,34 +128,29 @@ class Printer {
   }
   std::string text(const NameExpr& e) const { return e.name; }
   std::string text(const TupleExpr& e) const {
-    return list("(", e.items, e.items.size() == 1 ? ",)" : ")",
-                [&](ExprId item) { return expr_or_rest(item); });
+    return list("(", e.items, e.items.size() == 1 ? ",)" : ")", [&](ExprId item) { return expr_or_rest(item); });
   }
   /// `...S` inside parentheses or an index is a list without brackets of its own.
   std::string expr_or_rest(ExprId id) const {
     const auto* rest = ast_.as<ListExpr>(id);
-    const bool bare = rest != nullptr && rest->items.size() == 1 && rest->items[0].rest &&
-                      ast_[id].span == rest->items[0].span;
+    const bool bare =
+        rest != nullptr && rest->items.size() == 1 && rest->items[0].rest && ast_[id].span == rest->items[0].span;
     return bare ? "..." + rest->items[0].rest_name.text : expr(id);
   }
   std::string text(const ListExpr& e) const { return dims(e.items); }
-  std::string text(const UnaryExpr& e) const {
-    return fmt::format("({}{})", to_string(e.op), expr(e.operand));
-  }
+  std::string text(const UnaryExpr& e) const { return fmt::format("({}{})", to_string(e.op), expr(e.operand)); }
   std::string text(const BinaryExpr& e) const {
     return fmt::format("({} {} {})", expr(e.lhs), to_string(e.op), expr(e.rhs));
   }
   std::string text(const CallExpr& e) const { return expr(e.callee) + args("(", e.args, ")"); }
   std::string text(const AttrExpr& e) const { return expr(e.callee) + args("{", e.args, "}"); }
   std::string text(const IndexExpr& e) const {
-    return expr(e.base) +
-           list(e.bounded ? "?[" : "[", e.indices, "]", [&](ExprId i) { return expr_or_rest(i); });
+    return expr(e.base) + list(e.bounded ? "?[" : "[", e.indices, "]", [&](ExprId i) { return expr_or_rest(i); });
   }
   std::string text(const MemberExpr& e) const { return expr(e.base) + "." + e.name.text; }
   std::string text(const AsExpr& e) const { return expr(e.base) + " as " + dims(e.dims); }
   std::string text(const PipeExpr& e) const {
-    return fmt::format("({} |> {}{})", expr(e.value), e.label.empty() ? "" : e.label.text + ": ",
-                       expr(e.stage));
+    return fmt::format("({} |> {}{})", expr(e.value), e.label.empty() ? "" : e.label.text + ": ", expr(e.stage));
   }
   std::string text(const RepeatExpr& e) const {
     return fmt::format("repeat {} < {} {}", e.index.text, expr(e.count), inline_block(e.body));
@@ -170,8 +160,7 @@ class Printer {
                        inline_block(e.body));
   }
   std::string text(const IfExpr& e) const {
-    return fmt::format("if {} {} else {}", expr(e.condition), inline_block(e.then_block),
-                       inline_block(e.else_block));
+    return fmt::format("if {} {} else {}", expr(e.condition), inline_block(e.then_block), inline_block(e.else_block));
   }
   std::string text(const ReduceExpr& e) const {
     return fmt::format("({}{} {})", e.op, binders(e.binders), expr(e.body));
@@ -187,14 +176,11 @@ class Printer {
             [&](const DimStmt& s) {
               return "dim " + list("", s.dims, "", [&](const DimDecl& d) { return dim_decl(d); });
             },
-            [&](const AssertStmt& s) {
-              return fmt::format("assert {}, {}", expr(s.condition), expr(s.message));
-            },
+            [&](const AssertStmt& s) { return fmt::format("assert {}, {}", expr(s.condition), expr(s.message)); },
             [&](const ReportStmt& s) { return "report " + args("", s.items, ""); },
             [&](const AssignStmt& s) {
               const auto name = [](const Ident& n) { return n.text; };
-              const std::string target =
-                  s.tuple ? list("(", s.targets, ")", name) : list("", s.targets, "", name);
+              const std::string target = s.tuple ? list("(", s.targets, ")", name) : list("", s.targets, "", name);
               return fmt::format("{}{} = {}", target, s.formula ? binders(s.binders) : "", expr(s.value));
             },
             [&](const DrawStmt& s) {
@@ -211,9 +197,7 @@ class Printer {
         ast_[id].node);
   }
 
-  void line(const std::string& text) {
-    out_ += std::string(static_cast<size_t>(indent_) * 2, ' ') + text + "\n";
-  }
+  void line(const std::string& text) { out_ += std::string(static_cast<size_t>(indent_) * 2, ' ') + text + "\n"; }
   void open(const std::string& text) {
     line(text + " {");
     ++indent_;
@@ -237,17 +221,16 @@ class Printer {
   }
 
   void layer(const LayerDecl& d) {
-    open(fmt::format("layer {}{}{} -> {}{}", d.name.text,
-                     d.attributes.empty() ? "" : params("{", d.attributes, "}"), params("(", d.params, ")"),
-                     type(d.result), d.options.empty() ? "" : " with " + args("{", d.options, "}")));
+    open(fmt::format("layer {}{}{} -> {}{}", d.name.text, d.attributes.empty() ? "" : params("{", d.attributes, "}"),
+                     params("(", d.params, ")"), type(d.result),
+                     d.options.empty() ? "" : " with " + args("{", d.options, "}")));
     close(d.body);
   }
 
   void function(const FnDecl& d) {
     constexpr std::string_view kWords[] = {"fn", "metric", "export"};
-    const std::string head =
-        fmt::format("{} {}{}{}", kWords[static_cast<size_t>(d.kind)], d.name.text, params("(", d.params, ")"),
-                    d.result.valid() ? " -> " + type(d.result) : "");
+    const std::string head = fmt::format("{} {}{}{}", kWords[static_cast<size_t>(d.kind)], d.name.text,
+                                         params("(", d.params, ")"), d.result.valid() ? " -> " + type(d.result) : "");
     body(head, d.body);
     if (d.vjp) body(fmt::format("vjp({}, {})", d.vjp->result.text, d.vjp->cotangent.text), d.vjp->body);
   }
@@ -269,16 +252,13 @@ class Printer {
   }
   void train_item(const NumberItem& i) { line(fmt::format("{} {}", i.what.text, expr(i.value))); }
   void train_item(const PrecisionItem& i) { line("precision " + i.dtype.text); }
-  void train_item(const StepItem& i) {
-    line(fmt::format("step {} with {}", i.objective.text, expr(i.optimiser)));
-  }
+  void train_item(const StepItem& i) { line(fmt::format("step {} with {}", i.objective.text, expr(i.optimiser))); }
   void train_item(const LoopItem& i) {
     open("loop");
     for (const LoopGroup& group : i.groups) {
       std::string entries;
       for (const LoopEntry& e : group.entries) {
-        entries +=
-            (entries.empty() ? "" : "; ") + (e.times.valid() ? expr(e.times) + " * " : "") + e.objective.text;
+        entries += (entries.empty() ? "" : "; ") + (e.times.valid() ? expr(e.times) + " * " : "") + e.objective.text;
       }
       line(group.together ? fmt::format("together {{ {} }}", entries) : entries);
     }
@@ -290,13 +270,11 @@ class Printer {
   void train_item(const StopItem& i) { line("stop when " + expr(i.condition)); }
   void train_item(const EveryItem& i) {
     open(fmt::format("every {} {}", expr(i.count), i.unit.text));
-    for (const Action& action : i.actions)
-      std::visit([&](const auto& a) { line(action_text(a)); }, action.node);
+    for (const Action& action : i.actions) std::visit([&](const auto& a) { line(action_text(a)); }, action.node);
     close();
   }
   std::string action_text(const EvalAction& a) const {
-    return fmt::format("eval {}: {}", a.split.text,
-                       list("", a.names, "", [](const Ident& n) { return n.text; }));
+    return fmt::format("eval {}: {}", a.split.text, list("", a.names, "", [](const Ident& n) { return n.text; }));
   }
   std::string action_text(const OutputAction& a) const {
     return fmt::format("{} {} to {}", a.is_text ? "text" : "image", expr(a.value), expr(a.path));

@@ -94,8 +94,7 @@ void for_each_child(const Ast& ast, const Expr& expr, F f) {
                  [&](const RepeatExpr& e) { one(e.count), for_each_child(ast, e.body, one); },
                  [&](const ScanExpr& e) { one(e.count), args(e.carries), for_each_child(ast, e.body, one); },
                  [&](const IfExpr& e) {
-                   one(e.condition), for_each_child(ast, e.then_block, one),
-                       for_each_child(ast, e.else_block, one);
+                   one(e.condition), for_each_child(ast, e.then_block, one), for_each_child(ast, e.else_block, one);
                  },
                  [&](const ReduceExpr& e) {
                    for (const IndexBinder& b : e.binders) one(b.extent);

@@ -32,8 +32,7 @@ std::optional<Experiment> build(SourceMap& sources, uint32_t file, const Fronten
 std::optional<Experiment> build_experiment(SourceMap& sources, uint32_t file, const FrontendOptions& options,
                                            Diagnostics& diagnostics) {
   std::optional<Experiment> experiment = build(sources, file, options, diagnostics);
-  if (diagnostics.has_errors())
-    diagnostics.drop_warnings();  // what is unused is often the error's consequence
+  if (diagnostics.has_errors()) diagnostics.drop_warnings();  // what is unused is often the error's consequence
   return experiment;
 }
 

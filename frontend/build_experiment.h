@@ -17,7 +17,8 @@ struct FrontendOptions {
   std::vector<std::pair<std::string, std::string>> config;  // `--set name=value`
   std::optional<int64_t> batch, epochs, steps;              // replace the numbers of the train section
   std::optional<uint64_t> seed;
-  std::optional<DType> precision;  // F32, F64 or BF16, see Experiment::precision; none: what the train section says, else F32
+  std::optional<DType>
+      precision;  // F32, F64 or BF16, see Experiment::precision; none: what the train section says, else F32
   /// Element type and row shape of each column of a reader, from the files' headers. Without it (checking a file whose
   /// data is not there) idx columns are u8 and csv columns f32, of the shape that the field declares.
   /// Nothing, rather than an error, stands for data that is not there.

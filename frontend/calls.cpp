@@ -50,8 +50,9 @@ std::optional<Args> Elaborator::eval_args(const std::vector<ast::Arg>& args) {
 }
 
 /// Positional arguments fill the parameters from the left, named ones by name.
-std::optional<std::vector<std::optional<ArgValue>>> Elaborator::match_args(
-    std::string_view callee, const std::vector<ParamSpec>& specs, Args args, Span span) {
+std::optional<std::vector<std::optional<ArgValue>>> Elaborator::match_args(std::string_view callee,
+                                                                           const std::vector<ParamSpec>& specs,
+                                                                           Args args, Span span) {
   std::vector<std::optional<ArgValue>> matched(specs.size());
   std::vector<std::string> names, listing;
   for (const ParamSpec& spec : specs) {
@@ -85,8 +86,7 @@ std::optional<std::vector<std::optional<ArgValue>>> Elaborator::match_args(
   }
   for (size_t i = 0; i < specs.size(); ++i) {
     if (matched[i] || !specs[i].required) continue;
-    error(Diag::E0401, span, fmt::format("`{}` lacks an argument for `{}`", callee, specs[i].name))
-        .note(signature);
+    error(Diag::E0401, span, fmt::format("`{}` lacks an argument for `{}`", callee, specs[i].name)).note(signature);
     return std::nullopt;
   }
   return matched;
@@ -151,8 +151,7 @@ Value Elaborator::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args 
     specs.push_back({param.name.text, !param.default_value.valid() && !implicit_.contains(param.name.text)});
   auto matched = match_args(decl.name.text, specs, std::move(args), span);
   if (!matched) return {};
-  if (!setting_prefix_.empty() &&
-      is_schedule(decl)) {  // numbers of a schedule on a step line are run-time inputs
+  if (!setting_prefix_.empty() && is_schedule(decl)) {  // numbers of a schedule on a step line are run-time inputs
     for (auto& arg : *matched) {
       const auto number = arg ? number_of(arg->value) : std::nullopt;
       if (number)

@@ -73,8 +73,7 @@ class NameChecker {
   void bind(const ast::Ident& name, bool warns = true, Hiding hiding = Hiding::Error) {
     if (name.empty()) return;
     if (const Local* before = find(name.text)) {
-      diagnostics_
-          .report(Diag::E0303, name.span, fmt::format("`{}` is already bound in this body", name.text))
+      diagnostics_.report(Diag::E0303, name.span, fmt::format("`{}` is already bound in this body", name.text))
           .label(before->span, "first here")
           .with_help("give the second value a name of its own");
       return;
@@ -93,15 +92,14 @@ class NameChecker {
       for (const auto& d : decls)
         if (d.name.text == name) span = d.name.span;
     };
-    look(ast_.dims), look(ast_.configs), look(ast_.consts), look(ast_.layers), look(ast_.models),
-        look(ast_.fns), look(ast_.optimisers);
+    look(ast_.dims), look(ast_.configs), look(ast_.consts), look(ast_.layers), look(ast_.models), look(ast_.fns),
+        look(ast_.optimisers);
     return span;
   }
 
   // ---- names ----
   bool known_outside(std::string_view name) const {
-    if (scope_.names.contains(name) || find_intrinsic(name) != nullptr || builtin_constant(name) ||
-        name == "training")
+    if (scope_.names.contains(name) || find_intrinsic(name) != nullptr || builtin_constant(name) || name == "training")
       return true;
     const auto [file, decl] = library_.find(name);
     if (file == nullptr) return false;
@@ -117,8 +115,7 @@ class NameChecker {
     }
     if (known_outside(name)) return;
     if (const auto later = later_.find(name); later != later_.end()) {
-      diagnostics_
-          .report(Diag::E0302, span, fmt::format("`{}` is used before its definition", printable(name)))
+      diagnostics_.report(Diag::E0302, span, fmt::format("`{}` is used before its definition", printable(name)))
           .label(later->second, "defined here");
       return;
     }
@@ -158,8 +155,7 @@ class NameChecker {
     ast::for_each_child(ast_, e, [&](ast::ExprId child) { expr(child); });
   }
 
-  void loop(const ast::Ident& index, ast::ExprId count, const std::vector<ast::Arg>& carries,
-            const ast::Block& body) {
+  void loop(const ast::Ident& index, ast::ExprId count, const std::vector<ast::Arg>& carries, const ast::Block& body) {
     expr(count);
     for (const ast::Arg& carry : carries) expr(carry.value);
     push();
@@ -302,13 +298,11 @@ class NameChecker {
     for (const auto& [name, d] : file->names) names.push_back(name);
     for (const ast::Ident& name : decl.names) {
       if (std::ranges::find(kPlannedLayers, name.text) != std::end(kPlannedLayers)) {
-        diagnostics_.report(Diag::E0701, name.span,
-                            fmt::format("layer `{}` is not supported yet", name.text));
+        diagnostics_.report(Diag::E0701, name.span, fmt::format("layer `{}` is not supported yet", name.text));
         tolerated_.insert(name.text);
       } else if (!file->names.contains(name.text)) {
         tolerated_.insert(name.text);
-        diagnostics_
-            .report(Diag::E0306, name.span, fmt::format("`{}` has no `{}`", module, printable(name.text)))
+        diagnostics_.report(Diag::E0306, name.span, fmt::format("`{}` has no `{}`", module, printable(name.text)))
             .with_help(did_you_mean(name.text, names));
       } else if (scope_.names.contains(name.text)) {
         diagnostics_.report(Diag::E0303, name.span, fmt::format("`{}` is imported and declared", name.text))

@@ -73,8 +73,8 @@ Value Elaborator::matmul(const Value& lhs, const Value& rhs, Span span) {
     for (size_t j = 1; j < b->axes.size(); ++j) {
       if (a->axes[i].dim == kAnonymous || a->axes[i].dim != b->axes[j].dim) continue;
       error(Diag::E0103, span,
-            fmt::format("both operands of `@` have axis {}: `{}` @ `{}`", axis_text(a->axes[i]),
-                        type_text(*a), type_text(*b)))
+            fmt::format("both operands of `@` have axis {}: `{}` @ `{}`", axis_text(a->axes[i]), type_text(*a),
+                        type_text(*b)))
           .with_help(fmt::format("write `contract(a, b, over={})`", axis_text(inner_a)));
       return {};
     }
@@ -83,8 +83,7 @@ Value Elaborator::matmul(const Value& lhs, const Value& rhs, Span span) {
   std::vector<std::string> left, right, out;
   Axes axes(a->axes.begin(), a->axes.end() - 1);
   axes.insert(axes.end(), b->axes.begin() + 1, b->axes.end());
-  for (size_t i = 0; i < a->axes.size(); ++i)
-    left.push_back(i + 1 == a->axes.size() ? "k" : fmt::format("a{}", i));
+  for (size_t i = 0; i < a->axes.size(); ++i) left.push_back(i + 1 == a->axes.size() ? "k" : fmt::format("a{}", i));
   for (size_t j = 0; j < b->axes.size(); ++j) right.push_back(j == 0 ? "k" : fmt::format("b{}", j));
   out.insert(out.end(), left.begin(), left.end() - 1);
   out.insert(out.end(), right.begin() + 1, right.end());
@@ -119,8 +118,7 @@ std::optional<std::vector<int64_t>> Elaborator::find_axes(const Tensor& x, const
       continue;
     }
     if (found.size() > 1)
-      error(Diag::E0102, span,
-            fmt::format("`{}` has more than one axis {}", type_text(x), axis_text(wanted)));
+      error(Diag::E0102, span, fmt::format("`{}` has more than one axis {}", type_text(x), axis_text(wanted)));
     else
       error(Diag::E0105, span, fmt::format("`{}` has no axis {}", type_text(x), axis_text(wanted)));
     return std::nullopt;
@@ -163,8 +161,7 @@ Value Elaborator::reduce(OpKind op, const Value& value, const Value* over, Span 
 /// and is large enough for every label, of the first axis.
 Value Elaborator::gather(const Tensor& table, const Tensor& index, Span span) {
   size_t at = 0;
-  const bool names_axis =
-      std::ranges::any_of(table.axes, [&](const Axis& axis) { return axis.dim == index.label; });
+  const bool names_axis = std::ranges::any_of(table.axes, [&](const Axis& axis) { return axis.dim == index.label; });
   const bool by_position = !names_axis && index.label != kAnonymous && !table.axes.empty() &&
                            table.axes[0].dim == kAnonymous &&
                            table.axes[0].extent.bound >= axis_of(index.label).extent.bound;

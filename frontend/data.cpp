@@ -17,9 +17,8 @@ struct Reader {
   DType dtype = DType::U8;
 };
 constexpr Reader kReaders[] = {
-    {"idx", true, true, DType::U8},     {"csv", true, true, DType::F32},
-    {"npy", true, false, DType::F32},   {"npz", false, false, DType::F32},
-    {"bytes", false, false, DType::U8}, {"images", false, false, DType::U8},
+    {"idx", true, true, DType::U8},    {"csv", true, true, DType::F32},    {"npy", true, false, DType::F32},
+    {"npz", false, false, DType::F32}, {"bytes", false, false, DType::U8}, {"images", false, false, DType::U8},
     {"wav", false, false, DType::I16},
 };
 
@@ -69,10 +68,9 @@ void Elaborator::read_columns() {
       for (const Reader& r : kReaders) names.push_back(r.name);
       std::string help = name != nullptr ? did_you_mean(name->name, names) : "";
       error(Diag::E0301, span, fmt::format("split `{}` is not a reader", entry.name.text))
-          .with_help(
-              help.empty()
-                  ? "write `train = idx(\"images\", \"labels\")`; a field has a type: `x: f32[Pixel] = ..`"
-                  : help);
+          .with_help(help.empty()
+                         ? "write `train = idx(\"images\", \"labels\")`; a field has a type: `x: f32[Pixel] = ..`"
+                         : help);
       continue;
     }
     if (!reader->supported) {
@@ -86,8 +84,7 @@ void Elaborator::read_columns() {
       if (path != nullptr && arg.name.empty())
         split.source.paths.push_back(path->value);
       else
-        error(Diag::E0401, file_.ast[arg.value].span,
-              fmt::format("`{}` takes paths as strings", reader->name));
+        error(Diag::E0401, file_.ast[arg.value].span, fmt::format("`{}` takes paths as strings", reader->name));
     }
     if (call->args.empty())
       error(Diag::E0401, span, fmt::format("`{}` lacks a path", reader->name))
@@ -161,9 +158,9 @@ Value Elaborator::field_column(int32_t field, Span span) {
     const bool whole_file =
         name == "idx" && (field < 0 || static_cast<size_t>(field) >= plan.splits.front().source.paths.size());
     if (whole_file || (name == "idx") == (field == Column::kWholeRow)) {
-      error(Diag::E0109, span,
-            fmt::format("the reader `{}` has {} fields, counted from 0", name,
-                        plan.splits.front().source.paths.size()));
+      error(
+          Diag::E0109, span,
+          fmt::format("the reader `{}` has {} fields, counted from 0", name, plan.splits.front().source.paths.size()));
       return {};
     }
     column.dtype = reader->dtype;
@@ -186,8 +183,7 @@ Value Elaborator::field_column(int32_t field, Span span) {
     type.shape.emplace_back(size);
     axes.push_back({kAnonymous, Extent(size)});
   }
-  if (!argument.valid())
-    argument = graph().argument({fmt::format("column{}", ref), ArgRole::Column, ref, {}}, type);
+  if (!argument.valid()) argument = graph().argument({fmt::format("column{}", ref), ArgRole::Column, ref, {}}, type);
   if (!context_->rows.valid())
     context_->rows = graph().argument({"rows", ArgRole::Rows, -1, {}}, {DType::I32, {batch_axis_.extent}});
   graph().set_span(span);
@@ -212,8 +208,8 @@ std::optional<Tensor> Elaborator::convert_field(const ast::FieldDecl& decl, Valu
   if (!fits) {
     Axes row(t->axes.begin() + (t->axes.empty() ? 0 : 1), t->axes.end());
     error(Diag::E0106, span,
-          fmt::format("field `{}` is declared as {} but a row is {}", decl.name.text,
-                      ast::print(file_.ast, decl.type), type_text(t->dtype, row)))
+          fmt::format("field `{}` is declared as {} but a row is {}", decl.name.text, ast::print(file_.ast, decl.type),
+                      type_text(t->dtype, row)))
         .label(type.span, "declared here");
     return std::nullopt;
   }
@@ -225,8 +221,8 @@ std::optional<Tensor> Elaborator::convert_field(const ast::FieldDecl& decl, Valu
     }
     auto& limits = experiment_.data->limits;
     const Dim& dim = dims_[static_cast<size_t>(label)];
-    const bool known = std::ranges::any_of(
-        limits, [&](const ColumnLimit& l) { return l.column == t->column && l.dim == dim.name; });
+    const bool known =
+        std::ranges::any_of(limits, [&](const ColumnLimit& l) { return l.column == t->column && l.dim == dim.name; });
     if (!known) limits.push_back({t->column, dim.extent.bound, dim.name, span});
   }
   Tensor result = tensor(graph().cast(t->node, *dtype), *axes);
@@ -240,8 +236,7 @@ std::optional<Tensor> Elaborator::convert_field(const ast::FieldDecl& decl, Valu
     if (low && high && *low < *high)
       result.range = Range{*low, *high};
     else
-      error(Diag::E0503, file_.ast[decl.range].span,
-            "a range is written `in low..high`, with low below high");
+      error(Diag::E0503, file_.ast[decl.range].span, "a range is written `in low..high`, with low below high");
   }
   return result;
 }
@@ -301,8 +296,7 @@ bool Elaborator::bind_data_params(const std::vector<ast::Param>& params, std::st
   bool good = true;
   for (const ast::Param& param : params) {
     if (!param.type.valid()) {
-      error(Diag::E0603, param.name.span,
-            fmt::format("parameter `{}` of {} needs a type", param.name.text, what))
+      error(Diag::E0603, param.name.span, fmt::format("parameter `{}` of {} needs a type", param.name.text, what))
           .with_help(fmt::format("write `{}: f32[B, ..]`", param.name.text));
       good = false;
       continue;
@@ -320,8 +314,7 @@ bool Elaborator::bind_data_params(const std::vector<ast::Param>& params, std::st
     }
     if (!is_batch_axis(axes->front())) {
       error(Diag::E0603, type.span,
-            fmt::format("parameter `{}` has {} in front, not the batch dim", param.name.text,
-                        axis_text(axes->front())))
+            fmt::format("parameter `{}` has {} in front, not the batch dim", param.name.text, axis_text(axes->front())))
           .with_help("all fields of an objective have the dim of the `batch` line in front");
       good = false;
       continue;

@@ -61,8 +61,7 @@ std::string Elaborator::axis_text(const Axis& axis) const {
 
 std::string Elaborator::sized_text(const Axis& axis) const {
   const std::string name = axis_text(axis);
-  return axis.dim == kAnonymous && axis.extent.is_static() ? name
-                                                           : fmt::format("{} ({})", name, axis.extent.bound);
+  return axis.dim == kAnonymous && axis.extent.is_static() ? name : fmt::format("{} ({})", name, axis.extent.bound);
 }
 
 std::string Elaborator::axes_text(const Axes& axes) const {
@@ -72,9 +71,8 @@ std::string Elaborator::axes_text(const Axes& axes) const {
 }
 
 std::string Elaborator::type_text(DType dtype, const Axes& axes, DimId label) const {
-  const std::string head = label == kAnonymous
-                               ? std::string(to_string(dtype))
-                               : fmt::format("ix<{}>", dims_[static_cast<size_t>(label)].name);
+  const std::string head = label == kAnonymous ? std::string(to_string(dtype))
+                                               : fmt::format("ix<{}>", dims_[static_cast<size_t>(label)].name);
   return axes.empty() ? head : head + axes_text(axes);
 }
 
@@ -286,8 +284,7 @@ bool Elaborator::bind_head(ast::TypeId type_id, Value& value, Span span, const a
     if (!is_new) {
       fresh = known->second;
       bool equal = fresh.size() == rest;
-      for (size_t i = 0; equal && i < rest; ++i)
-        equal = unify(frame_->outside.at(fresh[i].dim), t.axes[at + i]);
+      for (size_t i = 0; equal && i < rest; ++i) equal = unify(frame_->outside.at(fresh[i].dim), t.axes[at + i]);
       if (!equal) return mismatch("other axes than the first argument");
     }
     std::ranges::copy(fresh, t.axes.begin() + static_cast<ptrdiff_t>(at));
@@ -302,8 +299,7 @@ bool Elaborator::check_result(ast::TypeId type_id, Value& value, Span span, std:
   if (!type_id.valid() || value.bad()) return !value.bad();
   const ast::Type& type = ast()[type_id];
   const auto mismatch = [&](const std::string& got, std::string why) {
-    error(Diag::E0106, span,
-          fmt::format("{} is declared as {} but its value is {}", what, declared_text(type_id), got))
+    error(Diag::E0106, span, fmt::format("{} is declared as {} but its value is {}", what, declared_text(type_id), got))
         .caret(std::move(why))
         .label(type.span, "declared here");
     return false;
@@ -330,9 +326,8 @@ bool Elaborator::check_result(ast::TypeId type_id, Value& value, Span span, std:
             ? std::nullopt
             : dtype_of(type, &label);
     if (!dtype)
-      return parse_dtype(type.head.text) || type.head.text == "ix"
-                 ? false
-                 : mismatch(describe(value), "not a distribution");
+      return parse_dtype(type.head.text) || type.head.text == "ix" ? false
+                                                                   : mismatch(describe(value), "not a distribution");
     t = expect_tensor(value, span, dtype);
     if (!t) return false;
     if (t->weak) t = cast_to(*t, *dtype, span);
@@ -342,15 +337,13 @@ bool Elaborator::check_result(ast::TypeId type_id, Value& value, Span span, std:
   }
   std::vector<std::pair<const ast::DimItem*, size_t>> places;
   size_t rest = 0;
-  if (!match_axes(type, axes, places, rest))
-    return mismatch(describe(value), fmt::format("{} axes", axes.size()));
+  if (!match_axes(type, axes, places, rest)) return mismatch(describe(value), fmt::format("{} axes", axes.size()));
   for (const auto& [item, at] : places) {
     if (item->rest) {
       const auto known = frame_->rests.find(item->rest_name.text);
       bool equal = known != frame_->rests.end() && known->second.size() == rest;
       for (size_t i = 0; equal && i < rest; ++i) equal = unify(known->second[i], axes[at + i]);
-      if (!equal)
-        return mismatch(describe(value), fmt::format("`...{}` stands for other axes", item->rest_name.text));
+      if (!equal) return mismatch(describe(value), fmt::format("`...{}` stands for other axes", item->rest_name.text));
       std::ranges::copy(known->second, axes.begin() + static_cast<ptrdiff_t>(at));
       continue;
     }
@@ -381,8 +374,7 @@ void Elaborator::outside_axes(Axes& axes, const Frame& inner) const {
 Value Elaborator::to_outside(Value value, const Frame& inner) {
   if (auto* t = value.as<Tensor>()) {
     outside_axes(t->axes, inner);
-    if (const auto label = inner.outside.find(t->label); label != inner.outside.end())
-      t->label = label->second.dim;
+    if (const auto label = inner.outside.find(t->label); label != inner.outside.end()) t->label = label->second.dim;
   } else if (auto* shape = value.as<ShapeValue>()) {
     outside_axes(shape->axes, inner);
   } else if (auto* tuple = value.as<TupleValue>()) {

@@ -55,8 +55,8 @@ Axes Elaborator::distribution_axes(const Distribution& dist, Span span) {
 }
 
 /// log_prob, kl, entropy and mean of a distribution, from std/dist.smelt.
-Value Elaborator::distribution_function(std::string_view function, const Value& value,
-                                        std::vector<Value> args, Span span) {
+Value Elaborator::distribution_function(std::string_view function, const Value& value, std::vector<Value> args,
+                                        Span span) {
   if (value.bad()) return {};
   const auto* dist = value.as<Distribution>();
   if (dist == nullptr) {
@@ -68,17 +68,14 @@ Value Elaborator::distribution_function(std::string_view function, const Value& 
     if (d.kind != DistKind::Normal || d.by_logvar) return list;
     const auto std = number_of(list[1]);  // logvar = 2 log std
     list[1] = std ? Value(2 * std::log(*std))
-                  : binary(ast::BinaryOp::Mul, Value(2.0), elementwise(OpKind::Log, {list[1]}, span, "`log`"),
-                           span);
+                  : binary(ast::BinaryOp::Mul, Value(2.0), elementwise(OpKind::Log, {list[1]}, span, "`log`"), span);
     return list;
   };
   std::vector<Value> all;
   if (function == "log_prob") {
     const auto* x = args[0].as<Tensor>();
-    if (dist->kind == DistKind::Bernoulli && x != nullptr && x->range &&
-        (x->range->low < 0 || x->range->high > 1)) {
-      error(Diag::W0004, span,
-            fmt::format("Bernoulli likelihood of data in {}..{}", x->range->low, x->range->high))
+    if (dist->kind == DistKind::Bernoulli && x != nullptr && x->range && (x->range->low < 0 || x->range->high > 1)) {
+      error(Diag::W0004, span, fmt::format("Bernoulli likelihood of data in {}..{}", x->range->low, x->range->high))
           .with_help("scale the data to 0..1");
     }
     all = {args[0]};
@@ -96,8 +93,7 @@ Value Elaborator::distribution_function(std::string_view function, const Value& 
     const std::vector<Value> theirs = parameters(*other);
     all.insert(all.end(), theirs.begin(), theirs.end());
   }
-  Value result =
-      call_library(fmt::format("{}_{}", info_of(dist->kind).prefix, function), std::move(all), span);
+  Value result = call_library(fmt::format("{}_{}", info_of(dist->kind).prefix, function), std::move(all), span);
   if (dist->shape && function != "log_prob" && function != "kl") {
     auto t = expect_float(result, span);
     if (t) t = broadcast_to(*t, *dist->shape, span);
@@ -126,8 +122,7 @@ Value Elaborator::sample(const Distribution& dist, const Axes& axes, const std::
   const NodeId seed = seed_argument(), run = run_argument();
   const auto site = static_cast<int64_t>(fnv1a(path.data(), path.size()));
   const int64_t loop = context_ == init_.get() || frame_ == nullptr ? 0 : frame_->loop;
-  const Result<NodeId> node =
-      graph().push(record.noise, {seed, run}, {{"site", site}, {"loop", loop}, {"type", type}});
+  const Result<NodeId> node = graph().push(record.noise, {seed, run}, {{"site", site}, {"loop", loop}, {"type", type}});
   if (!node) {
     error(Diag::E0202, span, node.error().message);
     return {};
@@ -144,8 +139,7 @@ Value Elaborator::sample(const Distribution& dist, const Axes& axes, const std::
     std::vector<Value> args{Value(noise)};
     args.insert(args.end(), dist.params.begin(), dist.params.end());
     const bool by_std = dist.kind == DistKind::Normal && !dist.by_logvar;
-    result = call_library(fmt::format("{}_from_noise{}", record.prefix, by_std ? "_std" : ""),
-                          std::move(args), span);
+    result = call_library(fmt::format("{}_from_noise{}", record.prefix, by_std ? "_std" : ""), std::move(args), span);
   }
   const auto* drawn = result.as<Tensor>();
   if (drawn == nullptr) return {};

@@ -3,8 +3,9 @@
 //
 // A body is evaluated once for each function that calls it (a step, an evaluation, a metric, an export). What
 // outlives one evaluation is here: dims, layer instances, variables, run-time scalars. Members are defined by
-// topic in names.cpp, dims.cpp, align.cpp, contract.cpp, fold.cpp, gradient.cpp, values.cpp, expressions.cpp, statements.cpp, calls.cpp, layers.cpp,
-// adjoint.cpp, distributions.cpp, selectors.cpp, data.cpp, functions.cpp, optimisers.cpp and train.cpp.
+// topic in names.cpp, dims.cpp, align.cpp, contract.cpp, fold.cpp, gradient.cpp, values.cpp, expressions.cpp,
+// statements.cpp, calls.cpp, layers.cpp, adjoint.cpp, distributions.cpp, selectors.cpp, data.cpp, functions.cpp,
+// optimisers.cpp and train.cpp.
 #pragma once
 
 #include <deque>
@@ -35,7 +36,7 @@ struct FunctionContext {
   bool training = false;
   bool fixed_run = false;  // initialisation: run 0
   NodeId seed, run, rows;
-  NodeId clip_norm;  // of the gradients, when the step line clips it
+  NodeId clip_norm;                     // of the gradients, when the step line clips it
   std::map<int32_t, NodeId> variables;  // current value of each variable that was read or written
   std::set<int32_t> written;
   std::map<int32_t, NodeId> scalars, columns;
@@ -43,7 +44,7 @@ struct FunctionContext {
   std::map<std::string, int> calls;  // layer or function called so far, by call path
   std::map<std::string, int> draws;
   std::vector<std::pair<std::string, NodeId>> reports;
-  int64_t cotangents = 0;  // placeholders so far
+  int64_t cotangents = 0;                  // placeholders so far
   std::map<NodeId, int64_t> example_sums;  // whose gradient is one per example, and the axis of its x that holds them
   struct LayerCall {
     uint32_t begin, end;  // the nodes that it made
@@ -149,8 +150,7 @@ class Elaborator {
   Value draw_site(const Distribution& dist, const std::string& name, Span span);
   Value sample(const Distribution& dist, const Axes& axes, const std::string& path, Span span);
   Axes distribution_axes(const Distribution& dist, Span span);
-  Value distribution_function(std::string_view function, const Value& dist, std::vector<Value> args,
-                              Span span);
+  Value distribution_function(std::string_view function, const Value& dist, std::vector<Value> args, Span span);
   Value make_distribution(DistKind kind, std::vector<Value> params, bool by_logvar, Span span);
 
   Value gradient(const Value& y, const Value& x, Span span);
@@ -242,13 +242,14 @@ class Elaborator {
     bool required = true;
   };
   std::optional<std::vector<std::optional<ArgValue>>> match_args(std::string_view callee,
-                                                                 const std::vector<ParamSpec>& specs,
-                                                                 Args args, Span span);
+                                                                 const std::vector<ParamSpec>& specs, Args args,
+                                                                 Span span);
   Value call_fn(const FileScope& scope, const ast::FnDecl& decl, Args args, Span span);
   Value call_intrinsic(const Intrinsic& intrinsic, Args args, Span span);
   Value with_adjoint(const ast::FnDecl& decl, const Value& value);
   std::optional<std::vector<Value>> vjp_values(const ast::FnDecl& decl, const Tensor& result, const Tensor& ct);
-  std::optional<Tensor> parameter_cotangent(const ast::FnDecl& decl, const ast::Param& param, const Value& argument, const Value& value);
+  std::optional<Tensor> parameter_cotangent(const ast::FnDecl& decl, const ast::Param& param, const Value& argument,
+                                            const Value& value);
   bool bind_params(const std::vector<ast::Param>& params, std::string_view callee, Args args, Span span);
   std::string call_path(const std::string& segment);
 
@@ -257,8 +258,8 @@ class Elaborator {
   void report_coupling(NodeId coupling, Span span);
 
   // ---- layers.cpp ----
-  Value layer_occurrence(const FileScope& scope, const ast::LayerDecl& decl,
-                         const std::vector<ast::Arg>* attributes, ast::ExprId name_expr, Span span);
+  Value layer_occurrence(const FileScope& scope, const ast::LayerDecl& decl, const std::vector<ast::Arg>* attributes,
+                         ast::ExprId name_expr, Span span);
   LayerInstance* new_instance(const FileScope& scope, const ast::LayerDecl& decl, std::string path,
                               std::string site_name, Span span);
   bool bind_attributes(LayerInstance& instance, const std::vector<ast::Arg>* attributes, Span span);

@@ -36,9 +36,7 @@ Value Elaborator::eval_node(const ast::NumberExpr& e, ast::ExprId) {
   return e.is_integer ? Value(e.integer) : Value(e.value);
 }
 Value Elaborator::eval_node(const ast::StringExpr& e, ast::ExprId) { return Value(e.value); }
-Value Elaborator::eval_node(const ast::NameExpr& e, ast::ExprId id) {
-  return name_value(e.name, span_of(id), id);
-}
+Value Elaborator::eval_node(const ast::NameExpr& e, ast::ExprId id) { return name_value(e.name, span_of(id), id); }
 
 Value Elaborator::eval_node(const ast::TupleExpr& e, ast::ExprId) {
   TupleValue tuple;
@@ -65,8 +63,7 @@ Value Elaborator::eval_node(const ast::UnaryExpr& e, ast::ExprId id) {
   if (const auto* whole = x.as<int64_t>(); whole != nullptr && *whole != std::numeric_limits<int64_t>::min())
     return Value(-*whole);
   if (const auto* number = x.as<double>()) return Value(-*number);
-  if (const auto* dim = x.as<DimValue>())
-    return binary(ast::BinaryOp::Sub, Value(int64_t{0}), Value(*dim), span);
+  if (const auto* dim = x.as<DimValue>()) return binary(ast::BinaryOp::Sub, Value(int64_t{0}), Value(*dim), span);
   return elementwise(OpKind::Neg, {x}, span, "`-`");
 }
 
@@ -103,8 +100,7 @@ Value Elaborator::eval_node(const ast::AttrExpr& e, ast::ExprId id) {
   }
   const Value callee = eval(e.callee);
   if (callee.bad()) return {};
-  error(Diag::E0402, span_of(id),
-        fmt::format("`{{..}}` gives attributes to a layer, not to {}", describe(callee)))
+  error(Diag::E0402, span_of(id), fmt::format("`{{..}}` gives attributes to a layer, not to {}", describe(callee)))
       .with_help("arguments stand in parentheses");
   return {};
 }
@@ -183,8 +179,7 @@ Value Elaborator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span sp
                                               x.axes[at].extent.bound, type_text(x)));
       return {};
     }
-    if (!x.axes[at].extent.is_static() && !whole)
-      return unsupported(span_of(index), "a part of a run-time dim");
+    if (!x.axes[at].extent.is_static() && !whole) return unsupported(span_of(index), "a part of a run-time dim");
     starts[at] = *begin, limits[at] = limit;
     dropped[at] = !is_range, cut[at] = is_range && !whole;
     ++at;
@@ -197,9 +192,9 @@ Value Elaborator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span sp
     shape.push_back(axes.back().extent);
   }
   graph().set_span(span);
-  Tensor result = tensor(
-      graph().reshape(graph().make(OpKind::Slice, {x.node}, {{"starts", starts}, {"limits", limits}}), shape),
-      std::move(axes));
+  Tensor result =
+      tensor(graph().reshape(graph().make(OpKind::Slice, {x.node}, {{"starts", starts}, {"limits", limits}}), shape),
+             std::move(axes));
   result.range = x.range;
   result.label = x.label;
   result.column = x.column;
@@ -243,12 +238,10 @@ Value Elaborator::apply_stage(ast::ExprId stage, Value value, Span value_span, S
 
 /// Applies the layer that the body yields, fresh for each i, to the running value.
 Value Elaborator::apply_repeat(const ast::RepeatExpr& e, Value value, const std::string& label, Span span) {
-  const std::optional<int64_t> count =
-      expect_integer(eval(e.count), span_of(e.count), "the count of `repeat`");
+  const std::optional<int64_t> count = expect_integer(eval(e.count), span_of(e.count), "the count of `repeat`");
   if (!count) return {};
   if (*count < 0 || *count > 10000) {
-    error(Diag::E0503, span_of(e.count),
-          fmt::format("`repeat` runs {} times; it may run 0 to 10000 times", *count));
+    error(Diag::E0503, span_of(e.count), fmt::format("`repeat` runs {} times; it may run 0 to 10000 times", *count));
     return {};
   }
   if (e.body.statements.empty() || ast().as<ast::ExprStmt>(e.body.statements.back()) == nullptr) {
@@ -281,9 +274,7 @@ Value Elaborator::eval_node(const ast::RepeatExpr&, ast::ExprId id) {
   error(Diag::E0403, span_of(id), "`repeat` stands only after `|>`");
   return {};
 }
-Value Elaborator::eval_node(const ast::ScanExpr&, ast::ExprId id) {
-  return unsupported(span_of(id), "`scan`");
-}
+Value Elaborator::eval_node(const ast::ScanExpr&, ast::ExprId id) { return unsupported(span_of(id), "`scan`"); }
 Value Elaborator::eval_node(const ast::ReduceExpr&, ast::ExprId id) {
   return unsupported(span_of(id), "an index reduction");
 }

@@ -13,34 +13,21 @@ namespace {
 /// The op of an operator; comparisons and logic included.
 OpKind op_of(ast::BinaryOp op) {
   switch (op) {
-    case ast::BinaryOp::Or:
-      return OpKind::Or;
-    case ast::BinaryOp::And:
-      return OpKind::And;
-    case ast::BinaryOp::Eq:
-      return OpKind::Eq;
-    case ast::BinaryOp::Ne:
-      return OpKind::Ne;
-    case ast::BinaryOp::Lt:
-      return OpKind::Lt;
-    case ast::BinaryOp::Le:
-      return OpKind::Le;
-    case ast::BinaryOp::Gt:
-      return OpKind::Gt;
-    case ast::BinaryOp::Ge:
-      return OpKind::Ge;
-    case ast::BinaryOp::Sub:
-      return OpKind::Sub;
-    case ast::BinaryOp::Mul:
-      return OpKind::Mul;
-    case ast::BinaryOp::Div:
-      return OpKind::Div;
-    case ast::BinaryOp::Pow:
-      return OpKind::Pow;
+    case ast::BinaryOp::Or: return OpKind::Or;
+    case ast::BinaryOp::And: return OpKind::And;
+    case ast::BinaryOp::Eq: return OpKind::Eq;
+    case ast::BinaryOp::Ne: return OpKind::Ne;
+    case ast::BinaryOp::Lt: return OpKind::Lt;
+    case ast::BinaryOp::Le: return OpKind::Le;
+    case ast::BinaryOp::Gt: return OpKind::Gt;
+    case ast::BinaryOp::Ge: return OpKind::Ge;
+    case ast::BinaryOp::Sub: return OpKind::Sub;
+    case ast::BinaryOp::Mul: return OpKind::Mul;
+    case ast::BinaryOp::Div: return OpKind::Div;
+    case ast::BinaryOp::Pow: return OpKind::Pow;
     case ast::BinaryOp::Add:
     case ast::BinaryOp::Range:
-    case ast::BinaryOp::MatMul:
-      return OpKind::Add;
+    case ast::BinaryOp::MatMul: return OpKind::Add;
   }
   return OpKind::Add;
 }
@@ -48,15 +35,9 @@ OpKind op_of(ast::BinaryOp op) {
 std::optional<Value> fold_integers(ast::BinaryOp op, int64_t a, int64_t b, bool& overflow) {
   int64_t out = 0;
   switch (op) {
-    case ast::BinaryOp::Add:
-      overflow = __builtin_add_overflow(a, b, &out);
-      return Value(out);
-    case ast::BinaryOp::Sub:
-      overflow = __builtin_sub_overflow(a, b, &out);
-      return Value(out);
-    case ast::BinaryOp::Mul:
-      overflow = __builtin_mul_overflow(a, b, &out);
-      return Value(out);
+    case ast::BinaryOp::Add: overflow = __builtin_add_overflow(a, b, &out); return Value(out);
+    case ast::BinaryOp::Sub: overflow = __builtin_sub_overflow(a, b, &out); return Value(out);
+    case ast::BinaryOp::Mul: overflow = __builtin_mul_overflow(a, b, &out); return Value(out);
     case ast::BinaryOp::Div:
       overflow = b == 0 || (a == std::numeric_limits<int64_t>::min() && b == -1);
       return overflow ? Value() : Value(a / b);
@@ -68,37 +49,24 @@ std::optional<Value> fold_integers(ast::BinaryOp op, int64_t a, int64_t b, bool&
       if (b >= 64 && a == -1) out = b % 2 == 0 ? 1 : -1;
       return Value(out);
     }
-    default:
-      return std::nullopt;
+    default: return std::nullopt;
   }
 }
 
 std::optional<Value> fold_numbers(ast::BinaryOp op, double a, double b) {
   switch (op) {
-    case ast::BinaryOp::Add:
-      return Value(a + b);
-    case ast::BinaryOp::Sub:
-      return Value(a - b);
-    case ast::BinaryOp::Mul:
-      return Value(a * b);
-    case ast::BinaryOp::Div:
-      return Value(a / b);
-    case ast::BinaryOp::Pow:
-      return Value(std::pow(a, b));
-    case ast::BinaryOp::Eq:
-      return Value(a == b);
-    case ast::BinaryOp::Ne:
-      return Value(a != b);
-    case ast::BinaryOp::Lt:
-      return Value(a < b);
-    case ast::BinaryOp::Le:
-      return Value(a <= b);
-    case ast::BinaryOp::Gt:
-      return Value(a > b);
-    case ast::BinaryOp::Ge:
-      return Value(a >= b);
-    default:
-      return std::nullopt;
+    case ast::BinaryOp::Add: return Value(a + b);
+    case ast::BinaryOp::Sub: return Value(a - b);
+    case ast::BinaryOp::Mul: return Value(a * b);
+    case ast::BinaryOp::Div: return Value(a / b);
+    case ast::BinaryOp::Pow: return Value(std::pow(a, b));
+    case ast::BinaryOp::Eq: return Value(a == b);
+    case ast::BinaryOp::Ne: return Value(a != b);
+    case ast::BinaryOp::Lt: return Value(a < b);
+    case ast::BinaryOp::Le: return Value(a <= b);
+    case ast::BinaryOp::Gt: return Value(a > b);
+    case ast::BinaryOp::Ge: return Value(a >= b);
+    default: return std::nullopt;
   }
 }
 
@@ -123,8 +91,7 @@ Value Elaborator::fold(ast::BinaryOp op, const Value& a, const Value& b, Span sp
       };
       const std::optional<Value> folded = fold_integers(op, exact(a, *x), exact(b, *y), overflow);
       if (op == ast::BinaryOp::Div && !in_dim_ && *x != 0 && std::abs(*x) < std::abs(*y)) {
-        diagnostics_
-            .report(Diag::W0005, span, fmt::format("{} / {} is 0, because both are whole numbers", *x, *y))
+        diagnostics_.report(Diag::W0005, span, fmt::format("{} / {} is 0, because both are whole numbers", *x, *y))
             .with_help(fmt::format("write {}.0 / {} for a fraction", *x, *y));
       }
       if (folded && !overflow) return *folded;
@@ -137,24 +104,21 @@ Value Elaborator::fold(ast::BinaryOp op, const Value& a, const Value& b, Span sp
     }
     if (const std::optional<Value> folded = fold_numbers(op, *x, *y)) return *folded;
   }
-  error(Diag::E0403, span,
-        fmt::format("`{}` does not apply to {} and {}", to_string(op), describe(a), describe(b)));
+  error(Diag::E0403, span, fmt::format("`{}` does not apply to {} and {}", to_string(op), describe(a), describe(b)));
   return {};
 }
 
 Value Elaborator::binary(ast::BinaryOp op, const Value& a, const Value& b, Span span) {
   if (a.bad() || b.bad()) return {};
   const auto compile_time = [&](const Value& v) {
-    return v.as<Tensor>() == nullptr && (number_of(v) || v.as<DimValue>() == nullptr) &&
-           v.as<Selector>() == nullptr;
+    return v.as<Tensor>() == nullptr && (number_of(v) || v.as<DimValue>() == nullptr) && v.as<Selector>() == nullptr;
   };
   if (compile_time(a) && compile_time(b)) return fold(op, a, b, span);
   if (op == ast::BinaryOp::Pow) {  // exact forms of the common powers
     const auto exponent = number_of(b);
     if (exponent == 2.0) return elementwise(OpKind::Square, {a}, span, "`^`");
     if (exponent == 1.0) return a;
-    if (exponent == 3.0)
-      return binary(ast::BinaryOp::Mul, elementwise(OpKind::Square, {a}, span, "`^`"), a, span);
+    if (exponent == 3.0) return binary(ast::BinaryOp::Mul, elementwise(OpKind::Square, {a}, span, "`^`"), a, span);
     if (exponent == 0.5) return elementwise(OpKind::Sqrt, {a}, span, "`^`");
   }
   return elementwise(op_of(op), {a, b}, span, fmt::format("`{}`", to_string(op)));

@@ -9,8 +9,7 @@ namespace smelt::frontend {
 
 /// Evaluates `body` in a fresh graph and keeps it as a function; returns its index.
 template <typename F>
-int32_t Elaborator::build_function(FunctionKind kind, const std::string& name, bool training, Span span,
-                                   F body) {
+int32_t Elaborator::build_function(FunctionKind kind, const std::string& name, bool training, Span span, F body) {
   contexts_.push_back(std::make_unique<FunctionContext>(next_graph_++));
   FunctionContext& context = *contexts_.back();
   context.function.name = name;

@@ -53,8 +53,7 @@ std::optional<Tensor> Elaborator::objective_loss(const ast::ObjectiveDecl& decl)
   std::optional<Tensor> loss = expect_float(value, span);
   if (!loss) return std::nullopt;
   if (!loss->axes.empty()) {
-    error(Diag::E0601, span,
-          fmt::format("the loss of `{}` is `{}`, not a scalar", decl.name.text, type_text(*loss)))
+    error(Diag::E0601, span, fmt::format("the loss of `{}` is `{}`, not a scalar", decl.name.text, type_text(*loss)))
         .with_help("apply `mean` or `sum`");
     return std::nullopt;
   }
@@ -102,8 +101,7 @@ void Elaborator::build_step(size_t index) {
     }
     for (const int32_t variable : context_->written) {
       const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
-      if (v.kind == VariableKind::State &&
-          std::ranges::find(updates_[index], variable) == updates_[index].end())
+      if (v.kind == VariableKind::State && std::ranges::find(updates_[index], variable) == updates_[index].end())
         continue;
       graph().result({v.path, ResultRole::Variable, variable, context_->variables[variable]});
     }
@@ -112,15 +110,13 @@ void Elaborator::build_step(size_t index) {
 
 void Elaborator::build_loss(size_t index) {
   const ast::ObjectiveDecl& decl = file_.ast.objectives[index];
-  experiment_.objectives[index].loss =
-      build_function(FunctionKind::Loss, decl.name.text, false, decl.span, [&] {
-        context_->function.ref = static_cast<int32_t>(index);
-        const std::optional<Tensor> loss = objective_loss(decl);
-        if (!loss) return;
-        graph().result({"loss", ResultRole::Loss, -1, loss->node});
-        for (const auto& [name, node] : context_->reports)
-          graph().result({name, ResultRole::Report, -1, node});
-      });
+  experiment_.objectives[index].loss = build_function(FunctionKind::Loss, decl.name.text, false, decl.span, [&] {
+    context_->function.ref = static_cast<int32_t>(index);
+    const std::optional<Tensor> loss = objective_loss(decl);
+    if (!loss) return;
+    graph().result({"loss", ResultRole::Loss, -1, loss->node});
+    for (const auto& [name, node] : context_->reports) graph().result({name, ResultRole::Report, -1, node});
+  });
 }
 
 void Elaborator::build_metric(const ast::FnDecl& decl) {
@@ -147,8 +143,7 @@ void Elaborator::build_export(const ast::FnDecl& decl) {
     for (const ast::Param& param : decl.params) {
       drawn = drawn || param.distribution.valid();
       if (!param.type.valid()) {
-        error(Diag::E0504, param.name.span,
-              fmt::format("parameter `{}` of an export needs a type", param.name.text))
+        error(Diag::E0504, param.name.span, fmt::format("parameter `{}` of an export needs a type", param.name.text))
             .with_help(fmt::format("write `{}: f32[B, ..]`", param.name.text));
         return;
       }
@@ -165,15 +160,14 @@ void Elaborator::build_export(const ast::FnDecl& decl) {
     }
     Value value = eval_body(decl.body);
     const Span span = decl.body.expr.valid() ? span_of(decl.body.expr) : decl.name.span;
-    if (!check_result(decl.result, value, span, fmt::format("export `{}`", decl.name.text)) || value.bad())
-      return;
+    if (!check_result(decl.result, value, span, fmt::format("export `{}`", decl.name.text)) || value.bad()) return;
     const auto* tuple = value.as<TupleValue>();
     const std::vector<Value> values = tuple != nullptr ? tuple->items : std::vector<Value>{value};
     for (size_t i = 0; i < values.size(); ++i) {
       const std::optional<Tensor> t = expect_tensor(values[i], span);
       if (t)
-        graph().result({values.size() == 1 ? decl.name.text : fmt::format("{}{}", decl.name.text, i),
-                        ResultRole::Value, -1, t->node});
+        graph().result({values.size() == 1 ? decl.name.text : fmt::format("{}{}", decl.name.text, i), ResultRole::Value,
+                        -1, t->node});
     }
   });
   if (drawn && !discovering_) build_sample(decl, index);
@@ -194,10 +188,9 @@ void Elaborator::build_sample(const ast::FnDecl& decl, int32_t export_index) {
                 fmt::format("`~` draws from a distribution, not from {}", describe(value)));
         continue;
       }
-      const Value drawn = sample(*dist, *axes, fmt::format("{}/{}", context_->site, param.name.text),
-                                 span_of(param.distribution));
-      if (const auto* t = drawn.as<Tensor>())
-        graph().result({param.name.text, ResultRole::Value, -1, t->node});
+      const Value drawn =
+          sample(*dist, *axes, fmt::format("{}/{}", context_->site, param.name.text), span_of(param.distribution));
+      if (const auto* t = drawn.as<Tensor>()) graph().result({param.name.text, ResultRole::Value, -1, t->node});
     }
   });
 }

@@ -82,8 +82,7 @@ class ExampleAxis {
       const auto& permutation = node.attrs.integers("permutation");
       return std::ranges::find(permutation, axis) - permutation.begin();
     }
-    if (node.op == OpKind::Reshape)
-      return through_reshape(graph_.type(node.inputs[k]).shape, node.type.shape, axis);
+    if (node.op == OpKind::Reshape) return through_reshape(graph_.type(node.inputs[k]).shape, node.type.shape, axis);
     std::vector<int64_t> folded;
     if (const AttrValue* axes = node.attrs.find("axes")) folded = std::get<std::vector<int64_t>>(*axes);
     if (const AttrValue* one = node.attrs.find("axis")) folded = {std::get<int64_t>(*one)};
@@ -158,7 +157,8 @@ void Elaborator::report_coupling(NodeId coupling, Span span) {
   for (const FunctionContext::LayerCall& call : context_->layer_calls) {
     if (coupling.index < call.begin || coupling.index >= call.end) continue;
     error(Diag::E0505, span,
-          fmt::format("examples are mixed: the value of one depends on others through layer `{}` ({})", call.path, call.layer))
+          fmt::format("examples are mixed: the value of one depends on others through layer `{}` ({})", call.path,
+                      call.layer))
         .label(call.span, fmt::format("`{}` mixes the examples with a `{}`", call.layer, op))
         .with_help("a layer such as BatchNorm cannot stand under a gradient per example; LayerNorm can");
     return;
@@ -204,7 +204,8 @@ Value Elaborator::directional_derivative(const Value& y, const Value& x, const V
   if (along) along = broadcast_to(*along, operands->second.axes, span);
   if (!along) return {};
   graph().set_span(span);
-  return Value(tensor(graph().make(OpKind::Jvp, {operands->first.node, operands->second.node, along->node}), operands->first.axes));
+  return Value(tensor(graph().make(OpKind::Jvp, {operands->first.node, operands->second.node, along->node}),
+                      operands->first.axes));
 }
 
 /// l2: half the sum of squares; l1: the sum of magnitudes.

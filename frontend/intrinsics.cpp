@@ -37,8 +37,8 @@ const Unary kUnary[] = {
     {"rsqrt", OpKind::Rsqrt, [](double x) { return 1 / std::sqrt(x); }, Range{0, kInf}},
     {"tanh", OpKind::Tanh, [](double x) { return std::tanh(x); }, Range{-1, 1}},
     {"sigmoid", OpKind::Sigmoid, sigmoid_of, Range{0, 1}},
-    {"softplus", OpKind::Softplus,
-     [](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }, Range{0, kInf}},
+    {"softplus", OpKind::Softplus, [](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); },
+     Range{0, kInf}},
     {"erf", OpKind::Erf, [](double x) { return std::erf(x); }, Range{-1, 1}},
     {"normal_cdf", OpKind::NormalCdf, [](double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }, Range{0, 1}},
     {"sin", OpKind::Sin, [](double x) { return std::sin(x); }, Range{-1, 1}},
@@ -72,8 +72,7 @@ Value extremum(Call& c) {
   }
   const auto a = c.e.number_of(c.value(0)), b = c.e.number_of(c.value(1));
   if (a && b) return (*a > *b) == (Pairwise == OpKind::Max) ? c.value(0) : c.value(1);
-  return c.e.elementwise(Pairwise, {c.value(0), c.value(1)}, c.span,
-                         Pairwise == OpKind::Max ? "`max`" : "`min`");
+  return c.e.elementwise(Pairwise, {c.value(0), c.value(1)}, c.span, Pairwise == OpKind::Max ? "`max`" : "`min`");
 }
 
 Value where(Call& c) {
@@ -83,8 +82,7 @@ Value where(Call& c) {
 Value clamp(Call& c) {
   const auto low = c.e.number_of(c.value(1)), high = c.e.number_of(c.value(2));
   if (low && high && *low > *high) {
-    c.e.error(Diag::E0503, c.span,
-              fmt::format("`clamp` to {}..{}: the low end is above the high end", *low, *high));
+    c.e.error(Diag::E0503, c.span, fmt::format("`clamp` to {}..{}: the low end is above the high end", *low, *high));
     return {};
   }
   if (const auto x = c.e.number_of(c.value(0)); x && low && high) return Value(std::clamp(*x, *low, *high));
@@ -119,9 +117,7 @@ Value cast(Call& c) {
 
 // ---- reductions ----
 
-Value sum(Call& c) {
-  return c.e.reduce(OpKind::ReduceSum, c.value(0), c.has(1) ? &c.value(1) : nullptr, c.span);
-}
+Value sum(Call& c) { return c.e.reduce(OpKind::ReduceSum, c.value(0), c.has(1) ? &c.value(1) : nullptr, c.span); }
 
 /// How many elements of x one result of a reduction to `reduced` covers, at run time where an extent is.
 Value count_of(Elaborator& e, const Tensor& x, const std::vector<int64_t>& places) {
@@ -166,8 +162,7 @@ Value over_axes(Call& c) {
   std::ranges::sort(*places);
   Axes axes;
   for (size_t i = 0; i < x->axes.size(); ++i) {
-    const bool removed =
-        Op == OpKind::LogSumExp && std::ranges::binary_search(*places, static_cast<int64_t>(i));
+    const bool removed = Op == OpKind::LogSumExp && std::ranges::binary_search(*places, static_cast<int64_t>(i));
     if (!removed) axes.push_back(x->axes[i]);
   }
   if (places->empty()) {
@@ -211,11 +206,9 @@ Value contract(Call& c) {
 Value reshape_to(Call& c, const Tensor& x, Axes axes) {
   const Shape shape = shape_of(axes);
   c.e.graph().set_span(c.span);
-  const Result<NodeId> node =
-      c.e.graph().push(OpKind::Reshape, {x.node}, {{"type", TensorType{x.dtype, shape}}});
+  const Result<NodeId> node = c.e.graph().push(OpKind::Reshape, {x.node}, {{"type", TensorType{x.dtype, shape}}});
   if (!node) {
-    c.e.error(Diag::E0108, c.span,
-              fmt::format("`{}` cannot be read as {}", c.e.type_text(x), c.e.axes_text(axes)))
+    c.e.error(Diag::E0108, c.span, fmt::format("`{}` cannot be read as {}", c.e.type_text(x), c.e.axes_text(axes)))
         .with_help("both have to have the same number of elements, and run-time dims keep their place");
     return {};
   }
@@ -240,8 +233,7 @@ Value flatten(Call& c) {
   const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
   if (!x) return {};
   if (x->axes.size() < 2) {
-    c.e.error(Diag::E0109, c.span,
-              fmt::format("`{}` has no axes to flatten after the first", c.e.type_text(*x)));
+    c.e.error(Diag::E0109, c.span, fmt::format("`{}` has no axes to flatten after the first", c.e.type_text(*x)));
     return {};
   }
   int64_t product = 1;
@@ -266,8 +258,7 @@ Value squeeze(Call& c) {
 Value filled(Call& c, double value) {
   if (!c.has(0)) return Value(value);
   const auto axes = c.e.expect_shape(c.value(0), c.span_of(0));
-  return axes && c.e.check_size(c.e.real(), *axes, c.span) ? Value(c.e.constant(value, c.e.real(), *axes))
-                                                           : Value();
+  return axes && c.e.check_size(c.e.real(), *axes, c.span) ? Value(c.e.constant(value, c.e.real(), *axes)) : Value();
 }
 Value zeros(Call& c) { return filled(c, 0); }
 Value ones(Call& c) { return filled(c, 1); }
@@ -297,8 +288,8 @@ Value split(Call& c) {
     for (const Axis& axis : x->axes) limits.push_back(axis.extent.bound);
     starts[at] = part, limits[at] = part + 1;
     Axes axes = x->axes;
-    Tensor slice = c.e.tensor(
-        c.e.graph().make(OpKind::Slice, {x->node}, {{"starts", starts}, {"limits", limits}}), axes);
+    Tensor slice =
+        c.e.tensor(c.e.graph().make(OpKind::Slice, {x->node}, {{"starts", starts}, {"limits", limits}}), axes);
     axes.erase(axes.begin() + static_cast<ptrdiff_t>(at));
     slice.range = x->range;
     tuple.items.push_back(reshape_to(c, slice, std::move(axes)));
@@ -347,13 +338,10 @@ Value normal(Call& c) {
         .with_help("write `Normal(0, 1)` or `Normal(mean = m, logvar = v)`");
     return {};
   }
-  return c.e.make_distribution(DistKind::Normal, {c.value(0), c.has(1) ? c.value(1) : c.value(2)}, c.has(2),
-                               c.span);
+  return c.e.make_distribution(DistKind::Normal, {c.value(0), c.has(1) ? c.value(1) : c.value(2)}, c.has(2), c.span);
 }
 Value bernoulli(Call& c) { return c.e.make_distribution(DistKind::Bernoulli, {c.value(0)}, false, c.span); }
-Value uniform(Call& c) {
-  return c.e.make_distribution(DistKind::Uniform, {c.value(0), c.value(1)}, false, c.span);
-}
+Value uniform(Call& c) { return c.e.make_distribution(DistKind::Uniform, {c.value(0), c.value(1)}, false, c.span); }
 Value log_prob(Call& c) { return c.e.distribution_function("log_prob", c.value(0), {c.value(1)}, c.span); }
 Value kl(Call& c) { return c.e.distribution_function("kl", c.value(0), {c.value(1)}, c.span); }
 Value entropy(Call& c) { return c.e.distribution_function("entropy", c.value(0), {}, c.span); }

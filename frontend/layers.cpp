@@ -62,8 +62,7 @@ LayerInstance* Elaborator::new_instance(const FileScope& scope, const ast::Layer
 }
 
 Value Elaborator::layer_occurrence(const FileScope& scope, const ast::LayerDecl& decl,
-                                   const std::vector<ast::Arg>* attributes, ast::ExprId name_expr,
-                                   Span span) {
+                                   const std::vector<ast::Arg>* attributes, ast::ExprId name_expr, Span span) {
   if (!frame_->allows_layers || frame_->instance == nullptr) {
     error(Diag::E0309, span, fmt::format("layer `{}` occurs outside a layer", decl.name.text))
         .with_help(fmt::format("declare `model name = {}{{..}}` and apply the model", decl.name.text));
@@ -83,8 +82,7 @@ Value Elaborator::layer_occurrence(const FileScope& scope, const ast::LayerDecl&
 }
 
 /// Attributes are evaluated in the caller, defaults in the layer's file.
-bool Elaborator::bind_attributes(LayerInstance& instance, const std::vector<ast::Arg>* attributes,
-                                 Span span) {
+bool Elaborator::bind_attributes(LayerInstance& instance, const std::vector<ast::Arg>* attributes, Span span) {
   const ast::LayerDecl& decl = *instance.decl;
   std::optional<Args> args = attributes != nullptr ? eval_args(*attributes) : Args{};
   if (!args) return false;
@@ -127,8 +125,7 @@ Value Elaborator::model_value(const ast::ModelDecl& decl) {
   const ast::Expr& expr = file_.ast[decl.layer];
   const auto* attributes = std::get_if<ast::AttrExpr>(&expr.node);
   const auto* name = file_.ast.as<ast::NameExpr>(attributes != nullptr ? attributes->callee : decl.layer);
-  const auto [scope, found] =
-      name != nullptr ? find_decl(file_, name->name) : std::pair<const FileScope*, Decl>{};
+  const auto [scope, found] = name != nullptr ? find_decl(file_, name->name) : std::pair<const FileScope*, Decl>{};
   const auto* layer = std::get_if<const ast::LayerDecl*>(&found);
   Frame frame;
   frame.scope = &file_;
@@ -166,8 +163,7 @@ void Elaborator::check_first_call(LayerInstance& instance, Span span) {
 Value Elaborator::call_layer(LayerInstance& instance, Args args, Span span) {
   const ast::LayerDecl& decl = *instance.decl;
   if (std::ranges::any_of(instantiating_, [&](const LayerInstance* l) {
-        return l->decl == &decl && l->path.size() < instance.path.size() &&
-               instance.path.starts_with(l->path + ".");
+        return l->decl == &decl && l->path.size() < instance.path.size() && instance.path.starts_with(l->path + ".");
       })) {
     error(Diag::E0305, span, fmt::format("layer `{}` contains itself", decl.name.text))
         .label(decl.name.span, "declared here")
@@ -175,8 +171,7 @@ Value Elaborator::call_layer(LayerInstance& instance, Args args, Span span) {
     return {};
   }
   std::vector<ParamSpec> specs;
-  for (const ast::Param& param : decl.params)
-    specs.push_back({param.name.text, !param.default_value.valid()});
+  for (const ast::Param& param : decl.params) specs.push_back({param.name.text, !param.default_value.valid()});
   auto matched = match_args(decl.name.text, specs, std::move(args), span);
   if (!matched) return {};
   if (!decl.options.empty()) return unsupported(decl.options[0].name.span, "`with {..}` on a layer");
@@ -199,18 +194,16 @@ Value Elaborator::call_layer(LayerInstance& instance, Args args, Span span) {
   const uint32_t begin = graph().graph().size();
   for (size_t i = 0; i < specs.size() && good; ++i) {
     Value value = (*matched)[i] ? std::move((*matched)[i]->value) : eval(decl.params[i].default_value);
-    good = bind_head(decl.params[i].type, value, (*matched)[i] ? (*matched)[i]->span : span,
-                     decl.params[i].name, decl.name.text);
+    good = bind_head(decl.params[i].type, value, (*matched)[i] ? (*matched)[i]->span : span, decl.params[i].name,
+                     decl.name.text);
     if (good) bind(decl.params[i].name, std::move(value));
   }
   if (good) {
     check_first_call(instance, span);
     const size_t errors = diagnostics_.num_errors();
     result = eval_block(decl.body);
-    const Span where =
-        decl.body.statements.empty() ? decl.body.span : ast()[decl.body.statements.back()].span;
-    if (!check_result(decl.result, result, where, fmt::format("layer `{}`", decl.name.text)))
-      result = Value();
+    const Span where = decl.body.statements.empty() ? decl.body.span : ast()[decl.body.statements.back()].span;
+    if (!check_result(decl.result, result, where, fmt::format("layer `{}`", decl.name.text))) result = Value();
     if (diagnostics_.num_errors() > errors) result = Value();
   }
   context_->layer_calls.push_back({begin, graph().graph().size(), decl.name.text, instance.path, span});

@@ -64,8 +64,7 @@ class Lexer {
       if (length == 0) {
         const auto byte = static_cast<unsigned char>(text_[i]);
         diagnostics_
-            .report(Diag::E0002, span(i, i + 1),
-                    fmt::format("byte {:#04x} at offset {} is not UTF-8 text", byte, i))
+            .report(Diag::E0002, span(i, i + 1), fmt::format("byte {:#04x} at offset {} is not UTF-8 text", byte, i))
             .with_help("save the file as UTF-8");
         return false;
       }
@@ -160,8 +159,7 @@ class Lexer {
     size_t end = at_ + 1;
     while (end < text_.size() && text_[end] != '"' && text_[end] != '\n') end += text_[end] == '\\' ? 2 : 1;
     if (end >= text_.size() || text_[end] != '"') {
-      diagnostics_
-          .report(Diag::E0003, span(open, open + 1), "the string that starts here does not end on its line")
+      diagnostics_.report(Diag::E0003, span(open, open + 1), "the string that starts here does not end on its line")
           .with_help("close it with `\"`");
       return push(TokenKind::Bad, open, std::min(text_.size(), text_.find('\n', open)));
     }
@@ -174,9 +172,7 @@ class Lexer {
     at_ = end;
   }
 
-  Token end_of_file() const {
-    return {TokenKind::EndOfFile, span(text_.size(), text_.size()), {}, true, true};
-  }
+  Token end_of_file() const { return {TokenKind::EndOfFile, span(text_.size(), text_.size()), {}, true, true}; }
 
   Span span(size_t begin, size_t end) const {
     return {file_, static_cast<uint32_t>(begin), static_cast<uint32_t>(end)};
@@ -194,20 +190,14 @@ class Lexer {
 
 std::string describe(TokenKind kind) {
   switch (kind) {
-    case TokenKind::EndOfFile:
-      return "the end of the file";
-    case TokenKind::Name:
-      return "a name";
+    case TokenKind::EndOfFile: return "the end of the file";
+    case TokenKind::Name: return "a name";
     case TokenKind::Integer:
-    case TokenKind::Float:
-      return "a number";
-    case TokenKind::String:
-      return "a string";
-    case TokenKind::Bad:
-      return "text that is not understood";
+    case TokenKind::Float: return "a number";
+    case TokenKind::String: return "a string";
+    case TokenKind::Bad: return "text that is not understood";
 #define PUNCT(enumerator, text) \
-  case TokenKind::enumerator:   \
-    return "`" text "`";
+  case TokenKind::enumerator: return "`" text "`";
 #include "frontend/tokens.def"
 #undef PUNCT
   }

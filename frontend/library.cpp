@@ -73,8 +73,7 @@ Library::Library(SourceMap& sources, Diagnostics& diagnostics) {
     declare_names(*scope, diagnostics);
     files_.push_back(std::move(scope));
   }
-  SMELT_CHECK(!diagnostics.has_errors(), "the standard library does not parse:\n{}",
-              render(diagnostics, sources));
+  SMELT_CHECK(!diagnostics.has_errors(), "the standard library does not parse:\n{}", render(diagnostics, sources));
 }
 
 const FileScope* Library::find_file(std::string_view name) const {
@@ -131,8 +130,7 @@ std::optional<std::string> show_library(std::string_view name) {
   if (file_name.size() == name.size()) return std::string(text);
   std::optional<std::string> found;
   frontend::for_each_name(file->ast, [&](const ast::Ident& ident, const frontend::Decl&) {
-    if (ident.text == name.substr(file_name.size() + 1))
-      found = frontend::declaration_text(text, ident.span.begin);
+    if (ident.text == name.substr(file_name.size() + 1)) found = frontend::declaration_text(text, ident.span.begin);
   });
   return found;
 }

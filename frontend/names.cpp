@@ -81,8 +81,7 @@ Value Elaborator::unknown_name(const std::string& name, Span span) {
     for (const auto& [local, binding] : block) known.push_back(local);
   for (const auto& [declared, decl] : frame_->scope->names) known.push_back(declared);
   for (const std::string_view intrinsic : intrinsic_names()) known.emplace_back(intrinsic);
-  error(Diag::E0301, span, fmt::format("unknown name `{}`", printable(name)))
-      .with_help(did_you_mean(name, known));
+  error(Diag::E0301, span, fmt::format("unknown name `{}`", printable(name))).with_help(did_you_mean(name, known));
   return {};
 }
 
@@ -126,8 +125,7 @@ Value Elaborator::config_value(const ast::ConfigDecl& decl) {
     if (const auto* dim = value.as<DimValue>()) {
       if (const auto n = number_of(*dim)) value = static_cast<int64_t>(*n);
     }
-    if (value.as<int64_t>() || value.as<double>() || value.as<bool>() || value.as<std::string>() ||
-        value.bad())
+    if (value.as<int64_t>() || value.as<double>() || value.as<bool>() || value.as<std::string>() || value.bad())
       return value;
     error(Diag::E0502, span_of(decl.value),
           fmt::format("a config entry is a number, a boolean or a string, not {}", describe(value)));
@@ -169,13 +167,11 @@ void Elaborator::set_config() {
   std::vector<std::string> names;
   for (const ast::ConfigDecl& decl : file_.ast.configs) names.push_back(decl.name.text);
   for (const auto& [name, text] : options_.config) {
-    const auto decl =
-        std::ranges::find(file_.ast.configs, name, [](const ast::ConfigDecl& d) { return d.name.text; });
+    const auto decl = std::ranges::find(file_.ast.configs, name, [](const ast::ConfigDecl& d) { return d.name.text; });
     if (decl == file_.ast.configs.end()) {
       std::string help = did_you_mean(name, names);
       if (help.empty())
-        help = names.empty() ? "the file has no `config`"
-                             : fmt::format("the file has {}", fmt::join(names, ", "));
+        help = names.empty() ? "the file has no `config`" : fmt::format("the file has {}", fmt::join(names, ", "));
       error(Diag::E0310, {}, fmt::format("`--set {}` names no config entry", printable(name)))
           .with_help(std::move(help));
       continue;

@@ -52,15 +52,13 @@ void Elaborator::read_step_lines() {
     if (index < 0) {
       std::vector<std::string> names;
       for (const Objective& o : experiment_.objectives) names.push_back(o.name);
-      error(Diag::E0606, step->objective.span,
-            fmt::format("no objective `{}`", printable(step->objective.text)))
+      error(Diag::E0606, step->objective.span, fmt::format("no objective `{}`", printable(step->objective.text)))
           .with_help(did_you_mean(step->objective.text, names));
       continue;
     }
     StepLine& line = step_lines_[static_cast<size_t>(index)];
     if (line.item != nullptr) {
-      error(Diag::E0605, step->objective.span,
-            fmt::format("objective `{}` has two step lines", step->objective.text))
+      error(Diag::E0605, step->objective.span, fmt::format("objective `{}` has two step lines", step->objective.text))
           .label(line.span, "first here");
       continue;
     }
@@ -74,8 +72,7 @@ void Elaborator::read_optimiser(StepLine& line) {
   const Span span = file_.ast[line.item->optimiser].span;
   const auto* call = file_.ast.as<ast::CallExpr>(line.item->optimiser);
   const auto* name = file_.ast.as<ast::NameExpr>(call != nullptr ? call->callee : line.item->optimiser);
-  const auto [scope, decl] =
-      name != nullptr ? find_decl(file_, name->name) : std::pair<const FileScope*, Decl>{};
+  const auto [scope, decl] = name != nullptr ? find_decl(file_, name->name) : std::pair<const FileScope*, Decl>{};
   const auto* optimiser = std::get_if<const ast::OptimiserDecl*>(&decl);
   if (optimiser == nullptr) {
     constexpr std::string_view kKnown[] = {"sgd", "adam", "adamw", "rmsprop", "adagrad"};
@@ -91,8 +88,7 @@ void Elaborator::read_optimiser(StepLine& line) {
   for (const ast::Arg& arg : call != nullptr ? call->args : std::vector<ast::Arg>{}) {
     const Span where = arg.name.empty() ? file_.ast[arg.value].span : arg.name.span;
     std::string option = arg.name.text;
-    if (option.empty() && position < (*optimiser)->params.size())
-      option = (*optimiser)->params[position++].name.text;
+    if (option.empty() && position < (*optimiser)->params.size()) option = (*optimiser)->params[position++].name.text;
     if (std::ranges::find(names, option) == names.end()) {
       error(Diag::E0401, where, fmt::format("`{}` has no option `{}`", name->name, printable(option)))
           .note(fmt::format("it has {}", fmt::join(names, ", ")))
@@ -127,11 +123,9 @@ Value Elaborator::step_option(const std::string& name, ast::ExprId expr, size_t 
     return setting(full_name, *number);
   }
   const auto* t = value.as<Tensor>();
-  if (value.bad() || value.as<bool>() != nullptr || value.as<NoneValue>() != nullptr ||
-      (t != nullptr && t->weak))
+  if (value.bad() || value.as<bool>() != nullptr || value.as<NoneValue>() != nullptr || (t != nullptr && t->weak))
     return value;
-  error(Diag::E0607, span,
-        fmt::format("option `{}` is {}, not a number or a schedule", name, describe(value)));
+  error(Diag::E0607, span, fmt::format("option `{}` is {}, not a number or a schedule", name, describe(value)));
   return {};
 }
 
@@ -165,14 +159,13 @@ void Elaborator::update_parameters(size_t index, const Tensor& loss) {
   for (const int32_t variable : idle) {
     const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
     if (v.path.find("._") != std::string::npos) continue;  // an underscore silences
-    diagnostics_.report(Diag::W0002, v.span,
-                        fmt::format("objective `{}` updates `{}`, which has no influence on its loss",
-                                    decl.name.text, v.path));
+    diagnostics_.report(
+        Diag::W0002, v.span,
+        fmt::format("objective `{}` updates `{}`, which has no influence on its loss", decl.name.text, v.path));
   }
   const bool scheduled = std::ranges::any_of(
       line.options, [&](const auto& option) { return ast().as<ast::NumberExpr>(option.second) == nullptr; });
-  if (scheduled)
-    implicit_["i"] = Value(scalar_argument(scalar_input("iteration", ScalarKind::Iteration, 0, -1)));
+  if (scheduled) implicit_["i"] = Value(scalar_argument(scalar_input("iteration", ScalarKind::Iteration, 0, -1)));
   if (scheduled) implicit_["n"] = Value(scalar_argument(scalar_input("horizon", ScalarKind::Horizon, 0, -1)));
   std::map<std::string, Value> options;
   for (const auto& [name, expr] : line.options) {
@@ -202,7 +195,8 @@ void Elaborator::update_parameters(size_t index, const Tensor& loss) {
 }
 
 /// clip_value bounds each element; clip_norm scales all gradients so that their common norm is at most c.
-void Elaborator::clip_gradients(std::vector<Tensor>& gradients, const std::map<std::string, Value>& options, Span span) {
+void Elaborator::clip_gradients(std::vector<Tensor>& gradients, const std::map<std::string, Value>& options,
+                                Span span) {
   using ast::BinaryOp;
   if (const auto bound = options.find("clip_value"); bound != options.end() && !bound->second.bad()) {
     const Value low = binary(BinaryOp::Mul, Value(-1.0), bound->second, span);
@@ -216,8 +210,8 @@ void Elaborator::clip_gradients(std::vector<Tensor>& gradients, const std::map<s
   if (bound == options.end() || bound->second.bad()) return;
   Value total;
   for (const Tensor& g : gradients) {
-    const Value sum = reduce(OpKind::ReduceSum, elementwise(OpKind::Square, {Value(g)}, span, "`clip_norm`"),
-                             nullptr, span);
+    const Value sum =
+        reduce(OpKind::ReduceSum, elementwise(OpKind::Square, {Value(g)}, span, "`clip_norm`"), nullptr, span);
     total = total.bad() ? sum : binary(BinaryOp::Add, total, sum, span);
   }
   const Value norm = elementwise(OpKind::Sqrt, {total}, span, "`clip_norm`");
@@ -225,8 +219,7 @@ void Elaborator::clip_gradients(std::vector<Tensor>& gradients, const std::map<s
     context_->reports.emplace_back("grad_norm", t->node);
     context_->clip_norm = t->node;
   }
-  const Value ratio =
-      binary(BinaryOp::Div, bound->second, binary(BinaryOp::Add, norm, Value(1e-6), span), span);
+  const Value ratio = binary(BinaryOp::Div, bound->second, binary(BinaryOp::Add, norm, Value(1e-6), span), span);
   const Value scale = elementwise(OpKind::Min, {ratio, Value(1.0)}, span, "`clip_norm`");
   for (Tensor& g : gradients) {
     const Value clipped = binary(BinaryOp::Mul, Value(g), scale, span);
@@ -235,8 +228,8 @@ void Elaborator::clip_gradients(std::vector<Tensor>& gradients, const std::map<s
 }
 
 /// Evaluates the optimiser's body for one parameter.
-void Elaborator::update_parameter(size_t index, const StepLine& line, int32_t variable, Tensor gradient,
-                                  bool decays, const std::map<std::string, Value>& options) {
+void Elaborator::update_parameter(size_t index, const StepLine& line, int32_t variable, Tensor gradient, bool decays,
+                                  const std::map<std::string, Value>& options) {
   const ast::OptimiserDecl& optimiser = *line.optimiser;
   const std::string& objective = experiment_.objectives[index].name;
   const std::string path = experiment_.variables[static_cast<size_t>(variable)].path;
@@ -260,8 +253,7 @@ void Elaborator::update_parameter(size_t index, const StepLine& line, int32_t va
   const int32_t update =
       scalar_input(fmt::format("{}.update", objective), ScalarKind::Update, 0, static_cast<int32_t>(index));
   bind(optimiser.update, Value(scalar_argument(update)));
-  frame.blocks.back().emplace("slot path",
-                              Binding{Value(fmt::format("opt/{}/{}", objective, path)), line.span});
+  frame.blocks.back().emplace("slot path", Binding{Value(fmt::format("opt/{}/{}", objective, path)), line.span});
   Value ignored;
   for (const ast::StmtId id : optimiser.body.statements) execute(ast()[id], ignored);
   frame_ = outer;

@@ -38,8 +38,7 @@ constexpr Operator kOperators[] = {
 
 std::optional<BinaryOp> operator_at(const Token& token, int level) {
   for (const Operator& o : kOperators) {
-    if (o.level == level && o.kind == token.kind && (o.kind != TokenKind::Name || o.word == token.text))
-      return o.op;
+    if (o.level == level && o.kind == token.kind && (o.kind != TokenKind::Name || o.word == token.text)) return o.op;
   }
   return std::nullopt;
 }
@@ -167,21 +166,15 @@ ast::ExprId Parser::atom() {
   const Span begin = peek().span;
   switch (peek().kind) {
     case TokenKind::Integer:
-    case TokenKind::Float:
-      return number();
+    case TokenKind::Float: return number();
     case TokenKind::String: {
       advance();
       return make(ast::StringExpr{unescape(previous(), diagnostics_)}, begin);
     }
-    case TokenKind::OpenParen:
-      return parenthesised();
-    case TokenKind::OpenBracket:
-      return make(ast::ListExpr{dim_items()}, begin);
-    case TokenKind::Name:
-      break;
-    default:
-      fail(fmt::format("expected an expression, found {}", found()));
-      return {};
+    case TokenKind::OpenParen: return parenthesised();
+    case TokenKind::OpenBracket: return make(ast::ListExpr{dim_items()}, begin);
+    case TokenKind::Name: break;
+    default: fail(fmt::format("expected an expression, found {}", found())); return {};
   }
   if (at_word("if")) return if_expr();
   if (at_word("scan") && peek(1).kind == TokenKind::Name) return scan_expr();
@@ -327,15 +320,13 @@ ast::Arg Parser::arg() {
 
 std::vector<ast::Arg> Parser::args(TokenKind open, TokenKind close) {
   std::vector<ast::Arg> list;
-  bracketed(open, close, open == TokenKind::OpenBrace ? "attributes" : "arguments",
-            [&] { list.push_back(arg()); });
+  bracketed(open, close, open == TokenKind::OpenBrace ? "attributes" : "arguments", [&] { list.push_back(arg()); });
   return list;
 }
 
 std::vector<ast::DimItem> Parser::dim_items() {
   std::vector<ast::DimItem> items;
-  bracketed(TokenKind::OpenBracket, TokenKind::CloseBracket, "a list of dims",
-            [&] { items.push_back(dim_item()); });
+  bracketed(TokenKind::OpenBracket, TokenKind::CloseBracket, "a list of dims", [&] { items.push_back(dim_item()); });
   return items;
 }
 

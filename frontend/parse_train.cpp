@@ -172,8 +172,7 @@ ast::CheckpointAction Parser::checkpoint_action() {
   }
   advance();
   expect(TokenKind::OpenParen, "a checkpoint action");
-  if (!panic_ && !at_word("max") && !at_word("min"))
-    fail(fmt::format("expected `max` or `min`, found {}", found()));
+  if (!panic_ && !at_word("max") && !at_word("min")) fail(fmt::format("expected `max` or `min`, found {}", found()));
   action.best_direction = expect_name("`max` or `min`");
   action.best_metric = expect_name("the name of an objective or metric");
   expect(TokenKind::CloseParen, "a checkpoint action");

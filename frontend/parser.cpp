@@ -26,8 +26,7 @@ ast::Ast Parser::parse_file() {
 
 Parser::Depth::Depth(Parser& p) : parser(p), ok(++p.depth_ <= kMaxNesting) {
   if (ok || p.panic_) return;
-  p.diagnostics_
-      .report(Diag::E0008, p.peek().span, fmt::format("nested more than {} levels deep", kMaxNesting))
+  p.diagnostics_.report(Diag::E0008, p.peek().span, fmt::format("nested more than {} levels deep", kMaxNesting))
       .with_help("bind a part of the expression to a name");
   p.panic_ = true;
 }
@@ -38,8 +37,7 @@ void Parser::note_height(Span begin) {
                       [&](ast::ExprId child) { height = std::max(height, heights_[child.index]); });
   heights_.push_back(height + 1);
   if (height < kMaxHeight || panic_) return;
-  diagnostics_
-      .report(Diag::E0008, begin, fmt::format("an expression of more than {} chained operators", kMaxHeight))
+  diagnostics_.report(Diag::E0008, begin, fmt::format("an expression of more than {} chained operators", kMaxHeight))
       .with_help("bind a part of the expression to a name");
   panic_ = true;
 }
@@ -53,10 +51,8 @@ bool Parser::at_keyword(std::string_view word) const {
     case TokenKind::OpenParen:
     case TokenKind::Dot:
     case TokenKind::Colon:
-    case TokenKind::PipeTo:
-      return false;
-    default:
-      return true;
+    case TokenKind::PipeTo: return false;
+    default: return true;
   }
 }
 
@@ -111,10 +107,8 @@ std::string Parser::found() const {
   switch (peek().kind) {
     case TokenKind::Name:
     case TokenKind::Integer:
-    case TokenKind::Float:
-      return fmt::format("`{}`", printable(peek().text));
-    default:
-      return describe(peek().kind);
+    case TokenKind::Float: return fmt::format("`{}`", printable(peek().text));
+    default: return describe(peek().kind);
   }
 }
 
@@ -126,8 +120,7 @@ void Parser::finish_statement(std::string_view what) {
   if (accept(TokenKind::Semicolon) || at_end_of_statement()) return;
   const bool equals = at(TokenKind::Equal);
   fail(fmt::format("expected the end of the line in {}, found {}", what, found()),
-       equals ? "compare with `==`; `=` binds one name"
-              : "start a new line, or put `;` between two statements");
+       equals ? "compare with `==`; `=` binds one name" : "start a new line, or put `;` between two statements");
 }
 
 /// Skips to the next line of this block; whole brackets are skipped.

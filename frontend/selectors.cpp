@@ -26,8 +26,7 @@ std::pair<std::string_view, std::string_view> first_segment(std::string_view pat
 bool match_path(std::string_view pattern, std::string_view path) {
   if (pattern.empty()) return true;
   const auto [head, tail] = first_segment(pattern);
-  if (head == "**")
-    return match_path(tail, path) || (!path.empty() && match_path(pattern, first_segment(path).second));
+  if (head == "**") return match_path(tail, path) || (!path.empty() && match_path(pattern, first_segment(path).second));
   if (path.empty()) return false;
   const auto [segment, rest] = first_segment(path);
   return match_segment(head, segment) && match_path(tail, rest);
@@ -38,8 +37,7 @@ bool match_path(std::string_view pattern, std::string_view path) {
 bool Elaborator::selector_path(ast::ExprId id, std::string& path) {
   if (const auto* name = ast().as<ast::NameExpr>(id)) {
     const auto [scope, decl] = find_decl(*frame_->scope, name->name);
-    if (find_local(name->name) != nullptr || !std::holds_alternative<const ast::ModelDecl*>(decl))
-      return false;
+    if (find_local(name->name) != nullptr || !std::holds_alternative<const ast::ModelDecl*>(decl)) return false;
     path = name->name;
     return true;
   }

@@ -152,8 +152,7 @@ void Elaborator::execute_assign(const ast::AssignStmt& stmt, Span span) {
     error(Diag::E0403, span, fmt::format("{} names for {}", stmt.targets.size(), describe(value)));
     tuple = nullptr;
   }
-  for (size_t i = 0; i < stmt.targets.size(); ++i)
-    bind(stmt.targets[i], tuple != nullptr ? tuple->items[i] : Value());
+  for (size_t i = 0; i < stmt.targets.size(); ++i) bind(stmt.targets[i], tuple != nullptr ? tuple->items[i] : Value());
 }
 
 // z ~ Normal(0, 1)[B, Z]    z ~ q over K
@@ -191,8 +190,7 @@ void Elaborator::execute_write(const ast::WriteStmt& stmt) {
     return;
   }
   std::optional<bool> when = true;
-  if (stmt.when.valid())
-    when = expect_bool(eval(stmt.when), span_of(stmt.when), "the condition after `when`");
+  if (stmt.when.valid()) when = expect_bool(eval(stmt.when), span_of(stmt.when), "the condition after `when`");
   if (!when || !*when) return;
   const std::optional<Tensor> value =
       expect_tensor(eval(stmt.value), span_of(stmt.value), target->value.as<Tensor>()->dtype);
@@ -225,15 +223,14 @@ void Elaborator::execute_report(const ast::ReportStmt& stmt) {
 }
 
 void Elaborator::execute_assert(const ast::AssertStmt& stmt) {
-  const std::optional<bool> holds =
-      expect_bool(eval(stmt.condition), span_of(stmt.condition), "an assertion");
+  const std::optional<bool> holds = expect_bool(eval(stmt.condition), span_of(stmt.condition), "an assertion");
   const Value message = eval(stmt.message);
   const auto* text = message.as<std::string>();
   if (!holds || *holds || text == nullptr) return;
   const Span here = span_of(stmt.condition);
-  auto& diagnostic = error(
-      Diag::E0206, frame_->instance != nullptr && frame_->scope->library ? frame_->instance->span : here,
-      interpolate(*text));
+  auto& diagnostic =
+      error(Diag::E0206, frame_->instance != nullptr && frame_->scope->library ? frame_->instance->span : here,
+            interpolate(*text));
   diagnostic.label(here, "asserted here");
 }
 

@@ -13,8 +13,7 @@ namespace smelt::frontend {
 
 int32_t Elaborator::find_objective(std::string_view name) const {
   const auto found = std::ranges::find(experiment_.objectives, name, &Objective::name);
-  return found == experiment_.objectives.end() ? -1
-                                               : static_cast<int32_t>(found - experiment_.objectives.begin());
+  return found == experiment_.objectives.end() ? -1 : static_cast<int32_t>(found - experiment_.objectives.begin());
 }
 
 // The precision is read before anything that has a type, since it says what `f32` is.
@@ -56,15 +55,14 @@ void Elaborator::build_train() {
     const auto once = [&](const std::string& what) {
       const auto [first, fresh] = seen.try_emplace(what, item.span);
       if (!fresh)
-        error(Diag::E0605, item.span, fmt::format("`{}` is given twice", what))
-            .label(first->second, "first here");
+        error(Diag::E0605, item.span, fmt::format("`{}` is given twice", what)).label(first->second, "first here");
     };
     std::visit(ast::Overloaded{
                    [&](const ast::DataItem&) { once("data"); },
                    [&](const ast::BatchItem& i) { once("batch"), train_batch(i); },
                    [&](const ast::NumberItem& i) { once(i.what.text), train_number(i); },
                    [&](const ast::PrecisionItem&) { once("precision"); },  // read_precision
-                   [](const ast::StepItem&) {},  // read_step_lines
+                   [](const ast::StepItem&) {},                            // read_step_lines
                    [&](const ast::LoopItem& i) { once("loop"), train_loop(i); },
                    [&](const ast::EmaItem& i) { unsupported(i.name.span, "`ema`"); },
                    [&](const ast::EveryItem& i) { train_every(i, item.span); },
@@ -78,8 +76,7 @@ void Elaborator::build_train() {
     plan.epochs = options_.steps ? -1 : options_.epochs.value_or(-1);
   }
   if (!seen.contains("batch"))
-    error(Diag::E0605, train_->span, "the train section has no batch size")
-        .with_help("write `batch B = 128, shuffle`");
+    error(Diag::E0605, train_->span, "the train section has no batch size").with_help("write `batch B = 128, shuffle`");
   if (plan.steps < 0 && plan.epochs < 0)
     error(Diag::E0605, train_->span, "the train section does not say how long to train")
         .with_help("write `epochs 10` or `steps 20_000`");
@@ -119,8 +116,7 @@ void Elaborator::train_batch(const ast::BatchItem& item) {
     return;
   }
   const Extent extent = axis_of(id->id).extent;
-  const std::optional<int64_t> written =
-      expect_integer(eval(item.size), span_of(item.size), "the batch size");
+  const std::optional<int64_t> written = expect_integer(eval(item.size), span_of(item.size), "the batch size");
   if (!written) return;
   const int64_t size = options_.batch.value_or(*written);
   if (size < 1 || size > extent.bound || (extent.is_static() && size != extent.bound)) {
@@ -184,19 +180,16 @@ void Elaborator::train_loop(const ast::LoopItem& item) {
 }
 
 void Elaborator::train_every(const ast::EveryItem& item, Span span) {
-  const std::optional<int64_t> count =
-      expect_integer(eval(item.count), span_of(item.count), "the count of `every`");
+  const std::optional<int64_t> count = expect_integer(eval(item.count), span_of(item.count), "the count of `every`");
   if (!count) return;
   Every every;
   every.count = *count;
   every.unit = item.unit.text.starts_with("step") ? Unit::Step : Unit::Epoch;
   every.span = span;
   if (*count < 1)
-    error(Diag::E0503, span_of(item.count),
-          fmt::format("the count of `every` is {}; it has to be at least 1", *count));
+    error(Diag::E0503, span_of(item.count), fmt::format("the count of `every` is {}; it has to be at least 1", *count));
   if (every.unit == Unit::Epoch && data_ == nullptr)
-    error(Diag::E0605, item.unit.span, "epochs need data")
-        .with_help("count in steps, or name a data section");
+    error(Diag::E0605, item.unit.span, "epochs need data").with_help("count in steps, or name a data section");
   for (const ast::Action& action : item.actions) {
     Action out;
     out.span = action.span;
@@ -234,8 +227,7 @@ void Elaborator::eval_action(const ast::EvalAction& action, Action& out) {
   if (std::ranges::find(splits, out.split) == splits.end()) {
     std::string help = did_you_mean(out.split, splits);
     if (help.empty())
-      help = splits.empty() ? "there is no data section"
-                            : fmt::format("the data has {}", fmt::join(splits, ", "));
+      help = splits.empty() ? "there is no data section" : fmt::format("the data has {}", fmt::join(splits, ", "));
     error(Diag::E0606, action.split.span, fmt::format("no split `{}`", printable(out.split)))
         .with_help(std::move(help));
   }
@@ -271,8 +263,8 @@ void Elaborator::checkpoint_action(const ast::CheckpointAction& action, Action& 
     for (const ast::Action& other : every->actions) {
       const auto* eval = std::get_if<ast::EvalAction>(&other.node);
       if (eval != nullptr)
-        evaluated = evaluated ||
-                    std::ranges::find(eval->names, out.best_metric, &ast::Ident::text) != eval->names.end();
+        evaluated =
+            evaluated || std::ranges::find(eval->names, out.best_metric, &ast::Ident::text) != eval->names.end();
     }
   }
   if (evaluated) return;
@@ -295,8 +287,7 @@ void Elaborator::image_action(const ast::OutputAction& action, Action& out, Span
   out.path = path->value;
   const bool escapes = out.path.starts_with("/") || out.path.find("..") != std::string::npos;
   if (escapes || !out.path.ends_with(".png")) {
-    error(Diag::E0503, span_of(action.path),
-          "the path of a picture is inside the run directory and ends in .png")
+    error(Diag::E0503, span_of(action.path), "the path of a picture is inside the run directory and ends in .png")
         .with_help("write \"sample-{epoch}.png\"");
     return;
   }
@@ -317,8 +308,7 @@ void Elaborator::image_action(const ast::OutputAction& action, Action& out, Span
   out.function = build_function(FunctionKind::Image, fmt::format("image{}", num_images_++), false, span, [&] {
     const std::optional<Tensor> x = expect_float(eval(call->args[0].value), value_span);
     if (!x) return;
-    const bool has_channels =
-        x->axes.size() == 4 && (x->axes[1].extent == Extent(1) || x->axes[1].extent == Extent(3));
+    const bool has_channels = x->axes.size() == 4 && (x->axes[1].extent == Extent(1) || x->axes[1].extent == Extent(3));
     if (x->axes.size() != 3 && !has_channels) {
       error(Diag::E0609, value_span, fmt::format("`{}` is not a row of pictures", type_text(*x)))
           .with_help("`|> reshape([64, 28, 28])` makes pictures of a flat axis");
@@ -345,8 +335,7 @@ void Elaborator::stop_condition(const ast::StopItem& item) {
     const std::optional<Tensor> condition = expect_tensor(eval(item.condition), span, DType::Bool);
     if (!condition) return;
     if (condition->dtype != DType::Bool || !condition->axes.empty()) {
-      error(Diag::E0403, span,
-            fmt::format("the condition of `stop` is `{}`, not a boolean", type_text(*condition)));
+      error(Diag::E0403, span, fmt::format("the condition of `stop` is `{}`, not a boolean", type_text(*condition)));
       return;
     }
     graph().result({"stop", ResultRole::Value, -1, condition->node});

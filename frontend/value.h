@@ -43,9 +43,7 @@ struct Range {
 };
 
 /// Columns of data come in these; they become floats on entering arithmetic.
-inline bool is_small_int(DType dtype) {
-  return dtype == DType::U8 || dtype == DType::I8 || dtype == DType::I16;
-}
+inline bool is_small_int(DType dtype) { return dtype == DType::U8 || dtype == DType::I8 || dtype == DType::I16; }
 
 /// A value of the graph that is being built. `weak`: an f64 scalar made of run-time scalars only, which takes
 /// the type of the tensor it meets.
@@ -105,9 +103,9 @@ struct Distribution {
 };
 
 /// std::monostate is the value of an expression that had an error: operations on it stay silent.
-struct Value : std::variant<std::monostate, int64_t, double, bool, std::string, DimValue, ShapeValue,
-                            TupleValue, Tensor, FnValue, IntrinsicValue, LayerValue, Selector, DTypeValue,
-                            NoneValue, Distribution> {
+struct Value
+    : std::variant<std::monostate, int64_t, double, bool, std::string, DimValue, ShapeValue, TupleValue, Tensor,
+                   FnValue, IntrinsicValue, LayerValue, Selector, DTypeValue, NoneValue, Distribution> {
   using variant::variant;
   template <typename T>
   const T* as() const {
@@ -156,9 +154,8 @@ struct LayerInstance {
 };
 
 /// A declaration found by name.
-using Decl =
-    std::variant<std::monostate, const ast::DimDecl*, const ast::ConfigDecl*, const ast::ConstDecl*,
-                 const ast::LayerDecl*, const ast::ModelDecl*, const ast::FnDecl*, const ast::OptimiserDecl*>;
+using Decl = std::variant<std::monostate, const ast::DimDecl*, const ast::ConfigDecl*, const ast::ConstDecl*,
+                          const ast::LayerDecl*, const ast::ModelDecl*, const ast::FnDecl*, const ast::OptimiserDecl*>;
 
 /// The names of one file.
 struct FileScope {

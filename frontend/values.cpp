@@ -17,23 +17,16 @@ std::string Elaborator::describe(const Value& value) const {
     std::string operator()(const std::string& v) const { return fmt::format("\"{}\"", printable(v)); }
     std::string operator()(const DimValue& v) const {
       const Dim& dim = e.dims_[static_cast<size_t>(v.id)];
-      return fmt::format("dim {} ({}{})", dim.name, dim.extent.is_static() ? "" : "at most ",
-                         dim.extent.bound);
+      return fmt::format("dim {} ({}{})", dim.name, dim.extent.is_static() ? "" : "at most ", dim.extent.bound);
     }
-    std::string operator()(const ShapeValue& v) const {
-      return fmt::format("the shape {}", e.axes_text(v.axes));
-    }
+    std::string operator()(const ShapeValue& v) const { return fmt::format("the shape {}", e.axes_text(v.axes)); }
     std::string operator()(const TupleValue& v) const { return fmt::format("a tuple of {}", v.items.size()); }
     std::string operator()(const Tensor& v) const { return fmt::format("`{}`", e.type_text(v)); }
     std::string operator()(const FnValue& v) const { return fmt::format("function `{}`", v.decl->name.text); }
-    std::string operator()(const IntrinsicValue& v) const {
-      return fmt::format("function `{}`", v.intrinsic->name);
-    }
+    std::string operator()(const IntrinsicValue& v) const { return fmt::format("function `{}`", v.intrinsic->name); }
     std::string operator()(const LayerValue& v) const { return fmt::format("layer `{}`", v.instance->path); }
     std::string operator()(const Selector& v) const { return fmt::format("the parameters `{}`", v.text); }
-    std::string operator()(const DTypeValue& v) const {
-      return fmt::format("the type {}", to_string(v.dtype));
-    }
+    std::string operator()(const DTypeValue& v) const { return fmt::format("the type {}", to_string(v.dtype)); }
     std::string operator()(const NoneValue&) const { return "`none`"; }
     std::string operator()(const Distribution& v) const {
       constexpr std::string_view kNames[] = {"Normal", "Bernoulli", "Uniform"};
@@ -80,14 +73,12 @@ std::optional<bool> Elaborator::expect_bool(const Value& value, Span span, std::
 
 /// Numbers become constants of `literal_dtype`, dims known at run time become their extent, a selector of one
 /// parameter that parameter.
-std::optional<Tensor> Elaborator::expect_tensor(const Value& value, Span span,
-                                                std::optional<DType> literal_dtype) {
+std::optional<Tensor> Elaborator::expect_tensor(const Value& value, Span span, std::optional<DType> literal_dtype) {
   if (value.bad()) return std::nullopt;
   if (const auto* t = value.as<Tensor>()) {
     if (t->graph == context_->id) return *t;
     error(Diag::E0502, span, "the value is not known here")
-        .with_help(
-            "start values are computed before the first step; they depend on sizes and attributes only");
+        .with_help("start values are computed before the first step; they depend on sizes and attributes only");
     return std::nullopt;
   }
   if (const auto* dim = value.as<DimValue>(); dim != nullptr && !number_of(value)) {
@@ -109,8 +100,7 @@ std::optional<Tensor> Elaborator::expect_tensor(const Value& value, Span span,
   const std::optional<double> number = number_of(value);
   if (!number || dtype == DType::Bool) {
     error(Diag::E0403, span,
-          fmt::format("expected a {} tensor, found {}", dtype == DType::Bool ? "bool" : "number or",
-                      describe(value)));
+          fmt::format("expected a {} tensor, found {}", dtype == DType::Bool ? "bool" : "number or", describe(value)));
     return std::nullopt;
   }
   if (!is_float(dtype) && *number != std::trunc(*number)) {
@@ -125,8 +115,7 @@ std::optional<Tensor> Elaborator::expect_float(const Value& value, Span span) {
   std::optional<Tensor> t = expect_tensor(value, span, real());
   if (!t) return std::nullopt;
   if (class_of(t->dtype) == DTypeClass::Float && t->column < 0) return t;
-  const bool converts =
-      t->column >= 0 || t->dtype == DType::U8 || t->dtype == DType::I8 || t->dtype == DType::I16;
+  const bool converts = t->column >= 0 || t->dtype == DType::U8 || t->dtype == DType::I8 || t->dtype == DType::I16;
   if (converts) return cast_to(*t, real(), span);
   error(Diag::E0501, span, fmt::format("expected a float tensor, found `{}`", type_text(*t)))
       .with_help("convert it: `cast(x, f32)`");
@@ -137,8 +126,7 @@ std::optional<Axes> Elaborator::expect_axes(const Value& value, Span span) {
   if (value.bad()) return std::nullopt;
   if (const auto* dim = value.as<DimValue>()) return Axes{axis_of(dim->id)};
   if (const auto* shape = value.as<ShapeValue>()) return shape->axes;
-  if (const auto* size = value.as<int64_t>(); size != nullptr && *size > 0)
-    return Axes{{kAnonymous, Extent(*size)}};
+  if (const auto* size = value.as<int64_t>(); size != nullptr && *size > 0) return Axes{{kAnonymous, Extent(*size)}};
   if (const auto* tuple = value.as<TupleValue>()) {
     Axes all;
     for (const Value& item : tuple->items) {

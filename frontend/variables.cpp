@@ -12,15 +12,13 @@ int32_t Elaborator::find_variable(const std::string& path) const {
 }
 
 /// The variable at `path`: made with its start value the first time, checked to have the same type later.
-std::optional<int32_t> Elaborator::declare_variable(VariableKind kind, const std::string& path,
-                                                    const Tensor& like, ast::ExprId init, bool random,
-                                                    Span span) {
+std::optional<int32_t> Elaborator::declare_variable(VariableKind kind, const std::string& path, const Tensor& like,
+                                                    ast::ExprId init, bool random, Span span) {
   TensorType type{like.dtype, {}};
   for (const Axis& axis : like.axes) {
     type.shape.push_back(axis.extent);
     if (axis.extent.is_static()) continue;
-    error(Diag::E0205, span,
-          fmt::format("`{}` depends on {}, which is known at run time only", path, axis_text(axis)))
+    error(Diag::E0205, span, fmt::format("`{}` depends on {}, which is known at run time only", path, axis_text(axis)))
         .with_help(fmt::format("write `capacity({})` for its bound", axis_text(axis)));
     return std::nullopt;
   }
@@ -28,8 +26,7 @@ std::optional<int32_t> Elaborator::declare_variable(VariableKind kind, const std
     const Variable& variable = experiment_.variables[static_cast<size_t>(known)];
     const bool own = frame_->instance == nullptr || frame_->instance->variables.contains(path);
     if (!own) {
-      error(Diag::E0308, frame_->instance->span,
-            fmt::format("two layers have the path `{}`", frame_->instance->path))
+      error(Diag::E0308, frame_->instance->span, fmt::format("two layers have the path `{}`", frame_->instance->path))
           .label(variable.span, fmt::format("parameter `{}`", path))
           .with_help("give one of them a label: `|> a: Dense{8}`");
       return std::nullopt;
@@ -37,25 +34,27 @@ std::optional<int32_t> Elaborator::declare_variable(VariableKind kind, const std
     if (variable.type == type) return known;
     LayerInstance& instance = *frame_->instance;
     auto& diagnostic = error(Diag::E0107, instance.call_span,
-                             fmt::format("layer `{}` has a parameter `{}` of {}, and would need {} here",
-                                         instance.path, path, to_string(variable.type), to_string(type)));
+                             fmt::format("layer `{}` has a parameter `{}` of {}, and would need {} here", instance.path,
+                                         path, to_string(variable.type), to_string(type)));
     for (const auto& [name, bound] : instance.first_call) {
       const Binding* const now = find_local(name);
       const auto* dim = now != nullptr ? now->value.as<DimValue>() : nullptr;
       if (dim == nullptr || axis_of(dim->id).extent == bound.axis.extent) continue;
-      diagnostic.label(bound.span, fmt::format("{} was fixed to {} by this first application", name,
-                                               sized_text(bound.axis)));
+      diagnostic.label(bound.span,
+                       fmt::format("{} was fixed to {} by this first application", name, sized_text(bound.axis)));
       const auto outside = frame_->outside.find(dim->id);
       const Axis axis = outside == frame_->outside.end() ? axis_of(dim->id) : outside->second;
       diagnostic.caret(fmt::format("{} = {}", name, sized_text(axis)));
     }
-    diagnostic.with_help(fmt::format("one `{}{{..}}` owns one set of parameters; write it twice for two",
-                                     instance.decl->name.text));
+    diagnostic.with_help(
+        fmt::format("one `{}{{..}}` owns one set of parameters; write it twice for two", instance.decl->name.text));
     return std::nullopt;
   }
   if (is_half(type.dtype)) {
-    error(Diag::E0701, span, fmt::format("`{}` would live between steps as {}, which is not supported yet", path, to_string(type.dtype)))
-        .with_help("keep it in f32, and cast where it is read; `precision bf16` stores what flows through the nets as bf16");
+    error(Diag::E0701, span,
+          fmt::format("`{}` would live between steps as {}, which is not supported yet", path, to_string(type.dtype)))
+        .with_help(
+            "keep it in f32, and cast where it is read; `precision bf16` stores what flows through the nets as bf16");
     return std::nullopt;
   }
   Span layer = span;
@@ -75,8 +74,7 @@ std::optional<int32_t> Elaborator::declare_variable(VariableKind kind, const std
 }
 
 /// Evaluates `= e` or `~ e` in the init graph, where fan_in and fan_out of a matrix are known.
-Value Elaborator::initial_value(const std::string& path, const Tensor& like, ast::ExprId init, bool random,
-                                Span span) {
+Value Elaborator::initial_value(const std::string& path, const Tensor& like, ast::ExprId init, bool random, Span span) {
   std::map<std::string, Value> outer = implicit_;
   if (like.axes.size() == 2) {
     implicit_["fan_in"] = Value(like.axes[0].extent.bound);
@@ -84,8 +82,7 @@ Value Elaborator::initial_value(const std::string& path, const Tensor& like, ast
   }
   std::string outer_prefix = std::exchange(setting_prefix_, "");
   const bool is_slot = experiment_.variables.back().kind == VariableKind::Slot;
-  const Value value =
-      is_slot ? Value(int64_t{0}) : eval(init);  // slots start at zero whatever they are shaped like
+  const Value value = is_slot ? Value(int64_t{0}) : eval(init);  // slots start at zero whatever they are shaped like
   setting_prefix_ = std::move(outer_prefix);
   implicit_ = std::move(outer);
   if (value.bad()) return {};
@@ -132,8 +129,7 @@ void Elaborator::write_variable(int32_t variable, const Tensor& value) {
 }
 
 NodeId Elaborator::seed_argument() {
-  if (!context_->seed.valid())
-    context_->seed = graph().argument({"seed", ArgRole::Seed, -1, {}}, {DType::I64, {}});
+  if (!context_->seed.valid()) context_->seed = graph().argument({"seed", ArgRole::Seed, -1, {}}, {DType::I64, {}});
   return context_->seed;
 }
 
@@ -156,9 +152,8 @@ int32_t Elaborator::scalar_input(const std::string& name, ScalarKind kind, doubl
 Tensor Elaborator::scalar_argument(int32_t scalar) {
   NodeId& node = context_->scalars[scalar];
   if (!node.valid()) {
-    node =
-        graph().argument({experiment_.scalars[static_cast<size_t>(scalar)].name, ArgRole::Scalar, scalar, {}},
-                         {DType::F64, {}});
+    node = graph().argument({experiment_.scalars[static_cast<size_t>(scalar)].name, ArgRole::Scalar, scalar, {}},
+                            {DType::F64, {}});
   }
   Tensor t = tensor(node, {});
   t.weak = true;

@@ -14,7 +14,8 @@ CompiledGraphs compiled(const std::vector<Graph>& graphs, CodeOptions code, Fusi
   return *std::move(made);
 }
 
-std::optional<std::string> compare_runs(const Case& tested, const CompiledGraphs& usual, const CompiledGraphs& small, size_t k) {
+std::optional<std::string> compare_runs(const Case& tested, const CompiledGraphs& usual, const CompiledGraphs& small,
+                                        size_t k) {
   const RunOutcome within = run_once(small, k, tested.random.arguments, tested.random.extents, tested.setup);
   if (const auto wrong = compare(tested, within)) return wrong;
   const RunOutcome without = run_once(usual, k, tested.random.arguments, tested.random.extents, tested.setup);
@@ -28,7 +29,9 @@ struct Checks {
   int64_t& again;
   std::vector<Failure> failures;
 
-  void fail(const Case& tested, std::string what) { failures.push_back({tested.seed, std::string(kBudget.name), std::move(what)}); }
+  void fail(const Case& tested, std::string what) {
+    failures.push_back({tested.seed, std::string(kBudget.name), std::move(what)});
+  }
 
   /// A module that cannot be compiled is tried graph by graph, so that the failure has a name.
   void run(std::span<const Case* const> members, Fusion fusion) {

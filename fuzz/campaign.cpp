@@ -21,7 +21,7 @@ namespace {
 
 constexpr int64_t kBatch = 96;  // graphs; about 16 a module and leg: compiling costs less per graph in company
 
-constexpr int kPassOrders = 1;    // a graph
+constexpr int kPassOrders = 1;     // a graph
 constexpr int64_t kTwinShare = 4;  // each fourth graph is rewritten, and compiled with and without fusion and a budget
 constexpr int kRewrites = 4;       // of such a graph
 
@@ -34,7 +34,8 @@ void count_case(const Case& tested, Totals& totals) {
   totals.thrown_away += tested.random.attempts - 1;
   totals.dropped_results += tested.random.dropped;
   const auto has_result = [&](char first) {
-    return std::ranges::any_of(tested.random.graph.results, [&](const Output& result) { return result.name[0] == first; });
+    return std::ranges::any_of(tested.random.graph.results,
+                               [&](const Output& result) { return result.name[0] == first; });
   };
   totals.gradients += has_result('g') || has_result('h') ? 1 : 0;
   totals.second_order += has_result('h') ? 1 : 0;

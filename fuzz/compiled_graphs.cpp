@@ -25,7 +25,8 @@ Graph as_plain_function(Graph graph, std::string name) {
 }
 
 bool has_f64_vectors(const Graph& graph) {
-  return std::ranges::any_of(graph.nodes, [](const Node& node) { return node.type.dtype == DType::F64 && node.type.rank() > 0; });
+  return std::ranges::any_of(graph.nodes,
+                             [](const Node& node) { return node.type.dtype == DType::F64 && node.type.rank() > 0; });
 }
 
 /// Half way between the least that is found and what no budget takes.
@@ -35,7 +36,8 @@ PlannedFunction plan_in_half(PlannedFunction usual, const PlanContext& context) 
 }
 
 PlannedFunction lower(const Graph& graph, const VectorRegisters& registers, const CodeOptions& options) {
-  const Blocking blocking = options.serial_work == 0 ? kFineBlocking : Blocking{};  // what is shared although small is also cut small
+  const Blocking blocking =
+      options.serial_work == 0 ? kFineBlocking : Blocking{};  // what is shared although small is also cut small
   const std::vector<ScalarInput> scalars;
   const PlanContext context{.scalars = scalars,
                             .build = {.registers = registers, .blocking = blocking, .serial_work = options.serial_work},
@@ -74,7 +76,8 @@ std::vector<size_t> place_apart(LoopFunction& function, Placement placement) {
   }
   GuardedMemory trial(total_footprint(sizes));
   const std::byte* header = trial.allocate(sizeof(smelt_arena), kArenaAlignment, Placement::StartAtGuard);
-  for (size_t i = 0; i < buffers.size(); ++i) buffers[i]->offset = trial.allocate(sizes[i], kArenaAlignment, placement) - header;
+  for (size_t i = 0; i < buffers.size(); ++i)
+    buffers[i]->offset = trial.allocate(sizes[i], kArenaAlignment, placement) - header;
   return sizes;
 }
 
@@ -133,8 +136,9 @@ RunOutcome CompiledGraphs::run(size_t index, std::span<const RefTensor> argument
   for (const Output& result : graph.results) add("result " + result.name, result.node);
 
   GuardedMemory memory(total);
-  std::byte* arena = function.arena_bytes > 0 ? memory.allocate(function.arena_bytes, kArenaAlignment, Placement::EndAtGuard)
-                                              : open_arena(memory, function.temporaries, function.placement);
+  std::byte* arena = function.arena_bytes > 0
+                         ? memory.allocate(function.arena_bytes, kArenaAlignment, Placement::EndAtGuard)
+                         : open_arena(memory, function.temporaries, function.placement);
   const smelt_arena header{.threads = options.threads};
   std::memcpy(arena, &header, sizeof(header));
   std::vector<const void*> inputs;
@@ -145,15 +149,18 @@ RunOutcome CompiledGraphs::run(size_t index, std::span<const RefTensor> argument
     memory.make_read_only(buffer);
     inputs.push_back(buffer);
   }
-  for (const Output& result : graph.results) outputs.push_back(memory.allocate(bytes_of(graph.type(result.node)), 1, options.placement));
+  for (const Output& result : graph.results)
+    outputs.push_back(memory.allocate(bytes_of(graph.type(result.node)), 1, options.placement));
 
   const smelt_call call{arena, inputs.data(), outputs.data(), extents.data()};
   RunOutcome outcome;
   outcome.fault = run_guarded([&] { function.entry(&call); });
   if (outcome.fault) return outcome;
-  if (const auto block = memory.overwritten()) outcome.fault = fmt::format("bytes beside {} were written", names[*block]);
+  if (const auto block = memory.overwritten())
+    outcome.fault = fmt::format("bytes beside {} were written", names[*block]);
   for (size_t r = 0; r < outputs.size(); ++r) {
-    outcome.results.push_back(read_tensor(static_cast<const std::byte*>(outputs[r]), graph.type(graph.results[r].node), extents));
+    outcome.results.push_back(
+        read_tensor(static_cast<const std::byte*>(outputs[r]), graph.type(graph.results[r].node), extents));
   }
   return outcome;
 }

@@ -19,8 +19,8 @@ namespace smelt::fuzz {
 
 enum class Memory : uint8_t {
   Planned,  // temporaries share bytes as `plan_memory` says
-  Budget,   // and take half of the bytes between the least that `fit_budget` reaches and what they take without a budget
-  Guarded   // each temporary has pages of its own, between guards
+  Budget,  // and take half of the bytes between the least that `fit_budget` reaches and what they take without a budget
+  Guarded  // each temporary has pages of its own, between guards
 };
 
 /// How graphs become code.

@@ -48,7 +48,10 @@ bool has_stop(const Graph& graph) {
 class Line {
  public:
   Line(const Case& tested, const Gradient& gradient, std::span<const double> direction)
-      : random_(tested.random), graph_(differentiate(only(tested.random.graph, gradient.y))), argument_(gradient.argument), direction_(direction) {}
+      : random_(tested.random),
+        graph_(differentiate(only(tested.random.graph, gradient.y))),
+        argument_(gradient.argument),
+        direction_(direction) {}
 
   double at(double step) const {
     std::vector<RefTensor> arguments = random_.arguments;
@@ -77,7 +80,8 @@ std::optional<Failure> check_derivatives(const Case& tested, int64_t& done) {
     const Line line(tested, gradient, direction);
     const double slope = line.slope(kStep), other = line.slope(kStep / 2);
     if (!(std::fabs(slope - other) <= kAgreement * (1 + std::fabs(slope)))) continue;
-    const auto exact = evaluate(differentiate(only(tested.random.graph, gradient.gradient)), tested.random.arguments, tested.random.extents);
+    const auto exact = evaluate(differentiate(only(tested.random.graph, gradient.gradient)), tested.random.arguments,
+                                tested.random.extents);
     if (!exact) return Failure{tested.seed, "derivatives", exact.error().message};
     double along = 0;
     for (size_t i = 0; i < direction.size(); ++i) along += (*exact)[0].values[i] * direction[i];

@@ -16,7 +16,8 @@ constexpr double kTrivialShare = 0.65;
 bool is_mistrusted(const Expected& expected) {
   for (size_t r = 0; r < expected.exact.size(); ++r) {
     const RefTensor& exact = expected.exact[r];
-    if (ill_conditioned(expected, r) || (exact.values.size() >= 4 && share_of_commonest(exact) > kTrivialShare)) return true;
+    if (ill_conditioned(expected, r) || (exact.values.size() >= 4 && share_of_commonest(exact) > kTrivialShare))
+      return true;
   }
   return false;
 }
@@ -46,7 +47,8 @@ void check_leg(std::span<const Case* const> cases, const Leg& leg, std::vector<F
       if (const auto wrong = compare(tested, outcome)) failures.push_back({tested.seed, std::string(leg.name), *wrong});
     }
   } catch (const InternalError& error) {
-    if (compiled_cases.size() == 1) return failures.push_back({compiled_cases[0]->seed, std::string(leg.name), error.what()});
+    if (compiled_cases.size() == 1)
+      return failures.push_back({compiled_cases[0]->seed, std::string(leg.name), error.what()});
     for (const Case* tested : compiled_cases) check_leg(std::span(&tested, 1), leg, failures);
   }
 }
@@ -56,7 +58,8 @@ void check_leg(std::span<const Case* const> cases, const Leg& leg, std::vector<F
 Result<Case> make_case(uint64_t seed, const Setup& setup, RandomGraph random) {
   Case made{.seed = seed, .setup = setup, .random = std::move(random)};
   made.plain = plain_graph(made.random.graph);
-  const Arithmetic arithmetic{.dtype = setup.dtype, .halves = half_rounding(made.random.graph),
+  const Arithmetic arithmetic{.dtype = setup.dtype,
+                              .halves = half_rounding(made.random.graph),
                               .bf16_pairs = has_bf16_pairs(made.random.graph, setup.cpu)};
   SMELT_TRY(made.expected, expected_results(made.plain, made.random.arguments, made.random.extents, arithmetic));
   made.mistrusted = is_mistrusted(made.expected);
@@ -73,8 +76,8 @@ Case make_case(uint64_t seed) {
 std::optional<std::string> compare(const Case& tested, const RunOutcome& outcome) {
   if (outcome.fault) return outcome.fault;
   if (worst_deviation(tested.expected, outcome.results).ratio <= 1) return std::nullopt;
-  const Result<Expected> settled =
-      expected_results(tested.plain, tested.random.arguments, tested.random.extents, tested.expected.arithmetic, kManySamples);
+  const Result<Expected> settled = expected_results(tested.plain, tested.random.arguments, tested.random.extents,
+                                                    tested.expected.arithmetic, kManySamples);
   SMELT_CHECK(settled.has_value(), "{}", settled.error().message);
   const Deviation deviation = worst_deviation(*settled, outcome.results);
   return deviation.ratio <= 1 ? std::nullopt : std::optional(to_string(deviation));
@@ -84,7 +87,8 @@ std::optional<std::string> different_bits(std::span<const RefTensor> a, std::spa
   for (size_t r = 0; r < a.size(); ++r) {
     for (size_t i = 0; i < a[r].values.size(); ++i) {
       const double x = a[r].values[i], y = b[r].values[i];
-      if (x != y && !(std::isnan(x) && std::isnan(y))) return fmt::format("result {} element {}: {:a} against {:a}", r, i, x, y);
+      if (x != y && !(std::isnan(x) && std::isnan(y)))
+        return fmt::format("result {} element {}: {:a} against {:a}", r, i, x, y);
     }
   }
   return std::nullopt;

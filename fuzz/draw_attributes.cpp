@@ -37,7 +37,8 @@ std::optional<Attributes> draw_dtype(const Context& c) {
   const bool half = is_half(c.x().dtype);
   const bool to_float = !is_float(c.x().dtype) || c.numbers().chance(half ? 0.7 : 0.3);
   // In a graph that does not compute with halves a cast of another float to one needs a `stop`: see NodePool::to_half.
-  const bool may_halve = c.pool.halves() == Halves::Computed || (c.pool.halves() == Halves::Stored && (half || !is_float(c.x().dtype)));
+  const bool may_halve =
+      c.pool.halves() == Halves::Computed || (c.pool.halves() == Halves::Stored && (half || !is_float(c.x().dtype)));
   const DType floating = may_halve && c.numbers().chance(0.3) ? c.pool.draw_half_dtype() : c.pool.dtype();
   const DType dtype = to_float ? floating : c.numbers().pick(kTypes);
   return Attributes{{"dtype", std::string(to_string(dtype))}};
@@ -62,7 +63,8 @@ std::optional<Attributes> draw_permutation(const Context& c) {
   std::vector<int64_t> permutation(static_cast<size_t>(c.rank()));
   std::iota(permutation.begin(), permutation.end(), 0);
   for (size_t i = permutation.size(); i > 1; --i) {
-    std::swap(permutation[i - 1], permutation[static_cast<size_t>(c.numbers().integer(0, static_cast<int64_t>(i) - 1))]);
+    std::swap(permutation[i - 1],
+              permutation[static_cast<size_t>(c.numbers().integer(0, static_cast<int64_t>(i) - 1))]);
   }
   return Attributes{{"permutation", permutation}};
 }
@@ -154,7 +156,8 @@ std::optional<Attributes> draw_formula(const Context& c) {
   // An axis of a's own may slide over a shorter one of b's own.
   for (size_t i = 0; i < a.size(); ++i) {
     for (size_t j = 0; j < b.size(); ++j) {
-      const bool fits = !shared[i] && rhs[j][0] >= 'p' && a[i].is_static() && b[j].is_static() && b[j].bound <= a[i].bound;
+      const bool fits =
+          !shared[i] && rhs[j][0] >= 'p' && a[i].is_static() && b[j].is_static() && b[j].bound <= a[i].bound;
       if (!fits || slides_over(lhs, rhs[j]) || !c.numbers().chance(0.4)) continue;
       const std::string base = lhs[i], tap = rhs[j];
       lhs[i] = fmt::format("{}{}{}", base, c.numbers().chance(0.5) ? '+' : '-', tap);
@@ -171,7 +174,8 @@ std::optional<Attributes> draw_formula(const Context& c) {
   }
   if (out.size() > 4) return std::nullopt;
   if (out.size() > 1 && c.numbers().chance(0.3)) std::swap(out.front(), out.back());
-  return Attributes{{"formula", fmt::format("[{}] [{}] -> [{}]", fmt::join(lhs, ","), fmt::join(rhs, ","), fmt::join(out, ","))}};
+  return Attributes{
+      {"formula", fmt::format("[{}] [{}] -> [{}]", fmt::join(lhs, ","), fmt::join(rhs, ","), fmt::join(out, ","))}};
 }
 
 std::optional<Attributes> draw_site(const Context& c) {
@@ -191,7 +195,8 @@ std::optional<Attributes> draw_position(const Context& c) {
 }
 
 std::optional<Attributes> draw_symbol(const Context& c) {
-  return Attributes{{"symbol", int64_t{0}}, {"bound", c.pool.graph().symbols[0].bound}, {"type", TensorType{c.pool.dtype(), {}}}};
+  return Attributes{
+      {"symbol", int64_t{0}}, {"bound", c.pool.graph().symbols[0].bound}, {"type", TensorType{c.pool.dtype(), {}}}};
 }
 
 constexpr std::array kRows = {

@@ -57,9 +57,11 @@ Layout draw_layout(NodePool& pool, const Shape& left) {
     out.emplace_back("p");
   }
   out.emplace_back("j");
-  for (size_t i = b.size(); i > 1; --i) std::swap(b[i - 1], b[static_cast<size_t>(numbers.integer(0, static_cast<int64_t>(i) - 1))]);
+  for (size_t i = b.size(); i > 1; --i)
+    std::swap(b[i - 1], b[static_cast<size_t>(numbers.integer(0, static_cast<int64_t>(i) - 1))]);
   Layout layout;
-  for (const std::string& name : b) layout.right.push_back(name == "k" ? left.back() : name == "a" ? left.front() : pool.draw_extent());
+  for (const std::string& name : b)
+    layout.right.push_back(name == "k" ? left.back() : name == "a" ? left.front() : pool.draw_extent());
   layout.formula = fmt::format("[{}] [{}] -> [{}]", fmt::join(a, ","), fmt::join(b, ","), fmt::join(out, ","));
   return layout;
 }
@@ -69,7 +71,9 @@ Made draw_product(NodePool& pool, DType half) {
   if (!left) return std::nullopt;
   const Shape shape = pool.type(*left).shape;  // copied: nodes are added
   const Layout layout = draw_layout(pool, shape);
-  const auto right = [&] { return draw_argument(pool, pool.numbers().chance(kWideOperands) ? pool.dtype() : half, layout.right); };
+  const auto right = [&] {
+    return draw_argument(pool, pool.numbers().chance(kWideOperands) ? pool.dtype() : half, layout.right);
+  };
   const auto product = [&](Made a, Made b) {
     return a && b ? pool.add(OpKind::Contract, {*a, *b}, {{"formula", layout.formula}}) : std::nullopt;
   };

@@ -14,12 +14,14 @@ namespace {
 
 constexpr double kIntegers = 0.12;  // share of integer operands where floats would do
 constexpr double kHalves = 0.4;     // and of halves, in a graph that computes with them
-constexpr double kWidened = 0.6;    // share of half results that are a float again: the others are read by moves, and rarely by results
+constexpr double kWidened =
+    0.6;  // share of half results that are a float again: the others are read by moves, and rarely by results
 
 /// x, or x mapped into the range that the op's record states when some value is outside.
 std::optional<NodeId> into_domain(NodePool& pool, const OpDef& def, NodeId x) {
   constexpr Samples kAnywhere;
-  if (!is_float(pool.type(x).dtype) || (def.samples.low == kAnywhere.low && def.samples.high == kAnywhere.high)) return x;
+  if (!is_float(pool.type(x).dtype) || (def.samples.low == kAnywhere.low && def.samples.high == kAnywhere.high))
+    return x;
   const auto inside = [&](double v) { return v >= def.samples.low && v <= def.samples.high; };
   if (std::ranges::all_of(pool.value(x).values, inside)) return x;
   const auto unit = pool.add(OpKind::Sigmoid, {x});
@@ -71,7 +73,8 @@ std::optional<NodeId> draw_elementwise(NodePool& pool, const OpDef& def) {
   }
   const auto made = pool.add(op_kind(def), inputs, *attrs);
   if (!made || !def.traits.logical || pool.numbers().chance(0.5)) return made;
-  return pool.add(OpKind::Select, {*made, *number, pool.like(*number)});  // results are numbers: a condition has to choose some
+  return pool.add(OpKind::Select,
+                  {*made, *number, pool.like(*number)});  // results are numbers: a condition has to choose some
 }
 
 std::optional<NodeId> draw_on_axes(NodePool& pool, const OpDef& def) {
@@ -84,7 +87,8 @@ std::optional<NodeId> draw_on_axes(NodePool& pool, const OpDef& def) {
 }
 
 std::optional<NodeId> draw_move(NodePool& pool, const OpDef& def) {
-  constexpr std::array kClasses = {DTypeClass::Float, DTypeClass::Float, DTypeClass::Float, DTypeClass::Float, DTypeClass::Int, DTypeClass::Bool};
+  constexpr std::array kClasses = {DTypeClass::Float, DTypeClass::Float, DTypeClass::Float,
+                                   DTypeClass::Float, DTypeClass::Int,   DTypeClass::Bool};
   const auto x = draw_moved(pool, pool.numbers().pick(kClasses), 0, 4);
   if (!x) return std::nullopt;
   const auto attrs = draw_attributes(pool, def, std::array{*x});
@@ -134,7 +138,8 @@ std::optional<NodeId> draw_scatter(NodePool& pool, const OpDef& def) {
 /// A seed or a count as the program's caller would give it.
 NodeId scalar_argument(NodePool& pool, double most) {
   const TensorType type{DType::I64, {}};
-  return pool.argument(type, RefTensor{type, {}, {static_cast<double>(pool.numbers().integer(0, static_cast<int64_t>(most)))}});
+  return pool.argument(
+      type, RefTensor{type, {}, {static_cast<double>(pool.numbers().integer(0, static_cast<int64_t>(most)))}});
 }
 
 std::optional<NodeId> draw_random(NodePool& pool, const OpDef& def) {

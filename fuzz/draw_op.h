@@ -1,4 +1,5 @@
-// One random op on live values of a pool: operands, attributes and, where its record asks for it, a guard of its domain.
+// One random op on live values of a pool: operands, attributes and, where its record asks for it, a guard of its
+// domain.
 #pragma once
 
 #include <optional>

@@ -10,9 +10,9 @@
 namespace smelt::fuzz {
 namespace {
 
-constexpr double kNeighbours = 0.25;   // of the whole result's spread counts for each element
-constexpr double kLostBits = 0x1p14;   // ill conditioned from here on, in roundings
-constexpr double kCoarse = 0x1p-5;     // and of the size of a result that halves are computed for
+constexpr double kNeighbours = 0.25;  // of the whole result's spread counts for each element
+constexpr double kLostBits = 0x1p14;  // ill conditioned from here on, in roundings
+constexpr double kCoarse = 0x1p-5;    // and of the size of a result that halves are computed for
 
 double rms(const std::vector<double>& values) {
   double sum = 0;
@@ -43,12 +43,14 @@ double deviation_of(double got, double exact, double allowed, bool may_change) {
 
 }  // namespace
 
-Result<Expected> expected_results(const Graph& graph, std::span<const RefTensor> arguments, std::span<const int64_t> extents,
-                                  const Arithmetic& arithmetic, int samples) {
+Result<Expected> expected_results(const Graph& graph, std::span<const RefTensor> arguments,
+                                  std::span<const int64_t> extents, const Arithmetic& arithmetic, int samples) {
   std::vector<HalfValue> halves;
   ExactValues values(halves);
   EvalOptions exact;
-  exact.adjust = [&](const Node& node, std::span<const RefTensor* const>, RefTensor& result) { values.adjust(node, result); };
+  exact.adjust = [&](const Node& node, std::span<const RefTensor* const>, RefTensor& result) {
+    values.adjust(node, result);
+  };
   Expected expected{.arithmetic = arithmetic, .exact = {}, .spread = {}, .common = {}};
   SMELT_TRY(expected.exact, evaluate(graph, arguments, extents, exact));
   for (const RefTensor& result : expected.exact) expected.spread.emplace_back(result.values.size(), 0.0);
@@ -56,7 +58,9 @@ Result<Expected> expected_results(const Graph& graph, std::span<const RefTensor>
     for (int k = 0; k < samples; ++k) {
       Noise noise(arithmetic, half_noise, halves, static_cast<uint64_t>(k) + 1);
       EvalOptions noisy;
-      noisy.adjust = [&](const Node& node, std::span<const RefTensor* const> operands, RefTensor& result) { noise.adjust(node, operands, result); };
+      noisy.adjust = [&](const Node& node, std::span<const RefTensor* const> operands, RefTensor& result) {
+        noise.adjust(node, operands, result);
+      };
       SMELT_TRY(const std::vector<RefTensor> results, evaluate(graph, arguments, extents, noisy));
       widen_spread(expected, results);
     }
@@ -86,8 +90,8 @@ Deviation worst_deviation(const Expected& expected, std::span<const RefTensor> r
 }
 
 std::string to_string(const Deviation& deviation) {
-  return fmt::format("result {} element {}: {} instead of {}, {:.3g} times the allowed {:.3g}", deviation.result, deviation.element,
-                     deviation.got, deviation.exact, deviation.ratio, deviation.allowed);
+  return fmt::format("result {} element {}: {} instead of {}, {:.3g} times the allowed {:.3g}", deviation.result,
+                     deviation.element, deviation.got, deviation.exact, deviation.ratio, deviation.allowed);
 }
 
 bool ill_conditioned(const Expected& expected, size_t result) {

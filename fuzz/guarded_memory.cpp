@@ -19,7 +19,9 @@ constexpr std::byte kPoison{0xFF};
 constexpr std::array kSignals = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM};
 constexpr unsigned kSecondsAllowed = 20;  // for code that takes microseconds
 
-size_t pages_for(size_t bytes) { return std::max<size_t>(1, (bytes + GuardedMemory::page() - 1) / GuardedMemory::page()); }
+size_t pages_for(size_t bytes) {
+  return std::max<size_t>(1, (bytes + GuardedMemory::page() - 1) / GuardedMemory::page());
+}
 
 thread_local sigjmp_buf* return_point = nullptr;
 thread_local int signal_seen = 0;
@@ -86,7 +88,8 @@ std::byte* GuardedMemory::allocate(size_t bytes, size_t alignment, Placement pla
 
 void GuardedMemory::make_read_only(const std::byte* buffer) {
   const auto block = std::ranges::find(blocks_, buffer, &Block::buffer);
-  SMELT_CHECK(block != blocks_.end() && mprotect(block->pages, block->num_pages * page(), PROT_READ) == 0, "cannot close a buffer");
+  SMELT_CHECK(block != blocks_.end() && mprotect(block->pages, block->num_pages * page(), PROT_READ) == 0,
+              "cannot close a buffer");
 }
 
 std::optional<size_t> GuardedMemory::overwritten() const {

@@ -23,9 +23,12 @@ bool computes_half(const Graph& graph, const Node& node) {
 bool goes_through_halves(const Graph& graph, NodeId y, NodeId x) {
   std::vector<bool> from_x(graph.size(), false), to_y(graph.size(), false);
   from_x[x.index] = to_y[y.index] = true;
-  const auto passes = [&](uint32_t i) { return graph.nodes[i].op != OpKind::Stop && is_float(graph.nodes[i].type.dtype); };
+  const auto passes = [&](uint32_t i) {
+    return graph.nodes[i].op != OpKind::Stop && is_float(graph.nodes[i].type.dtype);
+  };
   for (uint32_t i = x.index + 1; i <= y.index; ++i) {
-    from_x[i] = passes(i) && std::ranges::any_of(graph.nodes[i].inputs, [&](NodeId input) { return from_x[input.index]; });
+    from_x[i] =
+        passes(i) && std::ranges::any_of(graph.nodes[i].inputs, [&](NodeId input) { return from_x[input.index]; });
   }
   for (uint32_t i = y.index + 1; i-- > x.index;) {
     if (!to_y[i] || !passes(i)) continue;
@@ -44,14 +47,16 @@ HalfRounding half_rounding(const Graph& graph) {
     if (!live[i]) continue;
     const Node& node = graph.nodes[i];
     if (computes_half(graph, node)) return HalfRounding::Freely;
-    if (node.op == OpKind::Grad && goes_through_halves(graph, node.inputs[0], node.inputs[1])) return HalfRounding::Freely;
+    if (node.op == OpKind::Grad && goes_through_halves(graph, node.inputs[0], node.inputs[1]))
+      return HalfRounding::Freely;
     if (is_half(node.type.dtype)) found = HalfRounding::Once;
   }
   return found;
 }
 
 bool has_bf16_pairs(const Graph& graph, const std::string& cpu) {
-  const bool has_bf16 = std::ranges::any_of(graph.nodes, [](const Node& node) { return node.type.dtype == DType::BF16; });
+  const bool has_bf16 =
+      std::ranges::any_of(graph.nodes, [](const Node& node) { return node.type.dtype == DType::BF16; });
   if (!has_bf16) return false;
   const Result<Target> target = make_target(cpu);
   return target && target->has_bf16_pairs;

@@ -51,9 +51,11 @@ Setup setup_of(uint64_t seed) {
 
 RunOutcome run_once(const CompiledGraphs& compiled, size_t graph, std::span<const RefTensor> arguments,
                     std::span<const int64_t> extents, const Setup& setup) {
-  if (setup.threads == 1) return compiled.run(graph, arguments, extents, {.threads = nullptr, .placement = setup.placement});
+  if (setup.threads == 1)
+    return compiled.run(graph, arguments, extents, {.threads = nullptr, .placement = setup.placement});
   LockstepThreads threads(setup.threads, setup.reversed);
-  RunOutcome outcome = compiled.run(graph, arguments, extents, {.threads = threads.hooks(), .placement = setup.placement});
+  RunOutcome outcome =
+      compiled.run(graph, arguments, extents, {.threads = threads.hooks(), .placement = setup.placement});
   if (!outcome.fault && threads.torn()) outcome.fault = "a thread returned while others waited at a barrier";
   return outcome;
 }

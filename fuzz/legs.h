@@ -1,5 +1,6 @@
-// The ways from a graph to results that are compared with the reference, from the plainest to what users run, and that under a
-// memory budget. Two neighbours differ in one stage, so that the first one that is wrong names the stage at fault.
+// The ways from a graph to results that are compared with the reference, from the plainest to what users run, and that
+// under a memory budget. Two neighbours differ in one stage, so that the first one that is wrong names the stage at
+// fault.
 #pragma once
 
 #include <span>
@@ -18,7 +19,7 @@ struct Leg {
   bool all_passes;         // false: `differentiate`, `expand_composites` and `remove_dead_nodes` alone
   Fusion fusion;
   Memory memory;
-  bool optimize;           // LLVM passes
+  bool optimize;  // LLVM passes
 
   CodeOptions code(const std::string& cpu, double serial_work) const {
     return {.cpu = cpu, .optimize = optimize, .fusion = fusion, .memory = memory, .serial_work = serial_work};
@@ -47,14 +48,14 @@ Graph plain_graph(const Graph& graph);
 struct Setup {
   std::string cpu;
   DType dtype;
-  int threads;         // 1 to 3, in lockstep
+  int threads;  // 1 to 3, in lockstep
   bool reversed;
   double serial_work;
   Placement placement;
 };
 Setup setup_of(uint64_t seed);
-/// The names of the cpu levels that this machine can run, narrowest first; `native` where it has instructions of ours that no
-/// level has.
+/// The names of the cpu levels that this machine can run, narrowest first; `native` where it has instructions of ours
+/// that no level has.
 const std::vector<std::string>& levels_here();
 
 /// Compiled code as the setup says, on `threads` lockstep threads.

@@ -9,7 +9,8 @@ constexpr size_t kStackBytes = 256 << 10;  // generated code keeps register tile
 
 }  // namespace
 
-LockstepThreads::LockstepThreads(int count, bool reversed) : count_(count), reversed_(reversed), fibers_(static_cast<size_t>(count)) {
+LockstepThreads::LockstepThreads(int count, bool reversed)
+    : count_(count), reversed_(reversed), fibers_(static_cast<size_t>(count)) {
   hooks_ = {this, count, &parallel, &barrier};
   for (Fiber& fiber : fibers_) fiber.stack = std::make_unique_for_overwrite<char[]>(kStackBytes);
 }
@@ -53,7 +54,8 @@ void LockstepThreads::run(void (*fn)(void*, int32_t, int32_t), void* argument) {
       Fiber& fiber = fibers_[static_cast<size_t>(reversed_ ? count_ - 1 - turn : turn)];
       if (fiber.state == State::Ready) swapcontext(&scheduler_, &fiber.context);
     }
-    torn_ = torn_ || (std::ranges::any_of(fibers_, is(State::Done)) && std::ranges::any_of(fibers_, is(State::Waiting)));
+    torn_ =
+        torn_ || (std::ranges::any_of(fibers_, is(State::Done)) && std::ranges::any_of(fibers_, is(State::Waiting)));
   }
 }
 

@@ -1,5 +1,5 @@
-// Threads of generated code, one after the other: each runs until its next barrier while the others wait. A value that is
-// read without a barrier after it is written is then surely not there yet, so a missing barrier is a wrong result in
+// Threads of generated code, one after the other: each runs until its next barrier while the others wait. A value that
+// is read without a barrier after it is written is then surely not there yet, so a missing barrier is a wrong result in
 // each run, not in one of a million.
 #pragma once
 

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::array<int64_t, 14> kSizes = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 17, 19, 33};
 constexpr std::array kConstants = {0.0, 1.0, -1.0, 2.0, 0.5, -0.3};
-constexpr double kLargest = 40;         // a float in magnitude
+constexpr double kLargest = 40;          // a float in magnitude
 constexpr double kLargestInteger = 1e6;  // far from where wrapping and saturation begin
 constexpr int64_t kMaxBound = 9;
 constexpr double kStoredHalves = 0.5;  // of the graphs with halves: their roundings are not open
@@ -66,7 +66,9 @@ NodeId NodePool::constant(double value, const TensorType& type) {
   return id;
 }
 
-Extent NodePool::draw_extent() { return numbers_.chance(0.3) ? Extent(graph_.symbols[0].bound, 0) : Extent(numbers_.pick(sizes_)); }
+Extent NodePool::draw_extent() {
+  return numbers_.chance(0.3) ? Extent(graph_.symbols[0].bound, 0) : Extent(numbers_.pick(sizes_));
+}
 
 Shape NodePool::draw_shape(size_t max_rank) {
   Shape shape;
@@ -139,7 +141,8 @@ std::optional<NodeId> NodePool::indices(int64_t limit, const Shape* shape) {
     index = add(OpKind::Index, {}, {{"axis", axis}, {"type", TensorType{DType::I32, own}}});
   }
   if (!index) return std::nullopt;
-  const bool inside = std::ranges::all_of(value(*index).values, [&](double v) { return v >= 0 && v < static_cast<double>(limit); });
+  const bool inside =
+      std::ranges::all_of(value(*index).values, [&](double v) { return v >= 0 && v < static_cast<double>(limit); });
   if (inside) return index;
   const TensorType index_type = type(*index);
   index = add(OpKind::Max, {*index, constant(0, index_type)});

@@ -20,8 +20,8 @@ enum class Halves : uint8_t {
 
 class NodePool {
  public:
-  /// Static sizes, one run-time dimension `B`, and whether there are halves (with probability `halves`) are drawn; everything
-  /// else starts empty.
+  /// Static sizes, one run-time dimension `B`, and whether there are halves (with probability `halves`) are drawn;
+  /// everything else starts empty.
   NodePool(uint64_t seed, DType dtype, double halves);
 
   DType dtype() const { return dtype_; }
@@ -51,7 +51,9 @@ class NodePool {
   /// x rounded to `half`, through which no gradient goes unless the graph computes with halves.
   std::optional<NodeId> to_half(NodeId x, DType half);
   /// x in the graph's float dtype.
-  std::optional<NodeId> to_float(NodeId x) { return add(OpKind::Cast, {x}, {{"dtype", std::string(to_string(dtype_))}}); }
+  std::optional<NodeId> to_float(NodeId x) {
+    return add(OpKind::Cast, {x}, {{"dtype", std::string(to_string(dtype_))}});
+  }
   /// A value of the type of x: live, a broadcast, or a constant.
   NodeId like(NodeId x);
   /// Whole numbers in 0..limit-1 of the given shape, or of any shape.

@@ -87,7 +87,8 @@ void Noise::move(const Node& node, std::span<const RefTensor* const> operands, R
     case Kind::Scatter: return sums(node, operands, result);
     case Kind::Random:
       // A normal is a radius times a cosine, whose error does not shrink where the cosine is small.
-      for (double& value : result.values) value = moved(value, kExpensiveUlps * (1 + std::fabs(value)), computed_in(result.type.dtype));
+      for (double& value : result.values)
+        value = moved(value, kExpensiveUlps * (1 + std::fabs(value)), computed_in(result.type.dtype));
       return;
     default: return;  // moves values only
   }
@@ -108,7 +109,8 @@ void Noise::elementwise(const OpDef& def, std::span<const RefTensor* const> oper
   const double ulps = def.traits.cheap ? 1 : kExpensiveUlps;
   for (size_t i = 0; i < result.values.size(); ++i) {
     const double value = result.values[i];
-    const bool copied = std::ranges::any_of(operands, [&](const RefTensor* x) { return std::fabs(x->values[i]) == std::fabs(value); });
+    const bool copied =
+        std::ranges::any_of(operands, [&](const RefTensor* x) { return std::fabs(x->values[i]) == std::fabs(value); });
     if (copied || looks_exact(value)) continue;
     result.values[i] = moved(value, 2 * ulps * std::fabs(value), computed_in(result.type.dtype));
   }

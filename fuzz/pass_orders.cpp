@@ -20,7 +20,8 @@ constexpr int kMostPasses = 12;  // after that only passes that change the stage
 
 class Order {
  public:
-  Order(const Case& tested, uint64_t seed, int64_t& passes) : tested_(tested), numbers_(seed), graph_(tested.random.graph), passes_(passes) {}
+  Order(const Case& tested, uint64_t seed, int64_t& passes)
+      : tested_(tested), numbers_(seed), graph_(tested.random.graph), passes_(passes) {}
 
   /// What broke, with the passes up to it.
   std::optional<std::string> run() {
@@ -39,7 +40,8 @@ class Order {
     std::vector<const GraphPass*> legal;
     for (const GraphPass& pass : all_graph_passes()) {
       if (!pass.may_run_on(stage_)) continue;
-      const bool in_time = static_cast<int>(names_.size()) < kMostPasses || pass.changes_stage() || stage_ == GraphStage::Primitive;
+      const bool in_time =
+          static_cast<int>(names_.size()) < kMostPasses || pass.changes_stage() || stage_ == GraphStage::Primitive;
       if (in_time) legal.push_back(&pass);
     }
     return *numbers_.pick(legal);
@@ -49,7 +51,8 @@ class Order {
     const bool had_grad = stage_ < GraphStage::Differentiated;
     graph_ = pass.run(std::move(graph_));
     if (pass.changes_stage()) stage_ = pass.after;
-    if (const auto violations = verify(graph_, stage_); !violations.empty()) return fmt::format("{}", fmt::join(violations, "; "));
+    if (const auto violations = verify(graph_, stage_); !violations.empty())
+      return fmt::format("{}", fmt::join(violations, "; "));
     if (const auto wrong = check_text()) return wrong;
     // Dead nodes that a pass leaves may still change in a second run.
     const Graph live = remove_dead_nodes(graph_);
@@ -66,7 +69,8 @@ class Order {
 
   std::optional<std::string> check_values(bool has_grad) const {
     const Graph plain = has_grad ? differentiate(graph_) : graph_;
-    const auto results = evaluate(plain, tested_.random.arguments, tested_.random.extents, {.rounding = Rounding::Halves});
+    const auto results =
+        evaluate(plain, tested_.random.arguments, tested_.random.extents, {.rounding = Rounding::Halves});
     if (!results) return results.error().message;
     return compare(tested_, {.results = *results, .fault = {}});
   }

@@ -20,13 +20,15 @@ struct KindWeight {
   Kind kind;
   int weight;
 };
-constexpr std::array kWeights = {KindWeight{Kind::Elementwise, 44}, KindWeight{Kind::Reduce, 12}, KindWeight{Kind::Contract, 12},
-                                 KindWeight{Kind::Move, 16},        KindWeight{Kind::Gather, 4},  KindWeight{Kind::Scatter, 3},
-                                 KindWeight{Kind::Random, 2},       KindWeight{Kind::Composite, 14}, KindWeight{Kind::Constant, 1},
-                                 KindWeight{Kind::Index, 2},        KindWeight{Kind::Extent, 1}};
-constexpr double kHalfOps = 0.25;      // of the ops of a graph with halves: a value that is rounded to one, or a product of such
-constexpr int kMaxTries = 8;           // for one op
-constexpr int kMaxAttempts = 20;       // for one graph
+constexpr std::array kWeights = {
+    KindWeight{Kind::Elementwise, 44}, KindWeight{Kind::Reduce, 12},    KindWeight{Kind::Contract, 12},
+    KindWeight{Kind::Move, 16},        KindWeight{Kind::Gather, 4},     KindWeight{Kind::Scatter, 3},
+    KindWeight{Kind::Random, 2},       KindWeight{Kind::Composite, 14}, KindWeight{Kind::Constant, 1},
+    KindWeight{Kind::Index, 2},        KindWeight{Kind::Extent, 1}};
+constexpr double kHalfOps =
+    0.25;                     // of the ops of a graph with halves: a value that is rounded to one, or a product of such
+constexpr int kMaxTries = 8;  // for one op
+constexpr int kMaxAttempts = 20;        // for one graph
 constexpr double kTrivialShare = 0.65;  // a result with more of one value than this tests little
 constexpr double kLargestResult = 1e4;
 constexpr double kKeptAnyway = 0.1;  // of the results that say little
@@ -48,13 +50,16 @@ class Maker {
   /// Nothing when each result is trivial.
   std::optional<RandomGraph> make() {
     Numbers& numbers = pool_.numbers();
-    for (int64_t k = numbers.integer(2, 4); k > 0; --k) pool_.keep(pool_.argument({options_.dtype, pool_.draw_shape(3)}));
-    if (pool_.halves() != Halves::None && numbers.chance(0.5)) pool_.keep(pool_.argument({pool_.draw_half_dtype(), pool_.draw_shape(3)}));
+    for (int64_t k = numbers.integer(2, 4); k > 0; --k)
+      pool_.keep(pool_.argument({options_.dtype, pool_.draw_shape(3)}));
+    if (pool_.halves() != Halves::None && numbers.chance(0.5))
+      pool_.keep(pool_.argument({pool_.draw_half_dtype(), pool_.draw_shape(3)}));
     const int64_t num_ops = options_.num_ops > 0 ? options_.num_ops : draw_size();
     for (int64_t op = 0; op < num_ops; ++op) add_op();
     RandomGraph made{pool_.graph(), pool_.arguments(), pool_.extents()};
     add_values(made.graph);
-    if (numbers.chance(options_.gradient)) add_gradients(made.graph, numbers.chance(options_.second_order / options_.gradient));
+    if (numbers.chance(options_.gradient))
+      add_gradients(made.graph, numbers.chance(options_.second_order / options_.gradient));
     if (!drop_trivial(made)) return std::nullopt;
     return made;
   }
@@ -92,7 +97,8 @@ class Maker {
     Builder builder(graph);
     std::vector<NodeId> chosen;
     for (int64_t k = numbers.integer(1, 4); k > 0; --k) {
-      const auto id = numbers.chance(0.85) ? pool_.draw_live(DTypeClass::Float) : std::optional(numbers.pick(pool_.live()));
+      const auto id =
+          numbers.chance(0.85) ? pool_.draw_live(DTypeClass::Float) : std::optional(numbers.pick(pool_.live()));
       if (!id || std::ranges::find(chosen, *id) != chosen.end() || graph[*id].op == OpKind::Argument) continue;
       chosen.push_back(*id);
       builder.result({fmt::format("y{}", graph.results.size()), ResultRole::Value, -1, *id});
@@ -154,10 +160,12 @@ class Maker {
     }
     std::vector<NodeId> gradients;
     for (const NodeId x : wrt) gradients.push_back(builder.make(OpKind::Grad, {loss, x}));
-    for (const NodeId gradient : gradients) builder.result({fmt::format("g{}", graph.results.size()), ResultRole::Value, -1, gradient});
+    for (const NodeId gradient : gradients)
+      builder.result({fmt::format("g{}", graph.results.size()), ResultRole::Value, -1, gradient});
     if (!second || gradients.empty()) return;
     const NodeId first = numbers.pick(gradients);
-    const NodeId norm = sum_all(builder, numbers.chance(0.5) ? builder.mul(first, first) : builder.make(OpKind::Tanh, {first}));
+    const NodeId norm =
+        sum_all(builder, numbers.chance(0.5) ? builder.mul(first, first) : builder.make(OpKind::Tanh, {first}));
     for (const NodeId x : wrt) {
       const NodeId again = builder.make(OpKind::Grad, {norm, x});
       builder.result({fmt::format("h{}", graph.results.size()), ResultRole::Value, -1, again});

@@ -1,11 +1,12 @@
 // Random well-typed graphs, drawn from the op table. Everything follows from one seed, so that a failure is one number.
 //
 // A graph is valid by construction: each node is evaluated when it is added, and one that overflows, grows too large or
-// sits so close to a kink or a jump that rounding could decide its value is taken back and another one is drawn. What is
-// left differs between two correct executors by rounding alone.
+// sits so close to a kink or a jump that rounding could decide its value is taken back and another one is drawn. What
+// is left differs between two correct executors by rounding alone.
 //
-// Of the graphs with halves (halves.h), half round each of them where the graph says and nowhere else: halves are converted,
-// moved and multiplied, and gradients stop where a float becomes one. The others compute with halves as with any float.
+// Of the graphs with halves (halves.h), half round each of them where the graph says and nowhere else: halves are
+// converted, moved and multiplied, and gradients stop where a float becomes one. The others compute with halves as with
+// any float.
 #pragma once
 
 #include <cstdint>

@@ -16,7 +16,7 @@
 namespace smelt::fuzz {
 namespace {
 
-constexpr int kOrders = 40;      // pass orders and rewrites that a reduced graph is tried with
+constexpr int kOrders = 40;  // pass orders and rewrites that a reduced graph is tried with
 constexpr int kMaxAttempts = 3000;
 
 const Leg* leg_named(const std::string& name) {
@@ -42,8 +42,10 @@ Verdict blame_passes(const Case& tested) {
   const auto check = [&](int number, std::string_view pass, const Graph& graph) {
     done = static_cast<size_t>(number) + 1;
     if (verdict.fails()) return;
-    const auto values = evaluate(differentiate(graph), tested.random.arguments, tested.random.extents, {.rounding = Rounding::Halves});
-    const auto wrong = values ? compare(tested, {.results = *values, .fault = {}}) : std::optional(values.error().message);
+    const auto values =
+        evaluate(differentiate(graph), tested.random.arguments, tested.random.extents, {.rounding = Rounding::Halves});
+    const auto wrong =
+        values ? compare(tested, {.results = *values, .fault = {}}) : std::optional(values.error().message);
     if (wrong) verdict = {"passes", fmt::format("pass {} (run {} of the pipeline)", pass, number), *wrong};
   };
   try {
@@ -51,7 +53,10 @@ Verdict blame_passes(const Case& tested) {
     SMELT_CHECK(result.has_value(), "{}", result.error().message);
   } catch (const InternalError& error) {
     const auto names = graph_pipeline();
-    if (!verdict.fails()) verdict = {"passes", fmt::format("pass {} (run {} of the pipeline)", names[std::min(done, names.size() - 1)], done), error.what()};
+    if (!verdict.fails())
+      verdict = {"passes",
+                 fmt::format("pass {} (run {} of the pipeline)", names[std::min(done, names.size() - 1)], done),
+                 error.what()};
   }
   return verdict;
 }
@@ -63,8 +68,9 @@ std::optional<Failure> run_check(const Case& tested, const std::string& check) {
   int64_t done = 0;
   if (check == "pass order") return check_pass_orders(tested, kOrders, done);
   if (check == "derivatives") return check_derivatives(tested, done);
-  std::vector<Failure> failures = check == "recomputed" || check == "unfused" ? check_fusion(std::span(&tested, 1), done)
-                                                                             : check_rewrites(std::span(&tested, 1), kOrders, done);
+  std::vector<Failure> failures = check == "recomputed" || check == "unfused"
+                                      ? check_fusion(std::span(&tested, 1), done)
+                                      : check_rewrites(std::span(&tested, 1), kOrders, done);
   const auto same = std::ranges::find(failures, check, &Failure::check);
   return same == failures.end() ? std::nullopt : std::optional(*same);
 }
@@ -76,7 +82,8 @@ Verdict blame(const Case& tested, const std::string& check) {
   }
   if (const Verdict passes = blame_passes(tested); passes.fails()) return passes;
   for (const Leg& leg : kLegs) {
-    if (const auto failure = check_leg(tested, leg)) return {std::string(leg.name), std::string(leg.stage), failure->what};
+    if (const auto failure = check_leg(tested, leg))
+      return {std::string(leg.name), std::string(leg.stage), failure->what};
   }
   return {};
 }
@@ -85,7 +92,8 @@ namespace {
 
 class Reducer {
  public:
-  Reducer(const ReadCase& read, const Judge& judge) : setup_(read.setup), seed_(read.seed), current_(read.random), judge_(judge) {}
+  Reducer(const ReadCase& read, const Judge& judge)
+      : setup_(read.setup), seed_(read.seed), current_(read.random), judge_(judge) {}
 
   Reduced run() {
     // On one thread when that is enough.
@@ -98,7 +106,8 @@ class Reducer {
     }
     Result<Case> tested = make_case(seed_, setup_, current_);
     SMELT_CHECK(tested.has_value(), "{}", tested.error().message);
-    Reduced reduced{.tested = *std::move(tested), .verdict = {}, .num_ops = count_ops(current_.graph), .attempts = attempts_};
+    Reduced reduced{
+        .tested = *std::move(tested), .verdict = {}, .num_ops = count_ops(current_.graph), .attempts = attempts_};
     reduced.verdict = judge_(reduced.tested);
     return reduced;
   }
@@ -157,7 +166,8 @@ Reduced reduce(const ReadCase& read) {
   const auto whole = [&](const Case& tested) { return blame(tested, read.check); };
   Verdict first;
   if (const Result<Case> tested = make_case(read.seed, read.setup, read.random)) first = whole(*tested);
-  // The evaluator tells a wrong pass in a thousandth of the time that a compiler needs, and one leg is quicker than five.
+  // The evaluator tells a wrong pass in a thousandth of the time that a compiler needs, and one leg is quicker than
+  // five.
   const auto quick = [&](const Case& tested) -> Verdict {
     if (first.check == "passes") return blame_passes(tested);
     const auto failure = run_check(tested, first.check.empty() ? read.check : first.check);

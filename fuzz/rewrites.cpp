@@ -37,7 +37,9 @@ NodeId part(Builder& b, NodeId x, size_t axis, int64_t from, int64_t to) {
 }
 
 Made times_one(Builder& b, NodeId x, Numbers&) { return is_number(b, x) ? Made(b.mul(x, b.like(x, 1))) : std::nullopt; }
-Made minus_zero(Builder& b, NodeId x, Numbers&) { return is_number(b, x) ? Made(b.sub(x, b.like(x, 0))) : std::nullopt; }
+Made minus_zero(Builder& b, NodeId x, Numbers&) {
+  return is_number(b, x) ? Made(b.sub(x, b.like(x, 0))) : std::nullopt;
+}
 Made two_negations(Builder& b, NodeId x, Numbers&) { return is_number(b, x) ? Made(b.neg(b.neg(x))) : std::nullopt; }
 
 Made commuted(Builder& b, NodeId x, Numbers&) {
@@ -64,7 +66,8 @@ Made split_and_joined(Builder& b, NodeId x, Numbers& numbers) {
   const auto axis = divisible_axis(b.type(x).shape, numbers);
   if (!axis) return std::nullopt;
   const int64_t size = b.type(x).shape[*axis].bound, at = numbers.integer(1, size - 1);
-  return b.make(OpKind::Concat, {part(b, x, *axis, 0, at), part(b, x, *axis, at, size)}, {{"axis", static_cast<int64_t>(*axis)}});
+  return b.make(OpKind::Concat, {part(b, x, *axis, 0, at), part(b, x, *axis, at, size)},
+                {{"axis", static_cast<int64_t>(*axis)}});
 }
 
 Made selected(Builder& b, NodeId x, Numbers& numbers) {
@@ -95,7 +98,8 @@ Made sum_in_two(Builder& b, NodeId x, Numbers& numbers) {
   const Extent extent = b.type(input).shape[axis];
   if (!extent.is_static() || extent.bound < 2) return std::nullopt;
   const int64_t at = numbers.integer(1, extent.bound - 1);
-  return b.add(b.reduce_sum(part(b, input, axis, 0, at), axes), b.reduce_sum(part(b, input, axis, at, extent.bound), axes));
+  return b.add(b.reduce_sum(part(b, input, axis, 0, at), axes),
+               b.reduce_sum(part(b, input, axis, at, extent.bound), axes));
 }
 
 Made product_in_blocks(Builder& b, NodeId x, Numbers& numbers) {
@@ -105,7 +109,8 @@ Made product_in_blocks(Builder& b, NodeId x, Numbers& numbers) {
   const Result<ContractFormula> formula = parse_formula(text);
   if (!formula || formula->summed().empty() || formula->has_windows()) return std::nullopt;
   const std::string name = numbers.pick(formula->summed());
-  const auto i = static_cast<size_t>(position_of(formula->lhs, name)), j = static_cast<size_t>(position_of(formula->rhs, name));
+  const auto i = static_cast<size_t>(position_of(formula->lhs, name)),
+             j = static_cast<size_t>(position_of(formula->rhs, name));
   const Extent extent = b.type(node.inputs[0]).shape[i];
   if (!extent.is_static() || extent.bound < 2) return std::nullopt;
   const int64_t at = numbers.integer(1, extent.bound - 1);
@@ -122,9 +127,15 @@ Made other_form(Builder& b, NodeId x, Numbers&) {
   if (node.op != op) return std::nullopt;
   return other(b, node.inputs[0], node.attrs);
 }
-NodeId as_log_of_softmax(Builder& b, NodeId x, const Attributes& attrs) { return b.log(b.make(OpKind::Softmax, {x}, attrs)); }
-NodeId as_exp_of_log_softmax(Builder& b, NodeId x, const Attributes& attrs) { return b.exp(b.make(OpKind::LogSoftmax, {x}, attrs)); }
-NodeId as_log_of_sum(Builder& b, NodeId x, const Attributes& attrs) { return b.log(b.reduce_sum(b.exp(x), attrs.integers("axes"))); }
+NodeId as_log_of_softmax(Builder& b, NodeId x, const Attributes& attrs) {
+  return b.log(b.make(OpKind::Softmax, {x}, attrs));
+}
+NodeId as_exp_of_log_softmax(Builder& b, NodeId x, const Attributes& attrs) {
+  return b.exp(b.make(OpKind::LogSoftmax, {x}, attrs));
+}
+NodeId as_log_of_sum(Builder& b, NodeId x, const Attributes& attrs) {
+  return b.log(b.reduce_sum(b.exp(x), attrs.integers("axes")));
+}
 NodeId as_product(Builder& b, NodeId x, const Attributes&) { return b.mul(x, x); }
 NodeId as_reciprocal_root(Builder& b, NodeId x, const Attributes&) { return b.div(b.like(x, 1), b.sqrt(x)); }
 NodeId as_quotient(Builder& b, NodeId x, const Attributes&) {
@@ -156,7 +167,8 @@ constexpr Rewrite kRewrites[] = {
 bool has_sums(const Graph& graph) {
   return std::ranges::any_of(graph.nodes, [](const Node& node) {
     const OpDef& def = op_def(node);
-    return def.kind == Kind::Contract || def.kind == Kind::Scatter || (def.kind == Kind::Reduce && std::isfinite(def.identity));
+    return def.kind == Kind::Contract || def.kind == Kind::Scatter ||
+           (def.kind == Kind::Reduce && std::isfinite(def.identity));
   });
 }
 
@@ -181,7 +193,8 @@ struct Pair {
 
 /// In double both formulas are the same, but for what either loses in its dtype.
 bool same_reference(const Case& a, const Case& b) {
-  return worst_deviation(a.expected, b.expected.exact).ratio <= 1 || worst_deviation(b.expected, a.expected.exact).ratio <= 1;
+  return worst_deviation(a.expected, b.expected.exact).ratio <= 1 ||
+         worst_deviation(b.expected, a.expected.exact).ratio <= 1;
 }
 
 std::string check_name(const Pair& pair) { return fmt::format("rewrite {}", pair.rewrite->name); }
@@ -191,9 +204,12 @@ std::optional<Failure> compare_pair(const Pair& pair, const CompiledGraphs& comp
   const RunOutcome before = run_once(compiled, first, tested.random.arguments, tested.random.extents, tested.setup);
   const RunOutcome after = run_once(compiled, first + 1, tested.random.arguments, tested.random.extents, tested.setup);
   if (const auto wrong = compare(pair.twin, after)) return Failure{tested.seed, check_name(pair), *wrong};
-  if (!pair.rewrite->exact || has_sums(pair.original) || has_sums(pair.rewritten) || adds_cotangents(tested.random.graph)) return std::nullopt;
+  if (!pair.rewrite->exact || has_sums(pair.original) || has_sums(pair.rewritten) ||
+      adds_cotangents(tested.random.graph))
+    return std::nullopt;
   const auto bits = different_bits(before.results, after.results);
-  return bits ? std::optional(Failure{tested.seed, check_name(pair), "an exact rewrite changes bits: " + *bits}) : std::nullopt;
+  return bits ? std::optional(Failure{tested.seed, check_name(pair), "an exact rewrite changes bits: " + *bits})
+              : std::nullopt;
 }
 
 void compile_pairs(std::span<const Pair> pairs, std::vector<Failure>& failures) {
@@ -216,7 +232,8 @@ void compile_pairs(std::span<const Pair> pairs, std::vector<Failure>& failures) 
 }
 
 /// Through the graph passes and the evaluator; the pair when the optimised graph is another one.
-std::optional<Pair> rewrite_case(const Case& tested, const Rewrite& rewrite, Numbers& numbers, int64_t& done, std::vector<Failure>& failures) {
+std::optional<Pair> rewrite_case(const Case& tested, const Rewrite& rewrite, Numbers& numbers, int64_t& done,
+                                 std::vector<Failure>& failures) {
   try {
     const auto rewritten = apply_rewrite(tested.random.graph, rewrite, numbers);
     if (!rewritten) return std::nullopt;
@@ -227,7 +244,8 @@ std::optional<Pair> rewrite_case(const Case& tested, const Rewrite& rewrite, Num
     SMELT_CHECK(twin.has_value(), "{}", twin.error().message);
     Pair pair{&tested, &rewrite, *std::move(twin), *prepare(tested.random.graph, kFull), *prepare(*rewritten, kFull)};
     SMELT_CHECK(same_reference(tested, pair.twin), "the reference evaluator gives something else");
-    const auto values = evaluate(pair.rewritten, tested.random.arguments, tested.random.extents, {.rounding = Rounding::Halves});
+    const auto values =
+        evaluate(pair.rewritten, tested.random.arguments, tested.random.extents, {.rounding = Rounding::Halves});
     SMELT_CHECK(values.has_value(), "{}", values.error().message);
     if (const auto wrong = compare(pair.twin, {.results = *values, .fault = {}})) {
       failures.push_back({tested.seed, check_name(pair), "after the passes: " + *wrong});
@@ -266,7 +284,8 @@ std::optional<Graph> apply_rewrite(const Graph& graph, const Rewrite& rewrite, N
       if (graph.arguments[a].node.index != chosen) continue;
       for (uint32_t i = 0; i < rewritten.size(); ++i) {
         const Node& node = rewritten.nodes[i];
-        if (node.op == OpKind::Argument && node.attrs.integer("index") == static_cast<int64_t>(a)) rewritten.arguments[a].node = {i};
+        if (node.op == OpKind::Argument && node.attrs.integer("index") == static_cast<int64_t>(a))
+          rewritten.arguments[a].node = {i};
       }
     }
     return rewritten;
@@ -306,7 +325,8 @@ std::vector<std::vector<RunOutcome>> run_fused(std::span<const Case* const> memb
     SMELT_CHECK(compiled.has_value(), "{}", compiled.error().message);
     outcomes.emplace_back();
     for (size_t k = 0; k < members.size(); ++k) {
-      outcomes.back().push_back(run_once(*compiled, k, members[k]->random.arguments, members[k]->random.extents, members[k]->setup));
+      outcomes.back().push_back(
+          run_once(*compiled, k, members[k]->random.arguments, members[k]->random.extents, members[k]->setup));
     }
   }
   return outcomes;

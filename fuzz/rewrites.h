@@ -24,8 +24,8 @@ std::span<const Rewrite> all_rewrites();
 /// The graph with one random node rewritten; nothing when no node fits.
 std::optional<Graph> apply_rewrite(const Graph& graph, const Rewrite& rewrite, Numbers& numbers);
 
-/// `count` different rewrites of each case, of those that apply: through the graph passes and the reference evaluator, and where the optimised graph is
-/// another one, through compiled code in full. `done` counts them.
+/// `count` different rewrites of each case, of those that apply: through the graph passes and the reference evaluator,
+/// and where the optimised graph is another one, through compiled code in full. `done` counts them.
 std::vector<Failure> check_rewrites(std::span<const Case> cases, int count, int64_t& done);
 
 /// Values are the same bits however they are fused: graphs without sums, whose order of terms may differ, are compiled

@@ -45,9 +45,15 @@ constexpr std::array kFunctions = {
     ScalarFunction{"rsqrt", OpKind::Rsqrt, SMELT_EXACT(1 / std::sqrt(x)), 2, 2},
     ScalarFunction{"tanh", OpKind::Tanh, SMELT_EXACT(std::tanh(x)), 2, 2, true, -1, 1},
     ScalarFunction{"sigmoid", OpKind::Sigmoid, SMELT_EXACT(1 / (1 + exp(-x))), 2, 2, false, 0, 1},
-    ScalarFunction{"softplus", OpKind::Softplus, SMELT_EXACT((x > 0 ? x : x <= 0 ? 0 : x) + log1p(exp(-fabs(x)))), 4, 2, false, 0, kInfinity},
+    ScalarFunction{"softplus", OpKind::Softplus,
+                   SMELT_EXACT((x > 0    ? x
+                                : x <= 0 ? 0
+                                         : x) +
+                               log1p(exp(-fabs(x)))),
+                   4, 2, false, 0, kInfinity},
     ScalarFunction{"erf", OpKind::Erf, SMELT_EXACT(std::erf(x)), 2, 2, false, -1, 1},
-    ScalarFunction{"normal_cdf", OpKind::NormalCdf, SMELT_EXACT(std::erfc(-x * (std::numbers::sqrt2_v<decltype(x)> / 2)) / 2), 4, 4, false, 0, 1},
+    ScalarFunction{"normal_cdf", OpKind::NormalCdf,
+                   SMELT_EXACT(std::erfc(-x*(std::numbers::sqrt2_v<decltype(x)> / 2)) / 2), 4, 4, false, 0, 1},
     ScalarFunction{"sin", OpKind::Sin, SMELT_EXACT(fabs(x) < 0x1.c6bf52p+49 ? std::sin(x) : NAN), 1, 2, false, -1, 1},
     ScalarFunction{"cos", OpKind::Cos, SMELT_EXACT(fabs(x) < 0x1.c6bf52p+49 ? std::cos(x) : NAN), 1, 2, false, -1, 1},
     ScalarFunction{"pow", OpKind::Pow, SMELT_EXACT(std::pow(x, y)), 2, 2, false, -kInfinity, kInfinity, true},
@@ -72,7 +78,8 @@ std::span<const ScalarFunction> scalar_functions() { return kFunctions; }
 
 Result<ScalarCode> ScalarCode::compile(DType dtype, const std::string& cpu) {
   SMELT_TRY(const Target target, make_target(cpu));
-  if (!runs_here(target)) return fail(ErrorKind::Usage, fmt::format("this machine cannot run code for `{}`", cpu), "leave out --cpu");
+  if (!runs_here(target))
+    return fail(ErrorKind::Usage, fmt::format("this machine cannot run code for `{}`", cpu), "leave out --cpu");
   LoopProgram program;
   program.vector_dtype = dtype;
   size_t arena_bytes = 0;
@@ -90,7 +97,8 @@ Result<ScalarCode> ScalarCode::compile(DType dtype, const std::string& cpu) {
 
 void ScalarCode::run(const ScalarFunction& function, const void* a, const void* b, void* results) const {
   const smelt_entry entry = object_.find(fmt::format("scalar_{}", function.name));
-  SMELT_CHECK(entry != nullptr && arena_bytes_ <= sizeof(smelt_arena) + SMELT_ARENA_ALIGNMENT, "`{}` was not compiled as one kernel", function.name);
+  SMELT_CHECK(entry != nullptr && arena_bytes_ <= sizeof(smelt_arena) + SMELT_ARENA_ALIGNMENT,
+              "`{}` was not compiled as one kernel", function.name);
   alignas(SMELT_ARENA_ALIGNMENT) std::array<std::byte, sizeof(smelt_arena) + 2 * SMELT_ARENA_ALIGNMENT> arena{};
   const std::array inputs{a, b};
   void* outputs[] = {results};

@@ -22,7 +22,8 @@ struct ScalarFunction {
   long double (*exact_f64)(long double, long double);  // for f64 arguments
   double bound_f32, bound_f64;                         // ulp
   bool rises = false;                                  // never falls from one argument to the next
-  double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();           // results lie between, both included
+  double low = -std::numeric_limits<double>::infinity(),
+         high = std::numeric_limits<double>::infinity();  // results lie between, both included
   bool binary = false;
 };
 

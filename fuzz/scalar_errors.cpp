@@ -49,8 +49,17 @@ double unit_interval(uint64_t bits) { return static_cast<double>(bits >> 11) * 0
 /// a^b with b log a evenly over what has a finite result and a little more; every 64th pair is of special values.
 template <typename T>
 void draw_powers(uint64_t number, T& a, T& b) {
-  constexpr T kSpecial[] = {0,  1,  2,    0.5, 3,    2.5,  std::numeric_limits<T>::infinity(), std::numeric_limits<T>::quiet_NaN(),
-                            static_cast<T>(1e30), static_cast<T>(1e-40), static_cast<T>(16777217)};
+  constexpr T kSpecial[] = {0,
+                            1,
+                            2,
+                            0.5,
+                            3,
+                            2.5,
+                            std::numeric_limits<T>::infinity(),
+                            std::numeric_limits<T>::quiet_NaN(),
+                            static_cast<T>(1e30),
+                            static_cast<T>(1e-40),
+                            static_cast<T>(16777217)};
   constexpr uint64_t kNumSpecial = std::size(kSpecial);
   const uint64_t bits = scrambled(2 * number), more = scrambled(2 * number + 1);
   if (number % 64 == 0) {
@@ -106,7 +115,8 @@ class Sweep {
     const uint64_t half = count_ / 2;
     const auto top = static_cast<double>(std::bit_cast<Bits>(static_cast<T>(2048)));
     const auto bottom = static_cast<double>(std::bit_cast<Bits>(static_cast<T>(0x1p-8)));
-    const double share = static_cast<double>(number < half ? half - 1 - number : number - half) / static_cast<double>(half);
+    const double share =
+        static_cast<double>(number < half ? half - 1 - number : number - half) / static_cast<double>(half);
     const Bits low_bits = kBits == 64 ? static_cast<Bits>(scrambled(number) >> 54) : 0;
     const T magnitude = std::bit_cast<T>(static_cast<Bits>(bottom + share * (top - bottom)) + low_bits);
     a = number < half ? -magnitude : magnitude;
@@ -119,8 +129,9 @@ class Sweep {
 
   void check(size_t i, T before, ScalarErrors& errors) const {
     const T got = results_[i];
-    const Wide want = sizeof(T) == 4 ? static_cast<Wide>(function_.exact_f32(static_cast<double>(a_[i]), static_cast<double>(b_[i])))
-                                     : static_cast<Wide>(function_.exact_f64(a_[i], b_[i]));
+    const Wide want =
+        sizeof(T) == 4 ? static_cast<Wide>(function_.exact_f32(static_cast<double>(a_[i]), static_cast<double>(b_[i])))
+                       : static_cast<Wide>(function_.exact_f64(a_[i], b_[i]));
     const double error = ulp_distance(got, want);
     if (error > errors.max_ulp) {
       errors.max_ulp = error;
@@ -152,13 +163,16 @@ void merge(ScalarErrors& all, const ScalarErrors& part) {
 }
 
 template <typename T>
-ScalarErrors sweep(const ScalarCode& code, const ScalarFunction& function, typename Sweep<T>::Arguments arguments, uint64_t count,
-                   int num_threads) {
+ScalarErrors sweep(const ScalarCode& code, const ScalarFunction& function, typename Sweep<T>::Arguments arguments,
+                   uint64_t count, int num_threads) {
   const auto parts = static_cast<uint64_t>(num_threads);
   std::vector<ScalarErrors> results(parts);
   std::vector<std::thread> threads;
   for (uint64_t t = 0; t < parts; ++t) {
-    threads.emplace_back([&, t] { results[t] = Sweep<T>(code, function, arguments, count).run(count / parts * t, t + 1 == parts ? count : count / parts * (t + 1)); });
+    threads.emplace_back([&, t] {
+      results[t] = Sweep<T>(code, function, arguments, count)
+                       .run(count / parts * t, t + 1 == parts ? count : count / parts * (t + 1));
+    });
   }
   ScalarErrors all;
   for (uint64_t t = 0; t < parts; ++t) {

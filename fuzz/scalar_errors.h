@@ -14,10 +14,10 @@ namespace smelt::fuzz {
 struct ScalarErrors {
   uint64_t count = 0;
   double max_ulp = 0;
-  double worst_a = 0, worst_b = 0;    // where
-  std::optional<double> falls_at;     // the first argument whose result is below that of the argument before it
-  std::optional<double> outside_at;   // an argument whose result leaves the function's range
-  double cycles = 0;                  // of the time stamp counter for 16 elements, the best of many turns; 0: not measured
+  double worst_a = 0, worst_b = 0;   // where
+  std::optional<double> falls_at;    // the first argument whose result is below that of the argument before it
+  std::optional<double> outside_at;  // an argument whose result leaves the function's range
+  double cycles = 0;  // of the time stamp counter for 16 elements, the best of many turns; 0: not measured
 
   bool within(const ScalarFunction& function, double bound) const;
 };
@@ -28,8 +28,9 @@ struct SweepOptions {
   bool time = false;
 };
 
-/// f32 arguments of one operand run over all exponents, subnormals, infinities and NaN. f64, and pow: as many arguments as
-/// f32 has, at most 2^26, half of them over all exponents and half where the function is neither flat nor its argument.
+/// f32 arguments of one operand run over all exponents, subnormals, infinities and NaN. f64, and pow: as many arguments
+/// as f32 has, at most 2^26, half of them over all exponents and half where the function is neither flat nor its
+/// argument.
 ScalarErrors measure(const ScalarCode& code, const ScalarFunction& function, DType dtype, const SweepOptions& options);
 
 }  // namespace smelt::fuzz

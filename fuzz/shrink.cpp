@@ -38,18 +38,22 @@ RandomGraph only_result(const RandomGraph& random, size_t result) {
 
 RandomGraph with_operand(const RandomGraph& random, uint32_t node, size_t operand) {
   const NodeId input = random.graph.nodes[node].inputs[operand];
-  return with_graph(random, replaced(random.graph, node, [&](GraphRebuilder& rebuilder, NodeId) { return rebuilder.map(input); }));
+  return with_graph(
+      random, replaced(random.graph, node, [&](GraphRebuilder& rebuilder, NodeId) { return rebuilder.map(input); }));
 }
 
 RandomGraph with_constant(const RandomGraph& random, uint32_t node) {
-  return with_graph(random, replaced(random.graph, node, [](GraphRebuilder& rebuilder, NodeId copied) { return rebuilder.build().like(copied, 1); }));
+  return with_graph(random, replaced(random.graph, node, [](GraphRebuilder& rebuilder, NodeId copied) {
+                      return rebuilder.build().like(copied, 1);
+                    }));
 }
 
 /// The values of one node; nothing when the graph cannot be evaluated.
 std::optional<RefTensor> value_at(const RandomGraph& random, uint32_t node) {
   Graph graph = random.graph;
   graph.results = {{"value", ResultRole::Value, -1, {node}}};
-  const auto values = evaluate(plain_graph(remove_dead_nodes(graph)), random.arguments, random.extents, {.rounding = Rounding::Halves});
+  const auto values =
+      evaluate(plain_graph(remove_dead_nodes(graph)), random.arguments, random.extents, {.rounding = Rounding::Halves});
   if (!values) return std::nullopt;
   RefTensor value = (*values)[0];
   for (double& number : value.values) number = round_to_float(number, value.type.dtype);
@@ -107,26 +111,32 @@ RandomGraph without_dead(const RandomGraph& random) {
 std::vector<std::function<RandomGraph()>> smaller_variants(const RandomGraph& random) {
   std::vector<std::function<RandomGraph()>> variants;
   const Graph& graph = random.graph;
-  for (size_t r = 0; r < graph.results.size() && graph.results.size() > 1; ++r) variants.push_back([&random, r] { return only_result(random, r); });
+  for (size_t r = 0; r < graph.results.size() && graph.results.size() > 1; ++r)
+    variants.push_back([&random, r] { return only_result(random, r); });
   const auto is_meta = [](const Node& node) { return op_def(node).kind == Kind::Meta; };
-  if (std::ranges::any_of(graph.nodes, is_meta)) variants.push_back([&random] { return with_graph(random, differentiate(random.graph)); });
+  if (std::ranges::any_of(graph.nodes, is_meta))
+    variants.push_back([&random] { return with_graph(random, differentiate(random.graph)); });
   const auto is_composite = [](const Node& node) { return op_def(node).kind == Kind::Composite; };
-  if (std::ranges::any_of(graph.nodes, is_composite)) variants.push_back([&random] { return with_graph(random, plain_graph(random.graph)); });
+  if (std::ranges::any_of(graph.nodes, is_composite))
+    variants.push_back([&random] { return with_graph(random, plain_graph(random.graph)); });
   for (uint32_t i = 0; i < graph.size(); ++i) {  // early cuts leave out the most
     const Node& node = graph.nodes[i];
     const Kind kind = op_def(node).kind;
     if (kind == Kind::Argument) continue;
     for (size_t k = 0; k < node.inputs.size(); ++k) {
-      if (graph.type(node.inputs[k]) == node.type) variants.push_back([&random, i, k] { return with_operand(random, i, k); });
+      if (graph.type(node.inputs[k]) == node.type)
+        variants.push_back([&random, i, k] { return with_operand(random, i, k); });
     }
     variants.push_back([&random, i] { return cut_at(random, i); });
-    if (kind != Kind::Constant && kind != Kind::Meta) variants.push_back([&random, i] { return with_constant(random, i); });
+    if (kind != Kind::Constant && kind != Kind::Meta)
+      variants.push_back([&random, i] { return with_constant(random, i); });
   }
   return variants;
 }
 
 int count_ops(const Graph& graph) {
-  return static_cast<int>(std::ranges::count_if(graph.nodes, [](const Node& node) { return node.op != OpKind::Argument; }));
+  return static_cast<int>(
+      std::ranges::count_if(graph.nodes, [](const Node& node) { return node.op != OpKind::Argument; }));
 }
 
 }  // namespace smelt::fuzz

@@ -10,7 +10,7 @@
 namespace smelt::fuzz {
 namespace {
 
-constexpr double kStep = 1e-4;        // how far operands move, relative to 1 + |x|
+constexpr double kStep = 1e-4;         // how far operands move, relative to 1 + |x|
 constexpr double kValueChange = 0.02;  // what a value may then change, relative to 1 + the largest
 constexpr double kSlopeChange = 0.05;  // and a derivative
 
@@ -82,7 +82,8 @@ bool add_derivatives(Alone& alone, std::span<const int64_t> extents, Numbers& nu
 Result<RefTensor> value_of(const Graph& graph, NodeId id, std::span<const RefTensor* const> operands,
                            std::span<const int64_t> extents) {
   const Alone alone = isolate(graph, id, operands);
-  SMELT_TRY(std::vector<RefTensor> results, evaluate(alone.graph, alone.arguments, extents, {.rounding = Rounding::Halves}));
+  SMELT_TRY(std::vector<RefTensor> results,
+            evaluate(alone.graph, alone.arguments, extents, {.rounding = Rounding::Halves}));
   return std::move(results[0]);
 }
 

@@ -76,14 +76,16 @@ Accessors accessors(DType dtype) {
 
 void write_tensor(std::byte* memory, const RefTensor& tensor) {
   const Accessors access = accessors(tensor.type.dtype);
-  for_each_element(tensor.type.shape, tensor.sizes, [&](size_t at, size_t dense) { access.put(memory, at, tensor.values[dense]); });
+  for_each_element(tensor.type.shape, tensor.sizes,
+                   [&](size_t at, size_t dense) { access.put(memory, at, tensor.values[dense]); });
 }
 
 RefTensor read_tensor(const std::byte* memory, const TensorType& type, std::span<const int64_t> extents) {
   RefTensor tensor{type, actual_sizes(type.shape, extents), {}};
   tensor.values.resize(static_cast<size_t>(tensor.count()));
   const Accessors access = accessors(type.dtype);
-  for_each_element(type.shape, tensor.sizes, [&](size_t at, size_t dense) { tensor.values[dense] = access.get(memory, at); });
+  for_each_element(type.shape, tensor.sizes,
+                   [&](size_t at, size_t dense) { tensor.values[dense] = access.get(memory, at); });
   return tensor;
 }
 

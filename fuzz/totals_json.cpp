@@ -12,15 +12,25 @@ using Json = nlohmann::ordered_json;
 
 struct Counter {
   const char* name;
-  int64_t Totals::*field;
+  int64_t Totals::* field;
 };
 constexpr Counter kCounters[] = {
-    {"graphs", &Totals::graphs},           {"nodes", &Totals::nodes},           {"with_gradients", &Totals::gradients},
-    {"second_order", &Totals::second_order}, {"mistrusted", &Totals::mistrusted}, {"thrown_away", &Totals::thrown_away},
+    {"graphs", &Totals::graphs},
+    {"nodes", &Totals::nodes},
+    {"with_gradients", &Totals::gradients},
+    {"second_order", &Totals::second_order},
+    {"mistrusted", &Totals::mistrusted},
+    {"thrown_away", &Totals::thrown_away},
     {"dropped_results", &Totals::dropped_results},
-    {"pass_orders", &Totals::pass_orders}, {"passes", &Totals::passes},         {"rewritten", &Totals::rewritten},
-    {"derivatives", &Totals::derivatives}, {"rewrites", &Totals::rewrites},     {"fusion_pairs", &Totals::fusion_pairs},
-    {"halves", &Totals::halves},           {"free_halves", &Totals::free_halves}, {"budgets", &Totals::budgets},
+    {"pass_orders", &Totals::pass_orders},
+    {"passes", &Totals::passes},
+    {"rewritten", &Totals::rewritten},
+    {"derivatives", &Totals::derivatives},
+    {"rewrites", &Totals::rewrites},
+    {"fusion_pairs", &Totals::fusion_pairs},
+    {"halves", &Totals::halves},
+    {"free_halves", &Totals::free_halves},
+    {"budgets", &Totals::budgets},
     {"computed_again", &Totals::computed_again},
 };
 
@@ -44,15 +54,18 @@ Result<Totals> totals_from_json(const std::string& text) {
     const Json json = Json::parse(text);
     Totals totals;
     totals.seed = json.at("seed").get<uint64_t>();
-    for (const Counter& counter : kCounters) totals.*counter.field = json.value(counter.name, int64_t{0});  // some are younger than kept totals
+    for (const Counter& counter : kCounters)
+      totals.*counter.field = json.value(counter.name, int64_t{0});  // some are younger than kept totals
     totals.cpu_seconds = json.at("cpu_seconds").get<double>();
     totals.ops = json.at("ops").get<std::map<std::string, int64_t>>();
     for (const Json& entry : json.at("mismatches")) {
-      totals.failures.push_back({entry.at("seed").get<uint64_t>(), entry.at("check").get<std::string>(), entry.at("what").get<std::string>()});
+      totals.failures.push_back({entry.at("seed").get<uint64_t>(), entry.at("check").get<std::string>(),
+                                 entry.at("what").get<std::string>()});
     }
     return totals;
   } catch (const nlohmann::json::exception& error) {
-    return fail(ErrorKind::Input, fmt::format("not the totals of a fuzzing run: {}", error.what()), "leave the file out to start anew");
+    return fail(ErrorKind::Input, fmt::format("not the totals of a fuzzing run: {}", error.what()),
+                "leave the file out to start anew");
   }
 }
 

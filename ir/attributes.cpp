@@ -18,8 +18,7 @@ const T& get(const Attributes& attrs, std::string_view name) {
 
 }  // namespace
 
-Attributes::Attributes(std::initializer_list<std::pair<std::string_view, AttrValue>> entries)
-    : entries_(entries) {}
+Attributes::Attributes(std::initializer_list<std::pair<std::string_view, AttrValue>> entries) : entries_(entries) {}
 
 const AttrValue* Attributes::find(std::string_view name) const {
   const auto found = std::ranges::find(entries_, name, &std::pair<std::string_view, AttrValue>::first);

@@ -70,15 +70,14 @@ std::vector<int64_t> sorted(std::vector<int64_t> axes) {
 
 }  // namespace
 
-Result<TensorType> infer_type(const Graph& graph, OpKind op, std::span<const NodeId> inputs,
-                              const Attributes& attrs) {
+Result<TensorType> infer_type(const Graph& graph, OpKind op, std::span<const NodeId> inputs, const Attributes& attrs) {
   const OpDef& def = op_def(op);
   std::vector<TensorType> operands;
   for (const NodeId input : inputs) operands.push_back(graph.type(input));
   SMELT_TRY(TensorType type, def.infer({def, operands, attrs, graph.symbols}));
   if (!is_addressable(type, def.kind)) {
-    return fail(ErrorKind::Limit, fmt::format("`{}` makes `{}`, which no memory can hold", def.name,
-                                              to_string(type, graph.symbols)));
+    return fail(ErrorKind::Limit,
+                fmt::format("`{}` makes `{}`, which no memory can hold", def.name, to_string(type, graph.symbols)));
   }
   return type;
 }
@@ -90,8 +89,8 @@ Result<NodeId> Builder::push(OpKind op, std::vector<NodeId> inputs, Attributes a
                 fmt::format("`{}` takes {} operands, got {}", def.name, def.operands.size(), inputs.size()));
   }
   for (const NodeId input : inputs) {
-    SMELT_CHECK(input.index < graph_.size(), "operand {} of `{}` in a graph of {} nodes", input.index,
-                def.name, graph_.size());
+    SMELT_CHECK(input.index < graph_.size(), "operand {} of `{}` in a graph of {} nodes", input.index, def.name,
+                graph_.size());
   }
   SMELT_TRY(Attributes checked, checked_attributes(def, attrs));
   auto type = infer_type(graph_, op, inputs, checked);
@@ -126,8 +125,7 @@ NodeId Builder::index(const TensorType& type, int64_t axis) {
 }
 
 NodeId Builder::extent(int32_t symbol, int64_t bound, DType dtype) {
-  return make(OpKind::Extent, {},
-              {{"symbol", int64_t{symbol}}, {"bound", bound}, {"type", TensorType{dtype, {}}}});
+  return make(OpKind::Extent, {}, {{"symbol", int64_t{symbol}}, {"bound", bound}, {"type", TensorType{dtype, {}}}});
 }
 
 NodeId Builder::count(NodeId x, std::span<const int64_t> axes, DType dtype) {
@@ -164,8 +162,7 @@ NodeId Builder::reduce_max(NodeId x, std::vector<int64_t> axes) {
 
 NodeId Builder::broadcast(NodeId x, const Shape& shape, std::vector<int64_t> axes) {
   if (type(x).shape == shape && is_identity(axes, shape.size())) return x;
-  return make(OpKind::Broadcast, {x},
-              {{"axes", std::move(axes)}, {"type", TensorType{type(x).dtype, shape}}});
+  return make(OpKind::Broadcast, {x}, {{"axes", std::move(axes)}, {"type", TensorType{type(x).dtype, shape}}});
 }
 
 NodeId Builder::broadcast_back(NodeId reduced, const Shape& shape, std::span<const int64_t> axes) {

@@ -89,9 +89,7 @@ class Evaluator {
       case Kind::Argument: SMELT_TRY_VOID(read_argument(args)); return watch(id, args);
       case Kind::Constant: std::ranges::fill(result.values, node.attrs.number("value")); break;
       case Kind::Index: fill_index(args); break;
-      case Kind::Extent:
-        result.values[0] = static_cast<double>(extents_[node.attrs.integer("symbol")]);
-        break;
+      case Kind::Extent: result.values[0] = static_cast<double>(extents_[node.attrs.integer("symbol")]); break;
       case Kind::Elementwise: map_elements(id, args); break;
       case Kind::Reduce: fold_elements(def, args); break;
       case Kind::Gather: SMELT_TRY_VOID(check_index(node, *operands[1], operands[0]->sizes[0])); break;
@@ -115,13 +113,11 @@ class Evaluator {
 
   Result<void> read_argument(const TensorReferenceArgs& args) {
     const int64_t index = args.node.attrs.integer("index");
-    SMELT_CHECK(index < static_cast<int64_t>(arguments_.size()), "argument {} of {}", index,
-                arguments_.size());
+    SMELT_CHECK(index < static_cast<int64_t>(arguments_.size()), "argument {} of {}", index, arguments_.size());
     const RefTensor& given = arguments_[static_cast<size_t>(index)];
-    SMELT_CHECK(
-        given.sizes == args.result.sizes && given.count() == static_cast<int64_t>(given.values.size()),
-        "argument {} has sizes [{}], expected [{}]", index, fmt::join(given.sizes, ", "),
-        fmt::join(args.result.sizes, ", "));
+    SMELT_CHECK(given.sizes == args.result.sizes && given.count() == static_cast<int64_t>(given.values.size()),
+                "argument {} has sizes [{}], expected [{}]", index, fmt::join(given.sizes, ", "),
+                fmt::join(args.result.sizes, ", "));
     args.result.values = given.values;
     store(args.node, args.result);
     return {};
@@ -132,7 +128,8 @@ class Evaluator {
     int64_t inner = 1;
     for (size_t i = axis + 1; i < args.result.sizes.size(); ++i) inner *= args.result.sizes[i];
     for (size_t i = 0; i < args.result.values.size(); ++i) {
-      args.result.values[i] = static_cast<double>(static_cast<int64_t>(i) / SMELT_FAULT(32, inner, 1) % args.result.sizes[axis]);
+      args.result.values[i] =
+          static_cast<double>(static_cast<int64_t>(i) / SMELT_FAULT(32, inner, 1) % args.result.sizes[axis]);
     }
   }
 
@@ -173,8 +170,8 @@ class Evaluator {
     for (const double value : index.values) {
       if (value >= 0 && value < static_cast<double>(limit)) continue;
       return fail(ErrorKind::RunTime,
-                  fmt::format("`{}` has index {}, but there are {} rows", op_def(node).name, value, limit),
-                  {}, node.span);
+                  fmt::format("`{}` has index {}, but there are {} rows", op_def(node).name, value, limit), {},
+                  node.span);
     }
     return {};
   }
@@ -250,8 +247,7 @@ std::vector<int64_t> actual_sizes(const Shape& shape, std::span<const int64_t> e
     SMELT_CHECK(static_cast<size_t>(extent.symbol) < extents.size(), "run-time dimension {} has no size",
                 extent.symbol);
     const int64_t size = extents[static_cast<size_t>(extent.symbol)];
-    SMELT_CHECK(size >= 0 && size <= extent.bound, "size {} of a dimension bounded by {}", size,
-                extent.bound);
+    SMELT_CHECK(size >= 0 && size <= extent.bound, "size {} of a dimension bounded by {}", size, extent.bound);
     sizes.push_back(size);
   }
   return sizes;
@@ -261,12 +257,14 @@ double evaluate_element(const Graph& graph, NodeId id, std::span<const double> a
   const Node& node = graph[id];
   const OpDef& def = op_def(node);
   const auto has_body = [&](NodeId input) { return has_scalar_bodies(graph.type(input).dtype); };
-  if (formula == Formula::Reference || !has_scalar_bodies(node.type.dtype) || !std::ranges::all_of(node.inputs, has_body)) {
+  if (formula == Formula::Reference || !has_scalar_bodies(node.type.dtype) ||
+      !std::ranges::all_of(node.inputs, has_body)) {
     return def.reference(args);
   }
   HostScalarBuilder builder;
   std::array<Scalar, 4> scalars;
-  for (size_t k = 0; k < args.size(); ++k) scalars[k] = HostScalarBuilder::value(graph.type(node.inputs[k]).dtype, args[k]);
+  for (size_t k = 0; k < args.size(); ++k)
+    scalars[k] = HostScalarBuilder::value(graph.type(node.inputs[k]).dtype, args[k]);
   return HostScalarBuilder::to_double(def.body(builder, std::span(scalars.data(), args.size()), node.attrs));
 }
 

@@ -59,8 +59,8 @@ double evaluate_element(const Graph& graph, NodeId id, std::span<const double> a
 /// sizes of `shape` when symbol k has the actual size extents[k].
 std::vector<int64_t> actual_sizes(const Shape& shape, std::span<const int64_t> extents);
 
-/// Evaluates the nodes that results need; `arguments` in the graph's order, results in the graph's order. Composites are
-/// expanded on the fly; `grad` must be gone. Errors (RunTime): an index out of range in gather or scatter.
+/// Evaluates the nodes that results need; `arguments` in the graph's order, results in the graph's order. Composites
+/// are expanded on the fly; `grad` must be gone. Errors (RunTime): an index out of range in gather or scatter.
 Result<std::vector<RefTensor>> evaluate(const Graph& graph, std::span<const RefTensor> arguments,
                                         std::span<const int64_t> extents, const EvalOptions& options = {});
 

@@ -30,8 +30,8 @@ struct Function {
 
 struct Objective {
   std::string name;
-  int32_t step = -1;  // index into functions; -1 when no `step` line runs it
-  int32_t loss = -1;  // index into functions
+  int32_t step = -1;             // index into functions; -1 when no `step` line runs it
+  int32_t loss = -1;             // index into functions
   std::vector<int32_t> updates;  // variables
   bool takes_data = false;
   Span span;
@@ -45,7 +45,8 @@ struct ConfigValue {
 
 struct Experiment {
   std::string name;  // the file's stem
-  /// F32, or F64: what `f32` of the file stands for. BF16: f32, stored as bf16 where a kernel leaves values for another one.
+  /// F32, or F64: what `f32` of the file stands for. BF16: f32, stored as bf16 where a kernel leaves values for another
+  /// one.
   DType precision = DType::F32;
   std::vector<DimSymbol> symbols;
   std::vector<Variable> variables;

@@ -186,10 +186,12 @@ class BackwardWalk {
     reached[origin.index] = true;
     for (uint32_t i = origin.index + 1; i < graph_.size(); ++i) {
       const bool bad = watcher_.bad({i}) != nullptr;
-      reached[i] = bad && std::ranges::any_of(graph_.nodes[i].inputs, [&](NodeId input) { return bool{reached[input.index]}; });
+      reached[i] =
+          bad && std::ranges::any_of(graph_.nodes[i].inputs, [&](NodeId input) { return bool{reached[input.index]}; });
     }
     std::vector<size_t> results;
-    std::ranges::copy_if(bad_results, std::back_inserter(results), [&](size_t r) { return bool{reached[graph_.results[r].node.index]}; });
+    std::ranges::copy_if(bad_results, std::back_inserter(results),
+                         [&](size_t r) { return bool{reached[graph_.results[r].node.index]}; });
     return results;
   }
 
@@ -241,7 +243,8 @@ class BackwardWalk {
 Result<NonFiniteSearch> find_nonfinite(const Graph& graph, std::span<const RefTensor> arguments,
                                        std::span<const int64_t> extents, Formula formula) {
   Watcher watcher(graph, formula);
-  SMELT_TRY_VOID(evaluate(graph, arguments, extents, {.rounding = Rounding::ToDType, .formula = formula, .watcher = &watcher}));
+  SMELT_TRY_VOID(
+      evaluate(graph, arguments, extents, {.rounding = Rounding::ToDType, .formula = formula, .watcher = &watcher}));
   NonFiniteSearch search;
   BackwardWalk walk(graph, watcher);
   walk.want_results(search);

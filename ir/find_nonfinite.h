@@ -33,7 +33,7 @@ struct NonFiniteSearch {
   std::optional<NonFiniteOrigin> origin;  // empty: all results came out finite
   std::vector<size_t> bad_results;        // those that are not finite, as positions in the graph's results
   std::vector<size_t> reached;            // the bad results that depend on the origin
-  std::vector<ValueRange> widest;         // the values nearest to their dtype's limit, at most three, when `origin` is empty
+  std::vector<ValueRange> widest;  // the values nearest to their dtype's limit, at most three, when `origin` is empty
 };
 
 /// Evaluates `graph`, of primitives, with results rounded to their dtypes. Errors: as `evaluate`.

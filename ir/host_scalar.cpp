@@ -41,8 +41,7 @@ template <typename OnFloat, typename OnBits>
 Scalar arithmetic(Scalar a, Scalar b, OnFloat on_float, OnBits on_bits) {
   SMELT_CHECK(a.dtype == b.dtype, "operands of {} and {}", to_string(a.dtype), to_string(b.dtype));
   if (is_integral(a)) {
-    return make_integer(
-        a.dtype, on_bits(static_cast<uint64_t>(a.host_integer), static_cast<uint64_t>(b.host_integer)));
+    return make_integer(a.dtype, on_bits(static_cast<uint64_t>(a.host_integer), static_cast<uint64_t>(b.host_integer)));
   }
   if (a.dtype == DType::F32) {
     return make_float(a.dtype, on_float(static_cast<float>(a.host), static_cast<float>(b.host)));
@@ -97,9 +96,7 @@ Scalar HostScalarBuilder::value(DType dtype, double number) {
   return {.dtype = dtype, .host_integer = to_integer(dtype, number)};
 }
 
-double HostScalarBuilder::to_double(Scalar a) {
-  return is_integral(a) ? static_cast<double>(a.host_integer) : a.host;
-}
+double HostScalarBuilder::to_double(Scalar a) { return is_integral(a) ? static_cast<double>(a.host_integer) : a.host; }
 
 Scalar HostScalarBuilder::constant(DType dtype, double number) { return value(dtype, number); }
 Scalar HostScalarBuilder::integer(DType dtype, int64_t number) {
@@ -128,8 +125,8 @@ Scalar HostScalarBuilder::div(Scalar a, Scalar b) {
 Scalar HostScalarBuilder::fma(Scalar a, Scalar b, Scalar c) {
   if (is_integral(a)) return add(mul(a, b), c);
   if (a.dtype == DType::F32) {
-    return make_float(a.dtype, std::fma(static_cast<float>(a.host), static_cast<float>(b.host),
-                                        static_cast<float>(c.host)));
+    return make_float(a.dtype,
+                      std::fma(static_cast<float>(a.host), static_cast<float>(b.host), static_cast<float>(c.host)));
   }
   return make_float(a.dtype, std::fma(a.host, b.host, c.host));
 }
@@ -149,15 +146,13 @@ Scalar HostScalarBuilder::floor(Scalar a) { return make_float(a.dtype, std::floo
 Scalar HostScalarBuilder::round_even(Scalar a) { return make_float(a.dtype, std::nearbyint(a.host)); }
 Scalar HostScalarBuilder::min(Scalar a, Scalar b) {
   if (is_integral(a)) return a.host_integer < b.host_integer ? a : b;
-  if (std::isnan(a.host) || std::isnan(b.host))
-    return make_float(a.dtype, std::numeric_limits<double>::quiet_NaN());
+  if (std::isnan(a.host) || std::isnan(b.host)) return make_float(a.dtype, std::numeric_limits<double>::quiet_NaN());
   if (a.host == b.host) return std::signbit(a.host) ? a : b;
   return a.host < b.host ? a : b;
 }
 Scalar HostScalarBuilder::max(Scalar a, Scalar b) {
   if (is_integral(a)) return a.host_integer > b.host_integer ? a : b;
-  if (std::isnan(a.host) || std::isnan(b.host))
-    return make_float(a.dtype, std::numeric_limits<double>::quiet_NaN());
+  if (std::isnan(a.host) || std::isnan(b.host)) return make_float(a.dtype, std::numeric_limits<double>::quiet_NaN());
   if (a.host == b.host) return std::signbit(a.host) ? b : a;
   return a.host > b.host ? a : b;
 }
@@ -166,9 +161,7 @@ Scalar HostScalarBuilder::compare(Compare predicate, Scalar a, Scalar b) {
   return make_bool(is_integral(a) ? holds(predicate, a.host_integer, b.host_integer)
                                   : holds(predicate, a.host, b.host));
 }
-Scalar HostScalarBuilder::select(Scalar condition, Scalar a, Scalar b) {
-  return condition.host_integer != 0 ? a : b;
-}
+Scalar HostScalarBuilder::select(Scalar condition, Scalar a, Scalar b) { return condition.host_integer != 0 ? a : b; }
 Scalar HostScalarBuilder::logical_and(Scalar a, Scalar b) {
   return make_bool(a.host_integer != 0 && b.host_integer != 0);
 }
@@ -189,8 +182,7 @@ Scalar HostScalarBuilder::cast(DType dtype, Scalar a) {
 
 Scalar HostScalarBuilder::bit_cast(DType dtype, Scalar a) {
   SMELT_CHECK(size_of(dtype) == size_of(a.dtype), "bits of {} as {}", to_string(a.dtype), to_string(dtype));
-  if (dtype == DType::F32)
-    return make_float(dtype, std::bit_cast<float>(static_cast<int32_t>(a.host_integer)));
+  if (dtype == DType::F32) return make_float(dtype, std::bit_cast<float>(static_cast<int32_t>(a.host_integer)));
   if (dtype == DType::F64) return make_float(dtype, std::bit_cast<double>(a.host_integer));
   if (a.dtype == DType::F32) {
     return {.dtype = dtype, .host_integer = std::bit_cast<int32_t>(static_cast<float>(a.host))};

@@ -14,8 +14,8 @@
 
 namespace smelt {
 
-class Builder;    // builder.h
-class Vjp;        // ops/vjp_rules.h
+class Builder;     // builder.h
+class Vjp;         // ops/vjp_rules.h
 struct RefTensor;  // evaluator.h
 
 /// Iteration kinds: the cases that fusion and code generation know.
@@ -38,7 +38,7 @@ enum class Kind : uint8_t {
 struct Traits {
   bool commutative = false;
   bool associative = false;
-  bool cheap = true;       // recomputing beats storing: a few cycles an element
+  bool cheap = true;        // recomputing beats storing: a few cycles an element
   bool comparison = false;  // result is bool
   bool logical = false;     // operands are bool
   bool float_only = false;  // operands must be f16, bf16, f32 or f64
@@ -126,7 +126,7 @@ struct OpDef {
   ScalarReferenceFn reference = nullptr;
   TensorReferenceFn tensor_reference = nullptr;
   BodyFn body = nullptr;
-  double identity = 0.0;  // Reduce
+  double identity = 0.0;      // Reduce
   AccessFn access = nullptr;  // Move
   ExpandFn expand = nullptr;  // Composite
   Samples samples{};

@@ -141,8 +141,8 @@ class Parser {
  private:
   template <typename... Parts>
   std::unexpected<Error> wrong(fmt::format_string<Parts...> format, Parts&&... parts) const {
-    return fail(ErrorKind::Model, fmt::format("line {}: {}", scanner_.line(),
-                                              fmt::format(format, std::forward<Parts>(parts)...)));
+    return fail(ErrorKind::Model,
+                fmt::format("line {}: {}", scanner_.line(), fmt::format(format, std::forward<Parts>(parts)...)));
   }
   std::unexpected<Error> unexpected(std::string_view wanted) const {
     return wrong("expected {}, got `{}`", wanted, scanner_.next());
@@ -217,8 +217,8 @@ class Parser {
       if (std::optional<std::string> name = scanner_.quoted()) argument.name = *std::move(name);
       SMELT_TRY_VOID(expect(":"));
       const std::string_view role_name = scanner_.word();
-      const auto role = parse_role(role_name, {ArgRole::Variable, ArgRole::Column, ArgRole::Rows,
-                                               ArgRole::Feed, ArgRole::Scalar, ArgRole::Seed, ArgRole::Run});
+      const auto role = parse_role(role_name, {ArgRole::Variable, ArgRole::Column, ArgRole::Rows, ArgRole::Feed,
+                                               ArgRole::Scalar, ArgRole::Seed, ArgRole::Run});
       if (!role) return wrong("no argument role `{}`", role_name);
       argument.role = *role;
       SMELT_TRY(TensorType type, read_type());

@@ -90,14 +90,14 @@ enum class ActionKind : uint8_t { Eval, Image, Checkpoint };
 
 struct Action {
   ActionKind kind = ActionKind::Eval;
-  std::string split;                 // Eval
-  std::vector<std::string> names;    // Eval: objectives and metrics
-  int32_t function = -1;             // Image: a function of the experiment with one result, [N,H,W] or [N,C,H,W]
-  int32_t grid_columns = 0;          // Image
+  std::string split;                     // Eval
+  std::vector<std::string> names;        // Eval: objectives and metrics
+  int32_t function = -1;                 // Image: a function of the experiment with one result, [N,H,W] or [N,C,H,W]
+  int32_t grid_columns = 0;              // Image
   double range_low = 0, range_high = 1;  // Image: the values that map to 0 and 255
-  std::string path;                  // Image: template with {step} and {epoch}
-  int32_t keep = -1;                 // Checkpoint: the newest n; -1: all
-  std::string best_metric;           // Checkpoint: the one with the best value of this
+  std::string path;                      // Image: template with {step} and {epoch}
+  int32_t keep = -1;                     // Checkpoint: the newest n; -1: all
+  std::string best_metric;               // Checkpoint: the one with the best value of this
   bool best_is_max = false;
   Span span;
 };

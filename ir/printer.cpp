@@ -10,8 +10,7 @@ namespace smelt {
 namespace {
 
 bool is_identifier(std::string_view name) {
-  if (name.empty() || (std::isalpha(static_cast<unsigned char>(name[0])) == 0 && name[0] != '_'))
-    return false;
+  if (name.empty() || (std::isalpha(static_cast<unsigned char>(name[0])) == 0 && name[0] != '_')) return false;
   for (const char c : name) {
     const bool allowed = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '/';
     if (!allowed) return false;
@@ -59,8 +58,7 @@ class Printer {
  private:
   std::string dims() const {
     std::vector<std::string> parts;
-    for (const DimSymbol& symbol : graph_.symbols)
-      parts.push_back(fmt::format("{}<={}", symbol.name, symbol.bound));
+    for (const DimSymbol& symbol : graph_.symbols) parts.push_back(fmt::format("{}<={}", symbol.name, symbol.bound));
     return fmt::format("{}", fmt::join(parts, ", "));
   }
 
@@ -97,8 +95,7 @@ class Printer {
     }
     std::vector<std::string> parts;
     for (const auto& [name, value] : node.attrs) {
-      if (!std::holds_alternative<TensorType>(value))
-        parts.push_back(fmt::format("{} = {}", name, attribute(value)));
+      if (!std::holds_alternative<TensorType>(value)) parts.push_back(fmt::format("{} = {}", name, attribute(value)));
     }
     if (!parts.empty()) out += fmt::format(" {{{}}}", fmt::join(parts, ", "));
     return fmt::format("{} : {}", out, type(node.type));

@@ -103,14 +103,16 @@ Graph put_back(CutGraph cut) {
   size_t next_result = cut.num_results, next_value = 0;
   for (uint32_t i = 0; i < cut.graph.size(); ++i) {
     const Node& node = cut.graph.nodes[i];
-    const bool stand_in = node.op == OpKind::Argument && node.attrs.integer("index") >= static_cast<int64_t>(cut.num_arguments);
+    const bool stand_in =
+        node.op == OpKind::Argument && node.attrs.integer("index") >= static_cast<int64_t>(cut.num_arguments);
     if (!stand_in) {
       rebuilder.copy({i});
       continue;
     }
     const Node& value = cut.values[next_value++];
     std::vector<NodeId> inputs;
-    for (size_t k = 0; k < value.inputs.size(); ++k) inputs.push_back(rebuilder.map(cut.graph.results[next_result++].node));
+    for (size_t k = 0; k < value.inputs.size(); ++k)
+      inputs.push_back(rebuilder.map(cut.graph.results[next_result++].node));
     rebuilder.build().set_place(value);
     rebuilder.replace({i}, rebuilder.build().make(value.op, std::move(inputs), value.attrs));
   }
@@ -139,8 +141,7 @@ NodeId apply_first(Builder& builder, NodeId id, std::span<const Rule> rules, Rul
 }
 
 Graph rewrite_whole(Graph graph, std::span<const Rule> rules, RuleHits* hits) {
-  constexpr int kMaxSteps =
-      64;  // a node or a graph that changes more often than that has rules that undo each other
+  constexpr int kMaxSteps = 64;  // a node or a graph that changes more often than that has rules that undo each other
   RuleHits counts;
   bool changed = true;
   for (int round = 0; changed; ++round) {

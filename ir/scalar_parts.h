@@ -1,5 +1,5 @@
-// What the elementary functions of scalar_math.h share: the two formats, sums and products in two words, reductions, and the
-// polynomials.
+// What the elementary functions of scalar_math.h share: the two formats, sums and products in two words, reductions,
+// and the polynomials.
 #pragma once
 
 #include <cstdint>
@@ -16,60 +16,72 @@ namespace smelt::scalar_math {
 // With them the functions are off by less than 2^-27 (F32) and 2^-57 (F64) before rounding.
 //
 // (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2
-inline constexpr double kExpF32[] = {0.5, 0.16666666666666666, 0.041666554498413701, 0.0083333208739766601, 0.0013926203361634337,
-                              0.00019882720297582384};
+inline constexpr double kExpF32[] = {0.5,
+                                     0.16666666666666666,
+                                     0.041666554498413701,
+                                     0.0083333208739766601,
+                                     0.0013926203361634337,
+                                     0.00019882720297582384};
 inline constexpr double kExpF64[] = {0.5,
-                              0.1666666666666666745,
-                              0.04166666666662412787,
-                              0.008333333333330061833,
-                              0.00138888889172137169,
-                              0.0001984126986305361688,
-                              0.00002480152129595437513,
-                              2.755726845999706477e-6,
-                              2.762008844540974816e-7,
-                              2.510038549551031908e-8};
+                                     0.1666666666666666745,
+                                     0.04166666666662412787,
+                                     0.008333333333330061833,
+                                     0.00138888889172137169,
+                                     0.0001984126986305361688,
+                                     0.00002480152129595437513,
+                                     2.755726845999706477e-6,
+                                     2.762008844540974816e-7,
+                                     2.510038549551031908e-8};
 // (2 atanh(s) / s - 2) / z in z = s^2 for |s| <= 3 - sqrt(8)
 inline constexpr double kLogF32[] = {0.6666666655445164633, 0.4000012187697200149, 0.2855081659971154867,
-                              0.2333058193824189382};
+                                     0.2333058193824189382};
 inline constexpr double kLogF64[] = {0.6666666666666669688, 0.3999999999989944323, 0.2857142862600326874,
-                              0.2222221113025987703, 0.1818288945567494604, 0.1533171061821077157,
-                              0.1461658542488862199};
+                                     0.2222221113025987703, 0.1818288945567494604, 0.1533171061821077157,
+                                     0.1461658542488862199};
 // (2 atanh(s) / s - 2 - 2 z / 3) / z^2, off by less than 2^-63 of the whole
-inline constexpr double kLogTailF64[] = {0.3999999999999999982, 0.2857142857142936623, 0.2222222222165588570, 0.1818181833539280163,
-                                  0.1538459496251843152, 0.1333480469384731030, 0.1170623633949120656, 0.1172317862387651729};
+inline constexpr double kLogTailF64[] = {0.3999999999999999982, 0.2857142857142936623, 0.2222222222165588570,
+                                         0.1818181833539280163, 0.1538459496251843152, 0.1333480469384731030,
+                                         0.1170623633949120656, 0.1172317862387651729};
 // (tanh(x) / x - 1) / z in z = x^2 for |x| <= 0.55
-inline constexpr double kTanhF32[] = {-0.3333333200797697968, 0.1333311372902087191, -0.05390942882746054544, 0.02130938866444347381,
-                               -0.006610227831114734514};
-inline constexpr double kTanhF64[] = {-0.3333333333333333256,   0.1333333333333271483,   -0.05396825396743401450, 0.02186948849366694190,
-                               -0.008863234397814354838, 0.003592110378689023877, -0.001455661830100716034, 0.0005889360520074057770,
-                               -0.0002346347410887237144, 0.00008511313685577671516, -0.00002060276537636634160};
+inline constexpr double kTanhF32[] = {-0.3333333200797697968, 0.1333311372902087191, -0.05390942882746054544,
+                                      0.02130938866444347381, -0.006610227831114734514};
+inline constexpr double kTanhF64[] = {-0.3333333333333333256,    0.1333333333333271483,     -0.05396825396743401450,
+                                      0.02186948849366694190,    -0.008863234397814354838,  0.003592110378689023877,
+                                      -0.001455661830100716034,  0.0005889360520074057770,  -0.0002346347410887237144,
+                                      0.00008511313685577671516, -0.00002060276537636634160};
 // erf(x) / x - 1 in z = x^2 for |x| <= 0.9
-inline constexpr double kErfF32[] = {0.12837916678922237, -0.37612635193967825, 0.11283718049593898,
-    -0.02686066479113085, 0.005204226693752301, -0.0008179632180888265, 8.529401322836862e-05};
-inline constexpr double kErfF64[] = {0.1283791670955126, -0.37612638903183754, 0.112837916709551,
-    -0.026866170645124077, 0.005223977625340751, -0.000854832701490715, 0.00012055332519432235,
-    -1.4925633568608262e-05, 1.646169615878246e-06, -1.635866756067073e-07, 1.4723494823392752e-08,
-    -1.1652473945294949e-09, 6.495025610302581e-11};
+inline constexpr double kErfF32[] = {0.12837916678922237,  -0.37612635193967825, 0.11283718049593898,
+                                     -0.02686066479113085, 0.005204226693752301, -0.0008179632180888265,
+                                     8.529401322836862e-05};
+inline constexpr double kErfF64[] = {0.1283791670955126,     -0.37612638903183754,    0.112837916709551,
+                                     -0.026866170645124077,  0.005223977625340751,    -0.000854832701490715,
+                                     0.00012055332519432235, -1.4925633568608262e-05, 1.646169615878246e-06,
+                                     -1.635866756067073e-07, 1.4723494823392752e-08,  -1.1652473945294949e-09,
+                                     6.495025610302581e-11};
 // e^(t^2 / 2) (1 + t) times the normal distribution's tail above t, in q = (t - 3.5) / (t + 3.5), up to the t at which
 // the tail is 0. Shepherd, Laframboise 1981, Chebyshev approximation of (1 + 2x) exp(x^2) erfc x.
-inline constexpr double kTailF32[] = {0.47855319108763167, -0.09771257030300408, 0.000786863008643779,
-    0.03804765462390146, -0.0302565890252537, 0.010379684225098449, 0.00026663704218797893, -0.0014205160620785128,
-    0.0001367809958752364, 0.00019910797627143087, -1.35270206876522e-05, -2.000469160939444e-05};
-inline constexpr double kTailF64[] = {0.4785531913516745, -0.09771256909316572, 0.0007868320516199958,
-    0.03804760650093181, -0.03025601072515283, 0.010380366663542884, 0.0002627989407166026, -0.001425044414342449,
-    0.00014748922012165425, 0.00021332747639617216, -2.4649645781041625e-05, -3.9073122236591654e-05,
-    6.865230635596343e-07, 7.74293864253803e-06, 1.2705199476828655e-06, -1.3669876155931955e-06,
-    -6.223634589841313e-07, 1.3785202387204894e-07, 1.8771575501600362e-07, 2.5633791037237738e-08,
-    -3.675872360577738e-08, -1.6418703580879804e-08, 3.1523345637567583e-09, 3.3418581340556145e-09,
-    2.194566585497553e-10, -1.6954872377310928e-10};
+inline constexpr double kTailF32[] = {0.47855319108763167,    -0.09771257030300408,   0.000786863008643779,
+                                      0.03804765462390146,    -0.0302565890252537,    0.010379684225098449,
+                                      0.00026663704218797893, -0.0014205160620785128, 0.0001367809958752364,
+                                      0.00019910797627143087, -1.35270206876522e-05,  -2.000469160939444e-05};
+inline constexpr double kTailF64[] = {
+    0.4785531913516745,     -0.09771256909316572,    0.0007868320516199958,   0.03804760650093181,
+    -0.03025601072515283,   0.010380366663542884,    0.0002627989407166026,   -0.001425044414342449,
+    0.00014748922012165425, 0.00021332747639617216,  -2.4649645781041625e-05, -3.9073122236591654e-05,
+    6.865230635596343e-07,  7.74293864253803e-06,    1.2705199476828655e-06,  -1.3669876155931955e-06,
+    -6.223634589841313e-07, 1.3785202387204894e-07,  1.8771575501600362e-07,  2.5633791037237738e-08,
+    -3.675872360577738e-08, -1.6418703580879804e-08, 3.1523345637567583e-09,  3.3418581340556145e-09,
+    2.194566585497553e-10,  -1.6954872377310928e-10};
 // (sin(r) / r - 1) / z in z = r^2 for |r| <= 0.842: the quotient of 1e15 is that far from the nearest whole number
-inline constexpr double kSinF32[] = {-0.16666666661766802, 0.0083333311214021117, -0.00019839708667845275, 2.7204309266435472e-06};
-inline constexpr double kSinF64[] = {-0.16666666666666666,     0.0083333333333333297,  -0.0001984126984126027,   2.7557319215884963e-06,
-                              -2.5052105119505399e-08, 1.6058367731987731e-10, -7.5777074074517458e-13};
+inline constexpr double kSinF32[] = {-0.16666666661766802, 0.0083333311214021117, -0.00019839708667845275,
+                                     2.7204309266435472e-06};
+inline constexpr double kSinF64[] = {-0.16666666666666666,   0.0083333333333333297,   -0.0001984126984126027,
+                                     2.7557319215884963e-06, -2.5052105119505399e-08, 1.6058367731987731e-10,
+                                     -7.5777074074517458e-13};
 // (cos(r) - 1 + z / 2) / z^2
 inline constexpr double kCosF32[] = {0.04166666362254557, -0.0013888115781006084, 0.000024510293828859878};
 inline constexpr double kCosF64[] = {0.041666666666666664,    -0.0013888888888885899, 2.4801587296668104e-05,
-                              -2.7557316262507438e-07, 2.0875950855503684e-09, -1.1369531635082179e-11};
+                                     -2.7557316262507438e-07, 2.0875950855503684e-09, -1.1369531635082179e-11};
 
 /// What differs between the two formats.
 struct Format {
@@ -93,7 +105,7 @@ struct Format {
   std::span<const double> tanh_terms;
   std::span<const double> erf_terms;
   std::span<const double> tail_terms;
-  double tail_end;                  // above, the normal distribution's tail rounds to 0
+  double tail_end;  // above, the normal distribution's tail rounds to 0
   std::span<const double> sin_terms;
   std::span<const double> cos_terms;
 };
@@ -162,8 +174,7 @@ inline constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 class Math {
  public:
   Math(ScalarBuilder& builder, DType dtype) : s(builder), format(dtype == DType::F32 ? kF32 : kF64) {
-    SMELT_CHECK(dtype == DType::F32 || dtype == DType::F64, "no elementary functions for {}",
-                to_string(dtype));
+    SMELT_CHECK(dtype == DType::F32 || dtype == DType::F64, "no elementary functions for {}", to_string(dtype));
   }
 
   ScalarBuilder& s;
@@ -215,8 +226,8 @@ class Math {
     return {high, s.fma_exact(a, b, s.neg(high))};
   }
 
-  /// x + low = n ln 2 + r + (what r lacks) with |r| <= ln(2) / 2. Cody, Waite 1980: n ln 2 is taken off in two steps, the
-  /// first of them exact, and the rounding of the second is kept.
+  /// x + low = n ln 2 + r + (what r lacks) with |r| <= ln(2) / 2. Cody, Waite 1980: n ln 2 is taken off in two steps,
+  /// the first of them exact, and the rounding of the second is kept.
   struct ExpParts {
     Scalar n;  // integer of the format's width
     Scalar r, lacks;
@@ -309,8 +320,8 @@ class Math {
     return s.select(less(number(0), x), finite, not_positive);
   }
 
-  /// log x to about 11 more bits than F64 has, for a positive finite x. With t as in log_sum: k ln 2 + 2t + t z (2/3 + z T(z)),
-  /// where all but z T(z) takes two words.
+  /// log x to about 11 more bits than F64 has, for a positive finite x. With t as in log_sum: k ln 2 + 2t + t z (2/3 +
+  /// z T(z)), where all but z T(z) takes two words.
   TwoWords log_two_words(Scalar x) {
     constexpr double kTwoThirds = 0x1.5555555555555p-1, kTwoThirdsLow = 0x1.5555555555555p-55;
     const LogParts parts = log_parts_of_any(x);
@@ -321,7 +332,8 @@ class Math {
 
     const TwoWords square = product(t, t);
     const Scalar z = square.high, z_low = s.fma(times(t, 2), t_low, square.low);
-    const TwoWords factor = fast_two_sum(number(kTwoThirds), s.fma(z, polynomial(z, kLogTailF64), number(kTwoThirdsLow)));
+    const TwoWords factor =
+        fast_two_sum(number(kTwoThirds), s.fma(z, polynomial(z, kLogTailF64), number(kTwoThirdsLow)));
     const TwoWords inner = product(z, factor.high);
     const Scalar inner_low = s.fma(z_low, factor.high, s.fma(z, factor.low, inner.low));
     const TwoWords series = product(t, inner.high);

@@ -32,8 +32,7 @@ class Verifier {
   void check_symbols() {
     std::set<std::string_view> names;
     for (const DimSymbol& symbol : graph_.symbols) {
-      if (!names.insert(symbol.name).second)
-        report("run-time dimension `{}` is in the table twice", symbol.name);
+      if (!names.insert(symbol.name).second) report("run-time dimension `{}` is in the table twice", symbol.name);
     }
   }
 
@@ -44,8 +43,8 @@ class Verifier {
       if (extent.symbol < 0 || symbol >= graph_.symbols.size()) {
         report("%{} has run-time dimension {} of {}", id.index, extent.symbol, graph_.symbols.size());
       } else if (extent.bound != graph_.symbols[symbol].bound) {
-        report("%{} has bound {} for `{}`, whose bound is {}", id.index, extent.bound,
-               graph_.symbols[symbol].name, graph_.symbols[symbol].bound);
+        report("%{} has bound {} for `{}`, whose bound is {}", id.index, extent.bound, graph_.symbols[symbol].name,
+               graph_.symbols[symbol].bound);
       }
     }
   }
@@ -64,16 +63,14 @@ class Verifier {
     check_extents(id, node.type);
     if (node.op == OpKind::Extent) check_extent_op(id);
     if (stage_ != GraphStage::Any && def.kind == Kind::Meta) report("%{} = {} is left", id.index, def.name);
-    if (stage_ == GraphStage::Primitive && def.kind == Kind::Composite)
-      report("%{} = {} is left", id.index, def.name);
+    if (stage_ == GraphStage::Primitive && def.kind == Kind::Composite) report("%{} = {} is left", id.index, def.name);
     if (violations_.size() > before) return;  // infer may assume the rest
 
     const Result<TensorType> type = infer_type(graph_, node.op, node.inputs, node.attrs);
     if (!type) {
       report("%{}: {}", id.index, type.error().message);
     } else if (*type != node.type) {
-      report("%{} = {} has type `{}`, its operands give `{}`", id.index, def.name, show(node.type),
-             show(*type));
+      report("%{} = {} has type `{}`, its operands give `{}`", id.index, def.name, show(node.type), show(*type));
     }
   }
 
@@ -84,8 +81,7 @@ class Verifier {
     for (const auto& [name, value] : node.attrs) {
       if (k >= def.attributes.size() || name != def.attributes[k].name ||
           value.index() != static_cast<size_t>(def.attributes[k].type)) {
-        report("%{} = {} has an attribute `{}` that its record has not at place {}", id.index, def.name, name,
-               k);
+        report("%{} = {} has an attribute `{}` that its record has not at place {}", id.index, def.name, name, k);
       }
       ++k;
     }
@@ -95,8 +91,7 @@ class Verifier {
   void check_extent_op(NodeId id) {
     const Attributes& attrs = graph_[id].attrs;
     if (attrs.find("symbol") == nullptr || attrs.find("bound") == nullptr) return;  // reported already
-    check_extents(
-        id, {DType::I64, {Extent(attrs.integer("bound"), static_cast<int32_t>(attrs.integer("symbol")))}});
+    check_extents(id, {DType::I64, {Extent(attrs.integer("bound"), static_cast<int32_t>(attrs.integer("symbol")))}});
   }
 
   void check_arguments() {
@@ -119,8 +114,7 @@ class Verifier {
     const TensorType& type = graph_.type(argument.node);
     const auto need = [&](bool holds, std::string_view wanted) {
       if (!holds)
-        report("{} argument `{}` is `{}`, not {}", to_string(argument.role), argument.name, show(type),
-               wanted);
+        report("{} argument `{}` is `{}`, not {}", to_string(argument.role), argument.name, show(type), wanted);
     };
     switch (argument.role) {
       case ArgRole::Scalar: need(type == TensorType{DType::F64, {}}, "f64"); break;
@@ -131,10 +125,9 @@ class Verifier {
       case ArgRole::Column:
       case ArgRole::Feed: break;
     }
-    const bool refers = argument.role == ArgRole::Variable || argument.role == ArgRole::Column ||
-                        argument.role == ArgRole::Scalar;
-    if (refers && argument.ref < 0)
-      report("{} argument `{}` has no ref", to_string(argument.role), argument.name);
+    const bool refers =
+        argument.role == ArgRole::Variable || argument.role == ArgRole::Column || argument.role == ArgRole::Scalar;
+    if (refers && argument.ref < 0) report("{} argument `{}` has no ref", to_string(argument.role), argument.name);
   }
 
   void check_result(const Output& output) {
@@ -146,8 +139,7 @@ class Verifier {
     if (guards(output) && (type.rank() != 0 || !is_float(type.dtype))) {
       report("loss `{}` is `{}`, not a float scalar", output.name, show(type));
     }
-    if (output.role == ResultRole::Variable && output.ref < 0)
-      report("new variable `{}` has no ref", output.name);
+    if (output.role == ResultRole::Variable && output.ref < 0) report("new variable `{}` has no ref", output.name);
   }
 
   const Graph& graph_;

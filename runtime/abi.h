@@ -16,10 +16,10 @@ extern "C" {
 /* Threads of the host. `parallel` runs fn(arg, thread, count) on `count` threads and returns when all have returned;
  * `barrier` is called inside by every thread and releases all of them together. */
 typedef struct smelt_threads {
-  void *context;
+  void* context;
   int32_t count;
-  void (*parallel)(void *context, void (*fn)(void *arg, int32_t thread, int32_t count), void *arg);
-  void (*barrier)(void *context, int32_t thread);
+  void (*parallel)(void* context, void (*fn)(void* arg, int32_t thread, int32_t count), void* arg);
+  void (*barrier)(void* context, int32_t thread);
 } smelt_threads;
 
 /* At offset 0 of the arena. Counters belong to the model: generated code advances them. */
@@ -28,14 +28,14 @@ typedef struct smelt_arena {
   uint64_t seed;
   int64_t iteration;            /* iterations done */
   int64_t horizon;              /* total iterations, for schedules */
-  const smelt_threads *threads; /* NULL: the caller's thread only */
+  const smelt_threads* threads; /* NULL: the caller's thread only */
   uint64_t entered;             /* how often generated code was entered from outside */
   uint64_t reserved[2];
 } smelt_arena;
 
 /* status of a call */
 #define SMELT_CALL_OK 0
-#define SMELT_CALL_BAD_ARGUMENT 1        /* from the checks of a generated header: nothing was run */
+#define SMELT_CALL_BAD_ARGUMENT 1      /* from the checks of a generated header: nothing was run */
 #define SMELT_CALL_NONFINITE 10        /* the loss, or the norm of a clip, is not finite: nothing was committed */
 #define SMELT_CALL_NONFINITE_UPDATE 11 /* a new parameter is not finite: the arena must be reloaded */
 
@@ -43,15 +43,15 @@ typedef struct smelt_arena {
  * the run-time dimensions, in the program's order. Tensors are laid out by bounds: for a run-time axis that is not
  * the first one, strides are those of the bound. Unaligned pointers are accepted. */
 typedef struct smelt_call {
-  void *arena;
-  const void *const *inputs;
-  void *const *outputs;
-  const int64_t *extents;
+  void* arena;
+  const void* const* inputs;
+  void* const* outputs;
+  const int64_t* extents;
 } smelt_call;
 
 /* An entry runs one call; `iteration` runs one pass of the loop from an array of calls, one for each execution in
  * order, and stops at the first that is not OK. */
-typedef int32_t (*smelt_entry)(const smelt_call *call);
+typedef int32_t (*smelt_entry)(const smelt_call* call);
 
 #ifdef __cplusplus
 }

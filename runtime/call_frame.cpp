@@ -20,10 +20,8 @@ Result<void> CallFrame::own_outputs() {
   for (size_t i = 0; i < outputs_.size(); ++i) {
     const Binding& binding = entry_->outputs[i];
     const std::optional<int64_t> bytes = byte_size(binding.type);
-    if (!bytes)
-      return fail(ErrorKind::Limit, fmt::format("the size of output `{}` leaves 64 bits", binding.name));
-    SMELT_TRY(Buffer memory,
-              Buffer::allocate(static_cast<uint64_t>(*bytes), fmt::format("output `{}`", binding.name)));
+    if (!bytes) return fail(ErrorKind::Limit, fmt::format("the size of output `{}` leaves 64 bits", binding.name));
+    SMELT_TRY(Buffer memory, Buffer::allocate(static_cast<uint64_t>(*bytes), fmt::format("output `{}`", binding.name)));
     outputs_[i] = memory.data();
     owned_.push_back(std::move(memory));
   }
@@ -63,8 +61,6 @@ bool CallFrame::has_free_batch() const {
   return rows_input_ >= 0 && !entry_->inputs[static_cast<size_t>(rows_input_)].type.shape.at(0).is_static();
 }
 
-double CallFrame::scalar(size_t index) const {
-  return load_element(entry_->outputs[index].type.dtype, output(index));
-}
+double CallFrame::scalar(size_t index) const { return load_element(entry_->outputs[index].type.dtype, output(index)); }
 
 }  // namespace smelt

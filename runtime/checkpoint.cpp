@@ -29,15 +29,13 @@ std::vector<TensorToStore> tensors_of(const Session& session, Predicate wanted) 
   std::vector<TensorToStore> tensors;
   for (const StoredVariable& variable : session.program().variables) {
     if (!wanted(variable.kind)) continue;
-    tensors.push_back(
-        {variable.path, variable.type.dtype, static_shape(variable.type), session.bytes(variable)});
+    tensors.push_back({variable.path, variable.type.dtype, static_shape(variable.type), session.bytes(variable)});
   }
   sort_for_storage(tensors);
   return tensors;
 }
 
-Result<void> write_parts(const std::string& path, const std::string& header,
-                         std::span<const TensorToStore> tensors) {
+Result<void> write_parts(const std::string& path, const std::string& header, std::span<const TensorToStore> tensors) {
   std::vector<std::span<const std::byte>> parts = {as_byte_span(header)};
   for (const TensorToStore& tensor : tensors) parts.push_back(tensor.bytes);
   return write_file_atomic(path, parts);
@@ -93,8 +91,7 @@ template <typename Predicate>
 void copy_tensors(const Safetensors& file, Session& session, Predicate wanted) {
   for (const StoredVariable& variable : session.program().variables) {
     const StoredTensor* stored = wanted(variable.kind) ? file.find(variable.path) : nullptr;
-    if (stored == nullptr || stored->dtype != variable.type.dtype ||
-        stored->shape != static_shape(variable.type)) {
+    if (stored == nullptr || stored->dtype != variable.type.dtype || stored->shape != static_shape(variable.type)) {
       continue;
     }
     const std::span<const std::byte> from = file.bytes(*stored);
@@ -121,8 +118,7 @@ Result<Safetensors> read_checked(const std::string& path) {
 Result<void> must_agree(bool agrees, const std::string& path, std::string_view what, std::string_view then,
                         std::string_view now, std::string_view help) {
   if (agrees) return {};
-  return fail(ErrorKind::Input,
-              fmt::format("{}: cannot resume: {} was {}, is {}", printable(path), what, then, now),
+  return fail(ErrorKind::Input, fmt::format("{}: cannot resume: {} was {}, is {}", printable(path), what, then, now),
               std::string(help));
 }
 
@@ -132,15 +128,13 @@ Result<void> check_agreement(const TrainState& saved, const TrainState& expected
                             saved.model_sha256.substr(0, 12), expected.model_sha256.substr(0, 12), kFresh));
   SMELT_TRY_VOID(must_agree(saved.seed == expected.seed, path, "the seed", std::to_string(saved.seed),
                             std::to_string(expected.seed), "give the same `--seed`"));
-  SMELT_TRY_VOID(must_agree(saved.batch == expected.batch, path, "the batch size",
-                            std::to_string(saved.batch), std::to_string(expected.batch),
-                            "give the same `--batch`"));
+  SMELT_TRY_VOID(must_agree(saved.batch == expected.batch, path, "the batch size", std::to_string(saved.batch),
+                            std::to_string(expected.batch), "give the same `--batch`"));
   SMELT_TRY_VOID(must_agree(saved.horizon == expected.horizon, path, "the horizon in steps",
                             std::to_string(saved.horizon), std::to_string(expected.horizon),
                             "give the same `--epochs` and data; `--steps N` stops earlier"));
-  SMELT_TRY_VOID(must_agree(saved.config == expected.config, path, "the configuration",
-                            printable(saved.config), printable(expected.config),
-                            "give the same `--set`, `--precision` and `--disable-pass`"));
+  SMELT_TRY_VOID(must_agree(saved.config == expected.config, path, "the configuration", printable(saved.config),
+                            printable(expected.config), "give the same `--set`, `--precision` and `--disable-pass`"));
   return must_agree(saved.shuffle == expected.shuffle, path, "shuffling", saved.shuffle ? "on" : "off",
                     expected.shuffle ? "on" : "off", "`--no-shuffle` must be given both times or never");
 }
@@ -207,12 +201,13 @@ Result<TrainState> resume_checkpoint(const std::string& path, Session& session, 
   SMELT_TRY(TrainState state, decode_state(file.metadata, path));
   SMELT_TRY(const auto runs, decode_runs(file.metadata, path));
   SMELT_TRY_VOID(check_agreement(state, expected, path));
-  SMELT_TRY_VOID(require_equal(compare(file, session, is_stored), path,
-                               "use its weights alone: `--weights-only` or `--init`"));
+  SMELT_TRY_VOID(
+      require_equal(compare(file, session, is_stored), path, "use its weights alone: `--weights-only` or `--init`"));
   copy_tensors(file, session, is_stored);
   session.header().iteration = SMELT_FAULT(73, state.step, 0);
   for (const Entry& entry : session.program().entries) {
-    if (const auto it = runs.find(entry.name); entry.kind == FunctionKind::Step && it != runs.end() && SMELT_FAULT(74, true, false)) {
+    if (const auto it = runs.find(entry.name);
+        entry.kind == FunctionKind::Step && it != runs.end() && SMELT_FAULT(74, true, false)) {
       session.set_runs(entry, it->second);
     }
   }
@@ -221,8 +216,7 @@ Result<TrainState> resume_checkpoint(const std::string& path, Session& session, 
 
 namespace {
 
-Result<WeightsReport> apply_weights(const Safetensors& file, const std::string& path, Session& session,
-                                    Match match) {
+Result<WeightsReport> apply_weights(const Safetensors& file, const std::string& path, Session& session, Match match) {
   WeightsReport report = compare(file, session, is_weight);
   if (match == Match::Strict) {
     SMELT_TRY_VOID(require_equal(report, path, "`--partial` loads what fits"));
@@ -240,8 +234,7 @@ Result<WeightsReport> load_weights(const std::string& path, Session& session, Ma
   return apply_weights(file, path, session, match);
 }
 
-Result<WeightsReport> load_weights_from(Buffer bytes, const std::string& name, Session& session,
-                                        Match match) {
+Result<WeightsReport> load_weights_from(Buffer bytes, const std::string& name, Session& session, Match match) {
   SMELT_TRY_VOID(refuse_foreign_weights(bytes.bytes(), name));
   SMELT_TRY(const Safetensors file, parse_safetensors(std::move(bytes), name));
   SMELT_TRY_VOID(verify_checksums(file, name));

@@ -41,8 +41,7 @@ std::string hex(uint32_t value) { return fmt::format("{:08x}", value); }
 size_t find_digits(std::string_view header) {
   const std::string mark = fmt::format("\"{}\":\"", kHeaderChecksum);
   const size_t at = header.find(mark);
-  if (at == std::string_view::npos || header.size() < at + mark.size() + kNoChecksum.size())
-    return header.npos;
+  if (at == std::string_view::npos || header.size() < at + mark.size() + kNoChecksum.size()) return header.npos;
   return at + mark.size();
 }
 
@@ -175,10 +174,9 @@ std::string find_damage(const Safetensors& file) {
   const std::string_view checksums = list == file.metadata.end() ? std::string_view() : list->second;
   for (size_t i = 0; i < file.tensors.size(); ++i) {
     const StoredTensor& tensor = file.tensors[i];
-    if (i * 9 < checksums.size() && checksums.substr(i * 9, 8) == hex(checksum(0, file.bytes(tensor))))
-      continue;
-    return fmt::format("tensor `{}`, bytes 0x{:x}..0x{:x}", printable(tensor.name),
-                       file.data_begin + tensor.begin, file.data_begin + tensor.end);
+    if (i * 9 < checksums.size() && checksums.substr(i * 9, 8) == hex(checksum(0, file.bytes(tensor)))) continue;
+    return fmt::format("tensor `{}`, bytes 0x{:x}..0x{:x}", printable(tensor.name), file.data_begin + tensor.begin,
+                       file.data_begin + tensor.end);
   }
   return {};
 }

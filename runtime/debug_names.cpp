@@ -12,7 +12,9 @@
 
 extern "C" {
 __attribute__((weak, visibility("default"))) jit_descriptor __jit_debug_descriptor = {1, 0, nullptr, nullptr};
-__attribute__((weak, visibility("default"), noinline)) void __jit_debug_register_code() { asm volatile("" ::: "memory"); }
+__attribute__((weak, visibility("default"), noinline)) void __jit_debug_register_code() {
+  asm volatile("" ::: "memory");
+}
 }
 
 namespace smelt {
@@ -61,7 +63,8 @@ void write_perf_map(const ObjectFile& object, const void* code) {
   for (const ObjectSymbol& symbol : object.symbols) {
     lines += fmt::format("{:x} {:x} {}\n", reinterpret_cast<uint64_t>(code) + symbol.offset, symbol.size, symbol.name);
   }
-  const int file = open(fmt::format("/tmp/perf-{}.map", getpid()).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+  const int file = open(fmt::format("/tmp/perf-{}.map", getpid()).c_str(),
+                        O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (file < 0) return;
   [[maybe_unused]] const ssize_t written = write(file, lines.data(), lines.size());
   close(file);

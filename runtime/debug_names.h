@@ -1,7 +1,8 @@
 // Tells profilers and debuggers what loaded code is: kernels with the lines of the model file that they come from.
 //
-// gdb learns of it through its JIT interface (https://sourceware.org/gdb/current/onlinedocs/gdb.html/JIT-Interface.html):
-// back traces and break points have the names. perf reads /tmp/perf-PID.map, which is written when SMELT_PERF_MAP is set.
+// gdb learns of it through its JIT interface
+// (https://sourceware.org/gdb/current/onlinedocs/gdb.html/JIT-Interface.html): back traces and break points have the
+// names. perf reads /tmp/perf-PID.map, which is written when SMELT_PERF_MAP is set.
 #pragma once
 
 #include <cstdint>

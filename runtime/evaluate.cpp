@@ -34,8 +34,8 @@ class Evaluation {
     sums_.assign(entry_.outputs.size(), 0.0);
     if (!frame_.takes_rows()) return run_once(data, batch);
     if (data == nullptr) {
-      return fail(ErrorKind::Usage, fmt::format("{} `{}` reads a data set, and none is given",
-                                                to_string(entry_.kind), entry_.name));
+      return fail(ErrorKind::Usage,
+                  fmt::format("{} `{}` reads a data set, and none is given", to_string(entry_.kind), entry_.name));
     }
     frame_.set_dataset(*data);
     data_ = data;
@@ -46,8 +46,8 @@ class Evaluation {
       SMELT_TRY_VOID(run_batch(rows.subspan(static_cast<size_t>(begin), static_cast<size_t>(size)), number));
     }
     if (weight_ > 0) return {};
-    return fail(ErrorKind::Input, fmt::format("split `{}` has {} rows, fewer than one batch of {}",
-                                              data->split(), total, batch));
+    return fail(ErrorKind::Input,
+                fmt::format("split `{}` has {} rows, fewer than one batch of {}", data->split(), total, batch));
   }
 
   void append_to(std::vector<NamedValue>& out) const {
@@ -89,9 +89,11 @@ class Evaluation {
 
   Result<void> stop_at(size_t output) const {
     trace_({session_, frame_, SMELT_CALL_NONFINITE, data_, 0});
-    const std::string batch = data_ == nullptr ? "" : fmt::format(" in batch {} of split `{}`", session_.runs(entry_), data_->split());
+    const std::string batch =
+        data_ == nullptr ? "" : fmt::format(" in batch {} of split `{}`", session_.runs(entry_), data_->split());
     const Binding& binding = entry_.outputs[output];
-    return fail(ErrorKind::NonFinite, fmt::format("{} `{}`: `{}` is {}{}", to_string(entry_.kind), entry_.name, binding.name, nonfinite_text(frame_.scalar(output)), batch));
+    return fail(ErrorKind::NonFinite, fmt::format("{} `{}`: `{}` is {}{}", to_string(entry_.kind), entry_.name,
+                                                  binding.name, nonfinite_text(frame_.scalar(output)), batch));
   }
 
   Session& session_;
@@ -106,8 +108,7 @@ class Evaluation {
 }  // namespace
 
 const NamedValue* find_value(const std::vector<NamedValue>& values, std::string_view name) {
-  const auto it =
-      std::find_if(values.begin(), values.end(), [&](const NamedValue& v) { return v.name == name; });
+  const auto it = std::find_if(values.begin(), values.end(), [&](const NamedValue& v) { return v.name == name; });
   return it == values.end() ? nullptr : &*it;
 }
 

@@ -32,18 +32,16 @@ Result<Layout> plan(const HostTensor& images, int64_t columns) {
   if (layout.count < 1 || layout.height < 1 || layout.width < 1) {
     return fail(ErrorKind::RunTime, fmt::format("a picture of {} is empty", describe(images.dtype, shape)));
   }
-  if (columns < 1)
-    layout.columns = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(layout.count))));
+  if (columns < 1) layout.columns = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(layout.count))));
   layout.columns = std::min(layout.columns, layout.count);
   layout.rows = (layout.count + layout.columns - 1) / layout.columns;
   const int64_t side = std::max(layout.sheet_width(), layout.sheet_height());
   layout.scale = std::max<int64_t>(1, (kMinSide + side - 1) / side);
-  const double pixels = static_cast<double>(layout.sheet_width()) *
-                        static_cast<double>(layout.sheet_height()) *
+  const double pixels = static_cast<double>(layout.sheet_width()) * static_cast<double>(layout.sheet_height()) *
                         static_cast<double>(layout.scale * layout.scale);
   if (pixels > static_cast<double>(kMaxPixels)) {
-    return fail(ErrorKind::Limit, fmt::format("a sheet of {} x {} pixels, the limit is 2^28",
-                                              layout.sheet_width(), layout.sheet_height()));
+    return fail(ErrorKind::Limit, fmt::format("a sheet of {} x {} pixels, the limit is 2^28", layout.sheet_width(),
+                                              layout.sheet_height()));
   }
   return layout;
 }
@@ -72,8 +70,7 @@ Result<Picture> make_grid(const HostTensor& images, const GridOptions& options) 
       uint8_t* out = picture.pixels.data() + ((top + y) * picture.width + left) * layout.channels;
       for (int64_t x = 0; x < layout.width * scale; ++x) {
         const int64_t pixel = n * layout.channels * plane + (y / scale) * layout.width + x / scale;
-        for (int64_t c = 0; c < layout.channels; ++c)
-          *out++ = to_byte(element(images, pixel + c * plane), options);
+        for (int64_t c = 0; c < layout.channels; ++c) *out++ = to_byte(element(images, pixel + c * plane), options);
       }
     }
   }

@@ -25,26 +25,16 @@ void store(std::byte* at, T value) {
 
 double load_element(DType dtype, const std::byte* at) {
   switch (dtype) {
-    case DType::Bool:
-      return load<uint8_t>(at) != 0 ? 1 : 0;
-    case DType::U8:
-      return load<uint8_t>(at);
-    case DType::I8:
-      return load<int8_t>(at);
-    case DType::I16:
-      return load<int16_t>(at);
-    case DType::I32:
-      return load<int32_t>(at);
-    case DType::I64:
-      return static_cast<double>(load<int64_t>(at));
-    case DType::F16:
-      return half_to_float(load<uint16_t>(at));
-    case DType::BF16:
-      return bfloat16_to_float(load<uint16_t>(at));
-    case DType::F32:
-      return load<float>(at);
-    case DType::F64:
-      return load<double>(at);
+    case DType::Bool: return load<uint8_t>(at) != 0 ? 1 : 0;
+    case DType::U8: return load<uint8_t>(at);
+    case DType::I8: return load<int8_t>(at);
+    case DType::I16: return load<int16_t>(at);
+    case DType::I32: return load<int32_t>(at);
+    case DType::I64: return static_cast<double>(load<int64_t>(at));
+    case DType::F16: return half_to_float(load<uint16_t>(at));
+    case DType::BF16: return bfloat16_to_float(load<uint16_t>(at));
+    case DType::F32: return load<float>(at);
+    case DType::F64: return load<double>(at);
   }
   return 0;
 }
@@ -64,46 +54,32 @@ bool store_integer(std::byte* at, int64_t value) {
 
 bool store_integer(DType dtype, std::byte* at, int64_t value) {
   switch (dtype) {
-    case DType::Bool:
-      store<uint8_t>(at, value != 0 ? 1 : 0);
-      return value == 0 || value == 1;
-    case DType::U8:
-      return store_integer<uint8_t>(at, value);
-    case DType::I8:
-      return store_integer<int8_t>(at, value);
-    case DType::I16:
-      return store_integer<int16_t>(at, value);
-    case DType::I32:
-      return store_integer<int32_t>(at, value);
-    case DType::I64:
-      store(at, value);
-      return true;
+    case DType::Bool: store<uint8_t>(at, value != 0 ? 1 : 0); return value == 0 || value == 1;
+    case DType::U8: return store_integer<uint8_t>(at, value);
+    case DType::I8: return store_integer<int8_t>(at, value);
+    case DType::I16: return store_integer<int16_t>(at, value);
+    case DType::I32: return store_integer<int32_t>(at, value);
+    case DType::I64: store(at, value); return true;
     case DType::F16:
     case DType::BF16:
     case DType::F32:
-    case DType::F64:
-      break;
+    case DType::F64: break;
   }
   return false;
 }
 
 void store_double(DType dtype, std::byte* at, double value) {
   switch (dtype) {
-    case DType::F16:
-      return store(at, float_to_half(static_cast<float>(value)));
-    case DType::BF16:
-      return store(at, float_to_bfloat16(static_cast<float>(value)));
-    case DType::F32:
-      return store(at, static_cast<float>(value));
-    case DType::F64:
-      return store(at, value);
+    case DType::F16: return store(at, float_to_half(static_cast<float>(value)));
+    case DType::BF16: return store(at, float_to_bfloat16(static_cast<float>(value)));
+    case DType::F32: return store(at, static_cast<float>(value));
+    case DType::F64: return store(at, value);
     case DType::Bool:
     case DType::U8:
     case DType::I8:
     case DType::I16:
     case DType::I32:
-    case DType::I64:
-      break;
+    case DType::I64: break;
   }
 }
 
@@ -145,8 +121,7 @@ std::string describe(DType dtype, std::span<const int64_t> shape) {
 Result<HostTensor> HostTensor::zeros(DType dtype, std::vector<int64_t> shape, std::string_view what) {
   const std::optional<uint64_t> bytes = byte_size(dtype, shape);
   if (!bytes) {
-    return fail(ErrorKind::Limit,
-                fmt::format("{}: the size of {} leaves 64 bits", what, describe(dtype, shape)));
+    return fail(ErrorKind::Limit, fmt::format("{}: the size of {} leaves 64 bits", what, describe(dtype, shape)));
   }
   SMELT_TRY(Buffer data, Buffer::allocate(*bytes, what));
   return HostTensor{dtype, std::move(shape), std::move(data)};
@@ -167,9 +142,8 @@ uint16_t float_to_half(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint32_t sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
   if (magnitude > 0x7F800000u) return static_cast<uint16_t>(sign | 0x7E00u | ((magnitude >> 13) & 0x3FFu));
-  if (magnitude >= 0x477FF000u)
-    return static_cast<uint16_t>(sign | 0x7C00u);  // 65520 and above round to infinity
-  if (magnitude < 0x38800000u) {                   // below 2^-14: subnormal
+  if (magnitude >= 0x477FF000u) return static_cast<uint16_t>(sign | 0x7C00u);  // 65520 and above round to infinity
+  if (magnitude < 0x38800000u) {                                               // below 2^-14: subnormal
     const float scaled = std::bit_cast<float>(magnitude) * 0x1p24f;
     return static_cast<uint16_t>(sign | static_cast<uint32_t>(std::nearbyint(scaled)));
   }
@@ -197,9 +171,8 @@ Result<HostTensor> convert(const HostTensor& tensor, DType dtype) {
       store_double(dtype, to, load_element(tensor.dtype, from));
       continue;
     }
-    const std::optional<int64_t> value = is_float(tensor.dtype)
-                                             ? exact_integer(load_element(tensor.dtype, from))
-                                             : load_integer(tensor.dtype, from);
+    const std::optional<int64_t> value =
+        is_float(tensor.dtype) ? exact_integer(load_element(tensor.dtype, from)) : load_integer(tensor.dtype, from);
     if (!value || !store_integer(dtype, to, *value)) {
       return fail(ErrorKind::Input, fmt::format("element {} is {}, which {} cannot hold", i,
                                                 load_element(tensor.dtype, from), to_string(dtype)));

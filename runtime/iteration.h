@@ -43,8 +43,8 @@ class Iteration {
   int32_t run_call(size_t call) const { return session_.call(slots_[call].frame); }
   /// Reads losses and reports of the last run.
   void read_values();
-  /// What made call `call` stop before it committed, by the values that were read: its loss, or the norm of its gradients;
-  /// null when both are finite.
+  /// What made call `call` stop before it committed, by the values that were read: its loss, or the norm of its
+  /// gradients; null when both are finite.
   const NamedValue* guard_that_stopped(size_t call) const;
   /// Tells the session the losses, for `stop when`.
   void keep_losses();

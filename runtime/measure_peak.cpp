@@ -20,22 +20,22 @@ constexpr auto kWindow = std::chrono::milliseconds(10);
 constexpr int kWindows = 3;
 
 // One body for each vector width; the attribute lets the compiler use multiply-add at that width.
-#define SMELT_PEAK_BODY(name, bytes, features)                                        \
-  typedef float name##_vector __attribute__((vector_size(bytes)));                    \
-  __attribute__((target(features))) double name(float seed) {                         \
-    name##_vector sums[kChains];                                                      \
-    name##_vector factor, term;                                                       \
-    for (auto& sum : sums) sum = name##_vector{} + seed;                              \
-    factor = name##_vector{} + 0.999f;                                                \
-    term = name##_vector{} + 1e-3f;                                                   \
-    for (int turn = 0; turn < kTurns; ++turn) {                                       \
-      for (auto& sum : sums) sum = sum * factor + term;                               \
-      asm volatile("" : "+x"(factor));                                                \
-    }                                                                                 \
-    name##_vector total = sums[0];                                                    \
-    for (int i = 1; i < kChains; ++i) total += sums[i];                               \
-    asm volatile("" : : "x"(total));                                                  \
-    return 2.0 * kTurns * kChains * (bytes / sizeof(float));                          \
+#define SMELT_PEAK_BODY(name, bytes, features)                     \
+  typedef float name##_vector __attribute__((vector_size(bytes))); \
+  __attribute__((target(features))) double name(float seed) {      \
+    name##_vector sums[kChains];                                   \
+    name##_vector factor, term;                                    \
+    for (auto& sum : sums) sum = name##_vector{} + seed;           \
+    factor = name##_vector{} + 0.999f;                             \
+    term = name##_vector{} + 1e-3f;                                \
+    for (int turn = 0; turn < kTurns; ++turn) {                    \
+      for (auto& sum : sums) sum = sum * factor + term;            \
+      asm volatile("" : "+x"(factor));                             \
+    }                                                              \
+    name##_vector total = sums[0];                                 \
+    for (int i = 1; i < kChains; ++i) total += sums[i];            \
+    asm volatile("" : : "x"(total));                               \
+    return 2.0 * kTurns * kChains * (bytes / sizeof(float));       \
   }
 
 SMELT_PEAK_BODY(flops_avx512, 64, "avx512f,fma")
@@ -43,14 +43,14 @@ SMELT_PEAK_BODY(flops_avx2, 32, "avx2,fma")
 SMELT_PEAK_BODY(flops_sse, 16, "sse2")
 #undef SMELT_PEAK_BODY
 
-#define SMELT_READ_BODY(name, bytes, features)                                           \
-  typedef float name##_vector __attribute__((vector_size(bytes)));                       \
-  __attribute__((target(features))) void name(const char* data, size_t size) {           \
-    name##_vector sums[8] = {};                                                          \
-    for (size_t at = 0; at + 8 * (bytes) <= size; at += 8 * (bytes)) {                   \
+#define SMELT_READ_BODY(name, bytes, features)                                                                    \
+  typedef float name##_vector __attribute__((vector_size(bytes)));                                                \
+  __attribute__((target(features))) void name(const char* data, size_t size) {                                    \
+    name##_vector sums[8] = {};                                                                                   \
+    for (size_t at = 0; at + 8 * (bytes) <= size; at += 8 * (bytes)) {                                            \
       for (size_t i = 0; i < 8; ++i) sums[i] += *reinterpret_cast<const name##_vector*>(data + at + i * (bytes)); \
-    }                                                                                    \
-    for (auto& sum : sums) asm volatile("" : : "x"(sum));                                \
+    }                                                                                                             \
+    for (auto& sum : sums) asm volatile("" : : "x"(sum));                                                         \
   }
 
 SMELT_READ_BODY(read_avx512, 64, "avx512f")

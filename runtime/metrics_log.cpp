@@ -75,9 +75,7 @@ void append_json_number(std::string& out, double value, DType dtype) {
   }
 }
 
-MetricsLog::MetricsLog(std::string path, int fd) : path_(std::move(path)), fd_(fd) {
-  buffer_.reserve(2 * kFlushBytes);
-}
+MetricsLog::MetricsLog(std::string path, int fd) : path_(std::move(path)), fd_(fd) { buffer_.reserve(2 * kFlushBytes); }
 
 MetricsLog::MetricsLog(MetricsLog&& other) noexcept
     : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), buffer_(std::move(other.buffer_)) {}
@@ -125,14 +123,13 @@ Result<void> MetricsLog::log_step(int64_t step, const NamedValue& loss, std::spa
   return end_line(finite && std::isfinite(loss.value));
 }
 
-Result<void> MetricsLog::log_evaluation(int64_t step, std::string_view split,
-                                        std::span<const NamedValue> metrics) {
+Result<void> MetricsLog::log_evaluation(int64_t step, std::string_view split, std::span<const NamedValue> metrics) {
   fmt::format_to(std::back_inserter(buffer_), "{{\"step\":{},\"eval\":", step);
   append_json_string(buffer_, split);
   buffer_ += ",\"metrics\":";
   append_values(metrics);
-  return end_line(std::all_of(metrics.begin(), metrics.end(),
-                              [](const NamedValue& v) { return std::isfinite(v.value); }));
+  return end_line(
+      std::all_of(metrics.begin(), metrics.end(), [](const NamedValue& v) { return std::isfinite(v.value); }));
 }
 
 Result<void> MetricsLog::end_line(bool finite) {

@@ -62,7 +62,8 @@ std::string build_id(const dl_phdr_info& binary) {
       const size_t name = at + sizeof(note), value = name + (note.n_namesz + 3) / 4 * 4;
       if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && std::memcmp(notes + name, "GNU", 4) == 0) {
         std::string id;
-        for (size_t i = 0; i < note.n_descsz; ++i) id += fmt::format("{:02x}", static_cast<unsigned char>(notes[value + i]));
+        for (size_t i = 0; i < note.n_descsz; ++i)
+          id += fmt::format("{:02x}", static_cast<unsigned char>(notes[value + i]));
         return id;
       }
       at = value + (note.n_descsz + 3) / 4 * 4;
@@ -72,7 +73,7 @@ std::string build_id(const dl_phdr_info& binary) {
 }
 
 bool holds(const dl_phdr_info& binary, uintptr_t address) {
-  return std::ranges::any_of(std::span(binary.dlpi_phdr, binary.dlpi_phnum), [&](const ElfW(Phdr)& header) {
+  return std::ranges::any_of(std::span(binary.dlpi_phdr, binary.dlpi_phnum), [&](const ElfW(Phdr) & header) {
     const uintptr_t begin = binary.dlpi_addr + header.p_vaddr;
     return header.p_type == PT_LOAD && address >= begin && address < begin + header.p_memsz;
   });
@@ -86,19 +87,26 @@ Result<ObjectCache> ObjectCache::open(std::string directory, uint64_t max_bytes)
     const std::string parent = std::filesystem::path(directory).parent_path().string();
     if (!parent.empty()) SMELT_TRY_VOID(make_directories(parent));
     if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
-      return fail(ErrorKind::Output, fmt::format("cannot create the cache directory `{}`: {}", printable(directory), errno_text(errno)));
+      return fail(ErrorKind::Output,
+                  fmt::format("cannot create the cache directory `{}`: {}", printable(directory), errno_text(errno)));
     }
-    if (::stat(directory.c_str(), &status) != 0) return fail(ErrorKind::Output, fmt::format("cannot read `{}`", printable(directory)));
+    if (::stat(directory.c_str(), &status) != 0)
+      return fail(ErrorKind::Output, fmt::format("cannot read `{}`", printable(directory)));
   }
-  if (!S_ISDIR(status.st_mode)) return fail(ErrorKind::Output, fmt::format("`{}` is no directory", printable(directory)));
+  if (!S_ISDIR(status.st_mode))
+    return fail(ErrorKind::Output, fmt::format("`{}` is no directory", printable(directory)));
   if (status.st_uid != ::geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    return fail(ErrorKind::Output, fmt::format("others may write to the cache directory `{}`, and it holds code that would be run", printable(directory)),
+    return fail(ErrorKind::Output,
+                fmt::format("others may write to the cache directory `{}`, and it holds code that would be run",
+                            printable(directory)),
                 fmt::format("chmod 700 {}, or set SMELT_CACHE_DIR to a directory of your own", printable(directory)));
   }
   return ObjectCache(std::move(directory), max_bytes);
 }
 
-std::string ObjectCache::path_of(const std::string& key) const { return fmt::format("{}/{}{}", directory_, key, kSuffix); }
+std::string ObjectCache::path_of(const std::string& key) const {
+  return fmt::format("{}/{}{}", directory_, key, kSuffix);
+}
 
 std::optional<std::vector<char>> ObjectCache::find(const std::string& key) const {
   const std::string path = path_of(key);
@@ -108,7 +116,8 @@ std::optional<std::vector<char>> ObjectCache::find(const std::string& key) const
   if (!bytes) return std::nullopt;
   const std::string_view text(reinterpret_cast<const char*>(bytes->data()), bytes->size());
   const size_t head = kMagic.size() + kDigestSize;
-  if (text.size() <= head || !text.starts_with(kMagic) || text.substr(kMagic.size(), kDigestSize) != sha256_hex(text.substr(head))) {
+  if (text.size() <= head || !text.starts_with(kMagic) ||
+      text.substr(kMagic.size(), kDigestSize) != sha256_hex(text.substr(head))) {
     ::unlink(path.c_str());
     return std::nullopt;
   }

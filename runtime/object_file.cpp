@@ -95,7 +95,9 @@ Result<ObjectFile> read_object_file(const std::vector<char>& bytes) {
       header.e_shnum != kNumSections) {
     return bad_object("it is not an object file of Smelt");
   }
-  const auto inside = [&](uint64_t offset, uint64_t size) { return offset <= bytes.size() && size <= bytes.size() - offset; };
+  const auto inside = [&](uint64_t offset, uint64_t size) {
+    return offset <= bytes.size() && size <= bytes.size() - offset;
+  };
   if (!inside(header.e_shoff, sizeof(sections))) return bad_object("its section table is cut off");
   std::memcpy(sections, bytes.data() + header.e_shoff, sizeof(sections));
   for (const Section s : {kText, kSymbols, kStrings}) {
@@ -112,7 +114,8 @@ Result<ObjectFile> read_object_file(const std::vector<char>& bytes) {
   for (uint64_t at = sizeof(Elf64_Sym); at + sizeof(Elf64_Sym) <= sections[kSymbols].sh_size; at += sizeof(Elf64_Sym)) {
     Elf64_Sym symbol;
     std::memcpy(&symbol, bytes.data() + sections[kSymbols].sh_offset + at, sizeof(symbol));
-    if (symbol.st_name >= strings_size || symbol.st_value >= object.code.size()) return bad_object("a symbol is out of range");
+    if (symbol.st_name >= strings_size || symbol.st_value >= object.code.size())
+      return bad_object("a symbol is out of range");
     object.symbols.push_back(
         {strings + symbol.st_name, symbol.st_value, symbol.st_size, ELF64_ST_BIND(symbol.st_info) == STB_GLOBAL});
   }

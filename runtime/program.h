@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "ir/plan.h"
-#include "runtime/debug_names.h"
 #include "ir/type.h"
 #include "runtime/abi.h"
+#include "runtime/debug_names.h"
 
 namespace smelt {
 
@@ -63,8 +63,8 @@ struct CompiledProgram {
   std::string cpu;
   uint64_t hash = 0;
   std::vector<char> object;
-  KernelPlaces places;  // lines of the model file that its kernels come from
-  std::string iteration_symbol;  // empty when the file does not train
+  KernelPlaces places;                   // lines of the model file that its kernels come from
+  std::string iteration_symbol;          // empty when the file does not train
   std::vector<int32_t> iteration_calls;  // index into `steps`, one for each call of an iteration, in order
   uint64_t arena_bytes = 0;
   uint64_t variables_end = 0;  // header, counters, scalars and variables end here; temporaries follow

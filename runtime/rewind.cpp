@@ -38,7 +38,8 @@ Result<void> Rewind::go_to(int64_t step, const GoBack& go_back) {
     iteration_.take_batches();
     const int32_t status = iteration_.run();
     if (status != SMELT_CALL_OK) {
-      return fail(ErrorKind::RunTime, fmt::format("step {} succeeded, and fails when it runs again", session_.header().iteration + 1));
+      return fail(ErrorKind::RunTime,
+                  fmt::format("step {} succeeded, and fails when it runs again", session_.header().iteration + 1));
     }
     iteration_.read_values();
     iteration_.keep_losses();
@@ -57,7 +58,8 @@ Result<size_t> Rewind::run_to_failure(int32_t& status) {
     std::ranges::copy(before.bytes(), session_.state().begin());
     return call;
   }
-  return fail(ErrorKind::RunTime, fmt::format("step {} failed, and succeeds when it runs again", session_.header().iteration + 1));
+  return fail(ErrorKind::RunTime,
+              fmt::format("step {} failed, and succeeds when it runs again", session_.header().iteration + 1));
 }
 
 }  // namespace smelt

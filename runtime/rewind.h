@@ -23,8 +23,8 @@ class Rewind {
   /// Called before each step: copies header, counters, scalars and variables now and then. Errors: Limit.
   Result<void> keep();
 
-  /// Puts the session to the start of step `step` + 1: from the copy, or where there is none by `go_back`. Errors: those
-  /// of `go_back`; RunTime when the steps do not run as they did.
+  /// Puts the session to the start of step `step` + 1: from the copy, or where there is none by `go_back`. Errors:
+  /// those of `go_back`; RunTime when the steps do not run as they did.
   Result<void> go_to(int64_t step, const GoBack& go_back);
 
   /// At the start of a step: runs its calls up to the first that fails, takes that one back, and returns its position.

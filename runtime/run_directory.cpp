@@ -77,8 +77,7 @@ Result<RunDirectory> RunDirectory::lock(const std::string& path) {
   return run;
 }
 
-Result<RunDirectory> RunDirectory::create(const std::string& path, std::string_view model_text,
-                                          Existing existing) {
+Result<RunDirectory> RunDirectory::create(const std::string& path, std::string_view model_text, Existing existing) {
   SMELT_TRY_VOID(make_directories(path));
   SMELT_TRY(RunDirectory run, lock(path));
   if (is_run_directory(path)) {
@@ -96,8 +95,7 @@ Result<RunDirectory> RunDirectory::create(const std::string& path, std::string_v
 
 Result<RunDirectory> RunDirectory::open(const std::string& path) {
   if (!is_run_directory(path)) {
-    return fail(ErrorKind::Input,
-                fmt::format("`{}` holds no run: there is no {} in it", printable(path), kModel));
+    return fail(ErrorKind::Input, fmt::format("`{}` holds no run: there is no {} in it", printable(path), kModel));
   }
   SMELT_TRY(RunDirectory run, lock(path));
   SMELT_TRY_VOID(make_directories(run.checkpoint_directory()));
@@ -120,8 +118,7 @@ Result<std::string> RunDirectory::output_path(std::string_view pattern, int64_t 
   const bool inside =
       !relative.empty() && relative.is_relative() && *relative.begin() != ".." && relative.has_filename();
   if (!inside) {
-    return fail(ErrorKind::Output,
-                fmt::format("output path `{}` is not inside the run directory", printable(pattern)),
+    return fail(ErrorKind::Output, fmt::format("output path `{}` is not inside the run directory", printable(pattern)),
                 "paths after `to` are relative to the run directory");
   }
   const fs::path place = fs::path(path_) / relative;
@@ -156,8 +153,7 @@ Result<std::string> find_checkpoint(const std::string& run_directory, std::strin
     std::string path = directory + "/" + checkpoint_name(*step);
     if (std::error_code ignored; fs::exists(path, ignored)) return path;
   }
-  if (std::optional<std::string> good = last_good_checkpoint(directory, {}); good && pointer == "last")
-    return *good;
+  if (std::optional<std::string> good = last_good_checkpoint(directory, {}); good && pointer == "last") return *good;
   return fail(ErrorKind::Input, fmt::format("`{}` has no {} checkpoint", printable(run_directory), pointer),
               "train it first");
 }

@@ -25,8 +25,7 @@ Result<void> check_layout(const CompiledProgram& program, const LoadedProgram& l
   if (std::find(loaded.entries.begin(), loaded.entries.end(), nullptr) != loaded.entries.end()) {
     return damaged("a function is missing");
   }
-  if (!program.iteration_symbol.empty() && loaded.iteration == nullptr)
-    return damaged("its iteration is missing");
+  if (!program.iteration_symbol.empty() && loaded.iteration == nullptr) return damaged("its iteration is missing");
   if (program.variables_end > program.arena_bytes || program.variables_end < sizeof(smelt_arena)) {
     return damaged("the arena's sizes are inconsistent");
   }
@@ -38,8 +37,7 @@ Result<void> check_layout(const CompiledProgram& program, const LoadedProgram& l
     }
   }
   for (const StoredScalar& scalar : program.scalars) {
-    if (!fits(scalar.offset, sizeof(double), program.variables_end))
-      return damaged("a scalar lies outside the arena");
+    if (!fits(scalar.offset, sizeof(double), program.variables_end)) return damaged("a scalar lies outside the arena");
   }
   for (const Entry& entry : program.entries) {
     if (!fits(entry.runs_offset, sizeof(int64_t), program.variables_end)) {
@@ -67,11 +65,11 @@ Result<Buffer> allocate_arena(const CompiledProgram& program) {
   const uint64_t available = available_memory();
   const auto limit = static_cast<uint64_t>(static_cast<double>(available) * kMemoryShare);
   if (available != 0 && program.arena_bytes > limit) {
-    return fail(ErrorKind::Limit,
-                fmt::format("out of memory: `{}` needs {}, the limit is {} (90 % of the available {})",
-                            printable(program.name), human_bytes(program.arena_bytes), human_bytes(limit),
-                            human_bytes(available)),
-                largest_variables(program));
+    return fail(
+        ErrorKind::Limit,
+        fmt::format("out of memory: `{}` needs {}, the limit is {} (90 % of the available {})", printable(program.name),
+                    human_bytes(program.arena_bytes), human_bytes(limit), human_bytes(available)),
+        largest_variables(program));
   }
   return Buffer::allocate(program.arena_bytes, fmt::format("the arena of `{}`", printable(program.name)));
 }
@@ -86,20 +84,18 @@ std::vector<int64_t> static_shape(const TensorType& type) {
 
 Result<void> check_status(int32_t status, const Entry& entry) {
   switch (status) {
-    case SMELT_CALL_OK:
-      return {};
+    case SMELT_CALL_OK: return {};
     case SMELT_CALL_NONFINITE:
-      return fail(ErrorKind::NonFinite, fmt::format("{} `{}`: the loss or the norm of its gradients is not finite; nothing was changed",
-                                                    to_string(entry.kind), entry.name));
+      return fail(ErrorKind::NonFinite,
+                  fmt::format("{} `{}`: the loss or the norm of its gradients is not finite; nothing was changed",
+                              to_string(entry.kind), entry.name));
     case SMELT_CALL_NONFINITE_UPDATE:
       return fail(ErrorKind::NonFinite,
                   fmt::format("{} `{}`: a new parameter is not finite", to_string(entry.kind), entry.name),
                   "load the last checkpoint again");
-    default:
-      break;
+    default: break;
   }
-  return fail(ErrorKind::RunTime,
-              fmt::format("{} `{}`: status {}", to_string(entry.kind), entry.name, status));
+  return fail(ErrorKind::RunTime, fmt::format("{} `{}`: status {}", to_string(entry.kind), entry.name, status));
 }
 
 Result<std::unique_ptr<Session>> Session::create(const CompiledProgram& program, LoadedProgram loaded,
@@ -115,8 +111,7 @@ Result<std::unique_ptr<Session>> Session::create(const CompiledProgram& program,
                                                 printable(program.name), program.arena_bytes));
     }
     if (reinterpret_cast<uintptr_t>(options.arena.data()) % SMELT_ARENA_ALIGNMENT != 0) {
-      return fail(ErrorKind::Usage,
-                  fmt::format("the arena is not aligned to {} bytes", SMELT_ARENA_ALIGNMENT));
+      return fail(ErrorKind::Usage, fmt::format("the arena is not aligned to {} bytes", SMELT_ARENA_ALIGNMENT));
     }
     session->arena_ = options.arena.data();
     std::memset(session->arena_, 0, program.variables_end);
@@ -163,8 +158,7 @@ namespace {
 std::unexpected<Error> no_variable(const CompiledProgram& program, std::string_view path) {
   std::vector<std::string_view> paths;
   for (const StoredVariable& variable : program.variables) paths.push_back(variable.path);
-  return fail(ErrorKind::Input, fmt::format("there is no variable `{}`", printable(path)),
-              suggest(path, paths));
+  return fail(ErrorKind::Input, fmt::format("there is no variable `{}`", printable(path)), suggest(path, paths));
 }
 
 }  // namespace
@@ -204,8 +198,7 @@ namespace {
 std::unexpected<Error> no_scalar(const CompiledProgram& program, std::string_view name) {
   std::vector<std::string_view> names;
   for (const StoredScalar& scalar : program.scalars) names.push_back(scalar.scalar.name);
-  return fail(ErrorKind::Usage, fmt::format("there is no scalar `{}`", printable(name)),
-              suggest(name, names));
+  return fail(ErrorKind::Usage, fmt::format("there is no scalar `{}`", printable(name)), suggest(name, names));
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ struct SessionOptions {
   uint64_t seed = 0;
   int64_t horizon = 0;                     // iterations in all, for schedules
   const smelt_threads* threads = nullptr;  // null: the caller's thread only
-  std::span<std::byte> arena = {};  // empty: the session's own memory; else 64-byte aligned and large enough
+  std::span<std::byte> arena = {};         // empty: the session's own memory; else 64-byte aligned and large enough
 };
 
 struct NamedTensor {
@@ -50,9 +50,7 @@ class Session {
 
   const CompiledProgram& program() const { return program_; }
   smelt_arena& header() { return *static_cast<smelt_arena*>(static_cast<void*>(arena_)); }
-  const smelt_arena& header() const {
-    return *static_cast<const smelt_arena*>(static_cast<const void*>(arena_));
-  }
+  const smelt_arena& header() const { return *static_cast<const smelt_arena*>(static_cast<const void*>(arena_)); }
 
   /// Header, counters, scalars and variables: what a copy must hold to go back to this moment.
   std::span<std::byte> state() { return {arena_, static_cast<size_t>(program_.variables_end)}; }
@@ -88,8 +86,7 @@ class Session {
                                        const RunOptions& options = {});
 
  private:
-  Session(const CompiledProgram& program, LoadedProgram loaded)
-      : program_(program), loaded_(std::move(loaded)) {}
+  Session(const CompiledProgram& program, LoadedProgram loaded) : program_(program), loaded_(std::move(loaded)) {}
   void reset(uint64_t seed, int64_t horizon, const smelt_threads* threads);
   const StoredScalar* find_scalar(std::string_view name) const;
   double& at_scalar(const StoredScalar& scalar) const;

@@ -18,20 +18,21 @@ constexpr int64_t kUnknown = -1;
 
 // Copies a tensor of actual sizes `shape` between dense memory and memory laid out by the bounds of `type`.
 enum class Direction : uint8_t { ToBounds, ToDense };
-void copy_by_bounds(const TensorType& type, std::span<const int64_t> shape, const std::byte* from,
-                    std::byte* to, Direction direction) {
+void copy_by_bounds(const TensorType& type, std::span<const int64_t> shape, const std::byte* from, std::byte* to,
+                    Direction direction) {
   if (*num_elements(shape) == 0) return;
   const auto width = static_cast<size_t>(size_of(type.dtype));
   const size_t rank = shape.size();
   const std::vector<int64_t> strides = row_major_strides(type.shape);
-  const size_t run =
-      rank == 0 ? width : width * static_cast<size_t>(shape[rank - 1]);  // the last axis in one piece
+  const size_t run = rank == 0 ? width : width * static_cast<size_t>(shape[rank - 1]);  // the last axis in one piece
   std::vector<int64_t> index(rank, 0);
   size_t dense = 0;
   while (true) {
     size_t bounded = 0;
     for (size_t axis = 0; axis < rank; ++axis)
-      bounded += static_cast<size_t>(index[axis] * SMELT_FAULT(69, strides[axis], axis + 1 == rank ? 1 : shape[axis + 1])) * width;
+      bounded +=
+          static_cast<size_t>(index[axis] * SMELT_FAULT(69, strides[axis], axis + 1 == rank ? 1 : shape[axis + 1])) *
+          width;
     std::memcpy(to + (direction == Direction::ToBounds ? bounded : dense),
                 from + (direction == Direction::ToBounds ? dense : bounded), run);
     dense += run;
@@ -84,11 +85,10 @@ class Run {
       slot = &given.tensor;
     }
     for (size_t i = 0; i < matched_.size(); ++i) {
-      if (entry_.inputs[i].kind != BindingKind::Feed)
-        return wrong("it reads a data set, so it cannot run alone");
+      if (entry_.inputs[i].kind != BindingKind::Feed) return wrong("it reads a data set, so it cannot run alone");
       if (matched_[i] == nullptr) {
-        return wrong(fmt::format("input `{}` is missing: {}", names[i],
-                                 to_string(entry_.inputs[i].type, program_.symbols)));
+        return wrong(
+            fmt::format("input `{}` is missing: {}", names[i], to_string(entry_.inputs[i].type, program_.symbols)));
       }
     }
     return {};
@@ -98,8 +98,7 @@ class Run {
     for (const auto& [name, size] : options_.sizes) {
       const auto at = std::find_if(program_.symbols.begin(), program_.symbols.end(),
                                    [&](const DimSymbol& symbol) { return symbol.name == name; });
-      if (at == program_.symbols.end())
-        return wrong(fmt::format("there is no run-time dimension `{}`", name));
+      if (at == program_.symbols.end()) return wrong(fmt::format("there is no run-time dimension `{}`", name));
       if (size < 1) return wrong(fmt::format("dimension `{}` is {}", name, size));
       sizes_[static_cast<size_t>(at - program_.symbols.begin())] = size;
     }
@@ -112,8 +111,7 @@ class Run {
 
   Result<void> fix_sizes_of(const Binding& binding, const HostTensor& tensor) {
     const auto mismatch = [&](std::string_view why) {
-      return wrong(fmt::format("input `{}` is {}, expected {}{}", binding.name,
-                               describe(tensor.dtype, tensor.shape),
+      return wrong(fmt::format("input `{}` is {}, expected {}{}", binding.name, describe(tensor.dtype, tensor.shape),
                                to_string(binding.type, program_.symbols), why));
     };
     if (tensor.dtype != binding.type.dtype || tensor.shape.size() != binding.type.rank()) return mismatch("");
@@ -121,8 +119,7 @@ class Run {
       const Extent& extent = binding.type.shape[axis];
       const int64_t size = tensor.shape[axis];
       if (extent.is_static()) {
-        if (size != extent.bound)
-          return mismatch(fmt::format(": axis {} is {}, not {}", axis, size, extent.bound));
+        if (size != extent.bound) return mismatch(fmt::format(": axis {} is {}, not {}", axis, size, extent.bound));
         continue;
       }
       int64_t& known = sizes_[static_cast<size_t>(extent.symbol)];
@@ -143,17 +140,14 @@ class Run {
       if (sizes_[symbol] <= program_.symbols[symbol].bound) continue;
       const auto id = static_cast<int32_t>(symbol);
       bool possible = chunked_ < 0;
-      for (const Binding& binding : entry_.inputs)
-        possible &= count_axes(binding, id) <= (leads(binding, id) ? 1 : 0);
-      for (const Binding& binding : entry_.outputs)
-        possible &= leads(binding, id) && count_axes(binding, id) == 1;
+      for (const Binding& binding : entry_.inputs) possible &= count_axes(binding, id) <= (leads(binding, id) ? 1 : 0);
+      for (const Binding& binding : entry_.outputs) possible &= leads(binding, id) && count_axes(binding, id) == 1;
       if (!possible) {
         return fail(
             ErrorKind::Limit,
             fmt::format("{} `{}`: `{}` is {}, its bound is {}", to_string(entry_.kind), entry_.name,
                         program_.symbols[symbol].name, sizes_[symbol], program_.symbols[symbol].bound),
-            fmt::format("raise the bound in the model file, or give at most {}",
-                        program_.symbols[symbol].bound));
+            fmt::format("raise the bound in the model file, or give at most {}", program_.symbols[symbol].bound));
       }
       chunked_ = id;
     }
@@ -216,8 +210,7 @@ class Run {
       const Binding& binding = entry_.inputs[i];
       const std::byte* from = matched_[i]->data.data() + dense_offset(binding, begin);
       if (needs_copy(binding)) {
-        SMELT_TRY(Buffer copy,
-                  Buffer::allocate(static_cast<uint64_t>(*byte_size(binding.type)), binding.name));
+        SMELT_TRY(Buffer copy, Buffer::allocate(static_cast<uint64_t>(*byte_size(binding.type)), binding.name));
         copy_by_bounds(binding.type, shape_of(binding, size), from, copy.data(), Direction::ToBounds);
         from = copy.data();
         staging.push_back(std::move(copy));

@@ -32,10 +32,10 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int32_t count) {
     }
   } catch (const std::system_error& error) {
     // The destructor counts on what is running: wake and join exactly those.
-    return fail(ErrorKind::Limit,
-                fmt::format("cannot start thread {} of {}: {}", pool->workers_.size() + 2, count,
-                            error.code().message()),
-                "use fewer threads");
+    return fail(
+        ErrorKind::Limit,
+        fmt::format("cannot start thread {} of {}: {}", pool->workers_.size() + 2, count, error.code().message()),
+        "use fewer threads");
   }
   return pool;
 }

@@ -21,10 +21,8 @@ constexpr int64_t kKeepAll = -1;
 
 bool is_due(const Every& every, int64_t step, int64_t epochs_before, int64_t epochs_after) {
   switch (every.unit) {
-    case Unit::Step:
-      return step % every.count == 0;
-    case Unit::Epoch:
-      return epochs_after / every.count != epochs_before / every.count;
+    case Unit::Step: return step % every.count == 0;
+    case Unit::Epoch: return epochs_after / every.count != epochs_before / every.count;
   }
   return false;
 }
@@ -67,18 +65,15 @@ Result<void> TrainActions::check_space() const {
   struct statvfs space{};
   if (statvfs(run_.path().c_str(), &space) != 0) return {};
   uint64_t bytes = 1 << 16;
-  for (const StoredVariable& variable : session_.program().variables)
-    bytes += session_.bytes(variable).size();
+  for (const StoredVariable& variable : session_.program().variables) bytes += session_.bytes(variable).size();
   const uint64_t free = uint64_t{space.f_bavail} * space.f_frsize;
   if (free >= 2 * bytes) return {};
-  return fail(ErrorKind::Output,
-              fmt::format("`{}` has {} free, two checkpoints need {}", printable(run_.path()),
-                          human_bytes(free), human_bytes(2 * bytes)));
+  return fail(ErrorKind::Output, fmt::format("`{}` has {} free, two checkpoints need {}", printable(run_.path()),
+                                             human_bytes(free), human_bytes(2 * bytes)));
 }
 
 const Dataset* TrainActions::find_split(std::string_view name) const {
-  const auto it =
-      std::find_if(data_.begin(), data_.end(), [&](const Dataset& set) { return set.split() == name; });
+  const auto it = std::find_if(data_.begin(), data_.end(), [&](const Dataset& set) { return set.split() == name; });
   return it == data_.end() ? nullptr : &*it;
 }
 
@@ -93,15 +88,9 @@ Result<void> TrainActions::fire(const TrainState& state, int64_t epochs_before) 
     if (!is_due(every, state.step, epochs_before, state.epoch)) continue;
     for (const Action& action : every.actions) {
       switch (action.kind) {
-        case ActionKind::Eval:
-          SMELT_TRY_VOID(run_eval(action, state.step));
-          break;
-        case ActionKind::Image:
-          SMELT_TRY_VOID(run_image(action, state));
-          break;
-        case ActionKind::Checkpoint:
-          saves = true;
-          break;
+        case ActionKind::Eval: SMELT_TRY_VOID(run_eval(action, state.step)); break;
+        case ActionKind::Image: SMELT_TRY_VOID(run_image(action, state)); break;
+        case ActionKind::Checkpoint: saves = true; break;
       }
     }
     SMELT_TRY_VOID(log_.flush());
@@ -160,8 +149,7 @@ Result<void> TrainActions::run_image(const Action& action, const TrainState& sta
   }
   const uint64_t bytes = byte_size(images.dtype, images.shape).value_or(0);
   SMELT_TRY(images.data, Buffer::copy_of({frame.output(0), static_cast<size_t>(bytes)}, "a picture"));
-  SMELT_TRY(const Picture sheet,
-            make_grid(images, {action.grid_columns, action.range_low, action.range_high}));
+  SMELT_TRY(const Picture sheet, make_grid(images, {action.grid_columns, action.range_low, action.range_high}));
   SMELT_TRY(const std::string path, run_.output_path(action.path, state.step, state.epoch));
   SMELT_TRY_VOID(write_png(path, sheet,
                            {{"smelt:model", session_.program().name},
@@ -175,13 +163,12 @@ Result<void> TrainActions::run_checkpoint(const Action& action, const TrainState
   if (action.best_metric.empty()) return save(state, false);
   const NamedValue* metric = find_value(latest_, action.best_metric);
   if (metric == nullptr) {
-    observer_.on_note(fmt::format("step {}: no checkpoint, because `{}` was not evaluated", state.step,
-                                  action.best_metric));
+    observer_.on_note(
+        fmt::format("step {}: no checkpoint, because `{}` was not evaluated", state.step, action.best_metric));
     return {};
   }
   const double value = metric->value;
-  const bool better =
-      !std::isnan(value) && (!best_ || (action.best_is_max ? value > *best_ : value < *best_));
+  const bool better = !std::isnan(value) && (!best_ || (action.best_is_max ? value > *best_ : value < *best_));
   if (!better) return {};
   best_ = value;
   best_step_ = state.step;
@@ -220,8 +207,8 @@ Result<void> TrainActions::prune() const {
     std::error_code error;
     std::filesystem::remove(run_.checkpoint_path(steps[i]), error);
     if (error) {
-      return fail(ErrorKind::Output, fmt::format("cannot remove `{}`: {}",
-                                                 printable(run_.checkpoint_path(steps[i])), error.message()));
+      return fail(ErrorKind::Output,
+                  fmt::format("cannot remove `{}`: {}", printable(run_.checkpoint_path(steps[i])), error.message()));
     }
   }
   return {};

@@ -19,8 +19,8 @@ namespace smelt {
 class TrainActions {
  public:
   /// All references must outlive this. `train_data` may be null.
-  TrainActions(Session& session, std::span<const Dataset> data, const Dataset* train_data,
-               const RunDirectory& run, MetricsLog& log, TrainObserver& observer);
+  TrainActions(Session& session, std::span<const Dataset> data, const Dataset* train_data, const RunDirectory& run,
+               MetricsLog& log, TrainObserver& observer);
 
   /// Takes up a resumed run: the state of its checkpoint.
   void resume(const TrainState& state);

@@ -55,15 +55,13 @@ Result<Schedule> plan_schedule(const CompiledProgram& program, int64_t train_row
     return schedule;
   }
   if (schedule.batches_per_epoch == 0) {
-    return fail(ErrorKind::Usage, "epochs cannot be counted without data", "give `steps` instead",
-                train.span);
+    return fail(ErrorKind::Usage, "epochs cannot be counted without data", "give `steps` instead", train.span);
   }
   int64_t batches = 0;
   if (__builtin_mul_overflow(train.epochs, schedule.batches_per_epoch, &batches)) {
     return fail(ErrorKind::Limit, fmt::format("{} epochs are too many", train.epochs));
   }
-  schedule.iterations =
-      batches / schedule.batches_per_iteration + (batches % schedule.batches_per_iteration != 0);
+  schedule.iterations = batches / schedule.batches_per_iteration + (batches % schedule.batches_per_iteration != 0);
   return schedule;
 }
 

@@ -20,8 +20,8 @@ using Clock = std::chrono::steady_clock;
 
 class TrainingRun {
  public:
-  TrainingRun(Session& session, std::span<const Dataset> data, const RunDirectory& run,
-              const TrainOptions& options, MetricsLog log, Schedule schedule)
+  TrainingRun(Session& session, std::span<const Dataset> data, const RunDirectory& run, const TrainOptions& options,
+              MetricsLog log, Schedule schedule)
       : session_(session),
         program_(session.program()),
         plan_(program_.train),
@@ -102,12 +102,12 @@ class TrainingRun {
 
     const std::span<const ObjectiveValues> values = iteration_.values();
     const double ms_per_call = ms / static_cast<double>(values.size());
-    for (const ObjectiveValues& call : values) SMELT_TRY_VOID(log_.log_step(step(), call.loss, call.reports, ms_per_call));
+    for (const ObjectiveValues& call : values)
+      SMELT_TRY_VOID(log_.log_step(step(), call.loss, call.reports, ms_per_call));
     iteration_.keep_losses();
     observer_.on_step({step(), target, schedule_.iterations, epochs_done(), ms, rows, values});
     // Nothing is allocated in a step without actions, so the state is not put together for nothing.
-    if (actions_.any_due(step(), epochs_before, epochs_done()))
-      SMELT_TRY_VOID(actions_.fire(state(), epochs_before));
+    if (actions_.any_due(step(), epochs_before, epochs_done())) SMELT_TRY_VOID(actions_.fire(state(), epochs_before));
     return wants_stop();
   }
 
@@ -133,7 +133,8 @@ class TrainingRun {
   std::string guard_text(size_t call) const {
     const NamedValue* guard = iteration_.guard_that_stopped(call);
     const NamedValue& loss = iteration_.values()[call].loss;
-    if (guard == nullptr || guard == &loss) return fmt::format("the loss of objective `{}` is {}", loss.name, nonfinite_text(loss.value));
+    if (guard == nullptr || guard == &loss)
+      return fmt::format("the loss of objective `{}` is {}", loss.name, nonfinite_text(loss.value));
     return fmt::format("the norm of the gradients of objective `{}` is {}", loss.name, nonfinite_text(guard->value));
   }
 
@@ -197,7 +198,8 @@ class TrainingRun {
   /// To the last checkpoint, or to the start of the run; the batches that were taken there.
   Result<int64_t> go_back(Session& session) {
     if (const std::optional<int64_t> saved = actions_.saved_step()) {
-      observer_.on_note(fmt::format("a new parameter is not finite; the steps after {} run again to name the line", checkpoint_name(*saved)));
+      observer_.on_note(fmt::format("a new parameter is not finite; the steps after {} run again to name the line",
+                                    checkpoint_name(*saved)));
       SMELT_TRY(const TrainState there, resume_checkpoint(run_.checkpoint_path(*saved), session, state()));
       return there.batches_taken;
     }
@@ -232,8 +234,8 @@ class TrainingRun {
   bool partial_iteration_ = false;
 };
 
-Result<std::optional<TrainState>> resume_run(Session& session, const RunDirectory& run,
-                                             const TrainOptions& options, int64_t horizon) {
+Result<std::optional<TrainState>> resume_run(Session& session, const RunDirectory& run, const TrainOptions& options,
+                                             int64_t horizon) {
   if (!options.resume) return std::optional<TrainState>();
   const TrainPlan& plan = session.program().train;
   TrainState expected;
@@ -251,8 +253,7 @@ Result<std::optional<TrainState>> resume_run(Session& session, const RunDirector
 }  // namespace
 
 const Dataset* training_split(std::span<const Dataset> data) {
-  const auto it =
-      std::find_if(data.begin(), data.end(), [](const Dataset& set) { return set.split() == "train"; });
+  const auto it = std::find_if(data.begin(), data.end(), [](const Dataset& set) { return set.split() == "train"; });
   if (it != data.end()) return &*it;
   return data.empty() ? nullptr : &data.front();
 }
@@ -260,8 +261,7 @@ const Dataset* training_split(std::span<const Dataset> data) {
 Result<TrainSummary> train(Session& session, std::span<const Dataset> data, const RunDirectory& run,
                            const TrainOptions& options) {
   const Dataset* train_data = training_split(data);
-  SMELT_TRY(Schedule schedule,
-            plan_schedule(session.program(), train_data == nullptr ? 0 : train_data->rows()));
+  SMELT_TRY(Schedule schedule, plan_schedule(session.program(), train_data == nullptr ? 0 : train_data->rows()));
   SMELT_TRY(const std::optional<TrainState> resumed, resume_run(session, run, options, schedule.iterations));
   SMELT_TRY(MetricsLog log, MetricsLog::open(run.metrics_path(), resumed ? resumed->step : 0));
   TrainingRun training(session, data, run, options, std::move(log), std::move(schedule));

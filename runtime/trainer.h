@@ -29,8 +29,8 @@ struct TrainOptions {
   bool check_nan = false;
   /// Called once for the call that failed because of a NaN or an infinity, before `train` returns NonFinite.
   TraceCall trace = {};
-  /// Sets the variables as they were when the run began; `initialise` when there is none. For `trace`, of a run without a
-  /// checkpoint.
+  /// Sets the variables as they were when the run began; `initialise` when there is none. For `trace`, of a run without
+  /// a checkpoint.
   std::function<Result<void>(Session&)> restart = {};
 };
 

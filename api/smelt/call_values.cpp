@@ -11,7 +11,8 @@ class CallReader {
  public:
   CallReader(const Experiment& experiment, const Graph& graph, const FailedCall& call)
       : experiment_(experiment), graph_(graph), call_(call) {
-    for (size_t s = 0; s < graph.symbols.size(); ++s) values_.extents.push_back(call.frame.extent(static_cast<int32_t>(s)));
+    for (size_t s = 0; s < graph.symbols.size(); ++s)
+      values_.extents.push_back(call.frame.extent(static_cast<int32_t>(s)));
   }
 
   CallValues read() {
@@ -23,7 +24,8 @@ class CallReader {
       const Argument& argument = graph_.arguments[a];
       if (argument.role == ArgRole::Column) shorten(argument);
     }
-    for (size_t a = 0; a < graph_.arguments.size(); ++a) values_.arguments.push_back(read_argument(graph_.arguments[a], inputs[a]));
+    for (size_t a = 0; a < graph_.arguments.size(); ++a)
+      values_.arguments.push_back(read_argument(graph_.arguments[a], inputs[a]));
     return std::move(values_);
   }
 
@@ -33,7 +35,8 @@ class CallReader {
     std::vector<const void*> inputs;
     size_t next = 0;
     for (const Argument& argument : graph_.arguments) {
-      const bool given = argument.role == ArgRole::Column || argument.role == ArgRole::Rows || argument.role == ArgRole::Feed;
+      const bool given =
+          argument.role == ArgRole::Column || argument.role == ArgRole::Rows || argument.role == ArgRole::Feed;
       inputs.push_back(given ? call_.frame.input(next++) : nullptr);
     }
     return inputs;
@@ -63,7 +66,9 @@ class CallReader {
         break;
       case ArgRole::Feed: read_by_bounds(tensor, static_cast<const std::byte*>(input)); break;
       case ArgRole::Scalar: tensor.values[0] = scalar(experiment_.scalars[static_cast<size_t>(argument.ref)]); break;
-      case ArgRole::Seed: tensor.values[0] = static_cast<double>(static_cast<int64_t>(call_.session.header().seed)); break;
+      case ArgRole::Seed:
+        tensor.values[0] = static_cast<double>(static_cast<int64_t>(call_.session.header().seed));
+        break;
       case ArgRole::Run: tensor.values[0] = static_cast<double>(call_.session.runs(call_.frame.entry())); break;
     }
     return tensor;
@@ -86,15 +91,18 @@ class CallReader {
 
   static void read_dense(RefTensor& tensor, const std::byte* from) {
     const auto width = static_cast<size_t>(size_of(tensor.type.dtype));
-    for (size_t i = 0; i < tensor.values.size(); ++i) tensor.values[i] = load_element(tensor.type.dtype, from + i * width);
+    for (size_t i = 0; i < tensor.values.size(); ++i)
+      tensor.values[i] = load_element(tensor.type.dtype, from + i * width);
   }
 
   void read_column(RefTensor& tensor, const void* input) const {
     const auto width = static_cast<size_t>(size_of(tensor.type.dtype));
     const size_t row_elements = values_.rows.empty() ? 0 : tensor.values.size() / values_.rows.size();
     for (size_t b = 0; b < values_.rows.size(); ++b) {
-      const std::byte* row = static_cast<const std::byte*>(input) + static_cast<size_t>(values_.rows[b]) * row_elements * width;
-      for (size_t i = 0; i < row_elements; ++i) tensor.values[b * row_elements + i] = load_element(tensor.type.dtype, row + i * width);
+      const std::byte* row =
+          static_cast<const std::byte*>(input) + static_cast<size_t>(values_.rows[b]) * row_elements * width;
+      for (size_t i = 0; i < row_elements; ++i)
+        tensor.values[b * row_elements + i] = load_element(tensor.type.dtype, row + i * width);
     }
   }
 

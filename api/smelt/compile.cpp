@@ -41,7 +41,8 @@ FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& d
   frontend.steps = options.steps;
   frontend.seed = options.seed;
   frontend.precision = options.precision;
-  frontend.probe = [data, &data_error, needs = options.needs_data](const std::string& section, const SourceCall& source) {
+  frontend.probe = [data, &data_error, needs = options.needs_data](const std::string& section,
+                                                                   const SourceCall& source) {
     Result<Probed> columns = probe(section, source, data, needs);
     if (!columns && !data_error) data_error = columns.error();
     return columns;
@@ -57,14 +58,16 @@ uint64_t hash_of(const CompiledProgram& program, std::string_view text) {
 
 /// What an object depends on: the loops, the machine, and the compiler that makes code of them.
 std::string cache_key(const LoopProgram& loops, const Target& target, bool optimize) {
-  return sha256_hex(fmt::format("{}\n{}\n{} {} {} of {} bytes {}\n{}", build_identity(), code_generator(), target.cpu, target.features,
-                                target.vector_registers, target.vector_bytes, optimize, identify(loops)));
+  return sha256_hex(fmt::format("{}\n{}\n{} {} {} of {} bytes {}\n{}", build_identity(), code_generator(), target.cpu,
+                                target.features, target.vector_registers, target.vector_bytes, optimize,
+                                identify(loops)));
 }
 
 KernelPlaces places_of(const LoopProgram& loops, const SourceMap& sources) {
   KernelPlaces places;
   for (const LoopFunction& function : loops.functions) {
-    for (const Kernel& kernel : function.kernels) places[fmt::format("{}.{}", function.name, kernel.name)] = sources.describe(kernel.span);
+    for (const Kernel& kernel : function.kernels)
+      places[fmt::format("{}.{}", function.name, kernel.name)] = sources.describe(kernel.span);
   }
   return places;
 }
@@ -96,7 +99,8 @@ CheckedModel check_text(std::string path, std::string text, const ModelOptions& 
   const auto directory = std::filesystem::path(model.path).parent_path();
   data.model_directory = directory.empty() ? "." : directory.string();
   const uint32_t file = model.sources->add({.name = model.path, .text = model.text});
-  model.experiment = build_experiment(*model.sources, file, frontend_options(options, data, model.data_error), model.diagnostics);
+  model.experiment =
+      build_experiment(*model.sources, file, frontend_options(options, data, model.data_error), model.diagnostics);
   return model;
 }
 
@@ -207,8 +211,9 @@ struct StageRow {
   std::string_view name;
   Result<std::string> (*dump)(const DumpContext&);
 };
-constexpr std::array kStages = {StageRow{"ast", dump_ast},     StageRow{"graph", dump_graph}, StageRow{"grad", dump_grad},
-                                StageRow{"fused", dump_fused}, StageRow{"loops", dump_loops}, StageRow{"memory", dump_memory},
+constexpr std::array kStages = {StageRow{"ast", dump_ast},     StageRow{"graph", dump_graph},
+                                StageRow{"grad", dump_grad},   StageRow{"fused", dump_fused},
+                                StageRow{"loops", dump_loops}, StageRow{"memory", dump_memory},
                                 StageRow{"llvm", dump_llvm},   StageRow{"asm", dump_asm}};
 
 }  // namespace

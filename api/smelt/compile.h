@@ -28,12 +28,12 @@ struct ModelOptions {
   std::optional<int64_t> batch, epochs, steps;
   std::optional<uint64_t> seed;
   std::optional<DType> precision;  // F32, F64 or BF16; none: what the model file says, else F32
-  DataPaths data;                // where data files are looked for; the model's directory is filled in
-  bool needs_data = false;       // missing data files are an error; else shapes come from declared types
+  DataPaths data;                  // where data files are looked for; the model's directory is filled in
+  bool needs_data = false;         // missing data files are an error; else shapes come from declared types
   std::string cpu = "native";
-  bool optimize = true;          // false: no LLVM passes
-  CompileOptions passes;         // disable_pass.h leaves some out by name
-  std::string cache_directory;   // objects are looked for and kept here (runtime/object_cache.h); empty: nowhere
+  bool optimize = true;         // false: no LLVM passes
+  CompileOptions passes;        // disable_pass.h leaves some out by name
+  std::string cache_directory;  // objects are looked for and kept here (runtime/object_cache.h); empty: nowhere
 };
 
 /// A model file after the frontend. `experiment` is empty when there are errors.
@@ -54,7 +54,7 @@ CheckedModel check_text(std::string path, std::string text, const ModelOptions& 
 struct CompiledModel {
   CompiledProgram program;
   LoadedObject object;
-  double compile_ms = 0;    // lowering, LLVM and loading
+  double compile_ms = 0;  // lowering, LLVM and loading
 
   LoadedProgram functions() const;
 };

@@ -41,7 +41,8 @@ std::vector<std::string_view> optional_passes() {
 
 Result<void> disable_pass(ModelOptions& options, std::string_view name) {
   const auto refuse = [&](std::string_view reason) {
-    return fail(ErrorKind::Usage, fmt::format("pass `{}` cannot be left out: {}", name, reason), fmt::format("any of {} can", fmt::join(optional_passes(), ", ")));
+    return fail(ErrorKind::Usage, fmt::format("pass `{}` cannot be left out: {}", name, reason),
+                fmt::format("any of {} can", fmt::join(optional_passes(), ", ")));
   };
   if (const GraphPass* pass = find_graph_pass(name)) {
     if (!pass->needed.empty()) return refuse(pass->needed);

@@ -24,7 +24,9 @@ struct Checked {
   Numbers direction;
 };
 
-std::span<const double> doubles(const std::byte* data, size_t count) { return {reinterpret_cast<const double*>(data), count}; }
+std::span<const double> doubles(const std::byte* data, size_t count) {
+  return {reinterpret_cast<const double*>(data), count};
+}
 
 /// `[3, 4]` of entry number `index`.
 std::string place(const TensorType& type, size_t index) {
@@ -39,7 +41,8 @@ std::string place(const TensorType& type, size_t index) {
 
 class Checker {
  public:
-  Checker(Session& session, CallFrame& frame, const GradcheckOptions& options) : session_(session), frame_(frame), options_(options) {
+  Checker(Session& session, CallFrame& frame, const GradcheckOptions& options)
+      : session_(session), frame_(frame), options_(options) {
     const Entry& entry = frame.entry();
     for (size_t i = 0; i < entry.outputs.size(); ++i) {
       const Binding& output = entry.outputs[i];
@@ -80,7 +83,9 @@ class Checker {
     parameters_.push_back({.variable = variable, .values = values, .direction = Numbers(values.size())});
     return parameters_.back();
   }
-  const StoredVariable& stored(const Checked& each) const { return session_.program().variables[static_cast<size_t>(each.variable)]; }
+  const StoredVariable& stored(const Checked& each) const {
+    return session_.program().variables[static_cast<size_t>(each.variable)];
+  }
   const std::string& path(const Checked& each) const { return stored(each).path; }
 
   Result<double> evaluate() {
@@ -159,7 +164,8 @@ class Checker {
       if (attempt == 0 || now.worst < best) best = now.worst, found = now;
     }
     if (row.where.empty() || found.worst > row.worst) {
-      row.worst = found.worst, row.where = found.where, row.computed = found.computed, row.difference = found.difference;
+      row.worst = found.worst, row.where = found.where, row.computed = found.computed,
+      row.difference = found.difference;
     }
     return {};
   }
@@ -176,7 +182,8 @@ class Checker {
       } else {
         draw(each, k);
       }
-      SMELT_TRY_VOID(compare(each, row, full ? place(stored(each).type, static_cast<size_t>(k)) : fmt::format("direction {}", k)));
+      SMELT_TRY_VOID(
+          compare(each, row, full ? place(stored(each).type, static_cast<size_t>(k)) : fmt::format("direction {}", k)));
     }
     std::ranges::fill(each.direction, 0);
     return row;
@@ -186,7 +193,8 @@ class Checker {
   static void draw(Checked& each, int64_t number) {
     const double scale = std::sqrt(3.0 / static_cast<double>(each.values.size()));
     for (size_t i = 0; i < each.direction.size(); ++i) {
-      const auto words = philox(7, {static_cast<uint32_t>(i / 4), static_cast<uint32_t>(number), 0, static_cast<uint32_t>(each.variable)});
+      const auto words = philox(
+          7, {static_cast<uint32_t>(i / 4), static_cast<uint32_t>(number), 0, static_cast<uint32_t>(each.variable)});
       each.direction[i] = scale * (words[i % 4] * 0x1p-31 - 1);
     }
   }

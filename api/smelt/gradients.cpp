@@ -37,7 +37,8 @@ std::vector<ParameterGradient> gradients_of(const Graph& graph) {
 }
 
 /// Hv as the gradient of the gradients' product with v.
-void add_hessian_product(Graph& graph, const std::vector<ParameterGradient>& gradients, const std::vector<Variable>& variables) {
+void add_hessian_product(Graph& graph, const std::vector<ParameterGradient>& gradients,
+                         const std::vector<Variable>& variables) {
   Builder build(graph);
   NodeId along;
   for (const ParameterGradient& each : gradients) {
@@ -58,7 +59,8 @@ void add_hessian_product(Graph& graph, const std::vector<ParameterGradient>& gra
 
 }  // namespace
 
-Result<Experiment> with_gradients(const Experiment& experiment, const std::string& objective, const GradientFunction& added) {
+Result<Experiment> with_gradients(const Experiment& experiment, const std::string& objective,
+                                  const GradientFunction& added) {
   const auto at = std::ranges::find(experiment.objectives, objective, &Objective::name);
   if (at == experiment.objectives.end() || at->step < 0) {
     return fail(ErrorKind::Usage, fmt::format("no `step` line runs an objective `{}`", objective));

@@ -19,6 +19,7 @@ struct GradientFunction {
 /// With `second`, a feed `along PATH` for each of these parameters is a direction, and a Value `hessian PATH` is that
 /// parameter's part of the Hessian's product with all of them.
 /// Errors (Usage): no such objective, or no `step` line runs it.
-Result<Experiment> with_gradients(const Experiment& experiment, const std::string& objective, const GradientFunction& added = {});
+Result<Experiment> with_gradients(const Experiment& experiment, const std::string& objective,
+                                  const GradientFunction& added = {});
 
 }  // namespace smelt

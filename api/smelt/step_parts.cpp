@@ -55,9 +55,9 @@ std::vector<StepPart> find_step_parts(const Graph& written, const Graph& optimiz
   const std::set<Place> updates = update_places(written);
   for (uint32_t i = 0; i < optimized.size(); ++i) {
     if (forward[i]) continue;
-    parts[i] = state[i]                                            ? StepPart::State
+    parts[i] = state[i]                                         ? StepPart::State
                : updates.contains(place_of(optimized.nodes[i])) ? StepPart::Update
-                                                                   : StepPart::Backward;
+                                                                : StepPart::Backward;
   }
   return parts;
 }

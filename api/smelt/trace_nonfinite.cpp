@@ -30,7 +30,8 @@ std::string range_text(const ValueRange& range) {
   if (range.low > range.high) return "no finite value";
   std::string text = range.low == range.high ? fmt::format("always {}", number(range.low))
                                              : fmt::format("{} to {}", number(range.low), number(range.high));
-  if (range.num_bad > 0) text += fmt::format(", and {} that {} not finite", range.num_bad, range.num_bad == 1 ? "is" : "are");
+  if (range.num_bad > 0)
+    text += fmt::format(", and {} that {} not finite", range.num_bad, range.num_bad == 1 ? "is" : "are");
   return text;
 }
 
@@ -41,7 +42,8 @@ class Tracer {
         experiment_(*model.experiment),
         options_(options),
         call_(call),
-        function_(experiment_.functions.at(static_cast<size_t>(&call.frame.entry() - call.session.program().entries.data()))) {}
+        function_(experiment_.functions.at(
+            static_cast<size_t>(&call.frame.entry() - call.session.program().entries.data()))) {}
 
   Result<Diagnostic> run() {
     SMELT_TRY(PipelineResult optimized, run_graph_pipeline(function_.graph, options_.passes));
@@ -63,13 +65,14 @@ class Tracer {
   std::string when() const { return call_.step > 0 ? fmt::format("step {}: ", call_.step) : std::string(); }
 
   std::string type_text(NodeId node, const std::vector<int64_t>& sizes) const {
-    return fmt::format("{}{}", to_string(graph_.type(node).dtype), sizes.empty() ? "" : fmt::format("[{}]", fmt::join(sizes, ", ")));
+    return fmt::format("{}{}", to_string(graph_.type(node).dtype),
+                       sizes.empty() ? "" : fmt::format("[{}]", fmt::join(sizes, ", ")));
   }
 
   std::string element_text(const NonFiniteOrigin& origin) const {
     if (origin.sizes.empty()) return fmt::format("{}, {}", type_text(origin.node, {}), number(origin.value));
-    return fmt::format("{}, {} at [{}], {} of {} not finite", type_text(origin.node, origin.sizes), number(origin.value),
-                       fmt::join(origin.first, ", "), origin.num_bad, origin.num_elements);
+    return fmt::format("{}, {} at [{}], {} of {} not finite", type_text(origin.node, origin.sizes),
+                       number(origin.value), fmt::join(origin.first, ", "), origin.num_bad, origin.num_elements);
   }
 
   /// A place in the library is shown below the line of the model file that led there.
@@ -84,7 +87,8 @@ class Tracer {
     const NonFiniteOrigin& origin = *search.origin;
     const Node& node = graph_[origin.node];
     Diagnostic diagnostic{.code = Diag::E0801};
-    diagnostic.message = fmt::format("{}`{}` gives {} in {}", when(), op_def(node).name, number(origin.value), part_text(search));
+    diagnostic.message =
+        fmt::format("{}`{}` gives {} in {}", when(), op_def(node).name, number(origin.value), part_text(search));
     place(diagnostic, node, element_text(origin));
     for (size_t k = 0; k < origin.operands.size(); ++k) diagnostic.note(operand_text(node, k, origin.operands[k]));
     note_row(diagnostic, origin);
@@ -92,10 +96,14 @@ class Tracer {
   }
 
   std::string part_text(const NonFiniteSearch& search) const {
-    const std::string what = fmt::format("{} `{}`", function_.kind == FunctionKind::Step || function_.kind == FunctionKind::Loss ? "objective" : to_string(function_.kind),
+    const std::string what = fmt::format("{} `{}`",
+                                         function_.kind == FunctionKind::Step || function_.kind == FunctionKind::Loss
+                                             ? "objective"
+                                             : to_string(function_.kind),
                                          function_.name);
     switch (part_of(search.origin->node)) {
-      case StepPart::Forward: return function_.kind == FunctionKind::Step ? fmt::format("the forward pass of {}", what) : what;
+      case StepPart::Forward:
+        return function_.kind == FunctionKind::Step ? fmt::format("the forward pass of {}", what) : what;
       case StepPart::State: return fmt::format("the new value of {}, {}", reached_text(search), what);
       case StepPart::Backward: return fmt::format("the gradient of this expression, the backward pass of {}", what);
       case StepPart::Update: return fmt::format("the update of {}, the step of {}", reached_text(search), what);
@@ -130,7 +138,8 @@ class Tracer {
     const NodeId id = node.inputs[k];
     std::string text = fmt::format("`{}` = {}", operand_name(op_def(node), k), name_of(node, id));
     if (splat_value(graph_, id)) return text;
-    text += fmt::format(": {}, {}", type_text(id, actual_sizes(graph_.type(id).shape, values_.extents)), range_text(range));
+    text +=
+        fmt::format(": {}, {}", type_text(id, actual_sizes(graph_.type(id).shape, values_.extents)), range_text(range));
     if (range.at && !graph_.type(id).shape.empty()) text += fmt::format("; {} there", number(*range.at));
     return text;
   }
@@ -144,10 +153,12 @@ class Tracer {
     }
     if (node.span.empty()) return fmt::format("a `{}`", op_def(node).name);
     const std::string_view text = model_.sources->text(node.span);
-    const bool shown = text.size() <= kMaxSnippet && text.find('\n') == std::string_view::npos && node.span != user.span;
+    const bool shown =
+        text.size() <= kMaxSnippet && text.find('\n') == std::string_view::npos && node.span != user.span;
     const std::string where = model_.sources->describe(node.span);
     const std::string what = shown ? fmt::format("`{}`", text) : fmt::format("a `{}`", op_def(node).name);
-    return part_of(id) == StepPart::Backward ? fmt::format("a gradient of {} ({})", what, where) : fmt::format("{} ({})", what, where);
+    return part_of(id) == StepPart::Backward ? fmt::format("a gradient of {} ({})", what, where)
+                                             : fmt::format("{} ({})", what, where);
   }
 
   /// Which row of the data the first bad element belongs to, when it counts the rows of the batch.
@@ -159,7 +170,8 @@ class Tracer {
       if (!(graph_.type(argument.node).shape[0] == shape[0]) || shape[0].is_static()) return;
     }
     const int32_t row = values_.rows[static_cast<size_t>(origin.first[0])];
-    diagnostic.note(fmt::format("row {} of this batch is row {} of split `{}`, counted from 0", origin.first[0], row, call_.data->split()));
+    diagnostic.note(fmt::format("row {} of this batch is row {} of split `{}`, counted from 0", origin.first[0], row,
+                                call_.data->split()));
   }
 
   Result<Diagnostic> bad_input(const NonFiniteOrigin& origin) const {
@@ -171,8 +183,8 @@ class Tracer {
       case ArgRole::Variable: bad_variable(diagnostic, argument->ref, origin); break;
       case ArgRole::Column: bad_column(diagnostic, argument->ref, origin); break;
       default:
-        diagnostic.message = fmt::format("{}input `{}` of {} `{}` is {}", when(), argument->name, to_string(function_.kind), function_.name,
-                                         number(origin.value));
+        diagnostic.message = fmt::format("{}input `{}` of {} `{}` is {}", when(), argument->name,
+                                         to_string(function_.kind), function_.name, number(origin.value));
         diagnostic.span = function_.span;
         break;
     }
@@ -181,8 +193,9 @@ class Tracer {
 
   void bad_variable(Diagnostic& diagnostic, int32_t ref, const NonFiniteOrigin& origin) const {
     const Variable& variable = experiment_.variables[static_cast<size_t>(ref)];
-    diagnostic.message = fmt::format("{}`{}` already is {} before {} `{}` reads it", when(), variable.path, number(origin.value),
-                                     function_.kind == FunctionKind::Step ? "objective" : to_string(function_.kind), function_.name);
+    diagnostic.message =
+        fmt::format("{}`{}` already is {} before {} `{}` reads it", when(), variable.path, number(origin.value),
+                    function_.kind == FunctionKind::Step ? "objective" : to_string(function_.kind), function_.name);
     diagnostic.span = variable.span;
     diagnostic.with_help("look at the file that the parameters came from");
   }
@@ -191,7 +204,8 @@ class Tracer {
     const Column& column = experiment_.data->columns[static_cast<size_t>(ref)];
     const int32_t row = values_.rows.at(static_cast<size_t>(origin.first[0]));
     const std::string split = call_.data != nullptr ? call_.data->split() : "";
-    diagnostic.message = fmt::format("{}the data has {} in row {} of split `{}`, {}", when(), number(origin.value), row, split, column_text(column));
+    diagnostic.message = fmt::format("{}the data has {} in row {} of split `{}`, {}", when(), number(origin.value), row,
+                                     split, column_text(column));
     diagnostic.span = column.span;
     diagnostic.note("rows are counted from 0; the index counts rows of this batch");
     for (const Split& one : experiment_.data->splits) {
@@ -207,12 +221,14 @@ class Tracer {
 
   Result<Diagnostic> not_reproduced(const NonFiniteSearch& search) const {
     Diagnostic diagnostic{.code = Diag::E0801, .span = function_.span};
-    diagnostic.message = fmt::format("{}{} `{}` is not finite, but the reference evaluator, which rounds in another order, came out finite", when(),
-                                     function_.kind == FunctionKind::Step ? "objective" : to_string(function_.kind), function_.name);
+    diagnostic.message = fmt::format(
+        "{}{} `{}` is not finite, but the reference evaluator, which rounds in another order, came out finite", when(),
+        function_.kind == FunctionKind::Step ? "objective" : to_string(function_.kind), function_.name);
     diagnostic.caret_text = "somewhere in this";
     for (const ValueRange& range : search.widest) {
       const Node& node = graph_[range.node];
-      diagnostic.label(node.call.empty() ? node.span : node.call, fmt::format("`{}`: {}", op_def(node).name, range_text(range)));
+      diagnostic.label(node.call.empty() ? node.span : node.call,
+                       fmt::format("`{}`: {}", op_def(node).name, range_text(range)));
     }
     diagnostic.note("the values nearest to the end of their type's range are underlined");
     return diagnostic;
@@ -223,7 +239,7 @@ class Tracer {
   const ModelOptions& options_;
   const FailedCall& call_;
   const Function& function_;
-  Graph graph_;  // optimised; its results are those that decided
+  Graph graph_;                  // optimised; its results are those that decided
   std::vector<StepPart> parts_;  // of its nodes; empty when it is no step
   CallValues values_;
 };

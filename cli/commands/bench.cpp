@@ -67,7 +67,8 @@ Result<std::vector<Row>> measure(const Flags& flags, Session& session, double& f
   for (const CallFrame& frame : run.frames) iteration.flops += frame.entry().flops;
   SMELT_TRY_VOID(time_steps(flags, iteration, [&]() -> Result<void> {
     const int32_t status = session.call_iteration(run.calls);
-    if (first_step_ms == 0) first_step_ms = std::chrono::duration<double, std::milli>(Clock::now() - process_start()).count();
+    if (first_step_ms == 0)
+      first_step_ms = std::chrono::duration<double, std::milli>(Clock::now() - process_start()).count();
     return check_status(status, run.frames[0].entry());
   }));
   rows.push_back(iteration);
@@ -87,7 +88,8 @@ int run_bench(const Flags& flags) {
   int code = kOk;
   std::optional<OpenedModel> model = open_model(flags.model, code, {.to_train = "to time"});
   if (!model) return code;
-  Result<RunningModel> running = start_model(std::move(model->checked), model->options, flags.model.threads, flags.warmup + flags.steps);
+  Result<RunningModel> running =
+      start_model(std::move(model->checked), model->options, flags.model.threads, flags.warmup + flags.steps);
   if (!running) return report(running.error());
   double first_step_ms = 0;
   const Result<std::vector<Row>> rows = measure(flags, *running->session, first_step_ms);
@@ -99,20 +101,36 @@ int run_bench(const Flags& flags) {
     nlohmann::json list = nlohmann::json::array();
     for (const Row& row : *rows) {
       const double rate = row.flops / row.ms.median * 1e-6;
-      list.push_back({{"objective", row.name}, {"ms", row.ms.median}, {"p10", row.ms.p10}, {"p90", row.ms.p90}, {"cpu_ms", row.cpu_ms}, {"flops", row.flops},
-                      {"gflops", rate}, {"share_of_peak", rate / peak}});
+      list.push_back({{"objective", row.name},
+                      {"ms", row.ms.median},
+                      {"p10", row.ms.p10},
+                      {"p90", row.ms.p90},
+                      {"cpu_ms", row.cpu_ms},
+                      {"flops", row.flops},
+                      {"gflops", rate},
+                      {"share_of_peak", rate / peak}});
     }
-    fmt::print("{}\n", nlohmann::json{{"model", program.name}, {"threads", threads}, {"cpu", program.cpu}, {"compile_ms", running->compiled->compile_ms},
-                                      {"first_step_ms", first_step_ms}, {"arena_bytes", program.arena_bytes}, {"peak_gflops", peak}, {"rows", list}}.dump());
+    fmt::print("{}\n", nlohmann::json{{"model", program.name},
+                                      {"threads", threads},
+                                      {"cpu", program.cpu},
+                                      {"compile_ms", running->compiled->compile_ms},
+                                      {"first_step_ms", first_step_ms},
+                                      {"arena_bytes", program.arena_bytes},
+                                      {"peak_gflops", peak},
+                                      {"rows", list}}
+                           .dump());
     return kOk;
   }
-  fmt::print("{}: {} thread(s), {}, compiled in {:.0f} ms, first step {:.0f} ms after start, arena {} bytes, peak {:.0f} GFLOP/s\n", program.name,
-             threads, program.cpu, running->compiled->compile_ms, first_step_ms, program.arena_bytes, peak);
-  fmt::print("{:16} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8}\n", "", "median ms", "p10", "p90", "MFLOP", "GFLOP/s", "of peak");
+  fmt::print(
+      "{}: {} thread(s), {}, compiled in {:.0f} ms, first step {:.0f} ms after start, arena {} bytes, peak {:.0f} "
+      "GFLOP/s\n",
+      program.name, threads, program.cpu, running->compiled->compile_ms, first_step_ms, program.arena_bytes, peak);
+  fmt::print("{:16} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8}\n", "", "median ms", "p10", "p90", "MFLOP", "GFLOP/s",
+             "of peak");
   for (const Row& row : *rows) {
     const double rate = row.flops / row.ms.median * 1e-6;
-    fmt::print("{:16} {:10.3f} {:10.3f} {:10.3f} {:10.1f} {:10.1f} {:7.0f}%\n", row.name, row.ms.median, row.ms.p10, row.ms.p90, row.flops * 1e-6, rate,
-               100 * rate / peak);
+    fmt::print("{:16} {:10.3f} {:10.3f} {:10.3f} {:10.1f} {:10.1f} {:7.0f}%\n", row.name, row.ms.median, row.ms.p10,
+               row.ms.p90, row.flops * 1e-6, rate, 100 * rate / peak);
   }
   return kOk;
 }

@@ -22,16 +22,20 @@ struct Artefact {
 };
 
 constexpr std::array kArtefacts = {
-    Artefact{"obj", ".o", [](const CheckedModel&, const CompiledProgram& program, const ModelOptions&) -> Result<std::string> {
+    Artefact{"obj", ".o",
+             [](const CheckedModel&, const CompiledProgram& program, const ModelOptions&) -> Result<std::string> {
                return std::string(program.object.begin(), program.object.end());
              }},
-    Artefact{"header", ".h", [](const CheckedModel& model, const CompiledProgram& program, const ModelOptions&) -> Result<std::string> {
+    Artefact{"header", ".h",
+             [](const CheckedModel& model, const CompiledProgram& program, const ModelOptions&) -> Result<std::string> {
                return emit_header(program, model.path);
              }},
-    Artefact{"llvm-ir", ".ll", [](const CheckedModel& model, const CompiledProgram&, const ModelOptions& options) {
+    Artefact{"llvm-ir", ".ll",
+             [](const CheckedModel& model, const CompiledProgram&, const ModelOptions& options) {
                return dump(model, "llvm", options);
              }},
-    Artefact{"asm", ".s", [](const CheckedModel& model, const CompiledProgram&, const ModelOptions& options) {
+    Artefact{"asm", ".s",
+             [](const CheckedModel& model, const CompiledProgram&, const ModelOptions& options) {
                return dump(model, "asm", options);
              }},
 };
@@ -40,7 +44,8 @@ int run_build(const Flags& flags) {
   std::vector<const Artefact*> wanted;
   for (const std::string& name : flags.emit) {
     const auto at = std::ranges::find(kArtefacts, name, &Artefact::name);
-    if (name == "lib") return report({ErrorKind::Unsupported, "--emit=lib is not supported yet", "use --emit=obj and `ar rcs`", {}});
+    if (name == "lib")
+      return report({ErrorKind::Unsupported, "--emit=lib is not supported yet", "use --emit=obj and `ar rcs`", {}});
     if (at == kArtefacts.end()) {
       std::vector<std::string_view> names;
       for (const Artefact& artefact : kArtefacts) names.push_back(artefact.name);

@@ -12,10 +12,13 @@ void print_budget(const Experiment& experiment, const LoweredExperiment& lowered
   for (size_t f = 0; f < experiment.functions.size(); ++f) {
     const FunctionMemory& memory = lowered.memory[f];
     if (memory.bytes == memory.bytes_without) continue;
-    fmt::print("{} {}: {} bytes, {} without the budget ({:.0f}%); {} values are computed again, {:.4g} MFLOP instead of {:.4g} (+{:.1f}%)\n",
-               to_string(experiment.functions[f].kind), experiment.functions[f].name, memory.bytes, memory.bytes_without,
-               100.0 * static_cast<double>(memory.bytes) / static_cast<double>(memory.bytes_without), memory.num_again, memory.flops * 1e-6,
-               memory.flops_without * 1e-6, memory.flops_without > 0 ? 100 * (memory.flops / memory.flops_without - 1) : 0.0);
+    fmt::print(
+        "{} {}: {} bytes, {} without the budget ({:.0f}%); {} values are computed again, {:.4g} MFLOP instead of "
+        "{:.4g} (+{:.1f}%)\n",
+        to_string(experiment.functions[f].kind), experiment.functions[f].name, memory.bytes, memory.bytes_without,
+        100.0 * static_cast<double>(memory.bytes) / static_cast<double>(memory.bytes_without), memory.num_again,
+        memory.flops * 1e-6, memory.flops_without * 1e-6,
+        memory.flops_without > 0 ? 100 * (memory.flops / memory.flops_without - 1) : 0.0);
   }
 }
 
@@ -33,16 +36,25 @@ int run_check(const ModelFlags& flags) {
   if (flags.json) {
     nlohmann::json variables = nlohmann::json::array(), functions = nlohmann::json::array();
     for (const Variable& variable : experiment.variables) {
-      variables.push_back({{"path", variable.path}, {"kind", to_string(variable.kind)}, {"type", to_string(variable.type)}});
+      variables.push_back(
+          {{"path", variable.path}, {"kind", to_string(variable.kind)}, {"type", to_string(variable.type)}});
     }
     for (size_t f = 0; f < experiment.functions.size(); ++f) {
       const FunctionMemory& memory = lowered->memory[f];
-      functions.push_back({{"name", experiment.functions[f].name}, {"kind", to_string(experiment.functions[f].kind)}, {"bytes", memory.bytes},
-                           {"bytes_without_budget", memory.bytes_without}, {"flops", memory.flops}, {"flops_without_budget", memory.flops_without},
+      functions.push_back({{"name", experiment.functions[f].name},
+                           {"kind", to_string(experiment.functions[f].kind)},
+                           {"bytes", memory.bytes},
+                           {"bytes_without_budget", memory.bytes_without},
+                           {"flops", memory.flops},
+                           {"flops_without_budget", memory.flops_without},
                            {"computed_again", memory.num_again}});
     }
-    fmt::print("{}\n", nlohmann::json{{"ok", true}, {"parameters", parameters}, {"arena_bytes", lowered->program.arena_bytes},
-                                      {"variables", variables}, {"functions", functions}}.dump());
+    fmt::print("{}\n", nlohmann::json{{"ok", true},
+                                      {"parameters", parameters},
+                                      {"arena_bytes", lowered->program.arena_bytes},
+                                      {"variables", variables},
+                                      {"functions", functions}}
+                           .dump());
     return kOk;
   }
   for (const Variable& variable : experiment.variables) {
@@ -60,7 +72,8 @@ int run_check(const ModelFlags& flags) {
     fmt::print("objective {} updates {}\n", objective.name, updates);
   }
   print_budget(experiment, *lowered);
-  fmt::print("{}: {} parameters; {} bytes of memory in all, data excluded\n", flags.file, parameters, lowered->program.arena_bytes);
+  fmt::print("{}: {} parameters; {} bytes of memory in all, data excluded\n", flags.file, parameters,
+             lowered->program.arena_bytes);
   return kOk;
 }
 

@@ -26,7 +26,9 @@ Result<fuzz::Totals> start(const Flags& flags) {
   SMELT_TRY(const Buffer bytes, read_file(flags.resume, {}));
   SMELT_TRY(totals, fuzz::totals_from_json(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size())));
   if (flags.seed && *flags.seed != totals.seed) {
-    return fail(ErrorKind::Usage, fmt::format("`{}` counts from seed {}, not {}", flags.resume, totals.seed, *flags.seed), "leave out --seed");
+    return fail(ErrorKind::Usage,
+                fmt::format("`{}` counts from seed {}, not {}", flags.resume, totals.seed, *flags.seed),
+                "leave out --seed");
   }
   return totals;
 }
@@ -34,15 +36,22 @@ Result<fuzz::Totals> start(const Flags& flags) {
 void print_totals(const fuzz::Totals& totals) {
   const double graphs = static_cast<double>(std::max<int64_t>(totals.graphs, 1));
   fmt::print("{} graphs from seed {}: {} mismatches\n", totals.graphs, totals.seed, totals.failures.size());
-  fmt::print("  {:.1f} nodes a graph, {:.0f} % with gradients, {:.0f} % of second order\n", static_cast<double>(totals.nodes) / graphs,
-             100 * static_cast<double>(totals.gradients) / graphs, 100 * static_cast<double>(totals.second_order) / graphs);
-  fmt::print("  {} mistrusted ({:.2f} %); {} results that say little left out, {} graphs without any other drawn again\n", totals.mistrusted,
-             100 * static_cast<double>(totals.mistrusted) / graphs, totals.dropped_results, totals.thrown_away);
-  fmt::print("  {} orders of {} passes: verifier, text, second run and values after each\n", totals.pass_orders, totals.passes);
-  fmt::print("  {} graphs written in {} other ways; {} graphs with and without fusion; {} gradients against differences\n", totals.rewritten,
-             totals.rewrites, totals.fusion_pairs, totals.derivatives);
-  fmt::print("  {} graphs with f16 or bf16, {} of them with arithmetic or gradients in it; {} plans under a memory budget compute {} values again\n",
-             totals.halves, totals.free_halves, totals.budgets, totals.computed_again);
+  fmt::print("  {:.1f} nodes a graph, {:.0f} % with gradients, {:.0f} % of second order\n",
+             static_cast<double>(totals.nodes) / graphs, 100 * static_cast<double>(totals.gradients) / graphs,
+             100 * static_cast<double>(totals.second_order) / graphs);
+  fmt::print(
+      "  {} mistrusted ({:.2f} %); {} results that say little left out, {} graphs without any other drawn again\n",
+      totals.mistrusted, 100 * static_cast<double>(totals.mistrusted) / graphs, totals.dropped_results,
+      totals.thrown_away);
+  fmt::print("  {} orders of {} passes: verifier, text, second run and values after each\n", totals.pass_orders,
+             totals.passes);
+  fmt::print(
+      "  {} graphs written in {} other ways; {} graphs with and without fusion; {} gradients against differences\n",
+      totals.rewritten, totals.rewrites, totals.fusion_pairs, totals.derivatives);
+  fmt::print(
+      "  {} graphs with f16 or bf16, {} of them with arithmetic or gradients in it; {} plans under a memory budget "
+      "compute {} values again\n",
+      totals.halves, totals.free_halves, totals.budgets, totals.computed_again);
   fmt::print("  {:.1f} processor seconds, {:.1f} ms a graph\n", totals.cpu_seconds, 1000 * totals.cpu_seconds / graphs);
 }
 
@@ -51,14 +60,16 @@ int run_fuzz(const Flags& flags) {
   if (!totals) return report(totals.error());
   Result<void> kept;
   size_t shown = totals->failures.size();
-  fuzz::run_campaign(*totals, {.count = flags.count, .directory = flags.directory, .max_failures = flags.stop_at}, [&](const fuzz::Totals& now) {
-    for (; shown < now.failures.size() && !flags.json; ++shown) {
-      const fuzz::Failure& failure = now.failures[shown];
-      fmt::print("seed {} check {}: {}\n  again: smelt debug fuzz --count 1 --seed {}\n", failure.seed, failure.check, failure.what, failure.seed);
-    }
-    std::fflush(stdout);
-    if (!flags.resume.empty()) kept = write_file_atomic(flags.resume, fuzz::to_json(now));
-  });
+  fuzz::run_campaign(*totals, {.count = flags.count, .directory = flags.directory, .max_failures = flags.stop_at},
+                     [&](const fuzz::Totals& now) {
+                       for (; shown < now.failures.size() && !flags.json; ++shown) {
+                         const fuzz::Failure& failure = now.failures[shown];
+                         fmt::print("seed {} check {}: {}\n  again: smelt debug fuzz --count 1 --seed {}\n",
+                                    failure.seed, failure.check, failure.what, failure.seed);
+                       }
+                       std::fflush(stdout);
+                       if (!flags.resume.empty()) kept = write_file_atomic(flags.resume, fuzz::to_json(now));
+                     });
   if (!kept) return report(kept.error());
   if (flags.json) {
     fmt::print("{}\n", fuzz::to_json(*totals));
@@ -73,7 +84,8 @@ int run_fuzz(const Flags& flags) {
 DebugTool add_debug_fuzz(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* fuzz = app.add_subcommand("fuzz", "random graphs: reference evaluator against compiled code");
-  fuzz->add_option("--count", flags->count, "graphs in all (2000), those of --resume-from included")->check(whole_number(1, 1'000'000'000));
+  fuzz->add_option("--count", flags->count, "graphs in all (2000), those of --resume-from included")
+      ->check(whole_number(1, 1'000'000'000));
   fuzz->add_option("--seed", flags->seed, "seed of the first graph; graph k has seed + k (a new one)");
   fuzz->add_option("--resume-from", flags->resume, "totals of earlier runs: read when it exists, kept up to date");
   fuzz->add_option("-o,--output", flags->directory, "where failing graphs are written (.)");

@@ -28,8 +28,11 @@ Result<void> write_gradients(const Flags& flags, Session& session, std::span<con
   std::vector<int32_t> rows;
   if (const Dataset* training = training_split(data); training != nullptr && frame.takes_rows()) {
     frame.set_dataset(*training);
-    SMELT_TRY(Batches batches, Batches::create({.rows = training->rows(), .batch = program.train.batch, .drop_rest = !frame.has_free_batch(),
-                                                .shuffle = flags.shuffle, .seed = program.train.seed},
+    SMELT_TRY(Batches batches, Batches::create({.rows = training->rows(),
+                                                .batch = program.train.batch,
+                                                .drop_rest = !frame.has_free_batch(),
+                                                .shuffle = flags.shuffle,
+                                                .seed = program.train.seed},
                                                training->split()));
     const auto first = batches.next();
     rows.assign(first.begin(), first.end());
@@ -44,7 +47,8 @@ Result<void> write_gradients(const Flags& flags, Session& session, std::span<con
     tensors.push_back({output.kind == BindingKind::Loss ? "loss" : output.name, std::move(tensor)});
   }
   std::vector<TensorToStore> views;
-  for (const NamedTensor& tensor : tensors) views.push_back({tensor.name, tensor.tensor.dtype, tensor.tensor.shape, tensor.tensor.data.bytes()});
+  for (const NamedTensor& tensor : tensors)
+    views.push_back({tensor.name, tensor.tensor.dtype, tensor.tensor.shape, tensor.tensor.data.bytes()});
   return write_safetensors(flags.output, std::move(views), {});
 }
 
@@ -64,7 +68,8 @@ int run_grads(const Flags& flags) {
     const auto loaded = load_weights(flags.weights, *running->session);
     if (!loaded) return report(loaded.error());
   }
-  const Result<std::vector<Dataset>> data = open_data(running->session->program().data, model->options, flags.model.file);
+  const Result<std::vector<Dataset>> data =
+      open_data(running->session->program().data, model->options, flags.model.file);
   if (!data) return report(data.error());
   const Result<void> written = write_gradients(flags, *running->session, *data);
   if (!written) return report(written.error());

@@ -23,8 +23,10 @@ int run_reduce(const Flags& flags) {
   const std::string path = flags.output.empty() ? flags.file + ".reduced" : flags.output;
   const Result<void> written = fuzz::write_case(path, reduced.tested, reduced.verdict.check, reduced.verdict.what);
   if (!written) return report(written.error());
-  fmt::print("{} ops left of {} nodes after {} attempts: {}\n", reduced.num_ops, read->random.graph.size(), reduced.attempts, path);
-  fmt::print("first wrong: {}\n{}\n\n{}", reduced.verdict.stage, reduced.verdict.what, print(reduced.tested.random.graph));
+  fmt::print("{} ops left of {} nodes after {} attempts: {}\n", reduced.num_ops, read->random.graph.size(),
+             reduced.attempts, path);
+  fmt::print("first wrong: {}\n{}\n\n{}", reduced.verdict.stage, reduced.verdict.what,
+             print(reduced.tested.random.graph));
   return kInternal;
 }
 
@@ -32,7 +34,8 @@ int run_reduce(const Flags& flags) {
 
 DebugTool add_debug_reduce(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* reduce = app.add_subcommand("reduce", "shrinks a failing graph of `debug fuzz` and names the first wrong pass");
+  CLI::App* reduce =
+      app.add_subcommand("reduce", "shrinks a failing graph of `debug fuzz` and names the first wrong pass");
   reduce->add_option("FILE", flags->file, "the graph that `debug fuzz` wrote")->required();
   reduce->add_option("-o,--output", flags->output, "where the reduced graph goes (FILE.reduced)");
   return {reduce, [flags] { return run_reduce(*flags); }};

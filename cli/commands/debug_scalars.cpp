@@ -21,21 +21,28 @@ struct Flags {
 };
 
 std::string where(const fuzz::ScalarFunction& function, const fuzz::ScalarErrors& errors) {
-  return function.binary ? fmt::format("{:a}, {:a}", errors.worst_a, errors.worst_b) : fmt::format("{:a}", errors.worst_a);
+  return function.binary ? fmt::format("{:a}, {:a}", errors.worst_a, errors.worst_b)
+                         : fmt::format("{:a}", errors.worst_a);
 }
 
 void print_row(const fuzz::ScalarFunction& function, DType dtype, double bound, const fuzz::ScalarErrors& errors) {
-  fmt::print("{:<9} {:<4} {:>7.4f} {:>7.3g}  {:<28} {:<5} {:<6} {:>11} {:>7.1f}  {}\n", function.name, to_string(dtype), errors.max_ulp, bound,
-             where(function, errors), function.binary ? "-" : errors.falls_at ? "no" : "yes", errors.outside_at ? "no" : "yes", errors.count,
-             errors.cycles, errors.within(function, bound) ? "ok" : "MISSED");
+  fmt::print("{:<9} {:<4} {:>7.4f} {:>7.3g}  {:<28} {:<5} {:<6} {:>11} {:>7.1f}  {}\n", function.name, to_string(dtype),
+             errors.max_ulp, bound, where(function, errors),
+             function.binary   ? "-"
+             : errors.falls_at ? "no"
+                               : "yes",
+             errors.outside_at ? "no" : "yes", errors.count, errors.cycles,
+             errors.within(function, bound) ? "ok" : "MISSED");
   std::fflush(stdout);
 }
 
-nlohmann::ordered_json to_json(const fuzz::ScalarFunction& function, DType dtype, double bound, const fuzz::ScalarErrors& errors) {
+nlohmann::ordered_json to_json(const fuzz::ScalarFunction& function, DType dtype, double bound,
+                               const fuzz::ScalarErrors& errors) {
   nlohmann::ordered_json row;
   row["function"] = function.name;
   row["dtype"] = to_string(dtype);
-  row["max_ulp"] = std::isfinite(errors.max_ulp) ? nlohmann::ordered_json(errors.max_ulp) : nlohmann::ordered_json("inf");
+  row["max_ulp"] =
+      std::isfinite(errors.max_ulp) ? nlohmann::ordered_json(errors.max_ulp) : nlohmann::ordered_json("inf");
   row["bound"] = bound;
   row["at"] = where(function, errors);
   row["monotone"] = !errors.falls_at;
@@ -48,11 +55,13 @@ nlohmann::ordered_json to_json(const fuzz::ScalarFunction& function, DType dtype
 
 Result<bool> sweep(const Flags& flags, DType dtype, nlohmann::ordered_json& rows) {
   SMELT_TRY(const fuzz::ScalarCode code, fuzz::ScalarCode::compile(dtype, flags.cpu));
-  const int threads = flags.threads > 0 ? flags.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int threads =
+      flags.threads > 0 ? flags.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   bool good = true;
   for (const fuzz::ScalarFunction& function : fuzz::scalar_functions()) {
     if (!flags.function.empty() && flags.function != function.name) continue;
-    const fuzz::ScalarErrors errors = fuzz::measure(code, function, dtype, {.stride = flags.stride, .threads = threads, .time = true});
+    const fuzz::ScalarErrors errors =
+        fuzz::measure(code, function, dtype, {.stride = flags.stride, .threads = threads, .time = true});
     const double bound = dtype == DType::F32 ? function.bound_f32 : function.bound_f64;
     good &= errors.within(function, bound);
     if (flags.json) {
@@ -68,10 +77,12 @@ int run_scalars(const Flags& flags) {
   std::vector<std::string_view> names;
   for (const fuzz::ScalarFunction& function : fuzz::scalar_functions()) names.push_back(function.name);
   if (!flags.function.empty() && std::ranges::find(names, flags.function) == names.end()) {
-    return report_usage(fmt::format("no function `{}`", flags.function), fmt::format("one of {}", fmt::join(names, ", ")));
+    return report_usage(fmt::format("no function `{}`", flags.function),
+                        fmt::format("one of {}", fmt::join(names, ", ")));
   }
   if (!flags.json) {
-    fmt::print("{:<9} {:<4} {:>7} {:>7}  {:<28} {:<5} {:<6} {:>11} {:>7}\n", "function", "type", "ulp", "bound", "at", "rises", "range", "arguments", "cycles");
+    fmt::print("{:<9} {:<4} {:>7} {:>7}  {:<28} {:<5} {:<6} {:>11} {:>7}\n", "function", "type", "ulp", "bound", "at",
+               "rises", "range", "arguments", "cycles");
   }
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   bool good = true;
@@ -89,8 +100,10 @@ int run_scalars(const Flags& flags) {
 
 DebugTool add_debug_scalars(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* scalars = app.add_subcommand("scalars", "compiled exp, log, tanh, ..: errors against the exact values, and cycles for 16 elements");
-  scalars->add_option("--stride", flags->stride, "every so many of the 2^32 f32 arguments (257); 1: all of them")->check(whole_number(1, 1'000'000'000));
+  CLI::App* scalars = app.add_subcommand(
+      "scalars", "compiled exp, log, tanh, ..: errors against the exact values, and cycles for 16 elements");
+  scalars->add_option("--stride", flags->stride, "every so many of the 2^32 f32 arguments (257); 1: all of them")
+      ->check(whole_number(1, 1'000'000'000));
   scalars->add_option("--function", flags->function, "one function (all)");
   scalars->add_option("--dtype", flags->dtype, "f32 or f64 (both)")->check(CLI::IsMember({"f32", "f64"}));
   scalars->add_option("--cpu", flags->cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4");

@@ -46,9 +46,10 @@ std::string cache_sizes() {
 }
 
 Finding vectors_of(const Target& target) {
-  Finding finding{"vectors", fmt::format("{} bits{}; {} registers", target.vector_bytes * 8, target.has_fma ? ", fused multiply-add" : "",
-                                         target.vector_registers)};
-  if (target.vector_bytes < 32) finding.advice = "no AVX2: correct, but 4 to 8 times slower than on a machine that has it";
+  Finding finding{"vectors", fmt::format("{} bits{}; {} registers", target.vector_bytes * 8,
+                                         target.has_fma ? ", fused multiply-add" : "", target.vector_registers)};
+  if (target.vector_bytes < 32)
+    finding.advice = "no AVX2: correct, but 4 to 8 times slower than on a machine that has it";
   return finding;
 }
 
@@ -68,20 +69,25 @@ Finding load(unsigned cores) {
 
 Finding cache_finding() {
   const std::string directory = default_cache_directory();
-  if (directory.empty()) return {"object cache", "off", "every start compiles; unset SMELT_CACHE_DIR, or set it to a directory of your own"};
-  if (build_identity().empty()) return {"object cache", "off", "this binary has no build id; link it with -Wl,--build-id"};
+  if (directory.empty())
+    return {"object cache", "off", "every start compiles; unset SMELT_CACHE_DIR, or set it to a directory of your own"};
+  if (build_identity().empty())
+    return {"object cache", "off", "this binary has no build id; link it with -Wl,--build-id"};
   const Result<ObjectCache> cache = ObjectCache::open(directory);
-  if (!cache) return {"object cache", "off", cache.error().message + (cache.error().help.empty() ? "" : "; " + cache.error().help)};
+  if (!cache)
+    return {"object cache", "off",
+            cache.error().message + (cache.error().help.empty() ? "" : "; " + cache.error().help)};
   const CacheStatus status = cache->status();
-  return {"object cache", fmt::format("{}: {} objects, {:.2f} of {} MB", directory, status.entries, static_cast<double>(status.bytes) * 1e-6,
-                                      cache->max_bytes() >> 20)};
+  return {"object cache", fmt::format("{}: {} objects, {:.2f} of {} MB", directory, status.entries,
+                                      static_cast<double>(status.bytes) * 1e-6, cache->max_bytes() >> 20)};
 }
 
 Finding example_data() {
   const std::string path = fmt::format("{}/fashion-mnist", kSystemData);
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored)) return {"example data", path};
-  return {"example data", "Fashion-MNIST is missing", "install the package dataset-fashion-mnist, or give --data NAME=DIR"};
+  return {"example data", "Fashion-MNIST is missing",
+          "install the package dataset-fashion-mnist, or give --data NAME=DIR"};
 }
 
 int clear_cache() {
@@ -101,7 +107,8 @@ int run_doctor(const Flags& flags) {
       {"processor", fmt::format("{}, {} threads", target->cpu, cores)},
       vectors_of(*target),
       {"caches", cache_sizes()},
-      {"multiply-add peak", fmt::format("{:.0f} GFLOP/s on 1 thread, {:.0f} on {} (f32)", measure_peak_gflops(1), measure_peak_gflops(static_cast<int>(cores)), cores)},
+      {"multiply-add peak", fmt::format("{:.0f} GFLOP/s on 1 thread, {:.0f} on {} (f32)", measure_peak_gflops(1),
+                                        measure_peak_gflops(static_cast<int>(cores)), cores)},
       memory(),
       load(cores),
       cache_finding(),

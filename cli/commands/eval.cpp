@@ -67,7 +67,8 @@ int run_eval(const Flags& flags) {
   }
   const auto names = flags.names.empty() ? all_names(program) : flags.names;
   NonFiniteReporter reporter(running->checked, *options);
-  const auto values = evaluate(session, data.empty() ? nullptr : &data[0], program.train.batch, names, flags.check_nan ? reporter.hook() : TraceCall());
+  const auto values = evaluate(session, data.empty() ? nullptr : &data[0], program.train.batch, names,
+                               flags.check_nan ? reporter.hook() : TraceCall());
   if (!values) return reporter.report(values.error(), flags.model.json);
   nlohmann::json metrics = nlohmann::json::object();
   for (const NamedValue& value : *values) {
@@ -86,7 +87,8 @@ Runner add_eval(CLI::App& app) {
   app.add_option("NAMES", flags->names, "objectives and metrics (default: all)");
   app.add_option("--weights", flags->weights, "checkpoint or safetensors file");
   app.add_option("--split", flags->split, "split of the data (default: valid, else the last)");
-  app.add_flag("--check-nan", flags->check_nan, "name the line that the first NaN or infinity came from, and end with 6");
+  app.add_flag("--check-nan", flags->check_nan,
+               "name the line that the first NaN or infinity came from, and end with 6");
   app.add_flag("--partial", flags->partial, "--weights: load what fits");
   return [flags] { return run_eval(*flags); };
 }

@@ -31,7 +31,8 @@ void leave_start(Session& session) {
     const std::span<std::byte> bytes = session.bytes(stored);
     const std::span<double> values(reinterpret_cast<double*>(bytes.data()), bytes.size() / sizeof(double));
     for (size_t i = 0; i < values.size(); ++i) {
-      const uint32_t word = philox(3, {static_cast<uint32_t>(i / 4), 0, 0, static_cast<uint32_t>(stored.offset)})[i % 4];
+      const uint32_t word =
+          philox(3, {static_cast<uint32_t>(i / 4), 0, 0, static_cast<uint32_t>(stored.offset)})[i % 4];
       values[i] += 0.1 * (word * 0x1p-32 - 0.5);
     }
   }
@@ -45,7 +46,8 @@ struct Point {
 
   Result<CallFrame> frame(Session& session, const Entry& entry) {
     const CompiledProgram& program = session.program();
-    const int64_t batch = program.train.batch_symbol < 0 ? std::max<int64_t>(program.train.batch, 1) : std::min(program.train.batch, most);
+    const int64_t batch = program.train.batch_symbol < 0 ? std::max<int64_t>(program.train.batch, 1)
+                                                         : std::min(program.train.batch, most);
     CallFrame frame = session.frame(entry);
     SMELT_TRY_VOID(frame.own_outputs());
     if (program.data && columns.empty()) {
@@ -81,19 +83,27 @@ const std::string& path_of(const CheckedModel& model, const GradcheckRow& row) {
 
 void print_table(const Flags& flags, const CheckedModel& model, const Report& report) {
   fmt::print("objective {}, loss {:.6g}, order {}\n", report.objective, report.result.loss, flags.order);
-  fmt::print("  {:24} {:>9} {:>13} {:>6} {:>9}  {}\n", "parameter", "entries", "checked", "finer", "worst", "at (computed, by differences), declared");
+  fmt::print("  {:24} {:>9} {:>13} {:>6} {:>9}  {}\n", "parameter", "entries", "checked", "finer", "worst",
+             "at (computed, by differences), declared");
   for (const GradcheckRow& row : report.result.rows) {
     fmt::print("  {:24} {:>9} {:>13} {:>6} {:>9.1e}  {} ({:.10g}, {:.10g}), {}\n", path_of(model, row), row.entries,
-               row.directions == 0 ? "all" : fmt::format("{} directions", row.directions), row.finer, row.worst, row.where, row.computed,
-               row.difference, line_of(model, row));
+               row.directions == 0 ? "all" : fmt::format("{} directions", row.directions), row.finer, row.worst,
+               row.where, row.computed, row.difference, line_of(model, row));
   }
 }
 
 nlohmann::json as_json(const CheckedModel& model, const Report& report) {
   nlohmann::json rows = nlohmann::json::array();
   for (const GradcheckRow& row : report.result.rows) {
-    rows.push_back({{"path", path_of(model, row)}, {"entries", row.entries}, {"directions", row.directions}, {"finer", row.finer}, {"worst", row.worst},
-                    {"at", row.where}, {"computed", row.computed}, {"difference", row.difference}, {"declared", line_of(model, row)}});
+    rows.push_back({{"path", path_of(model, row)},
+                    {"entries", row.entries},
+                    {"directions", row.directions},
+                    {"finer", row.finer},
+                    {"worst", row.worst},
+                    {"at", row.where},
+                    {"computed", row.computed},
+                    {"difference", row.difference},
+                    {"declared", line_of(model, row)}});
   }
   return {{"objective", report.objective}, {"loss", report.result.loss}, {"rows", rows}};
 }
@@ -112,24 +122,32 @@ int conclude(const Flags& flags, const CheckedModel& model, const std::vector<Re
   if (flags.model.json) {
     nlohmann::json list = nlohmann::json::array();
     for (const Report& report : reports) list.push_back(as_json(model, report));
-    fmt::print("{}\n", nlohmann::json{{"ok", good}, {"order", flags.order}, {"tolerance", tolerance}, {"objectives", list}}.dump());
+    fmt::print(
+        "{}\n",
+        nlohmann::json{{"ok", good}, {"order", flags.order}, {"tolerance", tolerance}, {"objectives", list}}.dump());
     return good ? kOk : kRunTime;
   }
-  if (worst != nullptr) fmt::print("worst {:.1e}: {} of objective {}; allowed {:.0e}\n", worst->worst, path_of(model, *worst), of->objective, tolerance);
+  if (worst != nullptr)
+    fmt::print("worst {:.1e}: {} of objective {}; allowed {:.0e}\n", worst->worst, path_of(model, *worst),
+               of->objective, tolerance);
   if (good) return kOk;
   return report({ErrorKind::RunTime,
-                 fmt::format("{}: the gradient of `{}` with respect to `{}` at {} is {:.10g}, by differences {:.10g}", line_of(model, *worst), of->objective,
-                             path_of(model, *worst), worst->where, worst->computed, worst->difference),
-                 "`stop`, `straight_through` and a `vjp` clause make it another on purpose; a jump of the loss leaves no derivative to find",
+                 fmt::format("{}: the gradient of `{}` with respect to `{}` at {} is {:.10g}, by differences {:.10g}",
+                             line_of(model, *worst), of->objective, path_of(model, *worst), worst->where,
+                             worst->computed, worst->difference),
+                 "`stop`, `straight_through` and a `vjp` clause make it another on purpose; a jump of the loss leaves "
+                 "no derivative to find",
                  {}});
 }
 
-Result<std::vector<Report>> check_objectives(const Flags& flags, Session& session, const std::vector<std::string>& objectives) {
+Result<std::vector<Report>> check_objectives(const Flags& flags, Session& session,
+                                             const std::vector<std::string>& objectives) {
   std::vector<Report> reports;
   Point point{.most = flags.model.batch.value_or(kBatch), .columns = {}, .rows = {}};
   for (const std::string& objective : objectives) {
     SMELT_TRY(CallFrame frame, point.frame(session, *session.program().find(FunctionKind::Loss, "grads " + objective)));
-    SMELT_TRY(GradcheckResult result, gradcheck(session, frame, {.order = flags.order, .tolerance = kTolerances[flags.order]}));
+    SMELT_TRY(GradcheckResult result,
+              gradcheck(session, frame, {.order = flags.order, .tolerance = kTolerances[flags.order]}));
     reports.push_back({objective, std::move(result)});
   }
   return reports;
@@ -142,15 +160,19 @@ Result<std::vector<std::string>> add_functions(const Flags& flags, CheckedModel&
   for (const Objective& objective : model.experiment->objectives) {
     if (flags.objective.empty() && objective.step >= 0) names.push_back(objective.name);
   }
-  if (names.empty()) return fail(ErrorKind::Model, fmt::format("{} has no `step` line, so nothing is differentiated", flags.model.file), "see examples/mlp.smelt");
+  if (names.empty())
+    return fail(ErrorKind::Model, fmt::format("{} has no `step` line, so nothing is differentiated", flags.model.file),
+                "see examples/mlp.smelt");
   for (const std::string& name : names) {
-    SMELT_TRY(*model.experiment, with_gradients(*model.experiment, name, {.name = "grads " + name, .second = flags.order == 2}));
+    SMELT_TRY(*model.experiment,
+              with_gradients(*model.experiment, name, {.name = "grads " + name, .second = flags.order == 2}));
   }
   return names;
 }
 
 int run_gradcheck(const Flags& flags) {
-  if (flags.model.precision != "f64") return report_usage("gradcheck runs in f64: differences of f32 losses tell nothing", "leave out --precision");
+  if (flags.model.precision != "f64")
+    return report_usage("gradcheck runs in f64: differences of f32 losses tell nothing", "leave out --precision");
   int code = kOk;
   std::optional<OpenedModel> model = open_model(flags.model, code);
   if (!model) return code;

@@ -39,14 +39,17 @@ int explain(const std::string& code) {
     fmt::print("{}: {}\n\n{}\n", diagnostic->code, diagnostic->title, diagnostic->explanation);
     return kOk;
   }
-  return report_usage(fmt::format("unknown diagnostic `{}`", code), "codes look like E0107; for a model give its file, such as vae.smelt");
+  return report_usage(fmt::format("unknown diagnostic `{}`", code),
+                      "codes look like E0107; for a model give its file, such as vae.smelt");
 }
 
 void list_ops() {
   for (const OpDef& op : all_ops()) {
     std::string operands, attributes;
-    for (const std::string_view operand : op.operands) operands += fmt::format("{}{}", operands.empty() ? "" : ", ", operand);
-    for (const AttrDef& attribute : op.attributes) attributes += fmt::format("{}{}", attributes.empty() ? "" : ", ", attribute.name);
+    for (const std::string_view operand : op.operands)
+      operands += fmt::format("{}{}", operands.empty() ? "" : ", ", operand);
+    for (const AttrDef& attribute : op.attributes)
+      attributes += fmt::format("{}{}", attributes.empty() ? "" : ", ", attribute.name);
     fmt::print("{}({}){}\n    {}\n", op.name, operands, attributes.empty() ? "" : " {" + attributes + "}", op.doc);
     if (!op.source.empty()) fmt::print("    source: {}\n", op.source);
   }
@@ -62,11 +65,16 @@ Runner add_show(CLI::App& app) {
 
 Runner add_explain(CLI::App& app) {
   auto flags = std::make_shared<ModelFlags>();
-  add_model_flags(app, *flags, 0, {"CODE|FILE", "a diagnostic's code, such as E0107, or a model file: what was fused with what, and why not"});
+  add_model_flags(
+      app, *flags, 0,
+      {"CODE|FILE", "a diagnostic's code, such as E0107, or a model file: what was fused with what, and why not"});
   return [flags, &app] {
     if (flags->file.ends_with(".smelt")) return explain_file(*flags);
-    for (const CLI::Option* option : app.get_options([](const CLI::Option* each) { return each->nonpositional() && each->count() > 0; })) {
-      return report_usage(fmt::format("{} is for a model file, and `{}` is a diagnostic's code", option->get_name(), printable(flags->file, 40)), "leave it out");
+    for (const CLI::Option* option :
+         app.get_options([](const CLI::Option* each) { return each->nonpositional() && each->count() > 0; })) {
+      return report_usage(fmt::format("{} is for a model file, and `{}` is a diagnostic's code", option->get_name(),
+                                      printable(flags->file, 40)),
+                          "leave it out");
     }
     return explain(flags->file);
   };

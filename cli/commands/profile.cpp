@@ -76,7 +76,8 @@ Result<Measured> measure(const Flags& flags, Session& session, const LoopProgram
       std::memcpy(stamps.data(), arena + functions[call]->stamps_offset, stamps.size() * sizeof(uint64_t));
       if (step == flags.warmup && call == 0) first_stamp = stamps[0];
       last_stamp = stamps.back();
-      auto& [begin, cycles] = measured.stamps.emplace_back(static_cast<double>(stamps[0] - first_stamp), std::vector<double>{});
+      auto& [begin, cycles] =
+          measured.stamps.emplace_back(static_cast<double>(stamps[0] - first_stamp), std::vector<double>{});
       for (size_t k = 0; k + 1 < stamps.size(); ++k, ++times) {
         cycles.push_back(static_cast<double>(stamps[k + 1] - stamps[k]));
         if (step >= flags.warmup) times->cycles.push_back(cycles.back());
@@ -101,15 +102,21 @@ std::vector<Row> rows_of(const Measured& measured, const SourceMap& sources, con
   std::map<std::string, size_t> line_rows;
   for (const KernelTimes& times : measured.kernels) {
     const Span span = times.kernel->span;
-    Row row{short_name(times), sources.describe(span), times.median() * measured.ms_per_cycle, times.kernel->flops, times.kernel->bytes,
-            ceiling.floor_ms(*times.kernel)};
+    Row row{short_name(times),   sources.describe(span), times.median() * measured.ms_per_cycle,
+            times.kernel->flops, times.kernel->bytes,    ceiling.floor_ms(*times.kernel)};
     if (!by_line) {
       rows.push_back(std::move(row));
       continue;
     }
-    std::string line = span.empty() ? "(no line)" : fmt::format("{}:{}", sources.buffer(span.file).name, sources.locate(span.file, span.begin).line);
+    std::string line =
+        span.empty() ? "(no line)"
+                     : fmt::format("{}:{}", sources.buffer(span.file).name, sources.locate(span.file, span.begin).line);
     const auto [known, fresh] = line_rows.try_emplace(line, rows.size());
-    if (fresh) rows.push_back({.name = std::move(line), .place = span.empty() ? "" : std::string(sources.line_text(span.file, sources.locate(span.file, span.begin).line))});
+    if (fresh)
+      rows.push_back({.name = std::move(line),
+                      .place = span.empty() ? ""
+                                            : std::string(sources.line_text(
+                                                  span.file, sources.locate(span.file, span.begin).line))});
     Row& sum = rows[known->second];
     sum.ms += row.ms;
     sum.flops += row.flops;
@@ -120,25 +127,35 @@ std::vector<Row> rows_of(const Measured& measured, const SourceMap& sources, con
   return rows;
 }
 
-void print_table(const Flags& flags, const Measured& measured, const std::vector<Row>& rows, const Ceiling& ceiling, const std::string& head) {
+void print_table(const Flags& flags, const Measured& measured, const std::vector<Row>& rows, const Ceiling& ceiling,
+                 const std::string& head) {
   double total = 0, floor = 0;
   for (const Row& row : rows) total += row.ms, floor += row.floor_ms;
-  fmt::print("{}\n{:.3f} ms a step ({:.3f} in kernels); floor {:.3f} ms at {:.0f} GFLOP/s and {:.0f} GB/s; {:.0f}% of the roofline\n\n", head, measured.step_ms,
-             total, floor, ceiling.gflops, ceiling.gbps, 100 * floor / total);
-  fmt::print("{:>9} {:>6} {:>9} {:>8} {:>9}  {:32} {}\n", "ms", "share", "GFLOP/s", "GB/s", "roofline", flags.by_line ? "line" : "kernel", flags.by_line ? "text" : "line");
+  fmt::print(
+      "{}\n{:.3f} ms a step ({:.3f} in kernels); floor {:.3f} ms at {:.0f} GFLOP/s and {:.0f} GB/s; {:.0f}% of the "
+      "roofline\n\n",
+      head, measured.step_ms, total, floor, ceiling.gflops, ceiling.gbps, 100 * floor / total);
+  fmt::print("{:>9} {:>6} {:>9} {:>8} {:>9}  {:32} {}\n", "ms", "share", "GFLOP/s", "GB/s", "roofline",
+             flags.by_line ? "line" : "kernel", flags.by_line ? "text" : "line");
   int64_t shown = 0;
   for (const Row& row : rows) {
     if (shown++ == flags.top) break;
-    fmt::print("{:9.4f} {:5.1f}% {:9.1f} {:8.1f} {:8.0f}%  {:32} {}\n", row.ms, 100 * row.ms / total, row.flops / row.ms * 1e-6, row.bytes / row.ms * 1e-6,
-               100 * row.floor_ms / row.ms, row.name, row.place);
+    fmt::print("{:9.4f} {:5.1f}% {:9.1f} {:8.1f} {:8.0f}%  {:32} {}\n", row.ms, 100 * row.ms / total,
+               row.flops / row.ms * 1e-6, row.bytes / row.ms * 1e-6, 100 * row.floor_ms / row.ms, row.name, row.place);
   }
-  if (static_cast<int64_t>(rows.size()) > flags.top) fmt::print("{:9} {} more; --top N shows them\n", "", static_cast<int64_t>(rows.size()) - flags.top);
+  if (static_cast<int64_t>(rows.size()) > flags.top)
+    fmt::print("{:9} {} more; --top N shows them\n", "", static_cast<int64_t>(rows.size()) - flags.top);
 }
 
 nlohmann::json to_json(const std::vector<Row>& rows, const Measured& measured, const Ceiling& ceiling) {
   nlohmann::json list = nlohmann::json::array();
   for (const Row& row : rows) {
-    list.push_back({{"name", row.name}, {"place", row.place}, {"ms", row.ms}, {"flops", row.flops}, {"bytes", row.bytes}, {"floor_ms", row.floor_ms}});
+    list.push_back({{"name", row.name},
+                    {"place", row.place},
+                    {"ms", row.ms},
+                    {"flops", row.flops},
+                    {"bytes", row.bytes},
+                    {"floor_ms", row.floor_ms}});
   }
   return {{"step_ms", measured.step_ms}, {"peak_gflops", ceiling.gflops}, {"read_gbps", ceiling.gbps}, {"rows", list}};
 }
@@ -153,16 +170,24 @@ Result<void> write_trace(const std::string& path, const Measured& measured, cons
     const std::string function = times->function->name;
     for (const double duration : cycles) {
       const Kernel& kernel = *times->kernel;
-      events.push_back({{"name", kernel.name}, {"ph", "X"}, {"pid", 1}, {"tid", 2}, {"ts", at * us}, {"dur", duration * us},
-                        {"args", {{"line", sources.describe(kernel.span)}, {"flops", kernel.flops}, {"bytes", kernel.bytes}}}});
+      events.push_back(
+          {{"name", kernel.name},
+           {"ph", "X"},
+           {"pid", 1},
+           {"tid", 2},
+           {"ts", at * us},
+           {"dur", duration * us},
+           {"args", {{"line", sources.describe(kernel.span)}, {"flops", kernel.flops}, {"bytes", kernel.bytes}}}});
       at += duration;
       ++times;
     }
-    events.push_back({{"name", function}, {"ph", "X"}, {"pid", 1}, {"tid", 1}, {"ts", begin * us}, {"dur", (at - begin) * us}});
+    events.push_back(
+        {{"name", function}, {"ph", "X"}, {"pid", 1}, {"tid", 1}, {"ts", begin * us}, {"dur", (at - begin) * us}});
   }
   std::ofstream file(path);
   file << nlohmann::json{{"traceEvents", events}}.dump() << "\n";
-  if (!file.flush()) return fail(ErrorKind::Output, fmt::format("cannot write `{}`", path), "choose another file for --trace");
+  if (!file.flush())
+    return fail(ErrorKind::Output, fmt::format("cannot write `{}`", path), "choose another file for --trace");
   return {};
 }
 
@@ -172,7 +197,8 @@ int run_profile(const Flags& flags) {
   if (!model) return code;
   const Result<LoweredExperiment> lowered = lower(model->checked, model->options);
   if (!lowered) return report(lowered.error());
-  const Result<RunningModel> running = start_model(std::move(model->checked), model->options, flags.model.threads, flags.warmup + flags.steps);
+  const Result<RunningModel> running =
+      start_model(std::move(model->checked), model->options, flags.model.threads, flags.warmup + flags.steps);
   if (!running) return report(running.error());
   const Result<Measured> measured = measure(flags, *running->session, lowered->loops);
   if (!measured) return report(measured.error());
@@ -185,10 +211,12 @@ int run_profile(const Flags& flags) {
     fmt::print("{}\n", to_json(rows, *measured, ceiling).dump());
   } else {
     print_table(flags, *measured, rows, ceiling,
-                fmt::format("{}: {} thread(s), {}, arena {:.1f} MB", program.name, threads, program.cpu, static_cast<double>(program.arena_bytes) * 1e-6));
+                fmt::format("{}: {} thread(s), {}, arena {:.1f} MB", program.name, threads, program.cpu,
+                            static_cast<double>(program.arena_bytes) * 1e-6));
   }
   if (!flags.trace.empty()) {
-    if (const Result<void> written = write_trace(flags.trace, *measured, sources); !written) return report(written.error());
+    if (const Result<void> written = write_trace(flags.trace, *measured, sources); !written)
+      return report(written.error());
   }
   return kOk;
 }

@@ -53,9 +53,11 @@ Result<void> reshape_flat(HostTensor& images, const std::string& shape) {
   const size_t cross = shape.find('x');
   const int64_t height = std::atoll(shape.c_str());
   const int64_t width = cross == std::string::npos ? 0 : std::atoll(shape.c_str() + cross + 1);
-  if (height <= 0 || width <= 0) return fail(ErrorKind::Usage, fmt::format("--shape `{}` is not HxW", shape), "such as --shape 28x28");
+  if (height <= 0 || width <= 0)
+    return fail(ErrorKind::Usage, fmt::format("--shape `{}` is not HxW", shape), "such as --shape 28x28");
   if (images.shape.size() != 2 || images.shape[1] != height * width) {
-    return fail(ErrorKind::Usage, fmt::format("{} cannot be seen as pictures of {}x{}", describe(images.dtype, images.shape), height, width));
+    return fail(ErrorKind::Usage, fmt::format("{} cannot be seen as pictures of {}x{}",
+                                              describe(images.dtype, images.shape), height, width));
   }
   images.shape = {images.shape[0], height, width};
   return {};
@@ -68,11 +70,14 @@ Result<void> write_output(const Flags& flags, NamedTensor& result, const Compile
   if (!flags.output.ends_with(".png")) return write_npy(flags.output, result.tensor);
   SMELT_TRY_VOID(reshape_flat(result.tensor, flags.shape));
   if (result.tensor.shape.size() == 2) {
-    return fail(ErrorKind::Usage, fmt::format("{} is no picture: its pixels are one flat axis", describe(result.tensor.dtype, result.tensor.shape)),
+    return fail(ErrorKind::Usage,
+                fmt::format("{} is no picture: its pixels are one flat axis",
+                            describe(result.tensor.dtype, result.tensor.shape)),
                 "say how it folds, such as --shape 28x28, or write an .npy file");
   }
   SMELT_TRY(const Picture picture, make_grid(result.tensor, {}));
-  return write_png(flags.output, picture, {{"smelt:export", flags.name}, {"smelt:seed", fmt::format("{}", program.train.seed)}});
+  return write_png(flags.output, picture,
+                   {{"smelt:export", flags.name}, {"smelt:seed", fmt::format("{}", program.train.seed)}});
 }
 
 /// No npy file has bf16, and few have f16: floats of a file are rounded where the export takes halves.
@@ -96,16 +101,20 @@ Result<void> run_export(const Flags& flags, Session& session, bool draw) {
                   "write `~ Normal(0, 1)` after the type of an input, or use `smelt run` with --input");
     }
     RunOptions options;
-    for (const int32_t symbol : sampler->symbols) options.sizes.emplace_back(program.symbols[static_cast<size_t>(symbol)].name, flags.count);
+    for (const int32_t symbol : sampler->symbols)
+      options.sizes.emplace_back(program.symbols[static_cast<size_t>(symbol)].name, flags.count);
     SMELT_TRY(std::vector<NamedTensor> drawn, session.run(*sampler, {}, options));
     for (NamedTensor& tensor : drawn) {
-      const bool given = std::ranges::any_of(inputs, [&](const NamedTensor& input) { return input.name == tensor.name; });
+      const bool given =
+          std::ranges::any_of(inputs, [&](const NamedTensor& input) { return input.name == tensor.name; });
       if (!given) inputs.push_back(std::move(tensor));
     }
   }
   SMELT_TRY_VOID(round_to_halves(inputs, *entry));
   SMELT_TRY(std::vector<NamedTensor> results, session.run(*entry, inputs));
-  if (results.size() != 1) return fail(ErrorKind::Unsupported, fmt::format("export `{}` has {} results; one file holds one", flags.name, results.size()));
+  if (results.size() != 1)
+    return fail(ErrorKind::Unsupported,
+                fmt::format("export `{}` has {} results; one file holds one", flags.name, results.size()));
   SMELT_TRY_VOID(write_output(flags, results[0], program));
   fmt::print("{}  {}\n", flags.output, describe(results[0].tensor.dtype, results[0].tensor.shape));
   return {};
@@ -123,7 +132,9 @@ int run_command(const Flags& flags, bool draw) {
   if (!running) return report(running.error());
   if (source->weights.empty()) {
     fmt::print(stderr, "note: without --weights the parameters have their initial values\n");
-  } else if (const auto loaded = load_weights(source->weights, *running->session, flags.partial ? Match::Partial : Match::Strict); !loaded) {
+  } else if (const auto loaded =
+                 load_weights(source->weights, *running->session, flags.partial ? Match::Partial : Match::Strict);
+             !loaded) {
     return report(loaded.error());
   }
   const Result<void> done = run_export(flags, *running->session, draw);
@@ -135,7 +146,9 @@ Runner add(CLI::App& app, bool draw) {
   add_model_flags(app, flags->model, kRunning);
   app.add_option("EXPORT", flags->name, "name of the export")->required();
   app.add_option("--weights", flags->weights, "checkpoint or safetensors file");
-  app.add_option("--input", flags->inputs, "an input, NAME=FILE.npy (may be repeated)")->take_all()->allow_extra_args(false);
+  app.add_option("--input", flags->inputs, "an input, NAME=FILE.npy (may be repeated)")
+      ->take_all()
+      ->allow_extra_args(false);
   app.add_option("-o,--output", flags->output, "result, .npy or .png")->required();
   app.add_option("--shape", flags->shape, "fold flat pixels for a .png, such as 28x28");
   app.add_flag("--partial", flags->partial, "--weights: load what fits");

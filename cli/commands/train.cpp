@@ -58,12 +58,16 @@ std::string config_json(const ModelOptions& options, std::vector<std::string> di
 
 /// Flags that contradict each other. Errors: Usage.
 Result<void> check_agreement(const TrainFlags& flags) {
-  if (flags.resume && flags.output.empty()) return fail(ErrorKind::Usage, "--resume needs the run to go on with", "give it as -o RUNDIR");
-  if (flags.resume && flags.force) return fail(ErrorKind::Usage, "--resume goes on with a run, --force replaces it", "leave one of them out");
+  if (flags.resume && flags.output.empty())
+    return fail(ErrorKind::Usage, "--resume needs the run to go on with", "give it as -o RUNDIR");
+  if (flags.resume && flags.force)
+    return fail(ErrorKind::Usage, "--resume goes on with a run, --force replaces it", "leave one of them out");
   if (flags.resume && !flags.init.empty()) {
-    return fail(ErrorKind::Usage, "--resume takes the parameters of the run's checkpoint, --init those of a file", "leave one of them out");
+    return fail(ErrorKind::Usage, "--resume takes the parameters of the run's checkpoint, --init those of a file",
+                "leave one of them out");
   }
-  if (flags.partial && flags.init.empty()) return fail(ErrorKind::Usage, "--partial says how --init loads", "give --init FILE, or leave --partial out");
+  if (flags.partial && flags.init.empty())
+    return fail(ErrorKind::Usage, "--partial says how --init loads", "give --init FILE, or leave --partial out");
   return {};
 }
 
@@ -71,7 +75,8 @@ enum class Say : uint8_t { Missing, Nothing };
 /// What --init puts over the initial values.
 Result<void> load_start(const TrainFlags& flags, Session& session, Say say) {
   if (flags.init.empty()) return {};
-  SMELT_TRY(const WeightsReport loaded, load_weights(flags.init, session, flags.partial ? Match::Partial : Match::Strict));
+  SMELT_TRY(const WeightsReport loaded,
+            load_weights(flags.init, session, flags.partial ? Match::Partial : Match::Strict));
   if (say == Say::Nothing) return {};
   for (const std::string& name : loaded.missing) fmt::print(stderr, "note: `{}` keeps its initial value\n", name);
   return {};
@@ -95,7 +100,9 @@ int run_training(const TrainFlags& flags) {
 
   const std::string config = config_json(options, flags.model.disabled);
   // The data is unpacked while the model is compiled.
-  auto opening = std::async(std::launch::async, [&options, &flags, plan = experiment.data] { return open_data(plan, options, flags.model.file); });
+  auto opening = std::async(std::launch::async, [&options, &flags, plan = experiment.data] {
+    return open_data(plan, options, flags.model.file);
+  });
   Result<RunningModel> running = start_model(std::move(model->checked), options, flags.model.threads, 0);
   Result<std::vector<Dataset>> data = opening.get();
   if (!running) return report(running.error());
@@ -105,7 +112,8 @@ int run_training(const TrainFlags& flags) {
   Result<Schedule> schedule = plan_schedule(program, training == nullptr ? 0 : training->rows());
   if (!schedule) return report(schedule.error());
   running->session->header().horizon = schedule->iterations;
-  if (const Result<void> start = load_start(flags, *running->session, Say::Missing); !start) return report(start.error());
+  if (const Result<void> start = load_start(flags, *running->session, Say::Missing); !start)
+    return report(start.error());
   // From here on there is a run to save: a signal ends it after the iteration, a second one at once.
   catch_signals();
   Result<RunDirectory> run = open_run(flags, running->checked);
@@ -129,12 +137,16 @@ int run_training(const TrainFlags& flags) {
   const Result<TrainSummary> summary = train(*running->session, *data, *run, train_options);
   if (!summary) return reporter.report(summary.error(), flags.model.json);
   if (flags.model.json) {
-    const nlohmann::json line = {{"run", run->path()}, {"step", summary->step}, {"epoch", summary->epoch},
-                                 {"checkpoint", summary->checkpoint}, {"compile_ms", running->compiled->compile_ms},
+    const nlohmann::json line = {{"run", run->path()},
+                                 {"step", summary->step},
+                                 {"epoch", summary->epoch},
+                                 {"checkpoint", summary->checkpoint},
+                                 {"compile_ms", running->compiled->compile_ms},
                                  {"first_step_ms", progress.first_step_ms()}};
     fmt::print("{}\n", line.dump());
   } else {
-    fmt::print("{} at step {}; run {}; checkpoint {}\n", reason_text(summary->reason), summary->step, run->path(), summary->checkpoint);
+    fmt::print("{} at step {}; run {}; checkpoint {}\n", reason_text(summary->reason), summary->step, run->path(),
+               summary->checkpoint);
   }
   if (summary->reason == StopReason::Signal) {
     fmt::print(stderr, "saved; go on with: smelt train {} --resume -o {}\n", flags.model.file, run->path());
@@ -148,14 +160,16 @@ int run_training(const TrainFlags& flags) {
 Runner add_train(CLI::App& app) {
   auto flags = std::make_shared<TrainFlags>();
   add_model_flags(app, flags->model, kTraining | kRunning);
-  app.add_option("--steps", flags->steps, "stop at this many iterations; schedules keep their horizon")->check(whole_number(1, uint64_t{1} << 50));
+  app.add_option("--steps", flags->steps, "stop at this many iterations; schedules keep their horizon")
+      ->check(whole_number(1, uint64_t{1} << 50));
   app.add_option("-o,--output", flags->output, "run directory (default: runs/<file>-<k>)");
   app.add_option("--init", flags->init, "start from these parameters (safetensors)");
   app.add_flag("--partial", flags->partial, "--init: load what fits");
   app.add_flag("--resume", flags->resume, "go on with the run in -o");
   app.add_flag("--no-shuffle", flags->no_shuffle, "rows in file order");
   app.add_flag("--force", flags->force, "replace an existing run");
-  app.add_flag("--check-nan", flags->check_nan, "a step with a NaN or infinity changes nothing, and the step before it is saved");
+  app.add_flag("--check-nan", flags->check_nan,
+               "a step with a NaN or infinity changes nothing, and the step before it is saved");
   app.add_flag("--interp", flags->interp, "not supported yet");
   return [flags] { return run_training(*flags); };
 }

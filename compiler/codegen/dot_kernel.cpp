@@ -11,7 +11,9 @@ std::string DotKernelForm::name() const {
 DotKernelEmitter::DotKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, const DotKernelForm& form)
     : InnerKernelEmitter(module, target, lanes, form.dtype), form_(form) {}
 
-llvm::FunctionType* DotKernelEmitter::type(llvm::LLVMContext& context) { return InnerKernelEmitter::type(context, kNumArguments); }
+llvm::FunctionType* DotKernelEmitter::type(llvm::LLVMContext& context) {
+  return InnerKernelEmitter::type(context, kNumArguments);
+}
 
 void DotKernelEmitter::emit() {
   begin(form_.name(), type(context_));
@@ -47,7 +49,8 @@ void DotKernelEmitter::emit() {
 }
 
 llvm::Value* DotKernelEmitter::at(Argument base, DType dtype, Argument stride, int64_t count, llvm::Value* offset) {
-  llvm::Value* element = ir_.CreateAdd(ir_.CreateMul(argument(stride), i64(count), "", true, true), offset, "", true, true);
+  llvm::Value* element =
+      ir_.CreateAdd(ir_.CreateMul(argument(stride), i64(count), "", true, true), offset, "", true, true);
   return ir_.CreateInBoundsGEP(scalars_.element_type(dtype), argument(base), element);
 }
 
@@ -64,8 +67,8 @@ DotKernelEmitter::Values DotKernelEmitter::emit_step(llvm::Value* k, llvm::Value
   return next;
 }
 
-/// Lane i of the result is the sum of vector i's lanes. Each turn adds two halves: where bit `half` of the lane is set it
-/// keeps the second of a pair of vectors.
+/// Lane i of the result is the sum of vector i's lanes. Each turn adds two halves: where bit `half` of the lane is set
+/// it keeps the second of a pair of vectors.
 llvm::Value* DotKernelEmitter::add_across_lanes(Values vectors) {
   vectors.resize(static_cast<size_t>(lanes_), llvm::Constant::getNullValue(vector_));
   for (int64_t half = lanes_ / 2; half >= 1; half /= 2) {

@@ -10,16 +10,16 @@
 namespace smelt {
 
 struct DotKernelForm {
-  DType dtype = DType::F32;  // of the sums and of all arithmetic
+  DType dtype = DType::F32;                     // of the sums and of all arithmetic
   DType left = DType::F32, right = DType::F32;  // of the operands in memory: `dtype`, or a half that is widened
-  int64_t rows = 1, columns = 1;  // columns: at most the lanes of a vector
+  int64_t rows = 1, columns = 1;                // columns: at most the lanes of a vector
 
   std::string name() const;
 };
 
 /// void dot(ptr a, ptr b, ptr sums, i64 depth, i64 row_stride, i64 column_stride, i64 sums_stride):
-/// sums[r * sums_stride + c] = sum over k < depth of a[r * row_stride + k] * b[c * column_stride + k]. A whole vector of
-/// sums is written for each row.
+/// sums[r * sums_stride + c] = sum over k < depth of a[r * row_stride + k] * b[c * column_stride + k]. A whole vector
+/// of sums is written for each row.
 class DotKernelEmitter : InnerKernelEmitter {
  public:
   DotKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, const DotKernelForm& form);

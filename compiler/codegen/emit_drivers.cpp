@@ -32,8 +32,8 @@ class DriverEmitter {
     llvm::Type* i32 = ir_.getInt32Ty();
     auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {ir_.getPtrTy(), ir_.getPtrTy(), i32, i32}, false);
     llvm::Function* function = new_function(module_, name, type);
-    // Calls and stores of pointers, in blocks as long as the model is deep: optimising them takes time that grows faster
-    // than they do.
+    // Calls and stores of pointers, in blocks as long as the model is deep: optimising them takes time that grows
+    // faster than they do.
     function->addFnAttr(llvm::Attribute::OptimizeNone);
     function->addFnAttr(llvm::Attribute::NoInline);
     ir_.SetInsertPoint(llvm::BasicBlock::Create(module_.getContext(), "entry", function));
@@ -110,9 +110,11 @@ class DriverEmitter {
       const bool next_is_same = !last && kernel.serial && SMELT_FAULT(60, function.kernels[k + 1].serial, true);
       if ((!next_is_same || !kernel.guarded.empty()) && SMELT_FAULT(59, true, last)) barrier(driver, arena);
       stamp(function, driver, arena, k + 1);
-      for (const int32_t guarded : kernel.guarded) leave_if_nonfinite(driver, function.buffers[static_cast<size_t>(guarded)]);
+      for (const int32_t guarded : kernel.guarded)
+        leave_if_nonfinite(driver, function.buffers[static_cast<size_t>(guarded)]);
     }
-    if (function.advances && SMELT_FAULT(61, true, false)) on_first_thread(driver, [&] { commit(function, driver, arena); });
+    if (function.advances && SMELT_FAULT(61, true, false))
+      on_first_thread(driver, [&] { commit(function, driver, arena); });
     ir_.CreateRetVoid();
     return driver;
   }
@@ -126,7 +128,8 @@ class DriverEmitter {
     });
   }
 
-  void fill_frame(llvm::Value* frame, const LoopFunction& function, const KernelUse& use, llvm::Value* call, llvm::Value* arena) {
+  void fill_frame(llvm::Value* frame, const LoopFunction& function, const KernelUse& use, llvm::Value* call,
+                  llvm::Value* arena) {
     uint64_t slot = kFrameBuffers;
     for (const int32_t b : use.buffers) {
       const LoopBuffer& buffer = function.buffers[static_cast<size_t>(b)];
@@ -137,14 +140,17 @@ class DriverEmitter {
     }
   }
 
-  llvm::Value* frame_slot(llvm::Value* frame, uint64_t slot) { return ir_.CreateConstInBoundsGEP1_64(ir_.getPtrTy(), frame, slot); }
+  llvm::Value* frame_slot(llvm::Value* frame, uint64_t slot) {
+    return ir_.CreateConstInBoundsGEP1_64(ir_.getPtrTy(), frame, slot);
+  }
 
   llvm::Function* kernel_function(const std::string& name) {
     llvm::Type* i32 = ir_.getInt32Ty();
     return new_function(module_, name, llvm::FunctionType::get(ir_.getVoidTy(), {ir_.getPtrTy(), i32, i32}, false));
   }
 
-  llvm::Value* buffer_pointer(const LoopFunction& function, const LoopBuffer& buffer, llvm::Value* call, llvm::Value* arena) {
+  llvm::Value* buffer_pointer(const LoopFunction& function, const LoopBuffer& buffer, llvm::Value* call,
+                              llvm::Value* arena) {
     switch (buffer.storage) {
       case Storage::Variable:
       case Storage::Temporary: return at_offset(arena, buffer.offset);
@@ -209,12 +215,12 @@ class DriverEmitter {
     auto* task_type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, i32, i32}, false);
     llvm::Function* task = new_function(module_, name + ".task", task_type);
     ir_.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", task));
-    ir_.CreateCall(driver, {load_pointer(task->getArg(0), 0), load_pointer(task->getArg(0), sizeof(void*)), task->getArg(1),
-                            task->getArg(2)});
+    ir_.CreateCall(driver, {load_pointer(task->getArg(0), 0), load_pointer(task->getArg(0), sizeof(void*)),
+                            task->getArg(1), task->getArg(2)});
     ir_.CreateRetVoid();
 
-    auto* entry = llvm::Function::Create(llvm::FunctionType::get(i32, {pointer}, false), llvm::Function::ExternalLinkage,
-                                         name, module_);
+    auto* entry = llvm::Function::Create(llvm::FunctionType::get(i32, {pointer}, false),
+                                         llvm::Function::ExternalLinkage, name, module_);
     entry->addFnAttr("frame-pointer", "all");
     ir_.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", entry));
     llvm::Value* arguments = ir_.CreateAlloca(arguments_type);

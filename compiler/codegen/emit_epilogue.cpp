@@ -20,7 +20,8 @@ void KernelEmitter::emit_epilogue(const Tile& tile) {
   if (product.form == ProductForm::Transposed) {
     llvm::Value* sums = emit_transposed_tile(tile);
     for_range(i64(0), tile.columns, 1, [&](llvm::Value* c) {
-      if (product.column.loop >= 0) loop_values_[static_cast<size_t>(product.column.loop)] = ir_.CreateAdd(tile.column, c);
+      if (product.column.loop >= 0)
+        loop_values_[static_cast<size_t>(product.column.loop)] = ir_.CreateAdd(tile.column, c);
       tile_row_ = element_pointer(sums, product.dtype, ir_.CreateMul(c, i64(lanes_)));
       emit_epilogue_row(product.row, tile.row, tile.rows);
     });

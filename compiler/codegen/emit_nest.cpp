@@ -87,8 +87,8 @@ void KernelEmitter::emit_sweep_loops(const Sweep& sweep, size_t depth, const Bod
   });
 }
 
-/// Long loops: whole vectors first, then one masked vector for what is left. Short ones: one body, masked on every turn,
-/// because a second copy of the body costs more to compile than the masks cost to run.
+/// Long loops: whole vectors first, then one masked vector for what is left. Short ones: one body, masked on every
+/// turn, because a second copy of the body costs more to compile than the masks cost to run.
 void KernelEmitter::emit_vector_loop(int32_t loop, const Body& body) {
   constexpr int64_t kShortTurns = 8;
   const Extent size = kernel_->loops[static_cast<size_t>(loop)].extent;
@@ -153,7 +153,7 @@ llvm::Value* KernelEmitter::combine_lanes(const Fold& fold, llvm::Value* lanes) 
     std::iota(low.begin(), low.end(), 0);
     std::iota(high.begin(), high.end(), static_cast<int>(width));
     const std::array halves = {LlvmScalars::wrap(ir_.CreateShuffleVector(lanes, low), fold.dtype),
-                             LlvmScalars::wrap(ir_.CreateShuffleVector(lanes, high), fold.dtype)};
+                               LlvmScalars::wrap(ir_.CreateShuffleVector(lanes, high), fold.dtype)};
     lanes = LlvmScalars::value(fold.body(scalars_, halves, fold.attrs));
   }
   return ir_.CreateExtractElement(lanes, uint64_t{0});

@@ -17,7 +17,8 @@ void KernelEmitter::emit_pack() {
   llvm::Value* columns = extent(product.column.extent);
   if (is_left_panel(product)) {
     llvm::Value* depth = extent(product.inner.back().extent);
-    const PairPanel panel{element_pointer(buffer_pointer(product.b), operand_dtype(product.b), i64(product.b_start)), buffer_pointer(product.packed), depth, columns};
+    const PairPanel panel{element_pointer(buffer_pointer(product.b), operand_dtype(product.b), i64(product.b_start)),
+                          buffer_pointer(product.packed), depth, columns};
     const auto [begin, end] = my_share(ir_.CreateLShr(ir_.CreateAdd(depth, i64(1)), i64(1)));
     for_range(begin, end, 1, [&](llvm::Value* pair) { emit_pair_step(panel, pair); });
     return;
@@ -33,7 +34,8 @@ void KernelEmitter::emit_pack() {
     extents.push_back(extent(product.inner[axis].extent));
     strides.emplace_back(product.inner[axis].b_stride, layout.inner_strides[axis]);
   }
-  extents.push_back(ir_.CreateSDiv(ir_.CreateAdd(columns, i64(tile_columns() - 1)), i64(tile_columns())));  // 1 in the dot form
+  extents.push_back(
+      ir_.CreateSDiv(ir_.CreateAdd(columns, i64(tile_columns() - 1)), i64(tile_columns())));  // 1 in the dot form
   strides.emplace_back(SMELT_FAULT(67, tile_columns() * product.column.b_stride, 0), layout.panel_elements);
   llvm::Value* total = i64(1);
   for (llvm::Value* size : extents) total = ir_.CreateMul(total, size);
@@ -48,7 +50,8 @@ void KernelEmitter::emit_pack() {
     llvm::Value* left = ir_.CreateSub(columns, ir_.CreateMul(position.back(), i64(tile_columns())));
     llvm::Value* here = ir_.CreateSelect(ir_.CreateICmpSLT(left, i64(tile_columns())), left, i64(tile_columns()));
     emit_panel(element_pointer(buffer_pointer(product.b), operand_dtype(product.b), from),
-               element_pointer(buffer_pointer(product.packed), operand_dtype(product.packed), to), extent(product.inner.back().extent), here);
+               element_pointer(buffer_pointer(product.packed), operand_dtype(product.packed), to),
+               extent(product.inner.back().extent), here);
   });
 }
 
@@ -80,38 +83,46 @@ void KernelEmitter::emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Va
       llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(safe, i64(column_stride)), ir_.CreateMul(k, i64(depth_stride)));
       llvm::Value* value = ir_.CreateLoad(element, element_pointer(source, from, at));
       value = ir_.CreateSelect(exists, value, llvm::Constant::getNullValue(element));
-      ir_.CreateStore(as_product(value, from), element_pointer(panel, product.dtype, ir_.CreateAdd(ir_.CreateMul(k, i64(tile_columns())), c)));
+      ir_.CreateStore(as_product(value, from),
+                      element_pointer(panel, product.dtype, ir_.CreateAdd(ir_.CreateMul(k, i64(tile_columns())), c)));
     });
   });
 }
 
-/// panel[c, k] = source[c * column_stride + k * depth_stride], a square of lanes x lanes at a time where columns lie side
-/// by side.
+/// panel[c, k] = source[c * column_stride + k * depth_stride], a square of lanes x lanes at a time where columns lie
+/// side by side.
 void KernelEmitter::emit_dot_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth) {
   const Product& product = kernel_->product;
-  const int64_t columns = product.column.extent.bound, column_stride = product.column.b_stride, padded = panel_layout(product).depth;
+  const int64_t columns = product.column.extent.bound, column_stride = product.column.b_stride,
+                padded = panel_layout(product).depth;
   const auto from = [&](llvm::Value* k, int64_t c) {
-    return element_pointer(source, operand_dtype(product.b), ir_.CreateAdd(ir_.CreateMul(k, i64(product.inner.back().b_stride)), i64(c * column_stride)));
+    return element_pointer(source, operand_dtype(product.b),
+                           ir_.CreateAdd(ir_.CreateMul(k, i64(product.inner.back().b_stride)), i64(c * column_stride)));
   };
-  const auto to = [&](int64_t c, llvm::Value* k) { return element_pointer(panel, product.dtype, ir_.CreateAdd(k, i64(c * padded))); };
+  const auto to = [&](int64_t c, llvm::Value* k) {
+    return element_pointer(panel, product.dtype, ir_.CreateAdd(k, i64(c * padded)));
+  };
   const DType dtype = operand_dtype(product.b);
   llvm::Type* element = scalars_.element_type(dtype);
   if (column_stride != 1) {
     for_range(i64(0), depth, 1, [&](llvm::Value* k) {
-      for (int64_t c = 0; c < columns; ++c) ir_.CreateStore(as_product(ir_.CreateLoad(element, from(k, c)), dtype), to(c, k));
+      for (int64_t c = 0; c < columns; ++c)
+        ir_.CreateStore(as_product(ir_.CreateLoad(element, from(k, c)), dtype), to(c, k));
     });
     return;
   }
   llvm::Type* vector = llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes_));
   llvm::Value* zero = llvm::Constant::getNullValue(vector);
-  const llvm::Align from_align(static_cast<uint64_t>(size_of(dtype))), align(static_cast<uint64_t>(size_of(product.dtype)));
+  const llvm::Align from_align(static_cast<uint64_t>(size_of(dtype))),
+      align(static_cast<uint64_t>(size_of(product.dtype)));
   llvm::Value* mask = mask_below(i64(columns));
   for_range(i64(0), depth, lanes_, [&](llvm::Value* k) {
     std::vector<llvm::Value*> square;
     for (int64_t i = 0; i < lanes_; ++i) {
       llvm::Value* step = ir_.CreateAdd(k, i64(i));
       llvm::Value* exists = ir_.CreateICmpSLT(step, depth);
-      llvm::Value* row = ir_.CreateMaskedLoad(vector, from(ir_.CreateSelect(exists, step, i64(0)), 0), from_align, mask, zero);
+      llvm::Value* row =
+          ir_.CreateMaskedLoad(vector, from(ir_.CreateSelect(exists, step, i64(0)), 0), from_align, mask, zero);
       square.push_back(as_product(ir_.CreateSelect(exists, row, zero), dtype));
     }
     square = transposed(std::move(square));
@@ -120,10 +131,12 @@ void KernelEmitter::emit_dot_panel(llvm::Value* source, llvm::Value* panel, llvm
 }
 
 /// Columns that lie side by side: whole vectors, masked where the columns end.
-void KernelEmitter::copy_panel(llvm::Value* source, DType from, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns) {
+void KernelEmitter::copy_panel(llvm::Value* source, DType from, llvm::Value* panel, llvm::Value* depth,
+                               llvm::Value* columns) {
   const Product& product = kernel_->product;
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(from), static_cast<unsigned>(lanes_));
-  const llvm::Align from_align(static_cast<uint64_t>(size_of(from))), align(static_cast<uint64_t>(size_of(product.dtype)));
+  const llvm::Align from_align(static_cast<uint64_t>(size_of(from))),
+      align(static_cast<uint64_t>(size_of(product.dtype)));
   std::vector<llvm::Value*> masks;
   for (int64_t c = 0; c < tile_columns(); c += lanes_) masks.push_back(mask_below(ir_.CreateSub(columns, i64(c))));
   for_range(i64(0), depth, 1, [&](llvm::Value* k) {
@@ -138,16 +151,17 @@ void KernelEmitter::copy_panel(llvm::Value* source, DType from, llvm::Value* pan
   });
 }
 
-/// void pack(ptr source, ptr panel, i64 depth, i64 columns, i64 column_stride): a panel from columns that lie along k, a
-/// square of lanes x lanes at a time through registers. The panel's depth is rounded up to whole squares.
+/// void pack(ptr source, ptr panel, i64 depth, i64 columns, i64 column_stride): a panel from columns that lie along k,
+/// a square of lanes x lanes at a time through registers. The panel's depth is rounded up to whole squares.
 llvm::Function* KernelEmitter::pack_transposed() {
   const DType dtype = kernel_->product.dtype;
   const DType from = operand_dtype(kernel_->product.b);
-  const std::string name = fmt::format("pack_{}x_{}{}", tile_columns(), to_string(dtype), from == dtype ? "" : fmt::format("_{}", to_string(from)));
+  const std::string name = fmt::format("pack_{}x_{}{}", tile_columns(), to_string(dtype),
+                                       from == dtype ? "" : fmt::format("_{}", to_string(from)));
   llvm::Type *pointer = ir_.getPtrTy(), *i64_type = ir_.getInt64Ty();
   auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, i64_type, i64_type, i64_type}, false);
-  const auto define = [&target = target_, &function = function_, &shared = shared_, vectors = vector_dtype_, name, from, dtype,
-                       width = tile_columns()](llvm::Module& module) {
+  const auto define = [&target = target_, &function = function_, &shared = shared_, vectors = vector_dtype_, name, from,
+                       dtype, width = tile_columns()](llvm::Module& module) {
     KernelEmitter(module, target, function, vectors, shared).define_pack_transposed(name, from, dtype, width);
   };
   return shared_.declare(module_, name, type, define);

@@ -1,4 +1,5 @@
-// Panels of bf16 in pairs: two steps of the depth side by side for each column, for instructions that multiply both at once.
+// Panels of bf16 in pairs: two steps of the depth side by side for each column, for instructions that multiply both at
+// once.
 #include "compiler/codegen/kernel_emitter.h"
 
 namespace smelt {
@@ -15,12 +16,14 @@ llvm::Value* KernelEmitter::interleaved_pair(llvm::Value* first, llvm::Value* se
 
 llvm::Value* KernelEmitter::pair_source(const PairPanel& p, llvm::Value* k, llvm::Value* c) {
   const Product& product = kernel_->product;
-  llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(k, i64(product.inner.back().b_stride)), ir_.CreateMul(c, i64(product.column.b_stride)));
+  llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(k, i64(product.inner.back().b_stride)),
+                                  ir_.CreateMul(c, i64(product.column.b_stride)));
   return element_pointer(p.source, operand_dtype(product.b), at);
 }
 
 llvm::Value* KernelEmitter::pair_place(const PairPanel& p, llvm::Value* pair, llvm::Value* c) {
-  return element_pointer(p.panel, DType::BF16, ir_.CreateMul(ir_.CreateAdd(ir_.CreateMul(pair, i64(tile_columns())), c), i64(2)));
+  return element_pointer(p.panel, DType::BF16,
+                         ir_.CreateMul(ir_.CreateAdd(ir_.CreateMul(pair, i64(tile_columns())), c), i64(2)));
 }
 
 llvm::Value* KernelEmitter::rounded_to_bf16(llvm::Value* loaded) {
@@ -31,7 +34,8 @@ llvm::Value* KernelEmitter::rounded_to_bf16(llvm::Value* loaded) {
 void KernelEmitter::emit_pair_panel(const PairPanel& p) {
   const Product& product = kernel_->product;
   if (product.column.b_stride == 1) {
-    for_range(i64(0), ir_.CreateLShr(ir_.CreateAdd(p.depth, i64(1)), i64(1)), 1, [&](llvm::Value* pair) { emit_pair_step(p, pair); });
+    for_range(i64(0), ir_.CreateLShr(ir_.CreateAdd(p.depth, i64(1)), i64(1)), 1,
+              [&](llvm::Value* pair) { emit_pair_step(p, pair); });
   } else if (product.inner.back().b_stride == 1) {
     emit_pair_squares(p);
   } else {
@@ -44,15 +48,18 @@ void KernelEmitter::emit_pair_step(const PairPanel& p, llvm::Value* pair) {
   const DType from = operand_dtype(kernel_->product.b);
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(from), static_cast<unsigned>(lanes_));
   llvm::Value* zero = llvm::Constant::getNullValue(vector);
-  const llvm::Align from_align(static_cast<uint64_t>(size_of(from))), align(static_cast<uint64_t>(size_of(DType::BF16)));
-  llvm::Value *k = ir_.CreateShl(pair, i64(1)), *next = ir_.CreateAdd(k, i64(1)), *exists = ir_.CreateICmpSLT(next, p.depth);
+  const llvm::Align from_align(static_cast<uint64_t>(size_of(from))),
+      align(static_cast<uint64_t>(size_of(DType::BF16)));
+  llvm::Value *k = ir_.CreateShl(pair, i64(1)), *next = ir_.CreateAdd(k, i64(1)),
+              *exists = ir_.CreateICmpSLT(next, p.depth);
   llvm::Value* safe = ir_.CreateSelect(exists, next, i64(0));
   for_range(i64(0), i64(tile_columns()), lanes_, [&](llvm::Value* c) {
     llvm::Value* mask = mask_below(ir_.CreateSub(p.columns, c));
     llvm::Value* first = ir_.CreateMaskedLoad(vector, pair_source(p, k, c), from_align, mask, zero);
     llvm::Value* second = ir_.CreateMaskedLoad(vector, pair_source(p, safe, c), from_align, mask, zero);
     second = ir_.CreateSelect(exists, second, zero);
-    ir_.CreateAlignedStore(interleaved_pair(rounded_to_bf16(first), rounded_to_bf16(second)), pair_place(p, pair, c), align);
+    ir_.CreateAlignedStore(interleaved_pair(rounded_to_bf16(first), rounded_to_bf16(second)), pair_place(p, pair, c),
+                           align);
   });
 }
 
@@ -61,13 +68,15 @@ void KernelEmitter::emit_pair_squares(const PairPanel& p) {
   const DType from = operand_dtype(kernel_->product.b);
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(from), static_cast<unsigned>(lanes_));
   llvm::Value* zero = llvm::Constant::getNullValue(vector);
-  const llvm::Align from_align(static_cast<uint64_t>(size_of(from))), align(static_cast<uint64_t>(size_of(DType::BF16)));
+  const llvm::Align from_align(static_cast<uint64_t>(size_of(from))),
+      align(static_cast<uint64_t>(size_of(DType::BF16)));
   auto* pairs = llvm::FixedVectorType::get(ir_.getInt32Ty(), static_cast<unsigned>(lanes_));
   std::vector<int> all;
   for (int lane = 0; lane < static_cast<int>(2 * lanes_); ++lane) all.push_back(lane);
   for_range(i64(0), i64(tile_columns()), lanes_, [&](llvm::Value* first_column) {
     for_range(i64(0), p.depth, 2 * lanes_, [&](llvm::Value* k) {
-      llvm::Value* masks[] = {mask_below(ir_.CreateSub(p.depth, k)), mask_below(ir_.CreateSub(p.depth, ir_.CreateAdd(k, i64(lanes_))))};
+      llvm::Value* masks[] = {mask_below(ir_.CreateSub(p.depth, k)),
+                              mask_below(ir_.CreateSub(p.depth, ir_.CreateAdd(k, i64(lanes_))))};
       std::vector<llvm::Value*> rows;
       for (int64_t i = 0; i < lanes_; ++i) {
         llvm::Value* c = ir_.CreateAdd(first_column, i64(i));
@@ -83,7 +92,8 @@ void KernelEmitter::emit_pair_squares(const PairPanel& p) {
       rows = transposed(std::move(rows));
       llvm::Value* pair = ir_.CreateLShr(k, i64(1));
       for (int64_t i = 0; i < lanes_; ++i) {
-        ir_.CreateAlignedStore(rows[static_cast<size_t>(i)], pair_place(p, ir_.CreateAdd(pair, i64(i)), first_column), align);
+        ir_.CreateAlignedStore(rows[static_cast<size_t>(i)], pair_place(p, ir_.CreateAdd(pair, i64(i)), first_column),
+                               align);
       }
     });
   });
@@ -98,7 +108,8 @@ void KernelEmitter::emit_pair_elements(const PairPanel& p) {
       const auto existing = [&](llvm::Value* at) { return ir_.CreateSelect(exists, at, i64(0)); };
       llvm::Value* value = ir_.CreateLoad(element, pair_source(p, existing(k), existing(c)));
       value = ir_.CreateSelect(exists, value, llvm::Constant::getNullValue(element));
-      llvm::Value* to = element_pointer(pair_place(p, ir_.CreateLShr(k, i64(1)), c), DType::BF16, ir_.CreateAnd(k, i64(1)));
+      llvm::Value* to =
+          element_pointer(pair_place(p, ir_.CreateLShr(k, i64(1)), c), DType::BF16, ir_.CreateAnd(k, i64(1)));
       ir_.CreateStore(rounded_to_bf16(value), to);
     });
   });

@@ -1,5 +1,6 @@
-// Products: which tiles a thread computes, and in which order. emit_tile_sums.cpp computes a tile through the micro-kernel
-// (micro_kernel.h), emit_epilogue.cpp makes results of its sums, emit_pack.cpp packs the panels that it may read.
+// Products: which tiles a thread computes, and in which order. emit_tile_sums.cpp computes a tile through the
+// micro-kernel (micro_kernel.h), emit_epilogue.cpp makes results of its sums, emit_pack.cpp packs the panels that it
+// may read.
 //
 // A tile of sums lives in registers over the last two axes of the depth; each step of it loads the columns' vectors,
 // broadcasts one left element a row and multiplies and adds. The finished tile goes to a small buffer in L1 from which
@@ -18,15 +19,18 @@ KernelEmitter::TileGrid KernelEmitter::make_grid() {
   const auto tiles_of = [&](llvm::Value* size, int64_t tile) {
     return ir_.CreateSDiv(ir_.CreateAdd(size, i64(tile - 1)), i64(tile));
   };
-  TileGrid grid{.split = split_evenly(product.row.extent.bound, product.tile.rows), .columns = extent(product.column.extent)};
+  TileGrid grid{.split = split_evenly(product.row.extent.bound, product.tile.rows),
+                .columns = extent(product.column.extent)};
   for (const ProductAxis& axis : product.outer) grid.extents.push_back(extent(axis.extent));
   grid.extents.push_back(tiles_of(grid.columns, tile_columns()));
-  grid.extents.push_back(product.row.extent.is_static() ? i64(grid.split.tiles) : tiles_of(extent(product.row.extent), product.tile.rows));
+  grid.extents.push_back(product.row.extent.is_static() ? i64(grid.split.tiles)
+                                                        : tiles_of(extent(product.row.extent), product.tile.rows));
   std::tie(grid.begin, grid.end) = my_tiles(grid);
   return grid;
 }
 
-/// Threads share the tiles by what they cost: those of a last, narrower panel cost less. What a thread computes changes no sum.
+/// Threads share the tiles by what they cost: those of a last, narrower panel cost less. What a thread computes changes
+/// no sum.
 std::pair<llvm::Value*, llvm::Value*> KernelEmitter::my_tiles(const TileGrid& grid) {
   const Product& product = kernel_->product;
   llvm::Value* total = i64(1);
@@ -34,18 +38,22 @@ std::pair<llvm::Value*, llvm::Value*> KernelEmitter::my_tiles(const TileGrid& gr
   const Extent& columns = product.column.extent;
   const int64_t rest = columns.is_static() && product.form != ProductForm::Dot ? columns.bound % tile_columns() : 0;
   if (kernel_->serial || rest == 0 || columns.bound < tile_columns()) return my_share(total);
-  const int64_t cost = step_cycles(product.tile.rows, tile_columns() / lanes_), rest_cost = step_cycles(product.tile.rows, (rest + lanes_ - 1) / lanes_);
-  llvm::Value* whole_tiles = ir_.CreateMul(grid.row_tiles(), i64(columns.bound / tile_columns()));  // in whole panels side by side
+  const int64_t cost = step_cycles(product.tile.rows, tile_columns() / lanes_),
+                rest_cost = step_cycles(product.tile.rows, (rest + lanes_ - 1) / lanes_);
+  llvm::Value* whole_tiles =
+      ir_.CreateMul(grid.row_tiles(), i64(columns.bound / tile_columns()));  // in whole panels side by side
   llvm::Value* whole_cost = ir_.CreateMul(whole_tiles, i64(cost));
   llvm::Value* tiles = ir_.CreateAdd(whole_tiles, grid.row_tiles());
   llvm::Value* all_cost = ir_.CreateAdd(whole_cost, ir_.CreateMul(grid.row_tiles(), i64(rest_cost)));
   llvm::Value* safe_cost = ir_.CreateSelect(ir_.CreateICmpEQ(all_cost, i64(0)), i64(1), all_cost);  // no rows at all
-  llvm::Value* total_cost = ir_.CreateMul(ir_.CreateUDiv(total, ir_.CreateSelect(ir_.CreateICmpEQ(tiles, i64(0)), i64(1), tiles)), all_cost);
+  llvm::Value* total_cost =
+      ir_.CreateMul(ir_.CreateUDiv(total, ir_.CreateSelect(ir_.CreateICmpEQ(tiles, i64(0)), i64(1), tiles)), all_cost);
   const auto begin_of = [&](llvm::Value* thread) {
     llvm::Value* at = ir_.CreateUDiv(ir_.CreateMul(total_cost, thread), ir_.CreateSExt(count_, ir_.getInt64Ty()));
     llvm::Value *row_of_panels = ir_.CreateUDiv(at, safe_cost), *in_it = ir_.CreateURem(at, safe_cost);
     llvm::Value* in_rest = ir_.CreateAdd(whole_tiles, ir_.CreateUDiv(ir_.CreateSub(in_it, whole_cost), i64(rest_cost)));
-    llvm::Value* tile = ir_.CreateSelect(ir_.CreateICmpULT(in_it, whole_cost), ir_.CreateUDiv(in_it, i64(cost)), in_rest);
+    llvm::Value* tile =
+        ir_.CreateSelect(ir_.CreateICmpULT(in_it, whole_cost), ir_.CreateUDiv(in_it, i64(cost)), in_rest);
     return ir_.CreateAdd(ir_.CreateMul(row_of_panels, tiles), tile);
   };
   llvm::Value* thread = ir_.CreateSExt(thread_, ir_.getInt64Ty());
@@ -84,7 +92,8 @@ void KernelEmitter::emit_product() {
   });
 }
 
-/// All tiles pass over a block of the depth's outermost axis before the next one; their sums lie in memory between blocks.
+/// All tiles pass over a block of the depth's outermost axis before the next one; their sums lie in memory between
+/// blocks.
 void KernelEmitter::emit_blocks(const TileGrid& grid) {
   const Product& product = kernel_->product;
   const auto each_tile = [&](const std::function<void(Tile&)>& body) {
@@ -107,8 +116,9 @@ void KernelEmitter::emit_blocks(const TileGrid& grid) {
   each_tile([&](Tile& tile) { emit_epilogue(tile); });
 }
 
-/// A run of row tiles passes over a stretch of the depth in one panel before the next stretch: columns are copied for it, so
-/// that they lie side by side, and sums lie on the stack between stretches. A sum takes its terms in the same order as without.
+/// A run of row tiles passes over a stretch of the depth in one panel before the next stretch: columns are copied for
+/// it, so that they lie side by side, and sums lie on the stack between stretches. A sum takes its terms in the same
+/// order as without.
 void KernelEmitter::emit_stretches(const TileGrid& grid) {
   const Product& product = kernel_->product;
   const int64_t in_run = tiles_in_run(product);
@@ -136,14 +146,16 @@ void KernelEmitter::emit_stretches(const TileGrid& grid) {
 }
 
 /// All stretches of one pair of operands; the first pair clears the sums, the last one finishes the tiles.
-void KernelEmitter::emit_run(const TileGrid& grid, const Run& run, const ProductOperands& pair, bool clears, bool finishes) {
+void KernelEmitter::emit_run(const TileGrid& grid, const Run& run, const ProductOperands& pair, bool clears,
+                             bool finishes) {
   const Product& product = kernel_->product;
   const Tile panel = make_tile(grid, run.begin);
   llvm::Value *b = right_start(panel), *depth = extent(product.inner.back().extent);
   // At least one stretch, if of no steps: it finishes the tiles.
   llvm::Value* end = ir_.CreateSelect(ir_.CreateICmpSLT(depth, i64(1)), i64(1), depth);
   for_range(i64(0), end, product.stretch, [&](llvm::Value* first) {
-    llvm::Value *steps = at_most(product.stretch, ir_.CreateSub(depth, first)), *below = ir_.CreateAdd(first, i64(product.stretch));
+    llvm::Value *steps = at_most(product.stretch, ir_.CreateSub(depth, first)),
+                *below = ir_.CreateAdd(first, i64(product.stretch));
     llvm::Value *is_first = ir_.CreateICmpEQ(first, i64(0)), *is_last = ir_.CreateICmpSGE(below, depth);
     llvm::Value* from = ir_.CreateAdd(b, ir_.CreateMul(first, i64(product.inner.back().b_stride)));
     const DType stored = operand_dtype(pair.b);
@@ -173,7 +185,8 @@ const Stmt* KernelEmitter::only_store() const {
   const std::vector<Stmt>& body = kernel_->sweeps[0].body;
   if (body.size() != 2 || body[0].kind != StmtKind::Product || body[1].kind != StmtKind::Store) return nullptr;
   const Access& access = body[1].access;
-  const bool simple = access.row < 0 && access.predicate < 0 && body[1].operands[0] == body[0].value && body[1].dtype == product.dtype &&
+  const bool simple = access.row < 0 && access.predicate < 0 && body[1].operands[0] == body[0].value &&
+                      body[1].dtype == product.dtype &&
                       !function_.buffers[static_cast<size_t>(access.buffer)].check_finite;
   const bool in_columns = product.column.loop >= 0 && access.offset.coefficient(product.column.loop) == 1;
   return simple && in_columns && product.form == ProductForm::Broadcast && !adds_up(product) ? &body[1] : nullptr;
@@ -188,18 +201,21 @@ void KernelEmitter::place_in_result(Tile& tile, const Stmt& store) {
   tile.sums_stride = i64(product.row.loop >= 0 ? store.access.offset.coefficient(product.row.loop) : 0);
 }
 
-llvm::Value* KernelEmitter::smaller(llvm::Value* a, llvm::Value* b) { return ir_.CreateSelect(ir_.CreateICmpSLT(a, b), a, b); }
+llvm::Value* KernelEmitter::smaller(llvm::Value* a, llvm::Value* b) {
+  return ir_.CreateSelect(ir_.CreateICmpSLT(a, b), a, b);
+}
 
 llvm::Value* KernelEmitter::at_most(int64_t limit, llvm::Value* left) { return smaller(left, i64(limit)); }
 
-/// A known number of rows is shared evenly. Of an unknown one the last tile moves up to be whole, and computes rows that
-/// the one before it has finished, unless there are fewer rows than a tile has.
+/// A known number of rows is shared evenly. Of an unknown one the last tile moves up to be whole, and computes rows
+/// that the one before it has finished, unless there are fewer rows than a tile has.
 void KernelEmitter::set_rows(Tile& tile, const EvenSplit& split, llvm::Value* number) {
   const Product& product = kernel_->product;
   if (product.row.extent.is_static()) {
     tile.longer = split.extra > 0 ? ir_.CreateICmpSLT(number, i64(split.extra)) : nullptr;
     tile.row = ir_.CreateAdd(ir_.CreateMul(number, i64(split.base)), at_most(split.extra, number));
-    tile.rows = tile.longer != nullptr ? ir_.CreateSelect(tile.longer, i64(split.base + 1), i64(split.base)) : i64(split.base);
+    tile.rows =
+        tile.longer != nullptr ? ir_.CreateSelect(tile.longer, i64(split.base + 1), i64(split.base)) : i64(split.base);
     return;
   }
   llvm::Value* rows = extent(product.row.extent);

@@ -63,7 +63,8 @@ class ProgramEmitter {
 
 }  // namespace
 
-std::vector<char> emit_program(const LoopProgram& program, const Target& target, CodeKind kind, const CodegenOptions& options) {
+std::vector<char> emit_program(const LoopProgram& program, const Target& target, CodeKind kind,
+                               const CodegenOptions& options) {
   CodeQueue queue(target, kind, options);
   ProgramEmitter(program, target, queue).run();
   const std::vector<std::vector<char>> parts = queue.finish();

@@ -32,7 +32,8 @@ void KernelEmitter::emit_statement(const Stmt& stmt) {
     case StmtKind::Product: {
       llvm::Type* element = scalars_.element_type(stmt.dtype);
       llvm::Value* at = ir_.CreateInBoundsGEP(element, tile_row_, tile_column_);
-      llvm::Type* type = vector_loop_ < 0 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes_));
+      llvm::Type* type =
+          vector_loop_ < 0 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes_));
       result = ir_.CreateAlignedLoad(type, at, llvm::Align(static_cast<uint64_t>(size_of(stmt.dtype))));
       break;
     }
@@ -139,7 +140,8 @@ llvm::Value* KernelEmitter::emit_load(const Stmt& stmt) {
     return from_memory(loaded, dtype);
   }
   llvm::Value* pointers = ir_.CreateInBoundsGEP(element, base, at.lanes);
-  if (mask == nullptr) mask = llvm::Constant::getAllOnesValue(llvm::FixedVectorType::get(ir_.getInt1Ty(), static_cast<unsigned>(lanes_)));
+  if (mask == nullptr)
+    mask = llvm::Constant::getAllOnesValue(llvm::FixedVectorType::get(ir_.getInt1Ty(), static_cast<unsigned>(lanes_)));
   return from_memory(ir_.CreateMaskedGather(vector, pointers, align, mask, zero), dtype);
 }
 
@@ -177,7 +179,8 @@ void KernelEmitter::note_nonfinite(llvm::Value* stored, DType dtype) {
   llvm::Value* difference = ir_.CreateFSub(stored, stored);
   if (difference->getType()->isVectorTy()) {
     difference = ir_.CreateFPCast(difference, nonfinite_->getAllocatedType());
-    if (mask_ != nullptr) difference = ir_.CreateSelect(mask_, difference, llvm::Constant::getNullValue(difference->getType()));
+    if (mask_ != nullptr)
+      difference = ir_.CreateSelect(mask_, difference, llvm::Constant::getNullValue(difference->getType()));
   } else {
     difference = scalars_.splat(ir_.CreateFPCast(difference, ir_.getFloatTy()), lanes_);
   }
@@ -196,8 +199,10 @@ llvm::Value* KernelEmitter::emit_scalar_slot(ScalarSlot slot, llvm::Value* at) {
 /// Lanes hold consecutive elements and the first one begins a block, at every turn of every loop.
 bool KernelEmitter::draws_in_a_row(const Affine& index) const {
   constexpr int64_t kBlock = 4;
-  if (vector_loop_ < 0 || lanes_ % kBlock != 0 || index.coefficient(vector_loop_) != 1 || index.constant % kBlock != 0) return false;
-  return std::ranges::all_of(index.terms, [&](const auto& term) { return term.first == vector_loop_ || term.second % kBlock == 0; });
+  if (vector_loop_ < 0 || lanes_ % kBlock != 0 || index.coefficient(vector_loop_) != 1 || index.constant % kBlock != 0)
+    return false;
+  return std::ranges::all_of(index.terms,
+                             [&](const auto& term) { return term.first == vector_loop_ || term.second % kBlock == 0; });
 }
 
 /// Two words of the element's block for all lanes at once; the body makes a number of them.
@@ -221,11 +226,13 @@ llvm::Value* KernelEmitter::emit_random(const Stmt& stmt) {
 }
 
 /// From a window of words on the stack, which is filled again when `first` has left it.
-std::array<llvm::Value*, 2> KernelEmitter::draw_in_a_row(llvm::Value* first, llvm::Value* seed, llvm::Value* run, llvm::Value* site) {
+std::array<llvm::Value*, 2> KernelEmitter::draw_in_a_row(llvm::Value* first, llvm::Value* seed, llvm::Value* run,
+                                                         llvm::Value* site) {
   const int64_t size = kPhiloxWindow * lanes_;
   llvm::AllocaInst *window = stack(ir_.getInt32Ty(), 2 * size, "words"), *begin = stack(ir_.getInt64Ty(), 1, "window");
   llvm::IRBuilder<>(begin->getNextNode()).CreateStore(i64(INT64_MIN), begin);  // no window yet
-  llvm::Value* left = ir_.CreateICmpUGT(ir_.CreateSub(first, ir_.CreateLoad(ir_.getInt64Ty(), begin)), i64(size - lanes_));
+  llvm::Value* left =
+      ir_.CreateICmpUGT(ir_.CreateSub(first, ir_.CreateLoad(ir_.getInt64Ty(), begin)), i64(size - lanes_));
   if_then(left, [&] {
     ir_.CreateCall(philox_window_function(module_, shared_, static_cast<unsigned>(lanes_)),
                    {window, ir_.CreateTrunc(first, ir_.getInt32Ty()), seed, run, site});

@@ -11,7 +11,8 @@ namespace smelt {
 
 constexpr int64_t kMaxRowAddresses = 9;  // general registers that a micro-kernel has for them
 
-/// Pairs of operands, and axes of the depth but the last two, are loops around the micro-kernel, which adds to the tile then.
+/// Pairs of operands, and axes of the depth but the last two, are loops around the micro-kernel, which adds to the tile
+/// then.
 void KernelEmitter::emit_tile_sums(const Tile& tile) {
   const Product& product = kernel_->product;
   const bool packed = product.packed >= 0;
@@ -39,7 +40,8 @@ llvm::Value* KernelEmitter::advance(llvm::Value* at, llvm::Value* position, int6
 llvm::Value* KernelEmitter::left_start(const Tile& tile) {
   const Product& product = kernel_->product;
   llvm::Value* at = advance(i64(product.a_start), tile.row, product.row.a_stride);
-  for (size_t axis = 0; axis < product.outer.size(); ++axis) at = advance(at, tile.outer[axis], product.outer[axis].a_stride);
+  for (size_t axis = 0; axis < product.outer.size(); ++axis)
+    at = advance(at, tile.outer[axis], product.outer[axis].a_stride);
   return at;
 }
 
@@ -71,8 +73,11 @@ void KernelEmitter::emit_sums(const Tile& tile, const ProductOperands& pair, llv
   const Product& product = kernel_->product;
   const int32_t right = pair.packed >= 0 ? pair.packed : pair.b;
   llvm::Value* a_pointer = element_pointer(buffer_pointer(pair.a), operand_dtype(pair.a), a);
-  llvm::Value* b_pointer = tile.copied != nullptr ? tile.copied : element_pointer(buffer_pointer(right), operand_dtype(right), b);
-  const auto rows = [&](int64_t count) { return [&, count] { call_micro_kernel(tile, pair, count, a_pointer, b_pointer, tile.sums); }; };
+  llvm::Value* b_pointer =
+      tile.copied != nullptr ? tile.copied : element_pointer(buffer_pointer(right), operand_dtype(right), b);
+  const auto rows = [&](int64_t count) {
+    return [&, count] { call_micro_kernel(tile, pair, count, a_pointer, b_pointer, tile.sums); };
+  };
   if (product.row.extent.is_static()) {
     const EvenSplit split = split_evenly(product.row.extent.bound, product.tile.rows);
     if (tile.longer == nullptr) return rows(split.base)();
@@ -80,8 +85,9 @@ void KernelEmitter::emit_sums(const Tile& tile, const ProductOperands& pair, llv
   }
   if_else(ir_.CreateICmpEQ(tile.rows, i64(product.tile.rows)), rows(product.tile.rows), [&] {
     for_range(i64(0), tile.rows, 1, [&](llvm::Value* r) {
-      call_micro_kernel(tile, pair, 1, element_pointer(a_pointer, operand_dtype(pair.a), ir_.CreateMul(r, i64(product.row.a_stride))), b_pointer,
-                        element_pointer(tile.sums, product.dtype, ir_.CreateMul(r, tile.sums_stride)));
+      call_micro_kernel(tile, pair, 1,
+                        element_pointer(a_pointer, operand_dtype(pair.a), ir_.CreateMul(r, i64(product.row.a_stride))),
+                        b_pointer, element_pointer(tile.sums, product.dtype, ir_.CreateMul(r, tile.sums_stride)));
     });
   });
 }
@@ -98,15 +104,18 @@ void KernelEmitter::call_dot_kernel(const Tile& tile, int64_t rows, llvm::Value*
                                           DotKernelEmitter(module, target, lanes, form).emit();
                                         });
   const int64_t column_stride = product.packed >= 0 ? panel_layout(product).depth : product.column.b_stride;
-  ir_.CreateCall(dot, {a, b, sums, extent(product.inner.back().extent), i64(product.row.a_stride), i64(column_stride), tile.sums_stride});
+  ir_.CreateCall(dot, {a, b, sums, extent(product.inner.back().extent), i64(product.row.a_stride), i64(column_stride),
+                       tile.sums_stride});
 }
 
-void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums) {
+void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a,
+                                      llvm::Value* b, llvm::Value* sums) {
   const Product& product = kernel_->product;
   if (product.form == ProductForm::Dot) return call_dot_kernel(tile, rows, a, b, sums);
   using Columns = MicroKernelForm::Columns;
   const bool packed = product.packed >= 0 || tile.copied != nullptr;
-  const bool padded = packed && only_store() == nullptr;  // panels end with zeros, and the tile has room for sums of them
+  const bool padded =
+      packed && only_store() == nullptr;  // panels end with zeros, and the tile has room for sums of them
   const ProductAxis& step = product.inner.back();
   llvm::Value *turns = i64(1), *a_turn = i64(0), *b_turn = i64(0);
   if (product.inner.size() >= kMicroKernelAxes) {
@@ -120,8 +129,9 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& p
     const int64_t b_step = packed ? tile_columns() * at_once : step.b_stride;
     const int64_t a_step = step.a_stride * at_once;
     llvm::Value* steps = tile.steps != nullptr ? tile.steps : extent(step.extent);
-    ir_.CreateCall(micro_kernel(pair, rows, vectors, columns), {a, b, sums, steps, tile.columns, i64(product.row.a_stride),
-                                                          i64(a_step), i64(b_step), turns, a_turn, b_turn, tile.sums_stride});
+    ir_.CreateCall(micro_kernel(pair, rows, vectors, columns),
+                   {a, b, sums, steps, tile.columns, i64(product.row.a_stride), i64(a_step), i64(b_step), turns, a_turn,
+                    b_turn, tile.sums_stride});
   };
   const auto whole = [&] { call(tile_columns() / lanes_, Columns::Whole); };
   const Extent size = product.column.extent;
@@ -143,22 +153,24 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& p
   }
 }
 
-llvm::Function* KernelEmitter::micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors, MicroKernelForm::Columns columns) {
+llvm::Function* KernelEmitter::micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors,
+                                            MicroKernelForm::Columns columns) {
   const Product& product = kernel_->product;
   const bool far_rows = rows > kMaxRowAddresses && product.row.a_stride != 1;
-  const MicroKernelForm form{.dtype = product.dtype,
-                             .left = operand_dtype(pair.a),
-                             .right = product.stretch > 0 ? product.dtype : operand_dtype(pair.packed >= 0 ? pair.packed : pair.b),
-                             .rows = rows,
-                             .vectors = vectors,
-                             .columns = columns,
-                             .unit_steps = product.inner.back().a_stride == 1,
-                             .unit_rows = product.row.a_stride == 1,
-                             .row_stride = far_rows || reads_left_panel(product) ? product.row.a_stride : 0,
-                             .accumulate = adds_up(product),
-                             .direct = only_store() != nullptr,
-                             .pairs = product.bf16_pairs,
-                             .turns = product.inner.size() >= kMicroKernelAxes};
+  const MicroKernelForm form{
+      .dtype = product.dtype,
+      .left = operand_dtype(pair.a),
+      .right = product.stretch > 0 ? product.dtype : operand_dtype(pair.packed >= 0 ? pair.packed : pair.b),
+      .rows = rows,
+      .vectors = vectors,
+      .columns = columns,
+      .unit_steps = product.inner.back().a_stride == 1,
+      .unit_rows = product.row.a_stride == 1,
+      .row_stride = far_rows || reads_left_panel(product) ? product.row.a_stride : 0,
+      .accumulate = adds_up(product),
+      .direct = only_store() != nullptr,
+      .pairs = product.bf16_pairs,
+      .turns = product.inner.size() >= kMicroKernelAxes};
   return shared_.declare(module_, form.name(), MicroKernelEmitter::type(context_),
                          [&target = target_, lanes = lanes_, form](llvm::Module& module) {
                            MicroKernelEmitter(module, target, lanes, form).emit();

@@ -47,8 +47,9 @@ llvm::Value* InnerKernelEmitter::mask_below(llvm::Value* limit) {
 llvm::Value* InnerKernelEmitter::load(llvm::Value* from, DType stored, llvm::Value* mask) {
   auto* type = llvm::FixedVectorType::get(scalars_.element_type(stored), static_cast<unsigned>(lanes_));
   const llvm::Align align(static_cast<uint64_t>(size_of(stored)));
-  llvm::Value* loaded = mask == nullptr ? static_cast<llvm::Value*>(ir_.CreateAlignedLoad(type, from, align))
-                                        : ir_.CreateMaskedLoad(type, from, align, mask, llvm::Constant::getNullValue(type));
+  llvm::Value* loaded = mask == nullptr
+                            ? static_cast<llvm::Value*>(ir_.CreateAlignedLoad(type, from, align))
+                            : ir_.CreateMaskedLoad(type, from, align, mask, llvm::Constant::getNullValue(type));
   return LlvmScalars::value(scalars_.cast(dtype_, LlvmScalars::wrap(loaded, stored)));
 }
 

@@ -13,7 +13,8 @@
 
 namespace smelt {
 
-/// The part of a kernel's name that says which operands are stored in another type than `dtype`, that of its arithmetic.
+/// The part of a kernel's name that says which operands are stored in another type than `dtype`, that of its
+/// arithmetic.
 std::string operands(DType left, DType right, DType dtype);
 
 class InnerKernelEmitter {

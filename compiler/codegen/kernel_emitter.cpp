@@ -84,7 +84,8 @@ void KernelEmitter::end_finite_check() {
   llvm::Value* seen = ir_.CreateLoad(nonfinite_->getAllocatedType(), nonfinite_);
   if_then(ir_.CreateOrReduce(ir_.CreateFCmpUNO(seen, seen)), [&] {
     llvm::Value* arena = frame_slot(kFrameArena, "arena", ir_.getPtrTy());
-    ir_.CreateStore(ir_.getInt64(1), ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), arena, offsetof(smelt_arena, reserved)));
+    ir_.CreateStore(ir_.getInt64(1),
+                    ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), arena, offsetof(smelt_arena, reserved)));
   });
 }
 
@@ -134,7 +135,8 @@ llvm::AllocaInst* KernelEmitter::stack(llvm::Type* type, int64_t count, const ch
 
 llvm::Value* KernelEmitter::lane_numbers(llvm::Type* element) {
   std::vector<llvm::Constant*> lanes;
-  for (int64_t lane = 0; lane < lanes_; ++lane) lanes.push_back(llvm::ConstantInt::get(element, static_cast<uint64_t>(lane)));
+  for (int64_t lane = 0; lane < lanes_; ++lane)
+    lanes.push_back(llvm::ConstantInt::get(element, static_cast<uint64_t>(lane)));
   return llvm::ConstantVector::get(lanes);
 }
 

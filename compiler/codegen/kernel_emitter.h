@@ -62,14 +62,14 @@ class KernelEmitter {
   llvm::Value* emit_random(const Stmt& stmt);
   bool draws_in_a_row(const Affine& index) const;
   std::array<llvm::Value*, 2> draw_in_a_row(llvm::Value* first, llvm::Value* seed, llvm::Value* run, llvm::Value* site);
-  llvm::Value* affine(const Affine& index);            // i64, at lane 0 of the vector loop
+  llvm::Value* affine(const Affine& index);                     // i64, at lane 0 of the vector loop
   llvm::Value* affine_lanes(const Affine& index, DType dtype);  // per lane where the vector loop is in it
   llvm::Value* clamp_row(const Access& access, llvm::Value* row);
   /// Where the lanes of an access are: one element for all, one each side by side, or anywhere.
   struct Address {
-    llvm::Value* base = nullptr;     // i64 element number
-    llvm::Value* lanes = nullptr;    // <lanes x i64> element numbers, for gathers
-    bool contiguous = false;         // one element a lane, next to each other
+    llvm::Value* base = nullptr;   // i64 element number
+    llvm::Value* lanes = nullptr;  // <lanes x i64> element numbers, for gathers
+    bool contiguous = false;       // one element a lane, next to each other
   };
   Address address(const Access& access);
   Scalar operand(const Stmt& stmt, size_t i) const { return values_[static_cast<size_t>(stmt.operands[i])]; }
@@ -100,7 +100,8 @@ class KernelEmitter {
   void emit_tile_sums(const Tile& tile);
   void emit_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b);
   void clear_sums(const Tile& tile);
-  void call_micro_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums);
+  void call_micro_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a, llvm::Value* b,
+                         llvm::Value* sums);
   void call_dot_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums);
   void emit_epilogue(const Tile& tile);
   void emit_epilogue_row(const ProductAxis& axis, llvm::Value* first, llvm::Value* count);
@@ -109,7 +110,8 @@ class KernelEmitter {
   DType operand_dtype(int32_t buffer) const { return function_.buffers[static_cast<size_t>(buffer)].type.dtype; }
   llvm::Value* as_product(llvm::Value* loaded, DType from);
   void emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
-  /// panel[k / 2, c, k % 2] = source[c * column_stride + k * depth_stride] rounded to bf16, 0 from `columns` and `depth` on.
+  /// panel[k / 2, c, k % 2] = source[c * column_stride + k * depth_stride] rounded to bf16, 0 from `columns` and
+  /// `depth` on.
   struct PairPanel {
     llvm::Value *source = nullptr, *panel = nullptr, *depth = nullptr, *columns = nullptr;
   };
@@ -126,7 +128,8 @@ class KernelEmitter {
   llvm::Function* pack_transposed();
   void define_pack_transposed(const std::string& name, DType from, DType dtype, int64_t width);
   std::vector<llvm::Value*> transposed(std::vector<llvm::Value*> rows);
-  llvm::Function* micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors, MicroKernelForm::Columns columns);
+  llvm::Function* micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors,
+                               MicroKernelForm::Columns columns);
   std::vector<llvm::Value*> decompose(llvm::Value* unit, const std::vector<llvm::Value*>& extents);
   int64_t tile_columns() const { return kernel_->product.tile.columns; }
   int64_t sums_of_tile() const { return kernel_->product.tile.rows * tile_columns(); }
@@ -172,8 +175,8 @@ class KernelEmitter {
   std::map<int32_t, llvm::Value*> extents_;
   std::map<int32_t, unsigned> draw_slots_;  // frame slot of each Random statement, by its value
   std::vector<llvm::AllocaInst*> accumulators_;
-  int32_t vector_loop_ = -1;     // the loop that lanes run over, -1 outside
-  llvm::Value* mask_ = nullptr;  // lanes that exist; null: all
+  int32_t vector_loop_ = -1;         // the loop that lanes run over, -1 outside
+  llvm::Value* mask_ = nullptr;      // lanes that exist; null: all
   llvm::Value* tile_row_ = nullptr;  // Product statements read here: pointer to the tile's current row
   llvm::Value* tile_column_ = nullptr;
 };

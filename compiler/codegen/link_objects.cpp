@@ -56,7 +56,8 @@ class Linker {
     place_sections(SHF_ALLOC);
     for (const Part& part : parts_) define_symbols(part);
     for (const Part& part : parts_) relocate(part);
-    std::ranges::sort(object_.symbols, {}, [](const ObjectSymbol& symbol) { return std::pair(symbol.exported, symbol.offset); });
+    std::ranges::sort(object_.symbols, {},
+                      [](const ObjectSymbol& symbol) { return std::pair(symbol.exported, symbol.offset); });
     return write_object_file(object_);
   }
 
@@ -66,8 +67,10 @@ class Linker {
       for (size_t s = 0; s < part.sections.size(); ++s) {
         const Elf64_Shdr& section = part.sections[s];
         if ((section.sh_flags & (SHF_ALLOC | SHF_EXECINSTR | SHF_WRITE)) != kind || section.sh_size == 0) continue;
-        SMELT_CHECK(section.sh_type == SHT_PROGBITS && section.sh_addralign <= object_.alignment, "a part has a section of an unknown kind");
-        object_.code.resize((object_.code.size() + section.sh_addralign - 1) / section.sh_addralign * section.sh_addralign);
+        SMELT_CHECK(section.sh_type == SHT_PROGBITS && section.sh_addralign <= object_.alignment,
+                    "a part has a section of an unknown kind");
+        object_.code.resize((object_.code.size() + section.sh_addralign - 1) / section.sh_addralign *
+                            section.sh_addralign);
         part.offsets[s] = object_.code.size();
         const char* begin = part.bytes.data() + section.sh_offset;
         object_.code.insert(object_.code.end(), begin, begin + section.sh_size);

@@ -62,7 +62,8 @@ Scalar LlvmScalars::constant(DType dtype, double number) {
   if (is_half(dtype)) {
     llvm::APFloat value(number);
     bool loses = false;
-    value.convert(dtype == DType::F16 ? llvm::APFloat::IEEEhalf() : llvm::APFloat::BFloat(), llvm::APFloat::rmNearestTiesToEven, &loses);
+    value.convert(dtype == DType::F16 ? llvm::APFloat::IEEEhalf() : llvm::APFloat::BFloat(),
+                  llvm::APFloat::rmNearestTiesToEven, &loses);
     return wrap(llvm::ConstantInt::get(ir_.getContext(), value.bitcastToAPInt()), dtype);
   }
   if (!is_float(dtype)) return integer(dtype, saturated(dtype, number));
@@ -97,7 +98,8 @@ Scalar LlvmScalars::fma(Scalar a, Scalar b, Scalar c) {
   unify(a, b);
   unify(a, c);
   unify(b, c);
-  return wrap(ir_.CreateIntrinsic(llvm::Intrinsic::fma, {value(a)->getType()}, {value(a), value(b), value(c)}), a.dtype);
+  return wrap(ir_.CreateIntrinsic(llvm::Intrinsic::fma, {value(a)->getType()}, {value(a), value(b), value(c)}),
+              a.dtype);
 }
 Scalar LlvmScalars::fma_exact(Scalar a, Scalar b, Scalar c) {
   if (has_fma_) return fma(a, b, c);
@@ -116,9 +118,7 @@ Scalar LlvmScalars::fma_exact(Scalar a, Scalar b, Scalar c) {
 Scalar LlvmScalars::neg(Scalar a) {
   return wrap(is_float(a.dtype) ? ir_.CreateFNeg(value(a)) : ir_.CreateNeg(value(a)), a.dtype);
 }
-Scalar LlvmScalars::intrinsic(unsigned id, Scalar a) {
-  return wrap(ir_.CreateUnaryIntrinsic(id, value(a)), a.dtype);
-}
+Scalar LlvmScalars::intrinsic(unsigned id, Scalar a) { return wrap(ir_.CreateUnaryIntrinsic(id, value(a)), a.dtype); }
 Scalar LlvmScalars::abs(Scalar a) {
   if (is_float(a.dtype)) return intrinsic(llvm::Intrinsic::fabs, a);
   return wrap(ir_.CreateBinaryIntrinsic(llvm::Intrinsic::abs, value(a), ir_.getFalse()), a.dtype);
@@ -134,8 +134,8 @@ Scalar LlvmScalars::extreme(Scalar a, Scalar b, bool maximum) {
                                                 : (maximum ? llvm::CmpInst::ICMP_SGT : llvm::CmpInst::ICMP_SLT);
     return wrap(ir_.CreateSelect(ir_.CreateICmp(predicate, value(a), value(b)), value(a), value(b)), a.dtype);
   }
-  // The machine's max gives b when either is NaN, so only a NaN in a needs a second look. It asks for what is ordered, since
-  // LLVM 19 makes `fcmp ugt x, 0` of an unordered |x| or one above 0, and loses the sign's removal.
+  // The machine's max gives b when either is NaN, so only a NaN in a needs a second look. It asks for what is ordered,
+  // since LLVM 19 makes `fcmp ugt x, 0` of an unordered |x| or one above 0, and loses the sign's removal.
   llvm::Value* picks_a = maximum ? ir_.CreateFCmpOGT(value(a), value(b)) : ir_.CreateFCmpOLT(value(a), value(b));
   llvm::Value* either = ir_.CreateSelect(picks_a, value(a), value(b));
   return wrap(ir_.CreateSelect(ir_.CreateFCmpORD(value(a), value(a)), either, value(a)), a.dtype);
@@ -159,8 +159,9 @@ Scalar LlvmScalars::compare(Compare predicate, Scalar a, Scalar b) {
   unify(a, b);
   const Row& row = kRows[static_cast<size_t>(predicate)];
   const bool is_unsigned = a.dtype == DType::U8 || a.dtype == DType::Bool;
-  llvm::Value* result = is_float(a.dtype) ? ir_.CreateFCmp(row.of_float, value(a), value(b))
-                                          : ir_.CreateICmp(is_unsigned ? row.of_unsigned : row.of_signed, value(a), value(b));
+  llvm::Value* result = is_float(a.dtype)
+                            ? ir_.CreateFCmp(row.of_float, value(a), value(b))
+                            : ir_.CreateICmp(is_unsigned ? row.of_unsigned : row.of_signed, value(a), value(b));
   return wrap(result, DType::Bool);
 }
 Scalar LlvmScalars::select(Scalar condition, Scalar a, Scalar b) {

@@ -100,7 +100,8 @@ std::vector<char> compile(llvm::Module& module, llvm::TargetMachine& machine, co
     module.print(out, nullptr);
   } else {
     llvm::legacy::PassManager emission;
-    const auto file_type = kind == CodeKind::Object ? llvm::CodeGenFileType::ObjectFile : llvm::CodeGenFileType::AssemblyFile;
+    const auto file_type =
+        kind == CodeKind::Object ? llvm::CodeGenFileType::ObjectFile : llvm::CodeGenFileType::AssemblyFile;
     SMELT_CHECK(!machine.addPassesToEmitFile(emission, out, nullptr, file_type), "the target cannot emit files");
     emission.run(module);
   }

@@ -48,8 +48,8 @@ class CodeQueue {
   const std::string data_layout_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<CodePart> waiting_;          // guarded by mutex_, as all below
-  std::deque<std::vector<char>> results_; // of parts 0, 1, ..
+  std::deque<CodePart> waiting_;           // guarded by mutex_, as all below
+  std::deque<std::vector<char>> results_;  // of parts 0, 1, ..
   size_t taken_ = 0;
   bool closed_ = false;
   std::exception_ptr failure_;

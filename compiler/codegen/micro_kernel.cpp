@@ -22,25 +22,31 @@ std::string MicroKernelForm::name() const {
   return name;
 }
 
-MicroKernelEmitter::MicroKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, const MicroKernelForm& form)
+MicroKernelEmitter::MicroKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes,
+                                       const MicroKernelForm& form)
     : InnerKernelEmitter(module, target, lanes, form.dtype), form_(form) {}
 
-llvm::FunctionType* MicroKernelEmitter::type(llvm::LLVMContext& context) { return InnerKernelEmitter::type(context, kNumArguments); }
+llvm::FunctionType* MicroKernelEmitter::type(llvm::LLVMContext& context) {
+  return InnerKernelEmitter::type(context, kNumArguments);
+}
 
 void MicroKernelEmitter::emit() {
   begin(form_.name(), type(context_));
   set_offsets();
   set_masks();
   const std::vector<llvm::Value*> start = initial_sums();
-  const std::vector<llvm::Value*> sums = form_.turns ? emit_turns(start) : emit_depth(argument(kA), argument(kB), start);
+  const std::vector<llvm::Value*> sums =
+      form_.turns ? emit_turns(start) : emit_depth(argument(kA), argument(kB), start);
   for (size_t s = 0; s < sums.size(); ++s) store_sum(s, sums[s]);
   ir_.CreateRetVoid();
 }
 
 void MicroKernelEmitter::store_sum(size_t sum, llvm::Value* value) {
   llvm::Value* mask = form_.direct ? masks_[sum % masks_.size()] : nullptr;
-  if (mask != nullptr) ir_.CreateMaskedStore(value, sum_pointer(sum), align_, mask);
-  else ir_.CreateAlignedStore(value, sum_pointer(sum), align_);
+  if (mask != nullptr)
+    ir_.CreateMaskedStore(value, sum_pointer(sum), align_, mask);
+  else
+    ir_.CreateAlignedStore(value, sum_pointer(sum), align_);
 }
 
 llvm::PHINode* MicroKernelEmitter::phi(llvm::Value* initial, llvm::BasicBlock* from) {
@@ -67,7 +73,8 @@ std::vector<llvm::Value*> MicroKernelEmitter::emit_turns(const std::vector<llvm:
   return sums;
 }
 
-std::vector<llvm::Value*> MicroKernelEmitter::emit_depth(llvm::Value* a, llvm::Value* b, const std::vector<llvm::Value*>& start) {
+std::vector<llvm::Value*> MicroKernelEmitter::emit_depth(llvm::Value* a, llvm::Value* b,
+                                                         const std::vector<llvm::Value*>& start) {
   llvm::BasicBlock *before = ir_.GetInsertBlock(), *head = block("unrolled"), *steps = block("steps");
   llvm::BasicBlock *rest_head = block("rest"), *rest_step = block("step"), *end = block("end");
   llvm::Value* depth = form_.pairs ? ir_.CreateLShr(argument(kDepth), i64(1)) : argument(kDepth);
@@ -87,13 +94,18 @@ std::vector<llvm::Value*> MicroKernelEmitter::emit_depth(llvm::Value* a, llvm::V
   emit_steps(rest, 1, rest_head);
 
   ir_.SetInsertPoint(end);
-  if (form_.pairs) return emit_lone_step(rest, SMELT_FAULT(76, ir_.CreateTrunc(argument(kDepth), ir_.getInt1Ty()), ir_.getFalse()));
+  if (form_.pairs)
+    return emit_lone_step(rest, SMELT_FAULT(76, ir_.CreateTrunc(argument(kDepth), ir_.getInt1Ty()), ir_.getFalse()));
   return {rest.sums.begin(), rest.sums.end()};
 }
 
 void MicroKernelEmitter::set_offsets() {
-  const auto times = [&](llvm::Value* stride, int64_t count) { return ir_.CreateMul(stride, i64(count), "", true, true); };
-  llvm::Value* row_stride = form_.unit_rows && !form_.unit_steps ? i64(1) : form_.row_stride != 0 ? i64(form_.row_stride) : argument(kRowStride);
+  const auto times = [&](llvm::Value* stride, int64_t count) {
+    return ir_.CreateMul(stride, i64(count), "", true, true);
+  };
+  llvm::Value* row_stride = form_.unit_rows && !form_.unit_steps ? i64(1)
+                            : form_.row_stride != 0              ? i64(form_.row_stride)
+                                                                 : argument(kRowStride);
   llvm::Value* a_step = form_.unit_steps ? i64(steps_at_once()) : argument(kAStep);
   for (int64_t r = 0; r < form_.rows; ++r) row_offsets_.push_back(times(row_stride, r));
   for (int64_t step = 0; step <= kUnrollDepth; ++step) {
@@ -112,12 +124,14 @@ void MicroKernelEmitter::set_masks() {
 
 llvm::Value* MicroKernelEmitter::sum_pointer(size_t sum) {
   const auto index = static_cast<int64_t>(sum);
-  llvm::Value* row = moved(argument(kSums), ir_.CreateMul(argument(kSumsStride), i64(index / form_.vectors), "", true, true), form_.dtype);
+  llvm::Value* row = moved(
+      argument(kSums), ir_.CreateMul(argument(kSumsStride), i64(index / form_.vectors), "", true, true), form_.dtype);
   return ir_.CreateConstInBoundsGEP1_64(element_, row, static_cast<uint64_t>(index % form_.vectors * lanes_));
 }
 
 std::vector<llvm::Value*> MicroKernelEmitter::initial_sums() {
-  std::vector<llvm::Value*> sums(static_cast<size_t>(form_.rows * form_.vectors), llvm::Constant::getNullValue(vector_));
+  std::vector<llvm::Value*> sums(static_cast<size_t>(form_.rows * form_.vectors),
+                                 llvm::Constant::getNullValue(vector_));
   if (SMELT_FAULT(66, !form_.accumulate, true)) return sums;
   for (size_t s = 0; s < sums.size(); ++s) sums[s] = ir_.CreateAlignedLoad(vector_, sum_pointer(s), align_);
   return sums;
@@ -143,19 +157,23 @@ void MicroKernelEmitter::emit_steps(State& state, int64_t steps, llvm::BasicBloc
   ir_.CreateBr(next);
 }
 
-/// The element in all lanes. A bf16 goes to both halves of each lane, as a broadcast of 16 bits does, and the lower half is
-/// cleared: three instructions instead of a trip through a general register.
+/// The element in all lanes. A bf16 goes to both halves of each lane, as a broadcast of 16 bits does, and the lower
+/// half is cleared: three instructions instead of a trip through a general register.
 llvm::Value* MicroKernelEmitter::load_left(llvm::Value* at) {
-  llvm::Value* loaded = ir_.CreateAlignedLoad(scalars_.element_type(form_.left), at, llvm::Align(static_cast<uint64_t>(size_of(form_.left))));
+  llvm::Value* loaded = ir_.CreateAlignedLoad(scalars_.element_type(form_.left), at,
+                                              llvm::Align(static_cast<uint64_t>(size_of(form_.left))));
   if (form_.left != DType::BF16 || form_.dtype != DType::F32) {
-    return scalars_.splat(LlvmScalars::value(scalars_.cast(form_.dtype, LlvmScalars::wrap(loaded, form_.left))), lanes_);
+    return scalars_.splat(LlvmScalars::value(scalars_.cast(form_.dtype, LlvmScalars::wrap(loaded, form_.left))),
+                          lanes_);
   }
   auto* words = llvm::FixedVectorType::get(ir_.getInt32Ty(), static_cast<unsigned>(lanes_));
   llvm::Value* twice = ir_.CreateBitCast(scalars_.splat(loaded, 2 * lanes_), words);
   return ir_.CreateBitCast(ir_.CreateAnd(twice, llvm::ConstantInt::get(words, 0xFFFF0000u)), vector_);
 }
 
-llvm::VectorType* MicroKernelEmitter::pair_vector() { return llvm::FixedVectorType::get(ir_.getBFloatTy(), static_cast<unsigned>(2 * lanes_)); }
+llvm::VectorType* MicroKernelEmitter::pair_vector() {
+  return llvm::FixedVectorType::get(ir_.getBFloatTy(), static_cast<unsigned>(2 * lanes_));
+}
 
 /// Two elements in all lanes; of a lone one the other is 0, as memory behind it is not the operand's.
 llvm::Value* MicroKernelEmitter::load_left_pair(llvm::Value* at, bool lone) {
@@ -188,7 +206,8 @@ void MicroKernelEmitter::emit_step(const State& state, size_t step, std::vector<
   for (size_t v = 0; v < masks_.size(); ++v) {
     llvm::Value* at = moved(b, i64(static_cast<int64_t>(v) * lanes_ * steps_at_once()), form_.right);
     // Panels are whole, so that pairs need no mask.
-    right.push_back(form_.pairs ? ir_.CreateAlignedLoad(pair_vector(), at, llvm::Align(2)) : load(at, form_.right, masks_[v]));
+    right.push_back(form_.pairs ? ir_.CreateAlignedLoad(pair_vector(), at, llvm::Align(2))
+                                : load(at, form_.right, masks_[v]));
   }
   for (size_t r = 0; r < row_offsets_.size(); ++r) {
     // Row, then step: with steps of 1 a row is one pointer and its steps are displacements.

@@ -15,7 +15,7 @@ namespace smelt {
 struct MicroKernelForm {
   enum class Columns : uint8_t { Whole, LastMasked, AllMasked };
 
-  DType dtype = DType::F32;  // of the sums and of all arithmetic
+  DType dtype = DType::F32;                     // of the sums and of all arithmetic
   DType left = DType::F32, right = DType::F32;  // of the operands in memory: `dtype`, or a half that is widened
   int64_t rows = 1, vectors = 1;
   Columns columns = Columns::Whole;
@@ -46,7 +46,21 @@ class MicroKernelEmitter : InnerKernelEmitter {
     llvm::PHINode *k, *a, *b;
     std::vector<llvm::PHINode*> sums;
   };
-  enum Argument : unsigned { kA, kB, kSums, kDepth, kColumns, kRowStride, kAStep, kBStep, kTurns, kATurn, kBTurn, kSumsStride, kNumArguments };
+  enum Argument : unsigned {
+    kA,
+    kB,
+    kSums,
+    kDepth,
+    kColumns,
+    kRowStride,
+    kAStep,
+    kBStep,
+    kTurns,
+    kATurn,
+    kBTurn,
+    kSumsStride,
+    kNumArguments
+  };
 
   void set_offsets();
   void set_masks();

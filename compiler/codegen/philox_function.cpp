@@ -23,7 +23,8 @@ llvm::FunctionType* type_of(llvm::Type* lanes) {
 
 llvm::FunctionType* window_type(llvm::LLVMContext& context) {
   llvm::Type *i32 = llvm::Type::getInt32Ty(context), *i64 = llvm::Type::getInt64Ty(context);
-  return llvm::FunctionType::get(llvm::Type::getVoidTy(context), {llvm::PointerType::get(context, 0), i32, i64, i32, i64}, false);
+  return llvm::FunctionType::get(llvm::Type::getVoidTy(context),
+                                 {llvm::PointerType::get(context, 0), i32, i64, i32, i64}, false);
 }
 
 llvm::Type* lanes_of(llvm::LLVMContext& context, unsigned num_lanes) {
@@ -52,7 +53,8 @@ class PhiloxEmitter {
     std::array<llvm::Value*, kBlock> c = {block, SMELT_FAULT(64, high(site), number(0)), each(run), low(site)};
     for (int round = 0; round < kPhiloxRounds; ++round) {
       const Wide p0 = product(c[0], kPhiloxM0), p1 = product(c[2], kPhiloxM1);
-      c = {ir.CreateXor(ir.CreateXor(p1.high, c[1]), key[0]), p1.low, ir.CreateXor(ir.CreateXor(p0.high, c[3]), key[1]), p0.low};
+      c = {ir.CreateXor(ir.CreateXor(p1.high, c[1]), key[0]), p1.low, ir.CreateXor(ir.CreateXor(p0.high, c[3]), key[1]),
+           p0.low};
       key = {ir.CreateAdd(key[0], number(kPhiloxW0)), ir.CreateAdd(key[1], number(kPhiloxW1))};
     }
     return c;
@@ -115,7 +117,8 @@ void define_window(llvm::Module& module, const std::string& name, unsigned num_l
   for (unsigned b = 0; b < num_lanes; ++b) numbers.push_back(ir.getInt32(kBlock * b));
   // Added before the shift: in front of a padded row the first element is negative, and a later one is element 0.
   llvm::Value* first = ir.CreateVectorSplat(num_lanes, f->getArg(1));
-  const std::array c = emitter.rounds(ir.CreateLShr(ir.CreateAdd(first, llvm::ConstantVector::get(numbers)), 2), f->getArg(2), f->getArg(3), f->getArg(4));
+  const std::array c = emitter.rounds(ir.CreateLShr(ir.CreateAdd(first, llvm::ConstantVector::get(numbers)), 2),
+                                      f->getArg(2), f->getArg(3), f->getArg(4));
   const auto store = [&](unsigned at, llvm::Value* front, llvm::Value* back) {
     for (unsigned part = 0; part < kBlock; ++part) {
       std::vector<int> order;
@@ -138,12 +141,14 @@ llvm::Function* philox_function(llvm::Module& module, SharedFunctions& shared, l
   const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(lanes);
   const unsigned num_lanes = vector != nullptr ? vector->getNumElements() : 1;
   const std::string name = fmt::format("philox_{}", num_lanes);
-  return shared.declare(module, name, type_of(lanes), [name, num_lanes](llvm::Module& other) { define(other, name, num_lanes); });
+  return shared.declare(module, name, type_of(lanes),
+                        [name, num_lanes](llvm::Module& other) { define(other, name, num_lanes); });
 }
 
 llvm::Function* philox_window_function(llvm::Module& module, SharedFunctions& shared, unsigned num_lanes) {
   const std::string name = fmt::format("philox_window_{}", num_lanes);
-  return shared.declare(module, name, window_type(module.getContext()), [name, num_lanes](llvm::Module& other) { define_window(other, name, num_lanes); });
+  return shared.declare(module, name, window_type(module.getContext()),
+                        [name, num_lanes](llvm::Module& other) { define_window(other, name, num_lanes); });
 }
 
 }  // namespace smelt

@@ -8,24 +8,26 @@
 namespace smelt {
 
 struct KernelEmitter::Tile {
-  llvm::Value* sums = nullptr;  // of its first row and column
-  llvm::Value* sums_stride = nullptr;  // elements from row to row
-  llvm::Value* number = nullptr;  // among the tiles of rows
-  llvm::Value *row = nullptr, *rows = nullptr;        // first row, number of rows
-  llvm::Value* done = nullptr;  // rows at the start that another tile has finished; null: none
-  llvm::Value* longer = nullptr;  // an even split's tile has one row more; null: all have the same number
+  llvm::Value* sums = nullptr;                  // of its first row and column
+  llvm::Value* sums_stride = nullptr;           // elements from row to row
+  llvm::Value* number = nullptr;                // among the tiles of rows
+  llvm::Value *row = nullptr, *rows = nullptr;  // first row, number of rows
+  llvm::Value* done = nullptr;                  // rows at the start that another tile has finished; null: none
+  llvm::Value* longer = nullptr;                // an even split's tile has one row more; null: all have the same number
   llvm::Value *column = nullptr, *columns = nullptr;  // first column, number of columns
   llvm::Value* panel = nullptr;
   std::vector<llvm::Value*> outer;
   llvm::Value *block_begin = nullptr, *block_end = nullptr;  // of the depth's outermost axis; null: all of it
-  llvm::Value *steps = nullptr, *copied = nullptr;  // of its innermost axis, and their columns of b; null: all of it, in place
+  llvm::Value *steps = nullptr,
+              *copied = nullptr;  // of its innermost axis, and their columns of b; null: all of it, in place
 };
 
-/// How the tiles of a product are numbered. Rows run fastest: a panel of columns stays in cache while all rows pass over it.
+/// How the tiles of a product are numbered. Rows run fastest: a panel of columns stays in cache while all rows pass
+/// over it.
 struct KernelEmitter::TileGrid {
   EvenSplit split;  // of a known number of rows
   llvm::Value* columns = nullptr;
-  std::vector<llvm::Value*> extents;  // outer axes, panels of columns, tiles of rows
+  std::vector<llvm::Value*> extents;             // outer axes, panels of columns, tiles of rows
   llvm::Value *begin = nullptr, *end = nullptr;  // this thread's tiles
 
   llvm::Value* row_tiles() const { return extents.back(); }

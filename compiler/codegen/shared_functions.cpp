@@ -10,7 +10,8 @@ llvm::Function* new_function(llvm::Module& module, const std::string& name, llvm
   function->setVisibility(llvm::GlobalValue::HiddenVisibility);
   function->setDSOLocal(true);
   function->addFnAttr(llvm::Attribute::NoInline);
-  function->addFnAttr("frame-pointer", "non-leaf");  // back traces without unwind tables; the inner kernels need the register
+  function->addFnAttr("frame-pointer",
+                      "non-leaf");  // back traces without unwind tables; the inner kernels need the register
   return function;
 }
 

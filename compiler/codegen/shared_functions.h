@@ -9,7 +9,8 @@
 
 namespace smelt {
 
-/// Functions that kernels of several modules call: declared where they are called, defined once in a module of their own.
+/// Functions that kernels of several modules call: declared where they are called, defined once in a module of their
+/// own.
 class SharedFunctions {
  public:
   using Define = std::function<void(llvm::Module&)>;

@@ -20,8 +20,8 @@ struct Target {
   int64_t vector_registers = 16;
 
   int64_t lanes(DType dtype) const { return vector_bytes / size_of(dtype); }
-  /// What register tiles have: without fused multiply-add a product needs a register before it is added. The instruction for
-  /// pairs of bf16 is left out, as programs choose it.
+  /// What register tiles have: without fused multiply-add a product needs a register before it is added. The
+  /// instruction for pairs of bf16 is left out, as programs choose it.
   VectorRegisters registers(DType dtype) const { return {vector_registers, lanes(dtype), has_fma ? 2 : 5}; }
 };
 

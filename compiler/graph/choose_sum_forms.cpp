@@ -95,16 +95,21 @@ NodeId staged(Match& m) {
   if (rank < 2 || m.attrs().integers("axes").size() != rank) return kNoMatch;
   std::vector<int64_t> rest;
   for (size_t axis = 0; axis + 1 < rank; ++axis) rest.push_back(static_cast<int64_t>(axis));
-  const NodeId rows = m.build().make(m.node().op, {m.in(0)}, {{"axes", std::vector<int64_t>{static_cast<int64_t>(rank) - 1}}});
+  const NodeId rows =
+      m.build().make(m.node().op, {m.in(0)}, {{"axes", std::vector<int64_t>{static_cast<int64_t>(rank) - 1}}});
   return m.build().make(m.node().op, {rows}, {{"axes", rest}});
 }
 
 constexpr std::array kRules = {
-    Rule{"narrow_contraction", "contract(a, b) -> reduce_sum(a * b) when one operand has all axes longer than 1, or none is summed",
+    Rule{"narrow_contraction",
+         "contract(a, b) -> reduce_sum(a * b) when one operand has all axes longer than 1, or none is summed",
          OpKind::Contract, narrow_contraction},
-    Rule{"staged_sum", "reduce_sum(x, all axes) -> reduce_sum(reduce_sum(x, last axis), the others)", OpKind::ReduceSum, staged},
-    Rule{"staged_max", "reduce_max(x, all axes) -> reduce_max(reduce_max(x, last axis), the others)", OpKind::ReduceMax, staged},
-    Rule{"staged_min", "reduce_min(x, all axes) -> reduce_min(reduce_min(x, last axis), the others)", OpKind::ReduceMin, staged},
+    Rule{"staged_sum", "reduce_sum(x, all axes) -> reduce_sum(reduce_sum(x, last axis), the others)", OpKind::ReduceSum,
+         staged},
+    Rule{"staged_max", "reduce_max(x, all axes) -> reduce_max(reduce_max(x, last axis), the others)", OpKind::ReduceMax,
+         staged},
+    Rule{"staged_min", "reduce_min(x, all axes) -> reduce_min(reduce_min(x, last axis), the others)", OpKind::ReduceMin,
+         staged},
 };
 
 }  // namespace

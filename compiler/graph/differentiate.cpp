@@ -108,8 +108,8 @@ std::vector<NodeId> gradients(Builder& builder, NodeId y, const std::vector<Node
   return Sweep(builder, y, xs).run(one, xs);
 }
 
-/// The reverse sweep is linear in the cotangent u it starts from, g(u) = J'u, and the derivative of <g(u), v> is Jv: the
-/// sweep of a sweep. What it reads of the first sweep is nothing, so that is dead afterwards.
+/// The reverse sweep is linear in the cotangent u it starts from, g(u) = J'u, and the derivative of <g(u), v> is Jv:
+/// the sweep of a sweep. What it reads of the first sweep is nothing, so that is dead afterwards.
 NodeId directional(Builder& builder, NodeId y, NodeId x, NodeId v) {
   builder.set_place(builder.graph()[y]);
   const auto id = static_cast<int64_t>(builder.graph().size());
@@ -155,7 +155,8 @@ std::vector<bool> innermost(const Graph& graph) {
   std::vector<bool> holds(graph.size()), ready(graph.size());
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
-    holds[i] = is_derivative(node) || std::ranges::any_of(node.inputs, [&](NodeId input) { return holds[input.index]; });
+    holds[i] =
+        is_derivative(node) || std::ranges::any_of(node.inputs, [&](NodeId input) { return holds[input.index]; });
     ready[i] = is_derivative(node) && !holds[node.inputs[0].index];
   }
   return ready;
@@ -166,7 +167,8 @@ std::vector<NodeId> gradients_of(const Graph& graph, NodeId y, uint32_t at) {
   std::vector<NodeId> grads;
   for (uint32_t i = at; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
-    if (node.op == OpKind::Grad && SMELT_FAULT(25, node.inputs[0] == y, true) && node.inputs[1].index < at) grads.push_back({i});
+    if (node.op == OpKind::Grad && SMELT_FAULT(25, node.inputs[0] == y, true) && node.inputs[1].index < at)
+      grads.push_back({i});
   }
   return grads;
 }

@@ -31,7 +31,8 @@ std::string renamed(const ContractFormula& formula) {
 }
 
 /// Operands of a product, in pairs, as `formula` reads them; none when it computes something else.
-std::vector<NodeId> operands_for(const Graph& graph, const Node& product, const ContractFormula& formula, std::span<const TensorType> types) {
+std::vector<NodeId> operands_for(const Graph& graph, const Node& product, const ContractFormula& formula,
+                                 std::span<const TensorType> types) {
   std::vector<NodeId> operands = product.inputs;
   const ContractFormula own = formula_of(product);
   if (own != formula) {
@@ -47,8 +48,8 @@ std::vector<NodeId> operands_for(const Graph& graph, const Node& product, const 
   return operands;
 }
 
-/// The operands of a product that waits are kept until the other's are there; joined, no result is. What is small lies in
-/// a near cache whatever happens.
+/// The operands of a product that waits are kept until the other's are there; joined, no result is. What is small lies
+/// in a near cache whatever happens.
 bool pays(const Graph& graph, const Node& product) {
   constexpr int64_t kSmall = int64_t{256} << 10;
   int64_t bytes = 0;
@@ -67,7 +68,9 @@ Graph join_products(Graph graph) {
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
     rebuilder.copy({i});
-    const auto is_product = [&](NodeId old) { return rebuilder.to()[rebuilder.map(old)].op == OpKind::Contract && readers[old.index] == 1; };
+    const auto is_product = [&](NodeId old) {
+      return rebuilder.to()[rebuilder.map(old)].op == OpKind::Contract && readers[old.index] == 1;
+    };
     if (node.op != OpKind::Add || !std::ranges::all_of(node.inputs, is_product)) continue;
     const Graph& to = rebuilder.to();
     const Node first = to[rebuilder.map(node.inputs[0])], second = to[rebuilder.map(node.inputs[1])];

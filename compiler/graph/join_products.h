@@ -1,6 +1,6 @@
 // Sums of products become one product that adds to its sums in registers: contract(a, b) + contract(c, d) ->
-// contract(a, b, c, d). The gradient of a weight that a step uses twice, on real and on generated data, is such a sum, and
-// its update can then be the epilogue of one product.
+// contract(a, b, c, d). The gradient of a weight that a step uses twice, on real and on generated data, is such a sum,
+// and its update can then be the epilogue of one product.
 //
 // Assumes:  primitives.
 // Ensures:  no add whose operands are products of one formula and like operands, each read by nothing else, unless

@@ -43,8 +43,7 @@ NodeId merge_scales(Match& m) {
     if (!d || product.op != OpKind::Mul) continue;
     for (size_t k = 0; k < 2; ++k) {
       const std::optional<double> c = splat_value(m.graph(), product.inputs[k]);
-      if (!c || !has_exact_reciprocal(*c) || !has_exact_reciprocal(*d) || !has_exact_reciprocal(*c * *d))
-        continue;
+      if (!c || !has_exact_reciprocal(*c) || !has_exact_reciprocal(*d) || !has_exact_reciprocal(*c * *d)) continue;
       if (std::fabs(*c) < 1 || std::fabs(*d) < 1) continue;
       return m.build().mul(product.inputs[1 - k], m.build().like(inner, *c * *d));
     }
@@ -53,7 +52,8 @@ NodeId merge_scales(Match& m) {
 }
 
 NodeId negation_in_sum(Match& m) {
-  if (m.is(1, OpKind::Neg)) return m.build().sub(SMELT_FAULT(36, m.in(0), m.in(1, 0)), SMELT_FAULT(36, m.in(1, 0), m.in(0)));
+  if (m.is(1, OpKind::Neg))
+    return m.build().sub(SMELT_FAULT(36, m.in(0), m.in(1, 0)), SMELT_FAULT(36, m.in(1, 0), m.in(0)));
   if (m.is(0, OpKind::Neg)) return m.build().sub(m.in(1), m.in(0, 0));
   return kNoMatch;
 }
@@ -125,16 +125,13 @@ constexpr Rule kRules[] = {
        return !is_float_node(m) && other_than(m, 0).valid() ? m.build().constant(0, m.type()) : kNoMatch;
      }},
     {"div_one", "x / 1 -> x", OpKind::Div, [](Match& m) { return m.is_number(1, 1) ? m.in(0) : kNoMatch; }},
-    {"div_power_of_two", "x / c -> x * (1/c) for f32, f64 and c = 2^k: exact", OpKind::Div,
-     div_by_power_of_two},
+    {"div_power_of_two", "x / c -> x * (1/c) for f32, f64 and c = 2^k: exact", OpKind::Div, div_by_power_of_two},
     {"merge_scales", "(x * c) * d -> x * (c d) for powers of two >= 1: exact", OpKind::Mul, merge_scales},
-    {"neg_neg", "neg(neg(x)) -> x", OpKind::Neg,
-     [](Match& m) { return m.is(0, OpKind::Neg) ? m.in(0, 0) : kNoMatch; }},
+    {"neg_neg", "neg(neg(x)) -> x", OpKind::Neg, [](Match& m) { return m.is(0, OpKind::Neg) ? m.in(0, 0) : kNoMatch; }},
     {"add_neg", "a + neg(b) -> a - b", OpKind::Add, negation_in_sum},
     {"sub_neg", "a - neg(b) -> a + b", OpKind::Sub,
      [](Match& m) { return m.is(1, OpKind::Neg) ? m.build().add(m.in(0), m.in(1, 0)) : kNoMatch; }},
-    {"mul_neg_neg", "neg(a) * neg(b) -> a * b", OpKind::Mul,
-     [](Match& m) { return two_negations(m, OpKind::Mul); }},
+    {"mul_neg_neg", "neg(a) * neg(b) -> a * b", OpKind::Mul, [](Match& m) { return two_negations(m, OpKind::Mul); }},
     {"div_neg_neg", "neg(a) / neg(b) -> a / b for floats", OpKind::Div,
      [](Match& m) { return is_float_node(m) ? two_negations(m, OpKind::Div) : kNoMatch; }},
     {"pow_zero", "x^0 -> 1, for any x", OpKind::Pow,
@@ -143,31 +140,21 @@ constexpr Rule kRules[] = {
     {"pow_two", "x^2 -> x * x", OpKind::Pow,
      [](Match& m) { return m.is_number(1, 2) ? m.build().mul(m.in(0), m.in(0)) : kNoMatch; }},
     {"pow_three", "x^3 -> x * x * x, within one ulp", OpKind::Pow,
-     [](Match& m) {
-       return m.is_number(1, 3) ? m.build().mul(m.build().mul(m.in(0), m.in(0)), m.in(0)) : kNoMatch;
-     }},
+     [](Match& m) { return m.is_number(1, 3) ? m.build().mul(m.build().mul(m.in(0), m.in(0)), m.in(0)) : kNoMatch; }},
     {"pow_minus_one", "x^-1 -> 1 / x", OpKind::Pow,
-     [](Match& m) {
-       return m.is_number(1, -1) ? m.build().div(m.build().like(m.in(0), 1), m.in(0)) : kNoMatch;
-     }},
-    {"max_same", "max(x, x) -> x", OpKind::Max,
-     [](Match& m) { return m.in(0) == m.in(1) ? m.in(0) : kNoMatch; }},
-    {"min_same", "min(x, x) -> x", OpKind::Min,
-     [](Match& m) { return m.in(0) == m.in(1) ? m.in(0) : kNoMatch; }},
-    {"not_not", "not(not(x)) -> x", OpKind::Not,
-     [](Match& m) { return m.is(0, OpKind::Not) ? m.in(0, 0) : kNoMatch; }},
+     [](Match& m) { return m.is_number(1, -1) ? m.build().div(m.build().like(m.in(0), 1), m.in(0)) : kNoMatch; }},
+    {"max_same", "max(x, x) -> x", OpKind::Max, [](Match& m) { return m.in(0) == m.in(1) ? m.in(0) : kNoMatch; }},
+    {"min_same", "min(x, x) -> x", OpKind::Min, [](Match& m) { return m.in(0) == m.in(1) ? m.in(0) : kNoMatch; }},
+    {"not_not", "not(not(x)) -> x", OpKind::Not, [](Match& m) { return m.is(0, OpKind::Not) ? m.in(0, 0) : kNoMatch; }},
     {"and_identity", "and(x, true) -> x, and(x, false) -> false, and(x, x) -> x", OpKind::And,
      [](Match& m) { return logical_identity(m, 0); }},
     {"or_identity", "or(x, false) -> x, or(x, true) -> true, or(x, x) -> x", OpKind::Or,
      [](Match& m) { return logical_identity(m, 1); }},
-    {"select_constant", "select(true, a, b) -> a, select(false, a, b) -> b", OpKind::Select,
-     select_by_constant},
+    {"select_constant", "select(true, a, b) -> a, select(false, a, b) -> b", OpKind::Select, select_by_constant},
     {"select_same", "select(c, a, a) -> a", OpKind::Select,
      [](Match& m) { return m.in(1) == m.in(2) ? m.in(1) : kNoMatch; }},
     {"select_not", "select(not(c), a, b) -> select(c, b, a)", OpKind::Select,
-     [](Match& m) {
-       return m.is(0, OpKind::Not) ? m.build().select(m.in(0, 0), m.in(2), m.in(1)) : kNoMatch;
-     }},
+     [](Match& m) { return m.is(0, OpKind::Not) ? m.build().select(m.in(0, 0), m.in(2), m.in(1)) : kNoMatch; }},
     {"cast_same", "cast to the dtype that x has -> x", OpKind::Cast,
      [](Match& m) { return m.operand(0).type == m.type() ? m.in(0) : kNoMatch; }},
     {"cast_cast", "cast(cast(x)) -> cast(x) when the inner one loses nothing", OpKind::Cast, cast_of_cast},

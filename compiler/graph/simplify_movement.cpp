@@ -65,7 +65,8 @@ NodeId broadcast_of_transpose(Match& m) {
   if (!m.is(0, OpKind::Transpose)) return kNoMatch;
   const Axes& permutation = m.operand(0).attrs.integers("permutation");
   Axes axes(permutation.size());
-  for (size_t i = 0; i < axes.size(); ++i) axes[SMELT_FAULT(40, permutation[i], static_cast<int64_t>(i))] = m.attrs().integers("axes")[i];
+  for (size_t i = 0; i < axes.size(); ++i)
+    axes[SMELT_FAULT(40, permutation[i], static_cast<int64_t>(i))] = m.attrs().integers("axes")[i];
   return m.build().broadcast(m.in(0, 0), m.type().shape, std::move(axes));
 }
 
@@ -122,8 +123,7 @@ NodeId reshape_of_gather(Match& m) {
   const NodeId table = m.in(0, 0), index = m.in(0, 1);
   const Shape index_shape = m.graph().type(index).shape;
   const Shape& result = m.type().shape;
-  if (result.size() < index_shape.size() ||
-      !std::equal(index_shape.begin(), index_shape.end(), result.begin())) {
+  if (result.size() < index_shape.size() || !std::equal(index_shape.begin(), index_shape.end(), result.begin())) {
     return kNoMatch;
   }
   const Shape from = m.graph().type(table).shape;
@@ -197,7 +197,8 @@ NodeId sum_of_broadcast(Match& m) {
   Builder& b = m.build();
   const NodeId sum = b.reduce_sum(m.in(0, 0), split->own);
   const NodeId count = b.count(m.in(0), split->repeated, m.type().dtype);
-  return broadcast_rest(m, SMELT_FAULT(41, b.mul(sum, b.broadcast(count, Shape(b.type(sum).shape), {})), sum), split->own);
+  return broadcast_rest(m, SMELT_FAULT(41, b.mul(sum, b.broadcast(count, Shape(b.type(sum).shape), {})), sum),
+                        split->own);
 }
 
 /// The extremum of repeated numbers, which must be there at least once.
@@ -252,26 +253,19 @@ constexpr Rule kRules[] = {
     {"slice_constant", "slice(c) -> c", OpKind::Slice, move_of_constant},
     {"transpose_identity", "transpose(x) in order -> x", OpKind::Transpose,
      [](Match& m) { return is_identity(m.attrs().integers("permutation")) ? m.in(0) : kNoMatch; }},
-    {"transpose_transpose", "transpose(transpose(x)) -> transpose(x)", OpKind::Transpose,
-     transpose_of_transpose},
-    {"transpose_broadcast", "transpose(broadcast(x)) -> broadcast(x)", OpKind::Transpose,
-     transpose_of_broadcast},
-    {"transpose_contract", "transpose(contract(a, b)) -> contract(a, b)", OpKind::Transpose,
-     transpose_of_contract},
+    {"transpose_transpose", "transpose(transpose(x)) -> transpose(x)", OpKind::Transpose, transpose_of_transpose},
+    {"transpose_broadcast", "transpose(broadcast(x)) -> broadcast(x)", OpKind::Transpose, transpose_of_broadcast},
+    {"transpose_contract", "transpose(contract(a, b)) -> contract(a, b)", OpKind::Transpose, transpose_of_contract},
     {"reshape_identity", "reshape(x) to the shape of x -> x", OpKind::Reshape, same_type_move},
     {"reshape_reshape", "reshape(reshape(x)) -> reshape(x)", OpKind::Reshape,
-     [](Match& m) {
-       return m.is(0, OpKind::Reshape) ? m.build().reshape(m.in(0, 0), m.type().shape) : kNoMatch;
-     }},
+     [](Match& m) { return m.is(0, OpKind::Reshape) ? m.build().reshape(m.in(0, 0), m.type().shape) : kNoMatch; }},
     {"reshape_gather", "reshape(gather(t, i)) -> gather(reshape(t), i)", OpKind::Reshape, reshape_of_gather},
     {"broadcast_identity", "broadcast(x) to the shape of x, in order -> x", OpKind::Broadcast,
      [](Match& m) {
        return m.operand(0).type == m.type() && is_identity(m.attrs().integers("axes")) ? m.in(0) : kNoMatch;
      }},
-    {"broadcast_broadcast", "broadcast(broadcast(x)) -> broadcast(x)", OpKind::Broadcast,
-     broadcast_of_broadcast},
-    {"broadcast_transpose", "broadcast(transpose(x)) -> broadcast(x)", OpKind::Broadcast,
-     broadcast_of_transpose},
+    {"broadcast_broadcast", "broadcast(broadcast(x)) -> broadcast(x)", OpKind::Broadcast, broadcast_of_broadcast},
+    {"broadcast_transpose", "broadcast(transpose(x)) -> broadcast(x)", OpKind::Broadcast, broadcast_of_transpose},
     {"slice_identity", "slice(x) of everything -> x", OpKind::Slice, same_type_move},
     {"slice_slice", "slice(slice(x)) -> slice(x)", OpKind::Slice, slice_of_slice},
     {"slice_pad", "slice(pad(x)) inside of x -> slice(x)", OpKind::Slice, slice_of_pad},
@@ -281,8 +275,7 @@ constexpr Rule kRules[] = {
      contract_of_transpose<0>},
     {"contract_transpose_right", "contract(a, transpose(b)) -> contract(a, b)", OpKind::Contract,
      contract_of_transpose<1>},
-    {"sum_ones", "reduce_sum over axes of size 1 -> reshape; a -0 stays -0", OpKind::ReduceSum,
-     reduce_of_ones},
+    {"sum_ones", "reduce_sum over axes of size 1 -> reshape; a -0 stays -0", OpKind::ReduceSum, reduce_of_ones},
     {"max_ones", "reduce_max over axes of size 1 -> reshape", OpKind::ReduceMax, reduce_of_ones},
     {"min_ones", "reduce_min over axes of size 1 -> reshape", OpKind::ReduceMin, reduce_of_ones},
     {"sum_broadcast", "reduce_sum(broadcast(x)) -> x * n; n equal numbers need no adding", OpKind::ReduceSum,
@@ -298,8 +291,7 @@ constexpr std::string_view kPullDoc = "f(broadcast(a), broadcast(b), c) -> broad
 std::vector<Rule> all_rules() {
   std::vector<Rule> rules(std::begin(kRules), std::end(kRules));
   for (const OpDef& op : all_ops()) {
-    if (op.kind == Kind::Elementwise)
-      rules.push_back({kPullName, kPullDoc, op_kind(op), elementwise_of_broadcasts});
+    if (op.kind == Kind::Elementwise) rules.push_back({kPullName, kPullDoc, op_kind(op), elementwise_of_broadcasts});
   }
   return rules;
 }

@@ -72,8 +72,7 @@ NodeId spelled_out_sigmoid(Match& m) {
 
 constexpr Rule kRules[] = {
     {"log_sigmoid", "log(sigmoid(x)) -> neg(softplus(neg(x)))", OpKind::Log, log_of_sigmoid},
-    {"log_one_minus_sigmoid", "log(1 - sigmoid(x)) -> neg(softplus(x))", OpKind::Log,
-     log_of_one_minus_sigmoid},
+    {"log_one_minus_sigmoid", "log(1 - sigmoid(x)) -> neg(softplus(x))", OpKind::Log, log_of_one_minus_sigmoid},
     {"log_one_plus_exp", "log(1 + exp(x)) -> softplus(x)", OpKind::Log, log_of_one_plus_exp},
     {"log_one_plus", "log(1 + x) -> log1p(x)", OpKind::Log, log_of_one_plus},
     {"log1p_exp", "log1p(exp(x)) -> softplus(x)", OpKind::Log1p,

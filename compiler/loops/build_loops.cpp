@@ -114,16 +114,16 @@ class Lowering {
   }
 
   void guard(Kernel& kernel, int32_t k) const {
-    const bool commits = std::ranges::any_of(
-        graph_.results, [](const Output& result) { return result.role == ResultRole::Variable; });
+    const bool commits =
+        std::ranges::any_of(graph_.results, [](const Output& result) { return result.role == ResultRole::Variable; });
     if (!commits) return;
     for (const NodeId id : plan_.guards) {
       if (plan_.kernel_of[id.index] == k) kernel.guarded.push_back(buffers_.of_node[id.index]);
     }
   }
 
-  /// The micro-kernel reads columns side by side, or panels of them. Rows of b that lie far apart are packed as well when
-  /// enough rows of a pay for it: each step of the depth would touch another page, and lines of equal sets.
+  /// The micro-kernel reads columns side by side, or panels of them. Rows of b that lie far apart are packed as well
+  /// when enough rows of a pay for it: each step of the depth would touch another page, and lines of equal sets.
   bool reads_in_place(const Product& product) const {
     constexpr int64_t kFarApart = int64_t{256} << 10;  // bytes from the first step of the depth to the last
     constexpr int64_t kManyRows = 512;
@@ -136,30 +136,40 @@ class Lowering {
     return depth.extent.bound * std::abs(depth.b_stride) * size_of(product.dtype) < kFarApart || rows < kManyRows;
   }
 
-  /// Pairs of bf16 need one left operand, of bf16 along the depth; b is packed for them when it is bf16, or packed anyway, or
-  /// when so many rows use the panels that half the multiplications pay for the packing.
+  /// Pairs of bf16 need one left operand, of bf16 along the depth; b is packed for them when it is bf16, or packed
+  /// anyway, or when so many rows use the panels that half the multiplications pay for the packing.
   bool multiplies_pairs(const Product& product) const {
     const auto dtype = [&](int32_t buffer) { return function_.buffers[static_cast<size_t>(buffer)].type.dtype; };
     const ProductAxis& depth = product.inner.back();
-    return options_.registers.bf16_pairs && product.more.empty() && product.dtype == DType::F32 && product.form == ProductForm::Broadcast &&
-           dtype(product.a) == DType::BF16 && depth.a_stride == 1 && depth.extent.bound > 1 && product.column.extent != Extent(1) &&
-           (dtype(product.b) == DType::BF16 || !reads_in_place(product) || usual_rows(product) >= options_.blocking.pairs_pay);
+    return options_.registers.bf16_pairs && product.more.empty() && product.dtype == DType::F32 &&
+           product.form == ProductForm::Broadcast && dtype(product.a) == DType::BF16 && depth.a_stride == 1 &&
+           depth.extent.bound > 1 && product.column.extent != Extent(1) &&
+           (dtype(product.b) == DType::BF16 || !reads_in_place(product) ||
+            usual_rows(product) >= options_.blocking.pairs_pay);
   }
 
   /// The same for a gradient of a weight, whose depth is the batch: both operands are packed.
   bool multiplies_packed_pairs(const Product& product) const {
-    const auto is_bf16 = [&](int32_t buffer) { return function_.buffers[static_cast<size_t>(buffer)].type.dtype == DType::BF16; };
-    const bool is_plain = options_.registers.bf16_pairs && product.dtype == DType::F32 && product.form == ProductForm::Broadcast && product.block == 0 &&
-                          product.inner.size() == 1 && product.outer.empty() && product.row.a_stride == 1 && product.row.extent.is_static();
-    const int64_t least = std::min({product.row.extent.bound, product.column.extent.bound, product.inner.back().extent.bound});
-    return is_plain && least >= options_.blocking.pairs_pay && product.inner.back().extent.bound > 1 && product.column.extent != Extent(1) &&
-           std::ranges::all_of(operand_pairs(product), [&](const ProductOperands& pair) { return is_bf16(pair.a) && is_bf16(pair.b); });
+    const auto is_bf16 = [&](int32_t buffer) {
+      return function_.buffers[static_cast<size_t>(buffer)].type.dtype == DType::BF16;
+    };
+    const bool is_plain = options_.registers.bf16_pairs && product.dtype == DType::F32 &&
+                          product.form == ProductForm::Broadcast && product.block == 0 && product.inner.size() == 1 &&
+                          product.outer.empty() && product.row.a_stride == 1 && product.row.extent.is_static();
+    const int64_t least =
+        std::min({product.row.extent.bound, product.column.extent.bound, product.inner.back().extent.bound});
+    return is_plain && least >= options_.blocking.pairs_pay && product.inner.back().extent.bound > 1 &&
+           product.column.extent != Extent(1) &&
+           std::ranges::all_of(operand_pairs(product),
+                               [&](const ProductOperands& pair) { return is_bf16(pair.a) && is_bf16(pair.b); });
   }
 
   void add_product(Kernel& kernel, NodeId id) {
     const LoweredProduct lowered = lower_product(graph_, id);
     kernel.product = lowered.product;
-    const auto buffer_of_node = [&](NodeId operand) { return buffers_.of_node[operand_root(graph_, plan_.stored, operand).index]; };
+    const auto buffer_of_node = [&](NodeId operand) {
+      return buffers_.of_node[operand_root(graph_, plan_.stored, operand).index];
+    };
     const auto fill = [&](ProductOperands& operands, const LoweredProduct::Operands& nodes) {
       operands.a = buffer_of_node(nodes.a);
       operands.b = buffer_of_node(nodes.b);
@@ -174,7 +184,8 @@ class Lowering {
       return add_buffer(std::move(buffer));
     };
     kernel.product.block = choose_block(kernel.product, options_.blocking);
-    if (kernel.product.block > 0) kernel.product.partials = buffer_of("partials", tile_elements(kernel.product), kernel.product.dtype);
+    if (kernel.product.block > 0)
+      kernel.product.partials = buffer_of("partials", tile_elements(kernel.product), kernel.product.dtype);
     const bool packs_left = !kernel.product.bf16_pairs && multiplies_packed_pairs(kernel.product);
     kernel.product.bf16_pairs |= packs_left;
     if (!kernel.product.bf16_pairs && reads_in_place(kernel.product)) {
@@ -182,7 +193,9 @@ class Lowering {
       return;
     }
     const DType stored = kernel.product.bf16_pairs ? DType::BF16 : kernel.product.dtype;
-    const auto panels = [&](const std::string& name) { return buffer_of(name, panel_layout(kernel.product).total_elements, stored); };
+    const auto panels = [&](const std::string& name) {
+      return buffer_of(name, panel_layout(kernel.product).total_elements, stored);
+    };
     add_pack(kernel, kernel.product, panels("panels"));
     for (size_t k = 0; k < kernel.product.more.size(); ++k) {
       add_pack(kernel, kernel.product.more[k], panels(fmt::format("panels{}_", k + 1)));
@@ -215,7 +228,8 @@ class Lowering {
       added = {.name = fmt::format("k{}_pack", function_.kernels.size() - 1), .kind = KernelKind::Pack};
       added.product = std::move(packing);
       added.span = kernel.span;
-      added.bytes = 2.0 * static_cast<double>(byte_size(function_.buffers[static_cast<size_t>(operands.a)].type).value_or(0));
+      added.bytes =
+          2.0 * static_cast<double>(byte_size(function_.buffers[static_cast<size_t>(operands.a)].type).value_or(0));
     };
     pack(product, "left");
     for (size_t k = 0; k < product.more.size(); ++k) pack(product.more[k], fmt::format("left{}_", k + 1));
@@ -224,7 +238,8 @@ class Lowering {
   }
 
   double usual(const Extent& extent) const {
-    return static_cast<double>(!extent.is_static() && extent.symbol == options_.batch_symbol ? options_.batch : extent.bound);
+    return static_cast<double>(!extent.is_static() && extent.symbol == options_.batch_symbol ? options_.batch
+                                                                                             : extent.bound);
   }
 
   int64_t usual_rows(const Product& product) const { return static_cast<int64_t>(usual(product.row.extent)); }
@@ -273,12 +288,14 @@ class Lowering {
     for (const ProductOperands& pair : pairs) kernel.bytes += usual_bytes(pair.a) + usual_bytes(pair.b);
   }
 
-  /// Whether one thread runs the kernel: decided at the bounds, so that the code does not depend on what runs are usual.
+  /// Whether one thread runs the kernel: decided at the bounds, so that the code does not depend on what runs are
+  /// usual.
   bool is_serial(const Kernel& kernel) const {
     const double outer_points = points(outer_loops(kernel), kernel, true);
     double work = 0;
     for (const Sweep& sweep : kernel.sweeps) {
-      work += outer_points * points(sweep.loops, kernel, true) * static_cast<double>(sweep.body.size() + sweep.setup.size());
+      work += outer_points * points(sweep.loops, kernel, true) *
+              static_cast<double>(sweep.body.size() + sweep.setup.size());
     }
     if (kernel.kind == KernelKind::Product) {
       auto terms = static_cast<double>(operand_pairs(kernel.product).size());

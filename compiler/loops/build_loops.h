@@ -2,8 +2,8 @@
 //
 // Assumes:  a graph of primitives after `isolate_results`, and its fusion plan.
 // Ensures:  a LoopFunction whose kernels compute the plan's stored values in order; temporaries that nobody reads are
-//           gone; memory is not planned yet. Buffers are those of the arguments, then of the stored values in the plan's
-//           order, then products' own; kernels are the plan's, each product that packs after its pack kernel.
+//           gone; memory is not planned yet. Buffers are those of the arguments, then of the stored values in the
+//           plan's order, then products' own; kernels are the plan's, each product that packs after its pack kernel.
 #pragma once
 
 #include <cstdint>

@@ -8,12 +8,12 @@ namespace smelt {
 namespace {
 
 constexpr int64_t kMaxVectors = 6;
-constexpr int64_t kUsualVectors = 3;   // tiles of one form share code, so another one has to pay
+constexpr int64_t kUsualVectors = 3;  // tiles of one form share code, so another one has to pay
 constexpr double kWorthAnother = 0.97;
-constexpr int64_t kSumsInFlight = 8;   // fewer sums wait for each other: latency times throughput of multiply-add
+constexpr int64_t kSumsInFlight = 8;  // fewer sums wait for each other: latency times throughput of multiply-add
 
-/// Rows of a product: a known number is shared evenly by its tiles; of a run-time one, usually `usual`, all tiles have one size
-/// and the last of them computes rows again that others have.
+/// Rows of a product: a known number is shared evenly by its tiles; of a run-time one, usually `usual`, all tiles have
+/// one size and the last of them computes rows again that others have.
 struct Rows {
   bool known = true;
   int64_t usual = 1;
@@ -22,7 +22,8 @@ struct Rows {
 double panel_cycles(const Rows& rows, int64_t row_limit, int64_t vectors) {
   const EvenSplit split = split_evenly(rows.usual, row_limit);
   if (!rows.known) return static_cast<double>(split.tiles * step_cycles(row_limit, vectors));
-  return static_cast<double>(split.extra * step_cycles(split.base + 1, vectors) + (split.tiles - split.extra) * step_cycles(split.base, vectors));
+  return static_cast<double>(split.extra * step_cycles(split.base + 1, vectors) +
+                             (split.tiles - split.extra) * step_cycles(split.base, vectors));
 }
 
 double cycles(const Rows& rows, int64_t row_limit, int64_t total_vectors, int64_t vectors) {
@@ -49,7 +50,9 @@ int64_t choose_rows(const Rows& rows, int64_t vectors, const VectorRegisters& re
 TileShape broadcast_tile(const Product& product, const VectorRegisters& registers, int64_t usual_rows) {
   const int64_t total = std::max<int64_t>(1, (product.column.extent.bound + registers.lanes - 1) / registers.lanes);
   const Rows rows{.known = product.row.extent.is_static(), .usual = std::max<int64_t>(1, usual_rows)};
-  const auto cost = [&](int64_t vectors) { return cycles(rows, choose_rows(rows, vectors, registers), total, vectors); };
+  const auto cost = [&](int64_t vectors) {
+    return cycles(rows, choose_rows(rows, vectors, registers), total, vectors);
+  };
   int64_t chosen = std::min({kUsualVectors, total, registers.count / 8});
   double least = cost(chosen) * kWorthAnother;
   for (int64_t vectors = 1; vectors <= std::min(kMaxVectors, total); ++vectors) {
@@ -65,7 +68,8 @@ TileShape broadcast_tile(const Product& product, const VectorRegisters& register
 bool sums_along_depth(const Product& product, const VectorRegisters& registers) {
   constexpr int64_t kVectorsToPay = 4;  // for adding up across lanes
   const ProductAxis& depth = product.inner.back();
-  return product.inner.size() == 1 && product.more.empty() && depth.a_stride == 1 && depth.extent.bound >= kVectorsToPay * registers.lanes;
+  return product.inner.size() == 1 && product.more.empty() && depth.a_stride == 1 &&
+         depth.extent.bound >= kVectorsToPay * registers.lanes;
 }
 
 void transpose(Product& product) {
@@ -101,7 +105,8 @@ void choose_tile(Product& product, const VectorRegisters& registers, int64_t usu
     if (sums_along_depth(product, registers)) {
       product.form = ProductForm::Dot;
       // A register for each sum, each row, and a few for the columns that pass by.
-      product.tile = {std::max<int64_t>(1, (registers.count - registers.scratch - 2) / (columns.bound + 1)), registers.lanes};
+      product.tile = {std::max<int64_t>(1, (registers.count - registers.scratch - 2) / (columns.bound + 1)),
+                      registers.lanes};
       return;
     }
     if (product.row.a_stride == 1 && product.row.extent.bound >= 2 * registers.lanes) {
@@ -124,7 +129,9 @@ int64_t choose_block(const Product& product, const Blocking& blocking) {
   constexpr int64_t kPositions = 2;
   const auto known = [](const ProductAxis& axis) { return axis.extent.is_static(); };
   if (product.inner.size() <= kMicroKernelAxes || product.form != ProductForm::Broadcast) return 0;
-  if (!known(product.row) || !known(product.column) || !std::ranges::all_of(product.outer, known) || !known(product.inner[0])) return 0;
+  if (!known(product.row) || !known(product.column) || !std::ranges::all_of(product.outer, known) ||
+      !known(product.inner[0]))
+    return 0;
   // One position reads what lies between it and the next.
   const ProductAxis& outermost = product.inner[0];
   const int64_t bytes = (std::abs(outermost.a_stride) + std::abs(outermost.b_stride)) * size_of(product.dtype);
@@ -136,18 +143,22 @@ int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t
   constexpr int64_t kFewRows = 8;   // a line of b is used up before the next one of its set can arrive
   constexpr int64_t kOverfull = 8;  // times the lines of these sets in the second level
   const ProductAxis& depth = product.inner.back();
-  const bool is_plain = product.form == ProductForm::Broadcast && product.inner.size() == 1 && product.column.b_stride == 1;
+  const bool is_plain =
+      product.form == ProductForm::Broadcast && product.inner.size() == 1 && product.column.b_stride == 1;
   const int64_t apart = std::abs(depth.b_stride) * size_of(product.dtype);
-  if (!is_plain || apart == 0 || apart % blocking.rows_apart != 0 || depth.extent.bound < blocking.stretch / 2) return 0;
+  if (!is_plain || apart == 0 || apart % blocking.rows_apart != 0 || depth.extent.bound < blocking.stretch / 2)
+    return 0;
   if (split_evenly(usual_rows, product.tile.rows).tiles < blocking.fewest_tiles) return 0;
-  const int64_t lines = std::max<int64_t>(2 * blocking.cache_bytes / apart, 1);  // that the second level holds so far apart
+  const int64_t lines =
+      std::max<int64_t>(2 * blocking.cache_bytes / apart, 1);  // that the second level holds so far apart
   return product.tile.rows < kFewRows || depth.extent.bound >= kOverfull * lines ? blocking.stretch : 0;
 }
 
 int64_t tiles_in_run(const Product& product) {
   constexpr int64_t kSumsBytes = int64_t{32} << 10;
   const int64_t tiles = (product.row.extent.bound + product.tile.rows - 1) / product.tile.rows;
-  return std::clamp<int64_t>(kSumsBytes / (product.tile.rows * product.tile.columns * size_of(product.dtype)), 1, std::max<int64_t>(1, tiles));
+  return std::clamp<int64_t>(kSumsBytes / (product.tile.rows * product.tile.columns * size_of(product.dtype)), 1,
+                             std::max<int64_t>(1, tiles));
 }
 
 }  // namespace smelt

@@ -33,7 +33,8 @@ constexpr std::array<const char*, 7> kWhySplit = {
 
 class Explainer {
  public:
-  Explainer(const Graph& graph, const FusionPlan& plan, const SourceMap& sources) : graph_(graph), plan_(plan), sources_(sources) {}
+  Explainer(const Graph& graph, const FusionPlan& plan, const SourceMap& sources)
+      : graph_(graph), plan_(plan), sources_(sources) {}
 
   std::string run() {
     for (size_t k = 0; k < plan_.kernels.size(); ++k) explain_kernel(k);
@@ -54,7 +55,8 @@ class Explainer {
 
   void line(NodeId id, std::string_view text) {
     const Node& node = graph_[id];
-    out_ += fmt::format("    {:28} {:22} {:26} {}\n", name_of(id), to_string(node.type, graph_.symbols), sources_.describe(node.span), text);
+    out_ += fmt::format("    {:28} {:22} {:26} {}\n", name_of(id), to_string(node.type, graph_.symbols),
+                        sources_.describe(node.span), text);
   }
 
   std::string reasons(NodeId id) const {
@@ -65,14 +67,19 @@ class Explainer {
       text += fmt::format(": it also needs `{}` of {}, which is known only after kernel {}", op_def(graph_[other]).name,
                           sources_.describe(graph_[other].span), plan_.kernel_of[other.index]);
     }
-    if (split != SplitReason::OwnTiles) text += fmt::format("{}{}", text.empty() ? "" : "; ", kWhyStored[static_cast<size_t>(plan_.why_stored[id.index])]);
+    if (split != SplitReason::OwnTiles)
+      text +=
+          fmt::format("{}{}", text.empty() ? "" : "; ", kWhyStored[static_cast<size_t>(plan_.why_stored[id.index])]);
     return text;
   }
 
   void explain_kernel(size_t k) {
     const KernelPlan& kernel = plan_.kernels[k];
     const bool product = kernel.kind == KernelKind::Product;
-    out_ += fmt::format("  kernel {}: {} over {}\n", k, product ? "product" : kernel.vector_outer ? "columns" : "rows",
+    out_ += fmt::format("  kernel {}: {} over {}\n", k,
+                        product               ? "product"
+                        : kernel.vector_outer ? "columns"
+                                              : "rows",
                         to_string(kernel.outer, graph_.symbols));
     if (product) line(kernel.product, reasons(kernel.product));
     for (const SweepPlan& sweep : kernel.sweeps) {
@@ -100,8 +107,8 @@ class Explainer {
     for (uint32_t i = 0; i < graph_.size(); ++i) {
       const Kind kind = op_def(graph_.nodes[i]).kind;
       if (plan_.stored[i] || kind == Kind::Argument || graph_.nodes[i].inputs.empty() || kernels[i].empty()) continue;
-      line({i}, fmt::format("{} kernel{} {}", kernels[i].size() > 1 ? "computed again in each of" : "computed in", kernels[i].size() > 1 ? "s" : "",
-                            fmt::join(kernels[i], ", ")));
+      line({i}, fmt::format("{} kernel{} {}", kernels[i].size() > 1 ? "computed again in each of" : "computed in",
+                            kernels[i].size() > 1 ? "s" : "", fmt::join(kernels[i], ", ")));
     }
   }
 
@@ -111,7 +118,8 @@ class Explainer {
     out_ += "  computed again, to fit the memory budget\n";
     for (const NodeId id : plan_.again) {
       const int64_t bytes = byte_size(graph_.type(id)).value_or(0);
-      const std::string where = plan_.stored[id.index] ? fmt::format("in kernel {}", plan_.kernel_of[id.index]) : "where it is read";
+      const std::string where =
+          plan_.stored[id.index] ? fmt::format("in kernel {}", plan_.kernel_of[id.index]) : "where it is read";
       line(id, fmt::format("{}, instead of keeping {} bytes", where, bytes));
     }
   }

@@ -15,12 +15,12 @@
 namespace smelt {
 namespace {
 
-constexpr double kFlopsPerByte = 4;    // what a byte of traffic costs beside an operation, roughly
-constexpr double kFreeShare = 1e-4;    // of a function's cost: below it, candidates cost nothing
-constexpr size_t kTrials = 6;          // candidates that are planned at once; the best of them is taken
-constexpr size_t kMaxTrials = 48;      // in a round, while none of them helps
+constexpr double kFlopsPerByte = 4;  // what a byte of traffic costs beside an operation, roughly
+constexpr double kFreeShare = 1e-4;  // of a function's cost: below it, candidates cost nothing
+constexpr size_t kTrials = 6;        // candidates that are planned at once; the best of them is taken
+constexpr size_t kMaxTrials = 48;    // in a round, while none of them helps
 constexpr int kMaxRounds = 400;
-constexpr int kLeastRounds = 6;        // searches for the least that can be reached, when the budget cannot
+constexpr int kLeastRounds = 6;  // searches for the least that can be reached, when the budget cannot
 
 double cost_of(const PlannedFunction& plan) { return plan.flops + kFlopsPerByte * plan.bytes; }
 
@@ -65,7 +65,8 @@ class Occupancy {
     }
     buffer_of_.assign(plan.source.graph.size(), -1);
     const std::vector<NodeId> nodes = nodes_of_buffers(plan.source.graph, plan.fusion, loops);
-    for (size_t b = nodes.size(); b-- > 0;) buffer_of_[nodes[b].index] = static_cast<int32_t>(b);  // a product's panels come after it
+    for (size_t b = nodes.size(); b-- > 0;)
+      buffer_of_[nodes[b].index] = static_cast<int32_t>(b);  // a product's panels come after it
   }
 
   static int64_t bytes(const LoopFunction& loops, size_t buffer) {
@@ -115,23 +116,29 @@ class Candidates {
   }
 
  private:
-  int64_t bytes(NodeId id) const { return Occupancy::bytes(plan_.loops, static_cast<size_t>(occupancy_.buffer_of(id))); }
+  int64_t bytes(NodeId id) const {
+    return Occupancy::bytes(plan_.loops, static_cast<size_t>(occupancy_.buffer_of(id)));
+  }
 
   /// Candidates that compute `id` again behind the longest stretch, over the target, in which nobody touches it.
   void add(NodeId id) {
     const int32_t buffer = occupancy_.buffer_of(id);
-    if (buffer < 0 || plan_.loops.buffers[static_cast<size_t>(buffer)].storage != Storage::Temporary || bytes(id) <= small_bytes_) return;
+    if (buffer < 0 || plan_.loops.buffers[static_cast<size_t>(buffer)].storage != Storage::Temporary ||
+        bytes(id) <= small_bytes_)
+      return;
     const std::vector<int32_t>& touched = occupancy_.touched(buffer);
     double gain = 0;
     int32_t first_late = -1;
     for (size_t t = 0; t + 1 < touched.size(); ++t) {
       double here = 0;
-      for (int32_t k = touched[t] + 1; k < touched[t + 1]; ++k) here += static_cast<double>(std::min(bytes(id), occupancy_.over(k, target_)));
+      for (int32_t k = touched[t] + 1; k < touched[t + 1]; ++k)
+        here += static_cast<double>(std::min(bytes(id), occupancy_.over(k, target_)));
       if (here > gain) std::tie(gain, first_late) = std::pair(here, touched[t + 1]);
     }
     if (gain == 0) return;
     // From operands that live longer for it, and from operands that are computed again as well.
-    const std::optional<Candidate> kept = make(id, first_late, gain, Dead::Keep), deep = make(id, first_late, gain, Dead::Again);
+    const std::optional<Candidate> kept = make(id, first_late, gain, Dead::Keep),
+                                   deep = make(id, first_late, gain, Dead::Again);
     if (kept) found_.push_back(*kept);
     if (deep && (!kept || kept->what.again != deep->what.again)) found_.push_back(*deep);
   }
@@ -139,7 +146,9 @@ class Candidates {
   enum class Dead : uint8_t { Keep, Again };
 
   std::optional<Candidate> make(NodeId id, int32_t first_late, double gain, Dead dead) const {
-    Candidate candidate{.what = {.again = std::vector<bool>(graph_.size(), false), .first_kernel = occupancy_.planned_kernel(first_late)}, .gain = gain};
+    Candidate candidate{.what = {.again = std::vector<bool>(graph_.size(), false),
+                                 .first_kernel = occupancy_.planned_kernel(first_late)},
+                        .gain = gain};
     std::vector<bool> seen(graph_.size(), false);
     std::vector<NodeId> open{id};
     double lost = 0;  // bytes that operands take longer, added up as the gain is
@@ -157,7 +166,8 @@ class Candidates {
           continue;
         }
         const int32_t buffer = occupancy_.buffer_of(input);
-        const bool available = occupancy_.lifetime(buffer).last >= first_late || plan_.loops.buffers[static_cast<size_t>(buffer)].storage != Storage::Temporary;
+        const bool available = occupancy_.lifetime(buffer).last >= first_late ||
+                               plan_.loops.buffers[static_cast<size_t>(buffer)].storage != Storage::Temporary;
         if (available || seen[input.index]) continue;
         if (dead == Dead::Keep || bytes(input) <= std::max(small_bytes_, bytes(id) / 8)) {
           for (int32_t k = occupancy_.lifetime(buffer).last + 1; k <= first_late; ++k) {

@@ -31,16 +31,17 @@ struct PlannedFunction {
   ScheduledGraph source;
   FusionPlan fusion;
   LoopFunction loops;
-  int64_t end = 0;               // bytes: the end of the last temporary
-  double flops = 0, bytes = 0;   // of all kernels, see BuildOptions
+  int64_t end = 0;              // bytes: the end of the last temporary
+  double flops = 0, bytes = 0;  // of all kernels, see BuildOptions
 };
 
 PlannedFunction plan_function(ScheduledGraph source, const PlanContext& context);
 
 /// A plan of `function` that ends at byte `budget` of the arena or before; when none is found, the smallest one.
 ///
-/// Greedy: of the values that are kept across the kernels where memory is over the budget, the one is computed again that
-/// frees most for what it costs, until the plan fits. Each candidate is planned as a whole, so what counts is measured.
+/// Greedy: of the values that are kept across the kernels where memory is over the budget, the one is computed again
+/// that frees most for what it costs, until the plan fits. Each candidate is planned as a whole, so what counts is
+/// measured.
 PlannedFunction fit_budget(const PlannedFunction& function, int64_t budget, const PlanContext& context);
 
 }  // namespace smelt

@@ -13,15 +13,15 @@ namespace {
 /// A load or store of a statement list that runs at each point of the outer loops.
 struct Touch {
   const Stmt* stmt = nullptr;
-  size_t list = 0;  // setups and bodies of the sweeps, in the order in which they run
+  size_t list = 0;                              // setups and bodies of the sweeps, in the order in which they run
   const std::vector<int32_t>* loops = nullptr;  // of the sweep, when the list is its body
 };
 
 /// What an access touches over a sweep, at one point of the outer loops.
 struct Footprint {
   int64_t constant = 0;
-  std::vector<std::pair<int32_t, int64_t>> outer;                     // loop, coefficient
-  std::vector<std::tuple<int64_t, int32_t, int64_t>> inner;           // coefficient, extent: symbol and bound
+  std::vector<std::pair<int32_t, int64_t>> outer;            // loop, coefficient
+  std::vector<std::tuple<int64_t, int32_t, int64_t>> inner;  // coefficient, extent: symbol and bound
   friend bool operator==(const Footprint&, const Footprint&) = default;
 };
 
@@ -76,8 +76,10 @@ class KernelTouches {
   Footprint footprint(const Touch& touch) const {
     Footprint result{.constant = touch.stmt->access.offset.constant};
     for (const auto& [loop, coefficient] : touch.stmt->access.offset.terms) {
-      if (loop < kernel_.num_outer) result.outer.emplace_back(loop, coefficient);
-      else result.inner.emplace_back(coefficient, extent(loop).symbol, extent(loop).bound);
+      if (loop < kernel_.num_outer)
+        result.outer.emplace_back(loop, coefficient);
+      else
+        result.inner.emplace_back(coefficient, extent(loop).symbol, extent(loop).bound);
     }
     std::ranges::sort(result.inner);
     return result;
@@ -87,7 +89,8 @@ class KernelTouches {
   bool visits_once(const Touch& touch) const {
     std::vector<std::pair<int64_t, int64_t>> steps;  // coefficient, extent
     const auto add = [&](int32_t loop) {
-      if (extent(loop) != Extent(1)) steps.emplace_back(touch.stmt->access.offset.coefficient(loop), extent(loop).bound);
+      if (extent(loop) != Extent(1))
+        steps.emplace_back(touch.stmt->access.offset.coefficient(loop), extent(loop).bound);
     };
     for (int32_t loop = 0; loop < kernel_.num_outer; ++loop) add(loop);
     std::ranges::for_each(*touch.loops, add);
@@ -118,14 +121,18 @@ std::vector<bool> touched_otherwise(const LoopFunction& function, const Kernel& 
 std::vector<int32_t> find_in_place(const LoopFunction& function) {
   std::vector<int32_t> over(function.buffers.size(), -1);
   const std::vector<Lifetime> alive = lifetimes(function);
-  const auto is_temporary = [&](size_t b) { return function.buffers[b].storage == Storage::Temporary && alive[b].last >= 0; };
+  const auto is_temporary = [&](size_t b) {
+    return function.buffers[b].storage == Storage::Temporary && alive[b].last >= 0;
+  };
   for (size_t k = 0; k < function.kernels.size(); ++k) {
     const auto now = static_cast<int32_t>(k);
     std::vector<size_t> results, operands;
     for (size_t b = 0; b < function.buffers.size(); ++b) {
       if (!is_temporary(b)) continue;
-      if (alive[b].first == now) results.push_back(b);
-      else if (alive[b].last == now) operands.push_back(b);
+      if (alive[b].first == now)
+        results.push_back(b);
+      else if (alive[b].last == now)
+        operands.push_back(b);
     }
     if (results.empty() || operands.empty()) continue;
     const KernelTouches touches(function.kernels[k]);

@@ -21,11 +21,13 @@ NodeId alias_root(const Graph& graph, const std::vector<bool>& stored, NodeId no
 }
 
 bool is_widening(const Graph& graph, NodeId node) {
-  return graph[node].op == OpKind::Cast && graph.type(node).dtype == DType::F32 && is_half(graph.type(graph[node].inputs[0]).dtype);
+  return graph[node].op == OpKind::Cast && graph.type(node).dtype == DType::F32 &&
+         is_half(graph.type(graph[node].inputs[0]).dtype);
 }
 
 NodeId operand_root(const Graph& graph, const std::vector<bool>& stored, NodeId node) {
-  while (!stored[node.index] && (graph[node].op == OpKind::Reshape || is_widening(graph, node))) node = graph[node].inputs[0];
+  while (!stored[node.index] && (graph[node].op == OpKind::Reshape || is_widening(graph, node)))
+    node = graph[node].inputs[0];
   return node;
 }
 

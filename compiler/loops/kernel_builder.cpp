@@ -10,8 +10,7 @@
 
 namespace smelt {
 
-KernelBuilder::KernelBuilder(const Graph& graph, const FusionPlan& plan, const BufferTable& buffers,
-                             int32_t kernel_id)
+KernelBuilder::KernelBuilder(const Graph& graph, const FusionPlan& plan, const BufferTable& buffers, int32_t kernel_id)
     : graph_(graph),
       plan_(plan),
       buffers_(buffers),
@@ -137,7 +136,9 @@ void KernelBuilder::build_scatter(NodeId id) {
   const int32_t row_loop = new_loop("n", node.type.shape[0]);
   sweep_.loops = {row_loop};
   const int32_t zero = emit({.kind = StmtKind::Constant, .dtype = node.type.dtype, .span = node.span}, kBody);
-  sweep_.body.push_back({.kind = StmtKind::Store, .dtype = node.type.dtype, .operands = {zero},
+  sweep_.body.push_back({.kind = StmtKind::Store,
+                         .dtype = node.type.dtype,
+                         .operands = {zero},
                          .access = {.buffer = buffer, .offset = column + Affine::of_loop(row_loop) * strides[0]},
                          .span = node.span});
   kernel_.sweeps.push_back(std::exchange(sweep_, {}));
@@ -151,12 +152,13 @@ void KernelBuilder::build_scatter(NodeId id) {
   for (int32_t axis = 0; axis < kernel_.num_outer; ++axis) update_index.push_back(Affine::of_loop(axis));
   const int32_t row = value(node.inputs[0], row_index);
   const int32_t update = value(node.inputs[1], update_index);
-  const Access access{.buffer = buffer, .offset = column, .row = row, .row_stride = strides[0],
-                      .row_extent = node.type.shape[0]};
+  const Access access{
+      .buffer = buffer, .offset = column, .row = row, .row_stride = strides[0], .row_extent = node.type.shape[0]};
   const int32_t old = emit({.kind = StmtKind::Load, .dtype = node.type.dtype, .access = access, .span = node.span},
                            sweep_.loops.empty() ? kOuter : kBody);
   const int32_t sum = call(OpKind::Add, {old, update}, node.type.dtype, node.span);
-  Stmt store_sum{.kind = StmtKind::Store, .dtype = node.type.dtype, .operands = {sum}, .access = access, .span = node.span};
+  Stmt store_sum{
+      .kind = StmtKind::Store, .dtype = node.type.dtype, .operands = {sum}, .access = access, .span = node.span};
   (sweep_.loops.empty() ? sweep_.setup : sweep_.body).push_back(std::move(store_sum));
   kernel_.sweeps.push_back(std::exchange(sweep_, {}));
 }
@@ -172,7 +174,8 @@ int32_t KernelBuilder::value(NodeId id, const IndexVector& index) {
     result = compute(id, index);
   }
   // Under a predicate a value is only good where it holds.
-  if (SMELT_FAULT(51, predicate_ < 0, true)) (level_of_value(result) == kBody ? body_memo_ : outer_memo_)[memo_key] = result;
+  if (SMELT_FAULT(51, predicate_ < 0, true))
+    (level_of_value(result) == kBody ? body_memo_ : outer_memo_)[memo_key] = result;
   return result;
 }
 
@@ -181,14 +184,18 @@ int32_t KernelBuilder::compute(NodeId id, const IndexVector& index) {
   const OpDef& op = op_def(node);
   switch (op.kind) {
     case Kind::Constant:
-      return emit({.kind = StmtKind::Constant, .dtype = node.type.dtype, .constant = node.attrs.number("value"),
+      return emit({.kind = StmtKind::Constant,
+                   .dtype = node.type.dtype,
+                   .constant = node.attrs.number("value"),
                    .span = node.span},
                   kThread);
     case Kind::Index:
       return index_value(index[static_cast<size_t>(node.attrs.integer("axis"))], node.type.dtype, node.span);
     case Kind::Extent:
-      return emit({.kind = StmtKind::Extent, .dtype = node.type.dtype,
-                   .symbol = static_cast<int32_t>(node.attrs.integer("symbol")), .span = node.span},
+      return emit({.kind = StmtKind::Extent,
+                   .dtype = node.type.dtype,
+                   .symbol = static_cast<int32_t>(node.attrs.integer("symbol")),
+                   .span = node.span},
                   kThread);
     case Kind::Elementwise: {
       std::vector<int32_t> operands;
@@ -203,7 +210,8 @@ int32_t KernelBuilder::compute(NodeId id, const IndexVector& index) {
         const DType dtype = graph_.type(root).dtype;
         const int32_t loaded = load(root, linear_offset(index, node.type.shape), dtype, node.span);
         if (dtype == node.type.dtype) return loaded;
-        return call(OpKind::Cast, {loaded}, node.type.dtype, node.span, {{"dtype", std::string(to_string(node.type.dtype))}});
+        return call(OpKind::Cast, {loaded}, node.type.dtype, node.span,
+                    {{"dtype", std::string(to_string(node.type.dtype))}});
       }
       const IndexVector position = operand_index(graph_, node, 0, index);
       const MoveAccess access = op.access(graph_.type(node.inputs[0]), node.type, node.attrs);
@@ -239,10 +247,12 @@ int32_t KernelBuilder::in_bounds(const IndexVector& position, const Shape& shape
       continue;  // runs over exactly this axis
     }
     const int32_t at = index_value(position[axis], DType::I64, span);
-    if (position[axis].constant < 0 && SMELT_FAULT(50, true, false)) require(call(OpKind::Ge, {at, integer(0)}, DType::Bool, span));
-    const int32_t end = shape[axis].is_static()
-                            ? integer(shape[axis].bound)
-                            : emit({.kind = StmtKind::Extent, .dtype = DType::I64, .symbol = shape[axis].symbol}, kThread);
+    if (position[axis].constant < 0 && SMELT_FAULT(50, true, false))
+      require(call(OpKind::Ge, {at, integer(0)}, DType::Bool, span));
+    const int32_t end =
+        shape[axis].is_static()
+            ? integer(shape[axis].bound)
+            : emit({.kind = StmtKind::Extent, .dtype = DType::I64, .symbol = shape[axis].symbol}, kThread);
     require(call(OpKind::Lt, {at, end}, DType::Bool, span));
   }
   return inside;
@@ -258,8 +268,12 @@ int32_t KernelBuilder::gather(const Node& node, const IndexVector& index) {
   Affine offset;
   for (size_t axis = 1; axis < shape.size(); ++axis) offset = offset + index[index_rank + axis - 1] * strides[axis];
   Stmt stmt{.kind = StmtKind::Load, .dtype = node.type.dtype, .span = node.span};
-  stmt.access = {.buffer = buffers_.of_node[root.index], .offset = offset, .row = row, .row_stride = strides[0],
-                 .row_extent = shape[0], .predicate = predicate_};
+  stmt.access = {.buffer = buffers_.of_node[root.index],
+                 .offset = offset,
+                 .row = row,
+                 .row_stride = strides[0],
+                 .row_extent = shape[0],
+                 .predicate = predicate_};
   return emit(std::move(stmt), std::max({level_of(offset), level_of_value(row), level_of_value(predicate_)}));
 }
 
@@ -273,7 +287,8 @@ int32_t KernelBuilder::random(const Node& node, const IndexVector& index) {
   stmt.body = op_def(node).body;
   stmt.attrs = node.attrs;
   stmt.index = linear_offset(index, node.type.shape);
-  const Level level = std::max({level_of(stmt.index), level_of_value(stmt.operands[0]), level_of_value(stmt.operands[1])});
+  const Level level =
+      std::max({level_of(stmt.index), level_of_value(stmt.operands[0]), level_of_value(stmt.operands[1])});
   return emit(std::move(stmt), level);
 }
 

@@ -14,7 +14,8 @@ class Identifier {
   explicit Identifier(const LoopFunction& function) : function_(function) {}
 
   KernelIdentity run(const Kernel& kernel) {
-    write("kernel", static_cast<int>(kernel.kind), kernel.num_outer, kernel.vector_outer, kernel.serial, kernel.num_values);
+    write("kernel", static_cast<int>(kernel.kind), kernel.num_outer, kernel.vector_outer, kernel.serial,
+          kernel.num_values);
     for (const Loop& loop : kernel.loops) add(loop.extent);
     if (kernel.kind != KernelKind::Nest) add(kernel.product);
     add(kernel.setup);
@@ -58,7 +59,8 @@ class Identifier {
 
   void add(const Product& product) {
     write("product", to_string(product.dtype), place(product.a), place(product.b), product.a_start, product.b_start,
-          static_cast<int>(product.form), product.tile.rows, product.tile.columns, product.outer.size(), product.inner.size());
+          static_cast<int>(product.form), product.tile.rows, product.tile.columns, product.outer.size(),
+          product.inner.size());
     if (product.packed >= 0) write("packed", place(product.packed), product.bf16_pairs);
     for (const ProductOperands& pair : product.more) {
       write("more", place(pair.a), place(pair.b));
@@ -98,10 +100,11 @@ class Identifier {
 
   void add(const Stmt& stmt) {
     write("stmt", static_cast<int>(stmt.kind), stmt.value, to_string(stmt.dtype), stmt.name, stmt.symbol,
-        std::bit_cast<uint64_t>(stmt.constant));
+          std::bit_cast<uint64_t>(stmt.constant));
     for (const int32_t operand : stmt.operands) write("%", operand);
     if (stmt.kind == StmtKind::Random) {
-      identity_.draws.push_back({static_cast<uint32_t>(stmt.attrs.integer("loop")), static_cast<uint32_t>(stmt.attrs.integer("site"))});
+      identity_.draws.push_back(
+          {static_cast<uint32_t>(stmt.attrs.integer("loop")), static_cast<uint32_t>(stmt.attrs.integer("site"))});
     }
     add(stmt.attrs);
     if (stmt.kind == StmtKind::Index || stmt.kind == StmtKind::Random) add(stmt.index);
@@ -133,9 +136,11 @@ class Identifier {
 KernelIdentity identify(const LoopFunction& function, const Kernel& kernel) { return Identifier(function).run(kernel); }
 
 std::string identify(const LoopProgram& program) {
-  std::string key = fmt::format("{} {} {}\n", program.iteration_symbol, to_string(program.vector_dtype), fmt::join(program.iteration, ","));
+  std::string key = fmt::format("{} {} {}\n", program.iteration_symbol, to_string(program.vector_dtype),
+                                fmt::join(program.iteration, ","));
   for (const LoopFunction& function : program.functions) {
-    key += fmt::format("{} runs {} advances {} stamps {}\n", function.name, function.runs_offset, function.advances, function.stamps_offset);
+    key += fmt::format("{} runs {} advances {} stamps {}\n", function.name, function.runs_offset, function.advances,
+                       function.stamps_offset);
     for (const Kernel& kernel : function.kernels) {
       const KernelIdentity identity = identify(function, kernel);
       key += fmt::format("{} guards {}\n{}\n", kernel.name, fmt::join(kernel.guarded, ","), identity.key);

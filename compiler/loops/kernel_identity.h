@@ -21,8 +21,8 @@ struct KernelIdentity {
   std::vector<DrawSite> draws;   // where its random draws are, in the order of its statements
 };
 
-/// The key holds everything of a kernel that code generation reads, buffers and draws by their place in the lists. Names of loops,
-/// spans and cost estimates are not in it.
+/// The key holds everything of a kernel that code generation reads, buffers and draws by their place in the lists.
+/// Names of loops, spans and cost estimates are not in it.
 KernelIdentity identify(const LoopFunction& function, const Kernel& kernel);
 
 /// Everything of a program that its machine code depends on besides the target, as text: the key of a cached object.

@@ -47,7 +47,7 @@ struct LoopBuffer {
   int32_t ref = -1;
   ScalarSlot slot = ScalarSlot::Stored;
   TensorType type;
-  int64_t offset = 0;  // bytes into the arena, once planned
+  int64_t offset = 0;         // bytes into the arena, once planned
   bool check_finite = false;  // a store of a non-finite value raises the call's flag (new parameters)
   Span span;
 };
@@ -138,7 +138,7 @@ struct TileShape {
 enum class ProductForm : uint8_t {
   Broadcast,   // vectors of columns times one element of each row
   Transposed,  // the same with rows and columns exchanged: `row` is the result's innermost axis
-  Dot          // vectors along the depth, added up across lanes at the end; b has its columns along the depth, or is packed so
+  Dot  // vectors along the depth, added up across lanes at the end; b has its columns along the depth, or is packed so
 };
 
 inline constexpr size_t kMicroKernelAxes = 2;  // of the depth, with the sums in registers: turns, and steps in each
@@ -149,20 +149,21 @@ struct ProductOperands {
   int32_t packed = -1;  // with b in panels, or -1: b is read in place (its column stride is 1)
 };
 
-/// out[outer, row, column] = sum over inner of a[outer, row, inner] * b[outer, inner, column], and over pairs of operands.
+/// out[outer, row, column] = sum over inner of a[outer, row, inner] * b[outer, inner, column], and over pairs of
+/// operands.
 struct Product : ProductOperands {
   std::vector<ProductOperands> more;  // pairs that lie in memory as the first one does
   DType dtype = DType::F32;
   std::vector<ProductAxis> outer;  // batch axes, and further axes of rows and columns
   ProductAxis row, column;
-  std::vector<ProductAxis> inner;  // summed; the last two run inside the micro-kernel
+  std::vector<ProductAxis> inner;    // summed; the last two run inside the micro-kernel
   int64_t a_start = 0, b_start = 0;  // elements at which all indices are 0
   ProductForm form = ProductForm::Broadcast;
   TileShape tile;
-  int64_t block = 0;               // positions of inner[0] that all tiles pass over before the next ones; 0: all
-  int32_t partials = -1;           // buffer with the tiles' sums between blocks
-  int64_t stretch = 0;             // steps of inner.back() that tiles of rows pass over before the next ones; 0: all
-  bool bf16_pairs = false;         // panels of bf16, two steps of the depth side by side for each column; a is bf16
+  int64_t block = 0;        // positions of inner[0] that all tiles pass over before the next ones; 0: all
+  int32_t partials = -1;    // buffer with the tiles' sums between blocks
+  int64_t stretch = 0;      // steps of inner.back() that tiles of rows pass over before the next ones; 0: all
+  bool bf16_pairs = false;  // panels of bf16, two steps of the depth side by side for each column; a is bf16
 };
 
 /// All of them, the first one first.
@@ -172,11 +173,11 @@ struct Kernel {
   std::string name;
   KernelKind kind = KernelKind::Nest;
   std::vector<Loop> loops;
-  int32_t num_outer = 0;      // loops[0 .. num_outer) are the parallel ones
-  bool vector_outer = false;  // the last outer loop runs in vectors
-  bool serial = false;        // too small to share: one thread runs it
+  int32_t num_outer = 0;         // loops[0 .. num_outer) are the parallel ones
+  bool vector_outer = false;     // the last outer loop runs in vectors
+  bool serial = false;           // too small to share: one thread runs it
   std::vector<int32_t> guarded;  // the step stops after it when one of these buffers, scalars, is not finite
-  std::vector<Stmt> setup;  // once a thread
+  std::vector<Stmt> setup;       // once a thread
   std::vector<Sweep> sweeps;
   Product product;
   int32_t num_values = 0;
@@ -190,9 +191,10 @@ struct LoopFunction {
   std::vector<Kernel> kernels;
   std::vector<DimSymbol> symbols;
   int32_t num_inputs = 0, num_outputs = 0;
-  int64_t runs_offset = 0;      // arena offset of this function's run counter
-  bool advances = false;        // a step: counts its run once it has committed
-  int64_t stamps_offset = -1;   // profiling: arena offset of u64[kernels + 1], the cycle counter at the start and after each
+  int64_t runs_offset = 0;  // arena offset of this function's run counter
+  bool advances = false;    // a step: counts its run once it has committed
+  int64_t stamps_offset =
+      -1;  // profiling: arena offset of u64[kernels + 1], the cycle counter at the start and after each
 };
 
 struct LoopProgram {

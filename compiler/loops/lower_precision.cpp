@@ -11,13 +11,15 @@
 namespace smelt {
 namespace {
 
-// Their results belong to softmax, likelihoods and norms, which the literature leaves in f32; as an operand of a product they
-// are activations like others.
-constexpr OpKind kKeepF32[] = {OpKind::Exp, OpKind::Expm1, OpKind::Log, OpKind::Log1p, OpKind::Softplus, OpKind::Pow, OpKind::Rsqrt};
+// Their results belong to softmax, likelihoods and norms, which the literature leaves in f32; as an operand of a
+// product they are activations like others.
+constexpr OpKind kKeepF32[] = {OpKind::Exp,      OpKind::Expm1, OpKind::Log,  OpKind::Log1p,
+                               OpKind::Softplus, OpKind::Pow,   OpKind::Rsqrt};
 
 class Chooser {
  public:
-  explicit Chooser(const Graph& graph) : graph_(graph), plan_(plan_kernels(graph)), users_(users_of(graph)), keeps_(graph.size(), false) {
+  explicit Chooser(const Graph& graph)
+      : graph_(graph), plan_(plan_kernels(graph)), users_(users_of(graph)), keeps_(graph.size(), false) {
     for (const Output& result : graph.results) {
       keeps_[result.node.index] = true;
       if (result.role == ResultRole::Variable) keep_update(result.node);

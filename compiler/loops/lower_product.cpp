@@ -25,8 +25,8 @@ std::vector<ProductAxis> merged(std::vector<ProductAxis> axes) {
   for (const ProductAxis& axis : axes) {
     ProductAxis* outer = result.empty() ? nullptr : &result.back();
     const int64_t size = axis.extent.bound;
-    if (outer != nullptr && outer->extent.is_static() && axis.extent.is_static() && outer->a_stride == size * axis.a_stride &&
-        outer->b_stride == size * axis.b_stride) {
+    if (outer != nullptr && outer->extent.is_static() && axis.extent.is_static() &&
+        outer->a_stride == size * axis.a_stride && outer->b_stride == size * axis.b_stride) {
       *outer = {Extent(outer->extent.bound * size), axis.a_stride, axis.b_stride, -1};
     } else {
       result.push_back(axis);
@@ -91,7 +91,8 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
     product.inner.push_back({extent_of(index), a.stride(index), b.stride(index), -1});
   }
   if (product.inner.empty()) product.inner.push_back({});  // an outer product sums one term
-  std::ranges::stable_sort(product.inner, std::greater{}, [](const ProductAxis& axis) { return std::abs(axis.a_stride); });
+  std::ranges::stable_sort(product.inner, std::greater{},
+                           [](const ProductAxis& axis) { return std::abs(axis.a_stride); });
   product.inner = merged(std::move(product.inner));
   return lowered;
 }

@@ -5,8 +5,8 @@
 #include <optional>
 #include <ranges>
 
-#include "ir/builder.h"
 #include "compiler/loops/plan_kernels.h"
+#include "ir/builder.h"
 #include "ir/op.h"
 #include "ir/support/check.h"
 #include "ir/support/fault.h"
@@ -23,8 +23,8 @@ std::vector<NodeId> guards_of(const Graph& graph) {
   return nodes;
 }
 
-/// The nodes that may read `argument` from memory: its users, and what reads it through values that are recomputed where
-/// they are read. A sum, a product and a result have memory of their own.
+/// The nodes that may read `argument` from memory: its users, and what reads it through values that are recomputed
+/// where they are read. A sum, a product and a result have memory of their own.
 std::vector<NodeId> readers_of(const Graph& graph, const std::vector<std::vector<NodeId>>& users, NodeId argument) {
   std::vector<bool> seen(graph.size(), false), has_memory(graph.size(), false);
   for (const Output& result : graph.results) {
@@ -119,8 +119,8 @@ std::vector<NodeId> reversed_order(const Graph& graph, const NodeSchedule& sched
   return reversed;
 }
 
-/// A new value that waits for another one that waits for it: p <- p - a (p - q) and q <- q + a (p - q), each of which reads
-/// the other's old value. nullopt when there is none.
+/// A new value that waits for another one that waits for it: p <- p - a (p - q) and q <- q + a (p - q), each of which
+/// reads the other's old value. nullopt when there is none.
 std::optional<size_t> variable_on_a_cycle(const Graph& graph) {
   std::vector<bool> ordered(graph.size(), false);
   for (const NodeId id : reversed_order(graph, {})) ordered[id.index] = true;
@@ -141,7 +141,9 @@ static std::vector<bool> scalars_of_scalars(const Graph& graph, const NodeSchedu
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
     found[i] = node.type.rank() == 0 && !is_new_value[i] && !schedule.is_late({i}) &&
-               std::ranges::all_of(node.inputs, [&](NodeId input) { return found[input.index] || SMELT_FAULT(77, false, schedule.is_late(input)); });
+               std::ranges::all_of(node.inputs, [&](NodeId input) {
+                 return found[input.index] || SMELT_FAULT(77, false, schedule.is_late(input));
+               });
   }
   return found;
 }
@@ -184,8 +186,8 @@ Graph isolate_results(Graph graph) {
       copy = std::ranges::any_of(guarding, [&](NodeId guard) { return reaches(result.node, guard); });
       if (const auto argument = argument_of.find(result.ref); argument != argument_of.end()) {
         copy = copy || std::ranges::any_of(readers_of(graph, users, argument->second), [&](NodeId user) {
-          return user != result.node && reaches(result.node, user);
-        });
+                 return user != result.node && reaches(result.node, user);
+               });
       }
     }
     taken[result.node.index] = true;

@@ -19,10 +19,10 @@ enum class SumForm : uint8_t {
 
 /// What a caller may ask of the order of the nodes and of their kernels. The default is what runs fastest.
 struct NodeSchedule {
-  bool deepest_last = false;         // a layer's gradients are used up before those of the layer below are computed
-  std::vector<bool> late;            // by node, or empty: right before the first reader, and in no earlier kernel
-  std::vector<bool> again;           // by node, or empty: stands for a value that was stored before; for explaining
-  std::vector<SumForm> sum_forms;    // by node, or empty
+  bool deepest_last = false;       // a layer's gradients are used up before those of the layer below are computed
+  std::vector<bool> late;          // by node, or empty: right before the first reader, and in no earlier kernel
+  std::vector<bool> again;         // by node, or empty: stands for a value that was stored before; for explaining
+  std::vector<SumForm> sum_forms;  // by node, or empty
 
   bool is_late(NodeId id) const { return !late.empty() && late[id.index]; }
   SumForm sum_form(NodeId id) const { return sum_forms.empty() ? SumForm::Any : sum_forms[id.index]; }
@@ -35,8 +35,8 @@ std::vector<NodeId> order_nodes(const Graph& graph, const NodeSchedule& schedule
 /// False when a variable would have to be read after its new value is known.
 bool can_be_ordered(const Graph& graph);
 
-/// A new value that `isolate_results` made a copy of another one: that one, which has memory of its own, so that the copy
-/// reads nothing else.
+/// A new value that `isolate_results` made a copy of another one: that one, which has memory of its own, so that the
+/// copy reads nothing else.
 std::optional<NodeId> copied_by(const Graph& graph, const Output& result);
 
 }  // namespace smelt

@@ -25,7 +25,8 @@ constexpr int kRandomCost = 80;
 constexpr int kStoreIfShared = 10;   // a value with several readers is stored from this cost on
 constexpr int kStoreIfRepeated = 3;  // ... and one that a broadcast repeats
 constexpr size_t kMaxEpilogue = 8;   // stored values in one product's epilogue
-constexpr size_t kMaxNest = 12;      // ... and in one nest: the updates of all biases of a deep net would be one that is slow to compile
+constexpr size_t kMaxNest =
+    12;  // ... and in one nest: the updates of all biases of a deep net would be one that is slow to compile
 
 int own_cost(const Node& node) {
   const OpDef& op = op_def(node);
@@ -62,7 +63,8 @@ std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
     const Node& node = graph.nodes[i];
     const Kind kind = op_def(node).kind;
     const bool unfused = fusion == Fusion::None && !node.inputs.empty() && !views_argument({i});
-    if ((always_stored(kind) || unfused) && why[i] == StoreReason::InRegisters) why[i] = always_stored(kind) ? StoreReason::Sum : StoreReason::Unfused;
+    if ((always_stored(kind) || unfused) && why[i] == StoreReason::InRegisters)
+      why[i] = always_stored(kind) ? StoreReason::Sum : StoreReason::Unfused;
     if (kind == Kind::Contract) {
       for (const NodeId input : node.inputs) store(input, StoreReason::ProductOperand);
     }
@@ -81,7 +83,8 @@ std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
       continue;
     }
     cost[i] = own_cost(node);
-    for (const NodeId input : node.inputs) cost[i] += why[input.index] != StoreReason::InRegisters ? kLoadCost : cost[input.index];
+    for (const NodeId input : node.inputs)
+      cost[i] += why[input.index] != StoreReason::InRegisters ? kLoadCost : cost[input.index];
     if (why[i] != StoreReason::InRegisters) continue;
     const auto store_here = [&](StoreReason reason) {
       if (!is_widening(graph, {i})) {
@@ -94,7 +97,8 @@ std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
     if (users[i].size() >= 2 && cost[i] >= kStoreIfShared) store_here(StoreReason::Shared);
     for (const NodeId user : users[i]) {
       const bool repeats = graph[user].op == OpKind::Broadcast && graph[user].type.shape != node.type.shape;
-      if (repeats && cost[i] >= kStoreIfRepeated && why[i] == StoreReason::InRegisters) store_here(StoreReason::Repeated);
+      if (repeats && cost[i] >= kStoreIfRepeated && why[i] == StoreReason::InRegisters)
+        store_here(StoreReason::Repeated);
     }
   }
   return why;
@@ -134,7 +138,8 @@ struct Walker {
 
 class Planner {
  public:
-  Planner(const Graph& graph, Fusion fusion, const NodeSchedule& schedule) : graph_(graph), fusion_(fusion), schedule_(schedule) {
+  Planner(const Graph& graph, Fusion fusion, const NodeSchedule& schedule)
+      : graph_(graph), fusion_(fusion), schedule_(schedule) {
     plan_.why_stored = choose_stored(graph, fusion);
     for (const StoreReason reason : plan_.why_stored) plan_.stored.push_back(reason != StoreReason::InRegisters);
     plan_.why_split.assign(graph.size(), SplitReason::Fused);
@@ -239,8 +244,8 @@ class Planner {
     return false;
   }
 
-  /// Notes when `id` reads a product whose epilogue it would fit, but has to wait for another value, or for what must be
-  /// finite before anything is committed.
+  /// Notes when `id` reads a product whose epilogue it would fit, but has to wait for another value, or for what must
+  /// be finite before anything is committed.
   void note_waiting(NodeId id, int32_t earliest) {
     NodeId last;
     int32_t last_kernel = -1, product = -1;
@@ -286,7 +291,8 @@ class Planner {
     const Node& node = graph_[id];
     IndexVector index;
     if (op_def(node).kind != Kind::Reduce) {
-      for (size_t axis = 0; axis < node.type.rank(); ++axis) index.push_back(Affine::of_loop(static_cast<int32_t>(axis)));
+      for (size_t axis = 0; axis < node.type.rank(); ++axis)
+        index.push_back(Affine::of_loop(static_cast<int32_t>(axis)));
       return index;
     }
     return reduce_operand_index(node);
@@ -342,7 +348,8 @@ class Planner {
       if (node.type.shape != kernel.outer) return SplitReason::OtherShape;
       return kernel.sweeps[0].nodes.size() < kMaxEpilogue ? SplitReason::Fused : SplitReason::KernelFull;
     }
-    if (!kernel.sweeps.empty() && op_def(graph_[kernel.sweeps[0].nodes[0]]).kind == Kind::Scatter) return SplitReason::OwnTiles;
+    if (!kernel.sweeps.empty() && op_def(graph_[kernel.sweeps[0].nodes[0]]).kind == Kind::Scatter)
+      return SplitReason::OwnTiles;
     size_t values = 0;
     for (const SweepPlan& sweep : kernel.sweeps) values += sweep.nodes.size();
     if (values >= kMaxNest) return SplitReason::KernelFull;
@@ -376,7 +383,8 @@ class Planner {
       auto at = std::find_if(kernel.sweeps.begin() + sweep, kernel.sweeps.end(),
                              [&](const SweepPlan& plan) { return plan.inner == inner; });
       // A variable may only be overwritten after earlier sweeps have read it.
-      if (variable_of_.contains(id) && at != kernel.sweeps.end() && at + 1 != kernel.sweeps.end()) at = kernel.sweeps.end();
+      if (variable_of_.contains(id) && at != kernel.sweeps.end() && at + 1 != kernel.sweeps.end())
+        at = kernel.sweeps.end();
       sweep = static_cast<int32_t>(at - kernel.sweeps.begin());
       if (at == kernel.sweeps.end()) kernel.sweeps.push_back({.inner = inner, .nodes = {}});
     }
@@ -386,8 +394,8 @@ class Planner {
     return SplitReason::Fused;
   }
 
-  /// The first sweep of `kernel` in which a node with the loops `inner` may read `element` of `leaf`, which the same kernel
-  /// computes; nullopt when another point of the outer loops would have to have run.
+  /// The first sweep of `kernel` in which a node with the loops `inner` may read `element` of `leaf`, which the same
+  /// kernel computes; nullopt when another point of the outer loops would have to have run.
   std::optional<int32_t> first_sweep_after(NodeId leaf, const std::optional<Affine>& element, const Shape& inner,
                                            const KernelPlan& kernel) const {
     if (!element) return std::nullopt;
@@ -397,7 +405,8 @@ class Planner {
     IndexVector own;
     for (size_t axis = 0; axis < node.type.rank(); ++axis) own.push_back(Affine::of_loop(static_cast<int32_t>(axis)));
     const bool same_element = *element == linear_offset(own, node.type.shape);
-    if (op_def(node).kind == Kind::Reduce) return same_element ? std::optional(SMELT_FAULT(47, sweep + 1, sweep)) : std::nullopt;
+    if (op_def(node).kind == Kind::Reduce)
+      return same_element ? std::optional(SMELT_FAULT(47, sweep + 1, sweep)) : std::nullopt;
     // The same formula in loops of other lengths names other elements: [4, 1] and [4, 2] are both i + j.
     if (same_element && inner_shape(leaf, num_outer) == inner) return sweep;
     if (kernel.kind == KernelKind::Product || kernel.vector_outer) return std::nullopt;
@@ -410,8 +419,8 @@ class Planner {
     return stays_within_row(*element, row, num_outer, inner) ? std::optional(sweep + 1) : std::nullopt;
   }
 
-  /// Whether no iteration of the inner loops leaves the row, those that a mask leaves out among them: what lies one row on
-  /// and one column back has an offset within the row's size too.
+  /// Whether no iteration of the inner loops leaves the row, those that a mask leaves out among them: what lies one row
+  /// on and one column back has an offset within the row's size too.
   static bool stays_within_row(const Affine& element, int64_t row_size, size_t num_outer, const Shape& inner) {
     int64_t first = element.constant, last = element.constant;
     for (const auto& [loop, coefficient] : element.terms) {
@@ -447,7 +456,9 @@ class Planner {
 
 }  // namespace
 
-FusionPlan plan_kernels(const Graph& graph, Fusion fusion, const NodeSchedule& schedule) { return Planner(graph, fusion, schedule).run(); }
+FusionPlan plan_kernels(const Graph& graph, Fusion fusion, const NodeSchedule& schedule) {
+  return Planner(graph, fusion, schedule).run();
+}
 
 std::string print(const Graph& graph, const FusionPlan& plan) {
   std::string out = fmt::format("func @{}\n", graph.name);
@@ -463,7 +474,8 @@ std::string print(const Graph& graph, const FusionPlan& plan) {
       out += "\n";
     }
     for (const NodeId guard : plan.guards) {
-      if (static_cast<int32_t>(k) == plan.kernel_of[guard.index]) out += fmt::format("    stop here unless %{} is finite\n", guard.index);
+      if (static_cast<int32_t>(k) == plan.kernel_of[guard.index])
+        out += fmt::format("    stop here unless %{} is finite\n", guard.index);
     }
   }
   return out;

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "compiler/loops/loop_ir.h"
-#include "compiler/options.h"
 #include "compiler/loops/order_nodes.h"
+#include "compiler/options.h"
 #include "ir/graph.h"
 
 namespace smelt {
@@ -27,41 +27,41 @@ struct SweepPlan {
 
 struct KernelPlan {
   KernelKind kind = KernelKind::Nest;
-  Shape outer;               // Nest: the shape that all its nodes share as a prefix
+  Shape outer;  // Nest: the shape that all its nodes share as a prefix
   bool vector_outer = false;
-  NodeId product;            // Product: the contraction; sweeps[0].nodes are its epilogue
+  NodeId product;  // Product: the contraction; sweeps[0].nodes are its epilogue
   std::vector<SweepPlan> sweeps;
 };
 
 /// Why a value has memory of its own; a value that has none is computed in registers wherever it is read.
 enum class StoreReason : uint8_t {
   InRegisters,
-  Result,           // a result of the function
-  Sum,              // a sum is complete only after a pass
-  ProductOperand,   // products and gathers read it in an order of their own
-  Reshaped,         // read under another shape
-  Shared,           // several readers, and computing it again would cost more
-  Repeated,         // a broadcast reads it many times
-  Unfused           // Fusion::None
+  Result,          // a result of the function
+  Sum,             // a sum is complete only after a pass
+  ProductOperand,  // products and gathers read it in an order of their own
+  Reshaped,        // read under another shape
+  Shared,          // several readers, and computing it again would cost more
+  Repeated,        // a broadcast reads it many times
+  Unfused          // Fusion::None
 };
 
 /// Why a stored value is not computed in the kernel of the operand that it reads last.
 enum class SplitReason : uint8_t {
-  Fused,            // it is, or it reads nothing that a kernel computes
-  OwnTiles,         // products and scatters begin a kernel
-  WaitsForOther,    // another operand, `FusionPlan::waits_for`, is computed in a later kernel
-  SumInProduct,     // a sum cannot be taken in the epilogue of a product
-  OtherShape,       // the kernel runs over another shape
-  OtherElements,    // it reads elements that another turn of the kernel computes
-  KernelFull        // the kernel makes as many values as one may
+  Fused,          // it is, or it reads nothing that a kernel computes
+  OwnTiles,       // products and scatters begin a kernel
+  WaitsForOther,  // another operand, `FusionPlan::waits_for`, is computed in a later kernel
+  SumInProduct,   // a sum cannot be taken in the epilogue of a product
+  OtherShape,     // the kernel runs over another shape
+  OtherElements,  // it reads elements that another turn of the kernel computes
+  KernelFull      // the kernel makes as many values as one may
 };
 
 struct FusionPlan {
-  std::vector<NodeId> order;      // all nodes, in the order in which they are computed
-  std::vector<bool> stored;       // by node: has a buffer, or a register if nobody reads the buffer
+  std::vector<NodeId> order;       // all nodes, in the order in which they are computed
+  std::vector<bool> stored;        // by node: has a buffer, or a register if nobody reads the buffer
   std::vector<int32_t> kernel_of;  // by node, -1 unless stored
   std::vector<KernelPlan> kernels;
-  std::vector<NodeId> guards;     // scalars that must be finite before anything is committed, in the order of `order`
+  std::vector<NodeId> guards;  // scalars that must be finite before anything is committed, in the order of `order`
   std::vector<StoreReason> why_stored;  // by node
   std::vector<SplitReason> why_split;   // by node
   std::vector<NodeId> waits_for;        // by node: for WaitsForOther

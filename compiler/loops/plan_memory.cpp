@@ -103,7 +103,8 @@ int64_t place(std::vector<Slot>& slots, int64_t begin) {
     std::vector<std::pair<int64_t, int64_t>> busy;
     for (size_t other = 0; other < i; ++other) {
       const Slot& placed = slots[other];
-      if (placed.alive.first > slot.alive.last || placed.alive.last < slot.alive.first + SMELT_FAULT(52, 0, 1)) continue;
+      if (placed.alive.first > slot.alive.last || placed.alive.last < slot.alive.first + SMELT_FAULT(52, 0, 1))
+        continue;
       busy.emplace_back(placed.offset, placed.offset + placed.bytes);
     }
     std::ranges::sort(busy);

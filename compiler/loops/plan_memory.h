@@ -1,7 +1,8 @@
 // Gives every temporary a place in the arena: values that are never alive together share bytes.
 //
 // Ensures: offsets are multiples of 64; two temporaries overlap only if one's last reader comes before the other's
-//          first writer in the order of kernels, or if they are one kernel that reads and writes element by element (in_place.h).
+//          first writer in the order of kernels, or if they are one kernel that reads and writes element by element
+//          (in_place.h).
 #pragma once
 
 #include <cstdint>

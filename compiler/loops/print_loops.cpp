@@ -17,7 +17,8 @@ struct Printer {
       const std::string& name = kernel.loops[static_cast<size_t>(loop)].name;
       text += coefficient == 1 ? name : fmt::format("{}*{}", coefficient, name);
     }
-    if (a.constant != 0 || text.empty()) text += text.empty() ? fmt::format("{}", a.constant) : fmt::format(" + {}", a.constant);
+    if (a.constant != 0 || text.empty())
+      text += text.empty() ? fmt::format("{}", a.constant) : fmt::format(" + {}", a.constant);
     return text;
   }
   std::string access(const Access& a) const {
@@ -82,7 +83,8 @@ struct Printer {
     if (kernel.kind == KernelKind::Pack) return;
     std::string loops;
     for (int32_t l = 0; l < kernel.num_outer; ++l) {
-      loops += fmt::format(" {}<{}", kernel.loops[static_cast<size_t>(l)].name, extent(kernel.loops[static_cast<size_t>(l)].extent));
+      loops += fmt::format(" {}<{}", kernel.loops[static_cast<size_t>(l)].name,
+                           extent(kernel.loops[static_cast<size_t>(l)].extent));
     }
     out += fmt::format("    parallel{}{}\n", loops, kernel.vector_outer ? " vector" : "");
     for (const Sweep& sweep : kernel.sweeps) {
@@ -90,7 +92,8 @@ struct Printer {
       if (sweep.loops.empty() && kernel.kind == KernelKind::Nest) continue;
       out += "      for";
       for (const int32_t l : sweep.loops) {
-        out += fmt::format(" {}<{}", kernel.loops[static_cast<size_t>(l)].name, extent(kernel.loops[static_cast<size_t>(l)].extent));
+        out += fmt::format(" {}<{}", kernel.loops[static_cast<size_t>(l)].name,
+                           extent(kernel.loops[static_cast<size_t>(l)].extent));
       }
       out += sweep.vectorize ? " vector\n" : "\n";
       body(sweep.body, 8);

@@ -22,7 +22,13 @@ void append(NodeSchedule& to, const NodeSchedule& from, NodeId id) {
 class LateCopies {
  public:
   LateCopies(const ScheduledGraph& from, const FusionPlan& plan, const Recomputation& what)
-      : from_(from), graph_(from.graph), plan_(plan), what_(what), rebuilder_(from.graph), copies_(from.graph.size()), reaches_(from.graph.size()) {}
+      : from_(from),
+        graph_(from.graph),
+        plan_(plan),
+        what_(what),
+        rebuilder_(from.graph),
+        copies_(from.graph.size()),
+        reaches_(from.graph.size()) {}
 
   ScheduledGraph run() {
     schedule_.deepest_last = from_.schedule.deepest_last;
@@ -32,7 +38,8 @@ class LateCopies {
       if (!late || !reads_copies(id)) {
         rebuilder_.copy(id);
       } else {
-        rebuilder_.replace(id, push(id, [&](NodeId input) { return reaches(input) ? copy(input) : rebuilder_.map(input); }));
+        rebuilder_.replace(
+            id, push(id, [&](NodeId input) { return reaches(input) ? copy(input) : rebuilder_.map(input); }));
       }
       append(schedule_, from_.schedule, id);
     }
@@ -91,7 +98,8 @@ class LateCopies {
     const std::vector<bool> live = live_nodes(whole);
     // A copy whose original is gone is the only one.
     for (uint32_t i = 0; i < graph_.size(); ++i) {
-      if (is_again({i}) && copies_[i].valid() && !live[rebuilder_.map({i}).index]) schedule_.again[copies_[i].index] = false;
+      if (is_again({i}) && copies_[i].valid() && !live[rebuilder_.map({i}).index])
+        schedule_.again[copies_[i].index] = false;
     }
     GraphRebuilder kept(whole);
     NodeSchedule schedule;

@@ -21,8 +21,8 @@ struct ScheduledGraph {
 
 /// What is computed again, and for whom.
 struct Recomputation {
-  std::vector<bool> again;    // by node: stored values that are copied
-  int32_t first_kernel = 0;   // readers in this kernel of the plan, and in later ones, read the copies
+  std::vector<bool> again;   // by node: stored values that are copied
+  int32_t first_kernel = 0;  // readers in this kernel of the plan, and in later ones, read the copies
 };
 
 /// A value that nobody is left to read is dropped: then the copy is no second computation but a later one.

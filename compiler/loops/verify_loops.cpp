@@ -21,7 +21,8 @@ class Verifier {
  private:
   template <typename... Args>
   void violation(fmt::format_string<Args...> format, Args&&... args) {
-    violations_.push_back(fmt::format("{}.{}: {}", function_.name, kernel_->name, fmt::format(format, std::forward<Args>(args)...)));
+    violations_.push_back(
+        fmt::format("{}.{}: {}", function_.name, kernel_->name, fmt::format(format, std::forward<Args>(args)...)));
   }
 
   void check(const Kernel& kernel) {
@@ -61,8 +62,10 @@ class Verifier {
     for (const int32_t operand : stmt.operands) use(operand);
     if (stmt.kind == StmtKind::Load || stmt.kind == StmtKind::Store) check_access(stmt);
     if (stmt.kind == StmtKind::Index || stmt.kind == StmtKind::Random) check_loops(stmt.index);
-    if ((stmt.kind == StmtKind::Compute || stmt.kind == StmtKind::Random) && stmt.body == nullptr) violation("`{}` has no body", stmt.name);
-    if (stmt.kind == StmtKind::Product && kernel_->kind != KernelKind::Product) violation("%{} reads a sum of products in a nest", stmt.value);
+    if ((stmt.kind == StmtKind::Compute || stmt.kind == StmtKind::Random) && stmt.body == nullptr)
+      violation("`{}` has no body", stmt.name);
+    if (stmt.kind == StmtKind::Product && kernel_->kind != KernelKind::Product)
+      violation("%{} reads a sum of products in a nest", stmt.value);
     if (stmt.kind == StmtKind::Store) {
       if (stmt.operands.size() != 1) violation("a store of {} values", stmt.operands.size());
     } else {
@@ -92,7 +95,8 @@ class Verifier {
       if (kernel_->loops[static_cast<size_t>(loop)].extent.bound == 0) return;
       (reach < 0 ? low : high) += reach;
     }
-    if (low < 0 || high >= *size) violation("`{}` has {} elements, accessed at {} to {}", buffer.name, *size, low, high);
+    if (low < 0 || high >= *size)
+      violation("`{}` has {} elements, accessed at {} to {}", buffer.name, *size, low, high);
   }
 
   bool check_loops(const Affine& affine) {
@@ -111,14 +115,17 @@ class Verifier {
       if (!is_buffer(pair.b)) violation("a product without a right operand");
       if (kind == KernelKind::Pack && !is_buffer(pair.packed)) violation("packs into no buffer");
       if ((pair.packed < 0) != (product.packed < 0)) violation("some right operands are packed and others are not");
-      if (kind == KernelKind::Product && !(alike(pair.a, product.a) && alike(pair.b, product.b))) violation("adds up products of unlike operands");
+      if (kind == KernelKind::Product && !(alike(pair.a, product.a) && alike(pair.b, product.b)))
+        violation("adds up products of unlike operands");
     }
     if (product.form == ProductForm::Dot && !product.more.empty()) violation("dot products of several pairs");
     if (product.inner.empty()) violation("a product that sums nothing");
     if (product.bf16_pairs && kind == KernelKind::Product) check_bf16_pairs(product);
     if (product.form == ProductForm::Dot) {
-      if (product.inner.size() != 1 || product.inner[0].a_stride != 1) violation("dot products of rows that do not lie along the depth");
-      if (product.packed < 0 && product.inner.back().b_stride != 1) violation("dot products of columns that do not lie along the depth");
+      if (product.inner.size() != 1 || product.inner[0].a_stride != 1)
+        violation("dot products of rows that do not lie along the depth");
+      if (product.packed < 0 && product.inner.back().b_stride != 1)
+        violation("dot products of columns that do not lie along the depth");
       return;
     }
     if (product.packed < 0 && product.column.extent != Extent(1) && product.column.b_stride != 1) {
@@ -127,17 +134,22 @@ class Verifier {
   }
 
   void check_bf16_pairs(const Product& product) {
-    const auto is_bf16 = [&](int32_t index) { return is_buffer(index) && function_.buffers[static_cast<size_t>(index)].type.dtype == DType::BF16; };
+    const auto is_bf16 = [&](int32_t index) {
+      return is_buffer(index) && function_.buffers[static_cast<size_t>(index)].type.dtype == DType::BF16;
+    };
     for (const ProductOperands& pair : operand_pairs(product)) {
       if (!is_bf16(pair.a) || !is_bf16(pair.packed)) violation("pairs that are not bf16 on both sides");
     }
-    if (reads_left_panel(product) && product.row.a_stride != 2) violation("pairs of a left operand that does not lie along the depth");
-    if (product.form != ProductForm::Broadcast || product.dtype != DType::F32) violation("pairs in a form that has none");
+    if (reads_left_panel(product) && product.row.a_stride != 2)
+      violation("pairs of a left operand that does not lie along the depth");
+    if (product.form != ProductForm::Broadcast || product.dtype != DType::F32)
+      violation("pairs in a form that has none");
   }
 
   bool alike(int32_t one, int32_t other) const {
     if (!is_buffer(one) || !is_buffer(other)) return false;
-    const TensorType &a = function_.buffers[static_cast<size_t>(one)].type, &b = function_.buffers[static_cast<size_t>(other)].type;
+    const TensorType &a = function_.buffers[static_cast<size_t>(one)].type,
+                     &b = function_.buffers[static_cast<size_t>(other)].type;
     return num_elements(a.shape) == num_elements(b.shape);
   }
   bool is_buffer(int32_t index) const { return index >= 0 && static_cast<size_t>(index) < function_.buffers.size(); }

@@ -41,7 +41,8 @@ inline NodeId arg_min_expand(Builder& b, Operands x, const Attributes& attrs) {
 /// The maximum over axes, put back, as a constant of the differentiation: what it contributes cancels
 /// exactly.
 inline NodeId stopped_max(Builder& b, NodeId x, const std::vector<int64_t>& axes) {
-  return b.make(OpKind::Stop, {SMELT_FAULT(35, b.reduce_max(x, axes), b.make(OpKind::ReduceMin, {x}, {{"axes", axes}}))});
+  return b.make(OpKind::Stop,
+                {SMELT_FAULT(35, b.reduce_max(x, axes), b.make(OpKind::ReduceMin, {x}, {{"axes", axes}}))});
 }
 
 /// max + log(sum(exp(x - max))). An infinite maximum is not subtracted: inf - inf is undefined, e^inf and

@@ -63,9 +63,7 @@ bool has_repeat(const std::vector<std::string>& axes) {
   return false;
 }
 
-std::string list(const std::vector<std::string>& indices) {
-  return fmt::format("[{}]", fmt::join(indices, ","));
-}
+std::string list(const std::vector<std::string>& indices) { return fmt::format("[{}]", fmt::join(indices, ",")); }
 
 /// A window slides along the result with taps of the right operand, or the other way round.
 Result<bool> check_windows(const ContractFormula& formula, std::string_view text) {
@@ -81,18 +79,24 @@ Result<bool> check_windows(const ContractFormula& formula, std::string_view text
     const std::optional<Window> window = window_of(axis);
     if (!window) continue;
     const auto in_both = [&](const std::string& one, const std::string& other) {
-      return position_of(formula.rhs, one) >= 0 && position_of(formula.out, one) < 0 && position_of(formula.out, other) >= 0 &&
-             position_of(formula.rhs, other) < 0;
+      return position_of(formula.rhs, one) >= 0 && position_of(formula.out, one) < 0 &&
+             position_of(formula.out, other) >= 0 && position_of(formula.rhs, other) < 0;
     };
     if (!in_both(window->base, window->tap) && !in_both(window->tap, window->base)) {
-      return fail(ErrorKind::Model,
-                  fmt::format("of the two indices of `{}` in `{}` one must be in the right operand alone and one in the result alone",
-                              axis, text));
+      return fail(
+          ErrorKind::Model,
+          fmt::format(
+              "of the two indices of `{}` in `{}` one must be in the right operand alone and one in the result alone",
+              axis, text));
     }
     if (!window->reversed) continue;
     const bool base_in_result = position_of(formula.out, window->base) >= 0;
     if (reversed_base_in_result.value_or(base_in_result) != base_in_result) {
-      return fail(ErrorKind::Model, fmt::format("the reversed windows of `{}` must all have their first index in the result, or all in the right operand", text));
+      return fail(
+          ErrorKind::Model,
+          fmt::format(
+              "the reversed windows of `{}` must all have their first index in the result, or all in the right operand",
+              text));
     }
     reversed_base_in_result = base_in_result;
   }
@@ -165,25 +169,22 @@ Result<ContractFormula> parse_formula(std::string_view text) {
   }
   for (const auto* indices : {&formula.lhs, &formula.rhs, &formula.out}) {
     if (has_repeat(*indices)) {
-      return fail(ErrorKind::Model,
-                  fmt::format("an index occurs twice in `{}` of `{}`", list(*indices), text));
+      return fail(ErrorKind::Model, fmt::format("an index occurs twice in `{}` of `{}`", list(*indices), text));
     }
   }
   SMELT_TRY([[maybe_unused]] const bool windows, check_windows(formula, text));
   const std::vector<std::string> left_indices = indices_of(formula.lhs);
   for (const std::string& name : formula.out) {
     if (position_of(left_indices, name) < 0 && position_of(formula.rhs, name) < 0) {
-      return fail(ErrorKind::Model,
-                  fmt::format("no operand of `{}` has the result's index `{}`", text, name));
+      return fail(ErrorKind::Model, fmt::format("no operand of `{}` has the result's index `{}`", text, name));
     }
   }
   const auto check_lost = [&](const auto& mine, const auto& other) -> Result<bool> {
     for (const std::string& name : mine) {
       if (position_of(formula.out, name) < 0 && position_of(other, name) < 0) {
-        return fail(
-            ErrorKind::Model,
-            fmt::format("index `{}` of `{}` is in one operand only and not in the result", name, text),
-            "sum over it before the contraction");
+        return fail(ErrorKind::Model,
+                    fmt::format("index `{}` of `{}` is in one operand only and not in the result", name, text),
+                    "sum over it before the contraction");
       }
     }
     return true;

@@ -27,7 +27,8 @@ std::optional<Window> window_of(std::string_view axis);
 /// The indices of axes: a window's two stand in its place.
 std::vector<std::string> indices_of(const std::vector<std::string>& axes);
 
-/// Elements of an operand between neighbours along index `name`; 0: it has no such index. `strides` are those of its axes.
+/// Elements of an operand between neighbours along index `name`; 0: it has no such index. `strides` are those of its
+/// axes.
 int64_t stride_of(const std::vector<std::string>& axes, const std::vector<int64_t>& strides, std::string_view name);
 /// The element at which all indices are 0: reversed windows begin at their last tap.
 int64_t window_start(const std::vector<std::string>& axes, const std::vector<int64_t>& strides,

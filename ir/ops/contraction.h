@@ -1,6 +1,6 @@
 // Contractions: sums of products by an index formula. Matrix products in every layout, batched or not, outer
-// products and their adjoints are instances of the one op. More pairs of operands are more products of the same kind, added
-// up: the gradient of a weight that a net uses twice.
+// products and their adjoints are instances of the one op. More pairs of operands are more products of the same kind,
+// added up: the gradient of a weight that a net uses twice.
 #pragma once
 
 #include "ir/op.h"

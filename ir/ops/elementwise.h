@@ -20,8 +20,7 @@ namespace smelt::ops {
 
 /// `value` in the dtype of `like`.
 inline Scalar literal(ScalarBuilder& s, Scalar like, int64_t value) {
-  return is_float(like.dtype) ? s.constant(like.dtype, static_cast<double>(value))
-                              : s.integer(like.dtype, value);
+  return is_float(like.dtype) ? s.constant(like.dtype, static_cast<double>(value)) : s.integer(like.dtype, value);
 }
 
 template <Compare predicate>
@@ -46,12 +45,8 @@ inline Scalar sign_body(ScalarBuilder& s, Scalars a, const Attributes&) {
   return s.select(s.compare(Compare::Gt, a[0], zero), literal(s, a[0], 1), negative);
 }
 
-inline double max_reference(double a, double b) {
-  return std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b);
-}
-inline double min_reference(double a, double b) {
-  return std::isnan(a) || std::isnan(b) ? NAN : std::min(a, b);
-}
+inline double max_reference(double a, double b) { return std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b); }
+inline double min_reference(double a, double b) { return std::isnan(a) || std::isnan(b) ? NAN : std::min(a, b); }
 
 inline constexpr OpDef kNeg = {
     .name = "neg",
@@ -68,7 +63,10 @@ inline constexpr OpDef kAbs = {
     .doc = "|x|",
     .operands = {"x"},
     .infer = shape_rules::elementwise,
-    .vjp = [](Vjp& v) { v.add(0, v.times(v.ct(), v.build().make(SMELT_FAULT(1, OpKind::Sign, OpKind::Floor), {v.operand(0)}))); },
+    .vjp =
+        [](Vjp& v) {
+          v.add(0, v.times(v.ct(), v.build().make(SMELT_FAULT(1, OpKind::Sign, OpKind::Floor), {v.operand(0)})));
+        },
     .reference = [](std::span<const double> a) { return std::fabs(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return s.abs(a[0]); },
     .samples = {.away_from_zero = 0.1},
@@ -174,8 +172,7 @@ inline constexpr OpDef kRsqrt = {
           v.add(0, v.times(v.times(v.ct(), SMELT_FAULT(6, -0.5, 0.5)), b.mul(y, b.mul(y, y))));
         },
     .reference = [](std::span<const double> a) { return 1.0 / std::sqrt(a[0]); },
-    .body = [](ScalarBuilder& s, Scalars a,
-               const Attributes&) { return s.div(literal(s, a[0], 1), s.sqrt(a[0])); },
+    .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return s.div(literal(s, a[0], 1), s.sqrt(a[0])); },
     .samples = {.low = 0.2, .high = 4.0},
 };
 
@@ -207,7 +204,10 @@ inline constexpr OpDef kErf = {
     .operands = {"x"},
     .traits = {.cheap = false, .float_only = true},
     .infer = shape_rules::elementwise,
-    .vjp = [](Vjp& v) { v.add(0, v.times(v.ct(), bell(v.build(), v.operand(0), 1.1283791670955126, 1))); },  // 2 / sqrt(pi)
+    .vjp =
+        [](Vjp& v) {
+          v.add(0, v.times(v.ct(), bell(v.build(), v.operand(0), 1.1283791670955126, 1)));
+        },  // 2 / sqrt(pi)
     .reference = [](std::span<const double> a) { return std::erf(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::erf(s, a[0]); },
 };
@@ -218,7 +218,10 @@ inline constexpr OpDef kNormalCdf = {
     .operands = {"x"},
     .traits = {.cheap = false, .float_only = true},
     .infer = shape_rules::elementwise,
-    .vjp = [](Vjp& v) { v.add(0, v.times(v.ct(), bell(v.build(), v.operand(0), 0.3989422804014327, 0.5))); },  // 1 / sqrt(2 pi)
+    .vjp =
+        [](Vjp& v) {
+          v.add(0, v.times(v.ct(), bell(v.build(), v.operand(0), 0.3989422804014327, 0.5)));
+        },  // 1 / sqrt(2 pi)
     .reference = [](std::span<const double> a) { return 0.5 * std::erfc(a[0] * -0.7071067811865476); },  // 1 / sqrt(2)
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::normal_cdf(s, a[0]); },
 };
@@ -247,9 +250,7 @@ inline constexpr OpDef kSoftplus = {
     .infer = shape_rules::elementwise,
     .vjp = [](Vjp& v) { v.add(0, v.times(v.ct(), v.build().make(OpKind::Sigmoid, {v.operand(0)}))); },
     .reference =
-        [](std::span<const double> a) {
-          return max_reference(a[0], 0) + std::log1p(std::exp(-std::fabs(a[0])));
-        },
+        [](std::span<const double> a) { return max_reference(a[0], 0) + std::log1p(std::exp(-std::fabs(a[0]))); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::softplus(s, a[0]); },
 };
 
@@ -270,8 +271,11 @@ inline constexpr OpDef kCos = {
     .operands = {"x"},
     .traits = {.cheap = false, .float_only = true},
     .infer = shape_rules::elementwise,
-    .vjp = [](Vjp& v) { v.add(0, SMELT_FAULT(9, v.negated(v.times(v.ct(), v.build().make(OpKind::Sin, {v.operand(0)}))),
-                                                     v.times(v.ct(), v.build().make(OpKind::Sin, {v.operand(0)})))); },
+    .vjp =
+        [](Vjp& v) {
+          v.add(0, SMELT_FAULT(9, v.negated(v.times(v.ct(), v.build().make(OpKind::Sin, {v.operand(0)}))),
+                               v.times(v.ct(), v.build().make(OpKind::Sin, {v.operand(0)}))));
+        },
     .reference = [](std::span<const double> a) { return std::cos(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::cos(s, a[0]); },
 };

@@ -37,8 +37,7 @@ inline constexpr OpDef kCotangent = {
     .name = "cotangent",
     .doc = "stands for the cotangent of y while g of an `adjoint` is written down",
     .kind = Kind::Meta,
-    .attributes = {{"id", AttrType::Int, "which one; two are never the same"},
-                   {"type", AttrType::Type, "its type"}},
+    .attributes = {{"id", AttrType::Int, "which one; two are never the same"}, {"type", AttrType::Type, "its type"}},
     .infer = shape_rules::as_stated,
     .samples = {.differentiable = false},
 };

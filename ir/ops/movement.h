@@ -11,25 +11,21 @@ namespace smelt::ops {
 
 inline MoveAccess broadcast_access(const TensorType& operand, const TensorType&, const Attributes& attrs) {
   MoveAccess access;
-  for (size_t i = 0; i < operand.rank(); ++i)
-    access.axes.push_back({static_cast<int>(attrs.integers("axes")[i])});
+  for (size_t i = 0; i < operand.rank(); ++i) access.axes.push_back({static_cast<int>(attrs.integers("axes")[i])});
   return access;
 }
 
 inline MoveAccess transpose_access(const TensorType& operand, const TensorType&, const Attributes& attrs) {
   MoveAccess access;
   access.axes.resize(operand.rank());
-  for (size_t i = 0; i < operand.rank(); ++i)
-    access.axes[attrs.integers("permutation")[i]].axis = static_cast<int>(i);
+  for (size_t i = 0; i < operand.rank(); ++i) access.axes[attrs.integers("permutation")[i]].axis = static_cast<int>(i);
   return access;
 }
 
 /// `sign` * attribute `name` is added to each index.
-inline MoveAccess shifted_access(const TensorType& operand, const std::vector<int64_t>& shifts,
-                                 int64_t sign) {
+inline MoveAccess shifted_access(const TensorType& operand, const std::vector<int64_t>& shifts, int64_t sign) {
   MoveAccess access;
-  for (size_t i = 0; i < operand.rank(); ++i)
-    access.axes.push_back({static_cast<int>(i), 1, sign * shifts[i]});
+  for (size_t i = 0; i < operand.rank(); ++i) access.axes.push_back({static_cast<int>(i), 1, sign * shifts[i]});
   return access;
 }
 
@@ -77,14 +73,12 @@ inline constexpr OpDef kReshape = {
     .infer = shape_rules::reshape,
     .vjp = vjp_rules::reshape,
     .tensor_reference = references::reshape,
-    .access = [](const TensorType&, const TensorType&,
-                 const Attributes&) { return MoveAccess{{}, true, false}; },
+    .access = [](const TensorType&, const TensorType&, const Attributes&) { return MoveAccess{{}, true, false}; },
 };
 
 inline constexpr OpDef kSlice = {
     .name = "slice",
-    .doc =
-        "the part from starts[k] up to, not including, limits[k] of each axis k; a run-time axis only whole",
+    .doc = "the part from starts[k] up to, not including, limits[k] of each axis k; a run-time axis only whole",
     .kind = Kind::Move,
     .operands = {"x"},
     .attributes = {{"starts", AttrType::Ints, "first index of each axis"},

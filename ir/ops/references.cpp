@@ -48,8 +48,7 @@ int64_t offset_of(const Sizes& index, const Sizes& strides) {
 }
 
 /// For each of `names` the stride of that axis in a tensor whose axes are `indices`, 0 when it has none.
-Sizes strides_by_name(const std::vector<std::string>& names, const std::vector<std::string>& axes,
-                      const Sizes& sizes) {
+Sizes strides_by_name(const std::vector<std::string>& names, const std::vector<std::string>& axes, const Sizes& sizes) {
   const Sizes strides = strides_of(sizes);
   Sizes result;
   for (const std::string& name : names) result.push_back(stride_of(axes, strides, name));
@@ -130,7 +129,8 @@ void broadcast(const TensorReferenceArgs& args) {
   size_t next = 0;
   for_each_index(args.result.sizes, [&](const Sizes& index) {
     int64_t offset = 0;
-    for (size_t i = 0; i < axes.size(); ++i) offset += index[SMELT_FAULT(33, axes[i], static_cast<int64_t>(i))] * strides[i];
+    for (size_t i = 0; i < axes.size(); ++i)
+      offset += index[SMELT_FAULT(33, axes[i], static_cast<int64_t>(i))] * strides[i];
     args.result.values[next++] = args.operands[0]->values[offset];
   });
 }

@@ -31,10 +31,8 @@ bool is_integer(DType dtype) { return class_of(dtype) == DTypeClass::Int; }
 
 Result<TensorType> need_dtype(const InferArgs& args, const TensorType& type) {
   const Traits& traits = args.op.traits;
-  if (traits.logical && type.dtype != DType::Bool)
-    return wrong(args, "needs bool, got `{}`", show(args, type));
-  if (traits.float_only && !is_float(type.dtype))
-    return wrong(args, "needs floats, got `{}`", show(args, type));
+  if (traits.logical && type.dtype != DType::Bool) return wrong(args, "needs bool, got `{}`", show(args, type));
+  if (traits.float_only && !is_float(type.dtype)) return wrong(args, "needs floats, got `{}`", show(args, type));
   if (!traits.logical && !traits.comparison && !is_number(type.dtype)) {
     return wrong(args, "needs numbers, got `{}`", show(args, type));
   }
@@ -94,8 +92,7 @@ Result<TensorType> extent(const InferArgs& args) {
     return wrong(args, "is a scalar number, not `{}`", show(args, type));
   }
   if (args.attrs.integer("symbol") < 0 || args.attrs.integer("bound") < 0) {
-    return wrong(args, "has symbol {} and bound {}", args.attrs.integer("symbol"),
-                 args.attrs.integer("bound"));
+    return wrong(args, "has symbol {} and bound {}", args.attrs.integer("symbol"), args.attrs.integer("bound"));
   }
   return type;
 }
@@ -111,10 +108,8 @@ Result<TensorType> elementwise(const InferArgs& args) {
 
 Result<TensorType> select(const InferArgs& args) {
   const auto& [condition, a, b] = std::tie(args.operands[0], args.operands[1], args.operands[2]);
-  if (condition.dtype != DType::Bool)
-    return wrong(args, "needs a bool condition, got `{}`", show(args, condition));
-  if (a != b)
-    return wrong(args, "needs branches of one type, got `{}` and `{}`", show(args, a), show(args, b));
+  if (condition.dtype != DType::Bool) return wrong(args, "needs a bool condition, got `{}`", show(args, condition));
+  if (a != b) return wrong(args, "needs branches of one type, got `{}` and `{}`", show(args, a), show(args, b));
   if (condition.shape != a.shape) {
     return wrong(args, "has condition `{}` for branches `{}`", show(args, condition), show(args, a));
   }
@@ -144,8 +139,8 @@ static Result<Extent> slid_extent(const InferArgs& args, const ContractFormula& 
       return wrong(args, "slides `{}` over a run-time extent: got {}", formula.lhs[axis], show_operands(args));
     }
     if (taps.bound > whole.bound || taps.bound < 1) {
-      return wrong(args, "slides {} positions of `{}` over {} of `{}`: got {}", taps.bound, other, whole.bound, formula.lhs[axis],
-                   show_operands(args));
+      return wrong(args, "slides {} positions of `{}` over {} of `{}`: got {}", taps.bound, other, whole.bound,
+                   formula.lhs[axis], show_operands(args));
     }
     return Extent(whole.bound - taps.bound + 1);
   }
@@ -165,12 +160,12 @@ Result<TensorType> contract(const InferArgs& args) {
   for (size_t i = 0; i < a.rank(); ++i) {
     const int j = position_of(formula.rhs, formula.lhs[i]);
     if (j >= 0 && a.shape[i] != b.shape[j]) {
-      return wrong(args, "has two extents for index `{}` of `{}`: got {}", formula.lhs[i], text,
-                   show_operands(args));
+      return wrong(args, "has two extents for index `{}` of `{}`: got {}", formula.lhs[i], text, show_operands(args));
     }
   }
   for (size_t k = 2; k < args.operands.size(); ++k) {
-    if (args.operands[k] != args.operands[k % 2]) return wrong(args, "adds up products of unlike operands: {}", show_operands(args));
+    if (args.operands[k] != args.operands[k % 2])
+      return wrong(args, "adds up products of unlike operands: {}", show_operands(args));
   }
   TensorType result{a.dtype, {}};
   for (const std::string& name : formula.out) {
@@ -190,8 +185,7 @@ Result<TensorType> broadcast(const InferArgs& args) {
   const TensorType& result = args.attrs.type("type");
   const Axes& axes = args.attrs.integers("axes");
   if (result.dtype != x.dtype || axes.size() != x.rank()) {
-    return wrong(args, "of `{}` to `{}` has axes [{}]", show(args, x), show(args, result),
-                 fmt::join(axes, ", "));
+    return wrong(args, "of `{}` to `{}` has axes [{}]", show(args, x), show(args, result), fmt::join(axes, ", "));
   }
   SMELT_TRY([[maybe_unused]] const Axes checked, need_axis_range(args, axes, result));
   std::vector<bool> seen(result.rank());
@@ -215,8 +209,7 @@ Result<TensorType> transpose(const InferArgs& args) {
     valid = valid && axis >= 0 && axis < static_cast<int64_t>(x.rank()) && !seen[axis];
     if (valid) seen[axis] = true;
   }
-  if (!valid)
-    return wrong(args, "of `{}` cannot use permutation [{}]", show(args, x), fmt::join(permutation, ", "));
+  if (!valid) return wrong(args, "of `{}` cannot use permutation [{}]", show(args, x), fmt::join(permutation, ", "));
   TensorType result{x.dtype, {}};
   for (const int64_t axis : permutation) result.shape.push_back(x.shape[axis]);
   return result;
@@ -314,8 +307,7 @@ Result<TensorType> scatter_add(const InferArgs& args) {
   const TensorType& result = args.attrs.type("type");
   SMELT_TRY([[maybe_unused]] const TensorType checked, need_dtype(args, updates));
   TensorType expected{result.dtype, index.shape};
-  if (result.rank() > 0)
-    expected.shape.insert(expected.shape.end(), result.shape.begin() + 1, result.shape.end());
+  if (result.rank() > 0) expected.shape.insert(expected.shape.end(), result.shape.begin() + 1, result.shape.end());
   if (result.rank() == 0 || updates != expected) {
     return wrong(args, "into `{}` got {}", show(args, result), show_operands(args));
   }
@@ -334,8 +326,7 @@ Result<TensorType> random(const InferArgs& args) {
   }
   constexpr int64_t kMaxElements = int64_t{1} << 34;  // a block of four elements has a 32-bit number
   const std::optional<int64_t> count = num_elements(type.shape);
-  if (!count || *count > kMaxElements)
-    return wrong(args, "cannot draw `{}`: over 2^34 elements", show(args, type));
+  if (!count || *count > kMaxElements) return wrong(args, "cannot draw `{}`: over 2^34 elements", show(args, type));
   for (const std::string_view name : {"site", "loop"}) {
     if (args.attrs.integer(name) < 0 || args.attrs.integer(name) > UINT32_MAX) {
       return wrong(args, "has {} {}, which is not a 32-bit number", name, args.attrs.integer(name));
@@ -377,8 +368,7 @@ Result<TensorType> concat(const InferArgs& args) {
 Result<TensorType> grad(const InferArgs& args) {
   const TensorType& y = args.operands[0];
   const TensorType& x = args.operands[1];
-  if (y.rank() != 0 || !is_float(y.dtype))
-    return wrong(args, "needs a float scalar, got `{}`", show(args, y));
+  if (y.rank() != 0 || !is_float(y.dtype)) return wrong(args, "needs a float scalar, got `{}`", show(args, y));
   if (!is_float(x.dtype)) return wrong(args, "is with respect to floats, got `{}`", show(args, x));
   return x;
 }

@@ -74,7 +74,9 @@ NodeId add_cotangents(Builder& builder, NodeId a, NodeId b) {
     return build_masked(builder, {either, builder.add(a, b), false});
   }
   if (mask_a->inverted == mask_b->inverted) {
-    return build_masked(builder, {mask_a->condition, SMELT_FAULT(23, builder.add(mask_a->value, mask_b->value), mask_a->value), mask_a->inverted});
+    return build_masked(builder,
+                        {mask_a->condition, SMELT_FAULT(23, builder.add(mask_a->value, mask_b->value), mask_a->value),
+                         mask_a->inverted});
   }
   // The two branches of one `select`.
   const Masked &then = mask_a->inverted ? *mask_b : *mask_a, &otherwise = mask_a->inverted ? *mask_a : *mask_b;
@@ -88,15 +90,14 @@ Vjp::Vjp(Builder& builder, NodeId id, NodeId ct, std::vector<bool> needed)
       ct_(ct),
       needed_(std::move(needed)),
       cotangents_(node_.inputs.size()) {
-  SMELT_CHECK(needed_.size() == node_.inputs.size(), "`{}` has {} operands", op_def(node_).name,
-              needed_.size());
+  SMELT_CHECK(needed_.size() == node_.inputs.size(), "`{}` has {} operands", op_def(node_).name, needed_.size());
   SMELT_CHECK(builder.type(ct) == node_.type, "cotangent `{}` of `{}`", to_string(builder.type(ct)),
               to_string(node_.type));
 }
 
 void Vjp::add(size_t i, NodeId ct) {
-  SMELT_CHECK(builder_.type(ct) == type(i), "vjp of `{}` gives `{}` for operand {} of type `{}`",
-              op_def(node_).name, to_string(builder_.type(ct)), i, to_string(type(i)));
+  SMELT_CHECK(builder_.type(ct) == type(i), "vjp of `{}` gives `{}` for operand {} of type `{}`", op_def(node_).name,
+              to_string(builder_.type(ct)), i, to_string(type(i)));
   cotangents_[i] = cotangents_[i].valid() ? add_cotangents(builder_, cotangents_[i], ct) : ct;
 }
 
@@ -126,7 +127,8 @@ NodeId Vjp::unless(NodeId condition, NodeId ct) { return masked(condition, ct, t
 
 NodeId Vjp::masked(NodeId condition, NodeId ct, bool inverted) {
   const std::optional<Masked> mask = as_masked(builder_.graph(), ct);
-  if (!mask || !same_condition(builder_.graph(), mask->condition, condition)) return build_masked(builder_, {condition, ct, inverted});
+  if (!mask || !same_condition(builder_.graph(), mask->condition, condition))
+    return build_masked(builder_, {condition, ct, inverted});
   return mask->inverted == inverted ? ct : builder_.like(ct, 0);
 }
 
@@ -192,8 +194,7 @@ void select(Vjp& v) {
 }
 
 void cast(Vjp& v) {
-  if (is_float(v.type(0).dtype) && is_float(v.node().type.dtype))
-    v.add(0, v.build().cast(v.ct(), v.type(0).dtype));
+  if (is_float(v.type(0).dtype) && is_float(v.node().type.dtype)) v.add(0, v.build().cast(v.ct(), v.type(0).dtype));
 }
 
 void reduce_sum(Vjp& v) {
@@ -211,8 +212,9 @@ void reduce_extremum(Vjp& v) {
   v.add(0, v.where(hit, b.broadcast_back(SMELT_FAULT(17, v.over(v.ct(), num_hits), v.ct()), type.shape, axes)));
 }
 
-/// da of y[out] = sum a[lhs] b[rhs] with windows in lhs, b being operand `right`. Position p of a window's axis is s + t of the cotangent's index
-/// and b's, or s - t + T - 1: so one of them is read at p - t + T - 1, or at p + t, behind a margin of T - 1 zeros.
+/// da of y[out] = sum a[lhs] b[rhs] with windows in lhs, b being operand `right`. Position p of a window's axis is s +
+/// t of the cotangent's index and b's, or s - t + T - 1: so one of them is read at p - t + T - 1, or at p + t, behind a
+/// margin of T - 1 zeros.
 static NodeId contract_left_window(Vjp& v, const ContractFormula& formula, size_t right) {
   Builder& build = v.build();
   const auto extent = [](const Shape& shape, const std::vector<std::string>& names, const std::string& name) {
@@ -225,8 +227,9 @@ static NodeId contract_left_window(Vjp& v, const ContractFormula& formula, size_
     if (!window) continue;
     const bool base_in_ct = position_of(formula.out, window->base) >= 0;
     const std::string &in_ct = base_in_ct ? window->base : window->tap, &in_b = base_in_ct ? window->tap : window->base;
-    slides_ct = window->reversed ? base_in_ct
-                                 : extent(v.node().type.shape, formula.out, in_ct) >= extent(v.type(right).shape, formula.rhs, in_b);
+    slides_ct = window->reversed
+                    ? base_in_ct
+                    : extent(v.node().type.shape, formula.out, in_ct) >= extent(v.type(right).shape, formula.rhs, in_b);
     if (window->reversed) break;
   }
   ContractFormula adjoint = slides_ct ? ContractFormula{formula.out, formula.rhs, formula.lhs}
@@ -237,14 +240,16 @@ static NodeId contract_left_window(Vjp& v, const ContractFormula& formula, size_
     const std::optional<Window> window = window_of(axis);
     if (!window) continue;
     const bool base_slides = position_of(adjoint.lhs, window->base) >= 0;
-    const std::string sliding = base_slides ? window->base : window->tap, taps = base_slides ? window->tap : window->base;
+    const std::string sliding = base_slides ? window->base : window->tap,
+                      taps = base_slides ? window->tap : window->base;
     const auto at = static_cast<size_t>(position_of(adjoint.lhs, sliding));
     margin[at] = extent(taps_shape, adjoint.rhs, taps) - 1;
     adjoint.lhs[at] = fmt::format("{}{}{}", sliding, window->reversed ? '+' : '-', taps);
     axis = sliding;
   }
   const NodeId sliding = slides_ct ? v.ct() : v.operand(right), taps = slides_ct ? v.operand(right) : v.ct();
-  return build.contract(build.make(OpKind::Pad, {sliding}, {{"low", margin}, {"high", margin}}), taps, to_string(adjoint));
+  return build.contract(build.make(OpKind::Pad, {sliding}, {{"low", margin}, {"high", margin}}), taps,
+                        to_string(adjoint));
 }
 
 void contract(Vjp& v) {
@@ -256,10 +261,12 @@ void contract(Vjp& v) {
     if (v.needs(left)) {
       v.add(left, formula->has_windows()
                       ? contract_left_window(v, *formula, right)
-                      : b.contract(v.ct(), v.operand(right), to_string(ContractFormula{formula->out, formula->rhs, formula->lhs})));
+                      : b.contract(v.ct(), v.operand(right),
+                                   to_string(ContractFormula{formula->out, formula->rhs, formula->lhs})));
     }
     if (v.needs(right)) {
-      v.add(right, b.contract(v.operand(left), v.ct(), to_string(ContractFormula{formula->lhs, formula->out, formula->rhs})));
+      v.add(right,
+            b.contract(v.operand(left), v.ct(), to_string(ContractFormula{formula->lhs, formula->out, formula->rhs})));
     }
   }
 }
@@ -280,7 +287,9 @@ void broadcast(Vjp& v) {
 void transpose(Vjp& v) {
   const std::vector<int64_t>& permutation = v.attrs().integers("permutation");
   std::vector<int64_t> inverse(permutation.size());
-  for (size_t i = 0; i < permutation.size(); ++i) inverse[SMELT_FAULT(19, static_cast<size_t>(permutation[i]), i)] = SMELT_FAULT(19, static_cast<int64_t>(i), permutation[i]);
+  for (size_t i = 0; i < permutation.size(); ++i)
+    inverse[SMELT_FAULT(19, static_cast<size_t>(permutation[i]), i)] =
+        SMELT_FAULT(19, static_cast<int64_t>(i), permutation[i]);
   v.add(0, v.moved(v.ct(), [&](NodeId x) { return v.build().transpose(x, inverse); }));
 }
 
@@ -299,7 +308,8 @@ void slice(Vjp& v) {
   const std::vector<int64_t>& limits = v.attrs().integers("limits");
   std::vector<int64_t> high(starts.size());
   for (size_t axis = 0; axis < high.size(); ++axis) high[axis] = v.type(0).shape[axis].bound - limits[axis];
-  v.add(0, v.build().make(OpKind::Pad, {v.ct()}, {{"low", SMELT_FAULT(20, starts, high)}, {"high", SMELT_FAULT(20, high, starts)}}));
+  v.add(0, v.build().make(OpKind::Pad, {v.ct()},
+                          {{"low", SMELT_FAULT(20, starts, high)}, {"high", SMELT_FAULT(20, high, starts)}}));
 }
 
 void pad(Vjp& v) {

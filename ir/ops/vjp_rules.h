@@ -34,13 +34,13 @@ class Vjp {
   /// Adds `ct`, of operand i's type, to the operand's cotangent. May be called more than once an operand.
   void add(size_t i, NodeId ct);
 
-  NodeId times(NodeId ct, NodeId factor);      // ct * factor
-  NodeId times(NodeId ct, double factor);      // ct * factor
-  NodeId over(NodeId ct, NodeId divisor);      // ct / divisor
-  NodeId negated(NodeId ct);                   // -ct
+  NodeId times(NodeId ct, NodeId factor);                              // ct * factor
+  NodeId times(NodeId ct, double factor);                              // ct * factor
+  NodeId over(NodeId ct, NodeId divisor);                              // ct / divisor
+  NodeId negated(NodeId ct);                                           // -ct
   NodeId moved(NodeId ct, const std::function<NodeId(NodeId)>& move);  // `move` of ct: it changes places, not values
-  NodeId where(NodeId condition, NodeId ct);   // ct where condition, else 0
-  NodeId unless(NodeId condition, NodeId ct);  // 0 where condition, else ct
+  NodeId where(NodeId condition, NodeId ct);                           // ct where condition, else 0
+  NodeId unless(NodeId condition, NodeId ct);                          // 0 where condition, else ct
 
   /// Cotangent of each operand; an invalid id stands for zero.
   const std::vector<NodeId>& cotangents() const { return cotangents_; }

@@ -15,19 +15,18 @@ class InternalError : public std::logic_error {
   explicit InternalError(const std::string& what) : std::logic_error(what) {}
 };
 
-[[noreturn]] inline void fail_check(const char* file, int line, std::string_view condition,
-                                    std::string_view context) {
-  throw InternalError(fmt::format("{}:{}: check failed: {}{}{}", file, line, condition,
-                                  context.empty() ? "" : ": ", context));
+[[noreturn]] inline void fail_check(const char* file, int line, std::string_view condition, std::string_view context) {
+  throw InternalError(
+      fmt::format("{}:{}: check failed: {}{}{}", file, line, condition, context.empty() ? "" : ": ", context));
 }
 
 }  // namespace smelt
 
 /// SMELT_CHECK(condition, "format {}", args...): throws InternalError with the formatted context.
-#define SMELT_CHECK(condition, ...)                                                              \
-  do {                                                                                           \
-    if (!(condition)) [[unlikely]]                                                               \
-      ::smelt::fail_check(__FILE__, __LINE__, #condition, ::smelt::check_context(__VA_ARGS__));  \
+#define SMELT_CHECK(condition, ...)                                                             \
+  do {                                                                                          \
+    if (!(condition)) [[unlikely]]                                                              \
+      ::smelt::fail_check(__FILE__, __LINE__, #condition, ::smelt::check_context(__VA_ARGS__)); \
   } while (false)
 
 namespace smelt {

@@ -20,18 +20,10 @@ std::string json_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\t': out += "\\t"; break;
       default:
         if (static_cast<unsigned char>(c) < 0x20)
           out += fmt::format("\\u{:04x}", static_cast<int>(c));
@@ -46,8 +38,8 @@ std::string json_string(std::string_view text) {
 std::string json_place(Span span, const SourceMap& sources) {
   if (span.empty()) return {};
   const LineColumn at = sources.locate(span.file, span.begin);
-  return fmt::format(R"(,"file":{},"line":{},"column":{},"length":{})",
-                     json_string(sources.buffer(span.file).name), at.line, at.column, span.end - span.begin);
+  return fmt::format(R"(,"file":{},"line":{},"column":{},"length":{})", json_string(sources.buffer(span.file).name),
+                     at.line, at.column, span.end - span.begin);
 }
 
 std::string json_object(const Diagnostic& diagnostic, const SourceMap& sources) {
@@ -62,8 +54,8 @@ std::string json_object(const Diagnostic& diagnostic, const SourceMap& sources) 
   return fmt::format(
       R"({{"code":"{}","severity":"{}","message":{}{},"caret":{},"labels":[{}],"notes":[{}],"help":{}}})",
       info(diagnostic.code).code, diagnostic.severity() == Severity::Error ? "error" : "warning",
-      json_string(diagnostic.message), json_place(diagnostic.span, sources),
-      json_string(diagnostic.caret_text), labels, notes, json_string(diagnostic.help));
+      json_string(diagnostic.message), json_place(diagnostic.span, sources), json_string(diagnostic.caret_text), labels,
+      notes, json_string(diagnostic.help));
 }
 
 }  // namespace
@@ -78,8 +70,8 @@ const DiagnosticInfo* find_diagnostic(std::string_view code) {
 }
 
 bool Diagnostics::seen(Diag code, Span span) const {
-  return std::ranges::any_of(
-      kept_, [&](const Diagnostic& d) { return d.code == code && d.span == span && !span.empty(); });
+  return std::ranges::any_of(kept_,
+                             [&](const Diagnostic& d) { return d.code == code && d.span == span && !span.empty(); });
 }
 
 Diagnostic& Diagnostics::report(Diag code, Span span, std::string message) {

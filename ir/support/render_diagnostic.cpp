@@ -66,13 +66,10 @@ class Snippet {
     const std::string_view line = sources_.line_text(file_, begin.line);
     const int available = std::max(1, code_points(line) - (begin.column - 1));
     const int length = span.end > span.begin ? code_points(sources_.text(span)) : 1;
-    lines_[begin.line].push_back(
-        {begin.column - 1, std::clamp(length, 1, available), stroke, std::move(text)});
+    lines_[begin.line].push_back({begin.column - 1, std::clamp(length, 1, available), stroke, std::move(text)});
   }
 
-  int gutter() const {
-    return lines_.empty() ? 1 : static_cast<int>(std::to_string(lines_.rbegin()->first).size());
-  }
+  int gutter() const { return lines_.empty() ? 1 : static_cast<int>(std::to_string(lines_.rbegin()->first).size()); }
 
   std::string draw(int gutter_width) {
     std::string out;
@@ -91,8 +88,8 @@ class Snippet {
     std::ranges::sort(marks, {}, [](const Mark& mark) { return std::pair(mark.column, mark.stroke); });
     std::string source = shown_line(sources_.line_text(file_, line));
     if (code_points(source) > kMaxColumns) source = window(source, marks);
-    std::string out = painter_.frame(fmt::format("{:>{}} |", line, gutter_width)) +
-                      (source.empty() ? "" : " " + source) + "\n";
+    std::string out =
+        painter_.frame(fmt::format("{:>{}} |", line, gutter_width)) + (source.empty() ? "" : " " + source) + "\n";
     std::string under;
     for (const Mark& mark : marks) {
       const auto start = static_cast<size_t>(mark.column), end = start + static_cast<size_t>(mark.width);
@@ -101,8 +98,8 @@ class Snippet {
         if (under[i] != '^') under[i] = mark.stroke;
     }
     const std::string bar = painter_.frame(fmt::format("{:>{}} |", "", gutter_width));
-    out += fmt::format("{} {}{}\n", bar, painter_.error(under),
-                       marks.back().text.empty() ? "" : " " + marks.back().text);
+    out +=
+        fmt::format("{} {}{}\n", bar, painter_.error(under), marks.back().text.empty() ? "" : " " + marks.back().text);
     for (size_t i = marks.size() - 1; i-- > 0;) {
       if (!marks[i].text.empty()) out += fmt::format("{} {:{}}{}\n", bar, "", marks[i].column, marks[i].text);
     }
@@ -154,8 +151,7 @@ std::string render(const Diagnostic& d, const SourceMap& sources, Colour colour)
     out += snippet(d.span.file).draw(gutter);
     for (auto& [file, part] : snippets) {
       if (file == d.span.file) continue;
-      out +=
-          fmt::format("{:{}}{} {}\n", "", gutter, painter.frame(":::"), sources.describe(first_label[file]));
+      out += fmt::format("{:{}}{} {}\n", "", gutter, painter.frame(":::"), sources.describe(first_label[file]));
       out += part.draw(gutter);
     }
   }

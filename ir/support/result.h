@@ -40,17 +40,16 @@ inline std::unexpected<Error> fail(ErrorKind kind, std::string message, std::str
 
 #define SMELT_CONCAT_INNER(a, b) a##b
 #define SMELT_CONCAT(a, b) SMELT_CONCAT_INNER(a, b)
-#define SMELT_TRY_IMPL(result, declaration, ...)                     \
-  auto result = (__VA_ARGS__);                                       \
-  if (!result) return std::unexpected(std::move(result).error());    \
+#define SMELT_TRY_IMPL(result, declaration, ...)                  \
+  auto result = (__VA_ARGS__);                                    \
+  if (!result) return std::unexpected(std::move(result).error()); \
   declaration = *std::move(result)
 
 /// SMELT_TRY(auto x, call()): declares x from the value, or returns the error.
 #define SMELT_TRY(declaration, ...) SMELT_TRY_IMPL(SMELT_CONCAT(result_, __LINE__), declaration, __VA_ARGS__)
 
 /// SMELT_TRY_VOID(call()): returns the error of a Result<void>.
-#define SMELT_TRY_VOID(...)                                                                        \
-  do {                                                                                             \
-    if (auto result_void = (__VA_ARGS__); !result_void)                                            \
-      return std::unexpected(std::move(result_void).error());                                      \
+#define SMELT_TRY_VOID(...)                                                                                     \
+  do {                                                                                                          \
+    if (auto result_void = (__VA_ARGS__); !result_void) return std::unexpected(std::move(result_void).error()); \
   } while (false)

@@ -37,7 +37,8 @@ std::string did_you_mean(std::string_view name, const Names& known) {
   return best.empty() ? best : "did you mean `" + best + "`?";
 }
 
-/// The same, or where nothing is close the known names (at most 10): `there are loss, accuracy`. Empty when there are none.
+/// The same, or where nothing is close the known names (at most 10): `there are loss, accuracy`. Empty when there are
+/// none.
 std::string suggest(std::string_view wrong, std::span<const std::string_view> known);
 
 }  // namespace smelt

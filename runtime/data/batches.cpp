@@ -13,16 +13,14 @@ namespace smelt {
 
 Result<Batches> Batches::create(const BatchPlan& plan, std::string_view split) {
   if (plan.rows > std::numeric_limits<int32_t>::max()) {
-    return fail(ErrorKind::Limit,
-                fmt::format("split `{}` has {} rows, the limit is 2^31-1", split, plan.rows));
+    return fail(ErrorKind::Limit, fmt::format("split `{}` has {} rows, the limit is 2^31-1", split, plan.rows));
   }
   if (plan.batch < 1) return fail(ErrorKind::Usage, fmt::format("a batch of {} rows", plan.batch));
   if (plan.rows < 1 || plan.batches_per_epoch() < 1) {
     return fail(
         ErrorKind::Input,
         fmt::format("split `{}` has {} rows, fewer than one batch of {}", split, plan.rows, plan.batch),
-        plan.drop_rest ? "make the batch smaller, or give it a bound (`dim B <= n`) instead of a fixed size"
-                       : "");
+        plan.drop_rest ? "make the batch smaller, or give it a bound (`dim B <= n`) instead of a fixed size" : "");
   }
   return Batches(plan);
 }
@@ -44,8 +42,8 @@ std::span<const int32_t> Batches::next() {
   set_order(taken_ / per_epoch);
   const int64_t begin = taken_ % SMELT_FAULT(72, per_epoch, std::max<int64_t>(per_epoch - 1, 1)) * plan_.batch;
   ++taken_;
-  return std::span<const int32_t>(order_).subspan(
-      static_cast<size_t>(begin), static_cast<size_t>(std::min(plan_.batch, plan_.rows - begin)));
+  return std::span<const int32_t>(order_).subspan(static_cast<size_t>(begin),
+                                                  static_cast<size_t>(std::min(plan_.batch, plan_.rows - begin)));
 }
 
 }  // namespace smelt

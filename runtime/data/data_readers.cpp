@@ -17,8 +17,7 @@ namespace {
 constexpr uint64_t kCsvProbeBytes = 1u << 20;  // of the first line
 
 // A file's shape without its rows.
-Result<std::vector<Column>> one_column(DType dtype, const std::vector<int64_t>& shape,
-                                       const std::string& path) {
+Result<std::vector<Column>> one_column(DType dtype, const std::vector<int64_t>& shape, const std::string& path) {
   if (shape.empty()) {
     return fail(ErrorKind::Input, fmt::format("{}: holds one number, not rows", printable(path)));
   }
@@ -46,8 +45,7 @@ Result<std::vector<Column>> probe_csv(const std::string& path) {
   const std::string_view text(reinterpret_cast<const char*>(start.data()), start.size());
   SMELT_TRY(const CsvHeader header, parse_csv_header(text, path));
   std::vector<Column> columns;
-  for (size_t k = 0; k < header.num_columns; ++k)
-    columns.push_back({static_cast<int32_t>(k), DType::F32, {}, {}});
+  for (size_t k = 0; k < header.num_columns; ++k) columns.push_back({static_cast<int32_t>(k), DType::F32, {}, {}});
   return columns;
 }
 

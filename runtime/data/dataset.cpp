@@ -50,9 +50,8 @@ void note_nonfinite(const LoadedFile& file, std::vector<std::string>& notes) {
   }
   if (count == 0) return;
   const int64_t rows = std::max<int64_t>(file.table.tensor.shape[0], 1);
-  notes.push_back(fmt::format("{}: {} of {} values are NaN or infinite, the first in row {}",
-                              printable(file.path), count, index,
-                              first / std::max<int64_t>(index / rows, 1)));
+  notes.push_back(fmt::format("{}: {} of {} values are NaN or infinite, the first in row {}", printable(file.path),
+                              count, index, first / std::max<int64_t>(index / rows, 1)));
 }
 
 // Column k of a table, dense.
@@ -122,10 +121,10 @@ class Loader {
   Result<LoadedColumn> take_column(const Column& column, bool last_use) {
     if (reader_->splits_columns) return take_table_column(column);
     if (column.field < 0 || static_cast<size_t>(column.field) >= files_.size()) {
-      return fail(ErrorKind::Input,
-                  fmt::format("split `{}` has {} files, the model reads field({})", split_.name,
-                              files_.size(), column.field),
-                  {}, column.span);
+      return fail(
+          ErrorKind::Input,
+          fmt::format("split `{}` has {} files, the model reads field({})", split_.name, files_.size(), column.field),
+          {}, column.span);
     }
     LoadedFile& file = files_[static_cast<size_t>(column.field)];
     HostTensor& tensor = file.table.tensor;
@@ -149,15 +148,14 @@ class Loader {
     const HostTensor& table = files_.front().table.tensor;
     const int64_t columns = table.shape[1];
     const bool whole = column.field == Column::kWholeRow;
-    const bool matches = column.dtype == DType::F32 &&
-                         (whole ? column.row_shape == std::vector{columns} : column.row_shape.empty());
+    const bool matches =
+        column.dtype == DType::F32 && (whole ? column.row_shape == std::vector{columns} : column.row_shape.empty());
     if (!matches || column.field >= columns) {
-      return fail(
-          ErrorKind::Input,
-          fmt::format("{}: has {} columns, the model expects {}", printable(files_.front().path), columns,
-                      whole ? fmt::format("rows of {}", describe(column.dtype, column.row_shape))
-                            : fmt::format("column {}", column.field)),
-          {}, column.span);
+      return fail(ErrorKind::Input,
+                  fmt::format("{}: has {} columns, the model expects {}", printable(files_.front().path), columns,
+                              whole ? fmt::format("rows of {}", describe(column.dtype, column.row_shape))
+                                    : fmt::format("column {}", column.field)),
+                  {}, column.span);
     }
     LoadedColumn out{DType::F32, column.row_shape, table.shape[0], {}};
     if (whole) {
@@ -180,8 +178,8 @@ class Loader {
       const double value = element_of(column, i);
       if (value >= 0 && value < static_cast<double>(limit.below) && value == std::floor(value)) continue;
       return fail(ErrorKind::Input,
-                  fmt::format("{}: row {}: {} is not in 0..{}, the range of `{}` ({})", printable(path),
-                              i / per_row, value, limit.below - 1, limit.dim, limit.below),
+                  fmt::format("{}: row {}: {} is not in 0..{}, the range of `{}` ({})", printable(path), i / per_row,
+                              value, limit.below - 1, limit.dim, limit.below),
                   fmt::format("make `{}` larger or mend the file; rows count from 0", limit.dim), limit.span);
     }
     return {};
@@ -200,8 +198,7 @@ class Loader {
 
 }  // namespace
 
-Result<std::string> resolve_data_path(const std::string& path, const std::string& section,
-                                      const DataPaths& paths) {
+Result<std::string> resolve_data_path(const std::string& path, const std::string& section, const DataPaths& paths) {
   namespace fs = std::filesystem;
   const fs::path wanted(path);
   std::vector<std::string> candidates;
@@ -236,8 +233,7 @@ Result<Dataset> Dataset::open(const DataPlan& plan, const Split& split, const Da
   return out;
 }
 
-Result<std::vector<Column>> probe_source(const SourceCall& source, const std::string& section,
-                                         const DataPaths& paths) {
+Result<std::vector<Column>> probe_source(const SourceCall& source, const std::string& section, const DataPaths& paths) {
   SMELT_TRY(const DataReader* reader, find_reader(source));
   std::vector<Column> out;
   for (size_t k = 0; k < source.paths.size(); ++k) {

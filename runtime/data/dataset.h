@@ -25,8 +25,7 @@ struct DataPaths {
 };
 
 /// Errors: Input, listing the places that were looked at; or when a relative path leaves its directory.
-Result<std::string> resolve_data_path(const std::string& path, const std::string& section,
-                                      const DataPaths& paths);
+Result<std::string> resolve_data_path(const std::string& path, const std::string& section, const DataPaths& paths);
 
 /// A column in memory: [rows, row_shape..], row-major.
 struct LoadedColumn {
@@ -59,8 +58,7 @@ class Dataset {
 
 /// What a reader call would give, from a few bytes of each file: column k is field(k). For csv one f32 column
 /// a csv column; `row()` is all of them together. Errors: as Dataset::open.
-Result<std::vector<Column>> probe_source(const SourceCall& source, const std::string& section,
-                                         const DataPaths& paths);
+Result<std::vector<Column>> probe_source(const SourceCall& source, const std::string& section, const DataPaths& paths);
 
 /// `idx`, `npy`, `csv`: the readers that exist, for messages.
 std::vector<std::string_view> reader_names();

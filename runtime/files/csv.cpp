@@ -64,8 +64,8 @@ class CsvReader {
       SMELT_TRY(const std::string_view field, next_field());
       fields.push_back(field);
       if (fields.size() > limits_.max_columns) {
-        return fail(ErrorKind::Limit, fmt::format("{}: row {}: more than {} columns", printable(name_),
-                                                  record_line_, limits_.max_columns));
+        return fail(ErrorKind::Limit, fmt::format("{}: row {}: more than {} columns", printable(name_), record_line_,
+                                                  limits_.max_columns));
       }
       if (at_ < text_.size() && text_[at_] == delimiter_) {
         ++at_;
@@ -85,8 +85,7 @@ class CsvReader {
   size_t line() const { return record_line_; }
   uint64_t position() const { return at_; }
   std::unexpected<Error> wrong(std::string_view what, std::string help = {}) const {
-    return fail(ErrorKind::Input, fmt::format("{}: row {}: {}", printable(name_), record_line_, what),
-                std::move(help));
+    return fail(ErrorKind::Input, fmt::format("{}: row {}: {}", printable(name_), record_line_, what), std::move(help));
   }
 
  private:
@@ -115,8 +114,7 @@ class CsvReader {
     while (true) {
       const size_t quote = text_.find('"', at_);
       if (quote == std::string_view::npos) {
-        return wrong("the quote that opens here has no end",
-                     "a quote inside a quoted field is written twice");
+        return wrong("the quote that opens here has no end", "a quote inside a quoted field is written twice");
       }
       value += text_.substr(at_, quote - at_);
       at_ = quote + 1;
@@ -159,8 +157,7 @@ std::string column_name(const CsvHeader& header, size_t column) {
                                       : fmt::format("column {}", column + 1);
 }
 
-std::unexpected<Error> ragged(const CsvReader& reader, const CsvHeader& header,
-                              std::span<const std::string_view> row) {
+std::unexpected<Error> ragged(const CsvReader& reader, const CsvHeader& header, std::span<const std::string_view> row) {
   const bool decimal_comma = header.delimiter == ',' && row.size() == 2 * header.num_columns;
   return reader.wrong(fmt::format("expected {} columns, got {}", header.num_columns, row.size()),
                       decimal_comma ? "numbers are written with a decimal point, fields split at `,`" : "");
@@ -233,14 +230,12 @@ Result<CsvTable> parse_csv(std::string_view text, const std::string& name, const
     if (fields.size() != header.num_columns) return ragged(reader, header, fields);
     for (size_t column = 0; column < fields.size(); ++column) {
       const Number number = parse_number(fields[column]);
-      if (number.error != std::errc())
-        return not_a_number(reader, header, column, fields[column], number.error);
+      if (number.error != std::errc()) return not_a_number(reader, header, column, fields[column], number.error);
       values.push_back(number.value);
     }
     ++rows;
   }
-  if (rows == 0)
-    return fail(ErrorKind::Input, fmt::format("{}: the file has a header but no rows", printable(name)));
+  if (rows == 0) return fail(ErrorKind::Input, fmt::format("{}: the file has a header but no rows", printable(name)));
   CsvTable table;
   const auto columns = static_cast<int64_t>(header.num_columns);
   SMELT_TRY(table.values, HostTensor::zeros(DType::F32, {rows, columns}, printable(name)));

@@ -29,8 +29,7 @@ struct CsvTable {
 };
 
 /// Reads the first line of `text`. Errors: Input when it is empty, not text or has a name twice; Limit.
-Result<CsvHeader> parse_csv_header(std::string_view text, const std::string& name,
-                                   const CsvLimits& limits = {});
+Result<CsvHeader> parse_csv_header(std::string_view text, const std::string& name, const CsvLimits& limits = {});
 
 /// Errors: Input with row (1-based line of the file) and column: ragged rows, fields that are empty, no
 /// number, or too large for f32, quotes without an end, NUL bytes; Limit.

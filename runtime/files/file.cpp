@@ -68,8 +68,8 @@ Result<OpenFile> open_regular(const std::string& path, uint64_t max_bytes) {
   }
   const auto size = static_cast<uint64_t>(status.st_size);
   if (size > max_bytes) {
-    return fail(ErrorKind::Limit, fmt::format("`{}` has {}, the limit is {}", printable(path),
-                                              human_bytes(size), human_bytes(max_bytes)));
+    return fail(ErrorKind::Limit, fmt::format("`{}` has {}, the limit is {}", printable(path), human_bytes(size),
+                                              human_bytes(max_bytes)));
   }
   return OpenFile{std::move(fd), size};
 }
@@ -111,17 +111,16 @@ class Gunzip {
   }
 
   Result<Buffer> run() {
-    if (inflateInit2(&stream_, 15 + 16) != Z_OK)
-      return fail(ErrorKind::Limit, "out of memory: zlib cannot start");
+    if (inflateInit2(&stream_, 15 + 16) != Z_OK) return fail(ErrorKind::Limit, "out of memory: zlib cannot start");
     started_ = true;
     while (produced_ < wanted_) {
       if (stream_.avail_in == 0) SMELT_TRY_VOID(refill());
       if (stream_.avail_in == 0) {
         if (between_members_) break;
-        return fail(ErrorKind::Input,
-                    fmt::format("{}: the gzip data ends too early, after {} unpacked bytes", printable(path_),
-                                produced_),
-                    "the file is truncated: copy or download it again");
+        return fail(
+            ErrorKind::Input,
+            fmt::format("{}: the gzip data ends too early, after {} unpacked bytes", printable(path_), produced_),
+            "the file is truncated: copy or download it again");
       }
       if (between_members_) {
         SMELT_TRY(const bool more, start_member());
@@ -150,8 +149,7 @@ class Gunzip {
     }
     if (stream_.avail_in == 0) return true;
     if (*stream_.next_in != 0x1F) {
-      return fail(ErrorKind::Input,
-                  fmt::format("{}: bytes that are not gzip follow the gzip data", printable(path_)));
+      return fail(ErrorKind::Input, fmt::format("{}: bytes that are not gzip follow the gzip data", printable(path_)));
     }
     inflateReset(&stream_);
     between_members_ = false;
@@ -182,13 +180,12 @@ class Gunzip {
 
   Result<void> check_limits() const {
     const bool too_large = produced_ > limits_.max_decompressed;
-    const bool too_dense =
-        produced_ > limits_.ratio_counts_from && produced_ / limits_.max_ratio > file_.size;
+    const bool too_dense = produced_ > limits_.ratio_counts_from && produced_ / limits_.max_ratio > file_.size;
     if (!too_large && !too_dense) return {};
     return fail(ErrorKind::Limit,
-                fmt::format("{}: {} of gzip unpack to more than {}; the limits are {} and {}:1",
-                            printable(path_), human_bytes(file_.size), human_bytes(produced_),
-                            human_bytes(limits_.max_decompressed), limits_.max_ratio),
+                fmt::format("{}: {} of gzip unpack to more than {}; the limits are {} and {}:1", printable(path_),
+                            human_bytes(file_.size), human_bytes(produced_), human_bytes(limits_.max_decompressed),
+                            limits_.max_ratio),
                 "if you trust the file, unpack it first or raise `--max-decompressed`");
   }
 
@@ -214,15 +211,13 @@ Result<Buffer> read_start(const std::string& path, uint64_t wanted, const ReadLi
   return Gunzip(file, path, wanted, limits).run();
 }
 
-std::unexpected<Error> write_failed(const std::string& path, std::string_view doing, int error,
-                                    uint64_t bytes) {
+std::unexpected<Error> write_failed(const std::string& path, std::string_view doing, int error, uint64_t bytes) {
   std::string message = fmt::format("cannot write `{}`: {}: {}", printable(path), doing, errno_text(error));
   struct statvfs space{};
   const std::string directory = std::filesystem::path(path).parent_path().string();
-  if ((error == ENOSPC || error == EDQUOT) &&
-      statvfs(directory.empty() ? "." : directory.c_str(), &space) == 0) {
-    message += fmt::format(" (needs {}, {} free)", human_bytes(bytes),
-                           human_bytes(uint64_t{space.f_bavail} * space.f_frsize));
+  if ((error == ENOSPC || error == EDQUOT) && statvfs(directory.empty() ? "." : directory.c_str(), &space) == 0) {
+    message +=
+        fmt::format(" (needs {}, {} free)", human_bytes(bytes), human_bytes(uint64_t{space.f_bavail} * space.f_frsize));
   }
   return fail(ErrorKind::Output, std::move(message));
 }
@@ -242,8 +237,7 @@ int write_all(int fd, std::span<const std::byte> bytes) {
 int sync_directory(const std::string& directory) {
   FileDescriptor fd(::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.valid()) return errno;
-  if (fsync(fd.get()) == 0 || errno == EINVAL || errno == ENOTSUP)
-    return 0;  // some file systems have no such call
+  if (fsync(fd.get()) == 0 || errno == EINVAL || errno == ENOTSUP) return 0;  // some file systems have no such call
   return errno;
 }
 
@@ -272,9 +266,7 @@ Result<Buffer> read_file(const std::string& path, const ReadLimits& limits) {
   return read_start(path, UINT64_MAX, limits);
 }
 
-Result<Buffer> read_file_start(const std::string& path, uint64_t bytes) {
-  return read_start(path, bytes, {});
-}
+Result<Buffer> read_file_start(const std::string& path, uint64_t bytes) { return read_start(path, bytes, {}); }
 
 std::optional<std::string> find_file(const std::string& path) {
   const auto exists = [](const std::string& candidate) {
@@ -293,8 +285,7 @@ Result<void> write_file_atomic(const std::string& path, std::span<const std::spa
                                Durability durability) {
   uint64_t bytes = 0;
   for (const std::span<const std::byte> part : parts) bytes += part.size();
-  if (path.empty() || path.find('\0') != std::string::npos)
-    return write_failed(path, "create", EINVAL, bytes);
+  if (path.empty() || path.find('\0') != std::string::npos) return write_failed(path, "create", EINVAL, bytes);
 
   static std::atomic<uint64_t> counter = 0;  // two sessions of one process may write the same path
   const std::string temporary = fmt::format("{}{}{}.{}", path, kTemporaryMark, ::getpid(), counter++);
@@ -320,15 +311,13 @@ Result<void> make_directories(const std::string& path) {
   std::filesystem::create_directories(path, error);
   if (!error && std::filesystem::is_directory(path, error)) return {};
   const int code = error ? error.value() : ENOTDIR;
-  return fail(ErrorKind::Output,
-              fmt::format("cannot create directory `{}`: {}", printable(path), errno_text(code)));
+  return fail(ErrorKind::Output, fmt::format("cannot create directory `{}`: {}", printable(path), errno_text(code)));
 }
 
 std::vector<std::string> list_files(const std::string& directory) {
   std::vector<std::string> names;
   std::error_code error;
-  for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end;
-       it.increment(error)) {
+  for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
     std::error_code ignored;
     if (it->is_regular_file(ignored)) names.push_back(it->path().filename().string());
   }

@@ -21,8 +21,7 @@ constexpr std::string_view kConvertPickle =
     "convert it where you trust it: `safetensors.torch.save_file(torch.load(f, weights_only=True), out)`";
 
 constexpr Foreign kForeign[] = {
-    {"PK\x03\x04"sv,
-     "a zip archive, such as a PyTorch .pt file: not loaded, because unpickling executes code",
+    {"PK\x03\x04"sv, "a zip archive, such as a PyTorch .pt file: not loaded, because unpickling executes code",
      kConvertPickle},
     {"\x80\x02"sv, "a pickle: not loaded, because it executes code", kConvertPickle},
     {"\x80\x03"sv, "a pickle: not loaded, because it executes code", kConvertPickle},
@@ -41,9 +40,7 @@ constexpr Foreign kForeign[] = {
 };
 
 // Byte 8 of a safetensors file is `{`; a short header length could look like one of the magics above.
-bool looks_like_safetensors(std::string_view start) {
-  return start.size() > 8 && start[8] == '{' && start[7] == 0;
-}
+bool looks_like_safetensors(std::string_view start) { return start.size() > 8 && start[8] == '{' && start[7] == 0; }
 
 }  // namespace
 

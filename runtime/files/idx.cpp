@@ -48,24 +48,20 @@ Result<IdxHeader> parse_idx_header(std::span<const std::byte> file, const std::s
   if (file.empty()) return bad(name, "the file is empty");
   for (size_t at = 0; at < std::min<size_t>(2, file.size()); ++at) {
     if (file[at] == std::byte{0}) continue;
-    return bad(name,
-               fmt::format("byte {} is 0x{:02x}, an IDX file starts with two zeros", at,
-                           std::to_integer<int>(file[at])),
-               guess(text));
+    return bad(
+        name, fmt::format("byte {} is 0x{:02x}, an IDX file starts with two zeros", at, std::to_integer<int>(file[at])),
+        guess(text));
   }
   if (file.size() < 4) return bad(name, "the file ends inside its header", "copy or download it again");
   const int code = std::to_integer<int>(file[2]), rank = std::to_integer<int>(file[3]);
-  const auto* type =
-      std::find_if(std::begin(kTypes), std::end(kTypes), [&](IdxType t) { return t.code == code; });
+  const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes), [&](IdxType t) { return t.code == code; });
   if (type == std::end(kTypes)) {
     return bad(name, fmt::format("byte 2 is 0x{:02x}, which is no IDX element type", code),
                "known are 08 u8, 09 i8, 0b i16, 0c i32, 0d f32, 0e f64");
   }
-  if (rank < 1 || rank > kMaxRank)
-    return bad(name, fmt::format("byte 3: rank {}, 1 to {} are known", rank, kMaxRank));
+  if (rank < 1 || rank > kMaxRank) return bad(name, fmt::format("byte 3: rank {}, 1 to {} are known", rank, kMaxRank));
   const size_t data_begin = 4 + 4 * static_cast<size_t>(rank);
-  if (file.size() < data_begin)
-    return bad(name, "the file ends inside its header", "copy or download it again");
+  if (file.size() < data_begin) return bad(name, "the file ends inside its header", "copy or download it again");
   IdxHeader header{type->dtype, {}, data_begin};
   for (size_t at = 4; at < data_begin; at += 4) header.shape.push_back(big_endian(file, at));
   return header;

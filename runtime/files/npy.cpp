@@ -79,8 +79,7 @@ uint64_t little_endian(std::span<const std::byte> bytes) {
 
 void swap_bytes(std::span<std::byte> data, int64_t width) {
   for (size_t at = 0; at + static_cast<size_t>(width) <= data.size(); at += static_cast<size_t>(width)) {
-    std::reverse(data.begin() + static_cast<ptrdiff_t>(at),
-                 data.begin() + static_cast<ptrdiff_t>(at) + width);
+    std::reverse(data.begin() + static_cast<ptrdiff_t>(at), data.begin() + static_cast<ptrdiff_t>(at) + width);
   }
 }
 
@@ -121,8 +120,7 @@ Result<Buffer> widen(const Buffer& from, const std::string& name, Convert conver
 }
 
 // From the file's element type to ours, where they differ.
-Result<Buffer> widen(Buffer data, std::string_view code, const std::string& name,
-                     std::vector<std::string>& notes) {
+Result<Buffer> widen(Buffer data, std::string_view code, const std::string& name, std::vector<std::string>& notes) {
   const auto note = [&](DType dtype) {
     notes.push_back(fmt::format("{}: {} read as {}", printable(name), code, to_string(dtype)));
   };
@@ -146,25 +144,16 @@ Result<Buffer> widen(Buffer data, std::string_view code, const std::string& name
 
 std::string_view npy_code(DType dtype) {
   switch (dtype) {
-    case DType::Bool:
-      return "|b1";
-    case DType::U8:
-      return "|u1";
-    case DType::I8:
-      return "|i1";
-    case DType::I16:
-      return "<i2";
-    case DType::I32:
-      return "<i4";
-    case DType::I64:
-      return "<i8";
-    case DType::F16:
-      return "<f2";
+    case DType::Bool: return "|b1";
+    case DType::U8: return "|u1";
+    case DType::I8: return "|i1";
+    case DType::I16: return "<i2";
+    case DType::I32: return "<i4";
+    case DType::I64: return "<i8";
+    case DType::F16: return "<f2";
     case DType::BF16:
-    case DType::F32:
-      return "<f4";
-    case DType::F64:
-      return "<f8";
+    case DType::F32: return "<f4";
+    case DType::F64: return "<f8";
   }
   return "|V1";
 }
@@ -174,9 +163,8 @@ std::string_view npy_code(DType dtype) {
 Result<NpyHeader> parse_npy_header(std::span<const std::byte> file, const std::string& name) {
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   if (!text.starts_with(kMagic)) {
-    return bad(
-        name, text.empty() ? "the file is empty" : "byte 0: no .npy file (it should start with \\x93NUMPY)",
-        text.starts_with("PK") ? "this is a zip archive, perhaps .npz: save its arrays one by one" : "");
+    return bad(name, text.empty() ? "the file is empty" : "byte 0: no .npy file (it should start with \\x93NUMPY)",
+               text.starts_with("PK") ? "this is a zip archive, perhaps .npz: save its arrays one by one" : "");
   }
   if (file.size() < 10) return bad(name, "the file ends inside its header", "copy or download it again");
   const int major = std::to_integer<int>(file[6]);
@@ -184,16 +172,14 @@ Result<NpyHeader> parse_npy_header(std::span<const std::byte> file, const std::s
     return bad(name, fmt::format("byte 6: version {} of the format; 1 to 3 are known", major));
   }
   const uint64_t field = major == 1 ? 2 : 4;
-  if (file.size() < 8 + field)
-    return bad(name, "the file ends inside its header", "copy or download it again");
+  if (file.size() < 8 + field) return bad(name, "the file ends inside its header", "copy or download it again");
   const uint64_t length = little_endian(file.subspan(8, field));
   if (length > kMaxHeader) {
     return bad(name, fmt::format("byte 8: a header of {} bytes, the limit is {}", length, kMaxHeader));
   }
   if (8 + field + length > file.size()) {
-    return bad(
-        name, fmt::format("byte 8: a header of {} bytes does not fit into a file of {}", length, file.size()),
-        "copy or download it again");
+    return bad(name, fmt::format("byte 8: a header of {} bytes does not fit into a file of {}", length, file.size()),
+               "copy or download it again");
   }
   NpyHeader header;
   header.data_begin = 8 + field + length;
@@ -214,16 +200,14 @@ Result<NpyFile> parse_npy(Buffer file, const std::string& name) {
   int64_t stored = 0, widened = 0;
   if (!count || __builtin_mul_overflow(*count, header.stored_bytes, &stored) ||
       __builtin_mul_overflow(*count, size_of(header.dtype), &widened)) {
-    return bad(name,
-               fmt::format("key `shape`: the size of ({}) leaves 64 bits", fmt::join(header.shape, ", ")));
+    return bad(name, fmt::format("key `shape`: the size of ({}) leaves 64 bits", fmt::join(header.shape, ", ")));
   }
   const uint64_t present = file.size() - header.data_begin;
   if (present != static_cast<uint64_t>(stored)) {
-    return bad(
-        name,
-        fmt::format("shape ({}) of {} needs {} bytes of data, the file has {}", fmt::join(header.shape, ", "),
-                    header.descr, stored, present),
-        present < static_cast<uint64_t>(stored) ? "the file is truncated: copy or download it again" : "");
+    return bad(name,
+               fmt::format("shape ({}) of {} needs {} bytes of data, the file has {}", fmt::join(header.shape, ", "),
+                           header.descr, stored, present),
+               present < static_cast<uint64_t>(stored) ? "the file is truncated: copy or download it again" : "");
   }
   NpyFile out;
   file.drop_front(header.data_begin);
@@ -243,8 +227,8 @@ Result<NpyFile> read_npy(const std::string& path) {
 }
 
 std::string encode_npy_header(DType dtype, std::span<const int64_t> shape) {
-  std::string dict = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}",
-                                 npy_code(dtype), fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  std::string dict = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}", npy_code(dtype),
+                                 fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
   constexpr size_t kBefore = 10, kAlignment = 64;
   const size_t total = (kBefore + dict.size() + 1 + kAlignment - 1) / kAlignment * kAlignment;
   dict.resize(total - kBefore - 1, ' ');

@@ -35,8 +35,7 @@ class DictParser {
 
  private:
   std::unexpected<Error> wrong(std::string_view what) const {
-    return fail(ErrorKind::Input,
-                fmt::format("{}: byte {}: header: {}", printable(name_), offset_ + at_, what));
+    return fail(ErrorKind::Input, fmt::format("{}: byte {}: header: {}", printable(name_), offset_ + at_, what));
   }
 
   void skip_space() {
@@ -85,10 +84,10 @@ class DictParser {
   Result<void> parse_descr() {
     skip_space();
     if (at_ < text_.size() && (text_[at_] == '[' || text_[at_] == '(')) {
-      return fail(ErrorKind::Input,
-                  fmt::format("{}: byte {}: key `descr`: records have no element type here", printable(name_),
-                              offset_ + at_),
-                  "save each field as an array of its own");
+      return fail(
+          ErrorKind::Input,
+          fmt::format("{}: byte {}: key `descr`: records have no element type here", printable(name_), offset_ + at_),
+          "save each field as an array of its own");
     }
     SMELT_TRY(dict_.descr, parse_string());
     return {};

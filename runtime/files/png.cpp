@@ -34,8 +34,8 @@ void on_warning(png_structp, png_const_charp) {}
 void write_picture(png_structp png, png_infop info, Encoder& encoder) {
   const Picture& picture = encoder.picture;
   png_set_write_fn(png, &encoder, append, flush);
-  png_set_IHDR(png, info, static_cast<png_uint_32>(picture.width), static_cast<png_uint_32>(picture.height),
-               8, picture.channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
+  png_set_IHDR(png, info, static_cast<png_uint_32>(picture.width), static_cast<png_uint_32>(picture.height), 8,
+               picture.channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
                PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_set_text(png, info, encoder.texts.data(), static_cast<int>(encoder.texts.size()));
   png_write_info(png, info);
@@ -65,9 +65,8 @@ bool run(Encoder& encoder) {
 Result<std::string> encode_png(const Picture& picture, const PngTexts& texts) {
   const bool sized = picture.width > 0 && picture.height > 0 && picture.width <= kMaxPixels / picture.height;
   if (!sized || (picture.channels != 1 && picture.channels != 3)) {
-    return fail(ErrorKind::Output,
-                fmt::format("a picture of {} x {} pixels with {} channels cannot be written", picture.width,
-                            picture.height, picture.channels));
+    return fail(ErrorKind::Output, fmt::format("a picture of {} x {} pixels with {} channels cannot be written",
+                                               picture.width, picture.height, picture.channels));
   }
   if (picture.pixels.size() != static_cast<size_t>(picture.width * picture.height * picture.channels)) {
     return fail(ErrorKind::Output, "a picture's pixels do not match its size");
@@ -82,8 +81,7 @@ Result<std::string> encode_png(const Picture& picture, const PngTexts& texts) {
     encoder.texts.push_back(entry);
   }
   if (!run(encoder)) {
-    return fail(ErrorKind::Output,
-                fmt::format("libpng: {}", encoder.error.empty() ? "out of memory" : encoder.error));
+    return fail(ErrorKind::Output, fmt::format("libpng: {}", encoder.error.empty() ? "out of memory" : encoder.error));
   }
   return std::move(encoder.out);
 }

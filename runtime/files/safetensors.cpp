@@ -53,8 +53,7 @@ class LayoutCheck {
 
   Result<StoredTensor> check(const HeaderTensor& raw) const {
     const StoredType* type = find_type(raw.dtype);
-    if (type == nullptr)
-      return at(raw, "dtype", fmt::format("unknown element type `{}`", printable(raw.dtype, 32)));
+    if (type == nullptr) return at(raw, "dtype", fmt::format("unknown element type `{}`", printable(raw.dtype, 32)));
     if (raw.shape.size() > limits_.max_rank) {
       return at(raw, "shape", fmt::format("rank {}, the limit is {}", raw.shape.size(), limits_.max_rank));
     }
@@ -71,17 +70,15 @@ class LayoutCheck {
       return at(raw, "data_offsets", fmt::format("begin {} is after end {}", raw.begin, raw.end));
     }
     if (raw.end > data_bytes_) {
-      return at(raw, "data_offsets",
-                fmt::format("end {} is beyond the data, which has {} bytes", raw.end, data_bytes_),
+      return at(raw, "data_offsets", fmt::format("end {} is beyond the data, which has {} bytes", raw.end, data_bytes_),
                 "the file is truncated: copy or download it again");
     }
     if (raw.end - raw.begin != expected) {
       return at(raw, "data_offsets",
-                fmt::format("{}[{}] needs {} bytes, the offsets give {}", raw.dtype,
-                            fmt::join(raw.shape, ", "), expected, raw.end - raw.begin));
+                fmt::format("{}[{}] needs {} bytes, the offsets give {}", raw.dtype, fmt::join(raw.shape, ", "),
+                            expected, raw.end - raw.begin));
     }
-    return StoredTensor{raw.name,  raw.dtype, type->dtype, {raw.shape.begin(), raw.shape.end()},
-                        raw.begin, raw.end};
+    return StoredTensor{raw.name, raw.dtype, type->dtype, {raw.shape.begin(), raw.shape.end()}, raw.begin, raw.end};
   }
 
   Result<void> check_cover(const std::vector<StoredTensor>& tensors) const {
@@ -93,27 +90,25 @@ class LayoutCheck {
     uint64_t covered = 0;
     for (const StoredTensor* tensor : sorted) {
       if (tensor->begin != covered) {
-        return fail(
-            ErrorKind::Input,
-            fmt::format("{}: tensor `{}`, field `data_offsets`: begins at {}, but the data before it ends at "
-                        "{} ({})",
-                        printable(file_), printable(tensor->name), tensor->begin, covered,
-                        tensor->begin < covered ? "they overlap" : "a hole"));
+        return fail(ErrorKind::Input,
+                    fmt::format("{}: tensor `{}`, field `data_offsets`: begins at {}, but the data before it ends at "
+                                "{} ({})",
+                                printable(file_), printable(tensor->name), tensor->begin, covered,
+                                tensor->begin < covered ? "they overlap" : "a hole"));
       }
       covered = tensor->end;
     }
     if (covered == data_bytes_) return {};
-    return fail(ErrorKind::Input, fmt::format("{}: the tensors end at {}, but the data has {} bytes",
-                                              printable(file_), covered, data_bytes_));
+    return fail(ErrorKind::Input, fmt::format("{}: the tensors end at {}, but the data has {} bytes", printable(file_),
+                                              covered, data_bytes_));
   }
 
  private:
   std::unexpected<Error> at(const HeaderTensor& tensor, std::string_view field, std::string_view what,
                             std::string help = {}) const {
-    return fail(
-        ErrorKind::Input,
-        fmt::format("{}: tensor `{}`, field `{}`: {}", printable(file_), printable(tensor.name), field, what),
-        std::move(help));
+    return fail(ErrorKind::Input,
+                fmt::format("{}: tensor `{}`, field `{}`: {}", printable(file_), printable(tensor.name), field, what),
+                std::move(help));
   }
 
   const std::string& file_;
@@ -130,19 +125,17 @@ Result<uint64_t> header_length(std::span<const std::byte> file, const std::strin
   uint64_t length = 0;
   for (size_t i = 0; i < kLengthBytes; ++i) length |= std::to_integer<uint64_t>(file[i]) << (8 * i);
   if (length > limits.max_header_bytes && length <= file.size() - kLengthBytes) {
-    return fail(ErrorKind::Limit,
-                fmt::format("{}: byte 0: the header has {}, the limit is {}", printable(name),
-                            human_bytes(length), human_bytes(limits.max_header_bytes)));
+    return fail(ErrorKind::Limit, fmt::format("{}: byte 0: the header has {}, the limit is {}", printable(name),
+                                              human_bytes(length), human_bytes(limits.max_header_bytes)));
   }
   if (length > file.size() - kLengthBytes) {
     return fail(ErrorKind::Input,
-                fmt::format("{}: byte 0: a header of {} bytes does not fit into a file of {}",
-                            printable(name), length, file.size()),
+                fmt::format("{}: byte 0: a header of {} bytes does not fit into a file of {}", printable(name), length,
+                            file.size()),
                 "the file is truncated or no safetensors file");
   }
   if (length < 2 || file[kLengthBytes] != std::byte{'{'}) {
-    return fail(ErrorKind::Input,
-                fmt::format("{}: byte 8: the header does not start with `{{`", printable(name)),
+    return fail(ErrorKind::Input, fmt::format("{}: byte 8: the header does not start with `{{`", printable(name)),
                 "this is no safetensors file, or it is damaged");
   }
   return length;
@@ -197,8 +190,7 @@ void sort_for_storage(std::vector<TensorToStore>& tensors) {
 }
 
 std::string encode_safetensors_header(std::span<const TensorToStore> tensors,
-                                      const std::map<std::string, std::string>& metadata,
-                                      uint64_t alignment) {
+                                      const std::map<std::string, std::string>& metadata, uint64_t alignment) {
   std::string out(kLengthBytes, '\0');
   out += '{';
   std::string_view separator;

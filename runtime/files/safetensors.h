@@ -49,8 +49,7 @@ struct Safetensors {
 };
 
 /// Errors: Input with the byte, tensor and field at fault; Limit beyond `limits`. `name` stands for the file.
-Result<Safetensors> parse_safetensors(Buffer file, const std::string& name,
-                                      const SafetensorsLimits& limits = {});
+Result<Safetensors> parse_safetensors(Buffer file, const std::string& name, const SafetensorsLimits& limits = {});
 /// The same from a file; a file of another well-known kind is recognised and refused with what to do about
 /// it.
 Result<Safetensors> read_safetensors(const std::string& path, const SafetensorsLimits& limits = {});
@@ -69,8 +68,7 @@ void sort_for_storage(std::vector<TensorToStore>& tensors);
 /// Length field and JSON of a file that holds `tensors`, sorted before, one after another. Spaces at the end
 /// make its size a multiple of `alignment`.
 std::string encode_safetensors_header(std::span<const TensorToStore> tensors,
-                                      const std::map<std::string, std::string>& metadata,
-                                      uint64_t alignment = 64);
+                                      const std::map<std::string, std::string>& metadata, uint64_t alignment = 64);
 
 /// Sorts and writes atomically. Errors: Output.
 Result<void> write_safetensors(const std::string& path, std::vector<TensorToStore> tensors,

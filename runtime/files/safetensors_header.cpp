@@ -48,8 +48,7 @@ class HeaderReader {
     if (place_ != Place::Array) return unexpected_value("a number");
     if (value > kMaxInteger) return stop(fmt::format("{} is larger than 2^53", value));
     if (field_ == Field::Shape) {
-      if (tensor_.shape.size() > limits_.max_rank)
-        return stop(fmt::format("more than {} axes", limits_.max_rank));
+      if (tensor_.shape.size() > limits_.max_rank) return stop(fmt::format("more than {} axes", limits_.max_rank));
       tensor_.shape.push_back(value);
     } else {
       if (num_offsets_ == 2) return stop("more than two offsets");
@@ -71,17 +70,12 @@ class HeaderReader {
 
   bool start_object(size_t) {
     switch (place_) {
-      case Place::Start:
-        place_ = Place::Header;
-        return true;
-      case Place::Header:
-        place_ = key_ == kMetadata ? Place::Metadata : Place::Tensor;
-        return start_entry();
+      case Place::Start: place_ = Place::Header; return true;
+      case Place::Header: place_ = key_ == kMetadata ? Place::Metadata : Place::Tensor; return start_entry();
       case Place::Metadata:
       case Place::Tensor:
       case Place::Array:
-      case Place::End:
-        break;
+      case Place::End: break;
     }
     return unexpected_value("an object");
   }
@@ -148,8 +142,7 @@ class HeaderReader {
   }
 
   bool unexpected_value(std::string_view what) {
-    if (place_ == Place::Header)
-      return stop(fmt::format("entry `{}` is {}, not an object", printable(key_), what));
+    if (place_ == Place::Header) return stop(fmt::format("entry `{}` is {}, not an object", printable(key_), what));
     if (place_ == Place::Metadata) {
       return stop(fmt::format("key `{}` is {}; only strings are allowed", printable(key_), what));
     }
@@ -216,8 +209,7 @@ Result<SafetensorsHeader> parse_safetensors_header(std::string_view json, const 
   HeaderReader reader(name, limits);
   const bool good = nlohmann::json::sax_parse(json.begin(), json.end(), &reader);
   if (reader.error) return std::unexpected(std::move(*reader.error));
-  if (!good)
-    return fail(ErrorKind::Input, fmt::format("{}: the header is not well-formed JSON", printable(name)));
+  if (!good) return fail(ErrorKind::Input, fmt::format("{}: the header is not well-formed JSON", printable(name)));
   return std::move(reader.header);
 }
 

@@ -16,8 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A folder (the longest that fits a file counts) and the includes its files may have: of ours by prefix, and of packages.
-/// A file or folder of its own row is an exception to the row above it.
+/// A folder (the longest that fits a file counts) and the includes its files may have: of ours by prefix, and of
+/// packages. A file or folder of its own row is an exception to the row above it.
 struct Row {
   std::string_view folder;
   std::vector<std::string_view> ours;
@@ -32,14 +32,18 @@ const std::vector<Row>& table() {
       {"frontend/", {"frontend/", "ir/"}, {"fmt/"}},
       {"compiler/", {"compiler/", "ir/", "runtime/program.h", "runtime/abi.h"}, {"fmt/"}},
       {"compiler/codegen/",
-       {"compiler/codegen/", "compiler/loops/", "compiler/options.h", "ir/scalar_builder.h", "ir/half_bits.h", "ir/philox.h", "ir/type.h", "ir/support/",
-        "runtime/abi.h", "runtime/object_file.h"},
+       {"compiler/codegen/", "compiler/loops/", "compiler/options.h", "ir/scalar_builder.h", "ir/half_bits.h",
+        "ir/philox.h", "ir/type.h", "ir/support/", "runtime/abi.h", "runtime/object_file.h"},
        {"fmt/", "llvm/"}},
       {"compiler/codegen/link_objects", {"compiler/codegen/", "ir/support/", "runtime/object_file.h"}, {"elf.h"}},
       {"runtime/", {"runtime/", "ir/support/", "ir/type.h", "ir/plan.h", "ir/philox.h"}, {"fmt/"}},
       {"runtime/files/", {"runtime/", "ir/support/", "ir/type.h"}, {"fmt/", "nlohmann/", "zlib.h", "png.h"}},
-      {"runtime/checkpoint_metadata", {"runtime/", "ir/support/", "ir/type.h", "ir/plan.h"}, {"fmt/", "nlohmann/", "zlib.h"}},
-      {"runtime/object_cache", {"runtime/object_cache.h", "runtime/files/", "ir/support/"}, {"fmt/", "elf.h", "link.h"}},
+      {"runtime/checkpoint_metadata",
+       {"runtime/", "ir/support/", "ir/type.h", "ir/plan.h"},
+       {"fmt/", "nlohmann/", "zlib.h"}},
+      {"runtime/object_cache",
+       {"runtime/object_cache.h", "runtime/files/", "ir/support/"},
+       {"fmt/", "elf.h", "link.h"}},
       {"runtime/debug_names", {"runtime/", "ir/support/"}, {"fmt/", "elf.h"}},
       {"runtime/object_file", {"runtime/object_file.h", "ir/support/"}, {"elf.h"}},
       {"runtime/abi.h", {}, {}},
@@ -80,9 +84,11 @@ std::vector<Include> includes_below(std::string_view folder) {
       ++number;
       const size_t hash = line.find_first_not_of(" \t");
       if (hash == std::string::npos || line.compare(hash, 8, "#include") != 0) continue;
-      const size_t open = line.find_first_of("\"<", hash), close = open == std::string::npos ? open : line.find_first_of("\">", open + 1);
+      const size_t open = line.find_first_of("\"<", hash),
+                   close = open == std::string::npos ? open : line.find_first_of("\">", open + 1);
       if (close == std::string::npos) continue;
-      includes.push_back({fs::relative(entry.path(), root).string(), number, line.substr(open + 1, close - open - 1), line[open] == '"'});
+      includes.push_back({fs::relative(entry.path(), root).string(), number, line.substr(open + 1, close - open - 1),
+                          line[open] == '"'});
     }
   }
   return includes;
@@ -102,15 +108,18 @@ bool starts_with_any(std::string_view text, const std::vector<std::string_view>&
 
 /// The C and C++ standard libraries and POSIX.
 bool is_system(std::string_view target) {
-  constexpr std::array<std::string_view, 14> kPosix = {"fcntl.h", "unistd.h", "signal.h", "setjmp.h", "ucontext.h", "dlfcn.h",  "pthread.h", "errno.h",
-                                                       "stdio.h", "stdlib.h", "string.h", "stddef.h", "stdint.h",  "math.h"};
-  return target.find_first_of("./") == std::string_view::npos || target.starts_with("sys/") || std::ranges::find(kPosix, target) != kPosix.end();
+  constexpr std::array<std::string_view, 14> kPosix = {"fcntl.h",  "unistd.h",  "signal.h", "setjmp.h", "ucontext.h",
+                                                       "dlfcn.h",  "pthread.h", "errno.h",  "stdio.h",  "stdlib.h",
+                                                       "string.h", "stddef.h",  "stdint.h", "math.h"};
+  return target.find_first_of("./") == std::string_view::npos || target.starts_with("sys/") ||
+         std::ranges::find(kPosix, target) != kPosix.end();
 }
 
 bool is_ours(std::string_view target) { return fs::exists(fs::path(SMELT_SOURCE_DIR) / target); }
 
 const std::vector<std::string_view>& folders() {
-  static const std::vector<std::string_view> names = {"ir", "frontend", "compiler", "runtime", "fuzz", "api", "cli", "examples", "benchmarks"};
+  static const std::vector<std::string_view> names = {"ir",  "frontend", "compiler", "runtime",   "fuzz",
+                                                      "api", "cli",      "examples", "benchmarks"};
   return names;
 }
 
@@ -120,8 +129,10 @@ TEST_CASE("every include is one that the layering table allows") {
     for (const Include& include : includes_below(folder)) {
       const Row* row = row_of(include.file);
       REQUIRE_MESSAGE(row != nullptr, fmt::format("{} is in no row of the table", include.file));
-      const bool allowed = is_system(include.target) || starts_with_any(include.target, row->ours) || starts_with_any(include.target, row->packages);
-      CHECK_MESSAGE(allowed, fmt::format("{}:{} includes {}, which `{}` may not", include.file, include.line, include.target, row->folder));
+      const bool allowed = is_system(include.target) || starts_with_any(include.target, row->ours) ||
+                           starts_with_any(include.target, row->packages);
+      CHECK_MESSAGE(allowed, fmt::format("{}:{} includes {}, which `{}` may not", include.file, include.line,
+                                         include.target, row->folder));
       ++checked;
     }
   }
@@ -132,7 +143,8 @@ TEST_CASE("LLVM is known to code generation and the loader only") {
   for (const std::string_view folder : folders()) {
     for (const Include& include : includes_below(folder)) {
       if (!include.target.starts_with("llvm")) continue;
-      const bool allowed = std::ranges::any_of(kLlvmPlaces, [&](std::string_view place) { return include.file.starts_with(place); });
+      const bool allowed =
+          std::ranges::any_of(kLlvmPlaces, [&](std::string_view place) { return include.file.starts_with(place); });
       CHECK_MESSAGE(allowed, fmt::format("{}:{} includes {}", include.file, include.line, include.target));
     }
   }
@@ -143,7 +155,8 @@ TEST_CASE("an include of ours is written from the root of the tree") {
     for (const Include& include : includes_below(folder)) {
       if (!include.quoted) continue;
       const fs::path beside = (fs::path(SMELT_SOURCE_DIR) / include.file).parent_path() / include.target;
-      CHECK_MESSAGE((is_ours(include.target) || !fs::exists(beside)), fmt::format("{}:{} includes {}", include.file, include.line, include.target));
+      CHECK_MESSAGE((is_ours(include.target) || !fs::exists(beside)),
+                    fmt::format("{}:{} includes {}", include.file, include.line, include.target));
     }
   }
 }
@@ -152,9 +165,10 @@ TEST_CASE("each row of the table covers a file that exists") {
   for (const Row& row : table()) {
     const bool used = std::ranges::any_of(folders(), [&](std::string_view folder) {
       if (!row.folder.starts_with(folder)) return false;
-      return std::ranges::any_of(fs::recursive_directory_iterator(fs::path(SMELT_SOURCE_DIR) / folder), [&](const fs::directory_entry& entry) {
-        return fs::relative(entry.path(), SMELT_SOURCE_DIR).string().starts_with(row.folder);
-      });
+      return std::ranges::any_of(fs::recursive_directory_iterator(fs::path(SMELT_SOURCE_DIR) / folder),
+                                 [&](const fs::directory_entry& entry) {
+                                   return fs::relative(entry.path(), SMELT_SOURCE_DIR).string().starts_with(row.folder);
+                                 });
     });
     CHECK_MESSAGE(used, row.folder);
   }

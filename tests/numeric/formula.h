@@ -32,8 +32,7 @@ constexpr uint32_t mix(uint32_t stream, uint32_t i) {
 /// In -scale..scale.
 inline std::vector<double> uniform(uint32_t stream, size_t count, double scale) {
   std::vector<double> values(count);
-  for (size_t i = 0; i < count; ++i)
-    values[i] = ((mix(stream, static_cast<uint32_t>(i)) >> 8) * 0x1p-23 - 1) * scale;
+  for (size_t i = 0; i < count; ++i) values[i] = ((mix(stream, static_cast<uint32_t>(i)) >> 8) * 0x1p-23 - 1) * scale;
   return values;
 }
 
@@ -43,8 +42,7 @@ inline std::vector<uint8_t> images(uint32_t rows) {
   pixels.reserve(size_t{rows} * 784);
   for (uint32_t row = 0; row < rows; ++row) {
     const uint32_t box = mix(kImageBox, row);
-    const uint32_t x0 = box % 12, y0 = (box >> 8) % 12, width = 8 + (box >> 16) % 9,
-                   height = 8 + (box >> 24) % 9;
+    const uint32_t x0 = box % 12, y0 = (box >> 8) % 12, width = 8 + (box >> 16) % 9, height = 8 + (box >> 24) % 9;
     for (uint32_t i = 0; i < 784; ++i) {
       const uint32_t x = i % 28, y = i / 28, bits = mix(kImagePixel, row * 784 + i);
       const bool inside = x >= x0 && x < x0 + width && y >= y0 && y < y0 + height;

@@ -78,12 +78,11 @@ void check_summary(const std::string& what, const TensorFile& ours, const Tensor
         sums[s] += mix(kSign + s, static_cast<uint32_t>(i)) >> 31 ? -gradient[i] : gradient[i];
     }
     const double error =
-        std::max(difference(sampled, stored.values(path + "/value")), std::abs(largest(gradient) - scale)) /
-        scale;
+        std::max(difference(sampled, stored.values(path + "/value")), std::abs(largest(gradient) - scale)) / scale;
     check_error(what + " " + path, error, tolerance);
     // n independent errors of at most the tolerance add up to its root(n)-fold, four of them for certainty.
-    const double sum_error = difference(sums, stored.values(path + "/sums")) / scale /
-                             std::sqrt(static_cast<double>(gradient.size()));
+    const double sum_error =
+        difference(sums, stored.values(path + "/sums")) / scale / std::sqrt(static_cast<double>(gradient.size()));
     check_error(what + " sums of " + path, sum_error, 4 * tolerance);
     worst = std::max(worst, error);
   }
@@ -93,10 +92,9 @@ void check_summary(const std::string& what, const TensorFile& ours, const Tensor
 /// The gradients of step 1 against the summary in `stored`.
 void check_gradients(const std::string& what, const std::string& folder, const std::string& flags,
                      const std::string& stored, const nlohmann::json& parameters, double tolerance) {
-  run_smelt(folder,
-            fmt::format("debug grads {} --weights start.safetensors -o {}.safetensors", flags, stored));
-  check_summary(what, TensorFile(folder + stored + ".safetensors"),
-                TensorFile(kStored + stored + ".safetensors"), parameters, tolerance);
+  run_smelt(folder, fmt::format("debug grads {} --weights start.safetensors -o {}.safetensors", flags, stored));
+  check_summary(what, TensorFile(folder + stored + ".safetensors"), TensorFile(kStored + stored + ".safetensors"),
+                parameters, tolerance);
 }
 
 void compare(const Net& net) {
@@ -118,18 +116,17 @@ void compare(const Net& net) {
 
     check_gradients(what, folder, flags, net.name + "_grads", stored["parameters"], tolerance);
     if (net.name == "gan") {
-      check_gradients(what + " g_loss", folder, flags + " --objective g_loss", "gan_g_loss_grads",
-                      stored["parameters"], tolerance);
+      check_gradients(what + " g_loss", folder, flags + " --objective g_loss", "gan_g_loss_grads", stored["parameters"],
+                      tolerance);
     }
     if (!stored.contains("narrow_parameters")) continue;
     write_weights(folder + "narrow.safetensors", stored["narrow_parameters"], wide ? DType::F64 : DType::F32);
     run_smelt(
         folder,
-        fmt::format("debug grads {} --set hidden=16 --weights narrow.safetensors -o narrow_grads.safetensors",
-                    flags));
+        fmt::format("debug grads {} --set hidden=16 --weights narrow.safetensors -o narrow_grads.safetensors", flags));
     check_all_elements(what + " narrow", TensorFile(folder + "narrow_grads.safetensors"),
-                       TensorFile(kStored + net.name + "_narrow_grads.safetensors"),
-                       stored["narrow_parameters"], tolerance);
+                       TensorFile(kStored + net.name + "_narrow_grads.safetensors"), stored["narrow_parameters"],
+                       tolerance);
   }
 }
 
@@ -137,15 +134,11 @@ TEST_CASE("mlp_losses_and_gradients_agree_with_pytorch") {
   compare({"mlp", std::string(SMELT_SOURCE_DIR) + "/examples/mlp.smelt", "--set p=0", 100, 100});
 }
 
-TEST_CASE("vae_losses_and_gradients_agree_with_pytorch") {
-  compare({"vae", kSource + "vae.smelt", "", 100, 100});
-}
+TEST_CASE("vae_losses_and_gradients_agree_with_pytorch") { compare({"vae", kSource + "vae.smelt", "", 100, 100}); }
 
 // The two nets drive each other: PyTorch in f32 leaves PyTorch in f64 by 1e-5 after 30 losses and 1e-3 after
 // 100.
-TEST_CASE("gan_losses_and_gradients_agree_with_pytorch") {
-  compare({"gan", kSource + "gan.smelt", "", 100, 20});
-}
+TEST_CASE("gan_losses_and_gradients_agree_with_pytorch") { compare({"gan", kSource + "gan.smelt", "", 100, 20}); }
 
 }  // namespace
 }  // namespace smelt::numeric

@@ -5,8 +5,7 @@
 namespace smelt::numeric {
 namespace {
 
-constexpr double kTolerance =
-    1e-9;  // of a loss, and of a final parameter relative to the largest of its tensor
+constexpr double kTolerance = 1e-9;  // of a loss, and of a final parameter relative to the largest of its tensor
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
   const size_t at = text.find(from);
@@ -39,8 +38,7 @@ void compare(const std::string& kind) {
     CAPTURE(name);
     std::string model = replaced(text, "ACTIVATION", kind == "activations" ? expression : "tanh(h)");
     model = replaced(model, "LOSS", kind == "losses" ? expression : "mse(o, y)");
-    model = replaced(model, "OPTIMISER",
-                     kind == "optimisers" || kind == "schedules" ? expression : "sgd(lr = 0.1)");
+    model = replaced(model, "OPTIMISER", kind == "optimisers" || kind == "schedules" ? expression : "sgd(lr = 0.1)");
     std::ofstream(folder + name + ".smelt") << model;
     run_smelt(folder, fmt::format("train {0}.smelt --precision f64 --no-shuffle --init start.safetensors "
                                   "--partial --steps 10 --threads 1 -o {0}",

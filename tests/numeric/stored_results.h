@@ -63,13 +63,10 @@ HostTensor host_tensor(DType dtype, std::vector<int64_t> shape, const std::vecto
   return std::move(*tensor);
 }
 
-inline std::vector<float> to_float(const std::vector<double>& values) {
-  return {values.begin(), values.end()};
-}
+inline std::vector<float> to_float(const std::vector<double>& values) { return {values.begin(), values.end()}; }
 
 template <typename T>
-void write_array(const std::string& path, DType dtype, std::vector<int64_t> shape,
-                 const std::vector<T>& values) {
+void write_array(const std::string& path, DType dtype, std::vector<int64_t> shape, const std::vector<T>& values) {
   REQUIRE(write_npy(path, host_tensor(dtype, std::move(shape), values)));
 }
 
@@ -80,8 +77,7 @@ inline void write_weights(const std::string& path, const nlohmann::json& table, 
   tensors.reserve(table.size());
   for (const nlohmann::json& line : table) {
     const std::vector<int64_t> shape = line["shape"];
-    const auto values =
-        uniform(line["stream"], static_cast<size_t>(num_elements(shape).value()), line["scale"]);
+    const auto values = uniform(line["stream"], static_cast<size_t>(num_elements(shape).value()), line["scale"]);
     tensors.push_back(dtype == DType::F64 ? host_tensor(dtype, shape, values)
                                           : host_tensor(dtype, shape, to_float(values)));
     views.push_back({line["path"], dtype, shape, tensors.back().data.bytes()});
@@ -102,8 +98,8 @@ inline std::vector<double> read_losses(const std::string& run) {
 }
 
 /// The first `count` losses against the stored ones, each relative to itself.
-inline void check_losses(const std::string& what, const std::vector<double>& losses,
-                         const std::vector<double>& stored, size_t count, double tolerance) {
+inline void check_losses(const std::string& what, const std::vector<double>& losses, const std::vector<double>& stored,
+                         size_t count, double tolerance) {
   REQUIRE(losses.size() >= count);
   REQUIRE(stored.size() >= count);
   double worst = 0;
@@ -112,8 +108,8 @@ inline void check_losses(const std::string& what, const std::vector<double>& los
     const double error = std::abs(losses[i] - stored[i]) / std::abs(stored[i]);
     if (!(error <= worst)) worst = error, at = i;  // so that a NaN is the worst
   }
-  const std::string message = fmt::format("{}: {} losses, worst relative error {:.2e} at {}: {} is not {}",
-                                          what, count, worst, at, losses[at], stored[at]);
+  const std::string message = fmt::format("{}: {} losses, worst relative error {:.2e} at {}: {} is not {}", what, count,
+                                          worst, at, losses[at], stored[at]);
   MESSAGE(message);
   CHECK_MESSAGE(worst <= tolerance, message);
 }
@@ -133,8 +129,7 @@ class TensorFile {
     const std::span<const std::byte> bytes = file_.bytes(*tensor);
     std::vector<double> values(static_cast<size_t>(num_elements(tensor->shape).value()));
     const size_t size = values.empty() ? 0 : bytes.size() / values.size();
-    for (size_t i = 0; i < values.size(); ++i)
-      values[i] = load_element(tensor->dtype.value(), bytes.data() + i * size);
+    for (size_t i = 0; i < values.size(); ++i) values[i] = load_element(tensor->dtype.value(), bytes.data() + i * size);
     return values;
   }
 

@@ -1,5 +1,5 @@
-// The first 60 losses of a Wasserstein GAN with gradient penalty, 50 of them the critic's, against PyTorch from the same
-// start weights on the same points and noise.
+// The first 60 losses of a Wasserstein GAN with gradient penalty, 50 of them the critic's, against PyTorch from the
+// same start weights on the same points and noise.
 #include <numbers>
 
 #include "tests/numeric/stored_results.h"
@@ -30,8 +30,13 @@ TEST_CASE("losses of a GAN with gradient penalty agree with pytorch") {
     write_array(folder + "mix.npy", DType::F32, {512}, to_float(weights));
     write_weights(folder + "start.safetensors", stored["parameters"], wide ? DType::F64 : DType::F32);
     std::filesystem::copy_file(kSource + "wgan_gp.smelt", folder + "model.smelt");
-    run_smelt(folder, fmt::format("train model.smelt --precision {} --threads 1 --no-shuffle --init start.safetensors --steps 10 -o run", precision));
-    check_losses("wgan_gp " + precision, read_losses(folder + "run"), stored["losses_" + precision], 60, wide ? 1e-9 : 1e-4);
+    run_smelt(
+        folder,
+        fmt::format(
+            "train model.smelt --precision {} --threads 1 --no-shuffle --init start.safetensors --steps 10 -o run",
+            precision));
+    check_losses("wgan_gp " + precision, read_losses(folder + "run"), stored["losses_" + precision], 60,
+                 wide ? 1e-9 : 1e-4);
   }
 }
 

@@ -54,16 +54,17 @@ GradientSample second_order(const OpSample& sample, Numbers& numbers) {
   }
   result.graph.results.clear();
   add_result(builder, "loss", total);
-  for (const size_t i : result.wrt) add_result(builder, "grad", gradient(builder, total, result.graph.arguments[i].node));
+  for (const size_t i : result.wrt)
+    add_result(builder, "grad", gradient(builder, total, result.graph.arguments[i].node));
   return result;
 }
 
 void check_gradients(const OpSample& op, const GradientSample& sample, const Graph& graph, double tolerance,
                      const std::vector<RefTensor>* computed) {
   for (size_t k = 0; k < sample.wrt.size(); ++k) {
-    const GradientError error = computed != nullptr
-                                    ? check_gradient((*computed)[k + 1], graph, 0, sample.wrt[k], sample.arguments, op.extents)
-                                    : check_gradient(graph, k + 1, 0, sample.wrt[k], sample.arguments, op.extents);
+    const GradientError error =
+        computed != nullptr ? check_gradient((*computed)[k + 1], graph, 0, sample.wrt[k], sample.arguments, op.extents)
+                            : check_gradient(graph, k + 1, 0, sample.wrt[k], sample.arguments, op.extents);
     CHECK_MESSAGE(error.worst <= tolerance, fmt::format("{} operand {}: {}", op.name, sample.wrt[k], error.where));
   }
 }

@@ -10,8 +10,7 @@
 
 namespace smelt::testing {
 
-std::vector<RefTensor> run(const Graph& graph, std::span<const RefTensor> arguments,
-                           std::span<const int64_t> extents) {
+std::vector<RefTensor> run(const Graph& graph, std::span<const RefTensor> arguments, std::span<const int64_t> extents) {
   Result<std::vector<RefTensor>> results = evaluate(graph, arguments, extents);
   if (!results) throw std::runtime_error(results.error().message);
   return *std::move(results);

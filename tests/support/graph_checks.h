@@ -12,8 +12,7 @@
 namespace smelt::testing {
 
 /// Evaluates in f64; a failure is a failed test.
-std::vector<RefTensor> run(const Graph& graph, std::span<const RefTensor> arguments,
-                           std::span<const int64_t> extents);
+std::vector<RefTensor> run(const Graph& graph, std::span<const RefTensor> arguments, std::span<const int64_t> extents);
 
 /// The largest |a - b| / max(1, |b|) over all elements; infinite when shapes differ or one alone is NaN.
 double worst_difference(std::span<const RefTensor> a, std::span<const RefTensor> b);

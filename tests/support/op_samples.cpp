@@ -56,10 +56,8 @@ class SampleMaker {
     }
     const NodeId result = builder.make(op_kind(def), std::move(inputs), std::move(attrs));
     builder.result({"y", ResultRole::Value, -1, result});
-    const bool any_real =
-        std::ranges::any_of(operands, [&](const TensorType& t) { return t.dtype == dtype_; });
-    sample.differentiable =
-        def.samples.differentiable && all_real && any_real && builder.type(result).dtype == dtype_;
+    const bool any_real = std::ranges::any_of(operands, [&](const TensorType& t) { return t.dtype == dtype_; });
+    sample.differentiable = def.samples.differentiable && all_real && any_real && builder.type(result).dtype == dtype_;
     samples_.push_back(std::move(sample));
   }
 
@@ -97,8 +95,7 @@ class SampleMaker {
     if (def.infer == op_def(OpKind::Cast).infer) return add_casts(def);
     const bool is_select = op_kind(def) == OpKind::Select;
     for (const Shape& shape : kShapes) {
-      std::vector<TensorType> operands(def.operands.size(),
-                                       def.traits.logical ? of(DType::Bool, shape) : real(shape));
+      std::vector<TensorType> operands(def.operands.size(), def.traits.logical ? of(DType::Bool, shape) : real(shape));
       if (is_select) operands[0].dtype = DType::Bool;
       add(def, operands);
     }
@@ -177,9 +174,7 @@ class SampleMaker {
     switch (op_kind(def)) {
       case OpKind::Broadcast: return add_broadcasts(def);
       case OpKind::Transpose: {
-        const auto by = [](std::vector<int64_t> axes) {
-          return Attributes{{"permutation", std::move(axes)}};
-        };
+        const auto by = [](std::vector<int64_t> axes) { return Attributes{{"permutation", std::move(axes)}}; };
         add(def, {real({7, 31})}, by({1, 0}));
         add(def, {real({33, 17})}, by({1, 0}));
         add(def, {real({3, 5, 7})}, by({2, 0, 1}));

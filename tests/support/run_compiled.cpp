@@ -14,9 +14,7 @@ struct SpinThreads {
   std::atomic<int> waiting{0}, generation{0};
   smelt_threads hooks{};
 
-  explicit SpinThreads(int n) : count(n) {
-    hooks = {this, n, &parallel, &barrier};
-  }
+  explicit SpinThreads(int n) : count(n) { hooks = {this, n, &parallel, &barrier}; }
   static void parallel(void* context, void (*fn)(void*, int32_t, int32_t), void* argument) {
     auto* self = static_cast<SpinThreads*>(context);
     std::vector<std::thread> workers;
@@ -45,7 +43,8 @@ Result<std::vector<RefTensor>> run_compiled(Graph graph, std::span<const RefTens
   SMELT_TRY(const fuzz::CompiledGraphs compiled,
             fuzz::CompiledGraphs::compile(std::move(graphs), {.cpu = options.cpu, .optimize = options.optimize}));
   SpinThreads threads(options.threads);
-  fuzz::RunOutcome outcome = compiled.run(0, arguments, extents, {.threads = options.threads > 1 ? &threads.hooks : nullptr});
+  fuzz::RunOutcome outcome =
+      compiled.run(0, arguments, extents, {.threads = options.threads > 1 ? &threads.hooks : nullptr});
   SMELT_CHECK(!outcome.fault, "{}", *outcome.fault);
   return std::move(outcome.results);
 }

@@ -1,4 +1,5 @@
-// The command line as a user meets it: exit codes and messages for whatever can be typed wrong, missing, damaged or stopped.
+// The command line as a user meets it: exit codes and messages for whatever can be typed wrong, missing, damaged or
+// stopped.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <signal.h>
@@ -44,7 +45,8 @@ const std::string& playground() {
     write_text_file(path + "/a_file", "in the way\n");
     std::filesystem::create_directories(path + "/empty");
     for (const char* run : {"run", "damaged"}) {
-      const CommandResult made = run_smelt({"train", "tiny.smelt", "-o", run, "--steps", "3", "--threads", "1"}, {.directory = path});
+      const CommandResult made =
+          run_smelt({"train", "tiny.smelt", "-o", run, "--steps", "3", "--threads", "1"}, {.directory = path});
       REQUIRE_MESSAGE(made.exit_code == 0, made.err);
     }
     std::string bytes = read_text_file(path + "/damaged/checkpoints/step-3.safetensors");
@@ -113,7 +115,8 @@ TEST_CASE("what is typed wrong: exit 2, and what would be right") {
            {"explain E9999", 2, "E9999"},
            {"explain E0107 --set width=3", 2, "--set is for a model file"},
            {"train tiny.smelt --disable-pass fussion", 2, "did you mean `fusion`"},
-           {"bench tiny.smelt --disable-pass differentiate", 2, "cannot be left out: no code can be made of `grad` and `jvp`"},
+           {"bench tiny.smelt --disable-pass differentiate", 2,
+            "cannot be left out: no code can be made of `grad` and `jvp`"},
            {"dump tiny.smelt --disable-pass plan_memory", 2, "any of simplify, stabilize,"},
            {"run run out -o o.npy --disable-pass xyz", 2, "there are simplify,"},
            {"eval run --data points=. --disable-pass remove_dead_nodes", 2, "kernels are planned for"},
@@ -171,7 +174,8 @@ TEST_CASE("places that cannot be written: exit 4, and what is there stays") {
   CHECK(read_text_file(playground() + "/a_file") == "in the way\n");
   CHECK(read_text_file(playground() + "/run/checkpoints/step-3.safetensors") == before);
   for (const char* command : {"ops", "explain E0101"}) {  // more than a stream's buffer, and less
-    const CommandResult full = run_command({"sh", "-c", fmt::format("\"$0\" {} > /dev/full", command), SMELT_BINARY_DIR "/smelt"});
+    const CommandResult full =
+        run_command({"sh", "-c", fmt::format("\"$0\" {} > /dev/full", command), SMELT_BINARY_DIR "/smelt"});
     CHECK(full.exit_code == 4);
     CHECK(full.err.find("cannot write to the standard output: No space") != std::string::npos);
   }
@@ -203,11 +207,13 @@ TEST_CASE("surroundings: closed streams, a narrow terminal, another locale, a re
   check({"train tiny.smelt -o closed --steps 2", 0, ""}, {.closed_stdout = true});
   CHECK(read_text_file(playground() + "/closed/metrics.jsonl").starts_with("{\"step\":1,"));
   check({"train tiny.smelt -o narrow --steps 2", 0, "step 2/2"}, {.environment = {"COLUMNS=1"}});
-  check({"train tiny.smelt -o german --steps 2", 0, "step 2/2"}, {.environment = {"LANG=de_DE.UTF-8", "LC_ALL=de_DE.UTF-8"}});
+  check({"train tiny.smelt -o german --steps 2", 0, "step 2/2"},
+        {.environment = {"LANG=de_DE.UTF-8", "LC_ALL=de_DE.UTF-8"}});
   check({"train tiny.smelt -o german2 --steps 0,5", 2, "`0,5`"}, {.environment = {"LC_ALL=de_DE.UTF-8"}});
   CHECK(read_text_file(playground() + "/german/model.smelt") == read_text_file(playground() + "/tiny.smelt"));
   // Nothing that is no terminal gets control bytes.
-  const CommandResult plain = run_smelt({"train", "tiny.smelt", "-o", "plain", "--steps", "2"}, {.directory = playground()});
+  const CommandResult plain =
+      run_smelt({"train", "tiny.smelt", "-o", "plain", "--steps", "2"}, {.directory = playground()});
   CHECK((plain.out + plain.err).find('\x1b') == std::string::npos);
   const CommandResult left = run_command({"sh", "-c", "\"$0\" ops | head -1", SMELT_BINARY_DIR "/smelt"});
   CHECK(left.exit_code == 0);
@@ -227,7 +233,8 @@ TEST_CASE("without fusion every value has a kernel of its own, and a step comput
     const CommandResult result = run_smelt(arguments, {.directory = playground()});
     REQUIRE_MESSAGE(result.exit_code == 0, result.err);
     size_t count = 0;
-    for (size_t at = result.out.find("  kernel "); at != std::string::npos; at = result.out.find("  kernel ", at + 1)) ++count;
+    for (size_t at = result.out.find("  kernel "); at != std::string::npos; at = result.out.find("  kernel ", at + 1))
+      ++count;
     return count;
   };
   CHECK(kernels({"--disable-pass", "fusion"}) > 2 * kernels({}));
@@ -238,7 +245,8 @@ TEST_CASE("without fusion every value has a kernel of its own, and a step comput
     const CommandResult result = run_smelt(arguments, {.directory = playground()});
     CHECK_MESSAGE(result.exit_code == 0, result.err);
   }
-  const std::vector<double> fused = logged_losses(playground() + "/run", "loss"), unfused = logged_losses(playground() + "/unfused", "loss");
+  const std::vector<double> fused = logged_losses(playground() + "/run", "loss"),
+                            unfused = logged_losses(playground() + "/unfused", "loss");
   REQUIRE(unfused.size() == 3);
   for (size_t i = 0; i < 3; ++i) CHECK(unfused[i] == doctest::Approx(fused[i]).epsilon(1e-5));
 }
@@ -251,7 +259,8 @@ TEST_CASE("`smelt profile` shows kernels or lines beside the roofline, and write
   };
   const CommandResult table = run_smelt(with({"--trace", "trace.json"}), {.directory = playground()});
   REQUIRE_MESSAGE(table.exit_code == 0, table.err);
-  for (const char* part : {"tiny: 1 thread(s)", "ms a step", "% of the roofline", "GFLOP/s", "loss.k0", "tiny.smelt:"}) {
+  for (const char* part :
+       {"tiny: 1 thread(s)", "ms a step", "% of the roofline", "GFLOP/s", "loss.k0", "tiny.smelt:"}) {
     CHECK_MESSAGE(table.out.find(part) != std::string::npos, fmt::format("{} lacks {}", table.out, part));
   }
   const nlohmann::json kernels = json_of(with({"--json"})), lines = json_of(with({"--json", "--by-line"}));
@@ -262,7 +271,9 @@ TEST_CASE("`smelt profile` shows kernels or lines beside the roofline, and write
   for (const nlohmann::json& row : kernels["rows"]) flops += row["flops"].get<double>();
   for (const nlohmann::json& row : lines["rows"]) flops_by_line += row["flops"].get<double>();
   CHECK(flops == doctest::Approx(flops_by_line));
-  CHECK(std::ranges::any_of(lines["rows"], [](const nlohmann::json& row) { return row["name"] == "tiny.smelt:10" || row["place"].get<std::string>().find("Dense{width") != std::string::npos; }));
+  CHECK(std::ranges::any_of(lines["rows"], [](const nlohmann::json& row) {
+    return row["name"] == "tiny.smelt:10" || row["place"].get<std::string>().find("Dense{width") != std::string::npos;
+  }));
   // Kernels lie inside their function, one after the other.
   const nlohmann::json trace = nlohmann::json::parse(read_text_file(playground() + "/trace.json"));
   double end = 0;
@@ -299,7 +310,9 @@ TEST_CASE("`smelt explain FILE` says what was fused with what, and why not more"
   CHECK_MESSAGE(waits.find("not in the product's epilogue: it also needs `") != std::string::npos, waits);
   CHECK_MESSAGE(waits.find("which is known only after kernel") != std::string::npos, waits);
   // The flags of dump.
-  const CommandResult wide = run_smelt({"explain", "tiny.smelt", "--set", "width=5", "--precision", "f64", "--disable-pass", "fusion"}, {.directory = playground()});
+  const CommandResult wide =
+      run_smelt({"explain", "tiny.smelt", "--set", "width=5", "--precision", "f64", "--disable-pass", "fusion"},
+                {.directory = playground()});
   REQUIRE_MESSAGE(wide.exit_code == 0, wide.err);
   CHECK(wide.out.find("f64[3, 5]") != std::string::npos);
   CHECK(wide.out.find("stored: fusion is disabled") != std::string::npos);
@@ -324,15 +337,19 @@ TEST_CASE("a signal saves after the iteration, exits 128 + its number, and the r
   for (const int signal : {SIGINT, SIGTERM}) {
     const std::string run = fmt::format("signal-{}", signal);
     const std::string directory = playground() + "/" + run;
-    const CommandResult stopped = run_smelt({"train", "tiny.smelt", "-o", run, "--threads", "1"},
-                                            {.directory = playground(), .signal = signal, .signal_when = directory + "/metrics.jsonl"});
+    const CommandResult stopped =
+        run_smelt({"train", "tiny.smelt", "-o", run, "--threads", "1"},
+                  {.directory = playground(), .signal = signal, .signal_when = directory + "/metrics.jsonl"});
     CHECK_MESSAGE(stopped.exit_code == 128 + signal, stopped.err);
-    CHECK_MESSAGE(stopped.err.find(fmt::format("saved; go on with: smelt train tiny.smelt --resume -o {}", run)) != std::string::npos, stopped.err);
+    CHECK_MESSAGE(stopped.err.find(fmt::format("saved; go on with: smelt train tiny.smelt --resume -o {}", run)) !=
+                      std::string::npos,
+                  stopped.err);
     const std::string last = read_text_file(directory + "/last");
     const std::string digits = last.substr(last.find('-') + 1);
     const long step = std::atol(digits.c_str());
     CHECK(step > 0);
-    check({fmt::format("train tiny.smelt --resume -o {} --steps {}", run, step + 3), 0, fmt::format("at step {}", step + 3)});
+    check({fmt::format("train tiny.smelt --resume -o {} --steps {}", run, step + 3), 0,
+           fmt::format("at step {}", step + 3)});
     const std::vector<double> losses = logged_losses(directory, "loss");
     CHECK(losses.size() == static_cast<size_t>(step + 3));
   }

@@ -24,7 +24,8 @@ std::string trained(std::string_view model, std::vector<std::string> flags) {
 /// What an export makes of `count` draws.
 std::vector<float> sampled(const std::string& run, const std::string& name, int count) {
   const std::string file = run + "/" + name + ".npy";
-  const CommandResult result = run_smelt({"sample", run, name, "-n", fmt::format("{}", count), "-o", file, "--threads", "1"});
+  const CommandResult result =
+      run_smelt({"sample", run, name, "-n", fmt::format("{}", count), "-o", file, "--threads", "1"});
   REQUIRE_MESSAGE(result.exit_code == 0, result.err);
   const Result<NpyFile> read = read_npy(file);
   REQUIRE(read);
@@ -41,7 +42,8 @@ TEST_CASE("1,000 steps of WGAN-GP cover all eight modes of the ring") {
     CHECK_MESSAGE(shares[mode] > 0.02F, fmt::format("mode {} has {:.1f} % of the points", mode, 100 * shares[mode]));
     total += shares[mode];
   }
-  CHECK_MESSAGE(total > 0.5F, fmt::format("{:.0f} % of the points are within four standard deviations of a mode", 100 * total));
+  CHECK_MESSAGE(total > 0.5F,
+                fmt::format("{:.0f} % of the points are within four standard deviations of a mode", 100 * total));
 }
 
 TEST_CASE("a network solves Poisson's equation to 2e-3") {
@@ -66,21 +68,25 @@ TEST_CASE("`precision f64` in the file trains the same bits as --precision f64")
   write_text_file(directory + "/flag.smelt", text);
   write_text_file(directory + "/file.smelt", text.insert(text.find("train {") + 7, "\n  precision f64\n"));
   const auto last = [&](const std::string& model, const std::string& run, const std::vector<std::string>& more) {
-    std::vector<std::string> arguments = {"train", directory + "/" + model, "--steps", "3", "--threads", "1", "-o", directory + "/" + run};
+    std::vector<std::string> arguments = {"train", directory + "/" + model, "--steps", "3", "--threads", "1",
+                                          "-o",    directory + "/" + run};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const CommandResult result = run_smelt(arguments);
     REQUIRE_MESSAGE(result.exit_code == 0, result.err);
     return directory + "/" + run + "/checkpoints/step-3.safetensors";
   };
-  const std::string from_file = last("file.smelt", "a", {}), from_flag = last("flag.smelt", "b", {"--precision", "f64"});
+  const std::string from_file = last("file.smelt", "a", {}),
+                    from_flag = last("flag.smelt", "b", {"--precision", "f64"});
   CHECK(difference(from_file, from_flag) == "");
   CHECK(difference(last("file.smelt", "c", {"--precision", "f32"}), last("flag.smelt", "d", {})) == "");
-  CHECK(difference(from_file, directory + "/d/checkpoints/step-3.safetensors").find("another type") != std::string::npos);
+  CHECK(difference(from_file, directory + "/d/checkpoints/step-3.safetensors").find("another type") !=
+        std::string::npos);
 }
 
 TEST_CASE("gradcheck passes what is right, in both orders") {
   for (const char* order : {"1", "2"}) {
-    const CommandResult result = run_smelt({"gradcheck", example("poisson"), "--order", order, "--json", "--threads", "1"});
+    const CommandResult result =
+        run_smelt({"gradcheck", example("poisson"), "--order", order, "--json", "--threads", "1"});
     CHECK_MESSAGE(result.exit_code == 0, result.err);
     const nlohmann::json report = nlohmann::json::parse(result.out);
     CHECK(report["ok"] == true);
@@ -116,7 +122,9 @@ train {
 )");
   const CommandResult result = run_smelt({"gradcheck", file, "--threads", "1"});
   CHECK(result.exit_code == 7);
-  CHECK_MESSAGE(result.err.find("wrong.smelt:6:9: the gradient of `loss` with respect to `net.bad` at [") != std::string::npos, result.err);
+  CHECK_MESSAGE(
+      result.err.find("wrong.smelt:6:9: the gradient of `loss` with respect to `net.bad` at [") != std::string::npos,
+      result.err);
   CHECK(run_smelt({"gradcheck", file, "--order", "3"}).exit_code == 2);
   CHECK(run_smelt({"gradcheck", file, "--precision", "f32"}).exit_code == 2);
   CHECK(run_smelt({"gradcheck", file, "--objective", "none"}).exit_code == 2);

@@ -1,4 +1,5 @@
-// The same file, data, seed and CPU level give the same bits: on any number of threads, and after stopping and going on.
+// The same file, data, seed and CPU level give the same bits: on any number of threads, and after stopping and going
+// on.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -11,8 +12,11 @@ namespace smelt::test {
 namespace {
 
 std::vector<std::string> train_arguments(std::string_view model, const std::string& run, int threads, int steps) {
-  return {"train", example(model), "-o", run, "--data", "fashion=" + unpacked_data(), "--threads", fmt::format("{}", threads), "--steps",
-          fmt::format("{}", steps)};
+  return {"train",     example(model),
+          "-o",        run,
+          "--data",    "fashion=" + unpacked_data(),
+          "--threads", fmt::format("{}", threads),
+          "--steps",   fmt::format("{}", steps)};
 }
 
 void train(std::vector<std::string> arguments) {
@@ -20,7 +24,9 @@ void train(std::vector<std::string> arguments) {
   REQUIRE_MESSAGE(result.exit_code == 0, result.err);
 }
 
-std::string checkpoint(const std::string& run, int step) { return fmt::format("{}/checkpoints/step-{}.safetensors", run, step); }
+std::string checkpoint(const std::string& run, int step) {
+  return fmt::format("{}/checkpoints/step-{}.safetensors", run, step);
+}
 
 void check_model(std::string_view model) {
   if (skip_without_data()) return;
@@ -66,7 +72,8 @@ TEST_CASE("a run is resumed with the passes that it began with") {
   train(go_on);
 }
 
-TEST_CASE("an object from the cache is the one that was compiled; several processes share the cache; damage is mended") {
+TEST_CASE(
+    "an object from the cache is the one that was compiled; several processes share the cache; damage is mended") {
   if (skip_without_data()) return;
   const std::string work = fresh_directory("determinism-cache");
   const CommandOptions cached{.environment = {"SMELT_CACHE_DIR=" + work + "/cache"}};
@@ -100,8 +107,9 @@ TEST_CASE("packed and unpacked data, and another working directory and locale, g
   if (skip_without_data()) return;
   const std::string work = fresh_directory("determinism-surroundings");
   train(train_arguments("softmax", work + "/plain", 1, 40));
-  const CommandResult result = run_smelt({"train", example("softmax"), "-o", "packed", "--steps", "40"},
-                                         {.directory = work, .environment = {"LANG=de_DE.UTF-8", "LC_ALL=de_DE.UTF-8", "TZ=Asia/Tokyo", "COLUMNS=1"}});
+  const CommandResult result = run_smelt(
+      {"train", example("softmax"), "-o", "packed", "--steps", "40"},
+      {.directory = work, .environment = {"LANG=de_DE.UTF-8", "LC_ALL=de_DE.UTF-8", "TZ=Asia/Tokyo", "COLUMNS=1"}});
   REQUIRE_MESSAGE(result.exit_code == 0, result.err);
   CHECK(read_text_file(checkpoint(work + "/plain", 40)) == read_text_file(checkpoint(work + "/packed", 40)));
   CHECK(logged_values(work + "/plain") == logged_values(work + "/packed"));

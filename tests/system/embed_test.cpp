@@ -43,7 +43,8 @@ std::set<std::string> undefined_symbols(const std::string& file) {
 /// Compiles headers alone, every function of them used or not.
 void check_header(const std::string& directory, const std::vector<std::string>& compiler) {
   std::vector<std::string> command = compiler;
-  for (const char* flag : {"-pedantic", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wno-sign-conversion", "-Werror", "-fsyntax-only", "all.h.c"}) {
+  for (const char* flag : {"-pedantic", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Wno-sign-conversion",
+                           "-Werror", "-fsyntax-only", "all.h.c"}) {
     command.emplace_back(flag);
   }
   const CommandResult result = run_command(command, {.directory = directory});
@@ -87,7 +88,8 @@ TEST_CASE("the commands of examples/embed/README.md give the same parameters in 
     for (const std::string& name : object) CHECK_MESSAGE(allowed.contains(name), name);
     const CommandResult libraries = run_command({"ldd", work + "/out/train_mlp"});
     CHECK(libraries.out.find("libc.so") != std::string::npos);
-    for (const char* foreign : {"libstdc++", "LLVM", "libgcc", "smelt", "fmt"}) CHECK(libraries.out.find(foreign) == std::string::npos);
+    for (const char* foreign : {"libstdc++", "LLVM", "libgcc", "smelt", "fmt"})
+      CHECK(libraries.out.find(foreign) == std::string::npos);
     CHECK(std::filesystem::file_size(work + "/out/mlp.o") < 200 * 1024);
   }
 }
@@ -158,7 +160,9 @@ int main(void) {
   return 0;
 }
 )");
-  const CommandResult built = run_command({"cc", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "refuse.c", "mlp.o", "-lm", "-o", "refuse"}, {.directory = work});
+  const CommandResult built = run_command(
+      {"cc", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "refuse.c", "mlp.o", "-lm", "-o", "refuse"},
+      {.directory = work});
   REQUIRE_MESSAGE(built.exit_code == 0, built.err);
   CHECK(run_command({"./refuse"}, {.directory = work}).exit_code == 0);
 }
@@ -166,9 +170,11 @@ int main(void) {
 TEST_CASE("the object file is what the JIT loads, and building twice gives the same bytes") {
   const std::string work = fresh_directory("same-object");
   for (const char* name : {"mlp", "vae", "gan"}) {
-    for (const char* twice : {"a", "b"}) REQUIRE(run_smelt({"build", example(name), "-o", fmt::format("{}/{}", work, twice)}).exit_code == 0);
+    for (const char* twice : {"a", "b"})
+      REQUIRE(run_smelt({"build", example(name), "-o", fmt::format("{}/{}", work, twice)}).exit_code == 0);
     for (const char* suffix : {".o", ".h"}) {
-      CHECK(read_text_file(fmt::format("{}/a/{}{}", work, name, suffix)) == read_text_file(fmt::format("{}/b/{}{}", work, name, suffix)));
+      CHECK(read_text_file(fmt::format("{}/a/{}{}", work, name, suffix)) ==
+            read_text_file(fmt::format("{}/b/{}{}", work, name, suffix)));
     }
     const ModelOptions options;
     const Result<CheckedModel> checked = check_file(example(name), options);

@@ -1,5 +1,5 @@
-// Every example learns, and its first losses are those of the reference evaluator, which shares nothing with compiled code
-// but the graph before any optimisation.
+// Every example learns, and its first losses are those of the reference evaluator, which shares nothing with compiled
+// code but the graph before any optimisation.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -20,8 +20,8 @@ double mean(std::span<const double> values) {
 
 std::vector<double> trained_losses(std::string_view model, std::string_view objective, int steps) {
   const std::string run = fresh_directory(fmt::format("learns-{}", model)) + "/run";
-  const CommandResult result =
-      run_smelt({"train", example(model), "-o", run, "--data", "fashion=" + unpacked_data(), "--threads", "1", "--steps", fmt::format("{}", steps)});
+  const CommandResult result = run_smelt({"train", example(model), "-o", run, "--data", "fashion=" + unpacked_data(),
+                                          "--threads", "1", "--steps", fmt::format("{}", steps)});
   REQUIRE_MESSAGE(result.exit_code == 0, result.err);
   const std::vector<double> losses = logged_losses(run, objective);
   REQUIRE(losses.size() == static_cast<size_t>(steps));
@@ -47,8 +47,10 @@ TEST_CASE("a discriminator with R1 learns to tell") { check_learns("r1", "d_loss
 /// The model of `training`, step by step, in double on the graph as the frontend made it.
 class ReferenceTraining {
  public:
-  explicit ReferenceTraining(const Training& training) : training_(training), experiment_(*training.checked.experiment) {
-    for (const StoredVariable& stored : training.program().variables) variables_.push_back(read(*training.session, stored));
+  explicit ReferenceTraining(const Training& training)
+      : training_(training), experiment_(*training.checked.experiment) {
+    for (const StoredVariable& stored : training.program().variables)
+      variables_.push_back(read(*training.session, stored));
     for (const Function& function : experiment_.functions) {
       graphs_.push_back(function.kind == FunctionKind::Step ? differentiate(function.graph) : Graph());
     }
@@ -58,7 +60,8 @@ class ReferenceTraining {
   double run(const StepInfo& step, std::span<const int32_t> rows, int64_t iteration, int64_t executed) {
     const Graph& graph = graphs_.at(static_cast<size_t>(step.step_entry));
     std::vector<RefTensor> arguments;
-    for (const Argument& argument : graph.arguments) arguments.push_back(value_of(argument, graph.type(argument.node), rows, iteration, executed));
+    for (const Argument& argument : graph.arguments)
+      arguments.push_back(value_of(argument, graph.type(argument.node), rows, iteration, executed));
     const Result<std::vector<RefTensor>> results = evaluate(graph, arguments, extents(rows));
     REQUIRE_MESSAGE(results, message_of(results));
     double loss = std::nan("");
@@ -76,18 +79,21 @@ class ReferenceTraining {
     const size_t size = stored.type.dtype == DType::F64 ? 8 : 4;
     REQUIRE((stored.type.dtype == DType::F64 || stored.type.dtype == DType::F32));
     const auto bytes = session.bytes(stored);
-    for (size_t at = 0; at < bytes.size(); at += size) tensor.values.push_back(load_element(stored.type.dtype, bytes.data() + at));
+    for (size_t at = 0; at < bytes.size(); at += size)
+      tensor.values.push_back(load_element(stored.type.dtype, bytes.data() + at));
     return tensor;
   }
 
   /// Columns are cut to the rows of the batch, so that they are small: the batch then is 0, 1, ...
   std::vector<int64_t> extents(std::span<const int32_t> rows) const {
     std::vector<int64_t> sizes;
-    for (size_t i = 0; i < experiment_.symbols.size(); ++i) sizes.push_back(static_cast<int64_t>(rows.empty() ? size_t{128} : rows.size()));
+    for (size_t i = 0; i < experiment_.symbols.size(); ++i)
+      sizes.push_back(static_cast<int64_t>(rows.empty() ? size_t{128} : rows.size()));
     return sizes;
   }
 
-  RefTensor value_of(const Argument& argument, const TensorType& type, std::span<const int32_t> rows, int64_t iteration, int64_t executed) const {
+  RefTensor value_of(const Argument& argument, const TensorType& type, std::span<const int32_t> rows, int64_t iteration,
+                     int64_t executed) const {
     RefTensor tensor{type, actual_sizes(type.shape, extents(rows)), {}};
     switch (argument.role) {
       case ArgRole::Variable: return variables_[static_cast<size_t>(argument.ref)];
@@ -95,7 +101,8 @@ class ReferenceTraining {
         const LoadedColumn& column = training_.data[0].columns()[static_cast<size_t>(argument.ref)];
         const auto* bytes = reinterpret_cast<const uint8_t*>(column.data.data());
         REQUIRE(column.dtype == DType::U8);
-        const auto width = static_cast<size_t>(std::accumulate(column.row_shape.begin(), column.row_shape.end(), int64_t{1}, std::multiplies<>()));
+        const auto width = static_cast<size_t>(
+            std::accumulate(column.row_shape.begin(), column.row_shape.end(), int64_t{1}, std::multiplies<>()));
         for (const int32_t row : rows) {
           const uint8_t* begin = bytes + static_cast<size_t>(row) * width;
           tensor.values.insert(tensor.values.end(), begin, begin + width);
@@ -105,7 +112,9 @@ class ReferenceTraining {
       case ArgRole::Rows:
         for (size_t i = 0; i < rows.size(); ++i) tensor.values.push_back(static_cast<double>(i));
         return tensor;
-      case ArgRole::Scalar: tensor.values = {scalar(experiment_.scalars[static_cast<size_t>(argument.ref)], iteration, executed)}; return tensor;
+      case ArgRole::Scalar:
+        tensor.values = {scalar(experiment_.scalars[static_cast<size_t>(argument.ref)], iteration, executed)};
+        return tensor;
       case ArgRole::Seed: tensor.values = {static_cast<double>(training_.program().train.seed)}; return tensor;
       case ArgRole::Run: tensor.values = {static_cast<double>(executed)}; return tensor;
       case ArgRole::Feed: break;
@@ -145,8 +154,8 @@ void check_agrees(std::string_view model, DType precision, double tolerance) {
       }
       const double expected = reference.run(*call.step, call.rows, iteration, iteration);
       CHECK_MESSAGE(std::abs(loss - expected) <= tolerance * std::abs(expected),
-                    fmt::format("{} {} {}, iteration {}: compiled {:.17g}, reference {:.17g}", model, to_string(precision), call.step->objective,
-                                iteration, loss, expected));
+                    fmt::format("{} {} {}, iteration {}: compiled {:.17g}, reference {:.17g}", model,
+                                to_string(precision), call.step->objective, iteration, loss, expected));
     }
   }
 }

@@ -134,13 +134,15 @@ TEST_CASE("100 steps take the memory of the plan, data excluded, and hardly more
     int64_t grown = resident_bytes() - before;
     for (const HostTensor& column : run.data.columns) grown -= static_cast<int64_t>(column.data.size());
     const auto planned = static_cast<double>(run.model->program.arena_bytes);
-    CHECK_MESSAGE(static_cast<double>(grown) <= 1.05 * planned + 16e6, fmt::format("{}: {} bytes, planned {}", name, grown, planned));
+    CHECK_MESSAGE(static_cast<double>(grown) <= 1.05 * planned + 16e6,
+                  fmt::format("{}: {} bytes, planned {}", name, grown, planned));
   }
 }
 
 /// The budget that leaves `percent` of the plan's temporaries; variables have to stay.
 int64_t budget_of(const LoweredExperiment& program, int64_t percent) {
-  const auto variables = static_cast<int64_t>(program.program.variables_end), all = static_cast<int64_t>(program.program.arena_bytes);
+  const auto variables = static_cast<int64_t>(program.program.variables_end),
+             all = static_cast<int64_t>(program.program.arena_bytes);
   return variables + (all - variables) * percent / 100;
 }
 
@@ -170,7 +172,8 @@ TEST_CASE("a budget changes no bit of a checkpoint") {
 TEST_CASE("a budget that cannot be kept: what would do, and the largest tensors with their lines") {
   const CommandResult result = run_smelt({"check", example("vae"), "--memory-budget", "8MB"});
   CHECK(result.exit_code == 5);
-  CHECK(result.err.find("cannot run in a memory budget of 8000000 bytes: the least that was found is") != std::string::npos);
+  CHECK(result.err.find("cannot run in a memory budget of 8000000 bytes: the least that was found is") !=
+        std::string::npos);
   CHECK(result.err.find("vae.smelt:") != std::string::npos);
   CHECK(result.err.find("--memory-budget") != std::string::npos);
   for (const char* size : {"0", "-1MB", "12 parsecs", "MB", "1e3", "nan"}) {

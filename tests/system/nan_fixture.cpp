@@ -36,7 +36,8 @@ std::unique_ptr<Stopped> train_planted(const std::string& name, const std::strin
   stopped->options = how.options;
   stopped->options.needs_data = true;
   stopped->checked = check_text(nan_directory() + "/" + name + ".smelt", text, stopped->options);
-  REQUIRE_MESSAGE(stopped->checked.experiment, fmt::format("{}\n{}", name, render(stopped->checked.diagnostics, *stopped->checked.sources)));
+  REQUIRE_MESSAGE(stopped->checked.experiment,
+                  fmt::format("{}\n{}", name, render(stopped->checked.diagnostics, *stopped->checked.sources)));
   auto model = compile(stopped->checked, stopped->options);
   REQUIRE_MESSAGE(model, message_of(model));
   stopped->model = std::move(*model);

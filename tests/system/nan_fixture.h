@@ -19,9 +19,9 @@ namespace smelt::test {
 
 /// What differs between the models of the table; the rest is a two-layer net on 20 rows of 3 numbers.
 struct Planted {
-  std::string declarations = "";                       // at file level
+  std::string declarations = "";  // at file level
   std::string net = "x |> hidden: Dense{4, act=relu} |> out: Dense{N}";
-  std::string body;                                    // of the objective: `y` is net(x)
+  std::string body;  // of the objective: `y` is net(x)
   std::string step = "sgd(lr = 0.01)";
   std::string source = "csv(\"points.csv\")";
   int epochs = 8;
@@ -36,7 +36,8 @@ inline std::string model_text(const Planted& planted) {
       "model net = Net\n"
       "objective loss(x: f32[B, N]) updates net {{\n  y = net(x)\n  {}\n}}\n"
       "train {{\n  data points\n  batch B = 8\n  epochs {}\n  step loss with {}\n}}\n",
-      planted.source, planted.source.starts_with("csv") ? "row()" : "field(0)", planted.declarations, planted.net, planted.body, planted.epochs, planted.step);
+      planted.source, planted.source.starts_with("csv") ? "row()" : "field(0)", planted.declarations, planted.net,
+      planted.body, planted.epochs, planted.step);
 }
 
 /// Where points.csv and the .npy files of the table are.
@@ -48,13 +49,15 @@ struct Stopped {
   std::unique_ptr<CompiledModel> model;
   std::unique_ptr<Session> session;
   std::vector<Dataset> data;
-  std::string run;                       // its directory
+  std::string run;  // its directory
   std::optional<Diagnostic> diagnostic;
-  std::optional<Error> error;            // what stopped it; empty when it went through
+  std::optional<Error> error;  // what stopped it; empty when it went through
   std::optional<TrainSummary> summary;
 
   std::string place() const { return diagnostic ? std::string(checked.sources->text(diagnostic->span)) : ""; }
-  std::string text() const { return diagnostic ? render(*diagnostic, *checked.sources) : error ? error->message : "not stopped"; }
+  std::string text() const {
+    return diagnostic ? render(*diagnostic, *checked.sources) : error ? error->message : "not stopped";
+  }
 };
 
 struct TrainHow {

@@ -14,10 +14,14 @@
 namespace smelt::test {
 namespace {
 
-std::vector<std::string> arguments(std::string_view model, const std::string& run, int threads, int steps, std::string_view precision) {
-  return {"train",     example(model),           "-o",      run,
-          "--data",    "fashion=" + unpacked_data(), "--threads", fmt::format("{}", threads),
-          "--steps",   fmt::format("{}", steps), "--precision", std::string(precision)};
+std::vector<std::string> arguments(std::string_view model, const std::string& run, int threads, int steps,
+                                   std::string_view precision) {
+  return {"train",       example(model),
+          "-o",          run,
+          "--data",      "fashion=" + unpacked_data(),
+          "--threads",   fmt::format("{}", threads),
+          "--steps",     fmt::format("{}", steps),
+          "--precision", std::string(precision)};
 }
 
 void train(const std::vector<std::string>& command) {
@@ -25,10 +29,12 @@ void train(const std::vector<std::string>& command) {
   REQUIRE_MESSAGE(result.exit_code == 0, result.err);
 }
 
-std::string checkpoint(const std::string& run, int step) { return fmt::format("{}/checkpoints/step-{}.safetensors", run, step); }
+std::string checkpoint(const std::string& run, int step) {
+  return fmt::format("{}/checkpoints/step-{}.safetensors", run, step);
+}
 
-/// What the last evaluation says of `name`. An epoch ends at the learning rate 0: losses on the way there move by percents
-/// when anything is rounded in another way.
+/// What the last evaluation says of `name`. An epoch ends at the learning rate 0: losses on the way there move by
+/// percents when anything is rounded in another way.
 double evaluated(const std::string& run, std::string_view name) {
   const std::string log = read_text_file(run + "/metrics.jsonl");
   const size_t line = log.rfind("\"eval\":");
@@ -43,11 +49,12 @@ void check_training(std::string_view model, std::string_view metric) {
   if (unpacked_data().empty()) return;
   const std::string work = fresh_directory(fmt::format("precision-{}", model));
   for (const std::string_view precision : {"f32", "bf16"}) {
-    train({"train", example(model), "-o", fmt::format("{}/{}", work, precision), "--data", "fashion=" + unpacked_data(), "--threads", "2", "--epochs", "1",
-           "--precision", std::string(precision)});
+    train({"train", example(model), "-o", fmt::format("{}/{}", work, precision), "--data", "fashion=" + unpacked_data(),
+           "--threads", "2", "--epochs", "1", "--precision", std::string(precision)});
   }
   const double wide = evaluated(work + "/f32", metric), narrow = evaluated(work + "/bf16", metric);
-  CHECK_MESSAGE(std::abs(narrow / wide - 1) < 0.01, fmt::format("{} {}: {} in bf16, {} in f32", model, metric, narrow, wide));
+  CHECK_MESSAGE(std::abs(narrow / wide - 1) < 0.01,
+                fmt::format("{} {}: {} in bf16, {} in f32", model, metric, narrow, wide));
   CHECK(narrow != wide);
 }
 
@@ -83,7 +90,9 @@ TEST_CASE("bf16: variables are f32, and temporaries of a step are fewer bytes") 
   if (!wide) return;
   CHECK(narrow->program().variables_end == wide->program().variables_end);
   for (const auto& variable : narrow->program().variables) CHECK(variable.type.dtype == DType::F32);
-  const auto temporaries = [](const Training& training) { return training.program().arena_bytes - training.program().variables_end; };
+  const auto temporaries = [](const Training& training) {
+    return training.program().arena_bytes - training.program().variables_end;
+  };
   CHECK(temporaries(*narrow) < temporaries(*wide));
 }
 
@@ -131,7 +140,8 @@ export slope(x: f32[B, X]) -> f32[B, X] = grad(sum(cast(cast(x, bf16), f32) ^ 2)
   std::ranges::copy(numbers, x.as<float>().begin());
   REQUIRE(write_npy(work + "/x.npy", x));
   const auto run = [&](const std::string& name) {
-    const CommandResult result = run_smelt({"run", model, name, "--input", "x=" + work + "/x.npy", "-o", fmt::format("{}/{}.npy", work, name)});
+    const CommandResult result =
+        run_smelt({"run", model, name, "--input", "x=" + work + "/x.npy", "-o", fmt::format("{}/{}.npy", work, name)});
     REQUIRE_MESSAGE(result.exit_code == 0, result.err);
     Result<NpyFile> file = read_npy(fmt::format("{}/{}.npy", work, name));
     REQUIRE(file);

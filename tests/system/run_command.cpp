@@ -23,8 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 
 /// In the child: never returns.
-[[noreturn]] void become(const std::vector<std::string>& arguments, const CommandOptions& options, const std::string& out,
-                         const std::string& err) {
+[[noreturn]] void become(const std::vector<std::string>& arguments, const CommandOptions& options,
+                         const std::string& out, const std::string& err) {
   const auto redirect = [](const std::string& path, int to) {
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
     ::dup2(fd, to);
@@ -113,7 +113,8 @@ const std::string& unpacked_data() {
 bool skip_without_data() {
   if (!unpacked_data().empty()) return false;
   const auto* test = doctest::getContextOptions()->currentTest;
-  fmt::print(stderr, "SKIPPED: \"{}\": {}/fashion-mnist is not there; install the package dataset-fashion-mnist\n", test->m_name, kSystemData);
+  fmt::print(stderr, "SKIPPED: \"{}\": {}/fashion-mnist is not there; install the package dataset-fashion-mnist\n",
+             test->m_name, kSystemData);
   return true;
 }
 
@@ -128,7 +129,8 @@ std::string difference(const std::string& first, const std::string& second, std:
     const StoredTensor* other = b->find(tensor.name);
     if (other == nullptr && !passed_over.empty() && tensor.name.starts_with(passed_over)) continue;
     if (other == nullptr) return fmt::format("{} has no {}", second, tensor.name);
-    if (tensor.dtype != other->dtype || tensor.shape != other->shape) return fmt::format("{} is of another type", tensor.name);
+    if (tensor.dtype != other->dtype || tensor.shape != other->shape)
+      return fmt::format("{} is of another type", tensor.name);
     const auto x = a->bytes(tensor), y = b->bytes(*other);
     for (size_t i = 0; i < x.size(); ++i) {
       if (x[i] != y[i]) return fmt::format("{} differs from byte {} of {}", tensor.name, i, x.size());

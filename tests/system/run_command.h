@@ -39,7 +39,8 @@ std::string message_of(const Result<T>& result) {
 /// An empty directory of this test below the build tree.
 std::string fresh_directory(std::string_view name);
 
-/// The unpacked Fashion-MNIST files; made once, by whichever test comes first. Empty when the data set is not installed.
+/// The unpacked Fashion-MNIST files; made once, by whichever test comes first. Empty when the data set is not
+/// installed.
 const std::string& unpacked_data();
 
 /// Whether the data set is not installed; says on stderr which test is skipped, and why.

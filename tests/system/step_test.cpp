@@ -38,7 +38,10 @@ void check_no_allocation(std::string_view name, int threads) {
   REQUIRE(pool);
   training->session->header().threads = (*pool)->threads();
   const int64_t at_start = num_heap_calls();
-  { const std::vector<int> one(1); CHECK((num_heap_calls() > at_start || one.empty())); }  // the counter counts
+  {
+    const std::vector<int> one(1);
+    CHECK((num_heap_calls() > at_start || one.empty()));
+  }  // the counter counts
   int64_t calls = 0;
   int32_t worst = SMELT_CALL_OK;
   for (int step = 0; step < 20; ++step) {
@@ -84,11 +87,13 @@ TEST_CASE("a step of one network leaves every byte of the other as it was, and c
         const std::string own = call.step->objective == "d_loss" ? "D." : "G.";
         const std::string own_slots = fmt::format("opt/{}/", call.step->objective);
         for (const std::string& path : paths) {
-          CHECK_MESSAGE((path.starts_with(own) || path.starts_with(own_slots)), fmt::format("{} changed {}", call.step->objective, path));
+          CHECK_MESSAGE((path.starts_with(own) || path.starts_with(own_slots)),
+                        fmt::format("{} changed {}", call.step->objective, path));
         }
         for (const auto& [path, bytes] : before) {
           if (!path.starts_with(own) && !path.starts_with(own_slots)) continue;
-          CHECK_MESSAGE(std::ranges::find(paths, path) != paths.end(), fmt::format("{} did not change {}", call.step->objective, path));
+          CHECK_MESSAGE(std::ranges::find(paths, path) != paths.end(),
+                        fmt::format("{} did not change {}", call.step->objective, path));
         }
       }
     }

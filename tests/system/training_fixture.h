@@ -72,12 +72,15 @@ inline std::unique_ptr<Training> start_training(std::string_view name, DType pre
   const auto schedule = plan_schedule(program, set.rows());
   REQUIRE(schedule);
   training->session->header().horizon = schedule->iterations;
-  auto batches = Batches::create({set.rows(), program.train.batch, program.train.batch_symbol < 0, program.train.shuffle, program.train.seed}, "train");
+  auto batches = Batches::create(
+      {set.rows(), program.train.batch, program.train.batch_symbol < 0, program.train.shuffle, program.train.seed},
+      "train");
   REQUIRE(batches);
   training->batches = std::make_unique<Batches>(std::move(*batches));
   for (const int32_t step : program.iteration_calls) {
     const StepInfo& info = program.steps[static_cast<size_t>(step)];
-    training->calls.push_back({&info, training->session->frame(program.entries[static_cast<size_t>(info.step_entry)]), {}});
+    training->calls.push_back(
+        {&info, training->session->frame(program.entries[static_cast<size_t>(info.step_entry)]), {}});
     TrainingCall& call = training->calls.back();
     REQUIRE(call.frame.own_outputs());
     call.frame.set_batch(program.train.batch);

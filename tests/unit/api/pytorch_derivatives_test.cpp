@@ -39,7 +39,8 @@ model _none = None
 )";
 
 std::string export_of(const nlohmann::json& line) {
-  return fmt::format(R"(export {0}(x: f32[Row, H], p: f32[Row, H], w: f32[Row, H], v: f32[Row, H], u: f32[Row, H]) -> f32[Four, Row, H] {{
+  return fmt::format(
+      R"(export {0}(x: f32[Row, H], p: f32[Row, H], w: f32[Row, H], v: f32[Row, H], u: f32[Row, H]) -> f32[Four, Row, H] {{
   loss = sum(w * ({1})) + 0 * (sum(x) + sum(p))
   gx = grad(loss, wrt=x)
   gp = grad(loss, wrt=p)
@@ -47,7 +48,7 @@ std::string export_of(const nlohmann::json& line) {
   pick(0, gx) + pick(1, gp) + pick(2, grad(along, wrt=x)) + pick(3, grad(along, wrt=p))
 }}
 )",
-                     line["name"].get<std::string>() + "_", line["smelt"].get<std::string>());
+      line["name"].get<std::string>() + "_", line["smelt"].get<std::string>());
 }
 
 std::vector<NamedTensor> inputs() {
@@ -89,7 +90,8 @@ TEST_CASE("first and second derivatives agree with those of PyTorch to 1e-10") {
       for (const nlohmann::json& part : stored[name][order]) {
         for (const double theirs : part) {
           const double error = std::abs(ours[at] - theirs) / std::max(1.0, std::abs(theirs));
-          CHECK_MESSAGE(error <= kTolerance, fmt::format("{} {} number {}: {} is not {}", name, order, at, ours[at], theirs));
+          CHECK_MESSAGE(error <= kTolerance,
+                        fmt::format("{} {} number {}: {} is not {}", name, order, at, ours[at], theirs));
           worst = std::max(worst, error);
           ++at;
         }

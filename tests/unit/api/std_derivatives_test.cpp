@@ -1,5 +1,5 @@
-// Every differentiable entry of the standard library: first and second derivatives of compiled code against differences,
-// and how many operations a product with the Hessian takes.
+// Every differentiable entry of the standard library: first and second derivatives of compiled code against
+// differences, and how many operations a product with the Hessian takes.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -47,13 +47,15 @@ Errors check_entry(const StdEntry& entry) {
   REQUIRE(frame.own_outputs());
   Errors errors;
   for (const int order : {1, 2}) {
-    const Result<GradcheckResult> result = gradcheck(**session, frame, {.order = order, .tolerance = order == 1 ? 1e-7 : 1e-6});
+    const Result<GradcheckResult> result =
+        gradcheck(**session, frame, {.order = order, .tolerance = order == 1 ? 1e-7 : 1e-6});
     REQUIRE(result);
     CHECK(!result->rows.empty());
     for (const GradcheckRow& row : result->rows) {
       CHECK_MESSAGE(row.worst <= (order == 1 ? 1e-7 : 1e-6),
-                    fmt::format("{} order {}: {} {}: {} against {}", entry.name, order, program.variables[static_cast<size_t>(row.variable)].path,
-                                row.where, row.computed, row.difference));
+                    fmt::format("{} order {}: {} {}: {} against {}", entry.name, order,
+                                program.variables[static_cast<size_t>(row.variable)].path, row.where, row.computed,
+                                row.difference));
       double& worst = order == 1 ? errors.first : errors.second;
       worst = std::max(worst, row.worst);
     }
@@ -97,7 +99,8 @@ TEST_CASE("a product with the Hessian has at most 6 n + 20 operations for n forw
   for (const StdEntry& entry : kStdEntries) {
     const Graph graph = checked(entry).experiment->functions.back().graph;
     const int64_t forward = num_operations(graph, [](const Output& output) { return output.role == ResultRole::Loss; });
-    const int64_t product = num_operations(graph, [](const Output& output) { return output.name.starts_with("hessian "); });
+    const int64_t product =
+        num_operations(graph, [](const Output& output) { return output.name.starts_with("hessian "); });
     table += fmt::format("{:24} {:>8} {:>8} {:>8}\n", entry.name, forward, product, 6 * forward + 20);
     CHECK_MESSAGE(product <= 6 * forward + 20, fmt::format("{}: {} operations for {}", entry.name, product, forward));
   }

@@ -1,5 +1,5 @@
-// The differentiable entries of the standard library as expressions, each on a net of its own whose input is a parameter:
-// what the derivative tests and the table of sizes go through.
+// The differentiable entries of the standard library as expressions, each on a net of its own whose input is a
+// parameter: what the derivative tests and the table of sizes go through.
 #pragma once
 
 #include <fmt/format.h>

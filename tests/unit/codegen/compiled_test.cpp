@@ -18,7 +18,8 @@ std::vector<RefTensor> random_arguments(const Graph& graph, std::span<const int6
   for (const Argument& argument : graph.arguments) {
     RefTensor tensor{graph.type(argument.node), actual_sizes(graph.type(argument.node).shape, extents), {}};
     for (int64_t i = 0; i < tensor.count(); ++i) {
-      tensor.values.push_back(static_cast<double>(static_cast<float>(static_cast<double>(bits()) / 4294967296.0 - 0.5)));
+      tensor.values.push_back(
+          static_cast<double>(static_cast<float>(static_cast<double>(bits()) / 4294967296.0 - 0.5)));
     }
     tensors.push_back(std::move(tensor));
   }
@@ -37,7 +38,8 @@ void expect_equal(const Graph& graph, std::vector<int64_t> extents = {}, double 
         double worst = 0;
         size_t at = 0;
         for (size_t i = 0; i < (*expected)[r].values.size(); ++i) {
-          const double error = std::abs((*got)[r].values[i] - (*expected)[r].values[i]) / (1 + std::abs((*expected)[r].values[i]));
+          const double error =
+              std::abs((*got)[r].values[i] - (*expected)[r].values[i]) / (1 + std::abs((*expected)[r].values[i]));
           if (!(error <= worst)) worst = error, at = i;
         }
         INFO(cpu, " threads ", threads, " result ", r, " element ", at, ": ", (*got)[r].values[at], " expected ",
@@ -64,8 +66,8 @@ TEST_CASE("an elementwise chain with a masked tail") {
 
 TEST_CASE("products of all transposes and odd sizes") {
   for (const auto& [m, n, k] : {std::tuple{128, 400, 784}, {17, 33, 7}, {3, 5, 1}, {128, 10, 50}, {9, 97, 130}}) {
-    for (const char* formula : {"[m,k] [k,n] -> [m,n]", "[k,m] [k,n] -> [m,n]", "[m,k] [n,k] -> [m,n]", "[k,m] [n,k] -> [m,n]",
-                                "[m,k] [k,n] -> [n,m]"}) {
+    for (const char* formula : {"[m,k] [k,n] -> [m,n]", "[k,m] [k,n] -> [m,n]", "[m,k] [n,k] -> [m,n]",
+                                "[k,m] [n,k] -> [m,n]", "[m,k] [k,n] -> [n,m]"}) {
       Graph graph;
       Builder b(graph);
       const std::string text = formula;
@@ -78,7 +80,8 @@ TEST_CASE("products of all transposes and odd sizes") {
   }
 }
 
-TEST_CASE("products whose columns are copied: rows of b a power of two apart, several stretches and runs, run-time rows") {
+TEST_CASE(
+    "products whose columns are copied: rows of b a power of two apart, several stretches and runs, run-time rows") {
   Graph graph;
   Builder b(graph);
   graph.symbols.push_back({"B", 600});
@@ -87,7 +90,8 @@ TEST_CASE("products whose columns are copied: rows of b a power of two apart, se
   const NodeId v = argument(b, "v", f32({133, 1024})), w = argument(b, "w", f32({133, 1024}));
   const NodeId product = b.contract(x, v, "[m,k] [k,n] -> [m,n]");
   b.result({.name = "product", .node = b.make(OpKind::Tanh, {product})});
-  b.result({.name = "sum", .node = b.make(OpKind::Contract, {x, v, y, w}, {{"formula", std::string("[m,k] [k,n] -> [m,n]")}})});
+  b.result({.name = "sum",
+            .node = b.make(OpKind::Contract, {x, v, y, w}, {{"formula", std::string("[m,k] [k,n] -> [m,n]")}})});
   b.result({.name = "gradient", .node = b.contract(x, product, "[b,k] [b,n] -> [k,n]")});
   for (const int64_t rows : {0, 27, 600}) expect_equal(graph, {rows}, 1e-4);
 }
@@ -97,13 +101,14 @@ TEST_CASE("products of several pairs of operands add up") {
     Shape a, b;
     const char* formula;
   };
-  const Row rows[] = {{{17, 33}, {33, 61}, "[m,k] [k,n] -> [m,n]"},                          // b in place
-                      {{33, 17}, {61, 33}, "[k,m] [n,k] -> [m,n]"},                          // b packed
-                      {{400, 64}, {400, 10}, "[k,m] [k,n] -> [m,n]"},                        // narrow, exchanged sides
-                      {{12, 300}, {5, 300}, "[m,k] [n,k] -> [m,n]"},                         // narrow along the depth
-                      {{40, 30}, {30}, "[m,k] [k] -> [m]"},                                  // matrix times vector
-                      {{3, 7, 9, 4}, {2, 2, 4, 20}, "[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]"},  // windows, three axes of the depth
-                      {{Extent(40, 0), 30}, {30, 50}, "[b,k] [k,n] -> [b,n]"}};              // rows of a run-time number
+  const Row rows[] = {
+      {{17, 33}, {33, 61}, "[m,k] [k,n] -> [m,n]"},                           // b in place
+      {{33, 17}, {61, 33}, "[k,m] [n,k] -> [m,n]"},                           // b packed
+      {{400, 64}, {400, 10}, "[k,m] [k,n] -> [m,n]"},                         // narrow, exchanged sides
+      {{12, 300}, {5, 300}, "[m,k] [n,k] -> [m,n]"},                          // narrow along the depth
+      {{40, 30}, {30}, "[m,k] [k] -> [m]"},                                   // matrix times vector
+      {{3, 7, 9, 4}, {2, 2, 4, 20}, "[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]"},  // windows, three axes of the depth
+      {{Extent(40, 0), 30}, {30, 50}, "[b,k] [k,n] -> [b,n]"}};               // rows of a run-time number
   for (const Row& row : rows) {
     Graph graph;
     graph.symbols = {{"B", 40}};

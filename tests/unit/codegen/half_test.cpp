@@ -1,4 +1,5 @@
-// f16 and bf16 in compiled code: conversions of every pattern, ops that compute in f32 and round once, products of halves.
+// f16 and bf16 in compiled code: conversions of every pattern, ops that compute in f32 and round once, products of
+// halves.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -29,7 +30,9 @@ Graph primitives(Graph graph) {
   return std::move(result->graph);
 }
 
-double half_value(DType half, uint16_t bits) { return static_cast<double>(half == DType::F16 ? half_to_float(bits) : bfloat16_to_float(bits)); }
+double half_value(DType half, uint16_t bits) {
+  return static_cast<double>(half == DType::F16 ? half_to_float(bits) : bfloat16_to_float(bits));
+}
 
 RefTensor all_patterns(DType half) {
   RefTensor tensor{{half, {65536}}, {65536}, {}};
@@ -37,10 +40,13 @@ RefTensor all_patterns(DType half) {
   return tensor;
 }
 
-bool same(double a, double b) { return (std::isnan(a) && std::isnan(b)) || (a == b && std::signbit(a) == std::signbit(b)); }
+bool same(double a, double b) {
+  return (std::isnan(a) && std::isnan(b)) || (a == b && std::signbit(a) == std::signbit(b));
+}
 
 /// Compiled on every machine level, against the reference rounded to each node's dtype.
-void check_against_reference(const Graph& graph, const std::vector<RefTensor>& arguments, double units, const std::string& what) {
+void check_against_reference(const Graph& graph, const std::vector<RefTensor>& arguments, double units,
+                             const std::string& what) {
   const auto expected = evaluate(graph, arguments, {}, {.rounding = Rounding::ToDType});
   REQUIRE(expected.has_value());
   const Graph lowered = primitives(graph);
@@ -51,7 +57,8 @@ void check_against_reference(const Graph& graph, const std::vector<RefTensor>& a
     int wrong = 0;
     for (size_t i = 0; i < (*got)[0].values.size() && wrong < 5; ++i) {
       const double a = (*got)[0].values[i], b = (*expected)[0].values[i];
-      const double unit = std::ldexp(1.0, std::max(std::ilogb(b), dtype == DType::F16 ? -14 : -126) - (dtype == DType::F16 ? 10 : 7));
+      const double unit =
+          std::ldexp(1.0, std::max(std::ilogb(b), dtype == DType::F16 ? -14 : -126) - (dtype == DType::F16 ? 10 : 7));
       if (same(a, b) || (std::isfinite(a) && std::fabs(a - b) <= units * unit)) continue;
       ++wrong;
       FAIL_CHECK(fmt::format("{} on {}: element {} is {}, expected {}", what, cpu, i, a, b));
@@ -88,10 +95,15 @@ TEST_CASE("f32, f64 and integers are rounded to the nearest half, once") {
   for (const DType from : {DType::F32, DType::F64, DType::I32, DType::I64, DType::U8}) {
     RefTensor x{{from, {65536}}, {65536}, {}};
     for (uint32_t i = 0; i < 65536; ++i) {
-      const double near = half_value(i % 2 == 0 ? DType::F16 : DType::BF16, static_cast<uint16_t>(i)), next = near * (1 + 0x1p-8);
-      double value = i % 3 == 0 ? near : i % 3 == 1 ? (near + next) / 2 : near * (1 + static_cast<double>(bits() % 1024) * 0x1p-18);
+      const double near = half_value(i % 2 == 0 ? DType::F16 : DType::BF16, static_cast<uint16_t>(i)),
+                   next = near * (1 + 0x1p-8);
+      double value = i % 3 == 0   ? near
+                     : i % 3 == 1 ? (near + next) / 2
+                                  : near * (1 + static_cast<double>(bits() % 1024) * 0x1p-18);
       if (from == DType::F32) value = static_cast<double>(static_cast<float>(value));
-      if (!is_float(from)) value = static_cast<double>(from == DType::U8 ? bits() % 256 : bits() >> (from == DType::I32 ? 33 + i % 30 : 11 + i % 52));
+      if (!is_float(from))
+        value = static_cast<double>(from == DType::U8 ? bits() % 256
+                                                      : bits() >> (from == DType::I32 ? 33 + i % 30 : 11 + i % 52));
       x.values.push_back(value);
     }
     for (const DType half : kHalves) {
@@ -106,9 +118,11 @@ TEST_CASE("f32, f64 and integers are rounded to the nearest half, once") {
 
 TEST_CASE("ops of one operand on every half are the correctly rounded ones to one unit") {
   for (const DType half : kHalves) {
-    for (const OpKind op : {OpKind::Neg, OpKind::Abs, OpKind::Sign, OpKind::Floor, OpKind::Exp, OpKind::Expm1, OpKind::Log, OpKind::Log1p, OpKind::Sqrt,
-                            OpKind::Rsqrt, OpKind::Tanh, OpKind::Sigmoid, OpKind::Softplus, OpKind::Relu, OpKind::Square}) {
-      check_against_reference(one_op(op, half, 1), {all_patterns(half)}, 1, fmt::format("{} {}", op_def(op).name, to_string(half)));
+    for (const OpKind op :
+         {OpKind::Neg, OpKind::Abs, OpKind::Sign, OpKind::Floor, OpKind::Exp, OpKind::Expm1, OpKind::Log, OpKind::Log1p,
+          OpKind::Sqrt, OpKind::Rsqrt, OpKind::Tanh, OpKind::Sigmoid, OpKind::Softplus, OpKind::Relu, OpKind::Square}) {
+      check_against_reference(one_op(op, half, 1), {all_patterns(half)}, 1,
+                              fmt::format("{} {}", op_def(op).name, to_string(half)));
     }
   }
 }
@@ -130,7 +144,8 @@ namespace {
 RefTensor random_tensor(const TensorType& type, std::mt19937& bits) {
   RefTensor tensor{type, actual_sizes(type.shape, {}), {}};
   for (int64_t i = 0; i < tensor.count(); ++i) {
-    tensor.values.push_back(static_cast<double>(bfloat16_to_float(float_to_bfloat16(static_cast<float>(bits()) * 0x1p-32F - 0.5F))));
+    tensor.values.push_back(
+        static_cast<double>(bfloat16_to_float(float_to_bfloat16(static_cast<float>(bits()) * 0x1p-32F - 0.5F))));
   }
   return tensor;
 }
@@ -140,7 +155,8 @@ RefTensor random_tensor(const TensorType& type, std::mt19937& bits) {
 TEST_CASE("products read halves in every layout and sum in f32") {
   std::mt19937 bits(7);
   for (const DType half : kHalves) {
-    for (const char* formula : {"[i,k] [k,j] -> [i,j]", "[k,i] [k,j] -> [i,j]", "[i,k] [j,k] -> [i,j]", "[k,i] [j,k] -> [i,j]", "[b,i,k] [b,k,j] -> [b,i,j]"}) {
+    for (const char* formula : {"[i,k] [k,j] -> [i,j]", "[k,i] [k,j] -> [i,j]", "[i,k] [j,k] -> [i,j]",
+                                "[k,i] [j,k] -> [i,j]", "[b,i,k] [b,k,j] -> [b,i,j]"}) {
       const bool batched = formula[1] == 'b';
       for (const bool both : {true, false}) {
         Graph graph;
@@ -171,8 +187,10 @@ TEST_CASE("products read halves in every layout and sum in f32") {
             const auto got = test::run_compiled(lowered, arguments, {}, {.cpu = cpu, .threads = threads});
             REQUIRE(got.has_value());
             double worst = 0;
-            for (size_t i = 0; i < (*got)[0].values.size(); ++i) worst = std::max(worst, std::fabs((*got)[0].values[i] - (*expected)[0].values[i]));
-            CHECK_MESSAGE(worst < 1e-5, fmt::format("{} of {}{} on {}: {}", formula, to_string(half), batched ? " batched" : "", cpu, worst));
+            for (size_t i = 0; i < (*got)[0].values.size(); ++i)
+              worst = std::max(worst, std::fabs((*got)[0].values[i] - (*expected)[0].values[i]));
+            CHECK_MESSAGE(worst < 1e-5, fmt::format("{} of {}{} on {}: {}", formula, to_string(half),
+                                                    batched ? " batched" : "", cpu, worst));
           }
         }
       }
@@ -188,14 +206,15 @@ TEST_CASE("pairs of bf16: even, odd and short depths, windows, run-time rows, an
     double tolerance;
   };
   // An f32 operand is rounded to 8 bits: 40 to 800 terms below 1/4, each off by at most 2^-9 of it, at random.
-  const Row rows[] = {{{Extent(40, 0), 44}, {44, 67}, "[b,k] [k,j] -> [b,j]", DType::BF16, 1e-5},
-                      {{Extent(40, 0), 45}, {67, 45}, "[b,k] [j,k] -> [b,j]", DType::BF16, 1e-5},
-                      {{33, 2}, {2, 20}, "[b,k] [k,j] -> [b,j]", DType::BF16, 1e-5},
-                      {{33, 3}, {3, 20}, "[b,k] [k,j] -> [b,j]", DType::BF16, 1e-5},
-                      {{5, 9, 9, 7}, {3, 3, 7, 40}, "[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]", DType::BF16, 1e-5},
-                      {{4, 6, 6, 8}, {3, 3, 8, 40}, "[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]", DType::BF16, 1e-5},
-                      {{Extent(40, 0), 70}, {Extent(40, 0), 67}, "[b,i] [b,j] -> [i,j]", DType::BF16, 1e-5},  // both packed
-                      {{Extent(40, 0), 800}, {67, 800}, "[b,k] [j,k] -> [b,j]", DType::F32, 4e-2}};
+  const Row rows[] = {
+      {{Extent(40, 0), 44}, {44, 67}, "[b,k] [k,j] -> [b,j]", DType::BF16, 1e-5},
+      {{Extent(40, 0), 45}, {67, 45}, "[b,k] [j,k] -> [b,j]", DType::BF16, 1e-5},
+      {{33, 2}, {2, 20}, "[b,k] [k,j] -> [b,j]", DType::BF16, 1e-5},
+      {{33, 3}, {3, 20}, "[b,k] [k,j] -> [b,j]", DType::BF16, 1e-5},
+      {{5, 9, 9, 7}, {3, 3, 7, 40}, "[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]", DType::BF16, 1e-5},
+      {{4, 6, 6, 8}, {3, 3, 8, 40}, "[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]", DType::BF16, 1e-5},
+      {{Extent(40, 0), 70}, {Extent(40, 0), 67}, "[b,i] [b,j] -> [i,j]", DType::BF16, 1e-5},  // both packed
+      {{Extent(40, 0), 800}, {67, 800}, "[b,k] [j,k] -> [b,j]", DType::F32, 4e-2}};
   std::mt19937 bits(9);
   for (const Row& row : rows) {
     Graph graph;
@@ -213,15 +232,18 @@ TEST_CASE("pairs of bf16: even, odd and short depths, windows, run-time rows, an
         RefTensor tensor{b.type(operand), actual_sizes(b.type(operand).shape, extents), {}};
         for (int64_t i = 0; i < tensor.count(); ++i) {
           const float value = static_cast<float>(bits()) * 0x1p-32F - 0.5F;
-          tensor.values.push_back(static_cast<double>(tensor.type.dtype == DType::BF16 ? bfloat16_to_float(float_to_bfloat16(value)) : value));
+          tensor.values.push_back(static_cast<double>(
+              tensor.type.dtype == DType::BF16 ? bfloat16_to_float(float_to_bfloat16(value)) : value));
         }
         arguments.push_back(std::move(tensor));
       }
       const auto expected = evaluate(graph, arguments, extents);
-      const auto one = test::run_compiled(lowered, arguments, extents), three = test::run_compiled(lowered, arguments, extents, {.threads = 3});
+      const auto one = test::run_compiled(lowered, arguments, extents),
+                 three = test::run_compiled(lowered, arguments, extents, {.threads = 3});
       REQUIRE((expected.has_value() && one.has_value() && three.has_value()));
       double worst = 0;
-      for (size_t i = 0; i < (*one)[0].values.size(); ++i) worst = std::max(worst, std::fabs((*one)[0].values[i] - (*expected)[0].values[i]));
+      for (size_t i = 0; i < (*one)[0].values.size(); ++i)
+        worst = std::max(worst, std::fabs((*one)[0].values[i] - (*expected)[0].values[i]));
       CHECK_MESSAGE(worst < row.tolerance, fmt::format("{} with {} rows: {}", row.formula, batch, worst));
       CHECK((*one)[0].values == (*three)[0].values);
     }
@@ -234,7 +256,8 @@ TEST_CASE("random graphs with stored values in bf16 are what the reference says,
     const fuzz::RandomGraph random = fuzz::random_graph(seed, {.dtype = DType::F32, .num_ops = 25});
     const Graph graph = isolate_results(primitives(random.graph));
     const Graph lowered = lower_precision(graph, DType::BF16);
-    const auto expected = evaluate(lowered, random.arguments, random.extents, {.rounding = Rounding::ToDType, .formula = Formula::Body});
+    const auto expected =
+        evaluate(lowered, random.arguments, random.extents, {.rounding = Rounding::ToDType, .formula = Formula::Body});
     REQUIRE(expected.has_value());
     const auto one = test::run_compiled(lowered, random.arguments, random.extents);
     const auto three = test::run_compiled(lowered, random.arguments, random.extents, {.threads = 3});
@@ -248,7 +271,8 @@ TEST_CASE("random graphs with stored values in bf16 are what the reference says,
         far += same(got, want) || std::fabs(got - want) <= 0.02 * (1 + std::fabs(want)) ? 0 : 1;
       }
     }
-    CHECK_MESSAGE(50 * far <= all, fmt::format("seed {}: {} of {} elements are far from the reference\n{}", seed, far, all, print(lowered)));
+    CHECK_MESSAGE(50 * far <= all, fmt::format("seed {}: {} of {} elements are far from the reference\n{}", seed, far,
+                                               all, print(lowered)));
     compared += lowered.size() != graph.size();
   }
   CHECK(compared > 5);

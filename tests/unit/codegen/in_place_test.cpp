@@ -31,7 +31,8 @@ std::string in_place(const Graph& graph) {
   std::string text;
   for (size_t b = 0; b < over.size(); ++b) {
     if (over[b] < 0) continue;
-    text += fmt::format("{}{} over {}", text.empty() ? "" : ", ", function.buffers[b].name, function.buffers[static_cast<size_t>(over[b])].name);
+    text += fmt::format("{}{} over {}", text.empty() ? "" : ", ", function.buffers[b].name,
+                        function.buffers[static_cast<size_t>(over[b])].name);
   }
   return text;
 }
@@ -42,7 +43,8 @@ void check_values(const Graph& graph) {
     const NodeId id = argument.node;
     RefTensor tensor{graph.type(id), {}, {}};
     for (const Extent& extent : graph.type(id).shape) tensor.sizes.push_back(extent.bound);
-    for (int64_t i = 0; i < num_elements(graph.type(id).shape).value(); ++i) tensor.values.push_back(static_cast<double>(i * 7 % 13 - 6) / 16);
+    for (int64_t i = 0; i < num_elements(graph.type(id).shape).value(); ++i)
+      tensor.values.push_back(static_cast<double>(i * 7 % 13 - 6) / 16);
     arguments.push_back(std::move(tensor));
   }
   const std::vector<RefTensor> expected = evaluate(graph, arguments, {}).value();
@@ -51,7 +53,8 @@ void check_values(const Graph& graph) {
   const fuzz::RunOutcome outcome = compiled.run(0, arguments, {});
   REQUIRE_MESSAGE(!outcome.fault, *outcome.fault);
   for (size_t r = 0; r < expected.size(); ++r) {
-    for (size_t i = 0; i < expected[r].values.size(); ++i) CHECK(outcome.results[r].values[i] == doctest::Approx(expected[r].values[i]).epsilon(1e-4));
+    for (size_t i = 0; i < expected[r].values.size(); ++i)
+      CHECK(outcome.results[r].values[i] == doctest::Approx(expected[r].values[i]).epsilon(1e-4));
   }
 }
 
@@ -105,7 +108,8 @@ TEST_CASE("a square that one sweep visits is not written over its transpose") {
   %6 = mul %3, %5 : f32[4, 20, 20]
   %7 = contract %6, %w {formula = "[b,i,k] [b,k,j] -> [b,i,j]"} : f32[4, 20, 20]
   return %7 as value "y"
-)", "f32[4, 20, 20]");
+)",
+                               "f32[4, 20, 20]");
   CHECK(in_place(graph) == "");
   check_values(graph);
 }

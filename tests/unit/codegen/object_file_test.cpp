@@ -75,7 +75,8 @@ TEST_CASE("functions of the program are exported, kernels are not") {
 TEST_CASE("a damaged object is refused or loads, and never crashes the loader") {
   const std::vector<char> whole = object_of(deep_net(1, "f"));
   for (size_t size = 0; size < whole.size(); size += size < 128 ? 1 : 97) {
-    CHECK_FALSE(LoadedObject::load(std::vector<char>(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size))));
+    CHECK_FALSE(
+        LoadedObject::load(std::vector<char>(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size))));
   }
   const size_t headers = whole.size() - 6 * 64;
   for (size_t at = 0; at < whole.size(); at = at == 63 ? headers : at + 1) {

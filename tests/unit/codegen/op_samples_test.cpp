@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "compiler/pipeline.h"
+#include "fuzz/compiled_graphs.h"
 #include "ir/op.h"
 #include "tests/support/op_samples.h"
-#include "fuzz/compiled_graphs.h"
 #include "tests/support/run_compiled.h"
 
 using namespace smelt;
@@ -42,7 +42,8 @@ void compare_all(DType dtype, double tolerance, const test::RunOptions& options)
     REQUIRE(got.has_value());
     size_t at = 0;
     const double worst = worst_error((*got)[0], (*expected)[0], at);
-    INFO(sample.name, " on ", options.cpu, ": element ", at, " is ", (*got)[0].values.empty() ? 0 : (*got)[0].values[at], ", expected ",
+    INFO(sample.name, " on ", options.cpu, ": element ", at, " is ",
+         (*got)[0].values.empty() ? 0 : (*got)[0].values[at], ", expected ",
          (*expected)[0].values.empty() ? 0 : (*expected)[0].values[at], "\n", fuzz::loops_of(graph));
     CHECK(worst <= tolerance);
   }

@@ -1,5 +1,5 @@
-// Training steps as compiled code: what is written over what is still read, a loss that is not finite, run counters, and
-// rows that the data asks for and the table does not have.
+// Training steps as compiled code: what is written over what is still read, a loss that is not finite, run counters,
+// and rows that the data asks for and the table does not have.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -23,7 +23,8 @@ constexpr int64_t kRuns = sizeof(smelt_arena), kVariables = sizeof(smelt_arena) 
 constexpr int64_t kN = 5;
 
 // Each matrix is updated by a product with the other one's old value.
-constexpr std::string_view kStep = R"(func @step(%v: variable f32[5, 5] #0, %w: variable f32[5, 5] #1, %x: feed f32[5, 5]) {
+constexpr std::string_view kStep =
+    R"(func @step(%v: variable f32[5, 5] #0, %w: variable f32[5, 5] #1, %x: feed f32[5, 5]) {
   %3 = contract %v, %w {formula = "[i,k] [k,j] -> [i,j]"} : f32[5, 5]
   %4 = contract %w, %v {formula = "[i,k] [k,j] -> [i,j]"} : f32[5, 5]
   %5 = add %3, %x : f32[5, 5]
@@ -35,7 +36,8 @@ constexpr std::string_view kStep = R"(func @step(%v: variable f32[5, 5] #0, %w: 
 })";
 
 // Loss and updates read one stored value, so that an update would fit into its kernel, before the loss is known.
-constexpr std::string_view kShared = R"(func @step(%v: variable f32[5, 5] #0, %w: variable f32[5, 5] #1, %x: feed f32[5, 5]) {
+constexpr std::string_view kShared =
+    R"(func @step(%v: variable f32[5, 5] #0, %w: variable f32[5, 5] #1, %x: feed f32[5, 5]) {
   %3 = exp %x : f32[5, 5]
   %4 = reduce_sum %3 {axes = [0, 1]} : f32
   %5 = constant {value = 30} : f32
@@ -47,7 +49,8 @@ constexpr std::string_view kShared = R"(func @step(%v: variable f32[5, 5] #0, %w
 })";
 
 // Each new value reads the other's old one through a difference that nothing stores: one has to be copied in the end.
-constexpr std::string_view kMutual = R"(func @step(%v: variable f32[5, 5] #0, %w: variable f32[5, 5] #1, %x: feed f32[5, 5]) {
+constexpr std::string_view kMutual =
+    R"(func @step(%v: variable f32[5, 5] #0, %w: variable f32[5, 5] #1, %x: feed f32[5, 5]) {
   %3 = sub %v, %w : f32[5, 5]
   %4 = mul %x, %3 : f32[5, 5]
   %5 = sub %v, %4 : f32[5, 5]
@@ -64,7 +67,8 @@ class Step {
     REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
     graph_ = isolate_results(*std::move(graph));
     const Target target = *make_target("native");
-    LoopFunction function = build_loops(graph_, plan_kernels(graph_, fusion), {}, {.registers = target.registers(DType::F32)});
+    LoopFunction function =
+        build_loops(graph_, plan_kernels(graph_, fusion), {}, {.registers = target.registers(DType::F32)});
     function.name = "step";
     function.runs_offset = kRuns;
     function.advances = true;
@@ -79,8 +83,12 @@ class Step {
     std::memset(arena_.get(), 0, bytes_);
   }
 
-  float* variable(int64_t k) { return reinterpret_cast<float*>(static_cast<std::byte*>(arena_.get()) + kVariables + k * 128); }
-  int64_t runs() const { return *reinterpret_cast<const int64_t*>(static_cast<const std::byte*>(arena_.get()) + kRuns); }
+  float* variable(int64_t k) {
+    return reinterpret_cast<float*>(static_cast<std::byte*>(arena_.get()) + kVariables + k * 128);
+  }
+  int64_t runs() const {
+    return *reinterpret_cast<const int64_t*>(static_cast<const std::byte*>(arena_.get()) + kRuns);
+  }
   int32_t call(const std::vector<float>& x) {
     const void* inputs[] = {x.data()};
     void* outputs[] = {&loss_};
@@ -133,7 +141,8 @@ TEST_CASE("a step counts its run, and one without a finite loss does nothing") {
       Step step(text, fusion);
       fill(step);
       const RefTensor v = matrix(step.variable(0)), w = matrix(step.variable(1));
-      CHECK(step.call(std::vector<float>(kN * kN, -1.0F)) == SMELT_CALL_NONFINITE);  // the logarithm of a negative number
+      CHECK(step.call(std::vector<float>(kN * kN, -1.0F)) ==
+            SMELT_CALL_NONFINITE);  // the logarithm of a negative number
       CHECK(step.runs() == 0);
       CHECK(matrix(step.variable(0)).values == v.values);
       CHECK(matrix(step.variable(1)).values == w.values);
@@ -145,7 +154,8 @@ TEST_CASE("a step counts its run, and one without a finite loss does nothing") {
 
 TEST_CASE("a row before the first one or behind the last one is the first or the last") {
   const Result<Graph> graph = parse_graph(
-      "func @f(%t: feed f32[4, 3], %i: feed i32[4]) {\n  %2 = gather %t, %i : f32[4, 3]\n  return %2 as value \"y\"\n}");
+      "func @f(%t: feed f32[4, 3], %i: feed i32[4]) {\n  %2 = gather %t, %i : f32[4, 3]\n  return %2 as value "
+      "\"y\"\n}");
   REQUIRE(graph.has_value());
   std::vector<RefTensor> arguments(2);
   arguments[0] = {graph->type(graph->arguments[0].node), {4, 3}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}};

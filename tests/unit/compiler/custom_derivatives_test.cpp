@@ -1,5 +1,5 @@
-// What steers differentiation: variables that rewrites may not lead around, custom adjoints, and the values at kinks and in
-// the tails, in every order.
+// What steers differentiation: variables that rewrites may not lead around, custom adjoints, and the values at kinks
+// and in the tails, in every order.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -39,7 +39,8 @@ std::vector<double> three_orders(const std::string& body, int last, double x) {
                                        body, last, last + 1, last + 2, last + 3);
   RefTensor argument{{DType::F64, {}}, {}, {x}};
   std::vector<double> orders;
-  for (const RefTensor& result : run(differentiate(parsed(text)), std::span(&argument, 1), {})) orders.push_back(result.values[0]);
+  for (const RefTensor& result : run(differentiate(parsed(text)), std::span(&argument, 1), {}))
+    orders.push_back(result.values[0]);
   return orders;
 }
 
@@ -102,7 +103,8 @@ TEST_CASE("a custom adjoint replaces the derivative in reverse and forward mode,
 }
 
 TEST_CASE("a custom adjoint inside another keeps its own cotangent") {
-  // inner: y = x with cotangent 3 ct; outer: y = x with the cotangent that inner(x) * ct has, 3 ct * .. of its own graph.
+  // inner: y = x with cotangent 3 ct; outer: y = x with the cotangent that inner(x) * ct has, 3 ct * .. of its own
+  // graph.
   const Graph graph = parsed(R"(func @f(%x: feed f64) {
   %1 = stop %x : f64
   %2 = cotangent {id = 0} : f64
@@ -138,7 +140,8 @@ TEST_CASE("kinks have the documented derivatives, and no other, in three orders"
 TEST_CASE("log sigmoid and softplus keep their digits in the tails, in three orders") {
   for (const double x : {-100.0, -40.0, -37.43, -1.0, 1.0, 37.43, 40.0, 100.0}) {
     const double p = 1 / (1 + std::exp(-x)), q = 1 / (1 + std::exp(x));
-    const std::vector<double> log_sigmoid = three_orders("  %1 = neg %x : f64\n  %2 = softplus %1 : f64\n  %3 = neg %2 : f64\n", 3, x);
+    const std::vector<double> log_sigmoid =
+        three_orders("  %1 = neg %x : f64\n  %2 = softplus %1 : f64\n  %3 = neg %2 : f64\n", 3, x);
     const std::vector<double> softplus = three_orders("  %1 = softplus %x : f64\n", 1, x);
     const double exact[] = {q, -p * q, -p * q * (q - p)};
     for (size_t k = 0; k < 3; ++k) {
@@ -173,7 +176,8 @@ TEST_CASE("masks within masks, and the sum of two masks, keep what is masked out
   %5 = log %x : f64
 )";
   const std::string nested = conditions + "  %6 = select %3, %5, %1 : f64\n  %7 = select %4, %6, %1 : f64\n";
-  const std::string summed = conditions + "  %6 = select %3, %5, %1 : f64\n  %7 = gt %x, %5 : bool\n  %8 = select %7, %5, %6 : f64\n";
+  const std::string summed =
+      conditions + "  %6 = select %3, %5, %1 : f64\n  %7 = gt %x, %5 : bool\n  %8 = select %7, %5, %6 : f64\n";
   for (const double x : {-1.0, 0.0}) {
     CHECK(three_orders(nested, 7, x) == std::vector<double>{0, 0, 0});
   }

@@ -187,8 +187,7 @@ TEST_CASE("two branches of one condition add their gradients inside the conditio
 }
 
 TEST_CASE("gradients of one y share one sweep, and what leads to no x costs nothing") {
-  const Result<Graph> graph =
-      parse_graph(R"(func @f(%x: feed f32[8, 4], %a: feed f32[4, 5], %b: feed f32[5, 6]) {
+  const Result<Graph> graph = parse_graph(R"(func @f(%x: feed f32[8, 4], %a: feed f32[4, 5], %b: feed f32[5, 6]) {
   %3 = contract %x, %a {formula = "[i,k] [k,j] -> [i,j]"} : f32[8, 5]
   %4 = tanh %3 : f32[8, 5]
   %5 = contract %4, %b {formula = "[i,k] [k,j] -> [i,j]"} : f32[8, 6]
@@ -199,8 +198,7 @@ TEST_CASE("gradients of one y share one sweep, and what leads to no x costs noth
 })");
   REQUIRE(graph.has_value());
   int contractions = 0;
-  for (const Node& node : remove_dead_nodes(differentiate(*graph)).nodes)
-    contractions += node.op == OpKind::Contract;
+  for (const Node& node : remove_dead_nodes(differentiate(*graph)).nodes) contractions += node.op == OpKind::Contract;
   // Two forward and three backward: none for x, which nobody asked for. (The forward one to the sum is dead.)
   CHECK(contractions == 4);
 }
@@ -249,8 +247,7 @@ struct Model {
   void finish(NodeId loss) {
     Builder builder(graph);
     add_result(builder, "loss", loss);
-    for (const size_t k : parameters)
-      add_result(builder, "grad", gradient(builder, loss, graph.arguments[k].node));
+    for (const size_t k : parameters) add_result(builder, "grad", gradient(builder, loss, graph.arguments[k].node));
   }
 };
 
@@ -260,10 +257,8 @@ Model mlp() {
   Model model;
   const Extent batch(8, 0);
   const NodeId x = model.argument(numbers, "x", {batch, 4}, false);
-  const NodeId w1 = model.argument(numbers, "w1", {4, 6}, true),
-               b1 = model.argument(numbers, "b1", {6}, true);
-  const NodeId w2 = model.argument(numbers, "w2", {6, 3}, true),
-               b2 = model.argument(numbers, "b2", {3}, true);
+  const NodeId w1 = model.argument(numbers, "w1", {4, 6}, true), b1 = model.argument(numbers, "b1", {6}, true);
+  const NodeId w2 = model.argument(numbers, "w2", {6, 3}, true), b2 = model.argument(numbers, "b2", {3}, true);
   Builder b(model.graph);
   const NodeId label = b.argument({"label", ArgRole::Feed, -1, {}}, {DType::I32, {batch}});
   model.arguments.push_back(numbers.tensor({DType::I32, {batch}}, model.extents, 0, 2));
@@ -285,8 +280,7 @@ Model vae() {
     return std::pair(model.argument(numbers, fmt::format("{}.W", name), {in, out}, true),
                      model.argument(numbers, fmt::format("{}.b", name), {out}, true));
   };
-  const auto encoder = layer("enc", 5, 7), mean_layer = layer("mean", 7, 2),
-             var_layer = layer("logvar", 7, 2);
+  const auto encoder = layer("enc", 5, 7), mean_layer = layer("mean", 7, 2), var_layer = layer("logvar", 7, 2);
   const auto decoder = layer("dec", 2, 7), out_layer = layer("out", 7, 5);
   Builder b(model.graph);
   const TensorType scalar{DType::I64, {}};
@@ -299,8 +293,8 @@ Model vae() {
   const NodeId mean = dense(b, h, mean_layer.first, mean_layer.second);
   const NodeId logvar = dense(b, h, var_layer.first, var_layer.second);
   const TensorType latent = b.type(mean);
-  const NodeId noise = b.make(OpKind::RandomNormal, {seed, run_number},
-                              {{"site", int64_t{17}}, {"loop", int64_t{0}}, {"type", latent}});
+  const NodeId noise =
+      b.make(OpKind::RandomNormal, {seed, run_number}, {{"site", int64_t{17}}, {"loop", int64_t{0}}, {"type", latent}});
   const NodeId deviation = b.exp(b.mul(logvar, b.like(logvar, 0.5)));
   const NodeId z = b.add(mean, b.mul(deviation, noise));
   const NodeId g = b.make(OpKind::Sigmoid, {dense(b, z, decoder.first, decoder.second)});
@@ -317,8 +311,7 @@ void check_model(const Model& model) {
   const Graph graph = differentiate(model.graph);
   check_verified(graph, GraphStage::Differentiated);
   for (size_t k = 0; k < model.parameters.size(); ++k) {
-    const GradientError error =
-        check_gradient(graph, k + 1, 0, model.parameters[k], model.arguments, model.extents);
+    const GradientError error = check_gradient(graph, k + 1, 0, model.parameters[k], model.arguments, model.extents);
     CHECK_MESSAGE(error.worst <= 1e-7,
                   fmt::format("{}: {}", model.graph.arguments[model.parameters[k]].name, error.where));
   }
@@ -333,10 +326,8 @@ TEST_CASE("a gradient penalty: the gradient of a norm of a gradient") {
   Numbers numbers(33);
   Model model;
   const NodeId x = model.argument(numbers, "x", {3, 4}, false);
-  const NodeId w1 = model.argument(numbers, "w1", {4, 6}, true),
-               b1 = model.argument(numbers, "b1", {6}, true);
-  const NodeId w2 = model.argument(numbers, "w2", {6, 1}, true),
-               b2 = model.argument(numbers, "b2", {1}, true);
+  const NodeId w1 = model.argument(numbers, "w1", {4, 6}, true), b1 = model.argument(numbers, "b1", {6}, true);
+  const NodeId w2 = model.argument(numbers, "w2", {6, 1}, true), b2 = model.argument(numbers, "b2", {1}, true);
   Builder b(model.graph);
   const NodeId score = dense(b, b.make(OpKind::Softplus, {dense(b, x, w1, b1)}), w2, b2);
   const NodeId g = gradient(b, sum_all(b, score), x);
@@ -359,8 +350,7 @@ TEST_CASE("a gradient penalty keeps w2 and drops b2") {
 })");
   REQUIRE(graph.has_value());
   Numbers numbers(2);
-  const std::vector<RefTensor> arguments = {numbers.tensor({DType::F64, {}}, {}),
-                                            numbers.tensor({DType::F64, {}}, {})};
+  const std::vector<RefTensor> arguments = {numbers.tensor({DType::F64, {}}, {}), numbers.tensor({DType::F64, {}}, {})};
   const std::vector<RefTensor> results = run(differentiate(*graph), arguments, {});
   CHECK(results[0].values[0] == 0);
   CHECK(results[1].values[0] == doctest::Approx(8 * arguments[0].values[0]));

@@ -20,7 +20,8 @@ Graph three_axes() {
   std::vector<NodeId> layers;
   for (int layer = 0; layer < 3; ++layer) {
     layers.push_back(b.argument({.name = "w" + std::to_string(layer), .role = ArgRole::Feed}, weights));
-    const NodeId padded = b.make(OpKind::Pad, {x}, {{"low", std::vector<int64_t>{0, 0, 0, 0}}, {"high", std::vector<int64_t>{0, 1, 1, 0}}});
+    const NodeId padded = b.make(
+        OpKind::Pad, {x}, {{"low", std::vector<int64_t>{0, 0, 0, 0}}, {"high", std::vector<int64_t>{0, 1, 1, 0}}});
     x = b.make(OpKind::Tanh, {b.contract(padded, layers.back(), "[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]")});
   }
   const NodeId loss = b.reduce_sum(x, {0, 1, 2, 3});
@@ -36,7 +37,8 @@ TEST_CASE("a budget is kept by products that pass over their depth in blocks") {
   const PlanContext context{.scalars = scalars, .build = {.blocking = kFineBlocking}, .begin = sizeof(smelt_arena)};
   const PlannedFunction usual = plan_function({isolate_results(graph), {}}, context);
   int in_blocks = 0;
-  for (const Kernel& kernel : usual.loops.kernels) in_blocks += kernel.product.partials >= 0 && kernel.kind == KernelKind::Product ? 1 : 0;
+  for (const Kernel& kernel : usual.loops.kernels)
+    in_blocks += kernel.product.partials >= 0 && kernel.kind == KernelKind::Product ? 1 : 0;
   CHECK(in_blocks >= 3);
   const int64_t budget = usual.end * 9 / 10;
   const PlannedFunction planned = fit_budget(usual, budget, context);

@@ -75,8 +75,10 @@ TEST_CASE("what products hand on is stored as bf16; losses, updates and gradient
   // h and the second layer's result, each there and back.
   CHECK(count(lowered, OpKind::Cast) == 4);
   CHECK(2 * temporary_bytes(lowered) == temporary_bytes(step));
-  for (size_t r = 0; r < step.results.size(); ++r) CHECK(lowered.type(lowered.results[r].node) == step.type(step.results[r].node));
-  const auto gradient = std::ranges::find_if(lowered.nodes, [](const Node& node) { return node.type.shape == Shape{24, 48} && node.op == OpKind::Contract; });
+  for (size_t r = 0; r < step.results.size(); ++r)
+    CHECK(lowered.type(lowered.results[r].node) == step.type(step.results[r].node));
+  const auto gradient = std::ranges::find_if(
+      lowered.nodes, [](const Node& node) { return node.type.shape == Shape{24, 48} && node.op == OpKind::Contract; });
   REQUIRE(gradient != lowered.nodes.end());
   for (const Node& node : lowered.nodes) {
     const bool reads = std::ranges::any_of(node.inputs, [&](NodeId id) { return &lowered[id] == &*gradient; });
@@ -91,7 +93,8 @@ TEST_CASE("lowering twice changes nothing more, and results differ by roundings 
   testing::Numbers numbers(3);
   std::vector<RefTensor> arguments;
   const std::vector<int64_t> extents = {20};
-  for (const Argument& argument : step.arguments) arguments.push_back(numbers.tensor(step.type(argument.node), extents, -1, 1, 0));
+  for (const Argument& argument : step.arguments)
+    arguments.push_back(numbers.tensor(step.type(argument.node), extents, -1, 1, 0));
   const auto exact = testing::run(step, arguments, extents);
   const auto rounded = evaluate(lowered, arguments, extents, {.rounding = Rounding::ToDType});
   REQUIRE(rounded.has_value());

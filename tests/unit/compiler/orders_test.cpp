@@ -1,5 +1,5 @@
-// Identities that derivatives of any order obey, for every op and for random graphs: forward mode against reverse mode and
-// differences, the symmetry of the Hessian, the third order.
+// Identities that derivatives of any order obey, for every op and for random graphs: forward mode against reverse mode
+// and differences, the symmetry of the Hessian, the third order.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -81,7 +81,8 @@ void check_adjoint_identity(const std::string& name, Workbench bench, NodeId y, 
     const RefTensor &jv = results[1 + 2 * i], &jtw = results[2 + 2 * i], &v = bench.arguments[directions[i]];
     const double forward = inner(jv, bench.arguments[w]), reverse = inner(v, jtw);
     const double scale = std::max({1.0, inner_scale(jv, bench.arguments[w]), inner_scale(v, jtw)});
-    CHECK_MESSAGE(std::fabs(forward - reverse) <= kIdentity * scale, fmt::format("{} operand {}: {} and {}", name, wrt[i], forward, reverse));
+    CHECK_MESSAGE(std::fabs(forward - reverse) <= kIdentity * scale,
+                  fmt::format("{} operand {}: {} and {}", name, wrt[i], forward, reverse));
     if (!differences) continue;
     Graph value = differentiate(bench.graph);
     value.results = {value.results[0]};
@@ -129,7 +130,9 @@ void check_symmetry(const std::string& name, Workbench bench, NodeId y) {
   }
 }
 
-Workbench workbench(const OpSample& sample, uint64_t seed) { return {sample.graph, sample.arguments, sample.extents, Numbers(seed)}; }
+Workbench workbench(const OpSample& sample, uint64_t seed) {
+  return {sample.graph, sample.arguments, sample.extents, Numbers(seed)};
+}
 
 /// y of a sample as a scalar that is curved in every operand.
 NodeId curved_sum(Workbench& bench) {
@@ -143,7 +146,8 @@ NodeId curved_sum(Workbench& bench) {
 
 TEST_CASE("forward mode of every op agrees with reverse mode to 1e-12 and with differences to 1e-7") {
   for (const OpSample& sample : op_samples(DType::F64)) {
-    if (sample.differentiable) check_adjoint_identity(sample.name, workbench(sample, 61), sample.graph.results[0].node, true);
+    if (sample.differentiable)
+      check_adjoint_identity(sample.name, workbench(sample, 61), sample.graph.results[0].node, true);
   }
 }
 
@@ -166,8 +170,10 @@ TEST_CASE("the Hessian of every op is symmetric to 1e-12") {
       }
       const std::vector<RefTensor> results = bench.run();
       const double a = inner(results[0], bench.arguments[v]), b = inner(results[1], bench.arguments[u]);
-      const double scale = std::max({1.0, inner_scale(results[0], bench.arguments[v]), inner_scale(results[1], bench.arguments[u])});
-      CHECK_MESSAGE(std::fabs(a - b) <= kIdentity * scale, fmt::format("{} operand {}: {} and {}", sample.name, k, a, b));
+      const double scale =
+          std::max({1.0, inner_scale(results[0], bench.arguments[v]), inner_scale(results[1], bench.arguments[u])});
+      CHECK_MESSAGE(std::fabs(a - b) <= kIdentity * scale,
+                    fmt::format("{} operand {}: {} and {}", sample.name, k, a, b));
       bench.graph.results.clear();
     }
   }
@@ -176,7 +182,8 @@ TEST_CASE("the Hessian of every op is symmetric to 1e-12") {
 TEST_CASE("200 random graphs: <Jv, w> = <v, J'w> and u'Hv = v'Hu to 1e-12") {
   int used = 0;
   for (uint64_t seed = 1; used < 200; ++seed) {
-    fuzz::RandomGraph random = fuzz::random_graph(seed, {.dtype = DType::F64, .num_ops = 12, .gradient = 0, .second_order = 0});
+    fuzz::RandomGraph random =
+        fuzz::random_graph(seed, {.dtype = DType::F64, .num_ops = 12, .gradient = 0, .second_order = 0});
     if (random.graph.results.empty()) continue;
     const NodeId y = random.graph.results[0].node;
     if (random.graph.type(y).dtype != DType::F64) continue;

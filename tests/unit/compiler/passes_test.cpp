@@ -45,8 +45,7 @@ Graph parse(std::string_view text) {
 bool has_kink(const Graph& graph) {
   // Rounding may carry a value across a step or a tie.
   return std::ranges::any_of(graph.nodes, [](const Node& node) {
-    return node.op == OpKind::Floor || node.op == OpKind::Eq || node.op == OpKind::Ne ||
-           node.op == OpKind::ArgMax;
+    return node.op == OpKind::Floor || node.op == OpKind::Eq || node.op == OpKind::Ne || node.op == OpKind::ArgMax;
   });
 }
 
@@ -64,8 +63,7 @@ TEST_CASE("each pass keeps the meaning of random graphs, verifies and is idempot
       const bool late = pass.before == GraphStage::Differentiated;
       for (const Graph& input : late ? std::vector{differentiated} : std::vector{differentiated, primitive}) {
         const Graph once = pass.run(input);
-        CHECK(verify(once, late ? GraphStage::Primitive : GraphStage::Differentiated) ==
-              std::vector<std::string>{});
+        CHECK(verify(once, late ? GraphStage::Primitive : GraphStage::Differentiated) == std::vector<std::string>{});
         const double worst = worst_difference(run(once, random.arguments, random.extents), expected);
         CHECK((worst <= kTolerance || has_kink(input)));
         // Dead nodes that a pass leaves may still change in a second run.
@@ -80,10 +78,8 @@ TEST_CASE("passes on graphs with grad: before or after differentiation gives the
   for (uint64_t seed = 1; seed <= kGraphs; ++seed) {
     const RandomGraph random = random_graph(seed, 30, DType::F64);
     if (has_kink(random.graph)) continue;
-    const std::vector<RefTensor> expected =
-        run(differentiate(random.graph), random.arguments, random.extents);
-    for (const char* name :
-         {"simplify", "stabilize", "fold_constants", "merge_equal_nodes", "remove_dead_nodes"}) {
+    const std::vector<RefTensor> expected = run(differentiate(random.graph), random.arguments, random.extents);
+    for (const char* name : {"simplify", "stabilize", "fold_constants", "merge_equal_nodes", "remove_dead_nodes"}) {
       INFO(name, " on seed ", seed);
       const Graph changed = differentiate(find_graph_pass(name)->run(random.graph));
       CHECK(worst_difference(run(changed, random.arguments, random.extents), expected) <= kTolerance);
@@ -312,7 +308,9 @@ TEST_CASE("products stay apart when something else reads one, or their operands 
 }
 
 TEST_CASE("products stay apart when their operands are much larger than the sum") {
-  CHECK(joined_operands(R"(func @f(%0: feed f32[100000, 4], %1: feed f32[100000, 5], %2: feed f32[100000, 4], %3: feed f32[100000, 5]) {
+  CHECK(
+      joined_operands(
+          R"(func @f(%0: feed f32[100000, 4], %1: feed f32[100000, 5], %2: feed f32[100000, 4], %3: feed f32[100000, 5]) {
   %4 = contract %0, %1 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
   %5 = contract %2, %3 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
   %6 = add %4, %5 : f32[4, 5]

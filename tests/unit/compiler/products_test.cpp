@@ -14,7 +14,8 @@ namespace {
 
 constexpr VectorRegisters kAvx512{32, 16, 2}, kAvx2{16, 8, 2};
 
-Product product_of(const Shape& a, const Shape& b, const std::string& formula, const VectorRegisters& registers = kAvx512) {
+Product product_of(const Shape& a, const Shape& b, const std::string& formula,
+                   const VectorRegisters& registers = kAvx512) {
   Graph graph;
   Builder build(graph);
   const NodeId x = build.argument({.name = "a", .role = ArgRole::Feed}, {DType::F32, a});
@@ -26,7 +27,8 @@ Product product_of(const Shape& a, const Shape& b, const std::string& formula, c
 
 std::string axes(const std::vector<ProductAxis>& list) {
   std::string text;
-  for (const ProductAxis& axis : list) text += fmt::format("{}(a{:+}, b{:+}) ", axis.extent.bound, axis.a_stride, axis.b_stride);
+  for (const ProductAxis& axis : list)
+    text += fmt::format("{}(a{:+}, b{:+}) ", axis.extent.bound, axis.a_stride, axis.b_stride);
   return text;
 }
 
@@ -34,13 +36,15 @@ std::string axes(const std::vector<ProductAxis>& list) {
 
 TEST_CASE("neighbouring axes of the depth become one") {
   // A convolution in blocks of 2 x 2 pixels: rows of the window lie side by side, and so do its two block rows.
-  const Product forward = product_of({64, 9, 2, 9, 2, 64}, {2, 2, 2, 2, 64, 128}, "[n,i+u,p,j+v,q,c] [u,p,v,q,c,o] -> [n,i,j,o]");
+  const Product forward =
+      product_of({64, 9, 2, 9, 2, 64}, {2, 2, 2, 2, 64, 128}, "[n,i+u,p,j+v,q,c] [u,p,v,q,c,o] -> [n,i,j,o]");
   CHECK(axes(forward.inner) == "4(a+1152, b+32768) 256(a+1, b+128) ");
   CHECK(forward.row.extent.bound == 64);  // the images, the longest axis
   CHECK(forward.row.a_stride == 20736);
   CHECK(forward.column.extent.bound == 128);
 
-  const Product weights = product_of({64, 9, 2, 9, 2, 64}, {64, 8, 8, 128}, "[n,i+u,p,j+v,q,c] [n,i,j,o] -> [u,p,v,q,c,o]");
+  const Product weights =
+      product_of({64, 9, 2, 9, 2, 64}, {64, 8, 8, 128}, "[n,i+u,p,j+v,q,c] [n,i,j,o] -> [u,p,v,q,c,o]");
   CHECK(axes(weights.inner) == "64(a+20736, b+8192) 8(a+2304, b+1024) 8(a+128, b+128) ");
   CHECK(weights.row.extent.bound == 64);
 
@@ -123,7 +127,8 @@ TEST_CASE("all three products of a layer multiply pairs of bf16, where there is 
     const NodeId a = build.argument({.name = "a", .role = ArgRole::Feed}, {DType::BF16, x});
     const NodeId b = build.argument({.name = "b", .role = ArgRole::Feed}, {DType::F32, y});
     const NodeId rounded = build.cast(build.cast(b, DType::BF16), DType::F32);
-    build.result({.name = "c", .node = build.contract(build.cast(a, DType::F32), y.front() == x.front() ? rounded : b, formula)});
+    build.result({.name = "c",
+                  .node = build.contract(build.cast(a, DType::F32), y.front() == x.front() ? rounded : b, formula)});
     const Graph isolated = isolate_results(graph);
     const VectorRegisters registers{.count = 32, .lanes = 16, .scratch = 2, .bf16_pairs = has_pairs};
     return print(build_loops(isolated, plan_kernels(isolated), {}, {.registers = registers}));

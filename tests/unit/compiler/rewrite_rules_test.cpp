@@ -71,10 +71,8 @@ constexpr Example kSimplify[] = {
     {"neg_neg", "  %8 = neg %x : f64[3, 4]\n  %9 = neg %8 : f64[3, 4]\n", 0},
     {"add_neg", "  %8 = neg %x : f64[3, 4]\n  %9 = add %8, %y : f64[3, 4]\n", 1},
     {"sub_neg", "  %8 = neg %x : f64[3, 4]\n  %9 = sub %y, %8 : f64[3, 4]\n", 1},
-    {"mul_neg_neg", "  %8 = neg %x : f64[3, 4]\n  %9 = neg %y : f64[3, 4]\n  %10 = mul %8, %9 : f64[3, 4]\n",
-     1},
-    {"div_neg_neg", "  %8 = neg %x : f64[3, 4]\n  %9 = neg %y : f64[3, 4]\n  %10 = div %8, %9 : f64[3, 4]\n",
-     1},
+    {"mul_neg_neg", "  %8 = neg %x : f64[3, 4]\n  %9 = neg %y : f64[3, 4]\n  %10 = mul %8, %9 : f64[3, 4]\n", 1},
+    {"div_neg_neg", "  %8 = neg %x : f64[3, 4]\n  %9 = neg %y : f64[3, 4]\n  %10 = div %8, %9 : f64[3, 4]\n", 1},
     {"pow_zero", "  %8 = constant {value = 0} : f64[3, 4]\n  %9 = pow %x, %8 : f64[3, 4]\n", 1},
     {"pow_one", "  %8 = constant {value = 1} : f64[3, 4]\n  %9 = pow %x, %8 : f64[3, 4]\n", 0},
     {"pow_two", "  %8 = constant {value = 2} : f64[3, 4]\n  %9 = pow %x, %8 : f64[3, 4]\n", 1},
@@ -85,21 +83,18 @@ constexpr Example kSimplify[] = {
     {"not_not", "  %8 = not %c : bool[3, 4]\n  %9 = not %8 : bool[3, 4]\n", 0},
     {"and_identity", "  %8 = constant {value = 0} : bool[3, 4]\n  %9 = and %c, %8 : bool[3, 4]\n", 1},
     {"or_identity", "  %8 = constant {value = 0} : bool[3, 4]\n  %9 = or %8, %c : bool[3, 4]\n", 0},
-    {"select_constant", "  %8 = constant {value = 1} : bool[3, 4]\n  %9 = select %8, %x, %y : f64[3, 4]\n",
-     0},
+    {"select_constant", "  %8 = constant {value = 1} : bool[3, 4]\n  %9 = select %8, %x, %y : f64[3, 4]\n", 0},
     {"select_same", "  %8 = select %c, %x, %x : f64[3, 4]\n", 0},
     {"select_not", "  %8 = not %c : bool[3, 4]\n  %9 = select %8, %x, %y : f64[3, 4]\n", 1},
     {"cast_same", "  %8 = cast %x {dtype = \"f64\"} : f64[3, 4]\n", 0},
-    {"cast_cast",
-     "  %8 = cast %n {dtype = \"f64\"} : f64[3, 4]\n  %9 = cast %8 {dtype = \"f32\"} : f32[3, 4]\n", 1},
+    {"cast_cast", "  %8 = cast %n {dtype = \"f64\"} : f64[3, 4]\n  %9 = cast %8 {dtype = \"f32\"} : f32[3, 4]\n", 1},
 
-    {"broadcast_constant", "  %8 = constant {value = 2} : f64\n  %9 = broadcast %8 {axes = []} : f64[5]\n",
-     1},
+    {"broadcast_constant", "  %8 = constant {value = 2} : f64\n  %9 = broadcast %8 {axes = []} : f64[5]\n", 1},
     {"transpose_constant",
      "  %8 = constant {value = 2} : f64[2, 3]\n  %9 = transpose %8 {permutation = [1, 0]} : f64[3, 2]\n", 1},
     {"reshape_constant", "  %8 = constant {value = 2} : f64[2, 3]\n  %9 = reshape %8 : f64[6]\n", 1},
-    {"slice_constant",
-     "  %8 = constant {value = 2} : f64[4]\n  %9 = slice %8 {starts = [1], limits = [3]} : f64[2]\n", 1},
+    {"slice_constant", "  %8 = constant {value = 2} : f64[4]\n  %9 = slice %8 {starts = [1], limits = [3]} : f64[2]\n",
+     1},
     {"transpose_identity", "  %8 = transpose %x {permutation = [0, 1]} : f64[3, 4]\n", 0},
     {"transpose_transpose",
      "  %8 = transpose %u {permutation = [1, 2, 0]} : f64[3, 4, B<=5]\n"
@@ -153,11 +148,9 @@ constexpr Example kSimplify[] = {
      "  %9 = reduce_sum %8 {axes = [0, 1, 3]} : f64[3]\n",
      6},
     {"max_broadcast",
-     "  %8 = broadcast %x {axes = [0, 2]} : f64[3, 2, 4]\n  %9 = reduce_max %8 {axes = [0, 1]} : f64[4]\n",
-     1},
+     "  %8 = broadcast %x {axes = [0, 2]} : f64[3, 2, 4]\n  %9 = reduce_max %8 {axes = [0, 1]} : f64[4]\n", 1},
     {"min_broadcast",
-     "  %8 = broadcast %x {axes = [0, 2]} : f64[3, 2, 4]\n  %9 = reduce_min %8 {axes = [1]} : f64[3, 4]\n",
-     0},
+     "  %8 = broadcast %x {axes = [0, 2]} : f64[3, 2, 4]\n  %9 = reduce_min %8 {axes = [1]} : f64[3, 4]\n", 0},
     {"elementwise_broadcasts",
      "  %8 = broadcast %v {axes = [1]} : f64[B<=5, 4]\n  %9 = constant {value = 3} : f64[B<=5, 4]\n"
      "  %10 = mul %8, %9 : f64[B<=5, 4]\n  %11 = add %10, %8 : f64[B<=5, 4]\n",
@@ -177,14 +170,12 @@ constexpr Example kStabilize[] = {
      "  %11 = add %10, %8 : f64[3, 4]\n  %12 = log %11 : f64[3, 4]\n",
      1},
     {"log_one_plus",
-     "  %8 = constant {value = 1} : f64[3, 4]\n  %9 = add %x, %8 : f64[3, 4]\n  %10 = log %9 : f64[3, 4]\n",
-     1},
+     "  %8 = constant {value = 1} : f64[3, 4]\n  %9 = add %x, %8 : f64[3, 4]\n  %10 = log %9 : f64[3, 4]\n", 1},
     {"log1p_exp", "  %8 = exp %x : f64[3, 4]\n  %9 = log1p %8 : f64[3, 4]\n", 1},
     {"log_softmax", "  %8 = softmax %x {axes = [1]} : f64[3, 4]\n  %9 = log %8 : f64[3, 4]\n", 1},
-    {"log_sum_exp",
-     "  %8 = exp %x : f64[3, 4]\n  %9 = reduce_sum %8 {axes = [0]} : f64[4]\n  %10 = log %9 : f64[4]\n", 1},
-    {"expm1",
-     "  %8 = exp %x : f64[3, 4]\n  %9 = constant {value = 1} : f64[3, 4]\n  %10 = sub %8, %9 : f64[3, 4]\n",
+    {"log_sum_exp", "  %8 = exp %x : f64[3, 4]\n  %9 = reduce_sum %8 {axes = [0]} : f64[4]\n  %10 = log %9 : f64[4]\n",
+     1},
+    {"expm1", "  %8 = exp %x : f64[3, 4]\n  %9 = constant {value = 1} : f64[3, 4]\n  %10 = sub %8, %9 : f64[3, 4]\n",
      1},
     {"sigmoid",
      "  %8 = neg %x : f64[3, 4]\n  %9 = exp %8 : f64[3, 4]\n  %10 = constant {value = 1} : f64[3, 4]\n"
@@ -249,11 +240,10 @@ TEST_CASE("guards: what would change a result stays") {
       "  %8 = pad %x {low = [1, 0], high = [0, 0]} : f64[4, 4]\n  %9 = slice %8 {starts = [0, 0], limits = "
       "[2, 4]} : f64[2, 4]\n");
   kept("  %8 = gather %x, %i : f64[2, 4]\n  %9 = reshape %8 : f64[8]\n");  // the index axis goes
-  kept(
-      "  %8 = broadcast %v {axes = [1]} : f64[B<=5, 4]\n  %9 = reduce_max %8 {axes = [0]} : f64[4]\n");  // B
-                                                                                                         // may
-                                                                                                         // be
-                                                                                                         // 0
+  kept("  %8 = broadcast %v {axes = [1]} : f64[B<=5, 4]\n  %9 = reduce_max %8 {axes = [0]} : f64[4]\n");  // B
+                                                                                                          // may
+                                                                                                          // be
+                                                                                                          // 0
   kept("  %8 = broadcast %v {axes = [1]} : f64[3, 4]\n  %9 = add %8, %x : f64[3, 4]\n");
 }
 
@@ -280,7 +270,8 @@ TEST_CASE("stable forms are right where the formula as written is not") {
 
 TEST_CASE("a cast that loses digits stays between two others") {
   // 2^24 + 1 is no f32.
-  const Graph graph = parse("  %8 = cast %n {dtype = \"f32\"} : f32[3, 4]\n  %9 = cast %8 {dtype = \"i32\"} : i32[3, 4]\n");
+  const Graph graph =
+      parse("  %8 = cast %n {dtype = \"f32\"} : f32[3, 4]\n  %9 = cast %8 {dtype = \"i32\"} : i32[3, 4]\n");
   const Graph simplified = simplify(graph);
   CHECK(std::ranges::count_if(simplified.nodes, [](const Node& node) { return node.op == OpKind::Cast; }) == 2);
 }

@@ -20,8 +20,7 @@ namespace {
 
 struct Built {
   explicit Built(std::string text, FrontendOptions options = {}) {
-    experiment =
-        build_experiment(sources, sources.add({"models/t.smelt", std::move(text)}), options, diagnostics);
+    experiment = build_experiment(sources, sources.add({"models/t.smelt", std::move(text)}), options, diagnostics);
     messages = render(diagnostics, sources);
   }
   SourceMap sources;
@@ -52,8 +51,7 @@ std::string model(const std::string& body, const std::string& rest = "export run
   for (const std::string name : {"Dropout", "BatchNorm", "LayerNorm"}) {
     if (body.find(name) != std::string::npos) imports += ", " + name;
   }
-  return "import std.nn (" + imports +
-         ")\ndim B <= 8, X = 4, H = 3\nlayer Net(x: f32[B, X]) -> f32[B, H] {\n" + body +
+  return "import std.nn (" + imports + ")\ndim B <= 8, X = 4, H = 3\nlayer Net(x: f32[B, X]) -> f32[B, H] {\n" + body +
          "\n}\nmodel net = Net\n" + rest;
 }
 
@@ -79,8 +77,8 @@ TEST_CASE("the classifier has the paths, roles and plans that its file says") {
   const Built built = build_example("mlp");
   REQUIRE(built.experiment);
   const Experiment& e = *built.experiment;
-  CHECK(paths(e, VariableKind::Param) == std::vector<std::string>{"net.fc1.W", "net.fc1.b", "net.fc2.W",
-                                                                  "net.fc2.b", "net.out.W", "net.out.b"});
+  CHECK(paths(e, VariableKind::Param) ==
+        std::vector<std::string>{"net.fc1.W", "net.fc1.b", "net.fc2.W", "net.fc2.b", "net.out.W", "net.out.b"});
   CHECK(paths(e, VariableKind::Slot).front() == "opt/loss/net.fc1.W/m");
   const Function* step = e.find(FunctionKind::Step, "loss");
   REQUIRE(step != nullptr);
@@ -168,8 +166,7 @@ TEST_CASE("initialisation draws within the bounds of its scheme and the first lo
     squares += w * w;
   }
   const auto count = static_cast<double>((*start)[0].values.size());
-  CHECK(std::sqrt(squares / count) ==
-        doctest::Approx(bound / std::sqrt(3.0)).epsilon(0.02));  // a uniform draw
+  CHECK(std::sqrt(squares / count) == doctest::Approx(bound / std::sqrt(3.0)).epsilon(0.02));  // a uniform draw
   const Graph& loss = e.find(FunctionKind::Loss, "loss")->graph;
   std::vector<RefTensor> arguments;
   for (const Argument& a : loss.arguments) {
@@ -200,8 +197,7 @@ TEST_CASE("repeat puts its index into the path") {
   INFO(built.messages);
   REQUIRE(built.experiment);
   CHECK(paths(*built.experiment, VariableKind::Param) ==
-        std::vector<std::string>{"net.Dense1.0.W", "net.Dense1.1.W", "net.blocks.0.W", "net.blocks.1.W",
-                                 "net.out.W"});
+        std::vector<std::string>{"net.Dense1.0.W", "net.Dense1.1.W", "net.blocks.0.W", "net.blocks.1.W", "net.out.W"});
 }
 
 TEST_CASE("states are committed by the step of their net alone") {
@@ -212,12 +208,10 @@ TEST_CASE("states are committed by the step of their net alone") {
   CHECK(paths(e, VariableKind::State) == std::vector<std::string>{"net.bn.mean", "net.bn.var"});
   int states = 0;
   for (const Output& o : e.find(FunctionKind::Step, "loss")->graph.results) {
-    if (o.role == ResultRole::Variable && e.variables[static_cast<size_t>(o.ref)].kind == VariableKind::State)
-      ++states;
+    if (o.role == ResultRole::Variable && e.variables[static_cast<size_t>(o.ref)].kind == VariableKind::State) ++states;
   }
   CHECK(states == 2);
-  for (const Output& o : e.find(FunctionKind::Loss, "loss")->graph.results)
-    CHECK(o.role != ResultRole::Variable);
+  for (const Output& o : e.find(FunctionKind::Loss, "loss")->graph.results) CHECK(o.role != ResultRole::Variable);
 }
 
 TEST_CASE("two dims of one size are different axes, a number fits both") {
@@ -250,8 +244,7 @@ TEST_CASE("a gradient per example is refused where a layer mixes examples") {
   const auto penalty = [](const std::string& layers) {
     std::string text = model("  x |> a: Dense{H, act=tanh}" + layers + " |> out: Dense{H}", kTraining);
     const std::string loss = "mean(net(x) ^ 2)";
-    return text.replace(text.find(loss), loss.size(),
-                        "mean(sum(grad(sum(net(x), over=H), wrt=x) ^ 2, over=X))");
+    return text.replace(text.find(loss), loss.size(), "mean(sum(grad(sum(net(x), over=H), wrt=x) ^ 2, over=X))");
   };
   const Built good(penalty(" |> LayerNorm{H} |> reshape([B, 1, H]) |> reshape([B, H])"));
   CHECK(good.messages == "");
@@ -279,25 +272,23 @@ TEST_CASE("clipping, decay and schedules are options of every step line") {
 }
 
 TEST_CASE("every library optimiser and activation builds") {
-  for (const char* optimiser :
-       {"sgd(lr = 0.1, momentum = 0.9, nesterov = true)", "adam()", "adamw(weight_decay = 0.1)",
-        "rmsprop(momentum = 0.9)", "adagrad(weight_decay = 0.1)"}) {
+  for (const char* optimiser : {"sgd(lr = 0.1, momentum = 0.9, nesterov = true)", "adam()", "adamw(weight_decay = 0.1)",
+                                "rmsprop(momentum = 0.9)", "adagrad(weight_decay = 0.1)"}) {
     std::string text = model("  x |> out: Dense{H}", kTraining);
     text.replace(text.find("sgd(lr = 0.1)"), 13, optimiser);
     const Built built(text);
     CAPTURE(optimiser);
     CHECK(built.messages == "");
   }
-  for (const char* act : {"identity", "relu", "leaky_relu", "elu", "selu", "silu", "mish", "softplus",
-                          "softsign", "sigmoid", "hard_sigmoid", "tanh", "gelu", "erf", "normal_cdf", "gelu_tanh"}) {
+  for (const char* act : {"identity", "relu", "leaky_relu", "elu", "selu", "silu", "mish", "softplus", "softsign",
+                          "sigmoid", "hard_sigmoid", "tanh", "gelu", "erf", "normal_cdf", "gelu_tanh"}) {
     CAPTURE(act);
     CHECK(Built(model(std::string("  x |> ln: LayerNorm{X} |> a: Dense{5, act=") + act +
                       "} |> Dropout{0.1} |> out: Dense{H}"))
               .messages == "");
   }
-  for (const char* schedule :
-       {"constant(0.1)", "step(0.1, 10, 0.5)", "exponential(0.1, 0.99)", "cosine(0.1, 0)", "linear(0.1, 0)",
-        "polynomial(0.1, 0, 2)", "0.1 * warmup(5)"}) {
+  for (const char* schedule : {"constant(0.1)", "step(0.1, 10, 0.5)", "exponential(0.1, 0.99)", "cosine(0.1, 0)",
+                               "linear(0.1, 0)", "polynomial(0.1, 0, 2)", "0.1 * warmup(5)"}) {
     std::string text = model("  x |> out: Dense{H}", kTraining);
     text.replace(text.find("lr = 0.1"), 8, std::string("lr = ") + schedule);
     CAPTURE(schedule);
@@ -306,14 +297,14 @@ TEST_CASE("every library optimiser and activation builds") {
 }
 
 TEST_CASE("distributions know their densities, divergences and means") {
-  for (const char* value : {"mean(log_prob(Normal(0, 1), x))", "mean(log_prob(Normal(x, 2), x))",
-                            "mean(kl(Normal(mean = x, logvar = x), Normal(0, 1)))",
-                            "mean(kl(Normal(x, 2), Normal(mean = 0, logvar = x)))",
-                            "mean(entropy(Bernoulli(x)))", "mean(kl(Bernoulli(x), Bernoulli(0)))",
-                            "mean(mean_of(Uniform(0, 1)[B, X]))", "mean(log_prob(Uniform(-1, 1), x))"}) {
+  for (const char* value :
+       {"mean(log_prob(Normal(0, 1), x))", "mean(log_prob(Normal(x, 2), x))",
+        "mean(kl(Normal(mean = x, logvar = x), Normal(0, 1)))", "mean(kl(Normal(x, 2), Normal(mean = 0, logvar = x)))",
+        "mean(entropy(Bernoulli(x)))", "mean(kl(Bernoulli(x), Bernoulli(0)))", "mean(mean_of(Uniform(0, 1)[B, X]))",
+        "mean(log_prob(Uniform(-1, 1), x))"}) {
     CAPTURE(value);
-    CHECK(Built(model("  x |> out: Dense{H}", std::string("export run(x: f32[B, X]) = ") + value +
-                                                  "\nexport net_of(x: f32[B, X]) = net(x)\n"))
+    CHECK(Built(model("  x |> out: Dense{H}",
+                      std::string("export run(x: f32[B, X]) = ") + value + "\nexport net_of(x: f32[B, X]) = net(x)\n"))
               .messages == "");
   }
 }
@@ -334,7 +325,8 @@ TEST_CASE("--batch raises the bound, the probe gives column types") {
 TEST_CASE("`precision f64` in the train section is --precision f64, which wins") {
   const auto with_line = [](const std::string& line) {
     std::string text = kTraining;
-    return model("  x |> out: Dense{H}", text.insert(text.find("  steps"), line) + "export run(x: f32[B, X]) = net(x)\n");
+    return model("  x |> out: Dense{H}",
+                 text.insert(text.find("  steps"), line) + "export run(x: f32[B, X]) = net(x)\n");
   };
   const auto texts = [](const Built& built) {
     REQUIRE_MESSAGE(built.experiment, built.messages);

@@ -8,9 +8,7 @@ namespace smelt {
 namespace {
 
 struct Lexed {
-  explicit Lexed(std::string text) {
-    tokens = lex(sources, sources.add({"t.smelt", std::move(text)}), diagnostics);
-  }
+  explicit Lexed(std::string text) { tokens = lex(sources, sources.add({"t.smelt", std::move(text)}), diagnostics); }
   /// The tokens' texts with `|` between them.
   std::string joined() const {
     std::string out;
@@ -36,9 +34,7 @@ TEST_CASE("underscores group digits") {
   CHECK(lexed.tokens[1].kind == TokenKind::Float);
 }
 
-TEST_CASE("the longest punctuation wins") {
-  CHECK(Lexed("x|>y<-z<=w?[->**").joined() == "x||>|y|<-|z|<=|w|?[|->|**");
-}
+TEST_CASE("the longest punctuation wins") { CHECK(Lexed("x|>y<-z<=w?[->**").joined() == "x||>|y|<-|z|<=|w|?[|->|**"); }
 
 TEST_CASE("a token knows whether a line end stands before it") {
   const Lexed lexed("a b\r\nc # comment\n\td");

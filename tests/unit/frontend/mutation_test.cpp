@@ -17,27 +17,20 @@ std::string mutate(const std::string& text, std::mt19937& random) {
   SourceMap sources;
   Diagnostics ignored;
   const std::vector<Token> tokens = lex(sources, sources.add({"m", text}), ignored);
-  const auto pick = [&] {
-    return tokens[std::uniform_int_distribution<size_t>(0, tokens.size() - 2)(random)].span;
-  };
+  const auto pick = [&] { return tokens[std::uniform_int_distribution<size_t>(0, tokens.size() - 2)(random)].span; };
   const auto part = [&](Span span) { return text.substr(span.begin, span.end - span.begin); };
   Span a = pick(), b = pick();
   if (b.begin < a.begin) std::swap(a, b);
   std::string out = text;
   switch (std::uniform_int_distribution<int>(0, 3)(random)) {
-    case 0:
-      out.erase(a.begin, a.end - a.begin);
-      break;
-    case 1:
-      out.insert(a.begin, part(a) + " ");
-      break;
+    case 0: out.erase(a.begin, a.end - a.begin); break;
+    case 1: out.insert(a.begin, part(a) + " "); break;
     case 2:
       if (a == b) break;
       out.replace(b.begin, b.end - b.begin, part(a));
       out.replace(a.begin, a.end - a.begin, part(b));
       break;
-    default:
-      out.replace(a.begin, a.end - a.begin, part(b));
+    default: out.replace(a.begin, a.end - a.begin, part(b));
   }
   return out;
 }

@@ -8,9 +8,7 @@ namespace smelt {
 namespace {
 
 struct Parsed {
-  explicit Parsed(std::string text) {
-    ast = parse(sources, sources.add({"t.smelt", std::move(text)}), diagnostics);
-  }
+  explicit Parsed(std::string text) { ast = parse(sources, sources.add({"t.smelt", std::move(text)}), diagnostics); }
   std::string print() const { return ast::print(ast); }
   SourceMap sources;
   Diagnostics diagnostics;
@@ -42,8 +40,7 @@ TEST_CASE("operators bind as docs/language.md says") {
 }
 
 TEST_CASE("a line ends a statement unless it is continued") {
-  const std::string text =
-      Parsed("fn f(x) {\n  a = x\n    + 1\n  b = a *\n 2\n  c = (a\n  b)\n  a\n  -b\n}\n").print();
+  const std::string text = Parsed("fn f(x) {\n  a = x\n    + 1\n  b = a *\n 2\n  c = (a\n  b)\n  a\n  -b\n}\n").print();
   CHECK(text.find("a = (x + 1)") != std::string::npos);
   CHECK(text.find("b = (a * 2)") != std::string::npos);
   CHECK(text.find("  a\n  (-b)\n") != std::string::npos);
@@ -55,8 +52,7 @@ TEST_CASE("words are keywords only where a statement starts") {
 }
 
 TEST_CASE("each section reports its own mistakes") {
-  const Parsed parsed(
-      "dim B <\nlayer L(x: f32[B]) -> f32[B] {\n  y = (x\n  z = = x\n}\nmodel m =\nmetric a() = 1 +\n");
+  const Parsed parsed("dim B <\nlayer L(x: f32[B]) -> f32[B] {\n  y = (x\n  z = = x\n}\nmodel m =\nmetric a() = 1 +\n");
   CHECK(parsed.diagnostics.num_errors() >= 4);
   CHECK(parsed.ast.layers.size() == 1);
 }

@@ -12,7 +12,8 @@ using namespace smelt::fuzz;
 TEST_CASE("random graphs agree on every check") {
   Totals totals;
   run_campaign(totals, {.count = 120, .directory = {}}, [](const Totals&) {});
-  for (const Failure& failure : totals.failures) FAIL_CHECK(fmt::format("seed {} {}: {}", failure.seed, failure.check, failure.what));
+  for (const Failure& failure : totals.failures)
+    FAIL_CHECK(fmt::format("seed {} {}: {}", failure.seed, failure.check, failure.what));
   CHECK(totals.graphs == 120);
   CHECK(totals.mistrusted * 12 <= totals.graphs);  // about 4 % of many graphs
   CHECK(totals.pass_orders == 120);

@@ -30,7 +30,8 @@ std::optional<std::string> compare_scaled(const Case& tested, double factor) {
 }  // namespace
 
 TEST_CASE("a result may be off by rounding and by no more") {
-  const Case tested = case_of("func @f(%x: feed f32[2]) {\n  %1 = exp %x : f32[2]\n  return %1 as value \"y\"\n}", {{0.5, 1.25}});
+  const Case tested =
+      case_of("func @f(%x: feed f32[2]) {\n  %1 = exp %x : f32[2]\n  return %1 as value \"y\"\n}", {{0.5, 1.25}});
   CHECK_FALSE(compare_scaled(tested, 1).has_value());
   CHECK_FALSE(compare_scaled(tested, 1 + 1e-7).has_value());
   CHECK(compare_scaled(tested, 1 + 1e-5).has_value());
@@ -39,7 +40,8 @@ TEST_CASE("a result may be off by rounding and by no more") {
 
 TEST_CASE("what cancels may be off by more, by as much as its operands were rounded") {
   constexpr std::string_view kText =
-      "func @f(%x: feed f32) {\n  %1 = exp %x : f32\n  %2 = constant {value = 2.718281} : f32\n  %3 = sub %1, %2 : f32\n"
+      "func @f(%x: feed f32) {\n  %1 = exp %x : f32\n  %2 = constant {value = 2.718281} : f32\n  %3 = sub %1, %2 : "
+      "f32\n"
       "  return %3 as value \"y\"\n}";
   const Case tested = case_of(kText, {{1}});  // about 8e-7 of 2.7
   CHECK_FALSE(compare_scaled(tested, 1.2).has_value());
@@ -48,15 +50,20 @@ TEST_CASE("what cancels may be off by more, by as much as its operands were roun
 }
 
 TEST_CASE("a constant result is not trusted") {
-  CHECK(case_of("func @f(%x: feed f32[4]) {\n  %1 = sign %x : f32[4]\n  return %1 as value \"y\"\n}", {{1, 2, 3, 4}}).mistrusted);
-  CHECK_FALSE(case_of("func @f(%x: feed f32[4]) {\n  %1 = neg %x : f32[4]\n  return %1 as value \"y\"\n}", {{1, 2, 3, 4}}).mistrusted);
+  CHECK(case_of("func @f(%x: feed f32[4]) {\n  %1 = sign %x : f32[4]\n  return %1 as value \"y\"\n}", {{1, 2, 3, 4}})
+            .mistrusted);
+  CHECK_FALSE(
+      case_of("func @f(%x: feed f32[4]) {\n  %1 = neg %x : f32[4]\n  return %1 as value \"y\"\n}", {{1, 2, 3, 4}})
+          .mistrusted);
 }
 
 TEST_CASE("touching a byte outside a buffer is seen on either side") {
   GuardedMemory memory(2 * GuardedMemory::footprint(100));
   std::byte* at_end = memory.allocate(100, 1, Placement::EndAtGuard);
   std::byte* at_start = memory.allocate(100, 1, Placement::StartAtGuard);
-  const auto write = [](std::byte* at) { return run_guarded([at] { *const_cast<volatile std::byte*>(at) = std::byte{1}; }); };
+  const auto write = [](std::byte* at) {
+    return run_guarded([at] { *const_cast<volatile std::byte*>(at) = std::byte{1}; });
+  };
   CHECK(write(at_end + 100).has_value());
   CHECK(write(at_start - 1).has_value());
   CHECK_FALSE(write(at_end + 99).has_value());
@@ -105,7 +112,8 @@ TEST_CASE("a case file gives the same case back") {
   CHECK(print(read->random.graph) == print(tested.random.graph));
   CHECK(read->random.extents == tested.random.extents);
   REQUIRE(read->random.arguments.size() == tested.random.arguments.size());
-  for (size_t i = 0; i < read->random.arguments.size(); ++i) CHECK(read->random.arguments[i].values == tested.random.arguments[i].values);
+  for (size_t i = 0; i < read->random.arguments.size(); ++i)
+    CHECK(read->random.arguments[i].values == tested.random.arguments[i].values);
   CHECK(read->setup.cpu == tested.setup.cpu);
   CHECK(read->setup.threads == tested.setup.threads);
 }

@@ -29,7 +29,9 @@ bool has_result(const Graph& graph, char first) {
 
 /// Whether a product of several pairs has an operand of bf16.
 bool joins_bf16(const Graph& graph) {
-  const auto is_bf16 = [&](NodeId id) { return graph[id].op == OpKind::Cast && graph.type(graph[id].inputs[0]).dtype == DType::BF16; };
+  const auto is_bf16 = [&](NodeId id) {
+    return graph[id].op == OpKind::Cast && graph.type(graph[id].inputs[0]).dtype == DType::BF16;
+  };
   return std::ranges::any_of(graph.nodes, [&](const Node& node) {
     return node.op == OpKind::Contract && node.inputs.size() > 2 && std::ranges::any_of(node.inputs, is_bf16);
   });
@@ -102,6 +104,7 @@ TEST_CASE("a third of the graphs has halves, and products of bf16 in every layou
 TEST_CASE("an op that the generator cannot draw is one that stands for something else") {
   for (const OpDef& def : all_ops()) {
     const bool stands_for_another = def.kind == Kind::Argument || def.kind == Kind::Meta;
-    CHECK_MESSAGE(can_draw(def) == !stands_for_another, fmt::format("`{}`: fuzz/draw_attributes.cpp has no row for its attributes", def.name));
+    CHECK_MESSAGE(can_draw(def) == !stands_for_another,
+                  fmt::format("`{}`: fuzz/draw_attributes.cpp has no row for its attributes", def.name));
   }
 }

@@ -16,7 +16,8 @@ namespace {
 
 std::vector<std::string> case_paths() {
   std::vector<std::string> paths;
-  for (const auto& entry : std::filesystem::directory_iterator(SMELT_SOURCE_DIR "/tests/files/graphs")) paths.push_back(entry.path().string());
+  for (const auto& entry : std::filesystem::directory_iterator(SMELT_SOURCE_DIR "/tests/files/graphs"))
+    paths.push_back(entry.path().string());
   return paths;
 }
 
@@ -35,11 +36,14 @@ TEST_CASE("graphs that were wrong once are right on every leg, level and number 
         REQUIRE_MESSAGE(tested.has_value(), tested.error().message);
         for (const Leg& leg : kLegs) {
           const Leg* const legs[] = {&leg};
-          for (const Failure& failure : check_legs(std::span(&*tested, 1), legs)) FAIL_CHECK(fmt::format("{} {}: {}", path, failure.check, failure.what));
+          for (const Failure& failure : check_legs(std::span(&*tested, 1), legs))
+            FAIL_CHECK(fmt::format("{} {}: {}", path, failure.check, failure.what));
         }
         int64_t passes = 0, done = 0, again = 0;
-        for (const Failure& failure : check_budgets(std::span(&*tested, 1), done, again)) FAIL_CHECK(fmt::format("{} {}: {}", path, failure.check, failure.what));
-        if (const auto failure = check_pass_orders(*tested, 20, passes)) FAIL_CHECK(fmt::format("{}: {}", path, failure->what));
+        for (const Failure& failure : check_budgets(std::span(&*tested, 1), done, again))
+          FAIL_CHECK(fmt::format("{} {}: {}", path, failure.check, failure.what));
+        if (const auto failure = check_pass_orders(*tested, 20, passes))
+          FAIL_CHECK(fmt::format("{}: {}", path, failure->what));
       }
     }
   }

@@ -1,4 +1,5 @@
-// The compiled elementary functions keep the bounds of docs/numerics.md; `smelt debug scalars --stride 1` tries every f32.
+// The compiled elementary functions keep the bounds of docs/numerics.md; `smelt debug scalars --stride 1` tries every
+// f32.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -15,11 +16,14 @@ void check_bounds(DType dtype, const std::string& cpu, uint64_t stride) {
   for (const ScalarFunction& function : scalar_functions()) {
     const ScalarErrors errors = measure(*code, function, dtype, {.stride = stride, .threads = 2});
     const double bound = dtype == DType::F32 ? function.bound_f32 : function.bound_f64;
-    CHECK_MESSAGE(errors.max_ulp <= bound, fmt::format("{} {} on {}: {} ulp at {:a}, {:a}", function.name, to_string(dtype), cpu, errors.max_ulp,
-                                                       errors.worst_a, errors.worst_b));
-    CHECK_MESSAGE(!errors.outside_at, fmt::format("{} {} on {} leaves its range at {:a}", function.name, to_string(dtype), cpu, errors.outside_at.value_or(0)));
+    CHECK_MESSAGE(errors.max_ulp <= bound,
+                  fmt::format("{} {} on {}: {} ulp at {:a}, {:a}", function.name, to_string(dtype), cpu, errors.max_ulp,
+                              errors.worst_a, errors.worst_b));
+    CHECK_MESSAGE(!errors.outside_at, fmt::format("{} {} on {} leaves its range at {:a}", function.name,
+                                                  to_string(dtype), cpu, errors.outside_at.value_or(0)));
     if (function.rises) {
-      CHECK_MESSAGE(!errors.falls_at, fmt::format("{} {} on {} falls at {:a}", function.name, to_string(dtype), cpu, errors.falls_at.value_or(0)));
+      CHECK_MESSAGE(!errors.falls_at, fmt::format("{} {} on {} falls at {:a}", function.name, to_string(dtype), cpu,
+                                                  errors.falls_at.value_or(0)));
     }
   }
 }

@@ -21,7 +21,8 @@ using namespace smelt::fuzz;
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity(), kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr std::array kSpecial = {kNaN, kInfinity, -kInfinity, 0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, 0x1p-140, -0x1p-140, 0x1p120, -0x1p120, 1e-30, 88.0, -88.0};
+constexpr std::array kSpecial = {kNaN, kInfinity, -kInfinity, 0.0,       -0.0,    1.0,      -1.0,  2.0,  -2.0, 0.5,
+                                 -0.5, 3.0,       0x1p-140,   -0x1p-140, 0x1p120, -0x1p120, 1e-30, 88.0, -88.0};
 
 enum class Class : uint8_t { NaN, Infinite, Zero, Finite };
 Class class_of_number(double value) {
@@ -46,7 +47,8 @@ RefTensor tensor(const TensorType& type, std::vector<double> values) {
 
 /// Every pair of special numbers; an op with one operand reads the first of each.
 std::optional<Matrix> elementwise(const OpDef& def) {
-  if (def.kind != Kind::Elementwise || def.traits.logical || def.attributes.size() > 0 || def.operands.size() > 2) return std::nullopt;
+  if (def.kind != Kind::Elementwise || def.traits.logical || def.attributes.size() > 0 || def.operands.size() > 2)
+    return std::nullopt;
   constexpr auto n = static_cast<int64_t>(kSpecial.size());
   const TensorType type{DType::F32, {n * n}};
   Matrix matrix{std::string(def.name), {}, {}, op_kind(def)};
@@ -84,7 +86,8 @@ std::optional<Matrix> reduction(const OpDef& def) {
 /// Where the answers may differ: a number that rounds to a subnormal one or to zero, and one at the edge of overflow.
 bool at_an_edge(double expected, double got) {
   constexpr double kTiny = 0x1p-125, kHuge = 0x1p127;
-  return (std::fabs(expected) < kTiny && std::fabs(got) < kTiny) || (std::fabs(expected) >= kHuge && std::fabs(got) >= kHuge);
+  return (std::fabs(expected) < kTiny && std::fabs(got) < kTiny) ||
+         (std::fabs(expected) >= kHuge && std::fabs(got) >= kHuge);
 }
 
 }  // namespace
@@ -102,17 +105,20 @@ TEST_CASE("special numbers give the same class and sign in code and in the refer
     const Result<CompiledGraphs> compiled = CompiledGraphs::compile(graphs, kFull.code(cpu, 0));
     REQUIRE_MESSAGE(compiled.has_value(), compiled.error().message);
     for (size_t k = 0; k < matrices.size(); ++k) {
-      const auto expected = evaluate(matrices[k].graph, matrices[k].arguments, {}, {.rounding = Rounding::ToDType, .adjust = {}});
+      const auto expected =
+          evaluate(matrices[k].graph, matrices[k].arguments, {}, {.rounding = Rounding::ToDType, .adjust = {}});
       REQUIRE(expected.has_value());
       const RunOutcome outcome = compiled->run(k, matrices[k].arguments, {});
       REQUIRE_MESSAGE(!outcome.fault, outcome.fault.value_or(""));
       for (size_t i = 0; i < (*expected)[0].values.size(); ++i) {
-        const bool no_quadrant = (matrices[k].op == OpKind::Sin || matrices[k].op == OpKind::Cos) && std::fabs(kSpecial[i / kSpecial.size()]) > 1e15;
+        const bool no_quadrant = (matrices[k].op == OpKind::Sin || matrices[k].op == OpKind::Cos) &&
+                                 std::fabs(kSpecial[i / kSpecial.size()]) > 1e15;
         const double want = no_quadrant ? kNaN : (*expected)[0].values[i], got = outcome.results[0].values[i];
         const bool same_sign = std::isnan(want) || want == 0 || std::signbit(want) == std::signbit(got);
-        const bool same = (class_of_number(want) == class_of_number(got) && same_sign) || (same_sign && at_an_edge(want, got));
-        CHECK_MESSAGE(same, fmt::format("{} {} of {} and {}: {} instead of {}", cpu, matrices[k].name, kSpecial[i / kSpecial.size()],
-                                        kSpecial[i % kSpecial.size()], got, want));
+        const bool same =
+            (class_of_number(want) == class_of_number(got) && same_sign) || (same_sign && at_an_edge(want, got));
+        CHECK_MESSAGE(same, fmt::format("{} {} of {} and {}: {} instead of {}", cpu, matrices[k].name,
+                                        kSpecial[i / kSpecial.size()], kSpecial[i % kSpecial.size()], got, want));
       }
     }
   }
@@ -127,7 +133,8 @@ TEST_CASE("no instruction of ours lets LLVM assume that a number is ordinary") {
     const Result<Target> target = make_target("x86-64-v3");
     const auto text = emit_program(program, *target, CodeKind::LlvmIr, {});
     const std::string_view ir(text.data(), text.size());
-    for (const std::string_view flag : {" nnan ", " ninf ", " nsz ", " arcp ", " contract ", " afn ", " reassoc ", " fast "}) {
+    for (const std::string_view flag :
+         {" nnan ", " ninf ", " nsz ", " arcp ", " contract ", " afn ", " reassoc ", " fast "}) {
       CHECK_MESSAGE(!(ir.find(flag) != std::string_view::npos), fmt::format("seed {}: flag{}", seed, flag));
     }
   }

@@ -58,14 +58,8 @@ std::vector<Wrong> table() {
        {},
        {{"symbol", int64_t{-1}}, {"bound", int64_t{8}}, {"type", i32()}},
        "`extent` has symbol -1 and bound 8"},
-      {Add,
-       {f32({2, 3}), f32({3, 2})},
-       {},
-       "`add` needs operands of one type, got `f32[2, 3]` and `f32[3, 2]`"},
-      {Add,
-       {f32({kB, 3}), f32({8, 3})},
-       {},
-       "`add` needs operands of one type, got `f32[B<=8, 3]` and `f32[8, 3]`"},
+      {Add, {f32({2, 3}), f32({3, 2})}, {}, "`add` needs operands of one type, got `f32[2, 3]` and `f32[3, 2]`"},
+      {Add, {f32({kB, 3}), f32({8, 3})}, {}, "`add` needs operands of one type, got `f32[B<=8, 3]` and `f32[8, 3]`"},
       {Select, {f32(), f32(), f32()}, {}, "`select` needs a bool condition, got `f32`"},
       {Select, {boolean(), f32(), i32()}, {}, "`select` needs branches of one type, got `f32` and `i32`"},
       {Select, {boolean({2}), f32(), f32()}, {}, "`select` has condition `bool[2]` for branches `f32`"},
@@ -94,15 +88,20 @@ std::vector<Wrong> table() {
        {f32({2, 3}), f32({2})},
        formula("[i,k] [i] -> [i]"),
        "index `k` of `[i,k] [i] -> [i]` is in one operand only and not in the result"},
-      {Contract, {f32({4}), f32({2})}, formula("[i] [i+u] -> [u]"), "`i+u` of `[i] [i+u] -> [u]` is not an axis of the left operand"},
+      {Contract,
+       {f32({4}), f32({2})},
+       formula("[i] [i+u] -> [u]"),
+       "`i+u` of `[i] [i+u] -> [u]` is not an axis of the left operand"},
       {Contract,
        {f32({4}), f32({2})},
        formula("[i+u] [u] -> [i,u]"),
-       "of the two indices of `i+u` in `[i+u] [u] -> [i,u]` one must be in the right operand alone and one in the result alone"},
+       "of the two indices of `i+u` in `[i+u] [u] -> [i,u]` one must be in the right operand alone and one in the "
+       "result alone"},
       {Contract,
        {f32({4, 4}), f32({2, 2})},
        formula("[i-u,j-v] [u,j] -> [i,v]"),
-       "the reversed windows of `[i-u,j-v] [u,j] -> [i,v]` must all have their first index in the result, or all in the right operand"},
+       "the reversed windows of `[i-u,j-v] [u,j] -> [i,v]` must all have their first index in the result, or all in "
+       "the right operand"},
       {Contract,
        {f32({4}), f32({6})},
        formula("[i+u] [u] -> [i]"),
@@ -128,15 +127,9 @@ std::vector<Wrong> table() {
        {f32({2, 3})},
        ints("permutation", {0, 0}),
        "`transpose` of `f32[2, 3]` cannot use permutation [0, 0]"},
-      {Transpose,
-       {f32({2, 3})},
-       ints("permutation", {0}),
-       "`transpose` of `f32[2, 3]` cannot use permutation [0]"},
+      {Transpose, {f32({2, 3})}, ints("permutation", {0}), "`transpose` of `f32[2, 3]` cannot use permutation [0]"},
       {Reshape, {f32({2, 3})}, {{"type", f32({7})}}, "`reshape` cannot read `f32[2, 3]` as `f32[7]`"},
-      {Reshape,
-       {f32({kB, 3})},
-       {{"type", f32({3, kB})}},
-       "`reshape` cannot read `f32[B<=8, 3]` as `f32[3, B<=8]`"},
+      {Reshape, {f32({kB, 3})}, {{"type", f32({3, kB})}}, "`reshape` cannot read `f32[B<=8, 3]` as `f32[3, B<=8]`"},
       {Reshape, {f32({kB, 3})}, {{"type", f32({24})}}, "`reshape` cannot read `f32[B<=8, 3]` as `f32[24]`"},
       {Slice,
        {f32({5})},
@@ -164,10 +157,7 @@ std::vector<Wrong> table() {
        "`pad` of `f32[5]` has 2 low and 1 high"},
       {Gather, {f32(), i32({3})}, {}, "`gather` needs a table with an axis, got `f32` and `i32[3]`"},
       {Gather, {f32({3}), f32({3})}, {}, "`gather` needs an integer index, got `f32[3]`"},
-      {ScatterAdd,
-       {f32({3}), f32({3})},
-       {{"type", f32({5})}},
-       "`scatter_add` needs an integer index, got `f32[3]`"},
+      {ScatterAdd, {f32({3}), f32({3})}, {{"type", f32({5})}}, "`scatter_add` needs an integer index, got `f32[3]`"},
       {ScatterAdd,
        {i32({3}), f32({3, 2})},
        {{"type", f32({5, 4})}},
@@ -201,7 +191,10 @@ std::vector<Wrong> table() {
       {Jvp, {i32({2}), f32({2}), f32({2})}, {}, "`jvp` is of floats, got `i32[2]`"},
       {Jvp, {f32({2}), i32({2}), i32({2})}, {}, "`jvp` is with respect to floats, got `i32[2]`"},
       {Jvp, {f32({2}), f32({3}), f32({2})}, {}, "`jvp` needs a direction like `f32[3]`, got `f32[2]`"},
-      {Adjoint, {f32({2}), i32({3}), f32({2}), i32({3})}, {}, "`adjoint` needs floats, got `f32[2]`, `i32[3]`, `f32[2]` and `i32[3]`"},
+      {Adjoint,
+       {f32({2}), i32({3}), f32({2}), i32({3})},
+       {},
+       "`adjoint` needs floats, got `f32[2]`, `i32[3]`, `f32[2]` and `i32[3]`"},
       {Adjoint,
        {f32({2}), f32({3}), f32({3}), f32({3})},
        {},
@@ -238,23 +231,19 @@ std::vector<std::pair<Wrong, std::string>> family_cases() {
                        fmt::format("`{}` needs increasing axes, got [1, 0]", def.name)});
     }
     if (op == OpKind::ArgMax || op == OpKind::ArgMin) {
-      cases.push_back({{op, {f32()}, {{"axis", int64_t{0}}}, ""},
-                       fmt::format("`{}` has axis 0, but `f32` has 0 axes", def.name)});
+      cases.push_back(
+          {{op, {f32()}, {{"axis", int64_t{0}}}, ""}, fmt::format("`{}` has axis 0, but `f32` has 0 axes", def.name)});
     }
-    const bool plain = (def.kind == Kind::Elementwise || def.kind == Kind::Composite) &&
-                       def.attributes.size() == 0 && op != OpKind::Select && op != OpKind::Stop;
+    const bool plain = (def.kind == Kind::Elementwise || def.kind == Kind::Composite) && def.attributes.size() == 0 &&
+                       op != OpKind::Select && op != OpKind::Stop;
     if (!plain) continue;
-    const auto all = [&](const TensorType& type) {
-      return std::vector<TensorType>(def.operands.size(), type);
-    };
+    const auto all = [&](const TensorType& type) { return std::vector<TensorType>(def.operands.size(), type); };
     if (def.traits.logical) {
       cases.push_back({{op, all(f32({2})), {}, ""}, fmt::format("`{}` needs bool, got `f32[2]`", def.name)});
     } else if (def.traits.float_only) {
-      cases.push_back(
-          {{op, all(i32({2})), {}, ""}, fmt::format("`{}` needs floats, got `i32[2]`", def.name)});
+      cases.push_back({{op, all(i32({2})), {}, ""}, fmt::format("`{}` needs floats, got `i32[2]`", def.name)});
     } else if (!def.traits.comparison) {
-      cases.push_back(
-          {{op, all(boolean({2})), {}, ""}, fmt::format("`{}` needs numbers, got `bool[2]`", def.name)});
+      cases.push_back({{op, all(boolean({2})), {}, ""}, fmt::format("`{}` needs numbers, got `bool[2]`", def.name)});
     }
     if (def.operands.size() == 2 && !def.traits.logical) {
       cases.push_back({{op, {f32({2}), f32({3})}, {}, ""},

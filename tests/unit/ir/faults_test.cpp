@@ -39,7 +39,8 @@ std::map<int, std::string> planted() {
       for (auto at = std::sregex_iterator(all.begin(), all.end(), use); at != std::sregex_iterator(); ++at) {
         const std::string file = fs::relative(entry.path(), root).string();
         const auto [known, added] = found.emplace(std::stoi((*at)[1]), file);
-        CHECK_MESSAGE(known->second == file, fmt::format("fault {} is in {} and in {}", (*at)[1].str(), known->second, file));
+        CHECK_MESSAGE(known->second == file,
+                      fmt::format("fault {} is in {} and in {}", (*at)[1].str(), known->second, file));
       }
     }
   }
@@ -57,6 +58,7 @@ TEST_CASE("each fault of the table is planted where it says, and there is no oth
     CHECK(row.number == expected++);
     const auto at = found.find(row.number);
     REQUIRE_MESSAGE(at != found.end(), fmt::format("fault {} ({}) is nowhere", row.number, row.what));
-    CHECK_MESSAGE(at->second == row.file, fmt::format("fault {} is in {}, the table says {}", row.number, at->second, row.file));
+    CHECK_MESSAGE(at->second == row.file,
+                  fmt::format("fault {} is in {}, the table says {}", row.number, at->second, row.file));
   }
 }

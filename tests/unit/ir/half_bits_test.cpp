@@ -65,7 +65,8 @@ TEST_CASE("between two neighbours the nearer one is taken, half way the even one
         const double here = value_of(half, bits | sign);
         const double unit = std::fabs(value_of(half, bits == 0 ? 1 : bits) - value_of(half, bits == 0 ? 0 : bits - 1));
         // The step up is that of this exponent; a power of two has a smaller one below.
-        const double next = bits + 1 < infinity ? value_of(half, (bits + 1) | sign) : here + std::copysign(unit, sign != 0 ? -1.0 : 1.0);
+        const double next = bits + 1 < infinity ? value_of(half, (bits + 1) | sign)
+                                                : here + std::copysign(unit, sign != 0 ? -1.0 : 1.0);
         const auto middle = static_cast<float>((here + next) / 2);
         const uint32_t even = bits % 2 == 0 ? bits : bits + 1;
         CHECK(narrowed(half, middle) == (even | sign));
@@ -92,7 +93,8 @@ TEST_CASE("f64 goes through f32 by rounding to odd and is rounded once") {
       }
     }
     for (const double x : {1e300, 1e39, static_cast<double>(INFINITY)}) {
-      CHECK(narrow_to_half(s, half.dtype, round_to_odd_f32(s, HostScalarBuilder::value(DType::F64, x))).host_integer == infinity);
+      CHECK(narrow_to_half(s, half.dtype, round_to_odd_f32(s, HostScalarBuilder::value(DType::F64, x))).host_integer ==
+            infinity);
     }
   }
 }

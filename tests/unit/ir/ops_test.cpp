@@ -110,8 +110,8 @@ TEST_CASE("bodies of elementwise and reduce ops agree with their reference") {
         const double got = HostScalarBuilder::to_double(op.body(builder, scalars, {}));
         const double want = op.reference(values);
         CHECK_MESSAGE(is_close(got, want, tolerance(dtype)),
-                      fmt::format("{}: {} {} gives {}, reference {}", op.name, to_string(dtype),
-                                  fmt::join(values, " "), got, want));
+                      fmt::format("{}: {} {} gives {}, reference {}", op.name, to_string(dtype), fmt::join(values, " "),
+                                  got, want));
       }
     }
   }
@@ -131,9 +131,8 @@ TEST_CASE("special values: body and reference agree on NaN, infinities and zeros
           for (const double value : values) scalars.push_back(host(dtype, value));
           const double got = HostScalarBuilder::to_double(op.body(builder, scalars, {}));
           const double want = op.reference(values);
-          CHECK_MESSAGE(
-              is_close(got, want, tolerance(dtype), 0),
-              fmt::format("{}({}) = {}, reference {}", op.name, fmt::join(values, ", "), got, want));
+          CHECK_MESSAGE(is_close(got, want, tolerance(dtype), 0),
+                        fmt::format("{}({}) = {}, reference {}", op.name, fmt::join(values, ", "), got, want));
         }
       }
     }
@@ -160,7 +159,8 @@ TEST_CASE("cast truncates, saturates and turns NaN into 0") {
 
 TEST_CASE("softmax and its relatives of numbers far apart are finite") {
   const auto values_of = [](const char* op, const char* type) {
-    const Result<Graph> graph = parse_graph(fmt::format("func @f(%x: feed f32[3]) {{\n  %1 = {} %x {{axes = [0]}} : {}\n  return %1 as value \"y\"\n}}", op, type));
+    const Result<Graph> graph = parse_graph(fmt::format(
+        "func @f(%x: feed f32[3]) {{\n  %1 = {} %x {{axes = [0]}} : {}\n  return %1 as value \"y\"\n}}", op, type));
     REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
     const RefTensor x{graph->type(graph->arguments[0].node), {3}, {1000, 0, -1000}};
     return evaluate(*graph, std::span(&x, 1), {}).value()[0].values;
@@ -202,9 +202,7 @@ TEST_CASE("random bodies agree with their reference, element by element") {
       for (uint32_t e = 0; e < results->at(0).values.size(); ++e) {
         const auto words = philox(seed, {e / 4, static_cast<uint32_t>(attrs.integer("loop")), run,
                                          static_cast<uint32_t>(attrs.integer("site"))});
-        const auto word = [&](size_t k) {
-          return builder.integer(DType::I32, static_cast<int32_t>(words[k]));
-        };
+        const auto word = [&](size_t k) { return builder.integer(DType::I32, static_cast<int32_t>(words[k])); };
         const size_t pair = e % 4 / 2 * 2;
         const std::array<Scalar, 3> operands = {word(pair), word(pair + 1), host(DType::Bool, e % 2)};
         const double got = HostScalarBuilder::to_double(def.body(builder, operands, attrs));
@@ -220,8 +218,7 @@ TEST_CASE("draws have the right moments and stay inside the open interval") {
     Builder builder(graph);
     const NodeId seed = builder.constant(5, {DType::I64, {}}), run = builder.constant(3, {DType::I64, {}});
     const TensorType type{DType::F32, {100'000}};
-    const NodeId draw =
-        builder.make(op, {seed, run}, {{"site", int64_t{77}}, {"loop", int64_t{0}}, {"type", type}});
+    const NodeId draw = builder.make(op, {seed, run}, {{"site", int64_t{77}}, {"loop", int64_t{0}}, {"type", type}});
     builder.result({"y", ResultRole::Value, -1, draw});
     const auto results = evaluate(graph, {}, {});
     REQUIRE(results.has_value());

@@ -114,8 +114,7 @@ TEST_CASE("special values: zeros keep their sign, edges are exact") {
         INFO(test.name, " ", x);
         const double got = test.function(builder, value(dtype, x)).host;
         const long double want = test.exact(value(dtype, x).host);
-        CHECK((dtype == DType::F32 ? ulp_distance(static_cast<float>(got), want) : ulp_distance(got, want)) <=
-              1);
+        CHECK((dtype == DType::F32 ? ulp_distance(static_cast<float>(got), want) : ulp_distance(got, want)) <= 1);
       }
     }
     CHECK(scalar_math::exp(builder, value(dtype, 0)).host == 1);
@@ -149,20 +148,18 @@ TEST_CASE("pow is accurate for large powers and follows the C standard at the ed
       if (want > (narrow ? 3e38L : 1e308L) || want < (narrow ? 1.2e-38L : 1e-307L)) continue;
       const double got = scalar_math::pow(builder, a, b).host;
       const double error = narrow ? ulp_distance(static_cast<float>(got), want) : ulp_distance(got, want);
-      CHECK_MESSAGE(error <= (narrow ? 0.51 : 2),
-                    fmt::format("pow({:a}, {:a}): {} ulp", a.host, b.host, error));
+      CHECK_MESSAGE(error <= (narrow ? 0.51 : 2), fmt::format("pow({:a}, {:a}): {} ulp", a.host, b.host, error));
     }
-    const std::array<double, 19> special = {0.0,   -0.0,  1,          -1,       2,         -2,  0.5,
-                                            -0.5,  3,     -3,         INFINITY, -INFINITY, NAN, 1e30,
-                                            -1e30, 1e-40, 16777217.0, 2.5,      -2.5};
+    const std::array<double, 19> special = {0.0,      -0.0,      1,   -1,   2,     -2,    0.5,        -0.5, 3,   -3,
+                                            INFINITY, -INFINITY, NAN, 1e30, -1e30, 1e-40, 16777217.0, 2.5,  -2.5};
     for (const double a : special) {
       for (const double b : special) {
         const Scalar x = value(dtype, a), y = value(dtype, b);
         const double got = scalar_math::pow(builder, x, y).host;
         const long double want = std::pow(static_cast<long double>(x.host), static_cast<long double>(y.host));
         const double error = narrow ? ulp_distance(static_cast<float>(got), want) : ulp_distance(got, want);
-        CHECK_MESSAGE(error <= 2, fmt::format("pow({}, {}) = {}, not {}", x.host, y.host, got,
-                                                static_cast<double>(want)));
+        CHECK_MESSAGE(error <= 2,
+                      fmt::format("pow({}, {}) = {}, not {}", x.host, y.host, got, static_cast<double>(want)));
       }
     }
   }

@@ -59,8 +59,7 @@ TEST_CASE("names that are no identifiers, repeated names and late arguments surv
 }
 
 TEST_CASE("numbers keep their bits") {
-  for (const double value :
-       {0.1, -0.0, 1e300, 5e-324, static_cast<double>(INFINITY), -static_cast<double>(INFINITY)}) {
+  for (const double value : {0.1, -0.0, 1e300, 5e-324, static_cast<double>(INFINITY), -static_cast<double>(INFINITY)}) {
     Graph graph;
     Builder builder(graph);
     builder.result({"y", ResultRole::Value, -1, builder.constant(value, {DType::F64, {}})});
@@ -83,10 +82,8 @@ TEST_CASE("errors name the line and what was seen") {
       {"func @f(%x: food f32[2]) {\n}", "line 1: no argument role `food`"},
       {"func @f(%x: feed f32[B<=2]) {\n}", "line 1: no run-time dimension `B`"},
       {"func @f(%x: feed f32[2], %x: feed f32) {\n}", "line 1: `%x` is defined twice"},
-      {"func @f(%x: feed f32[2]) {\n  %1 = neg %x {axes = [1]} : f32[2]\n}",
-       "line 2: `neg` has no attribute `axes`"},
-      {"func @f(%x: feed f32[2]) {\n  return %x as loss \"l\"\n}",
-       "line 3: loss `l` is `f32[2]`, not a float scalar"},
+      {"func @f(%x: feed f32[2]) {\n  %1 = neg %x {axes = [1]} : f32[2]\n}", "line 2: `neg` has no attribute `axes`"},
+      {"func @f(%x: feed f32[2]) {\n  return %x as loss \"l\"\n}", "line 3: loss `l` is `f32[2]`, not a float scalar"},
       {"func @f(%x: variable f32[2]) {\n}", "line 2: variable argument `x` has no ref"},
   }};
   for (const auto& [text, expected] : cases) CHECK(message(text) == expected);

@@ -72,8 +72,7 @@ TEST_CASE("V5: roles have their types and refs") {
 TEST_CASE("V6: results exist and have the type of their role") {
   CHECK(violations_after([](Graph& g) { g.results[0].node = {4}; }) ==
         "loss `loss` is `f32[B<=8, 3]`, not a float scalar");
-  CHECK(violations_after([](Graph& g) { g.results[0].node = {}; }) ==
-        "result `loss` is no node: %4294967295");
+  CHECK(violations_after([](Graph& g) { g.results[0].node = {}; }) == "result `loss` is no node: %4294967295");
   CHECK(violations_after([](Graph& g) { g.results[1].ref = -1; }) == "new variable `w` has no ref");
 }
 
@@ -83,8 +82,7 @@ TEST_CASE("V7: run-time extents are in the table, with its bounds") {
   CHECK(violations_after([](Graph& g) {
           g.symbols[0].bound = 9;
         }).starts_with("%2 has bound 8 for `B`, whose bound is 9"));
-  CHECK(
-      violations_after([](Graph& g) { g.symbols.clear(); }).starts_with("%2 has run-time dimension 0 of 0"));
+  CHECK(violations_after([](Graph& g) { g.symbols.clear(); }).starts_with("%2 has run-time dimension 0 of 0"));
 }
 
 TEST_CASE("V8: later stages have no grad and no composites") {

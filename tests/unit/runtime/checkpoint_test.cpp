@@ -151,17 +151,14 @@ TEST_CASE_FIXTURE(Fixture, "files without training state give weights, not a res
   const std::string_view text(reinterpret_cast<const char*>(memory.data()), memory.size());
   CHECK(text == read_raw(dir / "w.safetensors"));
   CHECK(load_weights_from(std::move(memory), "memory", *other)->num_loaded == 3);
-  CHECK(contains(message_of(load_weights_from(buffer_of("PK\x03\x04"), "memory", *other)),
-                 "memory: this is a zip"));
+  CHECK(contains(message_of(load_weights_from(buffer_of("PK\x03\x04"), "memory", *other)), "memory: this is a zip"));
 }
 
 TEST_CASE_FIXTURE(Fixture, "plain safetensors load; what differs is listed, ten of a kind") {
   const float values[] = {1, 2};
   const auto raw = std::as_bytes(std::span(values));
-  std::vector<TensorToStore> tensors = {{"net.w", DType::F32, {2}, raw},
-                                        {"net.b", DType::F32, {}, raw.subspan(0, 4)}};
-  for (int i = 0; i < 12; ++i)
-    tensors.push_back({"extra" + std::to_string(i), DType::F32, {}, raw.subspan(0, 4)});
+  std::vector<TensorToStore> tensors = {{"net.w", DType::F32, {2}, raw}, {"net.b", DType::F32, {}, raw.subspan(0, 4)}};
+  for (int i = 0; i < 12; ++i) tensors.push_back({"extra" + std::to_string(i), DType::F32, {}, raw.subspan(0, 4)});
   tensors.push_back({"opt/other/m", DType::F32, {}, raw.subspan(0, 4)});
   REQUIRE(write_safetensors(dir / "p", tensors, {}).has_value());
   const std::string before = variables(*session);
@@ -183,8 +180,7 @@ TEST_CASE_FIXTURE(Fixture, "a newer layout is refused") {
   Metadata metadata = read_safetensors(path)->metadata;
   metadata["smelt.checkpoint"] = "2";
   write_raw(dir / "newer", encode_checksummed_header({}, metadata));
-  CHECK(contains(message_of(read_checkpoint_state(dir / "newer")),
-                 "checkpoint version 2, this program knows up to 1"));
+  CHECK(contains(message_of(read_checkpoint_state(dir / "newer")), "checkpoint version 2, this program knows up to 1"));
   // Without its checksums a file of ours is damaged, however well-formed it is.
   metadata.erase("smelt.header_crc32");
   REQUIRE(write_safetensors(dir / "bare", {}, metadata).has_value());
@@ -214,8 +210,7 @@ TEST_CASE("a run directory is made, locked, pointed into and found again") {
   write_raw(path + "/checkpoints/step-1.safetensors.tmp.5.0", "left over");
   CHECK(RunDirectory::open(path).has_value());
   CHECK(list_files(path + "/checkpoints").empty());
-  CHECK(contains(message_of(RunDirectory::create(path, "x", Existing::Refuse)),
-                 "already holds a run | `--resume`"));
+  CHECK(contains(message_of(RunDirectory::create(path, "x", Existing::Refuse)), "already holds a run | `--resume`"));
   write_raw(path + "/metrics.jsonl", "old");
   REQUIRE(RunDirectory::create(path, "x", Existing::Replace).has_value());
   CHECK_FALSE(std::filesystem::exists(path + "/metrics.jsonl"));

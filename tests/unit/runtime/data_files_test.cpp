@@ -19,10 +19,8 @@ std::string npy(std::string dict, std::string_view data, int major = 1) {
   if (major > 1) out += bytes(0, 0);
   return out + dict + std::string(data);
 }
-std::string npy_of(const char* descr, const char* shape, std::string_view data,
-                   const char* fortran = "False") {
-  return npy(fmt::format("{{'descr': '{}', 'fortran_order': {}, 'shape': {}, }}", descr, fortran, shape),
-             data);
+std::string npy_of(const char* descr, const char* shape, std::string_view data, const char* fortran = "False") {
+  return npy(fmt::format("{{'descr': '{}', 'fortran_order': {}, 'shape': {}, }}", descr, fortran, shape), data);
 }
 Result<NpyFile> parse_npy_text(const std::string& text) { return parse_npy(buffer_of(text), "x.npy"); }
 Result<HostTensor> parse_idx_text(const std::string& text) { return parse_idx(buffer_of(text), "x.idx"); }
@@ -114,8 +112,7 @@ TEST_CASE("each bad .npy has its message") {
       {npy_of("<c8", "(1,)", ""), "complex"},
       {npy_of("<u8", "(1,)", ""), "unsigned 64-bit"},
       {npy_of("f4", "(1,)", ""), "is no element type"},
-      {npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", ""),
-       "records have no element type"},
+      {npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", ""), "records have no element type"},
       {npy_of("<f4", "(-1,)", ""), "-1 is negative"},
       {npy_of("<f4", "(True,)", ""), "expected an integer"},
       {npy_of("<f4", "(18446744073709551616,)", ""), "a size leaves 64 bits"},
@@ -138,8 +135,7 @@ TEST_CASE("IDX reads big-endian data of every type") {
   CHECK(images->shape == std::vector<int64_t>{2, 1, 2});
   CHECK(values_of(*images) == std::vector<double>{1, 2, 3, 255});
   CHECK(values_of(*parse_idx_text(bytes(0, 0, 0x0B, 1, 0, 0, 0, 1, 0xFF, 0xFE))) == std::vector<double>{-2});
-  CHECK(values_of(*parse_idx_text(bytes(0, 0, 0x0D, 1, 0, 0, 0, 1, 0x3F, 0x80, 0, 0))) ==
-        std::vector<double>{1});
+  CHECK(values_of(*parse_idx_text(bytes(0, 0, 0x0D, 1, 0, 0, 0, 1, 0x3F, 0x80, 0, 0))) == std::vector<double>{1});
 }
 
 TEST_CASE("each bad IDX has its message") {

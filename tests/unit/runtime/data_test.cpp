@@ -19,8 +19,8 @@ namespace {
 void order_in_c(uint64_t seed, uint32_t epoch, int32_t n, int32_t* rows) {
   for (int32_t i = 0; i < n; ++i) rows[i] = i;
   for (int32_t i = n - 1; i > 0; --i) {
-    const uint32_t w = philox(
-        seed, {static_cast<uint32_t>(i) / 4, 0, epoch, fnv1a("shuffle", 7)})[static_cast<uint32_t>(i) % 4];
+    const uint32_t w =
+        philox(seed, {static_cast<uint32_t>(i) / 4, 0, epoch, fnv1a("shuffle", 7)})[static_cast<uint32_t>(i) % 4];
     const auto j = static_cast<int32_t>((static_cast<uint64_t>(w) * (static_cast<uint64_t>(i) + 1)) >> 32);
     const int32_t t = rows[i];
     rows[i] = rows[j];
@@ -153,13 +153,15 @@ TEST_CASE("a probe tells types and shapes from the headers alone") {
   CHECK((*csv)[2].dtype == DType::F32);
   CHECK(contains(message_of(probe_source({"cvs", {"t.csv"}, {}}, "d", paths)),
                  "no reader is called `cvs` | there are idx, npy, csv"));
-  CHECK(contains(message_of(probe_source({"csv", {"t.csv", "u.csv"}, {}}, "d", paths)),
-                 "takes one file, got 2"));
+  CHECK(contains(message_of(probe_source({"csv", {"t.csv", "u.csv"}, {}}, "d", paths)), "takes one file, got 2"));
 }
 
 TEST_CASE("system data sets are found") {
   if (!std::filesystem::exists(std::filesystem::path(kSystemData) / "fashion-mnist")) {
-    fmt::print(stderr, "SKIPPED: \"system data sets are found\": {}/fashion-mnist is not there; install the package dataset-fashion-mnist\n", kSystemData);
+    fmt::print(stderr,
+               "SKIPPED: \"system data sets are found\": {}/fashion-mnist is not there; install the package "
+               "dataset-fashion-mnist\n",
+               kSystemData);
     return;
   }
   const SourceCall source{
@@ -181,28 +183,23 @@ TEST_CASE("data that does not fit the model is refused with file, row and value"
   write_raw(dir / "two", idx_u8({2}, bytes(0, 1)));
   write_raw(dir / "t.csv", "x,label\n1,0\n2,1\n3,1.5\n");
   const DataPaths paths{{}, dir.path()};
-  const auto open = [&](const DataPlan& plan) {
-    return message_of(Dataset::open(plan, plan.splits[0], paths));
-  };
+  const auto open = [&](const DataPlan& plan) { return message_of(Dataset::open(plan, plan.splits[0], paths)); };
 
   DataPlan plan = plan_of("idx", {"images", "labels"}, {{0, DType::U8, {2}, {}}, {1, DType::U8, {}, {}}});
   plan.limits = {{1, 10, "Class", {}}};
   CHECK(contains(open(plan), "labels: row 2: 10 is not in 0..9, the range of `Class` (10)"));
   CHECK(contains(open(plan_of("idx", {"images", "two"}, {})), "images has 3 rows, "));
-  CHECK(contains(open(plan_of("idx", {"images"}, {{0, DType::U8, {3}, {}}})),
-                 "a row is u8[2], the model expects u8[3]"));
+  CHECK(
+      contains(open(plan_of("idx", {"images"}, {{0, DType::U8, {3}, {}}})), "a row is u8[2], the model expects u8[3]"));
   CHECK(contains(open(plan_of("idx", {"images"}, {{0, DType::F32, {2}, {}}})), "the model expects f32[2]"));
-  CHECK(contains(open(plan_of("idx", {"images"}, {{1, DType::U8, {2}, {}}})),
-                 "has 1 files, the model reads field(1)"));
+  CHECK(contains(open(plan_of("idx", {"images"}, {{1, DType::U8, {2}, {}}})), "has 1 files, the model reads field(1)"));
   CHECK(contains(open(plan_of("csv", {"t.csv"}, {{5, DType::F32, {}, {}}})),
                  "has 2 columns, the model expects column 5"));
-  CHECK(contains(open(plan_of("csv", {"t.csv"}, {{-1, DType::F32, {3}, {}}})),
-                 "the model expects rows of f32[3]"));
+  CHECK(contains(open(plan_of("csv", {"t.csv"}, {{-1, DType::F32, {3}, {}}})), "the model expects rows of f32[3]"));
   DataPlan labels = plan_of("csv", {"t.csv"}, {{-1, DType::F32, {2}, {}}, {1, DType::F32, {}, {}}});
   labels.limits = {{1, 2, "Class", {}}};
   CHECK(contains(open(labels), "row 2: 1.5 is not in 0..1"));
-  CHECK(contains(open(plan_of("idx", {"none"}, {})),
-                 "with and without .gz | give the directory with `--data d=DIR`"));
+  CHECK(contains(open(plan_of("idx", {"none"}, {})), "with and without .gz | give the directory with `--data d=DIR`"));
   CHECK(contains(open(plan_of("idx", {"a/../../x"}, {})), "leaves the model's directory"));
   CHECK(contains(open(plan_of("idx", {"images", ".."}, {})), "leaves the model's directory"));
 }

@@ -13,10 +13,8 @@
 namespace smelt::test::fake {
 
 constexpr int64_t kBatchBound = 4;
-constexpr uint64_t kStepRuns = 64, kLossRuns = 72, kSampleRuns = 80, kLr = 88, kLastLoss = 96,
-                   kImageRuns = 104;
-constexpr uint64_t kW = 128, kB = 132, kCount = 136, kSlot = 144, kConst = 160, kVariablesEnd = 192,
-                   kArenaBytes = 256;
+constexpr uint64_t kStepRuns = 64, kLossRuns = 72, kSampleRuns = 80, kLr = 88, kLastLoss = 96, kImageRuns = 104;
+constexpr uint64_t kW = 128, kB = 132, kCount = 136, kSlot = 144, kConst = 160, kVariablesEnd = 192, kArenaBytes = 256;
 
 template <typename T>
 T& at(const smelt_call* call, uint64_t offset) {
@@ -65,8 +63,7 @@ inline int32_t step(const smelt_call* call) {
   *static_cast<float*>(call->outputs[0]) = s.loss;
   *static_cast<float*>(call->outputs[1]) = s.dw;
   if (!std::isfinite(s.loss)) return SMELT_CALL_NONFINITE;
-  const double progress =
-      static_cast<double>(header(call).iteration) / static_cast<double>(header(call).horizon);
+  const double progress = static_cast<double>(header(call).iteration) / static_cast<double>(header(call).horizon);
   const auto lr = static_cast<float>(at<double>(call, kLr) * (1 - 0.5 * progress));
   const float gradient[] = {s.dw, s.db};
   for (uint64_t k = 0; k < 2; ++k) {
@@ -147,8 +144,7 @@ inline CompiledProgram program() {
   const std::vector<Binding> data = {{"x", BindingKind::Column, column, 0},
                                      {"y", BindingKind::Column, column, 1},
                                      {"rows", BindingKind::Rows, {DType::I32, {batch}}, -1}};
-  const Binding loss_out{"loss", BindingKind::Loss, scalar, -1},
-      report{"dw", BindingKind::Report, scalar, -1};
+  const Binding loss_out{"loss", BindingKind::Loss, scalar, -1}, report{"dw", BindingKind::Report, scalar, -1};
   CompiledProgram p;
   p.name = "line";
   p.hash = 0x1234;
@@ -162,61 +158,52 @@ inline CompiledProgram program() {
                  {"net.count", VariableKind::State, scalar, kCount},
                  {"opt/loss/net/m", VariableKind::Slot, {DType::F32, {2}}, kSlot},
                  {"z", VariableKind::Const, scalar, kConst}};
-  p.scalars = {{{"loss.lr", ScalarKind::Setting, 0.02, 0}, kLr},
-               {{"loss", ScalarKind::Loss, 0, 0}, kLastLoss}};
-  p.entries = {{"init", FunctionKind::Init, "init", -1, {}, {}, {}, 0, 0, 0},
-               {"loss", FunctionKind::Step, "step", -1, data, {loss_out, report}, {0, 2}, kStepRuns, 0, 0},
-               {"loss", FunctionKind::Loss, "eval", -1, data, {loss_out, report}, {0, 2}, kLossRuns, 0, 0},
-               {"mean_y",
-                FunctionKind::Metric,
-                "metric",
-                -1,
-                data,
-                {{"mean_y", BindingKind::Value, scalar, -1}},
-                {0, 2},
-                0,
-                0,
-                0},
-               {"predict",
-                FunctionKind::Export,
-                "predict",
-                -1,
-                {{"x", BindingKind::Feed, matrix, -1}},
-                {{"y", BindingKind::Value, matrix, -1}},
-                {0, 1},
-                0,
-                0,
-                0},
-               {"predict",
-                FunctionKind::Sample,
-                "sample",
-                4,
-                {},
-                {{"x", BindingKind::Value, matrix, -1}},
-                {0, 1},
-                kSampleRuns,
-                0,
-                0},
-               {"image",
-                FunctionKind::Image,
-                "image",
-                -1,
-                {},
-                {{"image", BindingKind::Value, {DType::F32, {2, 3, 4}}, -1}},
-                {},
-                kImageRuns,
-                0,
-                0},
-               {"stop",
-                FunctionKind::Stop,
-                "stop",
-                -1,
-                {},
-                {{"stop", BindingKind::Value, {DType::Bool, {}}, -1}},
-                {},
-                0,
-                0,
-                0}};
+  p.scalars = {{{"loss.lr", ScalarKind::Setting, 0.02, 0}, kLr}, {{"loss", ScalarKind::Loss, 0, 0}, kLastLoss}};
+  p.entries = {
+      {"init", FunctionKind::Init, "init", -1, {}, {}, {}, 0, 0, 0},
+      {"loss", FunctionKind::Step, "step", -1, data, {loss_out, report}, {0, 2}, kStepRuns, 0, 0},
+      {"loss", FunctionKind::Loss, "eval", -1, data, {loss_out, report}, {0, 2}, kLossRuns, 0, 0},
+      {"mean_y",
+       FunctionKind::Metric,
+       "metric",
+       -1,
+       data,
+       {{"mean_y", BindingKind::Value, scalar, -1}},
+       {0, 2},
+       0,
+       0,
+       0},
+      {"predict",
+       FunctionKind::Export,
+       "predict",
+       -1,
+       {{"x", BindingKind::Feed, matrix, -1}},
+       {{"y", BindingKind::Value, matrix, -1}},
+       {0, 1},
+       0,
+       0,
+       0},
+      {"predict",
+       FunctionKind::Sample,
+       "sample",
+       4,
+       {},
+       {{"x", BindingKind::Value, matrix, -1}},
+       {0, 1},
+       kSampleRuns,
+       0,
+       0},
+      {"image",
+       FunctionKind::Image,
+       "image",
+       -1,
+       {},
+       {{"image", BindingKind::Value, {DType::F32, {2, 3, 4}}, -1}},
+       {},
+       kImageRuns,
+       0,
+       0},
+      {"stop", FunctionKind::Stop, "stop", -1, {}, {{"stop", BindingKind::Value, {DType::Bool, {}}, -1}}, {}, 0, 0, 0}};
   p.steps = {{"loss", 1, 2, true}};
   DataPlan plan;
   plan.name = "points";
@@ -233,8 +220,6 @@ inline CompiledProgram program() {
   return p;
 }
 
-inline LoadedProgram loaded() {
-  return {{init, step, loss, metric, predict, sample, image, stop}, iteration};
-}
+inline LoadedProgram loaded() { return {{init, step, loss, metric, predict, sample, image, stop}, iteration}; }
 
 }  // namespace smelt::test::fake

@@ -15,9 +15,7 @@ std::string file_with(std::string_view json, size_t data_bytes = 0) {
   return little_endian64(json.size()) + std::string(json) + std::string(data_bytes, '\1');
 }
 
-Result<Safetensors> parse(const std::string& bytes) {
-  return parse_safetensors(buffer_of(bytes), "f.safetensors");
-}
+Result<Safetensors> parse(const std::string& bytes) { return parse_safetensors(buffer_of(bytes), "f.safetensors"); }
 
 std::string golden_data() {
   const float values[] = {0, 1, 2, 3, 4, 5};
@@ -35,8 +33,7 @@ TEST_CASE("the reference's golden files are written and read byte for byte") {
   const Golden golden[] = {
       {"attn.0",
        {1, 2, 3},
-       std::string("\x40\0\0\0\0\0\0\0", 8) +
-           R"({"attn.0":{"dtype":"F32","shape":[1,2,3],"data_offsets":[0,24]}})"},
+       std::string("\x40\0\0\0\0\0\0\0", 8) + R"({"attn.0":{"dtype":"F32","shape":[1,2,3],"data_offsets":[0,24]}})"},
       {"attn0",
        {1, 1, 2, 3},
        std::string("\x48\0\0\0\0\0\0\0", 8) +
@@ -116,27 +113,22 @@ TEST_CASE("each malformed file has its message") {
       {file_with(R"({"a":{"dtype":"F32","shape":[-0],"data_offsets":[0,0]}})"), "negative"},
       {file_with(R"({"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}})", 4), "negative"},
       {file_with(R"({"a":{"dtype":"F32","shape":[1.0],"data_offsets":[0,4]}})", 4), "no plain integer"},
-      {file_with(R"({"a":{"dtype":"F32","shape":[9007199254740993],"data_offsets":[0,4]}})", 4),
-       "larger than 2^53"},
+      {file_with(R"({"a":{"dtype":"F32","shape":[9007199254740993],"data_offsets":[0,4]}})", 4), "larger than 2^53"},
       {file_with(R"({"a":{"dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,4]}})", 4),
        "no plain integer"},
-      {file_with(R"({"a":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}})", 4),
-       "unknown element type `F31`"},
+      {file_with(R"({"a":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}})", 4), "unknown element type `F31`"},
       {file_with(R"({"a":{"dtype":7,"shape":[1],"data_offsets":[0,4]}})", 4), "a number"},
       {file_with(R"({"a":{"dtype":"F32","shape":{},"data_offsets":[0,4]}})", 4), "an object"},
       // 2^31 * 2^31 * 2 * 4 + ..: the product that is 4 modulo 2^64.
-      {file_with(R"({"a":{"dtype":"F32","shape":[4611686018427387905],"data_offsets":[0,4]}})", 4),
-       "larger than 2^53"},
+      {file_with(R"({"a":{"dtype":"F32","shape":[4611686018427387905],"data_offsets":[0,4]}})", 4), "larger than 2^53"},
       {file_with(R"({"a":{"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,4]}})", 4),
        "leaves 64 bits"},
-      {file_with(R"({"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}})",
-                 4),
+      {file_with(R"({"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}})", 4),
        "rank 17, the limit is 16"},
       {file_with(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}})", 4), "begin 4 is after end 0"},
       {file_with(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4,8]}})", 8), "more than two offsets"},
       {file_with(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0]}})", 8), "two offsets are needed"},
-      {file_with(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4),
-       "needs 8 bytes, the offsets give 4"},
+      {file_with(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}})", 4), "needs 8 bytes, the offsets give 4"},
       {file_with("{\"a\":{" + t + "}}", 3), "end 4 is beyond the data, which has 3 bytes"},
       {file_with("{\"a\":{" + t + "}}", 5), "the tensors end at 4, but the data has 5 bytes"},
       {file_with("{}", 1), "the tensors end at 0, but the data has 1 bytes"},
@@ -161,8 +153,7 @@ TEST_CASE("limits are checked before memory is taken") {
   limits.max_header_bytes = 1000;
   std::string json = "{";
   for (int i = 0; i < 3; ++i) {
-    json +=
-        (i == 0 ? "\"" : ",\"") + std::to_string(i) + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
+    json += (i == 0 ? "\"" : ",\"") + std::to_string(i) + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
   }
   const auto many = parse_safetensors(buffer_of(file_with(json + "}")), "f", limits);
   CHECK(many.error().kind == ErrorKind::Limit);
@@ -172,18 +163,16 @@ TEST_CASE("limits are checked before memory is taken") {
 
 TEST_CASE("files of other programs are recognised") {
   TempDirectory dir;
-  const std::pair<std::string, const char*> files[] = {
-      {"PK\x03\x04rest", "PyTorch .pt"},
-      {"\x80\x02}q", "a pickle"},
-      {"\x89HDF\r\n\x1a\n...", "HDF5"},
-      {"\x93NUMPY\x01", "NumPy"},
-      {"\x08\x07\x12\x07pytorch", "ONNX"},
-      {"<!DOCTYPE html>", "HTML"},
-      {"version https://git-lfs.github.com/spec/v1", "Git LFS"}};
+  const std::pair<std::string, const char*> files[] = {{"PK\x03\x04rest", "PyTorch .pt"},
+                                                       {"\x80\x02}q", "a pickle"},
+                                                       {"\x89HDF\r\n\x1a\n...", "HDF5"},
+                                                       {"\x93NUMPY\x01", "NumPy"},
+                                                       {"\x08\x07\x12\x07pytorch", "ONNX"},
+                                                       {"<!DOCTYPE html>", "HTML"},
+                                                       {"version https://git-lfs.github.com/spec/v1", "Git LFS"}};
   for (const auto& [bytes, what] : files) {
     write_raw(dir / "w", bytes);
-    CHECK_MESSAGE(contains(message_of(read_safetensors(dir / "w")), what),
-                  message_of(read_safetensors(dir / "w")));
+    CHECK_MESSAGE(contains(message_of(read_safetensors(dir / "w")), what), message_of(read_safetensors(dir / "w")));
   }
 }
 
@@ -207,8 +196,7 @@ TEST_CASE("mutants of a file load or are refused") {
       ++refused;
       return;
     }
-    for (const StoredTensor& tensor : file->tensors)
-      CHECK(file->bytes(tensor).size() == tensor.end - tensor.begin);
+    for (const StoredTensor& tensor : file->tensors) CHECK(file->bytes(tensor).size() == tensor.end - tensor.begin);
   });
   CHECK(refused > 500);
 }

@@ -58,8 +58,7 @@ TEST_CASE_FIXTURE(Fixture, "an export runs at any size, in chunks above its boun
       const HostTensor& y = out->at(0).tensor;
       CHECK(y.shape == std::vector<int64_t>{rows, columns});
       for (int64_t i = 0; i < rows * columns; ++i) {
-        CHECK(y.as<float>()[static_cast<size_t>(i)] ==
-              w.as<float>()[0] * static_cast<float>(i) + b.as<float>()[0]);
+        CHECK(y.as<float>()[static_cast<size_t>(i)] == w.as<float>()[0] * static_cast<float>(i) + b.as<float>()[0]);
       }
     }
   }
@@ -75,9 +74,7 @@ TEST_CASE_FIXTURE(Fixture, "a sample is drawn at a size that is given, one run a
 }
 
 TEST_CASE_FIXTURE(Fixture, "wrong inputs of an export are refused") {
-  const auto run = [&](std::vector<NamedTensor> inputs) {
-    return message_of(session->run(predict(), inputs));
-  };
+  const auto run = [&](std::vector<NamedTensor> inputs) { return message_of(session->run(predict(), inputs)); };
   const auto one = [](NamedTensor tensor) {
     std::vector<NamedTensor> out;
     out.push_back(std::move(tensor));
@@ -95,11 +92,9 @@ TEST_CASE_FIXTURE(Fixture, "wrong inputs of an export are refused") {
   CHECK(contains(run(one({"x", *HostTensor::zeros(DType::F32, {1})})), "input `x` is f32[1], expected"));
   CHECK(contains(run(one({"x", *HostTensor::zeros(DType::F32, {0, 1})})), "axis 0 is 0"));
   CHECK(contains(run(one(matrix(2, 4))), "`K` is 4, its bound is 3"));
-  CHECK(contains(message_of(session->run(*program.find(FunctionKind::Metric, "mean_y"), {})),
-                 "it reads a data set"));
+  CHECK(contains(message_of(session->run(*program.find(FunctionKind::Metric, "mean_y"), {})), "it reads a data set"));
   const NamedTensor x = matrix(2, 2);
-  CHECK(contains(message_of(session->run(predict(), std::span(&x, 1), {.sizes = {{"B", 3}}})),
-                 "`B` is already 3"));
+  CHECK(contains(message_of(session->run(predict(), std::span(&x, 1), {.sizes = {{"B", 3}}})), "`B` is already 3"));
   CHECK(contains(message_of(session->run(predict(), std::span(&x, 1), {.sizes = {{"Q", 3}}})),
                  "no run-time dimension `Q`"));
 }
@@ -115,8 +110,7 @@ TEST_CASE("a session refuses programs and arenas that do not fit") {
   few.entries.push_back(nullptr);
   CHECK(contains(message(few), "a function is missing"));
   alignas(64) std::byte arena[fake::kArenaBytes + 64];
-  CHECK(contains(message(fake::loaded(), {.arena = {arena, 100}}),
-                 "the arena has 100 bytes, `line` needs 256"));
+  CHECK(contains(message(fake::loaded(), {.arena = {arena, 100}}), "the arena has 100 bytes, `line` needs 256"));
   CHECK(contains(message(fake::loaded(), {.arena = {arena + 1, fake::kArenaBytes}}), "not aligned to 64"));
   CHECK(message(fake::loaded(), {.arena = {arena, fake::kArenaBytes}}) == "ok");
   program.variables[0].offset = UINT64_MAX - 2;

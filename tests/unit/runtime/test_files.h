@@ -74,9 +74,7 @@ std::string message_of(const Result<T>& result) {
   return result.error().message + (result.error().help.empty() ? "" : " | " + result.error().help);
 }
 
-inline bool contains(std::string_view text, std::string_view part) {
-  return text.find(part) != std::string_view::npos;
-}
+inline bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
 /// Calls `check` with `count` damaged copies of `original`: flipped bits, cuts, lengths changed, pieces
 /// doubled, removed or overwritten with extreme numbers. SMELT_MUTANTS=n asks for another count.
@@ -85,30 +83,17 @@ inline void for_each_mutant(const std::string& original, int count, uint32_t see
   std::mt19937 random(seed);
   if (const char* more = std::getenv("SMELT_MUTANTS"); more != nullptr) count = std::stoi(more);
   const auto below = [&](size_t n) { return n == 0 ? 0 : random() % n; };
-  constexpr uint64_t kExtremes[] = {
-      0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x8000000000000000, 0xFFFFFFFFFFFFFFFF};
+  constexpr uint64_t kExtremes[] = {0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x8000000000000000, 0xFFFFFFFFFFFFFFFF};
   for (int i = 0; i < count; ++i) {
     std::string mutant = original;
     const size_t at = below(mutant.size());
     switch (random() % 7) {
-      case 0:
-        mutant[at] = static_cast<char>(mutant[at] ^ (1 << below(8)));
-        break;
-      case 1:
-        mutant.resize(at);
-        break;
-      case 2:
-        mutant.insert(at, mutant.substr(at, 1 + below(16)));
-        break;
-      case 3:
-        mutant.erase(at, 1 + below(16));
-        break;
-      case 4:
-        mutant[at] = static_cast<char>(random());
-        break;
-      case 5:
-        mutant += mutant.substr(at);
-        break;
+      case 0: mutant[at] = static_cast<char>(mutant[at] ^ (1 << below(8))); break;
+      case 1: mutant.resize(at); break;
+      case 2: mutant.insert(at, mutant.substr(at, 1 + below(16))); break;
+      case 3: mutant.erase(at, 1 + below(16)); break;
+      case 4: mutant[at] = static_cast<char>(random()); break;
+      case 5: mutant += mutant.substr(at); break;
       default: {
         const std::string number = little_endian64(kExtremes[below(7)]);
         mutant.replace(at, 1 + below(8), number.substr(0, 1 + below(8)));

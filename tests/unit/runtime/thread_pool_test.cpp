@@ -18,9 +18,7 @@ struct Job {
   std::vector<int64_t> copies;
 };
 
-void add_one(void* arg, int32_t thread, int32_t) {
-  ++static_cast<Job*>(arg)->partial[static_cast<size_t>(thread)];
-}
+void add_one(void* arg, int32_t thread, int32_t) { ++static_cast<Job*>(arg)->partial[static_cast<size_t>(thread)]; }
 
 // Each thread writes its part, then, behind the barrier, reads all parts.
 void sum_behind_barrier(void* arg, int32_t thread, int32_t count) {

@@ -79,9 +79,7 @@ struct Fixture {
     }
     return out;
   }
-  std::vector<std::string> checkpoints(const std::string& name) {
-    return list_files(dir / name + "/checkpoints");
-  }
+  std::vector<std::string> checkpoints(const std::string& name) { return list_files(dir / name + "/checkpoints"); }
 };
 
 Action eval_action() {
@@ -112,9 +110,7 @@ class Recorder : public TrainObserver {
   void on_evaluation(int64_t step, std::string_view split, std::span<const NamedValue>) override {
     events.push_back(fmt::format("eval {} {}", step, split));
   }
-  void on_image(int64_t step, const std::string&) override {
-    events.push_back(fmt::format("image {}", step));
-  }
+  void on_image(int64_t step, const std::string&) override { events.push_back(fmt::format("image {}", step)); }
   void on_checkpoint(int64_t step, const std::string&, bool best) override {
     events.push_back(fmt::format("save {}{}", step, best ? " best" : ""));
   }
@@ -199,13 +195,12 @@ TEST_CASE_FIXTURE(Fixture, "actions fire after their steps and epochs, evaluatio
   image.kind = ActionKind::Image;
   image.function = 6;
   image.path = "img-{epoch}.png";
-  program.train.every = {{1, Unit::Epoch, {checkpoint_action(2), eval_action()}, {}},
-                         {4, Unit::Step, {image}, {}}};
+  program.train.every = {{1, Unit::Epoch, {checkpoint_action(2), eval_action()}, {}}, {4, Unit::Step, {image}, {}}};
   Recorder recorder;
   REQUIRE(start("a", {.observer = &recorder}).has_value());
-  CHECK(recorder.events == std::vector<std::string>{"eval 2 valid", "save 2", "eval 3 valid", "save 3",
-                                                    "image 4", "eval 5 valid", "save 5", "eval 6 valid",
-                                                    "save 6", "eval 8 valid", "image 8", "save 8"});
+  CHECK(recorder.events == std::vector<std::string>{"eval 2 valid", "save 2", "eval 3 valid", "save 3", "image 4",
+                                                    "eval 5 valid", "save 5", "eval 6 valid", "save 6", "eval 8 valid",
+                                                    "image 8", "save 8"});
   CHECK(checkpoints("a") == std::vector<std::string>{"step-6.safetensors", "step-8.safetensors"});
   CHECK(read_raw(dir / "a/img-5.png").starts_with("\x89PNG"));
   CHECK(contains(read_raw(dir / "a/img-5.png"), std::string("smelt:seed\0"
@@ -263,8 +258,7 @@ TEST_CASE_FIXTURE(Fixture, "a loss that is not finite ends the run and names it;
   CHECK(checkpoints("a").empty());
 }
 
-TEST_CASE_FIXTURE(Fixture,
-                  "`stop when` ends a run well, also when it asks for the NaN that the guard found") {
+TEST_CASE_FIXTURE(Fixture, "`stop when` ends a run well, also when it asks for the NaN that the guard found") {
   program.train.stop_function = 7;
   write_raw(dir / "train.csv", "x,y\n0,1\n1,3\n1,3\n1,3\n1,3\n0,1\n1,3\n2,5\n0,1\n");
   load();
@@ -388,9 +382,7 @@ TEST_CASE("a sheet places pictures in rows and enlarges them") {
   REQUIRE_MESSAGE(sheet.has_value(), message_of(sheet));
   CHECK(sheet->width == 520);  // 2 * (2 + 2) + 2 = 10 pixels, 52 times
   CHECK(sheet->height == 520);
-  const auto pixel = [&](int64_t x, int64_t y) {
-    return sheet->pixels[static_cast<size_t>(y * 52 * 520 + x * 52)];
-  };
+  const auto pixel = [&](int64_t x, int64_t y) { return sheet->pixels[static_cast<size_t>(y * 52 * 520 + x * 52)]; };
   CHECK(pixel(2, 2) == 0);
   CHECK(pixel(3, 2) == 23);
   CHECK(pixel(7, 3) == 162);
@@ -404,8 +396,7 @@ TEST_CASE("a sheet places pictures in rows and enlarges them") {
   CHECK(tall->width == 6);
   CHECK(tall->pixels[static_cast<size_t>((2 * 6 + 2) * 3 + 1)] == 255);
   CHECK(tall->pixels[static_cast<size_t>((2 * 6 + 2) * 3)] == 128);
-  CHECK(
-      contains(message_of(make_grid(*HostTensor::zeros(DType::F32, {3, 784}), {})), "`reshape` a flat axis"));
+  CHECK(contains(message_of(make_grid(*HostTensor::zeros(DType::F32, {3, 784}), {})), "`reshape` a flat axis"));
   CHECK(contains(message_of(make_grid(*HostTensor::zeros(DType::F32, {1, 2, 4, 4}), {})), "C = 1 or 3"));
   const auto png = encode_png(*sheet, {{"smelt:step", "12"}});
   REQUIRE(png.has_value());
