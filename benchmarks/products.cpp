@@ -22,6 +22,7 @@
 #include "compiler/loops/plan_memory.h"
 #include "compiler/pipeline.h"
 #include "ir/builder.h"
+#include "ir/text_formula.h"
 #include "runtime/buffer.h"
 #include "runtime/loader.h"
 #include "runtime/measure_peak.h"
@@ -89,12 +90,12 @@ Workload plain_product(const PlainProduct& p, DType dtype) {
   };
   const NodeId x = operand("a", at ? p.k : p.m, at ? p.m : p.k), y = operand("b", bt ? p.n : p.k, bt ? p.k : p.n);
   b.result({.name = "c",
-            .node = b.contract(x, y, fmt::format("{} {} -> [m,n]", at ? "[k,m]" : "[m,k]", bt ? "[n,k]" : "[k,n]"))});
+            .node = b.contract(
+                x, y, formula_of(fmt::format("{} {} -> [m,n]", at ? "[k,m]" : "[m,k]", bt ? "[n,k]" : "[k,n]")))});
   return w;
 }
 
-/// 4x4 convolution with stride 2 and padding 1, channels last: the input in blocks of 2 x 2 pixels makes it one with
-/// stride 1 and 2x2 taps.
+/// 4x4 convolution with stride 2 and padding 1, channels last.
 struct Convolution {
   int64_t batch, size, channels, filters;
 };
@@ -115,17 +116,15 @@ Workload convolution(const Convolution& c, Pass pass) {
   Builder b(w.graph);
   const TensorType input{DType::F32, {c.batch, c.size, c.size, c.channels}},
       result{DType::F32, {c.batch, out, out, c.filters}};
-  const TensorType taps{DType::F32, {2, 2, 2, 2, c.channels, c.filters}};
+  const TensorType taps{DType::F32, {4, 4, c.channels, c.filters}};
   const auto argument = [&](const char* name, const TensorType& type) {
     return b.argument({.name = name, .role = ArgRole::Feed}, type);
   };
   // A gradient does not read the operand that it belongs to.
   const NodeId x = pass == Pass::Input ? b.constant(1, input) : argument("a", input);
   const NodeId k = pass == Pass::Weights ? b.constant(1, taps) : argument("b", taps);
-  const NodeId padded =
-      b.make(OpKind::Pad, {x}, {{"low", std::vector<int64_t>{0, 1, 1, 0}}, {"high", std::vector<int64_t>{0, 1, 1, 0}}});
-  const NodeId blocks = b.reshape(padded, {c.batch, out + 1, 2, out + 1, 2, c.channels});
-  const NodeId y = b.contract(blocks, k, "[n,i+u,p,j+v,q,c] [u,p,v,q,c,o] -> [n,i,j,o]");
+  const NodeId y =
+      b.contract(x, k, formula_of(fmt::format("?[n,2*i+u-1,2*j+v-1,c] [u,v,c,o] -> [n,i<{},j<{},o]", out, out)));
   if (pass == Pass::Forward) {
     b.result({.name = "c", .node = y});
     return w;

@@ -1,8 +1,10 @@
 # ccache and mold when they are there, and smelt_embed_text.
 find_program(CCACHE ccache)
 if(CCACHE)
+  # Precompiled headers are kept only by a cache that is told not to mind their macros and times.
   set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+  add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess>)
 endif()
 find_program(MOLD mold)
 if(MOLD)

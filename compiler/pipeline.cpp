@@ -12,6 +12,7 @@
 #include "compiler/graph/fold_constants.h"
 #include "compiler/graph/join_products.h"
 #include "compiler/graph/merge_equal_nodes.h"
+#include "compiler/graph/pad_outside_reads.h"
 #include "compiler/graph/remove_dead_nodes.h"
 #include "compiler/graph/simplify.h"
 #include "compiler/graph/stabilize.h"
@@ -39,7 +40,7 @@ constexpr const GraphPass* find(std::string_view name) {
   return nullptr;
 }
 
-constexpr std::array<std::string_view, 23> kPipeline = {
+constexpr std::array<std::string_view, 24> kPipeline = {
     // On the model as it was written: bring formulas to the form that the next pass looks for.
     "isolate_variables", "simplify", "stabilize", "simplify",
     // To primitives, and away with what only the composites needed.
@@ -49,7 +50,7 @@ constexpr std::array<std::string_view, 23> kPipeline = {
     "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",  //
     "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
     // The form that runs fastest, now that nothing looks for sums any more.
-    "choose_sum_forms", "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
+    "pad_outside_reads", "choose_sum_forms", "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
     // Last, since no rewrite looks into them.
     "join_products", "remove_dead_nodes"};
 

@@ -7,41 +7,59 @@
 
 namespace smelt::frontend {
 
-/// a @ b and contract(a, b, over): sums over `over`; other shared dims stay, once.
-Value Elaborator::contract(const Tensor& a, const Tensor& b, const Axes& over, Span span) {
-  const auto in_a = find_axes(a, over, span), in_b = find_axes(b, over, span);
-  if (!in_a || !in_b) return {};
-  std::vector<std::string> lhs, rhs, out;
-  Axes axes;
-  for (size_t i = 0; i < a.axes.size(); ++i) lhs.push_back(fmt::format("a{}", i));
-  for (size_t j = 0; j < b.axes.size(); ++j) rhs.push_back(fmt::format("b{}", j));
-  for (size_t k = 0; k < over.size(); ++k) {
-    const auto i = static_cast<size_t>((*in_a)[k]), j = static_cast<size_t>((*in_b)[k]);
-    if (!unify(a.axes[i], b.axes[j])) {
-      error(Diag::E0103, span, fmt::format("inner sizes differ: `{}` and `{}`", type_text(a), type_text(b)))
-          .caret(fmt::format("{} and {}", axis_text(a.axes[i]), axis_text(b.axes[j])));
-      return {};
+namespace {
+
+/// A contraction while its axes are paired: the index of each operand's axes, those that both have shared.
+class Pairing {
+ public:
+  Pairing(size_t a_rank, size_t b_rank) : a_(a_rank, -1), b_(b_rank, -1) {}
+
+  void sum(size_t i, size_t j) { pairs_.push_back({i, j, true}); }
+  void keep(size_t i, size_t j) { pairs_.push_back({i, j, false}); }
+  bool takes_a(size_t i) const { return std::ranges::find(pairs_, i, &Pair::a) != pairs_.end(); }
+  bool takes_b(size_t j) const { return std::ranges::find(pairs_, j, &Pair::b) != pairs_.end(); }
+  bool sums_a(size_t i) const {
+    return std::ranges::any_of(pairs_, [&](const Pair& pair) { return pair.a == i && pair.summed; });
+  }
+
+  /// The result has a's remaining axes, then those that b alone has.
+  IndexFormula formula() {
+    int32_t next = 0;
+    for (size_t i = 0; i < a_.size(); ++i) {
+      if (!sums_a(i)) a_[i] = next++;
     }
-    rhs[j] = lhs[i] = fmt::format("k{}", k);
-  }
-  for (size_t i = 0; i < a.axes.size(); ++i) {
-    if (lhs[i][0] == 'k') continue;
-    for (size_t j = 0; j < b.axes.size(); ++j) {
-      if (a.axes[i].dim != kAnonymous && a.axes[i].dim == b.axes[j].dim && rhs[j][0] == 'b') rhs[j] = lhs[i];
+    for (size_t j = 0; j < b_.size(); ++j) {
+      if (!takes_b(j)) b_[j] = next++;
     }
-    out.push_back(lhs[i]);
-    axes.push_back(a.axes[i]);
+    IndexFormula formula{next, {}, {}};
+    for (const Pair& pair : pairs_) {
+      if (pair.summed) a_[pair.a] = next++;
+      b_[pair.b] = a_[pair.a];
+    }
+    for (const auto* indices : {&a_, &b_}) {
+      IndexMap& map = formula.operands.emplace_back();
+      for (const int32_t index : *indices) map.axes.push_back(Affine::of(index));
+    }
+    formula.extents.assign(static_cast<size_t>(next), unstated());
+    return formula;
   }
-  for (size_t j = 0; j < b.axes.size(); ++j) {
-    if (rhs[j][0] != 'b') continue;
-    out.push_back(rhs[j]);
-    axes.push_back(b.axes[j]);
-  }
+
+ private:
+  struct Pair {
+    size_t a, b;
+    bool summed;
+  };
+  std::vector<int32_t> a_, b_;
+  std::vector<Pair> pairs_;
+};
+
+}  // namespace
+
+/// Pushes the contraction whose result has `axes`.
+Value Elaborator::push_contraction(const Tensor& a, const Tensor& b, IndexFormula formula, Axes axes, Span span) {
   if (!check_size(a.dtype, axes, span)) return {};
   graph().set_span(span);
-  const std::string formula =
-      fmt::format("[{}] [{}] -> [{}]", fmt::join(lhs, ","), fmt::join(rhs, ","), fmt::join(out, ","));
-  const Result<NodeId> node = graph().push(OpKind::Contract, {a.node, b.node}, {{"formula", formula}});
+  const Result<NodeId> node = graph().push(OpKind::Contract, {a.node, b.node}, {{"formula", std::move(formula)}});
   if (!node) {
     error(Diag::E0103, span, node.error().message);
     return {};
@@ -49,6 +67,36 @@ Value Elaborator::contract(const Tensor& a, const Tensor& b, const Axes& over, S
   return Value(tensor(*node, std::move(axes)));
 }
 
+/// contract(a, b, over): sums over `over`; other shared dims stay, once.
+Value Elaborator::contract(const Tensor& a, const Tensor& b, const Axes& over, Span span) {
+  const auto in_a = find_axes(a, over, span), in_b = find_axes(b, over, span);
+  if (!in_a || !in_b) return {};
+  Pairing pairing(a.axes.size(), b.axes.size());
+  for (size_t k = 0; k < over.size(); ++k) {
+    const auto i = static_cast<size_t>((*in_a)[k]), j = static_cast<size_t>((*in_b)[k]);
+    if (!unify(a.axes[i], b.axes[j])) {
+      error(Diag::E0103, span, fmt::format("inner sizes differ: `{}` and `{}`", type_text(a), type_text(b)))
+          .caret(fmt::format("{} and {}", axis_text(a.axes[i]), axis_text(b.axes[j])));
+      return {};
+    }
+    pairing.sum(i, j);
+  }
+  Axes axes;
+  for (size_t i = 0; i < a.axes.size(); ++i) {
+    if (pairing.sums_a(i)) continue;
+    axes.push_back(a.axes[i]);
+    for (size_t j = 0; j < b.axes.size() && !pairing.takes_a(i); ++j) {
+      const bool shared = a.axes[i].dim != kAnonymous && a.axes[i].dim == b.axes[j].dim;
+      if (shared && !pairing.takes_b(j)) pairing.keep(i, j);
+    }
+  }
+  for (size_t j = 0; j < b.axes.size(); ++j) {
+    if (!pairing.takes_b(j)) axes.push_back(b.axes[j]);
+  }
+  return push_contraction(a, b, pairing.formula(), std::move(axes), span);
+}
+
+/// a @ b: the last axis of a with the first of b.
 Value Elaborator::matmul(const Value& lhs, const Value& rhs, Span span) {
   const auto a = expect_float(lhs, span), b = expect_float(rhs, span);
   if (!a || !b) return {};
@@ -80,23 +128,11 @@ Value Elaborator::matmul(const Value& lhs, const Value& rhs, Span span) {
     }
   }
   // Contract by position: a name may also stand elsewhere in one of the shapes.
-  std::vector<std::string> left, right, out;
   Axes axes(a->axes.begin(), a->axes.end() - 1);
   axes.insert(axes.end(), b->axes.begin() + 1, b->axes.end());
-  for (size_t i = 0; i < a->axes.size(); ++i) left.push_back(i + 1 == a->axes.size() ? "k" : fmt::format("a{}", i));
-  for (size_t j = 0; j < b->axes.size(); ++j) right.push_back(j == 0 ? "k" : fmt::format("b{}", j));
-  out.insert(out.end(), left.begin(), left.end() - 1);
-  out.insert(out.end(), right.begin() + 1, right.end());
-  if (!check_size(a->dtype, axes, span)) return {};
-  graph().set_span(span);
-  const std::string formula =
-      fmt::format("[{}] [{}] -> [{}]", fmt::join(left, ","), fmt::join(right, ","), fmt::join(out, ","));
-  const Result<NodeId> node = graph().push(OpKind::Contract, {a->node, b->node}, {{"formula", formula}});
-  if (!node) {
-    error(Diag::E0103, span, node.error().message);
-    return {};
-  }
-  return Value(tensor(*node, std::move(axes)));
+  Pairing pairing(a->axes.size(), b->axes.size());
+  pairing.sum(a->axes.size() - 1, 0);
+  return push_contraction(*a, *b, pairing.formula(), std::move(axes), span);
 }
 
 /// Where the axes named by `over=` are in x.

@@ -143,6 +143,7 @@ class Elaborator {
   Value elementwise(OpKind op, std::vector<Value> operands, Span span, std::string_view what);
   Value unary(OpKind op, const Value& x, Span span, std::string_view what);
   Value binary(ast::BinaryOp op, const Value& a, const Value& b, Span span);
+  Value push_contraction(const Tensor& a, const Tensor& b, IndexFormula formula, Axes axes, Span span);
   Value contract(const Tensor& a, const Tensor& b, const Axes& over, Span span);
   Value reduce(OpKind op, const Value& x, const Value* over, Span span);
   Value gather(const Tensor& table, const Tensor& index, Span span);

@@ -5,7 +5,7 @@
 #include <span>
 
 #include "frontend/elaborator.h"
-#include "ir/ops/contract_formula.h"
+#include "ir/index_formula.h"
 
 namespace smelt::frontend {
 
@@ -77,6 +77,7 @@ class ExampleAxis {
     if (node.op == OpKind::Grad) return through_gradient(node, k, axis);
     if (node.op == OpKind::Jvp) return k == 0 ? axis : inside(node.inputs[0], node.inputs[1], axis);
     if (op.kind == Kind::Gather || op.kind == Kind::Scatter || op.kind == Kind::Meta) return kIndependent;
+    if (node.op == OpKind::Read) return through_formula(node, k, axis);
     if (node.op == OpKind::Broadcast) return node.attrs.integers("axes")[static_cast<size_t>(axis)];
     if (node.op == OpKind::Transpose) {
       const auto& permutation = node.attrs.integers("permutation");
@@ -92,9 +93,10 @@ class ExampleAxis {
   }
 
   int64_t through_formula(const Node& node, size_t k, int64_t axis) const {
-    const auto formula = parse_formula(node.attrs.text("formula"));
-    if (!formula) return kIndependent;
-    return position_of(formula->out, (k == 0 ? formula->lhs : formula->rhs)[static_cast<size_t>(axis)]);
+    const IndexFormula& formula = node.attrs.formula("formula");
+    const Affine& position = formula.operands[k].axes[static_cast<size_t>(axis)];
+    if (!position.is_index() || formula.is_summed(position.terms[0].first)) return kIndependent;
+    return position.terms[0].first;
   }
 
   /// A custom adjoint mixes what its value mixes: the clause is taken to keep to that.

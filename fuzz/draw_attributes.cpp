@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <numeric>
 
 #include "ir/half_bits.h"
@@ -134,48 +135,127 @@ std::optional<Attributes> draw_pad(const Context& c) {
   return Attributes{{"low", low}, {"high", high}};
 }
 
-bool slides_over(const std::vector<std::string>& axes, const std::string& tap) {
-  return std::ranges::any_of(axes, [&](const std::string& axis) { return axis.size() == 3 && axis.substr(2) == tap; });
+/// A formula while it grows: result indices are numbered as they are made, summed ones are moved behind them.
+class FormulaDraft {
+ public:
+  int32_t new_index(Extent extent, bool summed) {
+    extents_.push_back(extent);
+    summed_.push_back(summed);
+    return static_cast<int32_t>(extents_.size()) - 1;
+  }
+  const Extent& extent(int32_t index) const { return extents_[static_cast<size_t>(index)]; }
+  size_t rank() const { return static_cast<size_t>(std::ranges::count(summed_, false)); }
+
+  /// The result's axes in a random order now and then.
+  IndexFormula finish(std::vector<IndexMap> operands, Numbers& numbers) const {
+    std::vector<size_t> order;
+    for (size_t k = 0; k < summed_.size(); ++k) {
+      if (!summed_[k]) order.push_back(k);
+    }
+    IndexFormula formula{static_cast<int32_t>(order.size()), std::move(operands), {}};
+    if (order.size() > 1 && numbers.chance(0.3)) std::swap(order.front(), order.back());
+    for (size_t k = 0; k < summed_.size(); ++k) {
+      if (summed_[k]) order.push_back(k);
+    }
+    std::vector<Affine> places(order.size());
+    for (size_t k = 0; k < order.size(); ++k) {
+      places[order[k]] = Affine::of(static_cast<int32_t>(k));
+      formula.extents.push_back(extents_[order[k]]);
+    }
+    for (IndexMap& map : formula.operands) {
+      for (Affine& axis : map.axes) axis = substitute(axis, places);
+    }
+    return formula;
+  }
+
+ private:
+  std::vector<Extent> extents_;
+  std::vector<bool> summed_;
+};
+
+/// stride * i + dilation * tap + constant over an axis of `size` positions, i a new index of the result. With `bounded`
+/// some positions may lie outside. nullopt: the window does not fit.
+std::optional<Affine> draw_window(FormulaDraft& draft, int64_t size, int32_t tap, bool bounded, Numbers& numbers) {
+  const int64_t stride = numbers.integer(1, 3) * (numbers.chance(0.15) ? -1 : 1);
+  const int64_t dilation = numbers.integer(1, 2) * (numbers.chance(0.3) ? -1 : 1);
+  const int64_t reach = std::abs(dilation) * (draft.extent(tap).bound - 1);
+  const int64_t before = bounded ? numbers.integer(0, 2) : 0, after = bounded ? numbers.integer(0, 2) : 0;
+  const int64_t room = size + before + after - 1 - reach;
+  if (room < 0) return std::nullopt;
+  const int64_t most = room / std::abs(stride) + 1;
+  const int64_t count = numbers.chance(0.7) ? most : numbers.integer(1, most);
+  const int32_t index = draft.new_index(Extent(count), false);
+  const int64_t start = (dilation < 0 ? reach : 0) + (stride < 0 ? -stride * (count - 1) : 0) - before;
+  return Affine::of(index, stride) + Affine::of(tap, dilation) + start;
 }
 
-/// Equal extents are sometimes one index: summed, or kept as a batch index.
-std::optional<Attributes> draw_formula(const Context& c) {
+/// Equal extents are sometimes one index: summed, or kept as a batch index. An axis of the left operand's own may slide
+/// over one of the right operand's own.
+std::optional<Attributes> draw_contraction(const Context& c) {
   const Shape &a = c.pool.type(c.operands[0]).shape, &b = c.pool.type(c.operands[1]).shape;
-  std::vector<std::string> lhs, rhs, out;
-  std::vector<bool> shared(a.size(), false);
-  for (size_t i = 0; i < a.size(); ++i) lhs.push_back(std::string(1, static_cast<char>('a' + i)));
-  for (size_t j = 0; j < b.size(); ++j) {
-    rhs.push_back(std::string(1, static_cast<char>('p' + j)));
+  FormulaDraft draft;
+  std::vector<IndexMap> maps(2);
+  maps[0].bounded = c.numbers().chance(0.3);
+  std::vector<int> partner(a.size(), -1);  // the axis of b with which an axis of a has an index, or slides over
+  std::vector<bool> taken(b.size(), false);
+  const auto pair_up = [&](double chance, const auto& fits) {
     for (size_t i = 0; i < a.size(); ++i) {
-      if (shared[i] || a[i] != b[j] || !c.numbers().chance(0.75)) continue;
-      shared[i] = true;
-      rhs.back() = lhs[i];
-      break;
+      for (size_t j = 0; j < b.size() && partner[i] < 0; ++j) {
+        if (taken[j] || !fits(a[i], b[j]) || !c.numbers().chance(chance)) continue;
+        partner[i] = static_cast<int>(j);
+        taken[j] = true;
+      }
+    }
+  };
+  pair_up(0.75, [](const Extent& x, const Extent& y) { return x == y; });
+  const std::vector<int> equal = partner;
+  pair_up(0.4, [](const Extent& x, const Extent& y) { return x.is_static() && y.is_static() && y.bound <= x.bound; });
+  maps[1].axes.resize(b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    Affine axis;
+    if (partner[i] < 0) {
+      axis = Affine::of(draft.new_index(a[i], false));
+    } else {
+      const auto j = static_cast<size_t>(partner[i]);
+      const bool window = equal[i] < 0;
+      const int32_t shared = draft.new_index(b[j], window || c.numbers().chance(0.7));
+      maps[1].axes[j] = axis = Affine::of(shared);
+      if (window) {
+        const std::optional<Affine> slid = draw_window(draft, a[i].bound, shared, maps[0].bounded, c.numbers());
+        if (!slid) return std::nullopt;
+        axis = *slid;
+      }
+    }
+    maps[0].axes.push_back(std::move(axis));
+  }
+  for (size_t j = 0; j < b.size(); ++j) {
+    if (!taken[j]) maps[1].axes[j] = Affine::of(draft.new_index(b[j], false));
+  }
+  if (draft.rank() > 4) return std::nullopt;
+  return Attributes{{"formula", draft.finish(std::move(maps), c.numbers())}};
+}
+
+/// Of each axis the whole, every other element, a window beside each element, or one element.
+std::optional<Attributes> draw_read(const Context& c) {
+  FormulaDraft draft;
+  IndexMap map{{}, c.numbers().chance(0.5)};
+  for (const Extent& extent : c.x().shape) {
+    const bool whole = !extent.is_static() || extent.bound == 0 || c.numbers().chance(0.3);
+    if (whole) {
+      map.axes.push_back(Affine::of(draft.new_index(extent, false)));
+    } else if (draft.rank() + 1 >= 4 || c.numbers().chance(0.15)) {
+      map.axes.push_back(Affine{c.numbers().integer(0, extent.bound - 1), {}});
+    } else {
+      const int64_t taps = c.numbers().chance(0.4) ? 1 : c.numbers().integer(1, std::min<int64_t>(4, extent.bound));
+      const int32_t tap = draft.new_index(Extent(taps), false);
+      const std::optional<Affine> slid = draw_window(draft, extent.bound, tap, map.bounded, c.numbers());
+      if (!slid) return std::nullopt;
+      map.axes.push_back(*slid);
     }
   }
-  // An axis of a's own may slide over a shorter one of b's own.
-  for (size_t i = 0; i < a.size(); ++i) {
-    for (size_t j = 0; j < b.size(); ++j) {
-      const bool fits =
-          !shared[i] && rhs[j][0] >= 'p' && a[i].is_static() && b[j].is_static() && b[j].bound <= a[i].bound;
-      if (!fits || slides_over(lhs, rhs[j]) || !c.numbers().chance(0.4)) continue;
-      const std::string base = lhs[i], tap = rhs[j];
-      lhs[i] = fmt::format("{}{}{}", base, c.numbers().chance(0.5) ? '+' : '-', tap);
-      shared[i] = true;
-      out.push_back(base);
-      break;
-    }
-  }
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (lhs[i].size() == 1 && (!shared[i] || c.numbers().chance(0.3))) out.push_back(lhs[i]);
-  }
-  for (const std::string& name : rhs) {
-    if (name[0] >= 'p' && !slides_over(lhs, name)) out.push_back(name);
-  }
-  if (out.size() > 4) return std::nullopt;
-  if (out.size() > 1 && c.numbers().chance(0.3)) std::swap(out.front(), out.back());
-  return Attributes{
-      {"formula", fmt::format("[{}] [{}] -> [{}]", fmt::join(lhs, ","), fmt::join(rhs, ","), fmt::join(out, ","))}};
+  if (draft.rank() < 4 && c.numbers().chance(0.2)) draft.new_index(c.pool.draw_extent(), false);  // repeated
+  const double outside = map.bounded && c.numbers().chance(0.2) ? 1 : 0;
+  return Attributes{{"formula", draft.finish({std::move(map)}, c.numbers())}, {"outside", outside}};
 }
 
 std::optional<Attributes> draw_site(const Context& c) {
@@ -209,7 +289,8 @@ constexpr std::array kRows = {
     Row{"type", draw_reshape},
     Row{"starts limits", draw_slice},
     Row{"low high", draw_pad},
-    Row{"formula", draw_formula},
+    Row{"formula", draw_contraction},
+    Row{"formula outside", draw_read},
     Row{"site loop type", draw_site},
     Row{"value type", draw_value},
     Row{"axis type", draw_position},

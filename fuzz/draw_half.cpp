@@ -1,8 +1,5 @@
 #include "fuzz/draw_half.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 
 #include "ir/half_bits.h"
@@ -42,27 +39,30 @@ Made draw_left(NodePool& pool, DType half) {
 /// [.., k] [k, j in any order, with a batch or without] -> [.., j]: the left operand lies along the depth.
 struct Layout {
   Shape right;
-  std::string formula;
+  IndexFormula formula;
 };
 
 Layout draw_layout(NodePool& pool, const Shape& left) {
   Numbers& numbers = pool.numbers();
-  std::vector<std::string> a, b{"k", "j"}, out;
-  for (size_t i = 0; i + 1 < left.size(); ++i) a.push_back(std::string(1, static_cast<char>('a' + i)));
-  out = a;
-  a.emplace_back("k");
-  if (left.size() == 3 && numbers.chance(0.4)) b.emplace_back("a");  // a batch
-  if (b.size() == 2 && numbers.chance(0.4)) {
-    b.emplace_back("p");
-    out.emplace_back("p");
-  }
-  out.emplace_back("j");
-  for (size_t i = b.size(); i > 1; --i)
-    std::swap(b[i - 1], b[static_cast<size_t>(numbers.integer(0, static_cast<int64_t>(i) - 1))]);
+  const auto rows = static_cast<int32_t>(left.size()) - 1;
+  const bool has_batch = left.size() == 3 && numbers.chance(0.4), has_more = !has_batch && numbers.chance(0.4);
   Layout layout;
-  for (const std::string& name : b)
-    layout.right.push_back(name == "k" ? left.back() : name == "a" ? left.front() : pool.draw_extent());
-  layout.formula = fmt::format("[{}] [{}] -> [{}]", fmt::join(a, ","), fmt::join(b, ","), fmt::join(out, ","));
+  IndexFormula& formula = layout.formula;
+  formula.rank = rows + 1 + (has_more ? 1 : 0);
+  formula.extents.assign(static_cast<size_t>(formula.rank) + 1, unstated());
+  const int32_t column = formula.rank - 1, depth = formula.rank;
+  std::vector<int32_t> indices{depth, column};
+  if (has_batch) indices.push_back(0);
+  if (has_more) indices.push_back(rows);
+  for (size_t i = indices.size(); i > 1; --i)
+    std::swap(indices[i - 1], indices[static_cast<size_t>(numbers.integer(0, static_cast<int64_t>(i) - 1))]);
+  formula.operands.resize(2);
+  for (int32_t row = 0; row < rows; ++row) formula.operands[0].axes.push_back(Affine::of(row));
+  formula.operands[0].axes.push_back(Affine::of(depth));
+  for (const int32_t index : indices) {
+    formula.operands[1].axes.push_back(Affine::of(index));
+    layout.right.push_back(index == depth ? left.back() : has_batch && index == 0 ? left.front() : pool.draw_extent());
+  }
   return layout;
 }
 

@@ -7,7 +7,6 @@
 #include <map>
 
 #include "ir/op.h"
-#include "ir/ops/contract_formula.h"
 #include "ir/rewrite.h"
 #include "ir/support/check.h"
 #include "ir/text.h"
@@ -105,17 +104,17 @@ Made sum_in_two(Builder& b, NodeId x, Numbers& numbers) {
 Made product_in_blocks(Builder& b, NodeId x, Numbers& numbers) {
   const Node node = b.graph()[x];
   if (node.op != OpKind::Contract || node.inputs.size() != 2) return std::nullopt;
-  const std::string text = node.attrs.text("formula");
-  const Result<ContractFormula> formula = parse_formula(text);
-  if (!formula || formula->summed().empty() || formula->has_windows()) return std::nullopt;
-  const std::string name = numbers.pick(formula->summed());
-  const auto i = static_cast<size_t>(position_of(formula->lhs, name)),
-             j = static_cast<size_t>(position_of(formula->rhs, name));
+  IndexFormula formula = node.attrs.formula("formula");
+  if (formula.num_indices() == formula.rank || !formula.is_plain()) return std::nullopt;
+  const auto summed = static_cast<int32_t>(numbers.integer(formula.rank, formula.num_indices() - 1));
+  const auto i = static_cast<size_t>(formula.operands[0].plain_axis_of(summed)),
+             j = static_cast<size_t>(formula.operands[1].plain_axis_of(summed));
+  formula.extents[static_cast<size_t>(summed)] = unstated();
   const Extent extent = b.type(node.inputs[0]).shape[i];
   if (!extent.is_static() || extent.bound < 2) return std::nullopt;
   const int64_t at = numbers.integer(1, extent.bound - 1);
   const auto block = [&](int64_t from, int64_t to) {
-    return b.contract(part(b, node.inputs[0], i, from, to), part(b, node.inputs[1], j, from, to), text);
+    return b.contract(part(b, node.inputs[0], i, from, to), part(b, node.inputs[1], j, from, to), formula);
   };
   return b.add(block(0, at), block(at, extent.bound));
 }

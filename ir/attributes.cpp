@@ -41,5 +41,6 @@ const std::vector<int64_t>& Attributes::integers(std::string_view name) const {
   return get<std::vector<int64_t>>(*this, name);
 }
 const TensorType& Attributes::type(std::string_view name) const { return get<TensorType>(*this, name); }
+const IndexFormula& Attributes::formula(std::string_view name) const { return get<IndexFormula>(*this, name); }
 
 }  // namespace smelt

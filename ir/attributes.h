@@ -8,14 +8,15 @@
 #include <variant>
 #include <vector>
 
+#include "ir/index_formula.h"
 #include "ir/type.h"
 
 namespace smelt {
 
-using AttrValue = std::variant<int64_t, double, std::string, std::vector<int64_t>, TensorType>;
+using AttrValue = std::variant<int64_t, double, std::string, std::vector<int64_t>, TensorType, IndexFormula>;
 
 /// The alternative of AttrValue that an attribute holds, in the same order.
-enum class AttrType : uint8_t { Int, Float, String, Ints, Type };
+enum class AttrType : uint8_t { Int, Float, String, Ints, Type, Formula };
 
 /// Name -> value, kept in the order of the op's record, so that equal attributes compare equal.
 class Attributes {
@@ -32,6 +33,7 @@ class Attributes {
   const std::string& text(std::string_view name) const;
   const std::vector<int64_t>& integers(std::string_view name) const;
   const TensorType& type(std::string_view name) const;
+  const IndexFormula& formula(std::string_view name) const;
 
   auto begin() const { return entries_.begin(); }
   auto end() const { return entries_.end(); }

@@ -18,6 +18,7 @@ std::string_view to_string(AttrType type) {
     case AttrType::String: return "a string";
     case AttrType::Ints: return "a list of integers";
     case AttrType::Type: return "a tensor type";
+    case AttrType::Formula: return "an index formula";
   }
   return "?";
 }
@@ -34,7 +35,11 @@ Result<Attributes> checked_attributes(const OpDef& op, const Attributes& given) 
       return fail(ErrorKind::Model,
                   fmt::format("attribute `{}` of `{}` is {}", def.name, op.name, to_string(def.type)));
     }
-    attrs.set(def.name, *value);
+    if (const auto* formula = std::get_if<IndexFormula>(value)) {
+      attrs.set(def.name, canonical(*formula));
+    } else {
+      attrs.set(def.name, *value);
+    }
   }
   for (const auto& [name, value] : given) {
     const bool known = std::ranges::find(op.attributes, name, &AttrDef::name) != op.attributes.end();
@@ -183,8 +188,12 @@ NodeId Builder::reshape(NodeId x, const Shape& shape) {
   return make(OpKind::Reshape, {x}, {{"type", TensorType{type(x).dtype, shape}}});
 }
 
-NodeId Builder::contract(NodeId a, NodeId b, std::string formula) {
+NodeId Builder::contract(NodeId a, NodeId b, IndexFormula formula) {
   return make(OpKind::Contract, {a, b}, {{"formula", std::move(formula)}});
+}
+
+NodeId Builder::read(NodeId x, IndexFormula formula, double outside) {
+  return make(OpKind::Read, {x}, {{"formula", std::move(formula)}, {"outside", outside}});
 }
 
 }  // namespace smelt

@@ -67,7 +67,9 @@ class Builder {
   NodeId broadcast_back(NodeId reduced, const Shape& shape, std::span<const int64_t> axes);
   NodeId transpose(NodeId x, std::vector<int64_t> permutation);
   NodeId reshape(NodeId x, const Shape& shape);
-  NodeId contract(NodeId a, NodeId b, std::string formula);
+  NodeId contract(NodeId a, NodeId b, IndexFormula formula);
+  /// x at the map of the formula's one operand, which sums nothing; positions outside of x give `outside`.
+  NodeId read(NodeId x, IndexFormula formula, double outside = 0);
 
  private:
   Graph& graph_;

@@ -5,6 +5,7 @@
 #include <array>
 #include <functional>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -27,7 +28,7 @@ enum class Kind : uint8_t {
   Elementwise,  // out[i] = body(a[i], b[i], ...), operands of the result's shape
   Reduce,       // out[kept] = fold of a[kept, reduced] with body(accumulator, element) from `identity`
   Contract,     // an index formula, sums of products
-  Move,         // out[i] = a[access(i)], or 0 outside
+  Move,         // out[i] = a[access(i)], or `outside` of the node where a has no such element
   Gather,       // out[i.., r] = table[index[i..], r]
   Scatter,      // out[n, r] = sum of updates[i.., r] where index[i..] == n
   Random,       // counter-based draw; body(word of the pair's even half, of its odd half, is_odd)
@@ -91,20 +92,9 @@ using TensorReferenceFn = void (*)(const TensorReferenceArgs&);
 using BodyFn = Scalar (*)(ScalarBuilder&, Scalars, const Attributes&);
 using ExpandFn = NodeId (*)(Builder&, std::span<const NodeId>, const Attributes&);
 
-/// How a Move op reads its operand: for each operand axis, index = scale * result_index[axis] + offset (axis -1: just
-/// `offset`). `linear`: same row-major element number instead, which is how a reshape reads. `bounded`: an index
-/// outside the operand reads 0.
-struct AxisAccess {
-  int axis = -1;
-  int64_t scale = 1;
-  int64_t offset = 0;
-};
-struct MoveAccess {
-  std::vector<AxisAccess> axes;
-  bool linear = false;
-  bool bounded = false;
-};
-using AccessFn = MoveAccess (*)(const TensorType& operand, const TensorType& result, const Attributes&);
+/// How a Move op reads its operand, by the indices of its result; nullopt: the same row-major element number, which is
+/// how a reshape reads.
+using AccessFn = std::optional<IndexMap> (*)(const TensorType& operand, const TensorType& result, const Attributes&);
 
 /// Where tests draw operands from, away from kinks and poles.
 struct Samples {
@@ -164,6 +154,8 @@ constexpr bool takes(const OpDef& op, size_t num_operands) {
 
 const OpDef& op_def(OpKind op);
 inline const OpDef& op_def(const Node& node) { return op_def(node.op); }
+/// Whether a Move may read outside of its operand, where it has a number of its own.
+bool reads_outside(const Graph& graph, const Node& node);
 std::span<const OpDef> all_ops();
 const OpDef* find_op(std::string_view name);
 OpKind op_kind(const OpDef& def);

@@ -57,4 +57,11 @@ OpKind op_kind(const OpDef& def) {
   return static_cast<OpKind>(&def - std::begin(kOps));
 }
 
+bool reads_outside(const Graph& graph, const Node& node) {
+  const OpDef& def = op_def(node);
+  if (def.access == nullptr) return false;
+  const std::optional<IndexMap> map = def.access(graph.type(node.inputs[0]), node.type, node.attrs);
+  return map && map->bounded;
+}
+
 }  // namespace smelt

@@ -1,102 +1,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
-#include <charconv>
 #include <map>
 #include <optional>
 
 #include "ir/builder.h"
 #include "ir/op.h"
 #include "ir/text.h"
+#include "ir/text_formula.h"
+#include "ir/text_scanner.h"
 #include "ir/verifier.h"
 
 namespace smelt {
 namespace {
-
-/// Characters and words; keeps the line for messages.
-class Scanner {
- public:
-  explicit Scanner(std::string_view text) : text_(text) { skip_blanks(); }
-
-  bool at_end() const { return position_ == text_.size(); }
-  int line() const { return line_; }
-
-  /// Takes `token` if it comes next. A word must end there.
-  bool take(std::string_view token) {
-    if (!text_.substr(position_).starts_with(token)) return false;
-    const size_t end = position_ + token.size();
-    if (is_word(token.back()) && end < text_.size() && is_word(text_[end])) return false;
-    advance(token.size());
-    return true;
-  }
-
-  /// Letters, digits, `_`, `.` and `/`; empty when none comes next.
-  std::string_view word() {
-    size_t size = 0;
-    while (position_ + size < text_.size() && is_word(text_[position_ + size])) ++size;
-    const std::string_view found = text_.substr(position_, size);
-    advance(size);
-    return found;
-  }
-
-  /// A word or a sign in front of one.
-  template <typename T>
-  std::optional<T> number() {
-    T value{};
-    const char* first = text_.data() + position_;
-    const auto [end, error] = std::from_chars(first, text_.data() + text_.size(), value);
-    if (error != std::errc()) return std::nullopt;
-    advance(static_cast<size_t>(end - first));
-    return value;
-  }
-
-  std::optional<std::string> quoted() {
-    if (position_ == text_.size() || text_[position_] != '"') return std::nullopt;
-    std::string out;
-    for (size_t i = position_ + 1; i < text_.size() && text_[i] != '\n'; ++i) {
-      if (text_[i] == '"') {
-        advance(i + 1 - position_);
-        return out;
-      }
-      if (text_[i] == '\\' && i + 1 < text_.size()) ++i;
-      out += text_[i];
-    }
-    return std::nullopt;
-  }
-
-  /// What comes next, for messages.
-  std::string_view next() const {
-    const std::string_view rest = text_.substr(position_, text_.find('\n', position_) - position_);
-    return rest.substr(0, 24);
-  }
-
- private:
-  static bool is_word(char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '/';
-  }
-
-  void advance(size_t count) {
-    position_ += count;
-    skip_blanks();
-  }
-
-  void skip_blanks() {
-    while (position_ < text_.size()) {
-      if (text_.substr(position_).starts_with("//")) {
-        position_ = std::min(text_.find('\n', position_), text_.size());
-      } else if (std::isspace(static_cast<unsigned char>(text_[position_])) != 0) {
-        line_ += text_[position_++] == '\n';
-      } else {
-        return;
-      }
-    }
-  }
-
-  std::string_view text_;
-  size_t position_ = 0;
-  int line_ = 1;
-};
 
 template <typename Role>
 std::optional<Role> parse_role(std::string_view text, std::initializer_list<Role> roles) {
@@ -174,23 +90,12 @@ class Parser {
     return {};
   }
 
-  Result<Extent> read_extent() {
-    if (scanner_.take("$")) {
-      SMELT_TRY(const int64_t symbol, read_integer());
-      SMELT_TRY_VOID(expect("<="));
-      SMELT_TRY(const int64_t bound, read_integer());
-      if (symbol < 0 || symbol > INT32_MAX) return wrong("no run-time dimension {}", symbol);
-      return Extent(bound, static_cast<int32_t>(symbol));
-    }
-    if (const std::optional<int64_t> size = scanner_.number<int64_t>()) return Extent(*size);
-    const std::string_view name = scanner_.word();
-    for (size_t i = 0; i < graph_.symbols.size(); ++i) {
-      if (graph_.symbols[i].name != name) continue;
-      SMELT_TRY_VOID(expect("<="));
-      SMELT_TRY(const int64_t bound, read_integer());
-      return Extent(bound, static_cast<int32_t>(i));
-    }
-    return wrong("no run-time dimension `{}`", name);
+  Result<Extent> read_extent() { return at_line(smelt::read_extent(scanner_, graph_.symbols)); }
+
+  template <typename T>
+  Result<T> at_line(Result<T> result) const {
+    if (!result) return wrong("{}", result.error().message);
+    return result;
   }
 
   Result<TensorType> read_type() {
@@ -283,6 +188,10 @@ class Parser {
         SMELT_TRY_VOID(expect("]"));
         return AttrValue(std::move(values));
       }
+      case AttrType::Formula: {
+        SMELT_TRY(IndexFormula formula, at_line(read_formula(scanner_, graph_.symbols)));
+        return AttrValue(std::move(formula));
+      }
       case AttrType::Type: break;
     }
     return wrong("a type stands after the colon");
@@ -353,7 +262,7 @@ class Parser {
     return {};
   }
 
-  Scanner scanner_;
+  TextScanner scanner_;
   Graph graph_;
   Builder builder_;
   std::string_view text_;

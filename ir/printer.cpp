@@ -101,10 +101,11 @@ class Printer {
     return fmt::format("{} : {}", out, type(node.type));
   }
 
-  static std::string attribute(const AttrValue& value) {
+  std::string attribute(const AttrValue& value) const {
     if (const auto* integer = std::get_if<int64_t>(&value)) return fmt::format("{}", *integer);
     if (const auto* number = std::get_if<double>(&value)) return fmt::format("{}", *number);
     if (const auto* text = std::get_if<std::string>(&value)) return quoted(*text);
+    if (const auto* formula = std::get_if<IndexFormula>(&value)) return to_string(*formula, graph_.symbols);
     return fmt::format("[{}]", fmt::join(std::get<std::vector<int64_t>>(value), ", "));
   }
 

@@ -54,7 +54,7 @@ Graph GraphRebuilder::finish() {
 
 std::optional<double> splat_value(const Graph& graph, NodeId id) {
   const Node* node = &graph[id];
-  while (op_def(*node).kind == Kind::Move && node->op != OpKind::Pad) node = &graph[node->inputs[0]];
+  while (op_def(*node).kind == Kind::Move && !reads_outside(graph, *node)) node = &graph[node->inputs[0]];
   if (node->op != OpKind::Constant) return std::nullopt;
   return node->attrs.number("value");
 }

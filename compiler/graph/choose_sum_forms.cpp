@@ -2,91 +2,95 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
-#include "ir/ops/contract_formula.h"
-#include "ir/support/check.h"
+#include "ir/index_formula.h"
 #include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
 
-using Names = std::vector<std::string>;
+using Indices = std::vector<int32_t>;
 
-/// One operand of a contraction without its axes of size 1.
-struct Side {
-  Names names;
-  Shape shape;
-  NodeId node;
-
-  Side(Builder& build, NodeId operand, const Names& all) : node(operand) {
-    const Shape& full = build.type(operand).shape;
-    for (size_t axis = 0; axis < all.size(); ++axis) {
-      if (full[axis] == Extent(1)) continue;
-      names.push_back(all[axis]);
-      shape.push_back(full[axis]);
-    }
-    if (names.size() != all.size()) node = build.reshape(operand, shape);
-  }
-  bool has(const std::string& name) const { return position_of(names, name) >= 0; }
-  bool covers(const Names& wanted) const {
-    return std::ranges::all_of(wanted, [&](const std::string& name) { return has(name); });
-  }
-};
-
-NodeId spread(Builder& build, const Side& side, const Names& names, const Shape& shape) {
-  std::vector<int64_t> axes;
-  for (const std::string& name : side.names) axes.push_back(position_of(names, name));
-  return build.broadcast(side.node, shape, std::move(axes));
+int position_of(const Indices& indices, int32_t index) {
+  const auto found = std::ranges::find(indices, index);
+  return found == indices.end() ? -1 : static_cast<int>(found - indices.begin());
 }
 
-Names without_ones(const Names& names, const Shape& shape) {
-  Names kept;
-  for (size_t axis = 0; axis < names.size(); ++axis) {
-    if (shape[axis] != Extent(1)) kept.push_back(names[axis]);
+bool covers(const Indices& all, const Indices& wanted) {
+  return std::ranges::all_of(wanted, [&](int32_t index) { return position_of(all, index) >= 0; });
+}
+
+/// The indices of axes that are longer than 1, of a plain map.
+Indices long_indices(const IndexMap& map, const Shape& shape) {
+  Indices kept;
+  for (size_t axis = 0; axis < map.axes.size(); ++axis) {
+    if (shape[axis] != Extent(1)) kept.push_back(map.axes[axis].terms[0].first);
   }
   return kept;
 }
 
+/// One operand of a contraction without its axes of size 1.
+struct Side {
+  Indices indices;
+  Shape shape;
+  NodeId node;
+
+  Side(Builder& build, NodeId operand, const IndexMap& map)
+      : indices(long_indices(map, build.type(operand).shape)), node(operand) {
+    std::ranges::copy_if(build.type(operand).shape, std::back_inserter(shape),
+                         [](const Extent& extent) { return extent != Extent(1); });
+    if (shape.size() != map.axes.size()) node = build.reshape(operand, shape);
+  }
+};
+
+NodeId spread(Builder& build, const Side& side, const Indices& indices, const Shape& shape) {
+  std::vector<int64_t> axes;
+  for (const int32_t index : side.indices) axes.push_back(position_of(indices, index));
+  return build.broadcast(side.node, shape, std::move(axes));
+}
+
+/// Sums `product`, whose axes are `indices`, to the order of `out`.
+NodeId summed(Builder& build, NodeId product, const Indices& indices, const Indices& out) {
+  std::vector<int64_t> axes, permutation;
+  Indices kept;
+  for (size_t axis = 0; axis < indices.size(); ++axis) {
+    if (position_of(out, indices[axis]) < 0) {
+      axes.push_back(static_cast<int64_t>(axis));
+    } else {
+      kept.push_back(indices[axis]);
+    }
+  }
+  for (const int32_t index : SMELT_FAULT(46, out, kept)) permutation.push_back(position_of(kept, index));
+  return build.transpose(build.reduce_sum(product, axes), std::move(permutation));
+}
+
 NodeId narrow_contraction(Match& m) {
   if (m.node().inputs.size() != 2) return kNoMatch;
-  const Result<ContractFormula> formula = parse_formula(m.attrs().text("formula"));
-  SMELT_CHECK(formula.has_value(), "{}", m.attrs().text("formula"));
-  if (formula->has_windows()) return kNoMatch;
+  const IndexFormula formula = m.attrs().formula("formula");
+  if (!formula.is_plain()) return kNoMatch;
   Builder& build = m.build();
-  const Names out = without_ones(formula->out, m.type().shape);
-  const Names left = without_ones(formula->lhs, build.type(m.in(0)).shape);
-  const Names right = without_ones(formula->rhs, build.type(m.in(1)).shape);
-  const auto covers = [](const Names& all, const Names& wanted) {
-    return std::ranges::all_of(wanted, [&](const std::string& name) { return position_of(all, name) >= 0; });
-  };
-  const bool sums = std::ranges::any_of(left, [&](const std::string& name) { return position_of(out, name) < 0; });
+  Indices out;
+  for (int32_t index = 0; index < formula.rank; ++index) {
+    if (m.type().shape[static_cast<size_t>(index)] != Extent(1)) out.push_back(index);
+  }
+  const Indices left = long_indices(formula.operands[0], build.type(m.in(0)).shape);
+  const Indices right = long_indices(formula.operands[1], build.type(m.in(1)).shape);
+  const bool sums = !covers(out, left);
   if (!covers(left, right) && !covers(right, left) && sums) return kNoMatch;
 
-  const Side a(build, m.in(0), formula->lhs), b(build, m.in(1), formula->rhs);
+  const Side a(build, m.in(0), formula.operands[0]), b(build, m.in(1), formula.operands[1]);
   // The order of the operand that has all axes, so that its elements are read as they lie.
-  const Side& whole = a.covers(b.names) ? a : b;
-  Names names = sums ? whole.names : out;
+  const Side& whole = covers(a.indices, b.indices) ? a : b;
+  const Indices indices = sums ? whole.indices : out;
   Shape shape;
-  for (const std::string& name : names) {
-    const Side& side = a.has(name) ? a : b;
-    shape.push_back(side.shape[static_cast<size_t>(position_of(side.names, name))]);
+  for (const int32_t index : indices) {
+    const int in_a = position_of(a.indices, index);
+    shape.push_back(in_a >= 0 ? a.shape[static_cast<size_t>(in_a)]
+                              : b.shape[static_cast<size_t>(position_of(b.indices, index))]);
   }
-  NodeId result = build.mul(spread(build, a, names, shape), spread(build, b, names, shape));
-  if (sums) {
-    std::vector<int64_t> axes;
-    Names kept;
-    for (size_t axis = 0; axis < names.size(); ++axis) {
-      if (position_of(out, names[axis]) < 0) {
-        axes.push_back(static_cast<int64_t>(axis));
-      } else {
-        kept.push_back(names[axis]);
-      }
-    }
-    result = build.reduce_sum(result, axes);
-    std::vector<int64_t> permutation;
-    for (const std::string& name : SMELT_FAULT(46, out, kept)) permutation.push_back(position_of(kept, name));
-    result = build.transpose(result, std::move(permutation));
-  }
+  NodeId result = build.mul(spread(build, a, indices, shape), spread(build, b, indices, shape));
+  if (sums) result = summed(build, result, indices, out);
   return build.reshape(result, m.type().shape);
 }
 

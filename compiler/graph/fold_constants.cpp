@@ -55,7 +55,7 @@ std::optional<double> fold(const Graph& graph, const Node& node) {
   switch (op_def(node).kind) {
     case Kind::Elementwise: return fold_elementwise(graph, node);
     case Kind::Reduce: return fold_reduction(graph, node);
-    case Kind::Move: return node.op == OpKind::Pad ? std::nullopt : splat_value(graph, node.inputs[0]);
+    case Kind::Move: return reads_outside(graph, node) ? std::nullopt : splat_value(graph, node.inputs[0]);
     case Kind::Argument:
     case Kind::Constant:
     case Kind::Index:

@@ -1,46 +1,27 @@
 #include "compiler/graph/join_products.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <map>
 #include <vector>
 
 #include "ir/op.h"
-#include "ir/ops/contract_formula.h"
 #include "ir/rewrite.h"
-#include "ir/support/check.h"
 
 namespace smelt {
 namespace {
 
-ContractFormula formula_of(const Node& node) {
-  const Result<ContractFormula> formula = parse_formula(node.attrs.text("formula"));
-  SMELT_CHECK(formula.has_value(), "{}", node.attrs.text("formula"));
-  return *formula;
-}
-
-/// The formula with its indices named in the order in which they occur.
-std::string renamed(const ContractFormula& formula) {
-  std::map<std::string, std::string> names;
-  ContractFormula result = formula;
-  for (auto* list : {&result.lhs, &result.rhs, &result.out}) {
-    for (std::string& index : *list) index = names.try_emplace(index, fmt::format("i{}", names.size())).first->second;
-  }
-  return to_string(result);
+/// The formula with its operands exchanged.
+IndexFormula exchanged(IndexFormula formula) {
+  std::swap(formula.operands[0], formula.operands[1]);
+  return canonical(formula);
 }
 
 /// Operands of a product, in pairs, as `formula` reads them; none when it computes something else.
-std::vector<NodeId> operands_for(const Graph& graph, const Node& product, const ContractFormula& formula,
+std::vector<NodeId> operands_for(const Graph& graph, const Node& product, const IndexFormula& formula,
                                  std::span<const TensorType> types) {
   std::vector<NodeId> operands = product.inputs;
-  const ContractFormula own = formula_of(product);
-  if (own != formula) {
-    if (own.has_windows() || formula.has_windows()) return {};
-    if (renamed(own) != renamed(formula)) {
-      if (renamed({own.rhs, own.lhs, own.out}) != renamed(formula)) return {};
-      for (size_t k = 0; k < operands.size(); k += 2) std::swap(operands[k], operands[k + 1]);
-    }
+  if (const IndexFormula& own = product.attrs.formula("formula"); own != formula) {
+    if (exchanged(own) != formula) return {};
+    for (size_t k = 0; k < operands.size(); k += 2) std::swap(operands[k], operands[k + 1]);
   }
   for (size_t k = 0; k < operands.size(); ++k) {
     if (graph.type(operands[k]) != types[k % 2]) return {};
@@ -76,7 +57,7 @@ Graph join_products(Graph graph) {
     const Node first = to[rebuilder.map(node.inputs[0])], second = to[rebuilder.map(node.inputs[1])];
     if (first.type != node.type || second.type != node.type || !(pays(to, first) || pays(to, second))) continue;
     const TensorType types[] = {to.type(first.inputs[0]), to.type(first.inputs[1])};
-    const std::vector<NodeId> more = operands_for(to, second, formula_of(first), types);
+    const std::vector<NodeId> more = operands_for(to, second, first.attrs.formula("formula"), types);
     if (more.empty()) continue;
     std::vector<NodeId> operands = first.inputs;
     operands.insert(operands.end(), more.begin(), more.end());

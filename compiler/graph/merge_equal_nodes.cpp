@@ -19,10 +19,32 @@ class KeyWriter {
 
   void type(const TensorType& type) {
     number(static_cast<int64_t>(type.dtype));
-    number(static_cast<int64_t>(type.rank()));
-    for (const Extent& extent : type.shape) {
+    extents(type.shape);
+  }
+
+  void extents(const std::vector<Extent>& list) {
+    number(static_cast<int64_t>(list.size()));
+    for (const Extent& extent : list) {
       number(extent.bound);
       number(extent.symbol);
+    }
+  }
+
+  void formula(const IndexFormula& formula) {
+    number(formula.rank);
+    extents(formula.extents);
+    number(static_cast<int64_t>(formula.operands.size()));
+    for (const IndexMap& map : formula.operands) {
+      number(map.bounded);
+      number(static_cast<int64_t>(map.axes.size()));
+      for (const Affine& axis : map.axes) {
+        number(axis.constant);
+        number(static_cast<int64_t>(axis.terms.size()));
+        for (const auto& [index, factor] : axis.terms) {
+          number(index);
+          number(factor);
+        }
+      }
     }
   }
 
@@ -40,6 +62,7 @@ class KeyWriter {
         for (const int64_t entry : list) key.number(entry);
       }
       void operator()(const TensorType& type) { key.type(type); }
+      void operator()(const IndexFormula& formula) { key.formula(formula); }
     };
     std::visit(Visitor{*this}, value);
   }

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "compiler/graph/simplify.h"
-#include "ir/ops/contract_formula.h"
+#include "ir/op.h"
 #include "ir/ops/shape_rules.h"
 #include "ir/support/check.h"
 #include "ir/support/fault.h"
@@ -12,19 +12,6 @@ namespace smelt {
 namespace {
 
 using Axes = std::vector<int64_t>;
-
-ContractFormula formula_of(const Node& node) {
-  const Result<ContractFormula> formula = parse_formula(node.attrs.text("formula"));
-  SMELT_CHECK(formula.has_value(), "{}", node.attrs.text("formula"));
-  return *formula;
-}
-
-/// names[permutation[i]] for each i.
-std::vector<std::string> permuted(const std::vector<std::string>& names, const Axes& permutation) {
-  std::vector<std::string> result;
-  for (const int64_t axis : permutation) result.push_back(names[static_cast<size_t>(axis)]);
-  return result;
-}
 
 /// a[order[i]] for each i.
 Axes composed(const Axes& a, const Axes& order) {
@@ -137,23 +124,44 @@ NodeId reshape_of_gather(Match& m) {
 template <size_t side>
 NodeId contract_of_transpose(Match& m) {
   if (!m.is(side, OpKind::Transpose) || m.node().inputs.size() != 2) return kNoMatch;
-  ContractFormula formula = formula_of(m.node());
-  auto& names = side == 0 ? formula.lhs : formula.rhs;
-  // names[i] names axis i of the transpose, which is axis permutation[i] of x.
-  const Axes& permutation = m.operand(side).attrs.integers("permutation");
-  std::vector<std::string> original(names.size());
-  for (size_t i = 0; i < names.size(); ++i) original[permutation[i]] = names[i];
-  names = std::move(original);
+  IndexFormula formula = m.attrs().formula("formula");
+  const Node& moved = m.operand(side);
+  const IndexMap through = *op_def(moved).access(m.graph().type(moved.inputs[0]), moved.type, moved.attrs);
+  formula.operands[side] = compose(through, formula.operands[side]);
   const NodeId x = m.in(side, 0);
-  return side == 0 ? m.build().contract(x, m.in(1), to_string(formula))
-                   : m.build().contract(m.in(0), x, to_string(formula));
+  return side == 0 ? m.build().contract(x, m.in(1), std::move(formula))
+                   : m.build().contract(m.in(0), x, std::move(formula));
 }
 
 NodeId transpose_of_contract(Match& m) {
   if (!m.is(0, OpKind::Contract) || m.operand(0).inputs.size() != 2) return kNoMatch;
-  ContractFormula formula = formula_of(m.operand(0));
-  formula.out = permuted(formula.out, m.attrs().integers("permutation"));
-  return m.build().contract(m.in(0, 0), m.in(0, 1), to_string(formula));
+  const IndexFormula& formula = m.operand(0).attrs.formula("formula");
+  const Axes& permutation = m.attrs().integers("permutation");
+  IndexFormula result = formula;
+  std::vector<Affine> places;  // where each index of `formula` is in `result`
+  for (int32_t index = 0; index < formula.num_indices(); ++index) places.push_back(Affine::of(index));
+  for (size_t i = 0; i < permutation.size(); ++i) {
+    const auto from = static_cast<size_t>(permutation[i]);
+    places[from] = Affine::of(static_cast<int32_t>(i));
+    result.extents[i] = formula.extents[from];
+  }
+  for (IndexMap& map : result.operands) {
+    for (Affine& axis : map.axes) axis = substitute(axis, places);
+  }
+  return m.build().contract(m.in(0, 0), m.in(0, 1), std::move(result));
+}
+
+/// read(move(x)): one read through both maps, unless both may leave what they read: what is outside for the one could
+/// be inside for the other.
+NodeId read_of_move(Match& m) {
+  const Node& moved = m.operand(0);
+  if (op_def(moved).kind != Kind::Move) return kNoMatch;
+  const std::optional<IndexMap> inner = op_def(moved).access(m.graph().type(moved.inputs[0]), moved.type, moved.attrs);
+  IndexFormula formula = m.attrs().formula("formula");
+  if (!inner || inner->bounded || formula.operands[0].bounded) return kNoMatch;
+  formula.operands[0] = compose(*inner, formula.operands[0]);
+  for (size_t i = 0; i < formula.extents.size(); ++i) formula.extents[i] = m.type().shape[i];
+  return m.build().read(m.in(0, 0), std::move(formula), m.attrs().number("outside"));
 }
 
 /// Splits the axes of a reduction of a broadcast into repeated ones and ones of x, the latter in x's
@@ -266,6 +274,7 @@ constexpr Rule kRules[] = {
      }},
     {"broadcast_broadcast", "broadcast(broadcast(x)) -> broadcast(x)", OpKind::Broadcast, broadcast_of_broadcast},
     {"broadcast_transpose", "broadcast(transpose(x)) -> broadcast(x)", OpKind::Broadcast, broadcast_of_transpose},
+    {"read_move", "read(move(x)) -> read(x) through both maps", OpKind::Read, read_of_move},
     {"slice_identity", "slice(x) of everything -> x", OpKind::Slice, same_type_move},
     {"slice_slice", "slice(slice(x)) -> slice(x)", OpKind::Slice, slice_of_slice},
     {"slice_pad", "slice(pad(x)) inside of x -> slice(x)", OpKind::Slice, slice_of_pad},

@@ -63,14 +63,10 @@ IndexVector operand_index(const Graph& graph, const Node& node, size_t operand, 
     case Kind::Random: return {};  // seed and run are scalars
     case Kind::Gather: return {index.begin(), index.begin() + static_cast<ptrdiff_t>(shape.size())};
     case Kind::Move: {
-      const MoveAccess access = op.access(graph.type(node.inputs[operand]), node.type, node.attrs);
-      if (access.linear) return reshaped_index(shape, node.type.shape, index);
+      const std::optional<IndexMap> map = op.access(graph.type(node.inputs[operand]), node.type, node.attrs);
+      if (!map) return reshaped_index(shape, node.type.shape, index);
       IndexVector result;
-      for (const AxisAccess& axis : access.axes) {
-        Affine position{axis.offset, {}};
-        if (axis.axis >= 0) position = position + index[static_cast<size_t>(axis.axis)] * axis.scale;
-        result.push_back(position);
-      }
+      for (const Affine& axis : map->axes) result.push_back(substitute(axis, index));
       return result;
     }
     case Kind::Argument:

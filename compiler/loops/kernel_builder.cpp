@@ -53,7 +53,7 @@ void KernelBuilder::build_sweep(const SweepPlan& plan) {
   IndexVector inner;
   for (size_t axis = 0; axis < plan.inner.size(); ++axis) {
     sweep_.loops.push_back(new_loop(fmt::format("j{}", kernel_.loops.size()), plan.inner[axis]));
-    inner.push_back(Affine::of_loop(sweep_.loops.back()));
+    inner.push_back(Affine::of(sweep_.loops.back()));
   }
   sweep_.vectorize = !inner.empty() && !kernel_.vector_outer;
   for (const NodeId id : plan.nodes) {
@@ -65,12 +65,12 @@ void KernelBuilder::build_sweep(const SweepPlan& plan) {
       const std::vector<int64_t>& axes = node.attrs.integers("axes");
       for (size_t axis = 0; axis < graph_.type(node.inputs[0]).rank(); ++axis) {
         const bool reduced = std::ranges::find(axes, static_cast<int64_t>(axis)) != axes.end();
-        index.push_back(reduced ? inner[next_inner++] : Affine::of_loop(static_cast<int32_t>(next_outer++)));
+        index.push_back(reduced ? inner[next_inner++] : Affine::of(static_cast<int32_t>(next_outer++)));
       }
     } else {
       for (size_t axis = 0; axis < node.type.rank(); ++axis) {
         const bool outer = axis < static_cast<size_t>(kernel_.num_outer);
-        index.push_back(outer ? Affine::of_loop(static_cast<int32_t>(axis)) : inner[next_inner++]);
+        index.push_back(outer ? Affine::of(static_cast<int32_t>(axis)) : inner[next_inner++]);
       }
     }
     define(id, index, reduce);
@@ -97,7 +97,7 @@ void KernelBuilder::define(NodeId id, const IndexVector& index, bool to_folds) {
   fold.attrs = node.attrs;
   sweep_.folds.push_back(fold);
   IndexVector outer;
-  for (int32_t axis = 0; axis < kernel_.num_outer; ++axis) outer.push_back(Affine::of_loop(axis));
+  for (int32_t axis = 0; axis < kernel_.num_outer; ++axis) outer.push_back(Affine::of(axis));
   outer_memo_[key(id, outer)] = fold.result;
   Stmt stmt{.kind = StmtKind::Store, .dtype = node.type.dtype, .operands = {fold.result}};
   stmt.access = {.buffer = buffers_.of_node[id.index], .offset = linear_offset(outer, node.type.shape)};
@@ -115,7 +115,7 @@ void KernelBuilder::build_product_epilogue() {
   const NodeId product = kernel_plan_.product;
   const Node& node = graph_[product];
   IndexVector own;
-  for (int32_t axis = 0; axis < kernel_.num_outer; ++axis) own.push_back(Affine::of_loop(axis));
+  for (int32_t axis = 0; axis < kernel_.num_outer; ++axis) own.push_back(Affine::of(axis));
   const int32_t sum = emit({.kind = StmtKind::Product, .dtype = node.type.dtype, .span = node.span}, kBody);
   body_memo_[key(product, own)] = sum;
   store(product, own, sum);
@@ -131,7 +131,7 @@ void KernelBuilder::build_scatter(NodeId id) {
   const std::vector<int64_t> strides = row_major_strides(node.type.shape);
   Affine column;
   for (int32_t axis = 0; axis < kernel_.num_outer; ++axis) {
-    column = column + Affine::of_loop(axis) * strides[static_cast<size_t>(axis) + 1];
+    column = column + Affine::of(axis) * strides[static_cast<size_t>(axis) + 1];
   }
   const int32_t row_loop = new_loop("n", node.type.shape[0]);
   sweep_.loops = {row_loop};
@@ -139,17 +139,17 @@ void KernelBuilder::build_scatter(NodeId id) {
   sweep_.body.push_back({.kind = StmtKind::Store,
                          .dtype = node.type.dtype,
                          .operands = {zero},
-                         .access = {.buffer = buffer, .offset = column + Affine::of_loop(row_loop) * strides[0]},
+                         .access = {.buffer = buffer, .offset = column + Affine::of(row_loop) * strides[0]},
                          .span = node.span});
   kernel_.sweeps.push_back(std::exchange(sweep_, {}));
 
   IndexVector update_index, row_index;
   for (size_t axis = 0; axis < index_shape.size(); ++axis) {
     sweep_.loops.push_back(new_loop(fmt::format("i{}", kernel_.loops.size()), index_shape[axis]));
-    row_index.push_back(Affine::of_loop(sweep_.loops.back()));
+    row_index.push_back(Affine::of(sweep_.loops.back()));
   }
   update_index = row_index;
-  for (int32_t axis = 0; axis < kernel_.num_outer; ++axis) update_index.push_back(Affine::of_loop(axis));
+  for (int32_t axis = 0; axis < kernel_.num_outer; ++axis) update_index.push_back(Affine::of(axis));
   const int32_t row = value(node.inputs[0], row_index);
   const int32_t update = value(node.inputs[1], update_index);
   const Access access{
@@ -214,16 +214,21 @@ int32_t KernelBuilder::compute(NodeId id, const IndexVector& index) {
                     {{"dtype", std::string(to_string(node.type.dtype))}});
       }
       const IndexVector position = operand_index(graph_, node, 0, index);
-      const MoveAccess access = op.access(graph_.type(node.inputs[0]), node.type, node.attrs);
-      if (!access.bounded) return value(node.inputs[0], position);
+      const std::optional<IndexMap> map = op.access(graph_.type(node.inputs[0]), node.type, node.attrs);
+      if (!map || !map->bounded) return value(node.inputs[0], position);
       const int32_t inside = in_bounds(position, graph_.type(node.inputs[0]).shape, node.span);
       if (inside < 0) return value(node.inputs[0], position);
       const int32_t outer_predicate = predicate_;
       predicate_ = outer_predicate < 0 ? inside : call(OpKind::And, {outer_predicate, inside}, DType::Bool, node.span);
       const int32_t inner = value(node.inputs[0], position);
       predicate_ = outer_predicate;
-      const int32_t zero = emit({.kind = StmtKind::Constant, .dtype = node.type.dtype, .span = node.span}, kThread);
-      return call(OpKind::Select, {inside, inner, zero}, node.type.dtype, node.span);
+      const AttrValue* outside = node.attrs.find("outside");
+      const int32_t otherwise = emit({.kind = StmtKind::Constant,
+                                      .dtype = node.type.dtype,
+                                      .constant = outside == nullptr ? 0 : std::get<double>(*outside),
+                                      .span = node.span},
+                                     kThread);
+      return call(OpKind::Select, {inside, inner, otherwise}, node.type.dtype, node.span);
     }
     case Kind::Argument:
     case Kind::Reduce:
@@ -240,15 +245,17 @@ int32_t KernelBuilder::in_bounds(const IndexVector& position, const Shape& shape
   const auto require = [&](int32_t condition) {
     inside = inside < 0 ? condition : call(OpKind::And, {inside, condition}, DType::Bool, span);
   };
+  std::vector<int64_t> bounds;
+  for (const Loop& loop : kernel_.loops) bounds.push_back(loop.extent.bound);
   for (size_t axis = 0; axis < shape.size(); ++axis) {
-    if (position[axis].constant == 0 && position[axis].terms.size() == 1 &&
-        kernel_.loops[static_cast<size_t>(position[axis].terms[0].first)].extent == shape[axis] &&
-        position[axis].terms[0].second == 1) {
+    if (position[axis].is_index() &&
+        kernel_.loops[static_cast<size_t>(position[axis].terms[0].first)].extent == shape[axis]) {
       continue;  // runs over exactly this axis
     }
+    const IndexRange range = range_of(position[axis], bounds);
+    if (range.low >= 0 && range.high < shape[axis].bound && shape[axis].is_static()) continue;
     const int32_t at = index_value(position[axis], DType::I64, span);
-    if (position[axis].constant < 0 && SMELT_FAULT(50, true, false))
-      require(call(OpKind::Ge, {at, integer(0)}, DType::Bool, span));
+    if (range.low < 0 && SMELT_FAULT(50, true, false)) require(call(OpKind::Ge, {at, integer(0)}, DType::Bool, span));
     const int32_t end =
         shape[axis].is_static()
             ? integer(shape[axis].bound)

@@ -93,6 +93,7 @@ class Identifier {
   void add_value(const std::vector<int64_t>& values) {
     for (const int64_t value : values) write("i", value);
   }
+  void add_value(const IndexFormula& formula) { write("formula", to_string(formula)); }
   void add_value(const TensorType& type) {
     write("t", to_string(type.dtype));
     for (const Extent& extent : type.shape) add(extent);

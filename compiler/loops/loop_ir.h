@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "ir/affine.h"
 #include "ir/attributes.h"
 #include "ir/scalar_builder.h"
 #include "ir/support/source.h"
@@ -17,18 +18,6 @@
 namespace smelt {
 
 using ScalarBody = Scalar (*)(ScalarBuilder&, Scalars, const Attributes&);
-
-/// constant + sum of coefficient * loop variable. Terms are sorted by loop and never zero.
-struct Affine {
-  int64_t constant = 0;
-  std::vector<std::pair<int32_t, int64_t>> terms;
-
-  static Affine of_loop(int32_t loop) { return {0, {{loop, 1}}}; }
-  int64_t coefficient(int32_t loop) const;
-  friend bool operator==(const Affine&, const Affine&) = default;
-};
-Affine operator+(const Affine& a, const Affine& b);
-Affine operator*(const Affine& a, int64_t factor);
 
 enum class Storage : uint8_t {
   Variable,   // in the arena, at a fixed offset: ref = index into the experiment's variables

@@ -3,20 +3,29 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "ir/ops/contract_formula.h"
+#include "ir/index_formula.h"
 #include "ir/support/check.h"
 #include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
 
+/// One operand: elements between neighbours along each index.
 struct Side {
-  std::vector<std::string> axes, indices;
   std::vector<int64_t> strides;
-  int64_t start = 0;
+  std::vector<bool> has;
+  int64_t start = 0;  // the element at which all indices are 0
 
-  int64_t stride(const std::string& index) const { return stride_of(axes, strides, index); }
-  bool has(const std::string& index) const { return position_of(indices, index) >= 0; }
+  Side(const IndexMap& map, const Shape& shape, int32_t num_indices) {
+    const std::vector<int64_t> axis_strides = row_major_strides(shape);
+    Affine element;
+    for (size_t axis = 0; axis < shape.size(); ++axis) element = element + map.axes[axis] * axis_strides[axis];
+    start = element.constant;
+    for (int32_t index = 0; index < num_indices; ++index) {
+      strides.push_back(element.coefficient(index));
+      has.push_back(map.has(index));
+    }
+  }
 };
 
 /// Neighbours that are one longer axis for both operands become one, so that the depth is long.
@@ -39,27 +48,21 @@ std::vector<ProductAxis> merged(std::vector<ProductAxis> axes) {
 
 LoweredProduct lower_product(const Graph& graph, NodeId id) {
   const Node& node = graph[id];
-  const auto formula = parse_formula(node.attrs.text("formula"));
-  SMELT_CHECK(formula.has_value(), "contraction with a bad formula");
-  const auto extent_of = [&](const std::string& index) {
-    const int at = position_of(formula->rhs, index);
-    return at >= 0 ? graph.type(node.inputs[1]).shape[static_cast<size_t>(at)]
-                   : node.type.shape[static_cast<size_t>(position_of(formula->out, index))];
-  };
-  const auto side = [&](const std::vector<std::string>& axes, NodeId operand) {
-    Side result{axes, indices_of(axes), row_major_strides(graph.type(operand).shape)};
-    result.start = window_start(axes, result.strides, [&](const std::string& tap) { return extent_of(tap).bound; });
-    return result;
-  };
-  Side a = side(formula->lhs, node.inputs[0]), b = side(formula->rhs, node.inputs[1]);
+  const IndexFormula& formula = node.attrs.formula("formula");
+  const Shape shapes[] = {graph.type(node.inputs[0]).shape, graph.type(node.inputs[1]).shape};
+  const Result<std::vector<Extent>> extents = extents_of(formula, shapes);
+  SMELT_CHECK(extents.has_value() && !formula.operands[0].bounded && !formula.operands[1].bounded,
+              "contraction with a bad formula, or one that reads outside of its operands");
+  Side a(formula.operands[0], shapes[0], formula.num_indices()),
+      b(formula.operands[1], shapes[1], formula.num_indices());
   LoweredProduct lowered;
   for (size_t k = 0; k < node.inputs.size(); k += 2) lowered.pairs.push_back({node.inputs[k], node.inputs[k + 1]});
   lowered.product.more.resize(lowered.pairs.size() - 1);
-  const auto only_in = [](const Side& one, const Side& other, const std::string& index) {
-    return one.has(index) && !other.has(index);
+  const auto only_in = [](const Side& one, const Side& other, int32_t index) {
+    return one.has[static_cast<size_t>(index)] && !other.has[static_cast<size_t>(index)];
   };
-  const std::vector<std::string>& out = formula->out;
-  if (!out.empty() && only_in(a, b, out.back())) {
+  const int32_t last = formula.rank - 1;
+  if (last >= 0 && only_in(a, b, last)) {
     if (SMELT_FAULT(54, true, false)) std::swap(a, b);
     for (LoweredProduct::Operands& pair : lowered.pairs) std::swap(pair.a, pair.b);
   }
@@ -67,28 +70,26 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
   product.dtype = node.type.dtype;
   product.a_start = a.start;
   product.b_start = b.start;
-  int row_at = -1;
-  const int column_at = !out.empty() && only_in(b, a, out.back()) ? static_cast<int>(out.size()) - 1 : -1;
+  const auto axis_of = [&](int32_t index) {
+    const auto at = static_cast<size_t>(index);
+    return ProductAxis{(*extents)[at], a.strides[at], b.strides[at], formula.is_summed(index) ? -1 : index};
+  };
+  int32_t row = -1;
+  const int32_t column = last >= 0 && only_in(b, a, last) ? last : -1;
   // The longest axis of a's own is the one that register tiles run over.
-  for (size_t axis = 0; axis < out.size(); ++axis) {
-    if (!only_in(a, b, out[axis])) continue;
-    if (row_at < 0 || node.type.shape[axis].bound >= node.type.shape[static_cast<size_t>(row_at)].bound) {
-      row_at = static_cast<int>(axis);
-    }
+  for (int32_t index = 0; index < formula.rank; ++index) {
+    if (!only_in(a, b, index)) continue;
+    if (row < 0 || axis_of(index).extent.bound >= axis_of(row).extent.bound) row = index;
   }
-  for (size_t axis = 0; axis < out.size(); ++axis) {
-    const ProductAxis lowered_axis{node.type.shape[axis], a.stride(out[axis]), b.stride(out[axis]),
-                                   static_cast<int32_t>(axis)};
-    if (static_cast<int>(axis) == row_at) {
-      product.row = lowered_axis;
-    } else if (static_cast<int>(axis) == column_at) {
-      product.column = lowered_axis;
+  for (int32_t index = 0; index < formula.num_indices(); ++index) {
+    const ProductAxis axis = axis_of(index);
+    if (index == row) {
+      product.row = axis;
+    } else if (index == column) {
+      product.column = axis;
     } else {
-      product.outer.push_back(lowered_axis);
+      (formula.is_summed(index) ? product.inner : product.outer).push_back(axis);
     }
-  }
-  for (const std::string& index : formula->summed()) {
-    product.inner.push_back({extent_of(index), a.stride(index), b.stride(index), -1});
   }
   if (product.inner.empty()) product.inner.push_back({});  // an outer product sums one term
   std::ranges::stable_sort(product.inner, std::greater{},

@@ -291,8 +291,7 @@ class Planner {
     const Node& node = graph_[id];
     IndexVector index;
     if (op_def(node).kind != Kind::Reduce) {
-      for (size_t axis = 0; axis < node.type.rank(); ++axis)
-        index.push_back(Affine::of_loop(static_cast<int32_t>(axis)));
+      for (size_t axis = 0; axis < node.type.rank(); ++axis) index.push_back(Affine::of(static_cast<int32_t>(axis)));
       return index;
     }
     return reduce_operand_index(node);
@@ -304,7 +303,7 @@ class Planner {
     int32_t outer = 0, inner = static_cast<int32_t>(node.type.rank());
     for (size_t axis = 0; axis < graph_.type(node.inputs[0]).rank(); ++axis) {
       const bool reduced = std::ranges::find(axes, static_cast<int64_t>(axis)) != axes.end();
-      index.push_back(Affine::of_loop(reduced ? inner++ : outer++));
+      index.push_back(Affine::of(reduced ? inner++ : outer++));
     }
     return index;
   }
@@ -403,7 +402,7 @@ class Planner {
     const size_t num_outer = kernel.kind == KernelKind::Product ? node.type.rank() : kernel.outer.size();
     const int32_t sweep = sweep_of_[leaf.index];
     IndexVector own;
-    for (size_t axis = 0; axis < node.type.rank(); ++axis) own.push_back(Affine::of_loop(static_cast<int32_t>(axis)));
+    for (size_t axis = 0; axis < node.type.rank(); ++axis) own.push_back(Affine::of(static_cast<int32_t>(axis)));
     const bool same_element = *element == linear_offset(own, node.type.shape);
     if (op_def(node).kind == Kind::Reduce)
       return same_element ? std::optional(SMELT_FAULT(47, sweep + 1, sweep)) : std::nullopt;

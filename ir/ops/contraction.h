@@ -12,10 +12,10 @@ namespace smelt::ops {
 
 inline constexpr OpDef kContract = {
     .name = "contract",
-    .doc = "y[out] = sum of a[lhs] * b[rhs] over the indices that `out` lacks, and over the pairs a, b",
+    .doc = "y[i..] = sum of a[..] * b[..] over the indices that the result lacks, and over the pairs a, b",
     .kind = Kind::Contract,
     .operands = {"a", "b"},
-    .attributes = {{"formula", AttrType::String, "`[b,k] [k,o] -> [b,o]`"}},
+    .attributes = {{"formula", AttrType::Formula, "`[i,k] [k,j] -> [i,j]`, see index_formula.h"}},
     .traits = {.cheap = false, .repeats = true},
     .infer = shape_rules::contract,
     .vjp = vjp_rules::contract,

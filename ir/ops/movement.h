@@ -1,5 +1,5 @@
-// Movement: y[i] = x[access(i)], or 0 outside. Nothing is computed; code generation folds the access into the
-// reader.
+// Movement: y[i] = x[access(i)], or 0 outside (another number for `read`). Nothing is computed; code generation folds
+// the access into the reader.
 #pragma once
 
 #include "ir/op.h"
@@ -9,35 +9,55 @@
 
 namespace smelt::ops {
 
-inline MoveAccess broadcast_access(const TensorType& operand, const TensorType&, const Attributes& attrs) {
-  MoveAccess access;
-  for (size_t i = 0; i < operand.rank(); ++i) access.axes.push_back({static_cast<int>(attrs.integers("axes")[i])});
-  return access;
+using Access = std::optional<IndexMap>;
+
+inline Access broadcast_access(const TensorType& operand, const TensorType&, const Attributes& attrs) {
+  IndexMap map;
+  for (size_t i = 0; i < operand.rank(); ++i)
+    map.axes.push_back(Affine::of(static_cast<int32_t>(attrs.integers("axes")[i])));
+  return map;
 }
 
-inline MoveAccess transpose_access(const TensorType& operand, const TensorType&, const Attributes& attrs) {
-  MoveAccess access;
-  access.axes.resize(operand.rank());
-  for (size_t i = 0; i < operand.rank(); ++i) access.axes[attrs.integers("permutation")[i]].axis = static_cast<int>(i);
-  return access;
+inline Access transpose_access(const TensorType& operand, const TensorType&, const Attributes& attrs) {
+  IndexMap map;
+  map.axes.resize(operand.rank());
+  for (size_t i = 0; i < operand.rank(); ++i)
+    map.axes[static_cast<size_t>(attrs.integers("permutation")[i])] = Affine::of(static_cast<int32_t>(i));
+  return map;
 }
 
-/// `sign` * attribute `name` is added to each index.
-inline MoveAccess shifted_access(const TensorType& operand, const std::vector<int64_t>& shifts, int64_t sign) {
-  MoveAccess access;
-  for (size_t i = 0; i < operand.rank(); ++i) access.axes.push_back({static_cast<int>(i), 1, sign * shifts[i]});
-  return access;
+/// `sign` * shifts[i] is added to index i.
+inline IndexMap shifted_map(const TensorType& operand, const std::vector<int64_t>& shifts, int64_t sign) {
+  IndexMap map;
+  for (size_t i = 0; i < operand.rank(); ++i)
+    map.axes.push_back(Affine::of(static_cast<int32_t>(i)) + sign * shifts[i]);
+  return map;
 }
 
-inline MoveAccess slice_access(const TensorType& operand, const TensorType&, const Attributes& attrs) {
-  return shifted_access(operand, attrs.integers("starts"), 1);
+inline Access slice_access(const TensorType& operand, const TensorType&, const Attributes& attrs) {
+  return shifted_map(operand, attrs.integers("starts"), 1);
 }
 
-inline MoveAccess pad_access(const TensorType& operand, const TensorType&, const Attributes& attrs) {
-  MoveAccess access = shifted_access(operand, attrs.integers("low"), -1);
-  access.bounded = true;
-  return access;
+inline Access pad_access(const TensorType& operand, const TensorType&, const Attributes& attrs) {
+  IndexMap map = shifted_map(operand, attrs.integers("low"), -1);
+  map.bounded = true;
+  return map;
 }
+
+inline constexpr OpDef kRead = {
+    .name = "read",
+    .doc = "y[i..] = x[map(i..)], or `outside` where x has no such element; windows of x, every other element, ...",
+    .kind = Kind::Move,
+    .operands = {"x"},
+    .attributes = {{"formula", AttrType::Formula, "`?[n,2*i+u-1] -> [n,i<7,u<3]`, see index_formula.h"},
+                   {"outside", AttrType::Float, "0, or the identity of the reduction that reads the windows"}},
+    .infer = shape_rules::read,
+    .vjp = vjp_rules::read,
+    .tensor_reference = references::read,
+    .access = [](const TensorType&, const TensorType&, const Attributes& attrs) -> Access {
+      return attrs.formula("formula").operands[0];
+    },
+};
 
 inline constexpr OpDef kBroadcast = {
     .name = "broadcast",
@@ -73,7 +93,7 @@ inline constexpr OpDef kReshape = {
     .infer = shape_rules::reshape,
     .vjp = vjp_rules::reshape,
     .tensor_reference = references::reshape,
-    .access = [](const TensorType&, const TensorType&, const Attributes&) { return MoveAccess{{}, true, false}; },
+    .access = [](const TensorType&, const TensorType&, const Attributes&) -> Access { return std::nullopt; },
 };
 
 inline constexpr OpDef kSlice = {

@@ -2,11 +2,12 @@
 
 #include <Eigen/Dense>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
 #include "ir/evaluator.h"
-#include "ir/ops/contract_formula.h"
+#include "ir/index_formula.h"
 #include "ir/philox.h"
 #include "ir/support/check.h"
 #include "ir/support/fault.h"
@@ -47,12 +48,34 @@ int64_t offset_of(const Sizes& index, const Sizes& strides) {
   return offset;
 }
 
-/// For each of `names` the stride of that axis in a tensor whose axes are `indices`, 0 when it has none.
-Sizes strides_by_name(const std::vector<std::string>& names, const std::vector<std::string>& axes, const Sizes& sizes) {
-  const Sizes strides = strides_of(sizes);
-  Sizes result;
-  for (const std::string& name : names) result.push_back(stride_of(axes, strides, name));
-  return result;
+/// The sizes of all indices of a formula, in a call.
+Sizes index_sizes(const IndexFormula& formula, std::span<const RefTensor* const> operands, const Sizes& result) {
+  std::vector<Shape> shapes;
+  for (size_t k = 0; k < formula.operands.size(); ++k) shapes.push_back(operands[k]->type.shape);
+  const Result<std::vector<Extent>> extents = extents_of(formula, shapes);
+  SMELT_CHECK(extents.has_value(), "{}", extents.error().message);
+  Sizes sizes = result;
+  for (int32_t index = formula.rank; index < formula.num_indices(); ++index) {
+    const Extent& extent = (*extents)[static_cast<size_t>(index)];
+    sizes.push_back(extent.bound);
+    for (size_t k = 0; k < formula.operands.size() && !extent.is_static(); ++k) {
+      const int axis = formula.operands[k].plain_axis_of(index);
+      if (axis >= 0) sizes.back() = operands[k]->sizes[static_cast<size_t>(axis)];
+    }
+  }
+  return sizes;
+}
+
+/// The element of `x` at point `index`, or -1 outside of it.
+int64_t element_at(const IndexMap& map, const Sizes& index, const RefTensor& x, const Sizes& strides) {
+  int64_t element = 0;
+  for (size_t axis = 0; axis < map.axes.size(); ++axis) {
+    int64_t position = map.axes[axis].constant;
+    for (const auto& [term, factor] : map.axes[axis].terms) position += factor * index[static_cast<size_t>(term)];
+    if (position < 0 || position >= x.sizes[axis]) return -1;
+    element += position * strides[axis];
+  }
+  return element;
 }
 
 struct Draw {
@@ -82,45 +105,43 @@ void draw(const TensorReferenceArgs& args, Value value) {
 
 }  // namespace
 
+// Both operands with the summed indices gathered to a vector, one dot product a result element.
 void contract(const TensorReferenceArgs& args) {
-  const Result<ContractFormula> formula = parse_formula(args.node.attrs.text("formula"));
-  SMELT_CHECK(formula.has_value(), "{}", args.node.attrs.text("formula"));
-  const RefTensor &a = *args.operands[0], &b = *args.operands[1];
-  const std::vector<std::string> summed = formula->summed();
-  Sizes summed_sizes;
-  for (const std::string& name : summed) summed_sizes.push_back(b.sizes[position_of(formula->rhs, name)]);
-
-  // Both operands with the summed axes gathered to a vector, one dot product a result element.
-  const Sizes a_out = strides_by_name(formula->out, formula->lhs, a.sizes);
-  const Sizes b_out = strides_by_name(formula->out, formula->rhs, b.sizes);
-  const Sizes a_sum = strides_by_name(summed, formula->lhs, a.sizes);
-  const Sizes b_sum = strides_by_name(summed, formula->rhs, b.sizes);
-  const auto size_of_tap = [&](const std::string& tap) {
-    const int at = position_of(formula->rhs, tap);
-    return at >= 0 ? b.sizes[at] : args.result.sizes[position_of(formula->out, tap)];
-  };
-  const int64_t a_first = window_start(formula->lhs, strides_of(a.sizes), size_of_tap);
-  std::vector<int64_t> a_offsets, b_offsets;
-  for_each_index(summed_sizes, [&](const Sizes& index) {
-    a_offsets.push_back(offset_of(index, a_sum));
-    b_offsets.push_back(offset_of(index, b_sum));
-  });
-  const auto length = static_cast<Eigen::Index>(a_offsets.size());
-  Eigen::VectorXd left(length), right(length);
+  const IndexFormula& formula = args.node.attrs.formula("formula");
+  const Sizes sizes = index_sizes(formula, args.operands, args.result.sizes);
+  const Sizes summed(sizes.begin() + formula.rank, sizes.end());
+  Eigen::Index length = 1;
+  for (const int64_t size : summed) length *= size;
+  Eigen::VectorXd gathered[2] = {Eigen::VectorXd(length), Eigen::VectorXd(length)};
   for (size_t pair = 0; pair < args.operands.size(); pair += 2) {
-    const std::vector<double>&lefts = args.operands[pair]->values, &rights = args.operands[pair + 1]->values;
-    int64_t loaded = -1;  // where in `lefts` the vector `left` starts
     size_t next = 0;
-    for_each_index(args.result.sizes, [&](const Sizes& index) {
-      const int64_t a_start = a_first + offset_of(index, a_out), b_start = offset_of(index, b_out);
-      if (a_start != loaded) {
-        for (Eigen::Index k = 0; k < length; ++k) left[k] = lefts[a_start + a_offsets[k]];
-        loaded = a_start;
+    for_each_index(args.result.sizes, [&](const Sizes& out) {
+      for (size_t side = 0; side < 2; ++side) {
+        const RefTensor& x = *args.operands[pair + side];
+        const Sizes strides = strides_of(x.sizes);
+        Sizes index = out;
+        index.resize(sizes.size());
+        Eigen::Index k = 0;
+        for_each_index(summed, [&](const Sizes& inner) {
+          std::ranges::copy(inner, index.begin() + formula.rank);
+          const int64_t at = element_at(formula.operands[side], index, x, strides);
+          gathered[side][k++] = at < 0 ? 0.0 : x.values[static_cast<size_t>(at)];
+        });
       }
-      for (Eigen::Index k = 0; k < length; ++k) right[k] = rights[b_start + b_offsets[k]];
-      args.result.values[next++] += left.dot(right);
+      args.result.values[next++] += gathered[0].dot(gathered[1]);
     });
   }
+}
+
+void read(const TensorReferenceArgs& args) {
+  const IndexMap& map = args.node.attrs.formula("formula").operands[0];
+  const double outside = args.node.attrs.number("outside");
+  const Sizes strides = strides_of(args.operands[0]->sizes);
+  size_t next = 0;
+  for_each_index(args.result.sizes, [&](const Sizes& index) {
+    const int64_t at = element_at(map, index, *args.operands[0], strides);
+    args.result.values[next++] = at < 0 ? outside : args.operands[0]->values[static_cast<size_t>(at)];
+  });
 }
 
 void broadcast(const TensorReferenceArgs& args) {

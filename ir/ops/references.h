@@ -8,6 +8,7 @@
 namespace smelt::references {
 
 void contract(const TensorReferenceArgs& args);
+void read(const TensorReferenceArgs& args);
 void broadcast(const TensorReferenceArgs& args);
 void transpose(const TensorReferenceArgs& args);
 void reshape(const TensorReferenceArgs& args);

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "ir/ops/contract_formula.h"
-
 namespace smelt::shape_rules {
 namespace {
 
@@ -128,56 +126,39 @@ Result<TensorType> reduce(const InferArgs& args) {
   return TensorType{x.dtype, without_axes(x.shape, axes)};
 }
 
-/// The extent of the result's index `name` of a window: the left axis less the right operand's index, plus 1.
-static Result<Extent> slid_extent(const InferArgs& args, const ContractFormula& formula, const std::string& name) {
-  for (size_t axis = 0; axis < formula.lhs.size(); ++axis) {
-    const std::optional<Window> window = window_of(formula.lhs[axis]);
-    if (!window || (window->base != name && window->tap != name)) continue;
-    const std::string& other = window->base == name ? window->tap : window->base;
-    const Extent whole = args.operands[0].shape[axis], taps = args.operands[1].shape[position_of(formula.rhs, other)];
-    if (!whole.is_static() || !taps.is_static()) {
-      return wrong(args, "slides `{}` over a run-time extent: got {}", formula.lhs[axis], show_operands(args));
-    }
-    if (taps.bound > whole.bound || taps.bound < 1) {
-      return wrong(args, "slides {} positions of `{}` over {} of `{}`: got {}", taps.bound, other, whole.bound,
-                   formula.lhs[axis], show_operands(args));
-    }
-    return Extent(whole.bound - taps.bound + 1);
+/// The result's shape by the formula.
+static Result<Shape> formula_shape(const InferArgs& args, size_t num_operands) {
+  const IndexFormula& formula = args.attrs.formula("formula");
+  if (formula.operands.size() != num_operands)
+    return wrong(args, "has a formula of {} operands: `{}`", formula.operands.size(), to_string(formula, args.symbols));
+  std::vector<Shape> shapes;
+  for (size_t k = 0; k < num_operands; ++k) shapes.push_back(args.operands[k].shape);
+  Result<std::vector<Extent>> extents = extents_of(formula, shapes);
+  if (!extents) {
+    Error error = std::move(extents).error();
+    error.message = fmt::format("`{}`: {}: got {}", args.op.name, error.message, show_operands(args));
+    return std::unexpected(std::move(error));
   }
-  return wrong(args, "has no extent for `{}`", name);
+  return Shape(extents->begin(), extents->begin() + formula.rank);
 }
 
 Result<TensorType> contract(const InferArgs& args) {
   const TensorType& a = args.operands[0];
-  const TensorType& b = args.operands[1];
-  const std::string& text = args.attrs.text("formula");
-  SMELT_TRY(const ContractFormula formula, parse_formula(text));
-  if (a.dtype != b.dtype) return wrong(args, "needs operands of one dtype, got {}", show_operands(args));
+  if (a.dtype != args.operands[1].dtype) return wrong(args, "needs operands of one dtype, got {}", show_operands(args));
   SMELT_TRY([[maybe_unused]] const TensorType checked, need_dtype(args, a));
-  if (formula.lhs.size() != a.rank() || formula.rhs.size() != b.rank()) {
-    return wrong(args, "of formula `{}` got {}", text, show_operands(args));
-  }
-  for (size_t i = 0; i < a.rank(); ++i) {
-    const int j = position_of(formula.rhs, formula.lhs[i]);
-    if (j >= 0 && a.shape[i] != b.shape[j]) {
-      return wrong(args, "has two extents for index `{}` of `{}`: got {}", formula.lhs[i], text, show_operands(args));
-    }
-  }
   for (size_t k = 2; k < args.operands.size(); ++k) {
     if (args.operands[k] != args.operands[k % 2])
       return wrong(args, "adds up products of unlike operands: {}", show_operands(args));
   }
-  TensorType result{a.dtype, {}};
-  for (const std::string& name : formula.out) {
-    const int i = position_of(formula.lhs, name), j = position_of(formula.rhs, name);
-    if (i >= 0 || j >= 0) {
-      result.shape.push_back(i >= 0 ? a.shape[i] : b.shape[j]);
-    } else {
-      SMELT_TRY(const Extent slid, slid_extent(args, formula, name));
-      result.shape.push_back(slid);
-    }
-  }
-  return result;
+  SMELT_TRY(Shape shape, formula_shape(args, 2));
+  return TensorType{a.dtype, std::move(shape)};
+}
+
+Result<TensorType> read(const InferArgs& args) {
+  const IndexFormula& formula = args.attrs.formula("formula");
+  if (formula.rank != formula.num_indices()) return wrong(args, "sums nothing, but `{}` does", to_string(formula));
+  SMELT_TRY(Shape shape, formula_shape(args, 1));
+  return TensorType{args.operands[0].dtype, std::move(shape)};
 }
 
 Result<TensorType> broadcast(const InferArgs& args) {

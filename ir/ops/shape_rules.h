@@ -23,6 +23,7 @@ Result<TensorType> cast(const InferArgs& args);
 /// `axes`, strictly increasing, are removed.
 Result<TensorType> reduce(const InferArgs& args);
 Result<TensorType> contract(const InferArgs& args);
+Result<TensorType> read(const InferArgs& args);
 
 Result<TensorType> broadcast(const InferArgs& args);
 Result<TensorType> transpose(const InferArgs& args);

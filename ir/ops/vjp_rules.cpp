@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "ir/ops/contract_formula.h"
+#include "ir/ops/index_adjoint.h"
 #include "ir/support/check.h"
 #include "ir/support/fault.h"
 
@@ -212,63 +212,17 @@ void reduce_extremum(Vjp& v) {
   v.add(0, v.where(hit, b.broadcast_back(SMELT_FAULT(17, v.over(v.ct(), num_hits), v.ct()), type.shape, axes)));
 }
 
-/// da of y[out] = sum a[lhs] b[rhs] with windows in lhs, b being operand `right`. Position p of a window's axis is s +
-/// t of the cotangent's index and b's, or s - t + T - 1: so one of them is read at p - t + T - 1, or at p + t, behind a
-/// margin of T - 1 zeros.
-static NodeId contract_left_window(Vjp& v, const ContractFormula& formula, size_t right) {
-  Builder& build = v.build();
-  const auto extent = [](const Shape& shape, const std::vector<std::string>& names, const std::string& name) {
-    return shape[static_cast<size_t>(position_of(names, name))].bound;
-  };
-  // The longer of the two slides, but a reversed window can only be read along its base.
-  bool slides_ct = true;
-  for (const std::string& axis : formula.lhs) {
-    const std::optional<Window> window = window_of(axis);
-    if (!window) continue;
-    const bool base_in_ct = position_of(formula.out, window->base) >= 0;
-    const std::string &in_ct = base_in_ct ? window->base : window->tap, &in_b = base_in_ct ? window->tap : window->base;
-    slides_ct = window->reversed
-                    ? base_in_ct
-                    : extent(v.node().type.shape, formula.out, in_ct) >= extent(v.type(right).shape, formula.rhs, in_b);
-    if (window->reversed) break;
+void contract(Vjp& v) {
+  const IndexFormula& formula = v.attrs().formula("formula");
+  for (size_t k = 0; k < v.node().inputs.size(); ++k) {
+    const size_t other = k % 2 == 0 ? k + 1 : k - 1;
+    if (v.needs(k)) v.add(k, index_adjoint(v.build(), formula, k % 2, TensorType(v.type(k)), v.ct(), v.operand(other)));
   }
-  ContractFormula adjoint = slides_ct ? ContractFormula{formula.out, formula.rhs, formula.lhs}
-                                      : ContractFormula{formula.rhs, formula.out, formula.lhs};
-  const Shape& taps_shape = slides_ct ? v.type(right).shape : v.node().type.shape;
-  std::vector<int64_t> margin(adjoint.lhs.size(), 0);
-  for (std::string& axis : adjoint.out) {
-    const std::optional<Window> window = window_of(axis);
-    if (!window) continue;
-    const bool base_slides = position_of(adjoint.lhs, window->base) >= 0;
-    const std::string sliding = base_slides ? window->base : window->tap,
-                      taps = base_slides ? window->tap : window->base;
-    const auto at = static_cast<size_t>(position_of(adjoint.lhs, sliding));
-    margin[at] = extent(taps_shape, adjoint.rhs, taps) - 1;
-    adjoint.lhs[at] = fmt::format("{}{}{}", sliding, window->reversed ? '+' : '-', taps);
-    axis = sliding;
-  }
-  const NodeId sliding = slides_ct ? v.ct() : v.operand(right), taps = slides_ct ? v.operand(right) : v.ct();
-  return build.contract(build.make(OpKind::Pad, {sliding}, {{"low", margin}, {"high", margin}}), taps,
-                        to_string(adjoint));
 }
 
-void contract(Vjp& v) {
-  // y[out] = sum a[lhs] b[rhs]  ->  da[lhs] = sum ct[out] b[rhs],  db[rhs] = sum a[lhs] ct[out]
-  const Result<ContractFormula> formula = parse_formula(v.attrs().text("formula"));
-  SMELT_CHECK(formula.has_value(), "{}", v.attrs().text("formula"));
-  Builder& b = v.build();
-  for (size_t left = 0, right = 1; right < v.node().inputs.size(); left += 2, right += 2) {
-    if (v.needs(left)) {
-      v.add(left, formula->has_windows()
-                      ? contract_left_window(v, *formula, right)
-                      : b.contract(v.ct(), v.operand(right),
-                                   to_string(ContractFormula{formula->out, formula->rhs, formula->lhs})));
-    }
-    if (v.needs(right)) {
-      v.add(right,
-            b.contract(v.operand(left), v.ct(), to_string(ContractFormula{formula->lhs, formula->out, formula->rhs})));
-    }
-  }
+void read(Vjp& v) {
+  const TensorType type = v.type(0);
+  v.add(0, index_adjoint(v.build(), v.attrs().formula("formula"), 0, type, v.ct(), {}));
 }
 
 void broadcast(Vjp& v) {

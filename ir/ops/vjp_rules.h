@@ -74,6 +74,7 @@ void cast(Vjp& v);  // float to float only
 void reduce_sum(Vjp& v);
 void reduce_extremum(Vjp& v);  // equal shares among ties
 void contract(Vjp& v);
+void read(Vjp& v);
 void broadcast(Vjp& v);
 void transpose(Vjp& v);
 void reshape(Vjp& v);

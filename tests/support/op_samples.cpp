@@ -7,6 +7,7 @@
 #include "ir/builder.h"
 #include "ir/op.h"
 #include "ir/support/check.h"
+#include "ir/text_formula.h"
 
 namespace smelt::testing {
 namespace {
@@ -136,7 +137,7 @@ class SampleMaker {
   }
 
   void add_contractions(const OpDef& def) {
-    const auto by = [](std::string formula) { return Attributes{{"formula", std::move(formula)}}; };
+    const auto by = [](std::string_view text) { return Attributes{{"formula", formula_of(text)}}; };
     add(def, {real({3, 7}), real({7, 5})}, by("[i,k] [k,j] -> [i,j]"));
     add(def, {real({3, 7}), real({5, 7})}, by("[i,k] [j,k] -> [i,j]"));
     add(def, {real({7, 3}), real({7, 5})}, by("[k,i] [k,j] -> [i,j]"));
@@ -162,13 +163,21 @@ class SampleMaker {
     add(def, {real({7, 35}), real({3, 7})}, by("[k,i] [j,k] -> [i,j]"));
     add(def, {real({2, 5, 33}), real({2, 5, 3})}, by("[b,k,i] [b,k,j] -> [b,i,j]"));
     add(def, {real({9}), real({4})}, by("[i+u] [u] -> [i]"));
-    add(def, {real({9}), real({4})}, by("[i-u] [u] -> [i]"));
-    add(def, {real({9}), real({6})}, by("[i-u] [i] -> [u]"));
+    add(def, {real({9}), real({4})}, by("[i-u+3] [u] -> [i<6]"));
+    add(def, {real({9}), real({6})}, by("[i-u+3] [i] -> [u<4]"));
     add(def, {real({2, 6, 7, 3}), real({3, 2, 3, 5})}, by("[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]"));
-    add(def, {real({2, 6, 7, 5}), real({3, 2, 3, 5})}, by("[n,i-u,j-v,o] [u,v,c,o] -> [n,i,j,c]"));
+    add(def, {real({2, 6, 7, 5}), real({3, 2, 3, 5})}, by("[n,i-u+2,j-v+1,o] [u,v,c,o] -> [n,i<4,j<6,c]"));
     add(def, {real({2, 6, 7, 3}), real({2, 4, 6, 5})}, by("[n,i+u,j+v,c] [n,i,j,o] -> [u,v,c,o]"));
     add(def, {real({2, 5, 2, 4, 2, 3}), real({2, 2, 2, 2, 3, 17})}, by("[n,i+u,a,j+v,b,c] [u,a,v,b,c,o] -> [n,i,j,o]"));
     add(def, {real({kBatch, 9, 3}), real({4, 3, 18})}, by("[n,i+u,c] [u,c,o] -> [n,i,o]"));
+    // Strides, dilations, margins.
+    add(def, {real({9}), real({3})}, by("[2*i+u] [u] -> [i]"));
+    add(def, {real({11}), real({3})}, by("[i+3*u] [u] -> [i]"));
+    add(def, {real({17}), real({3})}, by("[3*i+2*u] [u] -> [i]"));
+    add(def, {real({9}), real({3})}, by("?[i+u-1] [u] -> [i<9]"));
+    add(def, {real({2, 9, 8, 3}), real({3, 3, 3, 5})}, by("?[n,2*i+u-1,2*j+v-1,c] [u,v,c,o] -> [n,i<5,j<4,o]"));
+    add(def, {real({2, 8, 8, 3}), real({4, 4, 3, 17})}, by("?[n,2*i+u-1,2*j+v-1,c] [u,v,c,o] -> [n,i<4,j<4,o]"));
+    add(def, {real({2, 5, 4, 5}), real({2, 9, 8, 3})}, by("[n,i,j,o] ?[n,2*i+u-1,2*j+v-1,c] -> [u<3,v<3,c,o]"));
   }
   void add_moves(const OpDef& def) {
     switch (op_kind(def)) {
@@ -214,8 +223,22 @@ class SampleMaker {
         add(def, {real({kBatch, 3})}, by({0, 2}, {0, 3}));
         return;
       }
+      case OpKind::Read: return add_reads(def);
       default: SMELT_CHECK(false, "no samples for `{}`", def.name);
     }
+  }
+
+  void add_reads(const OpDef& def) {
+    const auto by = [](std::string_view text, double outside = 0) {
+      return Attributes{{"formula", formula_of(text)}, {"outside", outside}};
+    };
+    add(def, {real({17})}, by("[3*i+1] -> [i<5]"));
+    add(def, {real({17})}, by("[16-i] -> [i<17]"));
+    add(def, {real({9})}, by("[i+u] -> [i,u<3]"));
+    add(def, {real({9, 5})}, by("?[2*i+u-1,j] -> [i<5,u<3,j]"));
+    add(def, {real({9, 8})}, by("?[3*i+2*u-2,2*j+v-1] -> [i<4,j<4,u<3,v<2]", 1));
+    add(def, {real({kBatch, 7})}, by("[b,5] -> [b]"));
+    add(def, {real({3, 7})}, by("[j,2*i] -> [i<4,j,o<2]"));
   }
 
   void add_broadcasts(const OpDef& def) {

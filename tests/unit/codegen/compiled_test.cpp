@@ -4,6 +4,7 @@
 
 #include "fuzz/compiled_graphs.h"
 #include "ir/builder.h"
+#include "ir/text_formula.h"
 #include "tests/support/run_compiled.h"
 
 using namespace smelt;
@@ -73,7 +74,7 @@ TEST_CASE("products of all transposes and odd sizes") {
       const std::string text = formula;
       const NodeId x = argument(b, "a", f32(text.starts_with("[m") ? Shape{m, k} : Shape{k, m}));
       const NodeId y = argument(b, "b", f32(text.substr(6).starts_with("[k") ? Shape{k, n} : Shape{n, k}));
-      b.result({.name = "c", .node = b.contract(x, y, formula)});
+      b.result({.name = "c", .node = b.contract(x, y, formula_of(formula))});
       CAPTURE(formula);
       expect_equal(graph);
     }
@@ -88,11 +89,11 @@ TEST_CASE(
   const Extent batch(600, 0);
   const NodeId x = argument(b, "x", f32({batch, 133})), y = argument(b, "y", f32({batch, 133}));
   const NodeId v = argument(b, "v", f32({133, 1024})), w = argument(b, "w", f32({133, 1024}));
-  const NodeId product = b.contract(x, v, "[m,k] [k,n] -> [m,n]");
+  const NodeId product = b.contract(x, v, formula_of("[m,k] [k,n] -> [m,n]"));
   b.result({.name = "product", .node = b.make(OpKind::Tanh, {product})});
   b.result({.name = "sum",
-            .node = b.make(OpKind::Contract, {x, v, y, w}, {{"formula", std::string("[m,k] [k,n] -> [m,n]")}})});
-  b.result({.name = "gradient", .node = b.contract(x, product, "[b,k] [b,n] -> [k,n]")});
+            .node = b.make(OpKind::Contract, {x, v, y, w}, {{"formula", formula_of("[m,k] [k,n] -> [m,n]")}})});
+  b.result({.name = "gradient", .node = b.contract(x, product, formula_of("[b,k] [b,n] -> [k,n]"))});
   for (const int64_t rows : {0, 27, 600}) expect_equal(graph, {rows}, 1e-4);
 }
 
@@ -118,7 +119,7 @@ TEST_CASE("products of several pairs of operands add up") {
       operands.push_back(argument(b, "a", f32(row.a)));
       operands.push_back(argument(b, "b", f32(row.b)));
     }
-    const NodeId sum = b.make(OpKind::Contract, operands, {{"formula", std::string(row.formula)}});
+    const NodeId sum = b.make(OpKind::Contract, operands, {{"formula", formula_of(row.formula)}});
     b.result({.name = "sum", .node = sum});
     b.result({.name = "squared", .node = b.mul(sum, sum)});
     CAPTURE(row.formula);
@@ -147,9 +148,9 @@ TEST_CASE("a dense layer with activation in the epilogue, run-time batch") {
   const NodeId x = argument(b, "x", f32({Extent(40, 0), Extent(30)}));
   const NodeId w = argument(b, "w", f32({30, 50}));
   const NodeId bias = argument(b, "b", f32({50}));
-  const NodeId h = b.contract(x, w, "[b,i] [i,o] -> [b,o]");
+  const NodeId h = b.contract(x, w, formula_of("[b,i] [i,o] -> [b,o]"));
   const NodeId y = b.make(OpKind::Tanh, {b.add(h, b.broadcast(bias, b.type(h).shape, {1}))});
-  const NodeId dw = b.contract(x, y, "[b,i] [b,o] -> [i,o]");
+  const NodeId dw = b.contract(x, y, formula_of("[b,i] [b,o] -> [i,o]"));
   b.result({.name = "y", .node = y});
   b.result({.name = "dw", .node = b.mul(dw, dw)});
   for (const int64_t batch : {40, 37, 3}) expect_equal(graph, {batch});

@@ -14,6 +14,7 @@
 #include "fuzz/random_graph.h"
 #include "ir/builder.h"
 #include "ir/text.h"
+#include "ir/text_formula.h"
 #include "runtime/host_tensor.h"
 #include "tests/support/run_compiled.h"
 
@@ -176,7 +177,8 @@ TEST_CASE("products read halves in every layout and sum in f32") {
         };
         const NodeId x = b.argument({"x"}, {half, shape_of(0)});
         const NodeId y = b.argument({"y"}, {both ? half : DType::F32, shape_of(1)});
-        b.result({"z", ResultRole::Value, -1, b.contract(b.cast(x, DType::F32), b.cast(y, DType::F32), formula)});
+        b.result({"z", ResultRole::Value, -1,
+                  b.contract(b.cast(x, DType::F32), b.cast(y, DType::F32), formula_of(formula))});
         const std::vector<RefTensor> arguments = {random_tensor(b.type(x), bits), random_tensor(b.type(y), bits)};
         const auto expected = evaluate(graph, arguments, {});
         REQUIRE(expected.has_value());
@@ -222,7 +224,7 @@ TEST_CASE("pairs of bf16: even, odd and short depths, windows, run-time rows, an
     graph.symbols = {{"B", 40}};
     Builder b(graph);
     const NodeId x = b.argument({"x"}, {DType::BF16, row.a}), y = b.argument({"y"}, {row.right, row.b});
-    const NodeId product = b.contract(b.cast(x, DType::F32), b.cast(y, DType::F32), row.formula);
+    const NodeId product = b.contract(b.cast(x, DType::F32), b.cast(y, DType::F32), formula_of(row.formula));
     b.result({"z", ResultRole::Value, -1, b.mul(product, b.like(product, 2))});
     const Graph lowered = primitives(graph);
     for (const int64_t batch : {40, 33, 1}) {

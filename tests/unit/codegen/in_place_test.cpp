@@ -61,10 +61,10 @@ void check_values(const Graph& graph) {
 }  // namespace
 
 TEST_CASE("an epilogue writes over what it reads element by element") {
-  const Graph graph = graph_of(R"(  %2 = contract %x, %w {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
-  %3 = contract %w, %x {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
+  const Graph graph = graph_of(R"(  %2 = contract %x, %w {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
+  %3 = contract %w, %x {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
   %4 = mul %2, %3 : f32[40, 40]
-  %5 = contract %4, %w {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
+  %5 = contract %4, %w {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
   return %5 as value "y"
 )");
   CHECK(in_place(graph) == "mul4 over contract2");
@@ -72,7 +72,7 @@ TEST_CASE("an epilogue writes over what it reads element by element") {
 }
 
 TEST_CASE("a softmax over rows writes over its logits") {
-  const Graph graph = graph_of(R"(  %2 = contract %x, %w {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
+  const Graph graph = graph_of(R"(  %2 = contract %x, %w {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
   %3 = reduce_max %2 {axes = [1]} : f32[40]
   %4 = broadcast %3 {axes = [0]} : f32[40, 40]
   %5 = sub %2, %4 : f32[40, 40]
@@ -80,7 +80,7 @@ TEST_CASE("a softmax over rows writes over its logits") {
   %7 = reduce_sum %6 {axes = [1]} : f32[40]
   %8 = broadcast %7 {axes = [0]} : f32[40, 40]
   %9 = div %6, %8 : f32[40, 40]
-  %10 = contract %9, %w {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
+  %10 = contract %9, %w {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
   return %10 as value "y"
 )");
   CHECK(in_place(graph) != "");
@@ -88,11 +88,11 @@ TEST_CASE("a softmax over rows writes over its logits") {
 }
 
 TEST_CASE("a square is not written over its transpose") {
-  const Graph graph = graph_of(R"(  %2 = contract %x, %w {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
-  %3 = contract %w, %x {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
+  const Graph graph = graph_of(R"(  %2 = contract %x, %w {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
+  %3 = contract %w, %x {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
   %4 = transpose %2 {permutation = [1, 0]} : f32[40, 40]
   %5 = mul %4, %3 : f32[40, 40]
-  %6 = contract %5, %w {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
+  %6 = contract %5, %w {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
   return %6 as value "y"
 )");
   CHECK(in_place(graph) == "");
@@ -101,12 +101,12 @@ TEST_CASE("a square is not written over its transpose") {
 
 TEST_CASE("a square that one sweep visits is not written over its transpose") {
   // Both axes are the sweep's own: it touches the same elements of both, in another order.
-  const Graph graph = graph_of(R"(  %2 = contract %x, %w {formula = "[b,i,k] [b,k,j] -> [b,i,j]"} : f32[4, 20, 20]
+  const Graph graph = graph_of(R"(  %2 = contract %x, %w {formula = [b,i,k] [b,k,j] -> [b,i,j]} : f32[4, 20, 20]
   %3 = transpose %2 {permutation = [0, 2, 1]} : f32[4, 20, 20]
   %4 = reduce_sum %x {axes = [1, 2]} : f32[4]
   %5 = broadcast %4 {axes = [0]} : f32[4, 20, 20]
   %6 = mul %3, %5 : f32[4, 20, 20]
-  %7 = contract %6, %w {formula = "[b,i,k] [b,k,j] -> [b,i,j]"} : f32[4, 20, 20]
+  %7 = contract %6, %w {formula = [b,i,k] [b,k,j] -> [b,i,j]} : f32[4, 20, 20]
   return %7 as value "y"
 )",
                                "f32[4, 20, 20]");
@@ -115,11 +115,11 @@ TEST_CASE("a square that one sweep visits is not written over its transpose") {
 }
 
 TEST_CASE("an operand that is read again keeps its place") {
-  const Graph graph = graph_of(R"(  %2 = contract %x, %w {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
-  %3 = contract %w, %x {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
+  const Graph graph = graph_of(R"(  %2 = contract %x, %w {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
+  %3 = contract %w, %x {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
   %4 = mul %2, %3 : f32[40, 40]
-  %5 = contract %4, %w {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
-  %6 = contract %5, %2 {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
+  %5 = contract %4, %w {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
+  %6 = contract %5, %2 {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
   return %6 as value "y"
 )");
   CHECK(in_place(graph) == "");
@@ -127,12 +127,12 @@ TEST_CASE("an operand that is read again keeps its place") {
 }
 
 TEST_CASE("a half is not written over a float") {
-  const Graph graph = graph_of(R"(  %2 = contract %x, %w {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
-  %3 = contract %w, %x {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
+  const Graph graph = graph_of(R"(  %2 = contract %x, %w {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
+  %3 = contract %w, %x {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
   %4 = mul %2, %3 : f32[40, 40]
   %5 = cast %4 {dtype = "bf16"} : bf16[40, 40]
   %6 = cast %5 {dtype = "f32"} : f32[40, 40]
-  %7 = contract %6, %w {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
+  %7 = contract %6, %w {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
   return %7 as value "y"
 )");
   CHECK(in_place(graph).find("cast") == std::string::npos);
@@ -140,14 +140,14 @@ TEST_CASE("a half is not written over a float") {
 
 TEST_CASE("rows that another sweep has not read yet are not overwritten") {
   // One operand along rows and along columns: the sum over columns needs all rows.
-  const Graph graph = graph_of(R"(  %2 = contract %x, %w {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
+  const Graph graph = graph_of(R"(  %2 = contract %x, %w {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
   %3 = reduce_sum %2 {axes = [0]} : f32[40]
   %4 = broadcast %3 {axes = [1]} : f32[40, 40]
   %5 = reduce_sum %2 {axes = [1]} : f32[40]
   %6 = broadcast %5 {axes = [0]} : f32[40, 40]
   %7 = mul %2, %4 : f32[40, 40]
   %8 = mul %7, %6 : f32[40, 40]
-  %9 = contract %8, %w {formula = "[i,k] [k,j] -> [i,j]"} : f32[40, 40]
+  %9 = contract %8, %w {formula = [i,k] [k,j] -> [i,j]} : f32[40, 40]
   return %9 as value "y"
 )");
   check_values(graph);

@@ -15,6 +15,7 @@
 #include "compiler/loops/build_loops.h"
 #include "compiler/loops/plan_memory.h"
 #include "ir/builder.h"
+#include "ir/text_formula.h"
 #include "runtime/abi.h"
 #include "runtime/loader.h"
 #include "runtime/object_file.h"
@@ -24,7 +25,7 @@ namespace {
 
 NodeId dense(Builder& b, NodeId x, const std::string& name, int64_t in, int64_t out) {
   const NodeId w = b.argument({.name = name, .role = ArgRole::Feed}, {DType::F32, {in, out}});
-  return b.make(OpKind::Tanh, {b.contract(x, w, "[b,i] [i,o] -> [b,o]")});
+  return b.make(OpKind::Tanh, {b.contract(x, w, formula_of("[b,i] [i,o] -> [b,o]"))});
 }
 
 /// `depth` layers of one shape.

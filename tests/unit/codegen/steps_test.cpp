@@ -25,8 +25,8 @@ constexpr int64_t kN = 5;
 // Each matrix is updated by a product with the other one's old value.
 constexpr std::string_view kStep =
     R"(func @step(%v: variable f32[5, 5] #0, %w: variable f32[5, 5] #1, %x: feed f32[5, 5]) {
-  %3 = contract %v, %w {formula = "[i,k] [k,j] -> [i,j]"} : f32[5, 5]
-  %4 = contract %w, %v {formula = "[i,k] [k,j] -> [i,j]"} : f32[5, 5]
+  %3 = contract %v, %w {formula = [i,k] [k,j] -> [i,j]} : f32[5, 5]
+  %4 = contract %w, %v {formula = [i,k] [k,j] -> [i,j]} : f32[5, 5]
   %5 = add %3, %x : f32[5, 5]
   %6 = transpose %v {permutation = [1, 0]} : f32[5, 5]
   %7 = sub %6, %4 : f32[5, 5]

@@ -53,8 +53,8 @@ TEST_CASE("rewrites do not lead around the value that something is differentiate
   %1 = {0}
   %2 = transpose %1 {{permutation = [1, 0]}} : f64[2, 3]
   %3 = reshape %1 : f64[6]
-  %4 = contract %2, %2 {{formula = "[i,j] [i,j] -> []"}} : f64
-  %5 = contract %3, %3 {{formula = "[i] [i] -> []"}} : f64
+  %4 = contract %2, %2 {{formula = [i,j] [i,j] -> []}} : f64
+  %5 = contract %3, %3 {{formula = [i] [i] -> []}} : f64
   %6 = add %4, %5 : f64
   %7 = grad %6, %1 : f64[3, 2]
   return %7 as value "g"

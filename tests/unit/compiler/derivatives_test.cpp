@@ -9,6 +9,7 @@
 #include "ir/builder.h"
 #include "ir/op.h"
 #include "ir/text.h"
+#include "ir/text_formula.h"
 #include "ir/verifier.h"
 #include "tests/support/gradient_samples.h"
 #include "tests/support/graph_checks.h"
@@ -188,9 +189,9 @@ TEST_CASE("two branches of one condition add their gradients inside the conditio
 
 TEST_CASE("gradients of one y share one sweep, and what leads to no x costs nothing") {
   const Result<Graph> graph = parse_graph(R"(func @f(%x: feed f32[8, 4], %a: feed f32[4, 5], %b: feed f32[5, 6]) {
-  %3 = contract %x, %a {formula = "[i,k] [k,j] -> [i,j]"} : f32[8, 5]
+  %3 = contract %x, %a {formula = [i,k] [k,j] -> [i,j]} : f32[8, 5]
   %4 = tanh %3 : f32[8, 5]
-  %5 = contract %4, %b {formula = "[i,k] [k,j] -> [i,j]"} : f32[8, 6]
+  %5 = contract %4, %b {formula = [i,k] [k,j] -> [i,j]} : f32[8, 6]
   %6 = reduce_sum %5 {axes = [0, 1]} : f32
   %7 = grad %6, %a : f32[4, 5]
   %8 = grad %6, %b : f32[5, 6]
@@ -219,7 +220,7 @@ namespace {
 
 /// [B, in] -> [B, out]
 NodeId dense(Builder& b, NodeId x, NodeId w, NodeId bias) {
-  const NodeId y = b.contract(x, w, "[b,k] [k,o] -> [b,o]");
+  const NodeId y = b.contract(x, w, formula_of("[b,k] [k,o] -> [b,o]"));
   const Shape shape = b.type(y).shape;
   return b.add(y, b.broadcast(bias, shape, {1}));
 }

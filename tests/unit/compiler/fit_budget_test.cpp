@@ -4,6 +4,7 @@
 #include "compiler/loops/fit_budget.h"
 #include "compiler/pipeline.h"
 #include "ir/builder.h"
+#include "ir/text_formula.h"
 #include "runtime/abi.h"
 
 using namespace smelt;
@@ -22,7 +23,7 @@ Graph three_axes() {
     layers.push_back(b.argument({.name = "w" + std::to_string(layer), .role = ArgRole::Feed}, weights));
     const NodeId padded = b.make(
         OpKind::Pad, {x}, {{"low", std::vector<int64_t>{0, 0, 0, 0}}, {"high", std::vector<int64_t>{0, 1, 1, 0}}});
-    x = b.make(OpKind::Tanh, {b.contract(padded, layers.back(), "[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]")});
+    x = b.make(OpKind::Tanh, {b.contract(padded, layers.back(), formula_of("[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]"))});
   }
   const NodeId loss = b.reduce_sum(x, {0, 1, 2, 3});
   for (const NodeId w : layers) b.result({.name = "g", .node = b.make(OpKind::Grad, {loss, w})});

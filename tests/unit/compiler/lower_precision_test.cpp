@@ -22,13 +22,13 @@ namespace {
 // A step of two layers: h = relu(x W), loss = sum((h V)^2), and an update of V by its gradient.
 constexpr std::string_view kStep = R"(dims B<=32
 func @step(%x: feed f32[B<=32, 40], %W: variable f32[40, 24] #0, %V: variable f32[24, 48] #1) {
-  %3 = contract %x, %W {formula = "[b,k] [k,h] -> [b,h]"} : f32[B<=32, 24]
+  %3 = contract %x, %W {formula = [b,k] [k,h] -> [b,h]} : f32[B<=32, 24]
   %4 = constant {value = 0} : f32[B<=32, 24]
   %5 = max %3, %4 : f32[B<=32, 24]
-  %6 = contract %5, %V {formula = "[b,h] [h,o] -> [b,o]"} : f32[B<=32, 48]
+  %6 = contract %5, %V {formula = [b,h] [h,o] -> [b,o]} : f32[B<=32, 48]
   %7 = mul %6, %6 : f32[B<=32, 48]
   %8 = reduce_sum %7 {axes = [0, 1]} : f32
-  %9 = contract %5, %6 {formula = "[b,h] [b,o] -> [h,o]"} : f32[24, 48]
+  %9 = contract %5, %6 {formula = [b,h] [b,o] -> [h,o]} : f32[24, 48]
   %10 = constant {value = 0.001} : f32[24, 48]
   %11 = mul %9, %10 : f32[24, 48]
   %12 = sub %V, %11 : f32[24, 48]

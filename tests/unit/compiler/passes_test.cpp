@@ -282,10 +282,10 @@ size_t joined_operands(std::string_view text) {
 
 TEST_CASE("sums of products that nothing else reads become one product") {
   CHECK(joined_operands(R"(func @f(%0: feed f32[8, 4], %1: feed f32[8, 5], %2: feed f32[8, 4], %3: feed f32[8, 5]) {
-  %4 = contract %0, %1 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
-  %5 = contract %3, %2 {formula = "[b,q] [b,p] -> [p,q]"} : f32[4, 5]
+  %4 = contract %0, %1 {formula = [n,i] [n,o] -> [i,o]} : f32[4, 5]
+  %5 = contract %3, %2 {formula = [b,q] [b,p] -> [p,q]} : f32[4, 5]
   %6 = add %4, %5 : f32[4, 5]
-  %7 = contract %2, %1 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
+  %7 = contract %2, %1 {formula = [n,i] [n,o] -> [i,o]} : f32[4, 5]
   %8 = add %6, %7 : f32[4, 5]
   return %8 as value "y"
 })") == 6);
@@ -293,15 +293,15 @@ TEST_CASE("sums of products that nothing else reads become one product") {
 
 TEST_CASE("products stay apart when something else reads one, or their operands are unlike") {
   CHECK(joined_operands(R"(func @f(%0: feed f32[8, 4], %1: feed f32[8, 5]) {
-  %2 = contract %0, %1 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
-  %3 = contract %0, %1 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
+  %2 = contract %0, %1 {formula = [n,i] [n,o] -> [i,o]} : f32[4, 5]
+  %3 = contract %0, %1 {formula = [n,i] [n,o] -> [i,o]} : f32[4, 5]
   %4 = add %2, %3 : f32[4, 5]
   return %4 as value "y"
   return %2 as value "z"
 })") == 0);
   CHECK(joined_operands(R"(func @f(%0: feed f32[8, 4], %1: feed f32[8, 5], %2: feed f32[9, 4], %3: feed f32[9, 5]) {
-  %4 = contract %0, %1 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
-  %5 = contract %2, %3 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
+  %4 = contract %0, %1 {formula = [n,i] [n,o] -> [i,o]} : f32[4, 5]
+  %5 = contract %2, %3 {formula = [n,i] [n,o] -> [i,o]} : f32[4, 5]
   %6 = add %4, %5 : f32[4, 5]
   return %6 as value "y"
 })") == 0);
@@ -311,8 +311,8 @@ TEST_CASE("products stay apart when their operands are much larger than the sum"
   CHECK(
       joined_operands(
           R"(func @f(%0: feed f32[100000, 4], %1: feed f32[100000, 5], %2: feed f32[100000, 4], %3: feed f32[100000, 5]) {
-  %4 = contract %0, %1 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
-  %5 = contract %2, %3 {formula = "[n,i] [n,o] -> [i,o]"} : f32[4, 5]
+  %4 = contract %0, %1 {formula = [n,i] [n,o] -> [i,o]} : f32[4, 5]
+  %5 = contract %2, %3 {formula = [n,i] [n,o] -> [i,o]} : f32[4, 5]
   %6 = add %4, %5 : f32[4, 5]
   return %6 as value "y"
 })") == 0);

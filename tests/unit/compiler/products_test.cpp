@@ -7,6 +7,7 @@
 #include "compiler/loops/lower_product.h"
 #include "compiler/loops/plan_kernels.h"
 #include "ir/builder.h"
+#include "ir/text_formula.h"
 
 using namespace smelt;
 
@@ -20,7 +21,7 @@ Product product_of(const Shape& a, const Shape& b, const std::string& formula,
   Builder build(graph);
   const NodeId x = build.argument({.name = "a", .role = ArgRole::Feed}, {DType::F32, a});
   const NodeId y = build.argument({.name = "b", .role = ArgRole::Feed}, {DType::F32, b});
-  Product product = lower_product(graph, build.contract(x, y, formula)).product;
+  Product product = lower_product(graph, build.contract(x, y, formula_of(formula))).product;
   choose_tile(product, registers, product.row.extent.bound);
   return product;
 }
@@ -127,8 +128,9 @@ TEST_CASE("all three products of a layer multiply pairs of bf16, where there is 
     const NodeId a = build.argument({.name = "a", .role = ArgRole::Feed}, {DType::BF16, x});
     const NodeId b = build.argument({.name = "b", .role = ArgRole::Feed}, {DType::F32, y});
     const NodeId rounded = build.cast(build.cast(b, DType::BF16), DType::F32);
-    build.result({.name = "c",
-                  .node = build.contract(build.cast(a, DType::F32), y.front() == x.front() ? rounded : b, formula)});
+    build.result(
+        {.name = "c",
+         .node = build.contract(build.cast(a, DType::F32), y.front() == x.front() ? rounded : b, formula_of(formula))});
     const Graph isolated = isolate_results(graph);
     const VectorRegisters registers{.count = 32, .lanes = 16, .scratch = 2, .bf16_pairs = has_pairs};
     return print(build_loops(isolated, plan_kernels(isolated), {}, {.registers = registers}));

@@ -105,7 +105,7 @@ constexpr Example kSimplify[] = {
      "  %9 = transpose %8 {permutation = [2, 0, 1]} : f64[4, 3, 2]\n",
      1},
     {"transpose_contract",
-     "  %8 = contract %x, %y {formula = \"[i,k] [j,k] -> [i,j]\"} : f64[3, 3]\n"
+     "  %8 = contract %x, %y {formula = [i,k] [j,k] -> [i,j]} : f64[3, 3]\n"
      "  %9 = transpose %8 {permutation = [1, 0]} : f64[3, 3]\n",
      1},
     {"reshape_identity", "  %8 = reshape %x : f64[3, 4]\n", 0},
@@ -134,11 +134,11 @@ constexpr Example kSimplify[] = {
      1},
     {"contract_transpose_left",
      "  %8 = transpose %x {permutation = [1, 0]} : f64[4, 3]\n"
-     "  %9 = contract %8, %y {formula = \"[i,k] [k,j] -> [i,j]\"} : f64[4, 4]\n",
+     "  %9 = contract %8, %y {formula = [i,k] [k,j] -> [i,j]} : f64[4, 4]\n",
      1},
     {"contract_transpose_right",
      "  %8 = transpose %u {permutation = [2, 0, 1]} : f64[4, B<=5, 3]\n"
-     "  %9 = contract %v, %8 {formula = \"[k] [k,b,j] -> [b,j]\"} : f64[B<=5, 3]\n",
+     "  %9 = contract %v, %8 {formula = [k] [k,b,j] -> [b,j]} : f64[B<=5, 3]\n",
      1},
     {"sum_ones", "  %8 = reshape %v : f64[1, 4]\n  %9 = reduce_sum %8 {axes = [0]} : f64[4]\n", 0},
     {"max_ones", "  %8 = reshape %v : f64[1, 4]\n  %9 = reduce_max %8 {axes = [0]} : f64[4]\n", 0},

@@ -57,7 +57,7 @@ TEST_CASE("arithmetic on halves may be off by some units of a half and by no mor
 TEST_CASE("a product of pairs may round the operand beside one of bf16, and only where there are pairs") {
   const Graph graph = parse(
       "func @f(%x: feed bf16[2, 2], %y: feed f32[2, 2]) {\n  %2 = cast %x {dtype = \"f32\"} : f32[2, 2]\n"
-      "  %3 = contract %2, %y {formula = \"[i,k] [k,j] -> [i,j]\"} : f32[2, 2]\n  return %3 as value \"y\"\n}");
+      "  %3 = contract %2, %y {formula = [i,k] [k,j] -> [i,j]} : f32[2, 2]\n  return %3 as value \"y\"\n}");
   std::vector<RefTensor> arguments(2);
   arguments[0].values = {1, 0.5, -0.25, 2};
   arguments[1].values = {0.3F, 1.7F, -0.9F, 0.6F};

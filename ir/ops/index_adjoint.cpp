@@ -1,0 +1,379 @@
+#include "ir/ops/index_adjoint.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "ir/support/check.h"
+
+namespace smelt {
+namespace {
+
+int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
+
+/// How the result's axes become an axis of x: position = start + step * q + sum of factor * r.
+struct Placement {
+  int32_t axis = -1;  // of the result: q, or the first phase when there is no q
+  bool direct = false;
+  bool has_position = true;  // there is a q
+  int64_t start = 0, step = 1;
+  std::vector<int64_t> phase_factors;  // the axes after q
+};
+
+/// A tensor whose values are known, with where it is read.
+struct Known {
+  NodeId node;
+  IndexMap map;
+};
+
+class Adjoint {
+ public:
+  Adjoint(Builder& build, const IndexFormula& formula, size_t which, const TensorType& x, NodeId ct, NodeId other)
+      : build_(build), axes_(formula.operands[which].axes), x_(x) {
+    std::vector<Shape> shapes;
+    for (size_t k = 0; k < formula.operands.size(); ++k)
+      shapes.push_back(k == which ? x.shape : build.type(other).shape);
+    Result<std::vector<Extent>> extents = extents_of(formula, shapes);
+    SMELT_CHECK(extents.has_value(), "{}", extents.error().message);
+    extents_ = *std::move(extents);
+    IndexMap own;
+    for (int32_t index = 0; index < formula.rank; ++index) own.axes.push_back(Affine::of(index));
+    known_.push_back({ct, std::move(own)});
+    if (other.valid()) known_.push_back({other, formula.operands[1 - which]});
+    ct_first_ = which == 0;
+  }
+
+  NodeId run() {
+    for (size_t axis = 0; axis < axes_.size(); ++axis) {
+      if (!solve(Affine(axes_[axis]), x_.shape[axis])) return build_.constant(0, x_);
+    }
+    NodeId result = collected();
+    for (size_t axis = placements_.size(); axis-- > 0;) {
+      if (!placements_[axis].direct) result = placed(result, placements_[axis], x_.shape[axis].bound);
+    }
+    return result;
+  }
+
+ private:
+  int64_t size(int32_t index) const { return extents_[static_cast<size_t>(index)].bound; }
+  int32_t new_index(int64_t extent) {
+    extents_.emplace_back(extent);
+    return static_cast<int32_t>(extents_.size()) - 1;
+  }
+  void put(int32_t index, const Affine& value) {
+    for (Known& known : known_) {
+      for (Affine& axis : known.map.axes) axis = substitute(axis, index, value);
+    }
+    for (Affine& axis : axes_) axis = substitute(axis, index, value);
+  }
+  bool in_result(int32_t index) const { return std::ranges::find(result_, index) != result_.end(); }
+
+  /// Makes the result's axes for one axis of x; false when no index reads inside of it.
+  bool solve(const Affine& axis, const Extent& extent) {
+    Placement placement{.axis = static_cast<int32_t>(result_.size()), .start = axis.constant};
+    if (axis.terms.empty()) {
+      placement.has_position = false;
+    } else if (axis.terms.size() == 1 && !in_result(axis.terms[0].first)) {
+      const auto& [index, factor] = axis.terms[0];
+      placement.direct = axis.is_index() && extents_[static_cast<size_t>(index)] == extent;
+      placement.step = factor;
+      result_.push_back(index);
+    } else if (!slide(axis, extent.bound, placement)) {
+      return false;
+    }
+    placements_.push_back(std::move(placement));
+    return true;
+  }
+
+  bool slide(const Affine& axis, int64_t extent, Placement& placement) {
+    const std::pair<int32_t, int64_t>* longest = nullptr;
+    for (const auto& term : axis.terms) {
+      if (in_result(term.first)) continue;
+      if (longest == nullptr || size(term.first) > size(longest->first)) longest = &term;
+    }
+    const auto parts_of_result = [&](const auto& term) {
+      return in_result(term.first) && term.second % longest->second != 0;
+    };
+    if (longest == nullptr || std::ranges::any_of(axis.terms, parts_of_result)) {
+      select(axis, extent);
+      placement.direct = true;
+      return true;
+    }
+    const int32_t slid = longest->first;
+    int64_t start = axis.constant, step = longest->second;
+    Known& guard = guarding(slid);  // where the slid index leaves its extent, it reads 0
+    guard.map.bounded = true;
+    if (step < 0) {
+      put(slid, Affine{size(slid) - 1, {{slid, -1}}});
+      start += step * (size(slid) - 1);
+      step = -step;
+    }
+    Affine behind;  // slid = q - behind
+    int64_t low = 0, high = size(slid) - 1, phases_low = 0, phases_high = 0;
+    std::vector<int32_t> phases;
+    for (const auto& [index, factor] : axis.terms) {
+      if (index == slid) continue;
+      int32_t turn = index;
+      int64_t factor_of_turn = factor;
+      if (factor % step != 0) {
+        const int64_t parts = step / std::gcd(step, factor);
+        const int32_t phase = split(index, parts, turn);
+        factor_of_turn = factor * parts;
+        phases.push_back(phase);
+        placement.phase_factors.push_back(factor);
+        (factor < 0 ? phases_low : phases_high) += factor * (parts - 1);
+      }
+      const int64_t reach = factor_of_turn / step * (size(turn) - 1);
+      (reach < 0 ? low : high) += reach;
+      behind = behind + Affine::of(turn, factor_of_turn / step);
+    }
+    if (step == 1) {
+      const int32_t position = new_index(extent);
+      put(slid, Affine::of(position) - behind + -start);
+      result_.push_back(position);
+      placement.direct = true;
+      return true;
+    }
+    low = std::max(low, -floor_div(start + phases_high, step));
+    high = std::min(high, floor_div(extent - 1 - start - phases_low, step));
+    if (low > high) return false;
+    const int32_t position = new_index(high - low + 1);
+    put(slid, Affine::of(position) - behind + low);
+    placement.start = start + step * low;
+    placement.step = step;
+    result_.push_back(position);
+    result_.insert(result_.end(), phases.begin(), phases.end());
+    return true;
+  }
+
+  /// index = parts * turn + phase; returns the phase.
+  int32_t split(int32_t index, int64_t parts, int32_t& turn) {
+    if (size(index) % parts != 0) guarding(index).map.bounded = true;
+    turn = new_index((size(index) + parts - 1) / parts);
+    const int32_t phase = new_index(parts);
+    put(index, Affine::of(turn, parts) + Affine::of(phase));
+    return phase;
+  }
+
+  /// A known tensor with an axis that is left exactly when `index` leaves its extent.
+  Known& guarding(int32_t index) {
+    for (Known& known : known_) {
+      const Shape& shape = build_.type(known.node).shape;
+      for (size_t axis = 0; axis < shape.size(); ++axis) {
+        const Affine& position = known.map.axes[axis];
+        if (position.terms.size() != 1 || position.terms[0].first != index || std::abs(position.terms[0].second) != 1)
+          continue;
+        const IndexRange range = range_of(position, bounds_of(extents_));
+        if (range.low == 0 && range.high + 1 == shape[axis].bound) return known;
+      }
+    }
+    repeat(known_.back(), index);
+    return known_.back();
+  }
+
+  /// For an axis whose indices are the result's already, or share no step: a factor of 1 where position == axis, else
+  /// 0.
+  void select(const Affine& axis, int64_t extent) {
+    const int32_t position = new_index(extent);
+    IndexMap map{{Affine::of(position)}, false};
+    Shape shape{Extent(extent)};
+    for (const auto& [index, factor] : axis.terms) {
+      map.axes.push_back(Affine::of(index));
+      shape.push_back(extents_[static_cast<size_t>(index)]);
+    }
+    const TensorType whole{DType::I64, shape};
+    NodeId sum = build_.constant(static_cast<double>(axis.constant), whole);
+    for (size_t k = 0; k < axis.terms.size(); ++k) {
+      const NodeId at = build_.index(whole, static_cast<int64_t>(k) + 1);
+      sum = build_.add(sum, build_.mul(at, build_.like(at, static_cast<double>(axis.terms[k].second))));
+    }
+    const NodeId hit = build_.cast(build_.make(OpKind::Eq, {build_.index(whole, 0), sum}), x_.dtype);
+    result_.push_back(position);
+    if (known_.size() == 1) {
+      known_.push_back({hit, std::move(map)});
+      return;
+    }
+    Known& other = known_.back();
+    std::vector<int64_t> places;
+    for (const Affine& at : map.axes) {
+      places.push_back(static_cast<int64_t>(build_.type(other.node).rank()));
+      repeat(other, at.terms[0].first);
+    }
+    const Shape product = build_.type(other.node).shape;
+    other.node = build_.mul(other.node, build_.broadcast(hit, product, std::move(places)));
+  }
+
+  /// Gives `known` an axis for `index`, along which it is the same.
+  void repeat(Known& known, int32_t index) {
+    Shape shape = build_.type(known.node).shape;
+    std::vector<int64_t> axes(shape.size());
+    std::iota(axes.begin(), axes.end(), int64_t{0});
+    shape.push_back(extents_[static_cast<size_t>(index)]);
+    known.node = build_.broadcast(known.node, shape, std::move(axes));
+    known.map.axes.push_back(Affine::of(index));
+  }
+
+  /// The sum over the indices that are not the result's.
+  NodeId collected() {
+    std::vector<int32_t> order = result_;
+    for (const Known& known : known_) {
+      for (const Affine& axis : known.map.axes) {
+        for (const auto& [index, factor] : axis.terms) {
+          if (std::ranges::find(order, index) == order.end()) order.push_back(index);
+        }
+      }
+    }
+    if (known_.size() == 2) {
+      for (size_t k = result_.size(); k < order.size(); ++k) {
+        for (Known& known : known_) {
+          if (!known.map.has(order[k])) repeat(known, order[k]);
+        }
+      }
+    }
+    IndexFormula formula{static_cast<int32_t>(result_.size()), {}, {}};
+    std::vector<Affine> places(extents_.size());
+    for (size_t k = 0; k < order.size(); ++k) {
+      places[static_cast<size_t>(order[k])] = Affine::of(static_cast<int32_t>(k));
+      formula.extents.push_back(extents_[static_cast<size_t>(order[k])]);
+    }
+    for (const Known& known : known_) {
+      IndexMap& map = formula.operands.emplace_back(IndexMap{{}, known.map.bounded});
+      for (const Affine& axis : known.map.axes) map.axes.push_back(substitute(axis, places));
+    }
+    return known_.size() == 2 ? contracted(formula) : read_and_summed(formula, order.size());
+  }
+
+  NodeId contracted(IndexFormula formula) {
+    leave_unsaid(formula);
+    NodeId a = known_[0].node, b = known_[1].node;
+    if (!ct_first_) {
+      std::swap(a, b);
+      std::swap(formula.operands[0], formula.operands[1]);
+    }
+    return build_.contract(a, b, std::move(formula));
+  }
+
+  NodeId read_and_summed(IndexFormula formula, size_t num_indices) {
+    const auto rank = static_cast<size_t>(formula.rank);
+    formula.rank = static_cast<int32_t>(num_indices);
+    leave_unsaid(formula);
+    const NodeId windows = build_.read(known_[0].node, std::move(formula));
+    std::vector<int64_t> summed(num_indices - rank);
+    std::iota(summed.begin(), summed.end(), static_cast<int64_t>(rank));
+    return build_.reduce_sum(windows, std::move(summed));
+  }
+
+  /// An extent that a whole axis has needs no saying: equal formulas are written in one way.
+  void leave_unsaid(IndexFormula& formula) const {
+    for (size_t k = 0; k < formula.operands.size(); ++k) {
+      const Shape& shape = build_.type(known_[k].node).shape;
+      for (size_t axis = 0; axis < shape.size(); ++axis) {
+        const Affine& position = formula.operands[k].axes[axis];
+        if (!position.is_index()) continue;
+        Extent& extent = formula.extents[static_cast<size_t>(position.terms[0].first)];
+        if (extent == shape[axis]) extent = unstated();
+      }
+    }
+  }
+
+  /// `x` with the axes of `placement` laid out along one axis of `extent`; elsewhere 0.
+  NodeId placed(NodeId x, const Placement& placement, int64_t extent) {
+    const auto axis = static_cast<size_t>(placement.axis);
+    if (!placement.has_position) {
+      Shape shape = build_.type(x).shape;
+      shape.insert(shape.begin() + placement.axis, Extent(1));
+      return shifted(build_.reshape(x, shape), axis, placement.start, extent);
+    }
+    const bool side_by_side = placement.phase_factors.size() == 1 && placement.phase_factors[0] == 1 &&
+                              build_.type(x).shape[axis + 1].bound == placement.step;
+    if (placement.phase_factors.empty()) return spread(x, axis, placement.start, placement.step, extent);
+    if (side_by_side) return shifted(joined(x, axis), axis, placement.start, extent);
+    const int64_t factor = placement.phase_factors.back();
+    const size_t phase_axis = axis + placement.phase_factors.size();
+    NodeId sum;
+    for (int64_t phase = 0; phase < build_.type(x).shape[phase_axis].bound; ++phase) {
+      Placement rest = placement;
+      rest.phase_factors.pop_back();
+      rest.start += factor * phase;
+      const NodeId part = placed(at_phase(x, phase_axis, phase), rest, extent);
+      sum = sum.valid() ? build_.add(sum, part) : part;
+    }
+    return sum;
+  }
+
+  /// Axes `axis` and the next one as one.
+  NodeId joined(NodeId x, size_t axis) {
+    Shape shape = build_.type(x).shape;
+    shape[axis] = Extent(shape[axis].bound * shape[axis + 1].bound);
+    shape.erase(shape.begin() + static_cast<std::ptrdiff_t>(axis) + 1);
+    return build_.reshape(x, shape);
+  }
+
+  NodeId at_phase(NodeId x, size_t axis, int64_t phase) {
+    Shape shape = build_.type(x).shape;
+    const NodeId one = sliced(x, axis, phase, phase + 1);
+    shape.erase(shape.begin() + static_cast<std::ptrdiff_t>(axis));
+    return build_.reshape(one, shape);
+  }
+
+  /// Position q goes to start + step * q.
+  NodeId spread(NodeId x, size_t axis, int64_t start, int64_t step, int64_t extent) {
+    Shape shape = build_.type(x).shape;
+    const int64_t count = shape[axis].bound;
+    if (step < 0) {
+      IndexFormula reversed{static_cast<int32_t>(shape.size()), {IndexMap{}}, shape};
+      for (int32_t i = 0; i < reversed.rank; ++i) reversed.operands[0].axes.push_back(Affine::of(i));
+      reversed.operands[0].axes[axis] = Affine{count - 1, {{static_cast<int32_t>(axis), -1}}};
+      return spread(build_.read(x, std::move(reversed)), axis, start + step * (count - 1), -step, extent);
+    }
+    if (step == 1) return shifted(x, axis, start, extent);
+    shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(axis) + 1, Extent(1));
+    return shifted(joined(padded(build_.reshape(x, shape), axis + 1, 0, step - 1), axis), axis, start, extent);
+  }
+
+  /// Element q goes to start + q; what falls outside of 0 .. extent - 1 is dropped.
+  NodeId shifted(NodeId x, size_t axis, int64_t start, int64_t extent) {
+    const int64_t count = build_.type(x).shape[axis].bound;
+    const int64_t from = std::clamp<int64_t>(-start, 0, count), to = std::clamp<int64_t>(extent - start, from, count);
+    if (from == to) {
+      Shape shape = build_.type(x).shape;
+      shape[axis] = Extent(extent);
+      return build_.constant(0, {x_.dtype, shape});
+    }
+    return padded(sliced(x, axis, from, to), axis, start + from, extent - start - to);
+  }
+
+  NodeId sliced(NodeId x, size_t axis, int64_t from, int64_t to) {
+    const Shape& shape = build_.type(x).shape;
+    if (from == 0 && to == shape[axis].bound) return x;
+    std::vector<int64_t> starts(shape.size(), 0), limits = bounds_of(shape);
+    starts[axis] = from;
+    limits[axis] = to;
+    return build_.make(OpKind::Slice, {x}, {{"starts", std::move(starts)}, {"limits", std::move(limits)}});
+  }
+
+  NodeId padded(NodeId x, size_t axis, int64_t before, int64_t after) {
+    if (before == 0 && after == 0) return x;
+    std::vector<int64_t> low(build_.type(x).rank(), 0), high = low;
+    low[axis] = before;
+    high[axis] = after;
+    return build_.make(OpKind::Pad, {x}, {{"low", std::move(low)}, {"high", std::move(high)}});
+  }
+
+  Builder& build_;
+  std::vector<Affine> axes_;  // of x, as functions of the indices that are left
+  const TensorType& x_;
+  std::vector<Extent> extents_;  // by index; new ones are appended
+  std::vector<Known> known_;     // ct, and the other operand
+  bool ct_first_ = true;
+  std::vector<int32_t> result_;  // indices of the axes that `collected` gives
+  std::vector<Placement> placements_;
+};
+
+}  // namespace
+
+NodeId index_adjoint(Builder& build, const IndexFormula& formula, size_t which, const TensorType& x, NodeId ct,
+                     NodeId other) {
+  return Adjoint(build, formula, which, x, ct, other).run();
+}
+
+}  // namespace smelt
