@@ -5,7 +5,6 @@
 
 #include "ir/ops/contract_formula.h"
 #include "ir/support/check.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -84,7 +83,7 @@ NodeId narrow_contraction(Match& m) {
     }
     result = build.reduce_sum(result, axes);
     std::vector<int64_t> permutation;
-    for (const std::string& name : SMELT_FAULT(46, out, kept)) permutation.push_back(position_of(kept, name));
+    for (const std::string& name : out) permutation.push_back(position_of(kept, name));
     result = build.transpose(result, std::move(permutation));
   }
   return build.reshape(result, m.type().shape);

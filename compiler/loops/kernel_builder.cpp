@@ -6,7 +6,6 @@
 
 #include "ir/op.h"
 #include "ir/support/check.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 
@@ -174,8 +173,7 @@ int32_t KernelBuilder::value(NodeId id, const IndexVector& index) {
     result = compute(id, index);
   }
   // Under a predicate a value is only good where it holds.
-  if (SMELT_FAULT(51, predicate_ < 0, true))
-    (level_of_value(result) == kBody ? body_memo_ : outer_memo_)[memo_key] = result;
+  if (predicate_ < 0) (level_of_value(result) == kBody ? body_memo_ : outer_memo_)[memo_key] = result;
   return result;
 }
 
@@ -247,8 +245,7 @@ int32_t KernelBuilder::in_bounds(const IndexVector& position, const Shape& shape
       continue;  // runs over exactly this axis
     }
     const int32_t at = index_value(position[axis], DType::I64, span);
-    if (position[axis].constant < 0 && SMELT_FAULT(50, true, false))
-      require(call(OpKind::Ge, {at, integer(0)}, DType::Bool, span));
+    if (position[axis].constant < 0) require(call(OpKind::Ge, {at, integer(0)}, DType::Bool, span));
     const int32_t end =
         shape[axis].is_static()
             ? integer(shape[axis].bound)

@@ -5,7 +5,6 @@
 
 #include "ir/ops/contract_formula.h"
 #include "ir/support/check.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -60,7 +59,7 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
   };
   const std::vector<std::string>& out = formula->out;
   if (!out.empty() && only_in(a, b, out.back())) {
-    if (SMELT_FAULT(54, true, false)) std::swap(a, b);
+    std::swap(a, b);
     for (LoweredProduct::Operands& pair : lowered.pairs) std::swap(pair.a, pair.b);
   }
   Product& product = lowered.product;
