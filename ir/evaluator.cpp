@@ -11,7 +11,6 @@
 #include "ir/host_scalar.h"
 #include "ir/op.h"
 #include "ir/support/check.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -128,8 +127,7 @@ class Evaluator {
     int64_t inner = 1;
     for (size_t i = axis + 1; i < args.result.sizes.size(); ++i) inner *= args.result.sizes[i];
     for (size_t i = 0; i < args.result.values.size(); ++i) {
-      args.result.values[i] =
-          static_cast<double>(static_cast<int64_t>(i) / SMELT_FAULT(32, inner, 1) % args.result.sizes[axis]);
+      args.result.values[i] = static_cast<double>(static_cast<int64_t>(i) / inner % args.result.sizes[axis]);
     }
   }
 

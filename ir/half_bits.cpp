@@ -1,7 +1,6 @@
 #include "ir/half_bits.h"
 
 #include "ir/support/check.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -17,7 +16,7 @@ Scalar round_off(ScalarBuilder& s, Scalar bits, int shift) {
 Scalar narrow_to_bf16(ScalarBuilder& s, Scalar x) {
   const Scalar bits = s.bit_cast(DType::I32, x);
   const Scalar sign = s.bit_and(s.shift_right_logical(bits, 16), whole(s, 0x8000));
-  const Scalar rounded = SMELT_FAULT(75, round_off(s, bits, 16), s.shift_right_logical(bits, 16));
+  const Scalar rounded = round_off(s, bits, 16);
   return s.select(s.compare(Compare::Ne, x, x), s.add(sign, whole(s, 0x7FC0)), rounded);
 }
 

@@ -1,7 +1,6 @@
 #include "ir/scalar_math.h"
 
 #include "ir/scalar_parts.h"
-#include "ir/support/fault.h"
 
 namespace smelt::scalar_math {
 
@@ -13,7 +12,7 @@ Scalar expm1(ScalarBuilder& s, Scalar x) {
   const Math::ExpParts e = m.exp_parts(m.at_most(m.at_least(x, format.expm1_low), format.exp_high));
   // Half of the result, since 2^n itself may overflow where the result does not: s = 2^n / 2 times 1 + r + r^2 / 2 +
   // .., less 1/2, of which all but the rest is summed in two words.
-  const Scalar scale = m.power_of_two(s.sub(e.n, m.integer(SMELT_FAULT(26, 1, 0))));
+  const Scalar scale = m.power_of_two(s.sub(e.n, m.integer(1)));
   const Scalar start = m.plus(scale, -0.5), start_low = m.plus(s.sub(scale, start), -0.5);
   const Math::TwoWords linear = m.fast_two_sum(start, s.mul(e.r, scale));
   const Math::TwoWords square = m.product(e.r, e.r);
@@ -53,8 +52,7 @@ Scalar tanh(ScalarBuilder& s, Scalar x) {
   const Scalar a = m.at_most(s.abs(x), m.format.tanh_high);
   const Scalar z = s.mul(a, a);
   const Scalar small = s.fma(s.mul(a, z), m.polynomial(z, m.format.tanh_terms), a);
-  const Scalar large =
-      s.sub(m.number(1), s.div(m.number(SMELT_FAULT(27, 2, 2.000001)), m.plus(m.exp_in_range(m.times(a, 2)), 1)));
+  const Scalar large = s.sub(m.number(1), s.div(m.number(2), m.plus(m.exp_in_range(m.times(a, 2)), 1)));
   return m.with_sign_of(s.select(m.less(a, 0.55), small, large), x);
 }
 
@@ -123,8 +121,7 @@ Scalar pow(ScalarBuilder& s, Scalar a, Scalar b) {
   const Scalar half = m.times(b, 0.5);
   const Scalar is_odd = s.logical_and(is_whole, s.compare(Compare::Ne, s.floor(half), half));
   const Scalar has_sign = s.compare(Compare::Lt, m.bits(a), m.integer(0));
-  const Scalar signed_value =
-      s.select(SMELT_FAULT(30, s.logical_and(has_sign, is_odd), has_sign), s.neg(positive), positive);
+  const Scalar signed_value = s.select(s.logical_and(has_sign, is_odd), s.neg(positive), positive);
   const Scalar is_defined = s.logical_or(is_whole, s.logical_or(s.logical_not(m.less(a, 0)), is_infinite));
   const Scalar value = s.select(is_defined, signed_value, m.number(kNaN));
 

@@ -8,7 +8,6 @@
 
 #include "ir/scalar_builder.h"
 #include "ir/support/check.h"
-#include "ir/support/fault.h"
 
 namespace smelt::scalar_math {
 
@@ -315,7 +314,7 @@ class Math {
   /// The values of log at the edges: y for 0 < x < infinity, x at infinity and NaN, -infinity at 0, NaN
   /// below.
   Scalar log_edges(Scalar x, Scalar y) {
-    const Scalar finite = SMELT_FAULT(29, s.select(less(x, kInfinity), y, x), y);
+    const Scalar finite = s.select(less(x, kInfinity), y, x);
     const Scalar not_positive = s.select(equal(x, 0), number(-kInfinity), number(kNaN));
     return s.select(less(number(0), x), finite, not_positive);
   }
@@ -381,7 +380,7 @@ class Math {
     const Scalar q = s.fma(s.floor(times(quadrant, 0.25)), number(-4), quadrant);  // 0, 1, 2 or 3
     const Scalar is_odd = s.logical_or(equal(q, 1), equal(q, 3));
     const Scalar y = s.select(is_odd, cos_polynomial(r, lacks), sin_polynomial(r, lacks));
-    return s.select(less(q, SMELT_FAULT(28, 2, 3)), y, s.neg(y));
+    return s.select(less(q, 2), y, s.neg(y));
   }
 
   /// x - n pi/2 in two words of F64, pi/2 in three: the first product cancels all but low bits of x, exactly.

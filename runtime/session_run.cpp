@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "ir/support/fault.h"
 #include "ir/support/suggest.h"
 #include "runtime/files/message.h"
 #include "runtime/session.h"
@@ -29,10 +28,7 @@ void copy_by_bounds(const TensorType& type, std::span<const int64_t> shape, cons
   size_t dense = 0;
   while (true) {
     size_t bounded = 0;
-    for (size_t axis = 0; axis < rank; ++axis)
-      bounded +=
-          static_cast<size_t>(index[axis] * SMELT_FAULT(69, strides[axis], axis + 1 == rank ? 1 : shape[axis + 1])) *
-          width;
+    for (size_t axis = 0; axis < rank; ++axis) bounded += static_cast<size_t>(index[axis] * strides[axis]) * width;
     std::memcpy(to + (direction == Direction::ToBounds ? bounded : dense),
                 from + (direction == Direction::ToBounds ? dense : bounded), run);
     dense += run;
@@ -217,7 +213,7 @@ class Run {
       }
       frame.set_input(i, from);
     }
-    session_.set_runs(entry_, options_.first_run + SMELT_FAULT(70, chunk, 0));
+    session_.set_runs(entry_, options_.first_run + chunk);
     SMELT_TRY_VOID(check_status(session_.call(frame), entry_));
     for (size_t i = 0; i < results_.size(); ++i) {
       const Binding& binding = entry_.outputs[i];

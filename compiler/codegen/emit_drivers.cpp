@@ -9,7 +9,6 @@
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "ir/support/check.h"
-#include "ir/support/fault.h"
 #include "runtime/abi.h"
 
 namespace smelt {
@@ -107,14 +106,13 @@ class DriverEmitter {
       ir_.CreateCall(kernel_function(uses[k].symbol), {frame, driver->getArg(2), driver->getArg(3)});
       // One thread runs a serial kernel, and the next one too: it need not wait for itself.
       const bool last = k + 1 == uses.size();
-      const bool next_is_same = !last && kernel.serial && SMELT_FAULT(60, function.kernels[k + 1].serial, true);
-      if ((!next_is_same || !kernel.guarded.empty()) && SMELT_FAULT(59, true, last)) barrier(driver, arena);
+      const bool next_is_same = !last && kernel.serial && function.kernels[k + 1].serial;
+      if (!next_is_same || !kernel.guarded.empty()) barrier(driver, arena);
       stamp(function, driver, arena, k + 1);
       for (const int32_t guarded : kernel.guarded)
         leave_if_nonfinite(driver, function.buffers[static_cast<size_t>(guarded)]);
     }
-    if (function.advances && SMELT_FAULT(61, true, false))
-      on_first_thread(driver, [&] { commit(function, driver, arena); });
+    if (function.advances) on_first_thread(driver, [&] { commit(function, driver, arena); });
     ir_.CreateRetVoid();
     return driver;
   }

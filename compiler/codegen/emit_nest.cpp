@@ -2,7 +2,6 @@
 #include <numeric>
 
 #include "compiler/codegen/kernel_emitter.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 
@@ -40,7 +39,7 @@ void KernelEmitter::emit_nest() {
     } else if (size.is_static() && size.bound < lanes_) {
       masked();
     } else {
-      if_else(ir_.CreateICmpSGE(left, i64(SMELT_FAULT(57, lanes_, lanes_ - 1))), [&] { emit_point(); }, masked);
+      if_else(ir_.CreateICmpSGE(left, i64(lanes_)), [&] { emit_point(); }, masked);
     }
     vector_loop_ = -1;
   });
@@ -98,7 +97,7 @@ void KernelEmitter::emit_vector_loop(int32_t loop, const Body& body) {
   const auto turns = [&](llvm::Value* begin, llvm::Value* end, bool masked) {
     for_range(begin, end, lanes_, [&](llvm::Value* i) {
       position = i;
-      if (masked) mask_ = mask_below(ir_.CreateSub(end, SMELT_FAULT(56, i, ir_.CreateAdd(i, i64(1)))));
+      if (masked) mask_ = mask_below(ir_.CreateSub(end, i));
       body();
       mask_ = nullptr;
     });
@@ -132,7 +131,7 @@ void KernelEmitter::step_folds(const Sweep& sweep) {
     llvm::Value* old = ir_.CreateLoad(accumulators_[f]->getAllocatedType(), accumulators_[f]);
     const std::array folded = {LlvmScalars::wrap(old, fold.dtype), values_[static_cast<size_t>(fold.input)]};
     llvm::Value* next = LlvmScalars::value(fold.body(scalars_, folded, fold.attrs));
-    if (mask_ != nullptr && SMELT_FAULT(55, true, false)) next = ir_.CreateSelect(mask_, next, old);
+    if (mask_ != nullptr) next = ir_.CreateSelect(mask_, next, old);
     ir_.CreateStore(next, accumulators_[f]);
   }
 }
@@ -148,7 +147,7 @@ void KernelEmitter::finish_folds(const Sweep& sweep) {
 
 /// Halves against each other: a tree that depends on the number of lanes alone.
 llvm::Value* KernelEmitter::combine_lanes(const Fold& fold, llvm::Value* lanes) {
-  for (int64_t width = lanes_ / 2; width >= SMELT_FAULT(58, 1, 2); width /= 2) {
+  for (int64_t width = lanes_ / 2; width >= 1; width /= 2) {
     std::vector<int> low(static_cast<size_t>(width)), high(static_cast<size_t>(width));
     std::iota(low.begin(), low.end(), 0);
     std::iota(high.begin(), high.end(), static_cast<int>(width));

@@ -7,7 +7,6 @@
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/loops/lower_product.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 
@@ -36,7 +35,7 @@ void KernelEmitter::emit_pack() {
   }
   extents.push_back(
       ir_.CreateSDiv(ir_.CreateAdd(columns, i64(tile_columns() - 1)), i64(tile_columns())));  // 1 in the dot form
-  strides.emplace_back(SMELT_FAULT(67, tile_columns() * product.column.b_stride, 0), layout.panel_elements);
+  strides.emplace_back(tile_columns() * product.column.b_stride, layout.panel_elements);
   llvm::Value* total = i64(1);
   for (llvm::Value* size : extents) total = ir_.CreateMul(total, size);
   const auto [begin, end] = my_share(total);

@@ -8,7 +8,6 @@
 #include "compiler/codegen/philox_function.h"
 #include "ir/half_bits.h"
 #include "ir/support/check.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 
@@ -77,7 +76,7 @@ llvm::Value* KernelEmitter::clamp_row(const Access& access, llvm::Value* row) {
   if (!access.row_extent.is_static()) return row;
   llvm::Value* zero = llvm::Constant::getNullValue(wide);
   llvm::Value* last = llvm::ConstantInt::get(wide, static_cast<uint64_t>(access.row_extent.bound - 1));
-  if (SMELT_FAULT(62, true, false)) row = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, row, zero);
+  row = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, row, zero);
   return ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, row, last);
 }
 

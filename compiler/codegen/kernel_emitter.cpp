@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "ir/support/check.h"
-#include "ir/support/fault.h"
 #include "runtime/abi.h"
 
 namespace smelt {
@@ -192,8 +191,7 @@ std::pair<llvm::Value*, llvm::Value*> KernelEmitter::my_share(llvm::Value* total
   llvm::Value* thread = ir_.CreateSExt(thread_, ir_.getInt64Ty());
   llvm::Value* count = ir_.CreateSExt(count_, ir_.getInt64Ty());
   llvm::Value* begin = ir_.CreateSDiv(ir_.CreateMul(total, thread), count);
-  llvm::Value* end = SMELT_FAULT(68, ir_.CreateSDiv(ir_.CreateMul(total, ir_.CreateAdd(thread, i64(1))), count),
-                                 ir_.CreateAdd(begin, ir_.CreateSDiv(total, count)));
+  llvm::Value* end = ir_.CreateSDiv(ir_.CreateMul(total, ir_.CreateAdd(thread, i64(1))), count);
   return {begin, end};
 }
 

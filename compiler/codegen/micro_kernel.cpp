@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <llvm/IR/IntrinsicsX86.h>
 
-#include "ir/support/fault.h"
-
 namespace smelt {
 
 constexpr int64_t kUnrollDepth = 4;  // steps of the depth in one turn of the loop
@@ -78,7 +76,7 @@ std::vector<llvm::Value*> MicroKernelEmitter::emit_depth(llvm::Value* a, llvm::V
   llvm::BasicBlock *before = ir_.GetInsertBlock(), *head = block("unrolled"), *steps = block("steps");
   llvm::BasicBlock *rest_head = block("rest"), *rest_step = block("step"), *end = block("end");
   llvm::Value* depth = form_.pairs ? ir_.CreateLShr(argument(kDepth), i64(1)) : argument(kDepth);
-  llvm::Value* unrolled_end = ir_.CreateAnd(SMELT_FAULT(65, depth, ir_.CreateAdd(depth, i64(1))), i64(-kUnrollDepth));
+  llvm::Value* unrolled_end = ir_.CreateAnd(depth, i64(-kUnrollDepth));
   ir_.CreateBr(head);
 
   ir_.SetInsertPoint(head);
@@ -94,8 +92,7 @@ std::vector<llvm::Value*> MicroKernelEmitter::emit_depth(llvm::Value* a, llvm::V
   emit_steps(rest, 1, rest_head);
 
   ir_.SetInsertPoint(end);
-  if (form_.pairs)
-    return emit_lone_step(rest, SMELT_FAULT(76, ir_.CreateTrunc(argument(kDepth), ir_.getInt1Ty()), ir_.getFalse()));
+  if (form_.pairs) return emit_lone_step(rest, ir_.CreateTrunc(argument(kDepth), ir_.getInt1Ty()));
   return {rest.sums.begin(), rest.sums.end()};
 }
 
@@ -132,7 +129,7 @@ llvm::Value* MicroKernelEmitter::sum_pointer(size_t sum) {
 std::vector<llvm::Value*> MicroKernelEmitter::initial_sums() {
   std::vector<llvm::Value*> sums(static_cast<size_t>(form_.rows * form_.vectors),
                                  llvm::Constant::getNullValue(vector_));
-  if (SMELT_FAULT(66, !form_.accumulate, true)) return sums;
+  if (!form_.accumulate) return sums;
   for (size_t s = 0; s < sums.size(); ++s) sums[s] = ir_.CreateAlignedLoad(vector_, sum_pointer(s), align_);
   return sums;
 }

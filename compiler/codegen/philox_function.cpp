@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "ir/philox.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -50,7 +49,7 @@ class PhiloxEmitter {
     const auto low = [&](llvm::Value* bits) { return each(ir.CreateTrunc(bits, ir.getInt32Ty())); };
     const auto high = [&](llvm::Value* bits) { return each(ir.CreateTrunc(ir.CreateLShr(bits, 32), ir.getInt32Ty())); };
     std::array<llvm::Value*, 2> key = {low(seed), high(seed)};
-    std::array<llvm::Value*, kBlock> c = {block, SMELT_FAULT(64, high(site), number(0)), each(run), low(site)};
+    std::array<llvm::Value*, kBlock> c = {block, high(site), each(run), low(site)};
     for (int round = 0; round < kPhiloxRounds; ++round) {
       const Wide p0 = product(c[0], kPhiloxM0), p1 = product(c[2], kPhiloxM1);
       c = {ir.CreateXor(ir.CreateXor(p1.high, c[1]), key[0]), p1.low, ir.CreateXor(ir.CreateXor(p0.high, c[3]), key[1]),
@@ -102,7 +101,7 @@ void define(llvm::Module& module, const std::string& name, unsigned num_lanes) {
   llvm::Value* element = f->getArg(0);
   const std::array c = emitter.rounds(ir.CreateLShr(element, 2), f->getArg(1), f->getArg(2), f->getArg(3));
   llvm::Value* second_pair = ir.CreateTrunc(ir.CreateLShr(element, 1), lanes->getWithNewBitWidth(1));
-  llvm::Value* first = ir.CreateSelect(second_pair, c[SMELT_FAULT(63, 2, 0)], c[0]);
+  llvm::Value* first = ir.CreateSelect(second_pair, c[2], c[0]);
   llvm::Value* words = ir.CreateInsertValue(llvm::PoisonValue::get(f->getReturnType()), first, 0);
   ir.CreateRet(ir.CreateInsertValue(words, ir.CreateSelect(second_pair, c[3], c[1]), 1));
 }

@@ -5,7 +5,6 @@
 #include <iterator>
 
 #include "ir/index_formula.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -61,7 +60,7 @@ NodeId summed(Builder& build, NodeId product, const Indices& indices, const Indi
       kept.push_back(indices[axis]);
     }
   }
-  for (const int32_t index : SMELT_FAULT(46, out, kept)) permutation.push_back(position_of(kept, index));
+  for (const int32_t index : out) permutation.push_back(position_of(kept, index));
   return build.transpose(build.reduce_sum(product, axes), std::move(permutation));
 }
 

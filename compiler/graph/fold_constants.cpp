@@ -5,7 +5,6 @@
 
 #include "ir/host_scalar.h"
 #include "ir/rewrite.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -46,7 +45,7 @@ std::optional<double> fold_reduction(const Graph& graph, const Node& node) {
   }
   if (node.op != OpKind::ReduceSum) return value;
   const double exact_limit = node.type.dtype == DType::F32 ? 0x1p24 : 0x1p53;
-  const double sum = *value * SMELT_FAULT(45, count, count + 1);
+  const double sum = *value * count;
   const bool exact = is_float(node.type.dtype) && std::trunc(*value) == *value && std::fabs(sum) <= exact_limit;
   return exact ? std::optional(sum) : std::nullopt;
 }

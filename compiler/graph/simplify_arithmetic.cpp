@@ -2,7 +2,6 @@
 #include <cmath>
 
 #include "compiler/graph/simplify.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -52,8 +51,7 @@ NodeId merge_scales(Match& m) {
 }
 
 NodeId negation_in_sum(Match& m) {
-  if (m.is(1, OpKind::Neg))
-    return m.build().sub(SMELT_FAULT(36, m.in(0), m.in(1, 0)), SMELT_FAULT(36, m.in(1, 0), m.in(0)));
+  if (m.is(1, OpKind::Neg)) return m.build().sub(m.in(0), m.in(1, 0));
   if (m.is(0, OpKind::Neg)) return m.build().sub(m.in(1), m.in(0, 0));
   return kNoMatch;
 }
@@ -80,7 +78,7 @@ bool widens(DType from, DType to) {
     case DType::I64: return true;
     case DType::BF16: return bits <= 8;
     case DType::F16: return bits <= 11;
-    case DType::F32: return bits <= SMELT_FAULT(38, 24, 32);
+    case DType::F32: return bits <= 24;
     case DType::F64: return bits <= 53;
     case DType::Bool:
     case DType::U8: return false;
@@ -98,7 +96,7 @@ NodeId cast_of_cast(Match& m) {
 NodeId select_by_constant(Match& m) {
   const std::optional<double> condition = m.number(0);
   if (!condition) return kNoMatch;
-  return SMELT_FAULT(37, *condition != 0, *condition == 0) ? m.in(1) : m.in(2);
+  return *condition != 0 ? m.in(1) : m.in(2);
 }
 
 /// and(x, true) -> x, and(x, false) -> false, and(x, x) -> x; likewise `or` with `absorbing` true.

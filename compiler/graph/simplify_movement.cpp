@@ -6,7 +6,6 @@
 #include "ir/op.h"
 #include "ir/ops/shape_rules.h"
 #include "ir/support/check.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -52,8 +51,7 @@ NodeId broadcast_of_transpose(Match& m) {
   if (!m.is(0, OpKind::Transpose)) return kNoMatch;
   const Axes& permutation = m.operand(0).attrs.integers("permutation");
   Axes axes(permutation.size());
-  for (size_t i = 0; i < axes.size(); ++i)
-    axes[SMELT_FAULT(40, permutation[i], static_cast<int64_t>(i))] = m.attrs().integers("axes")[i];
+  for (size_t i = 0; i < axes.size(); ++i) axes[permutation[i]] = m.attrs().integers("axes")[i];
   return m.build().broadcast(m.in(0, 0), m.type().shape, std::move(axes));
 }
 
@@ -73,8 +71,8 @@ NodeId slice_of_slice(Match& m) {
   const Axes inner = m.operand(0).attrs.integers("starts");
   Axes starts = m.attrs().integers("starts"), limits = m.attrs().integers("limits");
   for (size_t i = 0; i < inner.size(); ++i) {
-    starts[i] += SMELT_FAULT(39, inner[i], 0);
-    limits[i] += SMELT_FAULT(39, inner[i], 0);
+    starts[i] += inner[i];
+    limits[i] += inner[i];
   }
   return m.build().make(OpKind::Slice, {m.in(0, 0)}, {{"starts", starts}, {"limits", limits}});
 }
@@ -205,8 +203,7 @@ NodeId sum_of_broadcast(Match& m) {
   Builder& b = m.build();
   const NodeId sum = b.reduce_sum(m.in(0, 0), split->own);
   const NodeId count = b.count(m.in(0), split->repeated, m.type().dtype);
-  return broadcast_rest(m, SMELT_FAULT(41, b.mul(sum, b.broadcast(count, Shape(b.type(sum).shape), {})), sum),
-                        split->own);
+  return broadcast_rest(m, b.mul(sum, b.broadcast(count, Shape(b.type(sum).shape), {})), split->own);
 }
 
 /// The extremum of repeated numbers, which must be there at least once.

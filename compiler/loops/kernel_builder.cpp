@@ -6,7 +6,6 @@
 
 #include "ir/op.h"
 #include "ir/support/check.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 
@@ -174,8 +173,7 @@ int32_t KernelBuilder::value(NodeId id, const IndexVector& index) {
     result = compute(id, index);
   }
   // Under a predicate a value is only good where it holds.
-  if (SMELT_FAULT(51, predicate_ < 0, true))
-    (level_of_value(result) == kBody ? body_memo_ : outer_memo_)[memo_key] = result;
+  if (predicate_ < 0) (level_of_value(result) == kBody ? body_memo_ : outer_memo_)[memo_key] = result;
   return result;
 }
 
@@ -255,7 +253,7 @@ int32_t KernelBuilder::in_bounds(const IndexVector& position, const Shape& shape
     const IndexRange range = range_of(position[axis], bounds);
     if (range.low >= 0 && range.high < shape[axis].bound && shape[axis].is_static()) continue;
     const int32_t at = index_value(position[axis], DType::I64, span);
-    if (range.low < 0 && SMELT_FAULT(50, true, false)) require(call(OpKind::Ge, {at, integer(0)}, DType::Bool, span));
+    if (range.low < 0) require(call(OpKind::Ge, {at, integer(0)}, DType::Bool, span));
     const int32_t end =
         shape[axis].is_static()
             ? integer(shape[axis].bound)

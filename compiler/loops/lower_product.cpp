@@ -5,7 +5,6 @@
 
 #include "ir/index_formula.h"
 #include "ir/support/check.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -63,7 +62,7 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
   };
   const int32_t last = formula.rank - 1;
   if (last >= 0 && only_in(a, b, last)) {
-    if (SMELT_FAULT(54, true, false)) std::swap(a, b);
+    std::swap(a, b);
     for (LoweredProduct::Operands& pair : lowered.pairs) std::swap(pair.a, pair.b);
   }
   Product& product = lowered.product;

@@ -12,7 +12,6 @@
 #include "ir/half_bits.h"
 #include "ir/op.h"
 #include "ir/support/check.h"
-#include "ir/support/fault.h"
 
 namespace smelt {
 namespace {
@@ -278,10 +277,10 @@ class Planner {
     const auto variable = variable_of_.find(id);
     if (variable == variable_of_.end()) return earliest;
     for (const NodeId guard : plan_.guards) {
-      if (SMELT_FAULT(49, true, false)) earliest = std::max(earliest, plan_.kernel_of[guard.index] + 1);
+      earliest = std::max(earliest, plan_.kernel_of[guard.index] + 1);
     }
     for (const Read& read : reads_[variable->second]) {
-      earliest = std::max(earliest, read.kernel + (SMELT_FAULT(48, read.aligned, true) ? 0 : 1));
+      earliest = std::max(earliest, read.kernel + (read.aligned ? 0 : 1));
     }
     return earliest;
   }
@@ -404,8 +403,7 @@ class Planner {
     IndexVector own;
     for (size_t axis = 0; axis < node.type.rank(); ++axis) own.push_back(Affine::of(static_cast<int32_t>(axis)));
     const bool same_element = *element == linear_offset(own, node.type.shape);
-    if (op_def(node).kind == Kind::Reduce)
-      return same_element ? std::optional(SMELT_FAULT(47, sweep + 1, sweep)) : std::nullopt;
+    if (op_def(node).kind == Kind::Reduce) return same_element ? std::optional(sweep + 1) : std::nullopt;
     // The same formula in loops of other lengths names other elements: [4, 1] and [4, 2] are both i + j.
     if (same_element && inner_shape(leaf, num_outer) == inner) return sweep;
     if (kernel.kind == KernelKind::Product || kernel.vector_outer) return std::nullopt;

@@ -8,7 +8,6 @@
 
 #include "compiler/loops/in_place.h"
 #include "ir/support/check.h"
-#include "ir/support/fault.h"
 #include "runtime/abi.h"
 
 namespace smelt {
@@ -16,7 +15,7 @@ namespace {
 
 int64_t align_up(int64_t bytes) {
   constexpr int64_t kAlignment = SMELT_ARENA_ALIGNMENT;
-  return SMELT_FAULT(53, bytes + kAlignment - 1, bytes) / kAlignment * kAlignment;
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
 }  // namespace
@@ -103,8 +102,7 @@ int64_t place(std::vector<Slot>& slots, int64_t begin) {
     std::vector<std::pair<int64_t, int64_t>> busy;
     for (size_t other = 0; other < i; ++other) {
       const Slot& placed = slots[other];
-      if (placed.alive.first > slot.alive.last || placed.alive.last < slot.alive.first + SMELT_FAULT(52, 0, 1))
-        continue;
+      if (placed.alive.first > slot.alive.last || placed.alive.last < slot.alive.first) continue;
       busy.emplace_back(placed.offset, placed.offset + placed.bytes);
     }
     std::ranges::sort(busy);

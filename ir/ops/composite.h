@@ -7,7 +7,6 @@
 #include "ir/builder.h"
 #include "ir/op.h"
 #include "ir/ops/shape_rules.h"
-#include "ir/support/fault.h"
 
 namespace smelt::ops {
 
@@ -17,7 +16,7 @@ inline NodeId square_expand(Builder& b, Operands x, const Attributes&) { return 
 
 /// max(0, x): a tie goes to the zero, so that relu'(0) = 0, and a NaN is passed on.
 inline NodeId relu_expand(Builder& b, Operands x, const Attributes&) {
-  return SMELT_FAULT(34, b.make(OpKind::Max, {b.like(x[0], 0), x[0]}), b.make(OpKind::Max, {x[0], b.like(x[0], 0)}));
+  return b.make(OpKind::Max, {b.like(x[0], 0), x[0]});
 }
 
 /// The first index whose element is not beaten by the extremum. A NaN beats nothing, so the result stays in
@@ -41,8 +40,7 @@ inline NodeId arg_min_expand(Builder& b, Operands x, const Attributes& attrs) {
 /// The maximum over axes, put back, as a constant of the differentiation: what it contributes cancels
 /// exactly.
 inline NodeId stopped_max(Builder& b, NodeId x, const std::vector<int64_t>& axes) {
-  return b.make(OpKind::Stop,
-                {SMELT_FAULT(35, b.reduce_max(x, axes), b.make(OpKind::ReduceMin, {x}, {{"axes", axes}}))});
+  return b.make(OpKind::Stop, {b.reduce_max(x, axes)});
 }
 
 /// max + log(sum(exp(x - max))). An infinite maximum is not subtracted: inf - inf is undefined, e^inf and

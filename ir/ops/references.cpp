@@ -10,7 +10,6 @@
 #include "ir/index_formula.h"
 #include "ir/philox.h"
 #include "ir/support/check.h"
-#include "ir/support/fault.h"
 
 namespace smelt::references {
 namespace {
@@ -150,8 +149,7 @@ void broadcast(const TensorReferenceArgs& args) {
   size_t next = 0;
   for_each_index(args.result.sizes, [&](const Sizes& index) {
     int64_t offset = 0;
-    for (size_t i = 0; i < axes.size(); ++i)
-      offset += index[SMELT_FAULT(33, axes[i], static_cast<int64_t>(i))] * strides[i];
+    for (size_t i = 0; i < axes.size(); ++i) offset += index[axes[i]] * strides[i];
     args.result.values[next++] = args.operands[0]->values[offset];
   });
 }

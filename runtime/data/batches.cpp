@@ -6,7 +6,6 @@
 #include <limits>
 #include <numeric>
 
-#include "ir/support/fault.h"
 #include "runtime/data/shuffle.h"
 
 namespace smelt {
@@ -40,7 +39,7 @@ void Batches::set_order(int64_t epoch) {
 std::span<const int32_t> Batches::next() {
   const int64_t per_epoch = plan_.batches_per_epoch();
   set_order(taken_ / per_epoch);
-  const int64_t begin = taken_ % SMELT_FAULT(72, per_epoch, std::max<int64_t>(per_epoch - 1, 1)) * plan_.batch;
+  const int64_t begin = taken_ % per_epoch * plan_.batch;
   ++taken_;
   return std::span<const int32_t>(order_).subspan(static_cast<size_t>(begin),
                                                   static_cast<size_t>(std::min(plan_.batch, plan_.rows - begin)));
