@@ -92,7 +92,7 @@ class ExperimentLowering {
     for (LoopFunction& function : lowered_.loops.functions) {
       end = align_up(end, SMELT_ARENA_ALIGNMENT);
       function.stamps_offset = static_cast<int64_t>(end);
-      end += sizeof(uint64_t) * (function.kernels.size() + 1);
+      end += sizeof(uint64_t) * (function.kernels.size() + 2);
     }
     return end;
   }

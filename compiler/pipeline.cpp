@@ -10,13 +10,16 @@
 #include "compiler/graph/differentiate.h"
 #include "compiler/graph/expand_composites.h"
 #include "compiler/graph/fold_constants.h"
+#include "compiler/graph/hoist_from_scans.h"
 #include "compiler/graph/join_products.h"
 #include "compiler/graph/merge_equal_nodes.h"
 #include "compiler/graph/pad_outside_reads.h"
 #include "compiler/graph/remove_dead_nodes.h"
 #include "compiler/graph/simplify.h"
 #include "compiler/graph/stabilize.h"
+#include "compiler/graph/trim_scans.h"
 #include "compiler/graph/widen_halves.h"
+#include "ir/scan.h"
 #include "ir/support/check.h"
 #include "ir/support/printable.h"
 #include "ir/support/suggest.h"
@@ -40,15 +43,15 @@ constexpr const GraphPass* find(std::string_view name) {
   return nullptr;
 }
 
-constexpr std::array<std::string_view, 24> kPipeline = {
+constexpr std::array<std::string_view, 26> kPipeline = {
     // On the model as it was written: bring formulas to the form that the next pass looks for.
     "isolate_variables", "simplify", "stabilize", "simplify",
     // To primitives, and away with what only the composites needed.
-    "differentiate", "expand_composites", "widen_halves", "remove_dead_nodes",
+    "differentiate", "trim_scans", "expand_composites", "widen_halves", "remove_dead_nodes",
     // Twice: merging nodes gives `simplify` equal operands, and simplifying makes new constants and equal
     // nodes.
     "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",  //
-    "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
+    "hoist_from_scans", "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
     // The form that runs fastest, now that nothing looks for sums any more.
     "pad_outside_reads", "choose_sum_forms", "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
     // Last, since no rewrite looks into them.
@@ -119,7 +122,7 @@ Result<PipelineResult> run_graph_pipeline(Graph graph, const CompileOptions& opt
     const GraphPass& pass = *find(name);
     const Graph before = result.graph;
     const Clock::time_point start = Clock::now();
-    result.graph = pass.run(std::move(result.graph));
+    result.graph = pass.run(change_bodies(std::move(result.graph), pass.run));
     const std::chrono::duration<double, std::milli> elapsed = Clock::now() - start;
     if (pass.changes_stage()) result.stage = pass.after;
     result.reports.push_back(

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "fuzz/draw_attributes.h"
+#include "fuzz/draw_scan.h"
 #include "ir/half_bits.h"
 
 namespace smelt::fuzz {
@@ -170,7 +171,9 @@ std::optional<NodeId> draw_source(NodePool& pool, const OpDef& def) {
 std::optional<NodeId> draw_kind(NodePool& pool, const OpDef& def) {
   switch (def.kind) {
     case Kind::Argument:
+    case Kind::Part:  // comes with its scan
     case Kind::Meta: return std::nullopt;
+    case Kind::Scan: return draw_scan(pool);
     case Kind::Constant:
     case Kind::Index:
     case Kind::Extent: return draw_source(pool, def);
@@ -189,7 +192,8 @@ std::optional<NodeId> draw_kind(NodePool& pool, const OpDef& def) {
 }  // namespace
 
 bool can_draw(const OpDef& def) {
-  return def.kind != Kind::Argument && def.kind != Kind::Meta && knows_attributes(def);
+  if (def.kind == Kind::Argument || def.kind == Kind::Part || def.kind == Kind::Meta) return false;
+  return def.kind == Kind::Scan || knows_attributes(def);
 }
 
 std::optional<NodeId> draw_op(NodePool& pool, const OpDef& def) {

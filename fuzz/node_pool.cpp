@@ -8,6 +8,7 @@
 
 #include "fuzz/stability.h"
 #include "ir/half_bits.h"
+#include "ir/scan.h"
 
 namespace smelt::fuzz {
 namespace {
@@ -56,6 +57,46 @@ std::optional<NodeId> NodePool::add(OpKind op, std::vector<NodeId> inputs, Attri
   }
   values_.push_back(*std::move(value));
   return id;
+}
+
+std::optional<NodeId> NodePool::add_scan(Graph body, std::vector<NodeId> inputs, const Extent& steps, bool reverse) {
+  Graph alone;
+  alone.symbols = graph_.symbols;
+  Builder builder(alone);
+  std::vector<RefTensor> given;
+  std::vector<NodeId> arguments;
+  for (const NodeId input : inputs) {
+    arguments.push_back(builder.argument({}, type(input)));
+    given.push_back(values_[input.index]);
+  }
+  const NodeId scan = make_scan(builder, body, arguments, steps, reverse);
+  for (size_t k = 0; k < body.results.size(); ++k)
+    builder.result({"", ResultRole::Value, -1, make_part(builder, scan, k)});
+  const Result<std::vector<RefTensor>> results = evaluate(alone, given, extents_);
+  for (RefTensor& tensor : given) {
+    if (!is_float(tensor.type.dtype)) continue;
+    for (double& value : tensor.values) value += 1e-4 * (1 + std::fabs(value)) * numbers_.uniform(-1, 1);
+  }
+  const Result<std::vector<RefTensor>> moved = evaluate(alone, given, extents_);
+  if (!results || !moved) return std::nullopt;
+  for (size_t k = 0; k < results->size(); ++k) {
+    const RefTensor& one = (*results)[k];
+    if (num_elements(one.type.shape).value_or(kMaxElements + 1) > kMaxElements) return std::nullopt;
+    for (size_t i = 0; i < one.values.size(); ++i) {
+      // Out of proportion: a hundred times what the operands moved.
+      const bool steady = std::fabs(one.values[i] - (*moved)[k].values[i]) <= 1e-2 * (1 + std::fabs(one.values[i]));
+      if (!steady || std::fabs(one.values[i]) > kLargest) return std::nullopt;
+    }
+  }
+  const NodeId made = make_scan(builder_, std::move(body), std::move(inputs), steps, reverse);
+  values_.push_back({type(made), actual_sizes(type(made).shape, extents_), {}});
+  NodeId last = made;
+  for (const RefTensor& value : *results) {
+    last = make_part(builder_, made, static_cast<size_t>(&value - results->data()));
+    values_.push_back(value);
+    keep(last);
+  }
+  return last;
 }
 
 NodeId NodePool::constant(double value, const TensorType& type) {

@@ -24,7 +24,7 @@ constexpr std::array kWeights = {
     KindWeight{Kind::Elementwise, 44}, KindWeight{Kind::Reduce, 12},    KindWeight{Kind::Contract, 12},
     KindWeight{Kind::Move, 16},        KindWeight{Kind::Gather, 4},     KindWeight{Kind::Scatter, 3},
     KindWeight{Kind::Random, 2},       KindWeight{Kind::Composite, 14}, KindWeight{Kind::Constant, 1},
-    KindWeight{Kind::Index, 2},        KindWeight{Kind::Extent, 1}};
+    KindWeight{Kind::Index, 2},        KindWeight{Kind::Extent, 1},     KindWeight{Kind::Scan, 4}};
 constexpr double kHalfOps =
     0.25;                     // of the ops of a graph with halves: a value that is rounded to one, or a product of such
 constexpr int kMaxTries = 8;  // for one op

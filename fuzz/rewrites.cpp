@@ -83,7 +83,7 @@ Made dead_code_beside(Builder& b, NodeId x, Numbers&) {
 Made computed_again(Builder& b, NodeId x, Numbers& numbers) {
   const Node node = b.graph()[x];
   const Kind kind = op_def(node).kind;
-  if (kind == Kind::Argument || kind == Kind::Meta) return std::nullopt;
+  if (kind == Kind::Argument || kind == Kind::Scan || kind == Kind::Meta) return std::nullopt;
   const NodeId twin = b.make(node.op, node.inputs, node.attrs), yes = b.constant(1, {DType::Bool, node.type.shape});
   return numbers.chance(0.5) ? b.select(yes, twin, x) : b.select(yes, x, twin);
 }
@@ -166,7 +166,7 @@ constexpr Rewrite kRewrites[] = {
 bool has_sums(const Graph& graph) {
   return std::ranges::any_of(graph.nodes, [](const Node& node) {
     const OpDef& def = op_def(node);
-    return def.kind == Kind::Contract || def.kind == Kind::Scatter ||
+    return def.kind == Kind::Contract || def.kind == Kind::Scatter || def.kind == Kind::Scan ||
            (def.kind == Kind::Reduce && std::isfinite(def.identity));
   });
 }
@@ -266,7 +266,7 @@ std::optional<Graph> apply_rewrite(const Graph& graph, const Rewrite& rewrite, N
   const auto start = static_cast<uint32_t>(numbers.integer(0, graph.size() - 1));
   for (uint32_t k = 0; k < graph.size(); ++k) {
     const uint32_t chosen = (start + k) % graph.size();
-    if (!live[chosen] || graph.nodes[chosen].op == OpKind::Grad) continue;
+    if (!live[chosen] || graph.nodes[chosen].op == OpKind::Grad || graph.nodes[chosen].op == OpKind::Scan) continue;
     GraphRebuilder rebuilder(graph);
     bool applied = false;
     for (uint32_t i = 0; i < graph.size(); ++i) {

@@ -122,8 +122,8 @@ std::vector<std::function<RandomGraph()>> smaller_variants(const RandomGraph& ra
   for (uint32_t i = 0; i < graph.size(); ++i) {  // early cuts leave out the most
     const Node& node = graph.nodes[i];
     const Kind kind = op_def(node).kind;
-    if (kind == Kind::Argument) continue;
-    for (size_t k = 0; k < node.inputs.size(); ++k) {
+    if (kind == Kind::Argument || kind == Kind::Scan) continue;  // a scan is cut where its parts are
+    for (size_t k = 0; k < node.inputs.size() && kind != Kind::Part; ++k) {
       if (graph.type(node.inputs[k]) == node.type)
         variants.push_back([&random, i, k] { return with_operand(random, i, k); });
     }

@@ -114,6 +114,13 @@ NodeId Builder::make(OpKind op, std::vector<NodeId> inputs, Attributes attrs) {
   return *id;
 }
 
+NodeId Builder::copy(const Node& node, std::vector<NodeId> inputs) {
+  Node copied = node;
+  copied.inputs = std::move(inputs);
+  graph_.nodes.push_back(std::move(copied));
+  return {graph_.size() - 1};
+}
+
 NodeId Builder::argument(Argument argument, TensorType type) {
   const auto position = static_cast<int64_t>(graph_.arguments.size());
   argument.node = make(OpKind::Argument, {}, {{"index", position}, {"type", std::move(type)}});

@@ -10,6 +10,7 @@
 #include "ir/half_bits.h"
 #include "ir/host_scalar.h"
 #include "ir/op.h"
+#include "ir/scan.h"
 #include "ir/support/check.h"
 
 namespace smelt {
@@ -44,6 +45,7 @@ class Evaluator {
 
   Result<std::vector<RefTensor>> run() {
     values_.resize(graph_.size());
+    parts_.resize(graph_.size());
     count_readers();
     for (uint32_t i = 0; i < graph_.size(); ++i) {
       if (readers_[i] == 0) continue;
@@ -94,6 +96,10 @@ class Evaluator {
       case Kind::Gather: SMELT_TRY_VOID(check_index(node, *operands[1], operands[0]->sizes[0])); break;
       case Kind::Scatter: SMELT_TRY_VOID(check_index(node, *operands[0], result.sizes[0])); break;
       case Kind::Composite: SMELT_TRY_VOID(expand(args)); return watch(id, args);
+      case Kind::Scan: return run_steps(id, args);
+      case Kind::Part:
+        result = parts_[node.inputs[0].index][static_cast<size_t>(node.attrs.integer("result"))];
+        return watch(id, args);
       case Kind::Contract:
       case Kind::Move:
       case Kind::Random: break;
@@ -194,6 +200,51 @@ class Evaluator {
     return {};
   }
 
+  /// Runs the body of a scan step after step; its results wait in `parts_`.
+  Result<void> run_steps(NodeId id, const TensorReferenceArgs& args) {
+    const Graph& body = *args.node.body;
+    EvalOptions options = options_;
+    options.watcher = nullptr;  // it knows the ids of this graph
+    const int64_t steps = args.result.sizes[0];
+    std::vector<RefTensor> inputs;
+    for (size_t k = 0; k < args.operands.size(); ++k) inputs.push_back(*args.operands[k]);
+    std::vector<RefTensor>& parts = parts_[id.index];
+    for (size_t k = 0; k < body.results.size(); ++k) {
+      const TensorType type = part_type(args.node, k);
+      RefTensor part{type, actual_sizes(type.shape, extents_), {}};
+      if (body.results[k].role == ResultRole::Carry)
+        part.values = args.operands[carry_argument(body, body.results[k].ref)]->values;
+      part.values.resize(static_cast<size_t>(part.count()));
+      parts.push_back(std::move(part));
+    }
+    for (int64_t turn = 0; turn < steps; ++turn) {
+      const int64_t step = is_reversed(args.node) ? steps - 1 - turn : turn;
+      for (size_t k = 0; k < inputs.size(); ++k) {
+        if (body.arguments[k].role == ArgRole::Slice) inputs[k] = element_of(*args.operands[k], step);
+      }
+      SMELT_TRY(const std::vector<RefTensor> results, smelt::evaluate(body, inputs, extents_, options));
+      for (size_t k = 0; k < results.size(); ++k) {
+        if (body.results[k].role == ResultRole::Carry) {
+          parts[k].values = results[k].values;
+          inputs[carry_argument(body, body.results[k].ref)].values = results[k].values;
+        } else {
+          std::ranges::copy(results[k].values, parts[k].values.begin() + step * results[k].count());
+        }
+      }
+    }
+    return {};
+  }
+
+  /// Element `step` of the first axis.
+  static RefTensor element_of(const RefTensor& x, int64_t step) {
+    RefTensor element{{x.type.dtype, Shape(x.type.shape.begin() + 1, x.type.shape.end())},
+                      Sizes(x.sizes.begin() + 1, x.sizes.end()),
+                      {}};
+    const auto begin = x.values.begin() + step * element.count();
+    element.values.assign(begin, begin + element.count());
+    return element;
+  }
+
   /// Makes the values those of the node's dtype. Integers are always whole: `cast` saturates; elsewhere a
   /// value that is not finite comes from a division by zero, whose result is 0.
   void store(const Node& node, RefTensor& tensor) const {
@@ -215,7 +266,8 @@ class Evaluator {
   std::span<const int64_t> extents_;
   const EvalOptions& options_;
   std::vector<RefTensor> values_;
-  std::vector<uint32_t> readers_;  // that were not evaluated yet
+  std::vector<std::vector<RefTensor>> parts_;  // of scans
+  std::vector<uint32_t> readers_;              // that were not evaluated yet
 };
 
 }  // namespace

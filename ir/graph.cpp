@@ -11,6 +11,9 @@ std::string_view to_string(ArgRole role) {
     case ArgRole::Scalar: return "scalar";
     case ArgRole::Seed: return "seed";
     case ArgRole::Run: return "run";
+    case ArgRole::Carry: return "carry";
+    case ArgRole::Slice: return "slice";
+    case ArgRole::Whole: return "whole";
   }
   return "?";
 }
@@ -22,6 +25,8 @@ std::string_view to_string(ResultRole role) {
     case ResultRole::Norm: return "norm";
     case ResultRole::Variable: return "variable";
     case ResultRole::Value: return "value";
+    case ResultRole::Carry: return "carry";
+    case ResultRole::Stacked: return "stacked";
   }
   return "?";
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ struct NodeId {
   friend auto operator<=>(const NodeId&, const NodeId&) = default;
 };
 
+struct Graph;
+
 struct Node {
   OpKind op;
   std::vector<NodeId> inputs;
@@ -34,6 +37,7 @@ struct Node {
   TensorType type;
   Span span;
   Span call;  // where the model file applies the library's layer or function that `span` lies in; else empty
+  std::shared_ptr<const Graph> body;  // of a scan: what one step computes (ir/scan.h); never changed, so it is shared
 };
 
 /// What an argument of a function is, and what `ref` then counts.
@@ -44,7 +48,10 @@ enum class ArgRole : uint8_t {
   Feed,      // a tensor that the caller gives (exports)
   Scalar,    // f64, ref = index into Experiment::scalars
   Seed,      // i64, the run's seed
-  Run        // i64, how often this function ran before (the RNG's run; the batch number in evaluation)
+  Run,       // i64, how often this function ran before (the RNG's run; the batch number in evaluation)
+  Carry,     // of a body: what the step before gave as carry `ref`
+  Slice,     // of a body: this step's element of an operand
+  Whole      // of a body: the same for every step
 };
 
 enum class ResultRole : uint8_t {
@@ -52,7 +59,9 @@ enum class ResultRole : uint8_t {
   Report,    // a named scalar
   Norm,      // a report that a step must find finite before it commits, as it must its loss: the norm of a clip
   Variable,  // the new value of variable `ref`
-  Value      // what a metric, an export or an action returns
+  Value,     // what a metric, an export or an action returns
+  Carry,     // of a body: carry `ref` of the next step
+  Stacked    // of a body: element of a result that has one for each step
 };
 
 std::string_view to_string(ArgRole role);

@@ -32,6 +32,8 @@ enum class Kind : uint8_t {
   Gather,       // out[i.., r] = table[index[i..], r]
   Scatter,      // out[n, r] = sum of updates[i.., r] where index[i..] == n
   Random,       // counter-based draw; body(word of the pair's even half, of its odd half, is_odd)
+  Scan,         // a loop over steps, whose body is a graph
+  Part,         // one result of a scan
   Composite,    // expand() replaces it
   Meta          // removed before lowering (`grad`)
 };
@@ -131,6 +133,8 @@ constexpr bool is_complete(const OpDef& op) {
     case Kind::Constant:
     case Kind::Index:
     case Kind::Extent:
+    case Kind::Scan:
+    case Kind::Part:
     case Kind::Meta: return true;
     case Kind::Composite: return op.expand != nullptr;
     case Kind::Elementwise:

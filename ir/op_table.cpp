@@ -10,6 +10,7 @@
 #include "ir/ops/movement.h"
 #include "ir/ops/random.h"
 #include "ir/ops/reduction.h"
+#include "ir/ops/scan.h"
 #include "ir/ops/source.h"
 #include "ir/support/check.h"
 

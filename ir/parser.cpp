@@ -22,13 +22,22 @@ std::optional<Role> parse_role(std::string_view text, std::initializer_list<Role
   return std::nullopt;
 }
 
-/// Recursive descent without recursion: the grammar has no nesting.
+/// Recursive descent; what nests is a body, in braces after the type of its node.
 class Parser {
  public:
-  explicit Parser(std::string_view text) : scanner_(text), builder_(graph_), text_(text) {}
+  Parser(TextScanner& scanner, std::string_view text) : scanner_(scanner), builder_(graph_), text_(text) {}
 
   Result<Graph> parse() {
     if (scanner_.take("dims")) SMELT_TRY_VOID(read_dims());
+    SMELT_TRY_VOID(read_function());
+    if (!scanner_.at_end()) return unexpected("the end");
+    const std::vector<std::string> violations = verify(graph_);
+    if (!violations.empty()) return wrong("{}", violations.front());
+    return std::move(graph_);
+  }
+
+ private:
+  Result<void> read_function() {
     SMELT_TRY_VOID(expect("func"));
     SMELT_TRY_VOID(expect("@"));
     if (std::optional<std::string> name = scanner_.quoted()) {
@@ -45,16 +54,24 @@ class Parser {
         SMELT_TRY_VOID(read_node());
       }
     }
-    if (!scanner_.at_end()) return unexpected("the end");
     for (const Argument& argument : graph_.arguments) {
       if (!argument.node.valid()) return wrong("argument `{}` has no line", argument.name);
     }
-    const std::vector<std::string> violations = verify(graph_);
-    if (!violations.empty()) return wrong("{}", violations.front());
-    return std::move(graph_);
+    return {};
   }
 
- private:
+  /// A body: a graph with the symbols of this one. Its arguments have no lines of their own.
+  Result<std::shared_ptr<const Graph>> read_body() {
+    if (++depth_ > kMaxDepth) return wrong("bodies are nested more than {} deep", kMaxDepth);
+    Parser inner(scanner_, {});
+    inner.depth_ = depth_;
+    inner.graph_.symbols = graph_.symbols;
+    SMELT_TRY_VOID(inner.read_function());
+    SMELT_TRY_VOID(expect("}"));
+    --depth_;
+    return std::make_shared<const Graph>(std::move(inner.graph_));
+  }
+
   template <typename... Parts>
   std::unexpected<Error> wrong(fmt::format_string<Parts...> format, Parts&&... parts) const {
     return fail(ErrorKind::Model,
@@ -122,8 +139,9 @@ class Parser {
       if (std::optional<std::string> name = scanner_.quoted()) argument.name = *std::move(name);
       SMELT_TRY_VOID(expect(":"));
       const std::string_view role_name = scanner_.word();
-      const auto role = parse_role(role_name, {ArgRole::Variable, ArgRole::Column, ArgRole::Rows, ArgRole::Feed,
-                                               ArgRole::Scalar, ArgRole::Seed, ArgRole::Run});
+      const auto role =
+          parse_role(role_name, {ArgRole::Variable, ArgRole::Column, ArgRole::Rows, ArgRole::Feed, ArgRole::Scalar,
+                                 ArgRole::Seed, ArgRole::Run, ArgRole::Carry, ArgRole::Slice, ArgRole::Whole});
       if (!role) return wrong("no argument role `{}`", role_name);
       argument.role = *role;
       SMELT_TRY(TensorType type, read_type());
@@ -240,6 +258,10 @@ class Parser {
                    to_string(type, graph_.symbols));
     }
     ids_[id] = *node;
+    if (scanner_.take("{")) {
+      SMELT_TRY(std::shared_ptr<const Graph> body, read_body());
+      graph_.nodes.back().body = std::move(body);
+    }
     return {};
   }
 
@@ -249,8 +271,9 @@ class Parser {
       SMELT_TRY(output.node, read_operand());
       SMELT_TRY_VOID(expect("as"));
       const std::string_view role_name = scanner_.word();
-      const auto role = parse_role(
-          role_name, {ResultRole::Loss, ResultRole::Report, ResultRole::Norm, ResultRole::Variable, ResultRole::Value});
+      const auto role =
+          parse_role(role_name, {ResultRole::Loss, ResultRole::Report, ResultRole::Norm, ResultRole::Variable,
+                                 ResultRole::Value, ResultRole::Carry, ResultRole::Stacked});
       if (!role) return wrong("no result role `{}`", role_name);
       output.role = *role;
       std::optional<std::string> name = scanner_.quoted();
@@ -262,17 +285,23 @@ class Parser {
     return {};
   }
 
-  TextScanner scanner_;
+  static constexpr int kMaxDepth = 64;
+
+  TextScanner& scanner_;
   Graph graph_;
   Builder builder_;
   std::string_view text_;
   std::map<std::string, NodeId> ids_;
   std::map<std::string, size_t> argument_index_;
   std::vector<TensorType> argument_types_;
+  int depth_ = 0;  // of bodies
 };
 
 }  // namespace
 
-Result<Graph> parse_graph(std::string_view text) { return Parser(text).parse(); }
+Result<Graph> parse_graph(std::string_view text) {
+  TextScanner scanner(text);
+  return Parser(scanner, text).parse();
+}
 
 }  // namespace smelt

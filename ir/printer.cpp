@@ -40,9 +40,11 @@ class Printer {
     }
   }
 
-  std::string print() const {
+  std::string print() const { return (graph_.symbols.empty() ? "" : "dims " + dims() + "\n") + function(); }
+
+  /// Without the table of dims, which a body shares with the graph around it.
+  std::string function() const {
     std::string out;
-    if (!graph_.symbols.empty()) out += "dims " + dims() + "\n";
     const std::string name = is_identifier(graph_.name) ? graph_.name : quoted(graph_.name);
     out += fmt::format("func @{}({}) {{\n", name, arguments());
     bool leading = true;  // only arguments, in order, so far
@@ -98,7 +100,18 @@ class Printer {
       if (!std::holds_alternative<TensorType>(value)) parts.push_back(fmt::format("{} = {}", name, attribute(value)));
     }
     if (!parts.empty()) out += fmt::format(" {{{}}}", fmt::join(parts, ", "));
-    return fmt::format("{} : {}", out, type(node.type));
+    out += fmt::format(" : {}", type(node.type));
+    return node.body == nullptr ? out : fmt::format("{} {{\n{}  }}", out, indented(Printer(*node.body).function()));
+  }
+
+  static std::string indented(std::string_view text) {
+    std::string out;
+    while (!text.empty()) {
+      const size_t size = text.find('\n') + 1;
+      out += fmt::format("    {}", text.substr(0, size));
+      text.remove_prefix(size);
+    }
+    return out;
   }
 
   std::string attribute(const AttrValue& value) const {

@@ -9,7 +9,8 @@
 //
 // `dims` is the table of run-time dimensions, when there is one. A node's number is its position; arguments have their
 // name, or `%0 "name"` when that is not an identifier or not unique. The attribute `type` is what stands after the
-// colon. An argument node after the first other node has a line of its own, `%x = argument`. `//` starts a comment.
+// colon. A body stands in braces after that type, indented (ir/scan.h). An argument node after the first other node has
+// a line of its own, `%x = argument`. `//` starts a comment.
 #pragma once
 
 #include <string>

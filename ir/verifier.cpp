@@ -6,13 +6,15 @@
 
 #include "ir/builder.h"
 #include "ir/op.h"
+#include "ir/scan.h"
 
 namespace smelt {
 namespace {
 
 class Verifier {
  public:
-  Verifier(const Graph& graph, GraphStage stage) : graph_(graph), stage_(stage) {}
+  Verifier(const Graph& graph, GraphStage stage, bool in_body = false)
+      : graph_(graph), stage_(stage), in_body_(in_body) {}
 
   std::vector<std::string> run() {
     check_symbols();
@@ -64,6 +66,7 @@ class Verifier {
     if (node.op == OpKind::Extent) check_extent_op(id);
     if (stage_ != GraphStage::Any && def.kind == Kind::Meta) report("%{} = {} is left", id.index, def.name);
     if (stage_ == GraphStage::Primitive && def.kind == Kind::Composite) report("%{} = {} is left", id.index, def.name);
+    if (node.op == OpKind::Scan || node.op == OpKind::Part || node.body != nullptr) check_scan(id);
     if (violations_.size() > before) return;  // infer may assume the rest
 
     const Result<TensorType> type = infer_type(graph_, node.op, node.inputs, node.attrs);
@@ -72,6 +75,15 @@ class Verifier {
     } else if (*type != node.type) {
       report("%{} = {} has type `{}`, its operands give `{}`", id.index, def.name, show(node.type), show(*type));
     }
+  }
+
+  void check_scan(NodeId id) {
+    for (const std::string& wrong : scan_violations(graph_, graph_[id])) report("%{}: {}", id.index, wrong);
+    const Graph* body = graph_[id].body.get();
+    if (body == nullptr) return;
+    if (body->symbols != graph_.symbols) report("%{}: a body with symbols of its own", id.index);
+    for (const std::string& wrong : Verifier(*body, stage_, true).run())
+      report("in the body of %{}: {}", id.index, wrong);
   }
 
   void check_attributes(NodeId id) {
@@ -123,8 +135,15 @@ class Verifier {
       case ArgRole::Rows: need(type.dtype == DType::I32 && type.rank() == 1, "i32 with one axis"); break;
       case ArgRole::Variable:
       case ArgRole::Column:
-      case ArgRole::Feed: break;
+      case ArgRole::Feed:
+      case ArgRole::Carry:
+      case ArgRole::Slice:
+      case ArgRole::Whole: break;
     }
+    const bool of_body =
+        argument.role == ArgRole::Carry || argument.role == ArgRole::Slice || argument.role == ArgRole::Whole;
+    if (of_body != in_body_)
+      report("argument `{}` {} a body is {}", argument.name, in_body_ ? "of" : "outside of", to_string(argument.role));
     const bool refers =
         argument.role == ArgRole::Variable || argument.role == ArgRole::Column || argument.role == ArgRole::Scalar;
     if (refers && argument.ref < 0) report("{} argument `{}` has no ref", to_string(argument.role), argument.name);
@@ -135,6 +154,9 @@ class Verifier {
       report("result `{}` is no node: %{}", output.name, output.node.index);
       return;
     }
+    const bool of_body = output.role == ResultRole::Carry || output.role == ResultRole::Stacked;
+    if (of_body != in_body_)
+      report("result `{}` {} a body is {}", output.name, in_body_ ? "of" : "outside of", to_string(output.role));
     const TensorType& type = graph_.type(output.node);
     if (guards(output) && (type.rank() != 0 || !is_float(type.dtype))) {
       report("loss `{}` is `{}`, not a float scalar", output.name, show(type));
@@ -144,6 +166,7 @@ class Verifier {
 
   const Graph& graph_;
   GraphStage stage_;
+  bool in_body_;
   std::vector<std::string> violations_;
 };
 

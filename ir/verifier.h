@@ -9,6 +9,8 @@
 //       variables, columns and scalars
 //   V6  a result is a node of the graph; a loss is a float scalar; a variable has a `ref`
 //   V7  a run-time extent names a symbol of the table and has its bound; symbol names are unique
+//   V9  a scan has a body that fits its operands, and a part one of its results (ir/scan.h); the body is well formed,
+//       has the symbols of the graph around it, and arguments and results of bodies only; others have none of those
 //   V8  by stage: after `differentiate` there is no `grad`, after `expand_composites` no composite
 #pragma once
 

@@ -70,6 +70,9 @@ class CallReader {
         tensor.values[0] = static_cast<double>(static_cast<int64_t>(call_.session.header().seed));
         break;
       case ArgRole::Run: tensor.values[0] = static_cast<double>(call_.session.runs(call_.frame.entry())); break;
+      case ArgRole::Carry:
+      case ArgRole::Slice:
+      case ArgRole::Whole: SMELT_CHECK(false, "`{}` is an argument of a body", argument.name);
     }
     return tensor;
   }

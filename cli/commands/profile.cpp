@@ -72,14 +72,15 @@ Result<Measured> measure(const Flags& flags, Session& session, const LoopProgram
     auto times = measured.kernels.begin();
     for (size_t call = 0; call < run.frames.size(); ++call) {
       SMELT_TRY_VOID(check_status(session.call(run.frames[call]), run.frames[call].entry()));
-      std::vector<uint64_t> stamps(functions[call]->kernels.size() + 1);
+      const size_t count = functions[call]->kernels.size();
+      std::vector<uint64_t> stamps(count + 2);  // see LoopFunction::stamps_offset
       std::memcpy(stamps.data(), arena + functions[call]->stamps_offset, stamps.size() * sizeof(uint64_t));
-      if (step == flags.warmup && call == 0) first_stamp = stamps[0];
+      if (step == flags.warmup && call == 0) first_stamp = stamps[count];
       last_stamp = stamps.back();
       auto& [begin, cycles] =
-          measured.stamps.emplace_back(static_cast<double>(stamps[0] - first_stamp), std::vector<double>{});
-      for (size_t k = 0; k + 1 < stamps.size(); ++k, ++times) {
-        cycles.push_back(static_cast<double>(stamps[k + 1] - stamps[k]));
+          measured.stamps.emplace_back(static_cast<double>(stamps[count] - first_stamp), std::vector<double>{});
+      for (size_t k = 0; k < count; ++k, ++times) {
+        cycles.push_back(static_cast<double>(stamps[k]));
         if (step >= flags.warmup) times->cycles.push_back(cycles.back());
       }
     }

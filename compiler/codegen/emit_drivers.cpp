@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <functional>
+#include <map>
 
 #include "compiler/codegen/kernel_emitter.h"
 #include "ir/support/check.h"
@@ -99,42 +100,141 @@ class DriverEmitter {
     llvm::Value* frame = ir_.CreateAlloca(ir_.getPtrTy(), ir_.getInt64(kFrameBuffers + slots), "frame");
     ir_.CreateStore(arena, frame);
     ir_.CreateStore(load_pointer(call, offsetof(smelt_call, extents)), frame_slot(frame, kFrameExtents));
-    stamp(function, driver, arena, 0);
-    for (size_t k = 0; k < uses.size(); ++k) {
-      const Kernel& kernel = function.kernels[k];
-      fill_frame(frame, function, uses[k], call, arena);
-      ir_.CreateCall(kernel_function(uses[k].symbol), {frame, driver->getArg(2), driver->getArg(3)});
-      // One thread runs a serial kernel, and the next one too: it need not wait for itself.
-      const bool last = k + 1 == uses.size();
-      const bool next_is_same = !last && kernel.serial && function.kernels[k + 1].serial;
-      if (!next_is_same || !kernel.guarded.empty()) barrier(driver, arena);
-      stamp(function, driver, arena, k + 1);
-      for (const int32_t guarded : kernel.guarded)
-        leave_if_nonfinite(driver, function.buffers[static_cast<size_t>(guarded)]);
-    }
+    begin_stamps(function, driver, arena);
+    emit_steps({function, uses, driver, frame, call, arena, {}}, 0, uses.size(), -1);
     if (function.advances) on_first_thread(driver, [&] { commit(function, driver, arena); });
     ir_.CreateRetVoid();
     return driver;
   }
 
-  /// Profiling: the first thread's cycle counter, after the others have caught up.
-  void stamp(const LoopFunction& function, llvm::Function* driver, llvm::Value* arena, size_t index) {
-    if (function.stamps_offset < 0) return;
-    on_first_thread(driver, [&] {
-      llvm::Value* at = at_offset(arena, function.stamps_offset + static_cast<int64_t>(sizeof(uint64_t) * index));
-      ir_.CreateStore(ir_.CreateIntrinsic(llvm::Intrinsic::readcyclecounter, {}, {}), at);
+  /// What the code of one driver is made from.
+  struct Scene {
+    const LoopFunction& function;
+    const std::vector<KernelUse>& uses;
+    llvm::Function* driver;
+    llvm::Value *frame, *call, *arena;
+    std::map<int32_t, llvm::Value*> steps;  // the step that each open repetition is at
+  };
+
+  /// Kernels `begin` .. `end` - 1 of repetition `parent`.
+  void emit_steps(const Scene& scene, size_t begin, size_t end, int32_t parent) {
+    for (size_t k = begin; k < end;) {
+      const int32_t repeat = repeat_at(scene.function, k, parent);
+      if (repeat < 0) {
+        emit_kernel(scene, k++);
+        continue;
+      }
+      emit_repeat(scene, repeat);
+      k = static_cast<size_t>(scene.function.repeats[static_cast<size_t>(repeat)].last);
+    }
+  }
+
+  /// The repetition inside of `parent` that begins with kernel k, or -1.
+  static int32_t repeat_at(const LoopFunction& function, size_t k, int32_t parent) {
+    for (size_t r = 0; r < function.repeats.size(); ++r) {
+      const Repeat& repeat = function.repeats[r];
+      if (repeat.first == static_cast<int32_t>(k) && repeat.last > repeat.first && repeat.parent == parent)
+        return static_cast<int32_t>(r);
+    }
+    return -1;
+  }
+
+  void emit_repeat(Scene scene, int32_t index) {
+    const Repeat& repeat = scene.function.repeats[static_cast<size_t>(index)];
+    // In the entry block: a repetition inside of another would take more of the stack each time.
+    llvm::BasicBlock& entry = scene.driver->getEntryBlock();
+    llvm::Value* turn = llvm::IRBuilder<>(&entry, entry.begin()).CreateAlloca(ir_.getInt64Ty(), nullptr, "turn");
+    llvm::Value* steps = ir_.getInt64(static_cast<uint64_t>(repeat.steps.bound));
+    if (!repeat.steps.is_static()) {
+      llvm::Value* extents = load_pointer(scene.call, offsetof(smelt_call, extents));
+      steps = ir_.CreateLoad(ir_.getInt64Ty(), at_offset(extents, repeat.steps.symbol * int64_t{sizeof(int64_t)}));
+    }
+    ir_.CreateStore(ir_.getInt64(0), turn);
+    auto* head = llvm::BasicBlock::Create(module_.getContext(), "steps", scene.driver);
+    auto* body = llvm::BasicBlock::Create(module_.getContext(), "step", scene.driver);
+    auto* after = llvm::BasicBlock::Create(module_.getContext(), "stepped", scene.driver);
+    ir_.CreateBr(head);
+    ir_.SetInsertPoint(head);
+    llvm::Value* now = ir_.CreateLoad(ir_.getInt64Ty(), turn);
+    ir_.CreateCondBr(ir_.CreateICmpSLT(now, steps), body, after);
+    ir_.SetInsertPoint(body);
+    scene.steps[index] = repeat.reverse ? ir_.CreateSub(ir_.CreateSub(steps, ir_.getInt64(1)), now) : now;
+    emit_steps(scene, static_cast<size_t>(repeat.first), static_cast<size_t>(repeat.last), index);
+    ir_.CreateStore(ir_.CreateAdd(now, ir_.getInt64(1)), turn);
+    ir_.CreateBr(head);
+    ir_.SetInsertPoint(after);
+  }
+
+  void emit_kernel(const Scene& scene, size_t k) {
+    const LoopFunction& function = scene.function;
+    const Kernel& kernel = function.kernels[k];
+    fill_frame(scene, scene.uses[k]);
+    ir_.CreateCall(kernel_function(scene.uses[k].symbol),
+                   {scene.frame, scene.driver->getArg(2), scene.driver->getArg(3)});
+    // One thread runs a serial kernel, and whatever comes next too: it need not wait for itself.
+    const bool next_is_same = kernel.serial && next_is_serial(function, k);
+    if (!next_is_same || !kernel.guarded.empty()) barrier(scene.driver, scene.arena);
+    stamp(function, scene.driver, scene.arena, k);
+    for (const int32_t guarded : kernel.guarded)
+      leave_if_nonfinite(scene.driver, function.buffers[static_cast<size_t>(guarded)]);
+  }
+
+  /// Whether each kernel that may run after kernel k is serial: the next one, the first of a repetition that ends here,
+  /// and what follows a repetition of no steps.
+  static bool next_is_serial(const LoopFunction& function, size_t k) {
+    const auto next = static_cast<int32_t>(k) + 1;
+    for (const Repeat& repeat : function.repeats) {
+      if (repeat.last == next && !function.kernels[static_cast<size_t>(repeat.first)].serial) return false;
+    }
+    return begins_serially(function, next);
+  }
+
+  static bool begins_serially(const LoopFunction& function, int32_t at) {
+    if (at >= static_cast<int32_t>(function.kernels.size())) return false;
+    if (!function.kernels[static_cast<size_t>(at)].serial) return false;
+    return std::ranges::all_of(function.repeats, [&](const Repeat& repeat) {
+      return repeat.first != at || repeat.last == at || begins_serially(function, repeat.last);
     });
   }
 
-  void fill_frame(llvm::Value* frame, const LoopFunction& function, const KernelUse& use, llvm::Value* call,
-                  llvm::Value* arena) {
+  llvm::Value* read_cycles() { return ir_.CreateIntrinsic(llvm::Intrinsic::readcyclecounter, {}, {}); }
+  llvm::Value* stamp_place(const LoopFunction& function, llvm::Value* arena, size_t index) {
+    return at_offset(arena, function.stamps_offset + static_cast<int64_t>(sizeof(uint64_t) * index));
+  }
+
+  /// Profiling: see LoopFunction::stamps_offset.
+  void begin_stamps(const LoopFunction& function, llvm::Function* driver, llvm::Value* arena) {
+    if (function.stamps_offset < 0) return;
+    on_first_thread(driver, [&] {
+      const size_t count = function.kernels.size();
+      for (size_t k = 0; k < count; ++k) ir_.CreateStore(ir_.getInt64(0), stamp_place(function, arena, k));
+      llvm::Value* now = read_cycles();
+      ir_.CreateStore(now, stamp_place(function, arena, count));
+      ir_.CreateStore(now, stamp_place(function, arena, count + 1));
+    });
+  }
+
+  /// The first thread's cycles since the stamp before, after the others have caught up, count for kernel k.
+  void stamp(const LoopFunction& function, llvm::Function* driver, llvm::Value* arena, size_t k) {
+    if (function.stamps_offset < 0) return;
+    on_first_thread(driver, [&] {
+      llvm::Value* now = read_cycles();
+      llvm::Value *sum = stamp_place(function, arena, k),
+                  *last = stamp_place(function, arena, function.kernels.size() + 1);
+      llvm::Value* taken = ir_.CreateSub(now, ir_.CreateLoad(ir_.getInt64Ty(), last));
+      ir_.CreateStore(ir_.CreateAdd(ir_.CreateLoad(ir_.getInt64Ty(), sum), taken), sum);
+      ir_.CreateStore(now, last);
+    });
+  }
+
+  void fill_frame(const Scene& scene, const KernelUse& use) {
     uint64_t slot = kFrameBuffers;
     for (const int32_t b : use.buffers) {
-      const LoopBuffer& buffer = function.buffers[static_cast<size_t>(b)];
-      ir_.CreateStore(buffer_pointer(function, buffer, call, arena), frame_slot(frame, slot++));
+      const LoopBuffer& buffer = scene.function.buffers[static_cast<size_t>(b)];
+      ir_.CreateStore(buffer_pointer(scene, buffer), frame_slot(scene.frame, slot++));
     }
     for (const DrawSite& draw : use.draws) {
-      ir_.CreateStore(ir_.getInt64(uint64_t{draw.loop} << 32 | draw.site), frame_slot(frame, slot++));
+      ir_.CreateStore(ir_.getInt64(uint64_t{draw.loop} << 32 | draw.site), frame_slot(scene.frame, slot++));
     }
   }
 
@@ -147,14 +247,19 @@ class DriverEmitter {
     return new_function(module_, name, llvm::FunctionType::get(ir_.getVoidTy(), {ir_.getPtrTy(), i32, i32}, false));
   }
 
-  llvm::Value* buffer_pointer(const LoopFunction& function, const LoopBuffer& buffer, llvm::Value* call,
-                              llvm::Value* arena) {
+  llvm::Value* buffer_pointer(const Scene& scene, const LoopBuffer& buffer) {
     switch (buffer.storage) {
       case Storage::Variable:
-      case Storage::Temporary: return at_offset(arena, buffer.offset);
-      case Storage::Scalar: return at_offset(arena, slot_offset(function, buffer));
-      case Storage::Input: return table_entry(call, offsetof(smelt_call, inputs), buffer.ref);
-      case Storage::Output: return table_entry(call, offsetof(smelt_call, outputs), buffer.ref);
+      case Storage::Temporary: return at_offset(scene.arena, buffer.offset);
+      case Storage::Scalar: return at_offset(scene.arena, slot_offset(scene.function, buffer));
+      case Storage::Input: return table_entry(scene.call, offsetof(smelt_call, inputs), buffer.ref);
+      case Storage::Output: return table_entry(scene.call, offsetof(smelt_call, outputs), buffer.ref);
+      case Storage::Slice: {
+        llvm::Value* whole = buffer_pointer(scene, scene.function.buffers[static_cast<size_t>(buffer.ref)]);
+        const auto bytes = static_cast<uint64_t>(byte_size(buffer.type).value());
+        llvm::Value* distance = ir_.CreateMul(scene.steps.at(buffer.repeat), ir_.getInt64(bytes));
+        return ir_.CreateInBoundsGEP(ir_.getInt8Ty(), whole, distance);
+      }
     }
     return nullptr;
   }

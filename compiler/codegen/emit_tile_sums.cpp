@@ -129,6 +129,8 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& p
     const int64_t b_step = packed ? tile_columns() * at_once : step.b_stride;
     const int64_t a_step = step.a_stride * at_once;
     llvm::Value* steps = tile.steps != nullptr ? tile.steps : extent(step.extent);
+    // The kernel makes one turn at least: without any, one of no steps.
+    if (!llvm::isa<llvm::ConstantInt>(turns)) steps = ir_.CreateSelect(ir_.CreateICmpSGT(turns, i64(0)), steps, i64(0));
     ir_.CreateCall(micro_kernel(pair, rows, vectors, columns),
                    {a, b, sums, steps, tile.columns, i64(product.row.a_stride), i64(a_step), i64(b_step), turns, a_turn,
                     b_turn, tile.sums_stride});

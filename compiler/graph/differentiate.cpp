@@ -4,9 +4,10 @@
 
 #include "compiler/graph/merge_equal_nodes.h"
 #include "compiler/graph/remove_dead_nodes.h"
+#include "compiler/graph/reverse_sweep.h"
 #include "compiler/graph/simplify.h"
-#include "ir/ops/vjp_rules.h"
 #include "ir/rewrite.h"
+#include "ir/scan.h"
 
 namespace smelt {
 namespace {
@@ -15,96 +16,10 @@ bool is_derivative(const Node& node) { return node.op == OpKind::Grad || node.op
 
 bool has(const Graph& graph, bool (*predicate)(const Node&)) { return std::ranges::any_of(graph.nodes, predicate); }
 
-/// Along which operands of a node a derivative flows: an `adjoint` says what its own graph may not.
-std::span<const NodeId> paths(const Node& node) {
-  return std::span(node.inputs).first(node.op == OpKind::Adjoint ? 2 : node.inputs.size());
-}
-
-/// depends[i]: node i is one of `sources`, or a float computed from one without `stop` in between.
-std::vector<bool> depends_on(const Graph& graph, const std::vector<NodeId>& sources, NodeId last) {
-  std::vector<bool> depends(last.index + 1);
-  for (const NodeId source : sources) {
-    if (source.index <= last.index) depends[source.index] = true;
-  }
-  for (uint32_t i = 0; i <= last.index; ++i) {
-    const Node& node = graph.nodes[i];
-    if (depends[i] || node.op == OpKind::Stop || !is_float(node.type.dtype)) continue;
-    depends[i] = std::ranges::any_of(paths(node), [&](NodeId input) { return depends[input.index]; });
-  }
-  return depends;
-}
-
-/// A copy of g in which `ct` is `value`; what does not depend on `ct` is shared.
-NodeId substitute(Builder& builder, NodeId g, NodeId ct, NodeId value) {
-  std::vector<NodeId> now(g.index + 1);
-  if (ct.index <= g.index) now[ct.index] = value;
-  for (uint32_t i = ct.index + 1; i <= g.index; ++i) {
-    Node node = builder.graph().nodes[i];
-    if (std::ranges::none_of(node.inputs, [&](NodeId input) { return now[input.index].valid(); })) continue;
-    for (NodeId& input : node.inputs) input = now[input.index].valid() ? now[input.index] : input;
-    builder.set_place(node);
-    now[i] = builder.make(node.op, std::move(node.inputs), node.attrs);
-  }
-  return now[g.index].valid() ? now[g.index] : g;
-}
-
-/// One reverse sweep: the cotangents of nodes up to y, from that of y.
-class Sweep {
- public:
-  Sweep(Builder& builder, NodeId y, const std::vector<NodeId>& xs)
-      : builder_(builder), y_(y), depends_(depends_on(builder.graph(), xs, y)), cotangents_(y.index + 1) {}
-
-  /// The gradients with respect to each of xs, appended to the builder's graph.
-  std::vector<NodeId> run(NodeId ct, const std::vector<NodeId>& xs) {
-    cotangents_[y_.index] = ct;
-    for (uint32_t i = y_.index + 1; i-- > 0;) {
-      if (cotangents_[i].valid() && depends_[i]) visit({i});
-    }
-    std::vector<NodeId> gradients;
-    for (const NodeId x : xs) {
-      const bool reached = x.index <= y_.index && cotangents_[x.index].valid();
-      gradients.push_back(reached ? cotangents_[x.index] : builder_.like(x, 0));
-    }
-    return gradients;
-  }
-
- private:
-  void visit(NodeId id) {
-    const Node node = builder_.graph()[id];
-    const NodeId ct = cotangents_[id.index];
-    builder_.set_place(node);
-    if (node.op == OpKind::Variable) return add(node.inputs[0], ct);
-    if (node.op == OpKind::Adjoint) {
-      add(node.inputs[0], ct);
-      if (depends_[node.inputs[1].index]) add(node.inputs[1], substitute(builder_, node.inputs[3], node.inputs[2], ct));
-      return;
-    }
-    std::vector<bool> needed;
-    for (const NodeId input : node.inputs) needed.push_back(depends_[input.index]);
-    if (std::ranges::find(needed, true) == needed.end()) return;
-    Vjp vjp(builder_, id, ct, needed);
-    op_def(node).vjp(vjp);
-    for (size_t k = 0; k < node.inputs.size(); ++k) {
-      if (needed[k] && vjp.cotangents()[k].valid()) add(node.inputs[k], vjp.cotangents()[k]);
-    }
-  }
-
-  void add(NodeId to, NodeId ct) {
-    if (!depends_[to.index]) return;
-    NodeId& total = cotangents_[to.index];
-    total = total.valid() ? add_cotangents(builder_, total, ct) : ct;
-  }
-
-  Builder& builder_;
-  NodeId y_;
-  std::vector<bool> depends_;
-  std::vector<NodeId> cotangents_;
-};
-
 std::vector<NodeId> gradients(Builder& builder, NodeId y, const std::vector<NodeId>& xs) {
   builder.set_place(builder.graph()[y]);
   const NodeId one = builder.like(y, 1);
-  return Sweep(builder, y, xs).run(one, xs);
+  return reverse_sweep(builder, y, {{y, one}}, xs);
 }
 
 /// The reverse sweep is linear in the cotangent u it starts from, g(u) = J'u, and the derivative of <g(u), v> is Jv:
@@ -114,8 +29,8 @@ NodeId directional(Builder& builder, NodeId y, NodeId x, NodeId v) {
   const auto id = static_cast<int64_t>(builder.graph().size());
   const TensorType type = builder.type(y);
   const NodeId u = builder.make(OpKind::Cotangent, {}, {{"id", -id}, {"type", type}});
-  const NodeId g = Sweep(builder, y, {x}).run(u, {x})[0];
-  return Sweep(builder, g, {u}).run(v, {u})[0];
+  const NodeId g = reverse_sweep(builder, y, {{y, u}}, {x})[0];
+  return reverse_sweep(builder, g, {{g, v}}, {u})[0];
 }
 
 /// The nodes that some derivative looks through.
@@ -237,7 +152,7 @@ Graph isolate_variables(Graph graph) {
 
 Graph differentiate(Graph graph) {
   if (!has(graph, is_meta)) return graph;
-  graph = isolate_variables(std::move(graph));
+  graph = isolate_variables(save_carries(std::move(graph)));
   while (has(graph, is_derivative)) {
     graph = differentiate_innermost(expand_under_derivatives(std::move(graph)));
     if (has(graph, is_derivative)) graph = remove_dead_nodes(merge_equal_nodes(simplify(std::move(graph))));

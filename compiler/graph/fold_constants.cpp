@@ -63,6 +63,8 @@ std::optional<double> fold(const Graph& graph, const Node& node) {
     case Kind::Gather:
     case Kind::Scatter:
     case Kind::Random:
+    case Kind::Scan:
+    case Kind::Part:
     case Kind::Composite:
     case Kind::Meta: break;
   }

@@ -77,6 +77,7 @@ std::string key_of(const Node& node, std::vector<NodeId> inputs) {
   KeyWriter key;
   key.number(static_cast<int64_t>(node.op));
   for (const NodeId input : inputs) key.number(input.index);
+  key.number(reinterpret_cast<intptr_t>(node.body.get()));  // one body, not two that look alike
   for (const auto& [name, value] : node.attrs) {
     key.attribute(value);
   }

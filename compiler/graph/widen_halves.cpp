@@ -22,6 +22,8 @@ bool computes(const Node& node) {
     case Kind::Move:
     case Kind::Gather:
     case Kind::Random:
+    case Kind::Scan:
+    case Kind::Part:
     case Kind::Composite:
     case Kind::Meta: return false;
   }

@@ -11,7 +11,9 @@
 
 #include "compiler/loops/kernel_builder.h"
 #include "compiler/loops/lower_product.h"
+#include "compiler/loops/plan_memory.h"
 #include "ir/op.h"
+#include "ir/scan.h"
 #include "ir/support/check.h"
 
 namespace smelt {
@@ -28,25 +30,54 @@ ScalarSlot slot_of(ScalarKind kind) {
   return ScalarSlot::Stored;
 }
 
+/// A scan has its parts' buffers; what is left in a carry stays where the carry is.
+bool has_own_buffer(const Graph& graph, NodeId id) {
+  const Node& node = graph[id];
+  return node.op != OpKind::Scan && !is_left_in_carry(graph, id);
+}
+
 class Lowering {
  public:
   Lowering(const Graph& graph, const FusionPlan& plan, const std::vector<ScalarInput>& scalars,
-           const BuildOptions& options)
-      : graph_(graph), plan_(plan), scalars_(scalars), options_(options) {}
+           const BuildOptions& options, LoopFunction& function)
+      : graph_(graph), plan_(plan), scalars_(scalars), options_(options), function_(function) {
+    buffers_.of_node.assign(graph_.size(), -1);
+  }
 
-  LoopFunction run() {
+  void run() {
     function_.name = graph_.name;
     function_.symbols = graph_.symbols;
-    buffers_.of_node.assign(graph_.size(), -1);
     add_arguments();
-    add_stored();
+    add_stored(result_buffers());
     for (size_t k = 0; k < plan_.kernels.size(); ++k) add_kernel(static_cast<int32_t>(k));
     drop_unread_stores();
-    return std::move(function_);
   }
 
  private:
+  /// The body of a loop: where its arguments and results are is the loop's to say.
+  struct Body {
+    std::vector<int32_t> arguments;     // buffers, by argument
+    std::map<NodeId, int32_t> results;  // buffers of nodes that are results
+    int32_t repeat = -1, group = -1;
+    double steps = 1;
+  };
+
+  void run_body(const Body& body) {
+    repeat_ = body.repeat;
+    group_ = body.group;
+    times_ = body.steps;
+    for (size_t a = 0; a < body.arguments.size(); ++a)
+      buffers_.of_node[graph_.arguments[a].node.index] = body.arguments[a];
+    for (const NodeId id : plan_.order) {
+      const auto result = body.results.find(id);
+      if (result != body.results.end()) buffers_.of_node[id.index] = result->second;
+    }
+    add_stored({});
+    for (size_t k = 0; k < plan_.kernels.size(); ++k) add_kernel(static_cast<int32_t>(k));
+  }
+
   int32_t add_buffer(LoopBuffer buffer) {
+    if (buffer.storage == Storage::Temporary) buffer.repeat = repeat_;
     function_.buffers.push_back(std::move(buffer));
     return static_cast<int32_t>(function_.buffers.size()) - 1;
   }
@@ -66,6 +97,9 @@ class Lowering {
           buffer.storage = Storage::Scalar;
           buffer.slot = slot_of(scalars_[static_cast<size_t>(argument.ref)].kind);
           break;
+        case ArgRole::Carry:
+        case ArgRole::Slice:
+        case ArgRole::Whole: SMELT_CHECK(false, "argument `{}` of a body outside of its loop", argument.name);
         case ArgRole::Seed:
         case ArgRole::Run:
           buffer.storage = Storage::Scalar;
@@ -76,7 +110,7 @@ class Lowering {
     }
   }
 
-  void add_stored() {
+  std::map<NodeId, LoopBuffer> result_buffers() {
     std::map<NodeId, LoopBuffer> results;
     for (const Output& result : graph_.results) {
       LoopBuffer buffer{.name = result.name, .type = graph_.type(result.node)};
@@ -90,9 +124,17 @@ class Lowering {
       }
       results[result.node] = std::move(buffer);
     }
+    return results;
+  }
+
+  void add_stored(const std::map<NodeId, LoopBuffer>& results) {
     for (const NodeId id : plan_.order) {
-      if (!plan_.stored[id.index]) continue;
+      if (!plan_.stored[id.index] || buffers_.of_node[id.index] >= 0) continue;
       const Node& node = graph_[id];
+      if (!has_own_buffer(graph_, id)) {
+        if (node.op == OpKind::Part) buffers_.of_node[id.index] = carry_buffer(node);
+        continue;
+      }
       LoopBuffer buffer{.name = fmt::format("{}{}", op_def(node).name, id.index), .type = node.type};
       if (const auto result = results.find(id); result != results.end()) buffer = result->second;
       buffer.span = node.span;
@@ -102,15 +144,97 @@ class Lowering {
 
   void add_kernel(int32_t k) {
     const KernelPlan& plan = plan_.kernels[static_cast<size_t>(k)];
+    if (plan.scan.valid()) return add_repeat(k);
     Kernel kernel = KernelBuilder(graph_, plan_, buffers_, k).build();
     const NodeId first = plan.product.valid() ? plan.product : plan.sweeps[0].nodes[0];
     kernel.span = graph_[first].span;
     kernel.name = fmt::format("k{}_{}", function_.kernels.size(), op_def(graph_[first]).name);
+    const size_t before = function_.kernels.size();
     if (plan.kind == KernelKind::Product) add_product(kernel, plan.product);
     estimate(kernel);
     kernel.serial = is_serial(kernel);
     guard(kernel, k);
     function_.kernels.push_back(std::move(kernel));
+    for (size_t added = before; added < function_.kernels.size(); ++added) {
+      Kernel& made = function_.kernels[added];
+      made.group = group_ >= 0 ? group_ : k;
+      made.flops *= times_;
+      made.bytes *= times_;
+    }
+  }
+
+  /// The buffer of the carry that `part` is left in.
+  int32_t carry_buffer(const Node& part) const {
+    const Node& scan = graph_[part.inputs[0]];
+    const Output& result = scan.body->results[static_cast<size_t>(part.attrs.integer("result"))];
+    return buffer_of(scan.inputs[carry_argument(*scan.body, result.ref)]);
+  }
+
+  int32_t buffer_of(NodeId operand) const { return buffers_.of_node[alias_root(graph_, plan_.stored, operand).index]; }
+
+  /// A carry is a variable of the body, which overwrites it once everything has read what the step before left.
+  static Graph as_function(Graph body) {
+    for (Argument& argument : body.arguments)
+      argument.role = argument.role == ArgRole::Carry ? ArgRole::Variable : ArgRole::Feed;
+    for (Output& result : body.results)
+      result.role = result.role == ResultRole::Carry ? ResultRole::Variable : ResultRole::Value;
+    return isolate_results(std::move(body));
+  }
+
+  void add_repeat(int32_t k) {
+    const NodeId scan = plan_.kernels[static_cast<size_t>(k)].scan;
+    const Node& node = graph_[scan];
+    const auto repeat = static_cast<int32_t>(function_.repeats.size());
+    const auto first = static_cast<int32_t>(function_.kernels.size());
+    function_.repeats.push_back({first, first, repeat_, steps_of(node), is_reversed(node)});
+    const Graph body = as_function(*node.body);
+    const FusionPlan plan = plan_kernels(body, plan_.fusion);
+    Lowering inner(body, plan, scalars_, options_, function_);
+    inner.run_body({.arguments = body_arguments(node, repeat),
+                    .results = body_results(scan, body, repeat),
+                    .repeat = repeat,
+                    .group = group_ >= 0 ? group_ : k,
+                    .steps = times_ * usual(steps_of(node))});
+    function_.repeats[static_cast<size_t>(repeat)].last = static_cast<int32_t>(function_.kernels.size());
+  }
+
+  int32_t slice_of(int32_t buffer, const std::string& name, const TensorType& type, int32_t repeat) {
+    return add_buffer({.name = name, .storage = Storage::Slice, .ref = buffer, .type = type, .repeat = repeat});
+  }
+
+  std::vector<int32_t> body_arguments(const Node& scan, int32_t repeat) {
+    std::vector<int32_t> buffers;
+    for (size_t a = 0; a < scan.inputs.size(); ++a) {
+      const Argument& argument = scan.body->arguments[a];
+      const int32_t whole = buffer_of(scan.inputs[a]);
+      SMELT_CHECK(whole >= 0, "operand {} of a scan, %{} = {}, has no buffer", a, scan.inputs[a].index,
+                  op_def(graph_[scan.inputs[a]]).name);
+      const bool sliced = argument.role == ArgRole::Slice;
+      buffers.push_back(sliced ? slice_of(whole, argument.name, scan.body->type(argument.node), repeat) : whole);
+    }
+    return buffers;
+  }
+
+  /// `body`: after `as_function`, its results in the order of the scan's body.
+  std::map<NodeId, int32_t> body_results(NodeId scan, const Graph& body, int32_t repeat) {
+    const Node& node = graph_[scan];
+    std::vector<int32_t> parts(body.results.size(), -1);
+    for (const NodeId id : plan_.order) {
+      if (graph_[id].op == OpKind::Part && graph_[id].inputs[0] == scan)
+        parts[static_cast<size_t>(graph_[id].attrs.integer("result"))] = buffers_.of_node[id.index];
+    }
+    std::map<NodeId, int32_t> buffers;
+    for (size_t k = 0; k < body.results.size(); ++k) {
+      const Output& result = body.results[k];
+      if (result.role == ResultRole::Variable) {
+        buffers[result.node] = buffer_of(node.inputs[carry_argument(*node.body, result.ref)]);
+        continue;
+      }
+      // Nobody reads it, and no pass has dropped it.
+      if (parts[k] < 0) parts[k] = add_buffer({.name = result.name, .type = part_type(node, k)});
+      buffers[result.node] = slice_of(parts[k], result.name, body.type(result.node), repeat);
+    }
+    return buffers;
   }
 
   void guard(Kernel& kernel, int32_t k) const {
@@ -321,13 +445,24 @@ class Lowering {
         visit(sweep.body);
       }
     };
+    // Who reads a slice reads what it is a slice of.
+    const auto note = [&](int32_t buffer) {
+      for (; buffer >= 0; buffer = function_.buffers[static_cast<size_t>(buffer)].ref) {
+        read.insert(buffer);
+        if (function_.buffers[static_cast<size_t>(buffer)].storage != Storage::Slice) return;
+      }
+    };
     for (Kernel& kernel : function_.kernels) {
       if (kernel.kind != KernelKind::Nest) {
-        for (const ProductOperands& pair : operand_pairs(kernel.product)) read.insert({pair.a, pair.b, pair.packed});
+        for (const ProductOperands& pair : operand_pairs(kernel.product)) {
+          note(pair.a);
+          note(pair.b);
+          note(pair.packed);
+        }
       }
       each_body(kernel, [&](const std::vector<Stmt>& body) {
         for (const Stmt& stmt : body) {
-          if (stmt.kind == StmtKind::Load) read.insert(stmt.access.buffer);
+          if (stmt.kind == StmtKind::Load) note(stmt.access.buffer);
         }
       });
     }
@@ -348,36 +483,35 @@ class Lowering {
   const FusionPlan& plan_;
   const std::vector<ScalarInput>& scalars_;
   const BuildOptions& options_;
-  LoopFunction function_;
+  LoopFunction& function_;
   BufferTable buffers_;
+  int32_t repeat_ = -1, group_ = -1;  // of a body: the repetition, and the group of the outermost loop
+  double times_ = 1;                  // how often a kernel runs, usually
 };
 
 }  // namespace
 
 LoopFunction build_loops(const Graph& graph, const FusionPlan& plan, const std::vector<ScalarInput>& scalars,
                          const BuildOptions& options) {
-  return Lowering(graph, plan, scalars, options).run();
+  LoopFunction function;
+  Lowering(graph, plan, scalars, options, function).run();
+  return function;
 }
 
 std::vector<NodeId> nodes_of_buffers(const Graph& graph, const FusionPlan& plan, const LoopFunction& function) {
   std::vector<NodeId> nodes;
   for (const Argument& argument : graph.arguments) nodes.push_back(argument.node);
   for (const NodeId id : plan.order) {
-    if (plan.stored[id.index]) nodes.push_back(id);
+    if (plan.stored[id.index] && has_own_buffer(graph, id)) nodes.push_back(id);
   }
+  const size_t known = nodes.size();
   nodes.resize(function.buffers.size());
-  size_t k = 0;
   for (const Kernel& kernel : function.kernels) {
-    if (kernel.kind == KernelKind::Pack) continue;
-    const auto owns = [&](int32_t buffer) {
-      if (buffer >= 0) nodes[static_cast<size_t>(buffer)] = plan.kernels[k].product;
-    };
-    owns(kernel.product.partials);
-    for (const ProductOperands& pair : operand_pairs(kernel.product)) {
-      owns(pair.packed);
-      if (reads_left_panel(kernel.product)) owns(pair.a);
-    }
-    ++k;
+    const KernelPlan& group = plan.kernels[static_cast<size_t>(kernel.group)];
+    for_each_buffer(kernel, [&](int32_t buffer) {
+      if (static_cast<size_t>(buffer) >= known)
+        nodes[static_cast<size_t>(buffer)] = group.scan.valid() ? group.scan : group.product;
+    });
   }
   return nodes;
 }

@@ -12,7 +12,7 @@
 namespace smelt {
 namespace {
 
-constexpr std::array<const char*, 8> kWhyStored = {
+constexpr std::array<const char*, 9> kWhyStored = {
     "in registers",
     "stored: a result",
     "stored: a sum is complete only after its pass",
@@ -20,16 +20,18 @@ constexpr std::array<const char*, 8> kWhyStored = {
     "stored: it is read under another shape",
     "stored: it has several readers, and computing it again would cost more than reading it",
     "stored: a broadcast reads it many times",
+    "stored: a loop reads it, or gives it",
     "stored: fusion is disabled"};
 
-constexpr std::array<const char*, 7> kWhySplit = {
+constexpr std::array<const char*, 8> kWhySplit = {
     "",
     "begins a kernel: products have tiles of their own",
     "not in the product's epilogue",
     "not in the product's epilogue: a sum needs whole rows or columns, and a tile has a part of them",
     "not in its operand's kernel: that runs over another shape",
     "not in its operand's kernel: it reads elements that another turn computes",
-    "not in the product's epilogue: that is full"};
+    "not in the product's epilogue: that is full",
+    "not with others: a loop runs by itself"};
 
 class Explainer {
  public:
@@ -77,11 +79,13 @@ class Explainer {
     const KernelPlan& kernel = plan_.kernels[k];
     const bool product = kernel.kind == KernelKind::Product;
     out_ += fmt::format("  kernel {}: {} over {}\n", k,
-                        product               ? "product"
+                        kernel.scan.valid()   ? "loop"
+                        : product             ? "product"
                         : kernel.vector_outer ? "columns"
                                               : "rows",
                         to_string(kernel.outer, graph_.symbols));
     if (product) line(kernel.product, reasons(kernel.product));
+    if (kernel.scan.valid()) line(kernel.scan, reasons(kernel.scan));
     for (const SweepPlan& sweep : kernel.sweeps) {
       for (const NodeId id : sweep.nodes) {
         const std::string why = reasons(id);

@@ -280,7 +280,8 @@ PlannedFunction plan_function(ScheduledGraph source, const PlanContext& context)
 }
 
 PlannedFunction fit_budget(const PlannedFunction& function, int64_t budget, const PlanContext& context) {
-  if (function.end <= budget) return function;
+  // Values of a loop's steps are not computed again yet: its plan stays as it is.
+  if (function.end <= budget || !function.loops.repeats.empty()) return function;
   PlannedFunction best = search(function, budget, budget, context);
   // Where nothing at the peak can be freed alone, what lies under it has to go as well.
   for (int64_t eighths = 7; eighths >= 1 && best.end > budget; eighths -= 2) {

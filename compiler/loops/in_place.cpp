@@ -133,6 +133,11 @@ std::vector<int32_t> find_in_place(const LoopFunction& function) {
       else if (alive[b].last == now)
         operands.push_back(b);
     }
+    // A value of the steps before and after is not this step's to overwrite.
+    const int32_t home = repeat_of(function, k);
+    const auto lives_elsewhere = [&](size_t b) { return function.buffers[b].repeat != home; };
+    std::erase_if(results, lives_elsewhere);
+    std::erase_if(operands, lives_elsewhere);
     if (results.empty() || operands.empty()) continue;
     const KernelTouches touches(function.kernels[k]);
     const std::vector<bool> otherwise = touched_otherwise(function, function.kernels[k]);

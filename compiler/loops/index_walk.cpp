@@ -76,6 +76,8 @@ IndexVector operand_index(const Graph& graph, const Node& node, size_t operand, 
     case Kind::Reduce:
     case Kind::Contract:
     case Kind::Scatter:
+    case Kind::Scan:
+    case Kind::Part:
     case Kind::Composite:
     case Kind::Meta: break;
   }

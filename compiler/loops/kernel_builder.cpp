@@ -232,6 +232,8 @@ int32_t KernelBuilder::compute(NodeId id, const IndexVector& index) {
     case Kind::Reduce:
     case Kind::Contract:
     case Kind::Scatter:
+    case Kind::Scan:
+    case Kind::Part:
     case Kind::Composite:
     case Kind::Meta: break;
   }

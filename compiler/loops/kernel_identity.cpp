@@ -142,12 +142,21 @@ std::string identify(const LoopProgram& program) {
   for (const LoopFunction& function : program.functions) {
     key += fmt::format("{} runs {} advances {} stamps {}\n", function.name, function.runs_offset, function.advances,
                        function.stamps_offset);
+    for (const Repeat& repeat : function.repeats)
+      key += fmt::format("repeat {} {} {} {} {} {}\n", repeat.first, repeat.last, repeat.parent, repeat.steps.bound,
+                         repeat.steps.symbol, repeat.reverse);
     for (const Kernel& kernel : function.kernels) {
       const KernelIdentity identity = identify(function, kernel);
       key += fmt::format("{} guards {}\n{}\n", kernel.name, fmt::join(kernel.guarded, ","), identity.key);
       for (const int32_t b : identity.buffers) {
-        const LoopBuffer& buffer = function.buffers[static_cast<size_t>(b)];
-        key += fmt::format("{} {} {};", static_cast<int>(buffer.storage), buffer.ref, buffer.offset);
+        // Of a slice also what it is a slice of.
+        for (int32_t at = b; at >= 0;) {
+          const LoopBuffer& buffer = function.buffers[static_cast<size_t>(at)];
+          const bool sliced = buffer.storage == Storage::Slice;
+          key += fmt::format("{} {} {} {};", static_cast<int>(buffer.storage), sliced ? buffer.repeat : buffer.ref,
+                             buffer.offset, sliced ? byte_size(buffer.type).value_or(0) : 0);
+          at = sliced ? buffer.ref : -1;
+        }
       }
       for (const DrawSite& draw : identity.draws) key += fmt::format("{} {};", draw.loop, draw.site);
     }

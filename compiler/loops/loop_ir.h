@@ -24,7 +24,8 @@ enum class Storage : uint8_t {
   Temporary,  // in the arena, where the memory plan puts it
   Input,      // ref = position among the call's inputs
   Output,     // ref = position among the call's outputs
-  Scalar      // a f64 of the arena or a counter: ref = see ScalarSlot
+  Scalar,     // a f64 of the arena or a counter: ref = see ScalarSlot
+  Slice       // the element of buffer `ref` that belongs to the step of `repeat`: it moves by its own size
 };
 
 /// Counters and scalars that live in the arena's header part; `offset` is filled in by the memory plan.
@@ -38,6 +39,7 @@ struct LoopBuffer {
   TensorType type;
   int64_t offset = 0;         // bytes into the arena, once planned
   bool check_finite = false;  // a store of a non-finite value raises the call's flag (new parameters)
+  int32_t repeat = -1;        // of a Slice: the repetition that moves it; else the one that the value lives in, or -1
   Span span;
 };
 
@@ -171,20 +173,34 @@ struct Kernel {
   Product product;
   int32_t num_values = 0;
   double flops = 0, bytes = 0;  // estimates, see BuildOptions
+  int32_t group = -1;           // of the function's fusion plan; in a repetition the group of the loop
   Span span;
+};
+
+/// Kernels first .. last - 1 run `steps` times, one step after the other. Repetitions nest: they are the inner nodes of
+/// the tree of steps whose leaves are the kernels, outer ones before those that they hold.
+struct Repeat {
+  int32_t first = 0, last = 0;
+  int32_t parent = -1;
+  Extent steps;
+  bool reverse = false;  // slices move from the last element to the first
 };
 
 struct LoopFunction {
   std::string name;  // linker symbol
   std::vector<LoopBuffer> buffers;
   std::vector<Kernel> kernels;
+  std::vector<Repeat> repeats;
   std::vector<DimSymbol> symbols;
   int32_t num_inputs = 0, num_outputs = 0;
-  int64_t runs_offset = 0;  // arena offset of this function's run counter
-  bool advances = false;    // a step: counts its run once it has committed
-  int64_t stamps_offset =
-      -1;  // profiling: arena offset of u64[kernels + 1], the cycle counter at the start and after each
+  int64_t runs_offset = 0;     // arena offset of this function's run counter
+  bool advances = false;       // a step: counts its run once it has committed
+  int64_t stamps_offset = -1;  // profiling: arena offset of u64[kernels + 2]: the cycles that each kernel took in all
+                               // its steps, the cycle counter at the start, and the last one read
 };
+
+/// The innermost repetition that runs kernel `kernel`, or -1.
+int32_t repeat_of(const LoopFunction& function, size_t kernel);
 
 struct LoopProgram {
   std::vector<LoopFunction> functions;

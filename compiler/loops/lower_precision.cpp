@@ -50,6 +50,8 @@ class Chooser {
       case Kind::Constant:
       case Kind::Index:
       case Kind::Extent:
+      case Kind::Scan:
+      case Kind::Part:
       case Kind::Composite:
       case Kind::Meta: break;
     }

@@ -8,6 +8,8 @@
 #include "compiler/loops/plan_kernels.h"
 #include "ir/builder.h"
 #include "ir/op.h"
+#include "ir/rewrite.h"
+#include "ir/scan.h"
 #include "ir/support/check.h"
 
 namespace smelt {
@@ -39,7 +41,7 @@ std::vector<NodeId> readers_of(const Graph& graph, const std::vector<std::vector
       seen[user.index] = true;
       readers.push_back(user);
       const Kind kind = op_def(graph[user]).kind;
-      const bool sums = kind == Kind::Reduce || kind == Kind::Contract || kind == Kind::Scatter;
+      const bool sums = kind == Kind::Reduce || kind == Kind::Contract || kind == Kind::Scatter || kind == Kind::Scan;
       if (!sums && !has_memory[user.index]) open.push_back(user);
     }
   }
@@ -157,7 +159,43 @@ std::vector<NodeId> order_nodes(const Graph& graph, const NodeSchedule& schedule
 
 bool can_be_ordered(const Graph& graph) { return reversed_order(graph, {}).size() == graph.size(); }
 
+/// A loop overwrites its carries in place: each starts as a copy that nobody else reads. A result of it has one part,
+/// since it has one place in memory.
+static Graph isolate_carries(Graph graph) {
+  if (std::ranges::none_of(graph.nodes, [](const Node& node) { return node.op == OpKind::Scan; })) return graph;
+  GraphRebuilder rebuilder(graph);
+  std::map<std::pair<NodeId, int64_t>, NodeId> parts;
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    if (node.op == OpKind::Part) {
+      const auto [known, fresh] = parts.try_emplace({node.inputs[0], node.attrs.integer("result")});
+      if (fresh) known->second = rebuilder.copy({i});
+      rebuilder.replace({i}, known->second);
+      continue;
+    }
+    if (node.op != OpKind::Scan) {
+      rebuilder.copy({i});
+      continue;
+    }
+    std::vector<NodeId> inputs = rebuilder.map(node.inputs);
+    rebuilder.build().set_place(node);
+    for (size_t k = 0; k < inputs.size(); ++k) {
+      if (node.body->arguments[k].role == ArgRole::Carry) inputs[k] = rebuilder.build().make(OpKind::Stop, {inputs[k]});
+    }
+    rebuilder.replace({i}, rebuilder.build().copy(node, std::move(inputs)));
+  }
+  return rebuilder.finish();
+}
+
+bool is_left_in_carry(const Graph& graph, NodeId id) {
+  const Node& node = graph[id];
+  if (node.op != OpKind::Part) return false;
+  const Graph& body = *graph[node.inputs[0]].body;
+  return body.results[static_cast<size_t>(node.attrs.integer("result"))].role == ResultRole::Carry;
+}
+
 Graph isolate_results(Graph graph) {
+  graph = isolate_carries(std::move(graph));
   Builder builder(graph);
   const auto reaches = [&](NodeId from, NodeId to) {
     std::vector<bool> seen(graph.size(), false);
@@ -177,7 +215,9 @@ Graph isolate_results(Graph graph) {
   std::vector<size_t> copies;
   for (size_t r = 0; r < graph.results.size(); ++r) {
     const Output& result = graph.results[r];
-    bool copy = graph[result.node].op == OpKind::Argument || taken[result.node.index];
+    const bool of_loop = graph[result.node].op == OpKind::Part &&
+                         (result.role == ResultRole::Variable || is_left_in_carry(graph, result.node));
+    bool copy = graph[result.node].op == OpKind::Argument || of_loop || taken[result.node.index];
     if (result.role == ResultRole::Variable && !copy) {
       // The loss is known before anything is committed, so what it reads cannot be a commit.
       copy = std::ranges::any_of(guarding, [&](NodeId guard) { return reaches(result.node, guard); });

@@ -35,6 +35,9 @@ std::vector<NodeId> order_nodes(const Graph& graph, const NodeSchedule& schedule
 /// False when a variable would have to be read after its new value is known.
 bool can_be_ordered(const Graph& graph);
 
+/// A part of a scan that is a carry after the last step: its memory is the carry's.
+bool is_left_in_carry(const Graph& graph, NodeId id);
+
 /// A new value that `isolate_results` made a copy of another one: that one, which has memory of its own, so that the
 /// copy reads nothing else.
 std::optional<NodeId> copied_by(const Graph& graph, const Output& result);

@@ -37,7 +37,10 @@ int own_cost(const Node& node) {
   }
 }
 
-bool always_stored(Kind kind) { return kind == Kind::Reduce || kind == Kind::Contract || kind == Kind::Scatter; }
+bool is_loop(Kind kind) { return kind == Kind::Scan || kind == Kind::Part; }
+bool always_stored(Kind kind) {
+  return kind == Kind::Reduce || kind == Kind::Contract || kind == Kind::Scatter || is_loop(kind);
+}
 
 /// Which nodes get a buffer, and why.
 std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
@@ -63,9 +66,12 @@ std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
     const Kind kind = op_def(node).kind;
     const bool unfused = fusion == Fusion::None && !node.inputs.empty() && !views_argument({i});
     if ((always_stored(kind) || unfused) && why[i] == StoreReason::InRegisters)
-      why[i] = always_stored(kind) ? StoreReason::Sum : StoreReason::Unfused;
+      why[i] = is_loop(kind) ? StoreReason::Looped : always_stored(kind) ? StoreReason::Sum : StoreReason::Unfused;
     if (kind == Kind::Contract) {
       for (const NodeId input : node.inputs) store(input, StoreReason::ProductOperand);
+    }
+    if (kind == Kind::Scan) {
+      for (const NodeId input : node.inputs) store(input, StoreReason::Looped, true);
     }
     if (kind == Kind::Gather) store(node.inputs[0], StoreReason::ProductOperand, true);
     if (node.op == OpKind::Cast && is_half(node.type.dtype) && always_stored(op_def(graph[node.inputs[0]]).kind)) {
@@ -139,6 +145,7 @@ class Planner {
  public:
   Planner(const Graph& graph, Fusion fusion, const NodeSchedule& schedule)
       : graph_(graph), fusion_(fusion), schedule_(schedule) {
+    plan_.fusion = fusion;
     plan_.why_stored = choose_stored(graph, fusion);
     for (const StoreReason reason : plan_.why_stored) plan_.stored.push_back(reason != StoreReason::InRegisters);
     plan_.why_split.assign(graph.size(), SplitReason::Fused);
@@ -176,12 +183,26 @@ class Planner {
     if (kind == Kind::Contract || kind == Kind::Scatter) {
       start_alone(id, kind);
       plan_.why_split[id.index] = SplitReason::OwnTiles;
+    } else if (is_loop(kind)) {
+      place_loop(id);
     } else if (fusion_ == Fusion::None || !join_existing(id)) {
       start_nest(id);
     }
     const int32_t kernel = plan_.kernel_of[id.index];
     if (std::ranges::find(guards_, id) != guards_.end()) plan_.guards.push_back(id);
     record_reads(id, kernel);
+  }
+
+  /// A loop is a step of its own, which its results come from.
+  void place_loop(NodeId id) {
+    plan_.why_split[id.index] = SplitReason::Loop;
+    sweep_of_[id.index] = 0;
+    if (graph_[id].op == OpKind::Part) {
+      plan_.kernel_of[id.index] = plan_.kernel_of[graph_[id].inputs[0].index];
+      return;
+    }
+    plan_.kernel_of[id.index] = static_cast<int32_t>(plan_.kernels.size());
+    plan_.kernels.push_back({.scan = id});
   }
 
   void start_alone(NodeId id, Kind kind) {
@@ -316,6 +337,10 @@ class Planner {
       case Kind::Scatter:
         for (const NodeId input : node.inputs) visit(operand_root(graph_, plan_.stored, input), std::nullopt);
         break;
+      case Kind::Scan:
+        for (const NodeId input : node.inputs) visit(alias_root(graph_, plan_.stored, input), std::nullopt);
+        break;
+      case Kind::Part: visit(node.inputs[0], std::nullopt); break;
       default:
         if (node.op == OpKind::Reshape && !keeps_index(graph_, node)) {
           visit(operand_root(graph_, plan_.stored, node.inputs[0]), linear_offset(index, node.type.shape));
@@ -346,6 +371,7 @@ class Planner {
       if (node.type.shape != kernel.outer) return SplitReason::OtherShape;
       return kernel.sweeps[0].nodes.size() < kMaxEpilogue ? SplitReason::Fused : SplitReason::KernelFull;
     }
+    if (kernel.scan.valid()) return SplitReason::Loop;
     if (!kernel.sweeps.empty() && op_def(graph_[kernel.sweeps[0].nodes[0]]).kind == Kind::Scatter)
       return SplitReason::OwnTiles;
     size_t values = 0;
@@ -463,6 +489,7 @@ std::string print(const Graph& graph, const FusionPlan& plan) {
     const KernelPlan& kernel = plan.kernels[k];
     out += fmt::format("  kernel {} {}{}\n", k, to_string(kernel.outer, graph.symbols),
                        kernel.kind == KernelKind::Product ? " product" : "");
+    if (kernel.scan.valid()) out += fmt::format("    %{} = scan\n", kernel.scan.index);
     if (kernel.product.valid()) out += fmt::format("    %{} = contract\n", kernel.product.index);
     for (const SweepPlan& sweep : kernel.sweeps) {
       if (sweep.nodes.empty()) continue;

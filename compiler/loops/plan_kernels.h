@@ -30,6 +30,7 @@ struct KernelPlan {
   Shape outer;  // Nest: the shape that all its nodes share as a prefix
   bool vector_outer = false;
   NodeId product;  // Product: the contraction; sweeps[0].nodes are its epilogue
+  NodeId scan;     // a loop, whose body is planned by itself; there are no sweeps
   std::vector<SweepPlan> sweeps;
 };
 
@@ -42,6 +43,7 @@ enum class StoreReason : uint8_t {
   Reshaped,        // read under another shape
   Shared,          // several readers, and computing it again would cost more
   Repeated,        // a broadcast reads it many times
+  Looped,          // a loop reads it, or gives it
   Unfused          // Fusion::None
 };
 
@@ -53,10 +55,12 @@ enum class SplitReason : uint8_t {
   SumInProduct,   // a sum cannot be taken in the epilogue of a product
   OtherShape,     // the kernel runs over another shape
   OtherElements,  // it reads elements that another turn of the kernel computes
-  KernelFull      // the kernel makes as many values as one may
+  KernelFull,     // the kernel makes as many values as one may
+  Loop            // loops run by themselves
 };
 
 struct FusionPlan {
+  Fusion fusion = Fusion::Full;    // bodies of loops are planned with it too
   std::vector<NodeId> order;       // all nodes, in the order in which they are computed
   std::vector<bool> stored;        // by node: has a buffer, or a register if nobody reads the buffer
   std::vector<int32_t> kernel_of;  // by node, -1 unless stored

@@ -111,7 +111,14 @@ struct Printer {
 
 std::string print(const LoopFunction& function) {
   std::string out = fmt::format("loops @{}\n", function.name);
-  for (const Kernel& kernel : function.kernels) {
+  for (size_t k = 0; k < function.kernels.size(); ++k) {
+    const Kernel& kernel = function.kernels[k];
+    for (const Repeat& repeat : function.repeats) {
+      if (repeat.first == static_cast<int32_t>(k) && repeat.last > repeat.first)
+        out += fmt::format("  repeat {}{}: kernels up to {}\n", to_string(Shape{repeat.steps}, function.symbols),
+                           repeat.reverse ? " from the last to the first" : "",
+                           function.kernels[static_cast<size_t>(repeat.last) - 1].name);
+    }
     Printer printer{function, kernel};
     printer.run();
     out += printer.out;

@@ -15,6 +15,8 @@ class Verifier {
 
   std::vector<std::string> run() {
     for (const Kernel& kernel : function_.kernels) check(kernel);
+    for (size_t r = 0; r < function_.repeats.size(); ++r) check_repeat(r);
+    for (const LoopBuffer& buffer : function_.buffers) check_slice(buffer);
     return std::move(violations_);
   }
 
@@ -23,6 +25,30 @@ class Verifier {
   void violation(fmt::format_string<Args...> format, Args&&... args) {
     violations_.push_back(
         fmt::format("{}.{}: {}", function_.name, kernel_->name, fmt::format(format, std::forward<Args>(args)...)));
+  }
+
+  void check_repeat(size_t r) {
+    const Repeat& repeat = function_.repeats[r];
+    const Repeat* parent = repeat.parent < 0 ? nullptr : &function_.repeats[static_cast<size_t>(repeat.parent)];
+    const bool inside = parent == nullptr
+                            ? repeat.first >= 0 && repeat.last <= static_cast<int32_t>(function_.kernels.size())
+                            : repeat.first >= parent->first && repeat.last <= parent->last;
+    if (!inside || repeat.first > repeat.last || repeat.parent >= static_cast<int32_t>(r))
+      violations_.push_back(fmt::format("{}: repetition {} does not nest", function_.name, r));
+  }
+
+  void check_slice(const LoopBuffer& buffer) {
+    if (buffer.storage != Storage::Slice) return;
+    if (!is_buffer(buffer.ref) || buffer.repeat < 0 ||
+        buffer.repeat >= static_cast<int32_t>(function_.repeats.size())) {
+      violations_.push_back(fmt::format("{}: `{}` is a slice of nothing", function_.name, buffer.name));
+      return;
+    }
+    const std::optional<int64_t> whole = num_elements(function_.buffers[static_cast<size_t>(buffer.ref)].type.shape),
+                                 one = num_elements(buffer.type.shape);
+    const int64_t steps = function_.repeats[static_cast<size_t>(buffer.repeat)].steps.bound;
+    if (!whole || !one || *one * steps > *whole)
+      violations_.push_back(fmt::format("{}: `{}` leaves what it is a slice of", function_.name, buffer.name));
   }
 
   void check(const Kernel& kernel) {

@@ -273,6 +273,13 @@ Result<TensorType> pad(const InferArgs& args) {
   return result;
 }
 
+Result<TensorType> scan(const InferArgs& args) {
+  const TensorType& type = args.attrs.type("type");
+  if (type.dtype != DType::I32 || type.rank() != 1)
+    return wrong(args, "has the type of its steps, `i32[T]`, not `{}`", show(args, type));
+  return type;
+}
+
 Result<TensorType> gather(const InferArgs& args) {
   const TensorType& table = args.operands[0];
   SMELT_TRY(const TensorType index, need_index_dtype(args, args.operands[1]));

@@ -65,6 +65,8 @@ class SampleMaker {
   void add_samples(const OpDef& def) {
     switch (def.kind) {
       case Kind::Argument:  // every other sample has arguments
+      case Kind::Scan:      // their bodies are graphs: tests/unit/codegen/scan_test.cpp, and random graphs
+      case Kind::Part:
       case Kind::Meta: break;
       case Kind::Constant:
         add(def, {}, {{"value", 0.75}, {"type", real({})}});

@@ -54,7 +54,7 @@ TEST_CASE("neighbouring axes of the depth become one") {
 }
 
 TEST_CASE("reversed windows begin at their last tap") {
-  const Product product = product_of({2, 10, 6}, {4, 20, 6}, "[n,i-u,o] [u,c,o] -> [n,i,c]");
+  const Product product = product_of({2, 10, 6}, {4, 20, 6}, "[n,i-u+3,o] [u,c,o] -> [n,i<7,c]");
   CHECK(product.a_start == 18);
   CHECK(axes(product.inner) == "4(a-6, b+120) 6(a+1, b+1) ");
 }

@@ -118,6 +118,10 @@ constexpr Example kSimplify[] = {
      "  %8 = transpose %x {permutation = [1, 0]} : f64[4, 3]\n  %9 = broadcast %8 {axes = [0, 2]} : f64[4, "
      "2, 3]\n",
      1},
+    {"read_move",
+     "  %8 = transpose %x {permutation = [1, 0]} : f64[4, 3]\n"
+     "  %9 = read %8 {formula = [i,2*j+1] -> [i,j<1], outside = 0} : f64[4, 1]\n",
+     1},
     {"slice_identity", "  %8 = slice %x {starts = [0, 0], limits = [3, 4]} : f64[3, 4]\n", 0},
     {"slice_slice",
      "  %8 = slice %x {starts = [1, 0], limits = [3, 3]} : f64[2, 3]\n"

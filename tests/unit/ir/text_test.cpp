@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kLoss = R"(dims rows<=60000, B<=128
 func @loss(%x: column f32[rows<=60000, 784] #0, %rows: rows i32[B<=128], %net.W: variable f32[784, 10] #3) {
   %3 = gather %x, %rows : f32[B<=128, 784]
-  %4 = contract %3, %net.W {formula = [b,k] [k,o] -> [b,o]} : f32[B<=128, 10]
+  %4 = contract %3, %net.W {formula = [i,k] [k,j] -> [i,j]} : f32[B<=128, 10]
   %5 = reduce_sum %4 {axes = [0, 1]} : f32
   %6 = constant {value = -0.5} : f32
   %7 = mul %5, %6 : f32

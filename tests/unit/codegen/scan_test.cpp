@@ -1,0 +1,170 @@
+// Loops over steps: values, derivatives of three orders and compiled code against the reference evaluator.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <random>
+
+#include "compiler/pipeline.h"
+#include "fuzz/compiled_graphs.h"
+#include "ir/scan.h"
+#include "ir/text.h"
+#include "tests/support/graph_checks.h"
+#include "tests/support/run_compiled.h"
+
+using namespace smelt;
+
+namespace {
+
+// h <- tanh(h W + x[t] U); the last h and all of them. {0}: dtype, {1}: 1 from the last step to the first.
+constexpr const char* kRecurrent = R"(dims T<=6
+func @f(%h: feed {0}[2, 3], %x: feed {0}[T<=6, 2, 4], %w: feed {0}[3, 3], %u: feed {0}[4, 3]) {{
+  %4 = scan %h, %x, %w, %u {{reverse = {1}}} : i32[T<=6] {{
+    func @step(%h: carry {0}[2, 3] #0, %x: slice {0}[2, 4], %w: whole {0}[3, 3], %u: whole {0}[4, 3]) {{
+      %4 = contract %h, %w {{formula = [i,k] [k,j] -> [i,j]}} : {0}[2, 3]
+      %5 = contract %x, %u {{formula = [i,k] [k,j] -> [i,j]}} : {0}[2, 3]
+      %6 = add %4, %5 : {0}[2, 3]
+      %7 = tanh %6 : {0}[2, 3]
+      return %7 as carry "h" #0, %7 as stacked "hs"
+    }}
+  }}
+  %5 = part %4 {{result = 0}} : {0}[2, 3]
+  %6 = part %4 {{result = 1}} : {0}[T<=6, 2, 3]
+)";
+
+// A loop in a loop: row t of a table is weighed by all that came before in the row, and rows by the row before.
+constexpr const char* kNested = R"(dims T<=5
+func @f(%c: feed {0}, %x: feed {0}[T<=5, 4], %w: feed {0}) {{
+  %3 = scan %c, %x, %w {{reverse = {1}}} : i32[T<=5] {{
+    func @row(%c: carry {0} #0, %x: slice {0}[4], %w: whole {0}) {{
+      %3 = scan %c, %x, %w {{reverse = 1}} : i32[4] {{
+        func @element(%c: carry {0} #0, %x: slice {0}, %w: whole {0}) {{
+          %3 = mul %c, %w : {0}
+          %4 = sin %x : {0}
+          %5 = add %3, %4 : {0}
+          return %5 as carry "c" #0, %3 as stacked "y"
+        }}
+      }}
+      %4 = part %3 {{result = 0}} : {0}
+      %5 = part %3 {{result = 1}} : {0}[4]
+      %6 = reduce_sum %5 {{axes = [0]}} : {0}
+      %7 = mul %6, %4 : {0}
+      return %4 as carry "c" #0, %7 as stacked "y"
+    }}
+  }}
+  %4 = part %3 {{result = 0}} : {0}
+  %5 = part %3 {{result = 1}} : {0}[T<=5]
+)";
+
+Graph parsed(const std::string& text) {
+  Result<Graph> graph = parse_graph(text);
+  REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
+  CHECK(print(*graph) == print(*parse_graph(print(*graph))));
+  return *std::move(graph);
+}
+
+Graph differentiated(Graph graph) {
+  CompileOptions options;
+  options.verify = VerifyLevel::EachPass;
+  Result<PipelineResult> result = run_graph_pipeline(std::move(graph), options);
+  REQUIRE_MESSAGE(result.has_value(), result.error().message);
+  return std::move(result->graph);
+}
+
+std::vector<RefTensor> random_arguments(const Graph& graph, std::span<const int64_t> extents) {
+  std::mt19937 bits(3);
+  std::vector<RefTensor> tensors;
+  for (const Argument& argument : graph.arguments) {
+    RefTensor tensor{graph.type(argument.node), actual_sizes(graph.type(argument.node).shape, extents), {}};
+    for (int64_t i = 0; i < tensor.count(); ++i)
+      tensor.values.push_back(static_cast<float>(static_cast<double>(bits()) / 4294967296.0 - 0.5));
+    tensors.push_back(std::move(tensor));
+  }
+  return tensors;
+}
+
+/// loss = sum of squares of all results so far, and its gradients by each argument; the same again of the gradients.
+Graph with_gradients(Graph graph, std::span<const NodeId> values, int order) {
+  Builder b(graph);
+  std::vector<NodeId> of(values.begin(), values.end());
+  NodeId loss;
+  for (int o = 0; o < order; ++o) {
+    NodeId total;
+    for (const NodeId value : of) {
+      std::vector<int64_t> axes;
+      for (size_t axis = 0; axis < b.type(value).rank(); ++axis) axes.push_back(static_cast<int64_t>(axis));
+      const NodeId weighed = b.make(OpKind::Sin, {b.add(value, b.like(value, 0.3))});
+      const NodeId sum = b.reduce_sum(weighed, axes);
+      total = total.valid() ? b.add(total, sum) : sum;
+    }
+    loss = total;
+    of.clear();
+    for (const Argument& argument : graph.arguments) of.push_back(b.make(OpKind::Grad, {loss, argument.node}));
+  }
+  graph.results.clear();
+  graph.results.push_back({"loss", ResultRole::Value, -1, loss});
+  for (const NodeId gradient : of) graph.results.push_back({"g", ResultRole::Value, -1, gradient});
+  return graph;
+}
+
+std::vector<NodeId> parts_of(const Graph& graph) {
+  std::vector<NodeId> parts;
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    if (graph.nodes[i].op == OpKind::Part) parts.push_back({i});
+  }
+  return parts;
+}
+
+/// Gradients of `order` against differences in f64, then compiled code in f32 against the evaluator.
+void check_orders(const char* text, int order, std::vector<int64_t> lengths) {
+  for (const int reverse : {0, 1}) {
+    for (const char* dtype : {"f64", "f32"}) {
+      const Graph plain = parsed(fmt::format(fmt::runtime(text), dtype, reverse) + "}");
+      const Graph graph = differentiated(with_gradients(plain, parts_of(plain), order));
+      for (const int64_t length : lengths) {
+        const int64_t extents[] = {length};
+        const std::vector<RefTensor> arguments = random_arguments(graph, extents);
+        CAPTURE(order);
+        CAPTURE(length);
+        CAPTURE(reverse);
+        if (dtype[1] == '6') {
+          for (size_t k = 0; k < graph.arguments.size() && length > 0; ++k) {
+            const testing::GradientError error = testing::check_gradient(graph, k + 1, 0, k, arguments, extents);
+            CHECK_MESSAGE(error.worst < 1e-7, graph.arguments[k].name, " ", error.where);
+          }
+          continue;
+        }
+        const auto expected = evaluate(graph, arguments, extents);
+        REQUIRE(expected.has_value());
+        for (const int threads : {1, 3}) {
+          const auto got = test::run_compiled(graph, arguments, extents, {.threads = threads});
+          REQUIRE_MESSAGE(got.has_value(), got.error().message);
+          const double worst = testing::worst_difference(*got, *expected);
+          CHECK_MESSAGE(worst < 1e-4, worst, " on ", threads, " threads\n", print(graph));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a recurrent net: values and gradients of three orders, any length") {
+  check_orders(kRecurrent, 1, {6, 4, 1, 0});
+  check_orders(kRecurrent, 2, {5, 1});
+  check_orders(kRecurrent, 3, {3});
+}
+
+TEST_CASE("a loop in a loop: values and gradients of two orders") {
+  check_orders(kNested, 1, {5, 2, 0});
+  check_orders(kNested, 2, {3});
+}
+
+TEST_CASE("what nobody reads of a loop is dropped") {
+  const Graph plain = parsed(fmt::format(fmt::runtime(kRecurrent), "f32", 0) + "}");
+  Graph graph = plain;
+  graph.results.push_back({"y", ResultRole::Value, -1, parts_of(plain)[0]});
+  const Graph trimmed = differentiated(save_carries(graph));
+  const auto scan = std::ranges::find(trimmed.nodes, OpKind::Scan, &Node::op);
+  REQUIRE(scan != trimmed.nodes.end());
+  CHECK(scan->body->results.size() == 1);
+}
