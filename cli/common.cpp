@@ -2,21 +2,21 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <future>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "api/smelt/disable_pass.h"
+#include "cli/console.h"
+#include "cli/run_source.h"
 #include "runtime/files/message.h"
 #include "runtime/object_cache.h"
-#include "runtime/run_directory.h"
 
 namespace smelt::cli {
 
@@ -34,9 +34,13 @@ int exit_code(ErrorKind kind) {
   return kInternal;
 }
 
+std::string dump_json(const nlohmann::json& json) {
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 int report(const Error& error) {
-  fmt::print(stderr, "error: {}\n", error.message);
-  if (!error.help.empty()) fmt::print(stderr, "  = help: {}\n", error.help);
+  say("error: {}", error.message);
+  if (!error.help.empty()) say("  = help: {}", error.help);
   return exit_code(error.kind);
 }
 
@@ -157,11 +161,10 @@ std::optional<CheckedModel> load_model(const std::string& file, const ModelOptio
     code = report(model.error());
     return std::nullopt;
   }
-  const bool colour = isatty(STDERR_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
   if (json && model->diagnostics.has_errors()) {
     fmt::print("{}\n", render_json(model->diagnostics, *model->sources));
   } else if (!model->diagnostics.empty()) {
-    fmt::print(stderr, "{}", render(model->diagnostics, *model->sources, colour ? Colour::On : Colour::Off));
+    say_raw(render(model->diagnostics, *model->sources, wants_colour() ? Colour::On : Colour::Off));
   }
   if (!model->experiment) {
     code = model->data_error ? exit_code(model->data_error->kind) : static_cast<int>(kModel);
@@ -178,8 +181,12 @@ std::optional<OpenedModel> open_model(const ModelFlags& flags, int& code, const 
   }
   options->needs_data = how.needs_data;
   options->passes.profile = how.profile;
+  if (how.record != nullptr) recall(*how.record, *options);
   std::optional<CheckedModel> checked = load_model(flags.file, *options, flags.json, code);
   if (!checked) return std::nullopt;
+  for (const std::string& note : checked->data_notes) {
+    if (how.tells_of_missing_data) say("note: {}", note);
+  }
   if (how.to_train != nullptr && !checked->experiment->train.present) {
     code = report({ErrorKind::Model,
                    fmt::format("{} has no `train` section {}", flags.file, how.to_train),
@@ -193,31 +200,22 @@ std::optional<OpenedModel> open_model(const ModelFlags& flags, int& code, const 
 Result<RunningModel> start_model(CheckedModel checked, const ModelOptions& options, int threads, int64_t horizon) {
   RunningModel running{.checked = std::move(checked)};
   SMELT_TRY(running.compiled, compile(running.checked, options));
-  if (threads == 0) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const bool chosen = threads != 0;
+  if (!chosen) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   const smelt_threads* hooks = nullptr;
   if (threads > 1) {
-    SMELT_TRY(running.pool, ThreadPool::create(threads));
-    hooks = running.pool->threads();
+    Result<std::unique_ptr<ThreadPool>> pool = ThreadPool::create(threads);
+    if (!pool && chosen) return std::unexpected(std::move(pool).error());
+    // Results do not depend on the number of threads, so nobody who did not ask for one is sent away.
+    if (!pool) say("note: {}; one thread does the work", pool.error().message);
+    if (pool) running.pool = std::move(*pool);
+    if (running.pool) hooks = running.pool->threads();
   }
   SMELT_TRY(running.session,
             Session::create(running.compiled->program, running.compiled->functions(),
                             {.seed = running.compiled->program.train.seed, .horizon = horizon, .threads = hooks}));
   SMELT_TRY_VOID(running.session->initialise());
   return running;
-}
-
-Result<ModelSource> find_model(const std::string& path, const std::string& weights) {
-  ModelSource source{path, weights};
-  if (!is_run_directory(path)) return source;
-  source.file = (std::filesystem::path(path) / "model.smelt").string();
-  if (weights.empty()) {
-    // The best checkpoint when one is kept, else the last.
-    Result<std::string> best = find_checkpoint(path, "best");
-    if (!best) best = find_checkpoint(path, "last");
-    if (!best) return std::unexpected(best.error());
-    source.weights = *best;
-  }
-  return source;
 }
 
 Result<std::vector<Dataset>> open_data(const std::optional<DataPlan>& plan, const ModelOptions& options,
@@ -231,14 +229,13 @@ Result<std::vector<Dataset>> open_data(const std::optional<DataPlan>& plan, cons
   std::vector<std::future<Result<Dataset>>> opening;
   for (const Split& split : plan->splits) {
     if (!splits.empty() && std::ranges::find(splits, split.name) == splits.end()) continue;
-    opening.push_back(
-        std::async(std::launch::async, [&plan, &split, &paths] { return Dataset::open(*plan, split, paths); }));
+    opening.push_back(start_work([&plan, &split, &paths] { return Dataset::open(*plan, split, paths); }));
   }
   std::vector<Result<Dataset>> opened;
   for (std::future<Result<Dataset>>& split : opening) opened.push_back(split.get());
   for (Result<Dataset>& split : opened) {
     if (!split) return std::unexpected(std::move(split).error());
-    for (const std::string& note : split->notes()) fmt::print(stderr, "note: {}\n", note);
+    for (const std::string& note : split->notes()) say("note: {}", note);
     data.push_back(std::move(*split));
   }
   return data;

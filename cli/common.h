@@ -4,7 +4,9 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,6 +38,9 @@ struct Command {
   const char* doc;
   Runner (*add)(CLI::App& app);
 };
+
+/// One line of JSON. Paths may hold any bytes, JSON only UTF-8: others become U+FFFD.
+std::string dump_json(const nlohmann::json& json);
 
 /// `error: message`, with the help below; to stderr. Returns the exit code.
 int report(const Error& error);
@@ -80,8 +85,10 @@ struct OpenedModel {
 };
 struct OpenHow {
   bool needs_data = false;
-  bool profile = false;            // functions note the time after each kernel
-  const char* to_train = nullptr;  // what the `train` section, which has to be there, is for: "to time"
+  bool tells_of_missing_data = false;
+  bool profile = false;               // functions note the time after each kernel
+  const RunRecord* record = nullptr;  // of the run that goes on
+  const char* to_train = nullptr;     // what the `train` section, which has to be there, is for: "to time"
 };
 /// Options and checked model of the flags. Nothing when there are errors, which are reported: `code` is set then.
 std::optional<OpenedModel> open_model(const ModelFlags& flags, int& code, const OpenHow& how = {});
@@ -95,12 +102,12 @@ struct RunningModel {
 };
 Result<RunningModel> start_model(CheckedModel checked, const ModelOptions& options, int threads, int64_t horizon);
 
-/// RUNDIR or FILE: a run directory gives its model text and checkpoint, a file needs `weights`.
-struct ModelSource {
-  std::string file;     // the model file
-  std::string weights;  // a checkpoint or safetensors file; empty: initial values
-};
-Result<ModelSource> find_model(const std::string& path, const std::string& weights);
+/// The result of `work` on a thread of its own; when the system has none to give, when the result is asked for. `work`
+/// is copied: libstdc++ tries the thread first and has nothing left to defer of what it moved there.
+template <typename Work>
+auto start_work(const Work& work) {
+  return std::async(std::launch::async | std::launch::deferred, work);
+}
 
 /// Opens the data sets of `names` (all splits when empty).
 Result<std::vector<Dataset>> open_data(const std::optional<DataPlan>& plan, const ModelOptions& options,

@@ -1,13 +1,10 @@
 #include "cli/nonfinite_reporter.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
-
-#include <cstdio>
-#include <cstdlib>
 
 #include "api/smelt/trace_nonfinite.h"
 #include "cli/common.h"
+#include "cli/console.h"
 
 namespace smelt::cli {
 
@@ -24,7 +21,7 @@ TraceCall NonFiniteReporter::hook() {
 }
 
 int NonFiniteReporter::report(const Error& error, bool json) {
-  if (failure_) fmt::print(stderr, "note: the line cannot be named: {}\n", failure_->message);
+  if (failure_) say("note: the line cannot be named: {}", failure_->message);
   if (!diagnostic_ || error.kind != ErrorKind::NonFinite) return cli::report(error);
   Diagnostic shown = *diagnostic_;
   shown.note(error.message);
@@ -34,8 +31,7 @@ int NonFiniteReporter::report(const Error& error, bool json) {
   if (json) {
     fmt::print("{}\n", render_json(diagnostics, *model_.sources));
   } else {
-    const bool colour = isatty(STDERR_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
-    fmt::print(stderr, "{}", render(shown, *model_.sources, colour ? Colour::On : Colour::Off));
+    say_raw(render(shown, *model_.sources, wants_colour() ? Colour::On : Colour::Off));
   }
   return exit_code(error.kind);
 }

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "cli/console.h"
+
 namespace smelt::cli {
 namespace {
 
@@ -114,20 +116,19 @@ void Progress::draw_bar(const StepReport& report) {
   }
   if (room >= 0) text += "  " + sparkline(history_);
   if (room < 0) text = text.substr(0, static_cast<size_t>(std::max(width_ - 1, 1)));
-  fmt::print(stderr, "\r\x1b[2K{}{}", bar, text);
-  std::fflush(stderr);
+  say_raw(fmt::format("\r\x1b[2K{}{}", bar, text));
   bar_shown_ = true;
 }
 
 void Progress::clear_bar() {
   if (!bar_shown_) return;
-  fmt::print(stderr, "\r\x1b[2K");
+  say_raw("\r\x1b[2K");
   bar_shown_ = false;
 }
 
 void Progress::line(const std::string& text) {
   clear_bar();
-  fmt::print(stderr, "{}\n", text);
+  say_line(text);
 }
 
 void Progress::on_evaluation(int64_t step, std::string_view split, std::span<const NamedValue> values) {

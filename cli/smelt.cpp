@@ -8,11 +8,13 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
+#include <exception>
+#include <new>
 #include <system_error>
 
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "cli/console.h"
 #include "ir/support/check.h"
 #include "ir/support/suggest.h"
 #include "ir/support/version.h"
@@ -49,7 +51,7 @@ int unknown_command(const std::string& name) {
   }
   std::vector<std::string_view> names;
   for (const Command& command : kCommands) names.push_back(command.name);
-  return report_usage(fmt::format("unknown command `{}`", name), suggest(name, names));
+  return report_usage(fmt::format("unknown command `{}`", printable(name, 80)), suggest(name, names));
 }
 
 /// The first argument that CLI11 did not expect, with a suggestion from the command's own flags.
@@ -128,14 +130,42 @@ int run(int argc, char** argv) {
   return report_usage("no command", "`smelt --help` lists the commands; start with `smelt check FILE`");
 }
 
+/// Replaces what is there, and follows no link: the directory may be anybody's.
 int internal_error(const char* what) {
-  const std::string path = "smelt-internal-error.txt";
-  std::ofstream(path) << what << "\n";
-  fmt::print(stderr,
-             "internal error: {}\n  = help: this is a mistake in smelt; please report it with the model file ({} has "
-             "this text)\n",
-             what, path);
+  const char* const path = "smelt-internal-error.txt";
+  ::unlink(path);
+  const int file = ::open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+  const std::string text = fmt::format("{}\n", what);
+  const bool kept = file >= 0 && ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  if (file >= 0) ::close(file);
+  say("internal error: {}", what);
+  say("  = help: this is a mistake in smelt; please report it with the model file{}",
+      kept ? fmt::format(" ({} has this text)", path) : "");
   return kInternal;
+}
+
+int out_of_memory() noexcept {
+  say_raw(
+      "error: out of memory\n"
+      "  = help: close other programs, make the model smaller, or raise the limit (ulimit -v)\n");
+  return kLimit;
+}
+
+/// An exception that can go nowhere, out of a destructor or a library's thread: an exit code instead of SIGABRT.
+[[noreturn]] void terminate() noexcept {
+  int code = kInternal;
+  try {
+    if (const std::exception_ptr thrown = std::current_exception()) std::rethrow_exception(thrown);
+  } catch (const std::bad_alloc&) {
+    code = out_of_memory();
+  } catch (const std::exception& error) {
+    say_raw("internal error: ");
+    say_raw(error.what());
+    say_raw("\n");
+  } catch (...) {
+    say_raw("internal error\n");
+  }
+  ::_exit(code);
 }
 
 /// A stream that the caller closed becomes /dev/null; else the next file that is opened would take its number.
@@ -146,14 +176,18 @@ void open_closed_streams() {
   }
 }
 
-int output_failed(const std::string& why) {
-  return report({ErrorKind::Output, fmt::format("cannot write to the standard output: {}", why), {}, {}});
+constexpr int kPipeClosed = 128 + SIGPIPE;
+
+/// Whoever reads may stop reading: that is no mistake to be told of.
+int output_failed(const std::error_code& why) {
+  if (why == std::errc::broken_pipe) return kPipeClosed;
+  return report({ErrorKind::Output, fmt::format("cannot write to the standard output: {}", why.message()), {}, {}});
 }
 
 /// Results are on disk or in the pipe when the exit code says so.
 int finish(int code) {
   if (std::fflush(stdout) == 0) return code;
-  const int failed = output_failed(errno_text(errno));
+  const int failed = output_failed(std::error_code(errno, std::generic_category()));
   return code == kOk ? failed : code;
 }
 
@@ -162,15 +196,22 @@ int finish(int code) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);
+  std::signal(SIGXFSZ, SIG_IGN);  // `ulimit -f`: a file that may not grow is an error of its write
+  std::set_terminate(smelt::cli::terminate);
   smelt::cli::open_closed_streams();
   try {
     return smelt::cli::finish(smelt::cli::run(argc, argv));
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "error: out of memory\n");
-    return smelt::cli::kLimit;
+    return smelt::cli::out_of_memory();
   } catch (const std::system_error& error) {
     // A print that is longer than the stream's buffer fails itself.
-    if (std::ferror(stdout) != 0) return smelt::cli::output_failed(error.code().message());
+    if (std::ferror(stdout) != 0) return smelt::cli::output_failed(error.code());
+    if (error.code() == std::errc::resource_unavailable_try_again) {
+      return smelt::cli::report({smelt::ErrorKind::Limit,
+                                 "the system has no thread to give",
+                                 "raise the limit on processes (ulimit -u)",
+                                 {}});
+    }
     return smelt::cli::internal_error(error.what());
   } catch (const std::exception& error) {
     return smelt::cli::internal_error(error.what());

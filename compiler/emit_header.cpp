@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <iterator>
 #include <set>
 #include <vector>
 
+#include "compiler/c_names.h"
 #include "ir/support/check.h"
 #include "ir/support/embedded_text.h"
+#include "ir/support/printable.h"
 
 namespace smelt {
 
@@ -17,52 +18,11 @@ extern const EmbeddedText embedded_header_texts[];  // runtime/abi.h and compile
 
 namespace {
 
-constexpr std::string_view kKeywords[] = {
-    "alignas",  "alignof",  "and",      "asm",     "auto",      "bool",     "break",    "case",      "catch",
-    "char",     "class",    "compl",    "const",   "constexpr", "continue", "decltype", "default",   "delete",
-    "do",       "double",   "else",     "enum",    "explicit",  "export",   "extern",   "false",     "float",
-    "for",      "friend",   "goto",     "if",      "inline",    "int",      "long",     "mutable",   "namespace",
-    "new",      "noexcept", "not",      "nullptr", "operator",  "or",       "private",  "protected", "public",
-    "register", "requires", "restrict", "return",  "short",     "signed",   "sizeof",   "static",    "struct",
-    "switch",   "template", "this",     "throw",   "true",      "try",      "typedef",  "typename",  "union",
-    "unsigned", "using",    "virtual",  "void",    "volatile",  "while",    "xor"};
-
-/// A name as an identifier of C and of C++.
-std::string identifier(std::string_view name) {
-  std::string out;
-  for (const char c : name) out += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
-  if (out.empty() || std::isdigit(static_cast<unsigned char>(out[0])) != 0) out.insert(0, "m_");
-  if (std::ranges::find(kKeywords, out) != std::end(kKeywords)) out += '_';
-  return out;
-}
-
-/// `wanted`, or with underscores behind it until nothing in `used` has that name.
-std::string unique(std::string wanted, std::set<std::string>& used) {
-  while (!used.insert(wanted).second) wanted += '_';
-  return wanted;
-}
-
 std::string_view embedded(std::string_view name) {
   for (const EmbeddedText* text = embedded_header_texts; text->name != nullptr; ++text) {
     if (name == text->name) return text->text;
   }
   SMELT_CHECK(false, "no embedded text `{}`", name);
-}
-
-const char* c_type(DType dtype) {
-  switch (dtype) {
-    case DType::Bool:
-    case DType::U8: return "uint8_t";
-    case DType::I8: return "int8_t";
-    case DType::I16: return "int16_t";
-    case DType::I32: return "int32_t";
-    case DType::I64: return "int64_t";
-    case DType::F16:
-    case DType::BF16: return "uint16_t";
-    case DType::F32: return "float";
-    case DType::F64: return "double";
-  }
-  return "void";
 }
 
 /// An input or output as a member of a struct; sizes are members too.
@@ -87,7 +47,7 @@ class HeaderWriter {
     std::ranges::transform(upper_, upper_.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     // The header's own names; an objective or export of such a name gets an underscore behind it.
     for (const char* own :
-         {"params", "num_params", "arena_bytes", "init", "order", "horizon", "set_scalar", "iteration"}) {
+         {"params", "num_params", "arena_bytes", "init", "order", "horizon", "set_scalar", "iteration", "advance"}) {
       used_.insert(fmt::format("{}_{}", name_, own));
     }
     for (const Entry& entry : program.entries) {
@@ -103,7 +63,10 @@ class HeaderWriter {
         "optimiser, counters\n"
         " * and temporaries. Nothing here allocates, prints or keeps state elsewhere; calls on different arenas may "
         "run in parallel.\n"
-        " * A function returns SMELT_CALL_OK or another status of those below. Its tensors stay the caller's. */\n",
+        " * A function returns SMELT_CALL_OK or another status of those below; a null pointer, a misaligned arena and "
+        "an "
+        "arena of\n"
+        " * another program are statuses, and nothing is run. Its tensors stay the caller's. */\n",
         upper_);
     add("#ifndef SMELT_MODEL_{0}_H\n#define SMELT_MODEL_{0}_H\n\n", upper_);
     out_ += embedded("abi");
@@ -114,6 +77,7 @@ class HeaderWriter {
     variables();
     scalars();
     init();
+    advance();
     data();
     for (const Wrapper& wrapper : wrappers_) write(wrapper);
     iteration();
@@ -214,14 +178,21 @@ class HeaderWriter {
     add("  {{0, 0, 0, 0, {{0}}}}}};\nenum {{ {}_num_params = {} }};\n", name_, count);
   }
 
+  void check_arena() {
+    add("  {{\n    const int32_t belongs = smelt_check_arena(arena, UINT64_C({}));\n", program_.hash);
+    add("    if (belongs != SMELT_CALL_OK) return belongs;\n  }}\n");
+  }
+
   void scalars() {
     add("\n/* Sets a number of a step line. Returns 0, or SMELT_CALL_BAD_ARGUMENT for an unknown name. */\n");
     add("static inline int32_t {}_set_scalar(void *arena, const char *name, double value) {{\n", name_);
+    check_arena();
+    add("  if (name == 0) return SMELT_CALL_BAD_ARGUMENT;\n");
     for (const StoredScalar& scalar : program_.scalars) {
       add("  if (strcmp(name, \"{}\") == 0) return smelt_store_f64(arena, {}, value);\n", scalar.scalar.name,
           scalar.offset);
     }
-    add("  (void)arena; (void)name; (void)value;\n  return SMELT_CALL_BAD_ARGUMENT;\n}}\n");
+    add("  (void)value;\n  return SMELT_CALL_BAD_ARGUMENT;\n}}\n");
   }
 
   void init() {
@@ -246,6 +217,18 @@ class HeaderWriter {
     add("  ((smelt_arena *)arena)->iteration = 0;\n  return status;\n}}\n");
   }
 
+  void advance() {
+    if (program_.iteration_symbol.empty()) return;
+    add("\n/* Counts one iteration: schedules go on to their next value. {0}_iteration does it by itself. Who calls "
+        "the "
+        "steps of the\n"
+        " * objectives one by one calls this after those of each pass; else every step sees the first value. */\n",
+        name_);
+    add("static inline int32_t {}_advance(void *arena) {{\n", name_);
+    check_arena();
+    add("  ((smelt_arena *)arena)->iteration += 1;\n  return SMELT_CALL_OK;\n}}\n");
+  }
+
   void data() {
     if (!program_.data) return;
     add("\n/* The rows of epoch `epoch` (from 0) in the order in which `smelt train` visits them. */\n");
@@ -259,10 +242,17 @@ class HeaderWriter {
           limit.below - 1, limit.dim);
       add("static inline int64_t {}(const {} *values, int64_t count) {{\n  int64_t i;\n", function,
           c_type(column.dtype));
-      const bool is_signed = column.dtype != DType::U8 && column.dtype != DType::Bool;
-      add("  for (i = 0; i < count; ++i) if ({}values[i] >= {}) return i;\n  return -1;\n}}\n",
-          is_signed ? "values[i] < 0 || " : "", limit.below);
+      add("  if (values == 0) return count > 0 ? 0 : -1;\n");
+      add("  for (i = 0; i < count; ++i) if ({}) return i;\n  return -1;\n}}\n", outside(column.dtype, limit.below));
     }
+  }
+
+  /// The condition that `values[i]` is no label. Of a float, NaN and what lies between whole numbers are none either.
+  static std::string outside(DType dtype, int64_t below) {
+    if (dtype == DType::U8 || dtype == DType::Bool) return fmt::format("values[i] >= {}", below);
+    if (!is_float(dtype)) return fmt::format("values[i] < 0 || values[i] >= {}", below);
+    return fmt::format("!(values[i] >= 0 && values[i] < {0} && values[i] == ({1})(int64_t)values[i])", below,
+                       c_type(dtype));
   }
 
   std::string describe(const Binding& binding) const {
@@ -285,7 +275,11 @@ class HeaderWriter {
   /// The structs of a function's arguments and results, what checks and binds them, and the function itself.
   void write(const Wrapper& wrapper) {
     const Entry& entry = *wrapper.entry;
-    add("\n/* {} `{}`. */\ntypedef struct {{\n", to_string(entry.kind), entry.name);
+    add("\n/* {} `{}`.{} */\ntypedef struct {{\n", to_string(entry.kind), entry.name,
+        entry.kind == FunctionKind::Step
+            ? fmt::format(" Counts its own updates and draws; schedules go on with {0}_iteration or {0}_advance.",
+                          name_)
+            : "");
     for (const Member& input : wrapper.inputs) {
       add("  const {} *{}; /* {} */\n", c_type(input.binding->type.dtype), input.name, describe(*input.binding));
     }
@@ -304,7 +298,9 @@ class HeaderWriter {
     bind(wrapper);
     add("static inline int32_t {0}(void *arena, const {0}_in *in, {0}_out *out) {{\n", wrapper.name);
     arrays(entry, "");
-    add("  smelt_call call;\n  const int32_t status = {}_bind(in, out, inputs, outputs, extents);\n", wrapper.name);
+    add("  smelt_call call;\n  int32_t status = smelt_check_arena(arena, UINT64_C({}));\n", program_.hash);
+    add("  if (status != SMELT_CALL_OK) return status;\n");
+    add("  status = {}_bind(in, out, inputs, outputs, extents);\n", wrapper.name);
     add("  if (status != SMELT_CALL_OK) return status;\n");
     add("  call.arena = arena; call.inputs = inputs; call.outputs = outputs; call.extents = extents;\n");
     if (!wrapper.run.empty() && entry.runs_offset != 0)
@@ -321,6 +317,7 @@ class HeaderWriter {
     const auto refuse = [&](const std::string& condition) {
       add("  if ({}) return SMELT_CALL_BAD_ARGUMENT;\n", condition);
     };
+    refuse("in == 0 || out == 0");
     for (const Member& size : wrapper.sizes) {
       refuse(fmt::format("in->{0} < 1 || in->{0} > {1}", size.name,
                          program_.symbols[static_cast<size_t>(size.symbol)].bound));
@@ -347,7 +344,7 @@ class HeaderWriter {
       add("  outputs[{}] = {}out->{};\n", i, is_scalar(wrapper.outputs[i]) ? "&" : "", wrapper.outputs[i].name);
     }
     for (const Member& size : wrapper.sizes) add("  extents[{}] = in->{};\n", size.symbol, size.name);
-    add("  (void)in; (void)out; (void)inputs; (void)outputs; (void)extents;\n  return SMELT_CALL_OK;\n}}\n");
+    add("  (void)inputs; (void)outputs; (void)extents;\n  return SMELT_CALL_OK;\n}}\n");
   }
 
   void arrays(const Entry& entry, const std::string& suffix) {
@@ -384,7 +381,10 @@ class HeaderWriter {
         "{0}_iteration_out *out) {{\n",
         name_);
     for (size_t c = 0; c < calls.size(); ++c) arrays(*calls[c].wrapper->entry, fmt::format("{}", c));
-    add("  smelt_call calls[{}];\n  int32_t status;\n", calls.size());
+    add("  smelt_call calls[{}];\n  int32_t status = smelt_check_arena(arena, UINT64_C({}));\n", calls.size(),
+        program_.hash);
+    add("  if (status != SMELT_CALL_OK) return status;\n");
+    add("  if (in == 0 || out == 0) return SMELT_CALL_BAD_ARGUMENT;\n");
     for (size_t c = 0; c < calls.size(); ++c) {
       add("  status = {0}_bind(&in->{1}, &out->{1}, inputs{2}, outputs{2}, extents{2});\n", calls[c].wrapper->name,
           calls[c].field, c);
@@ -406,7 +406,9 @@ class HeaderWriter {
 }  // namespace
 
 std::string emit_header(const CompiledProgram& program, const std::string& file) {
-  return HeaderWriter(program).run(file);
+  std::string shown = printable(file);  // in a comment, which a path must not end
+  for (size_t at = shown.find("*/"); at != std::string::npos; at = shown.find("*/", at)) shown.replace(at, 1, "?");
+  return HeaderWriter(program).run(shown);
 }
 
 }  // namespace smelt

@@ -113,6 +113,10 @@ class ExperimentLowering {
       planned = fit_budget(planned, budget, context);
       if (planned.end > budget) return too_large(function, planned);
     }
+    if (planned.end > std::max(largest_end_, kSmallArena)) {
+      largest_end_ = planned.end;
+      lowered_.program.largest = largest_of(planned);
+    }
     memory.bytes = planned.end;
     memory.flops = planned.flops;
     memory.num_again = planned.fusion.again.size();
@@ -168,8 +172,8 @@ class ExperimentLowering {
     return tensors;
   }
 
-  /// The budget cannot be kept: what would do, and what takes most.
-  std::unexpected<Error> too_large(const Function& function, const PlannedFunction& planned) const {
+  /// The three largest, with their lines.
+  std::vector<std::string> largest_of(const PlannedFunction& planned) const {
     std::vector<Tensor> tensors = tensors_of(planned);
     tensors.resize(std::min<size_t>(tensors.size(), 3));
     std::vector<std::string> largest;
@@ -178,11 +182,17 @@ class ExperimentLowering {
       largest.push_back(
           fmt::format("{}, {} bytes{}{}", tensor.text, tensor.bytes, place.empty() ? "" : ", of ", place));
     }
+    return largest;
+  }
+
+  /// The budget cannot be kept: what would do, and what takes most.
+  std::unexpected<Error> too_large(const Function& function, const PlannedFunction& planned) const {
+    const std::vector<Tensor> tensors = tensors_of(planned);
     return fail(ErrorKind::Limit,
                 fmt::format("{} `{}` cannot run in a memory budget of {} bytes: the least that was found is {} bytes, "
                             "{} of them for variables; the largest tensors are {}",
                             to_string(function.kind), function.name, options_.memory_budget, planned.end,
-                            lowered_.program.variables_end, fmt::join(largest, "; ")),
+                            lowered_.program.variables_end, fmt::join(largest_of(planned), "; ")),
                 fmt::format("give --memory-budget {} or more, or make the batch smaller with --batch", planned.end),
                 tensors.empty() ? Span{} : tensors.front().place);
   }
@@ -236,6 +246,8 @@ class ExperimentLowering {
   const CompileOptions& options_;
   const SourceMap& sources_;
   LoweredExperiment lowered_;
+  static constexpr int64_t kSmallArena = int64_t{16} << 20;  // nobody asks what it is made of
+  int64_t largest_end_ = 0;
   uint64_t runs_begin_ = 0;
   std::vector<uint64_t> scalar_offsets_;
 };

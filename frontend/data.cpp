@@ -13,13 +13,17 @@ namespace {
 struct Reader {
   std::string_view name;
   bool supported = false;
-  bool shape_from_type = false;  // the declared type tells what the file's header would
-  DType dtype = DType::U8;
+  bool field_is_file = true;        // field(k) is the k-th file; else the k-th column of one
+  std::optional<DType> dtype = {};  // of a column whose file is not at hand; none: that of the field
 };
 constexpr Reader kReaders[] = {
-    {"idx", true, true, DType::U8},    {"csv", true, true, DType::F32},    {"npy", true, false, DType::F32},
-    {"npz", false, false, DType::F32}, {"bytes", false, false, DType::U8}, {"images", false, false, DType::U8},
-    {"wav", false, false, DType::I16},
+    {"idx", true, true, DType::U8},
+    {"csv", true, false, DType::F32},
+    {"npy", true},
+    {"npz"},
+    {"bytes"},
+    {"images"},
+    {"wav"},
 };
 
 constexpr int64_t kMaxRows = 2147483647;
@@ -110,6 +114,7 @@ void Elaborator::read_columns() {
       const Result<std::optional<std::vector<Column>>> probed = options_.probe(plan.name, split.source);
       if (!probed) {
         error(Diag::E0604, split.source.span, probed.error().message).with_help(probed.error().help);
+        data_failed_ = true;
         continue;
       }
       if (!*probed) continue;
@@ -119,6 +124,7 @@ void Elaborator::read_columns() {
         return a.field == b.field && a.dtype == b.dtype && a.row_shape == b.row_shape;
       };
       if (!std::ranges::equal(probed_, *columns, same)) {
+        data_failed_ = true;
         error(Diag::E0604, split.source.span,
               fmt::format("split `{}` has other columns than `{}`", split.name, plan.splits.front().name))
             .label(plan.splits.front().source.span, "compared with this");
@@ -135,7 +141,7 @@ Value Elaborator::field_column(int32_t field, Span span) {
     return {};
   }
   DataPlan& plan = *experiment_.data;
-  if (plan.splits.empty()) return {};
+  if (plan.splits.empty() || data_failed_) return {};  // one mistake in a file is one error
   Column column{field, DType::U8, {}, span};
   const auto probed = std::ranges::find(probed_, field, &Column::field);
   if (probed != probed_.end()) {
@@ -150,22 +156,15 @@ Value Elaborator::field_column(int32_t field, Span span) {
   } else {
     const std::string& name = plan.splits.front().source.reader;
     const auto reader = std::ranges::find(kReaders, name, &Reader::name);
-    if (!reader->shape_from_type) {
-      error(Diag::E0604, span, fmt::format("`{}` files say in their header what they hold", name))
-          .with_help("check the model with its data at hand");
+    // Without its files a column is what its field says. Their readers check it against what is there.
+    const size_t files = plan.splits.front().source.paths.size();
+    if (reader->field_is_file && (field < 0 || static_cast<size_t>(field) >= files)) {
+      error(Diag::E0109, span, fmt::format("the reader `{}` has {} fields, counted from 0", name, files));
       return {};
     }
-    const bool whole_file =
-        name == "idx" && (field < 0 || static_cast<size_t>(field) >= plan.splits.front().source.paths.size());
-    if (whole_file || (name == "idx") == (field == Column::kWholeRow)) {
-      error(
-          Diag::E0109, span,
-          fmt::format("the reader `{}` has {} fields, counted from 0", name, plan.splits.front().source.paths.size()));
-      return {};
-    }
-    column.dtype = reader->dtype;
+    column.dtype = reader->dtype.value_or(implied_field_dtype_);
     if (const auto* shape = implied_field_shape_.as<ShapeValue>();
-        shape != nullptr && (name == "idx" || field == Column::kWholeRow)) {
+        shape != nullptr && (reader->field_is_file || field == Column::kWholeRow)) {
       for (const Axis& axis : shape->axes) column.row_shape.push_back(axis.extent.bound);
     }
   }
@@ -214,9 +213,9 @@ std::optional<Tensor> Elaborator::convert_field(const ast::FieldDecl& decl, Valu
     return std::nullopt;
   }
   if (label != kAnonymous) {
-    if (t->column < 0 || class_of(t->dtype) != DTypeClass::Int) {
-      error(Diag::E0701, span, "labels that are not a whole-number column are not supported yet")
-          .with_help("write `y: ix<Class> = field(1)`");
+    if (t->column < 0 || t->dtype == DType::Bool) {
+      error(Diag::E0701, span, "labels that are not a column of a file, as it is there, are not supported yet")
+          .with_help("write `y: ix<Class> = field(1)`; whole numbers of a float or csv column are labels too");
       return std::nullopt;
     }
     auto& limits = experiment_.data->limits;
@@ -272,7 +271,10 @@ std::optional<Tensor> Elaborator::field_value(const std::string& name, Span span
   batch_axis_ = batch;
   const std::optional<Axes> shape = axes_expression(file_.ast[decl->type].dims);
   implied_field_shape_ = shape ? Value(ShapeValue{*shape}) : Value();
-  const Value value = shape ? eval(decl->value) : Value();
+  DimId label = kAnonymous;
+  const std::optional<DType> dtype = dtype_of(file_.ast[decl->type], &label);
+  implied_field_dtype_ = dtype.value_or(DType::F32);
+  const Value value = shape && dtype ? eval(decl->value) : Value();
   std::optional<Tensor> result = value.bad() ? std::nullopt : convert_field(*decl, value, batch);
   in_field_ = outer_field;
   frame_ = outer;

@@ -369,6 +369,7 @@ class Elaborator {
   const ast::DataDecl* data_ = nullptr;
   const ast::TrainDecl* train_ = nullptr;
   std::vector<Column> probed_;
+  bool data_failed_ = false;                   // a file was reported: nothing more is said of columns
   std::vector<StepLine> step_lines_;           // by objective
   std::vector<std::vector<int32_t>> updates_;  // by objective: everything its selectors match
 
@@ -388,6 +389,7 @@ class Elaborator {
   bool discovering_ = false;
   bool too_large_ = false;     // a graph is over its limit: nothing more is built
   Value implied_field_shape_;  // ShapeValue while a field without a file is evaluated
+  DType implied_field_dtype_ = DType::F32;
 };
 
 /// Whether each node of the graph has an influence on `root` that a gradient follows.

@@ -8,6 +8,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "ir/support/start_thread.h"
+
 namespace smelt::fuzz {
 namespace {
 
@@ -169,16 +171,15 @@ ScalarErrors sweep(const ScalarCode& code, const ScalarFunction& function, typen
   std::vector<ScalarErrors> results(parts);
   std::vector<std::thread> threads;
   for (uint64_t t = 0; t < parts; ++t) {
-    threads.emplace_back([&, t] {
+    const auto work = [&, t] {
       results[t] = Sweep<T>(code, function, arguments, count)
                        .run(count / parts * t, t + 1 == parts ? count : count / parts * (t + 1));
-    });
+    };
+    if (!start_thread(threads, work)) work();
   }
+  for (std::thread& thread : threads) thread.join();
   ScalarErrors all;
-  for (uint64_t t = 0; t < parts; ++t) {
-    threads[t].join();
-    merge(all, results[t]);
-  }
+  for (const ScalarErrors& part : results) merge(all, part);
   return all;
 }
 

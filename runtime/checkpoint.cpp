@@ -121,21 +121,75 @@ Result<void> must_agree(bool agrees, const std::string& path, std::string_view w
               std::string(help));
 }
 
+constexpr std::string_view kFresh = "start a new run from its weights with `--init` instead";
+
+// Of the split that is trained on. The others do not change a bit of the parameters.
+Result<void> check_training_data(const TrainState& saved, const TrainState& expected, const std::string& path) {
+  const auto now = expected.data.contains("train") ? expected.data.find("train") : expected.data.begin();
+  if (now == expected.data.end()) return {};
+  const auto then = saved.data.find(now->first);
+  if (then == saved.data.end() || then->second.hash == now->second.hash) return {};
+  return fail(ErrorKind::Input,
+              fmt::format("{}: cannot resume: the data of split `{}` changed since: {}", printable(path), now->first,
+                          now->second.files),
+              "bring the old data back, or start a new run from the checkpoint's weights with `--init`");
+}
+
 Result<void> check_agreement(const TrainState& saved, const TrainState& expected, const std::string& path) {
-  constexpr std::string_view kFresh = "start a new run from its weights with `--init` instead";
-  SMELT_TRY_VOID(must_agree(saved.model_sha256 == expected.model_sha256, path, "the model text (sha256)",
-                            saved.model_sha256.substr(0, 12), expected.model_sha256.substr(0, 12), kFresh));
+  // Either is enough: another version of this program may write the same model in another way.
+  const bool same_model = saved.model_sha256 == expected.model_sha256 ||
+                          (!saved.training_sha256.empty() && saved.training_sha256 == expected.training_sha256);
+  SMELT_TRY_VOID(must_agree(same_model, path, "the network, an objective or an optimiser of the model (sha256)",
+                            printable(saved.model_sha256.substr(0, 12)), expected.model_sha256.substr(0, 12),
+                            "model.smelt of the run has the old text; start a new run from its weights with `--init`"));
   SMELT_TRY_VOID(must_agree(saved.seed == expected.seed, path, "the seed", std::to_string(saved.seed),
                             std::to_string(expected.seed), "give the same `--seed`"));
   SMELT_TRY_VOID(must_agree(saved.batch == expected.batch, path, "the batch size", std::to_string(saved.batch),
                             std::to_string(expected.batch), "give the same `--batch`"));
-  SMELT_TRY_VOID(must_agree(saved.horizon == expected.horizon, path, "the horizon in steps",
-                            std::to_string(saved.horizon), std::to_string(expected.horizon),
-                            "give the same `--epochs` and data; `--steps N` stops earlier"));
   SMELT_TRY_VOID(must_agree(saved.config == expected.config, path, "the configuration", printable(saved.config),
                             printable(expected.config), "give the same `--set`, `--precision` and `--disable-pass`"));
-  return must_agree(saved.shuffle == expected.shuffle, path, "shuffling", saved.shuffle ? "on" : "off",
-                    expected.shuffle ? "on" : "off", "`--no-shuffle` must be given both times or never");
+  SMELT_TRY_VOID(must_agree(saved.shuffle == expected.shuffle, path, "shuffling", saved.shuffle ? "on" : "off",
+                            expected.shuffle ? "on" : "off", "`--no-shuffle` must be given both times or never"));
+  SMELT_TRY_VOID(check_training_data(saved, expected, path));
+  if (expected.horizon >= saved.step) return {};
+  return fail(ErrorKind::Input,
+              fmt::format("{}: cannot resume: the run is at step {}, and training ends at step {}", printable(path),
+                          saved.step, expected.horizon),
+              "give more `--epochs`, or raise `epochs` or `steps` in the model file");
+}
+
+Result<void> must_follow(int64_t stored, int64_t implied, const std::string& path, std::string_view what,
+                         const TrainState& state) {
+  if (stored == implied) return {};
+  return fail(ErrorKind::Input,
+              fmt::format("{}: checkpoint damaged: {} is {}, but step {} implies {}", printable(path), what, stored,
+                          state.step, implied),
+              std::string(kFresh));
+}
+
+// A file can say anything under right checksums. Every counter of a run follows from its step, so each is compared.
+Result<void> check_counters(const TrainState& state, const std::map<std::string, int64_t>& runs,
+                            const CompiledProgram& program, const Schedule& schedule, const std::string& path) {
+  const std::optional<int64_t> named = checkpoint_step(std::filesystem::path(path).filename().string());
+  SMELT_TRY_VOID(must_follow(named.value_or(state.step), state.step, path, "the step in the file's name", state));
+  // A step fits into 50 bits (decode_state), the calls of an iteration into 13: no product here leaves 64.
+  const int64_t taken = state.step * schedule.batches_per_iteration;
+  SMELT_TRY_VOID(must_follow(state.batches_taken, taken, path, "`smelt.batches_taken`", state));
+  const int64_t epoch = schedule.batches_per_epoch == 0 ? 0 : taken / schedule.batches_per_epoch;
+  SMELT_TRY_VOID(must_follow(state.epoch, epoch, path, "`smelt.epoch`", state));
+  for (size_t s = 0; s < program.steps.size(); ++s) {
+    const std::string& objective = program.steps[s].objective;
+    const auto it = runs.find(objective);
+    if (it == runs.end()) {
+      return fail(ErrorKind::Input,
+                  fmt::format("{}: checkpoint damaged: `smelt.runs` lacks objective `{}`", printable(path), objective),
+                  std::string(kFresh));
+    }
+    const auto calls = std::ranges::count(schedule.calls, static_cast<int32_t>(s), &PlannedCall::step);
+    SMELT_TRY_VOID(must_follow(it->second, state.step * calls, path,
+                               fmt::format("the count of `{}` in `smelt.runs`", objective), state));
+  }
+  return {};
 }
 
 }  // namespace
@@ -195,13 +249,14 @@ Result<TrainState> read_checkpoint_state(const std::string& path) {
   return decode_state(file.metadata, path);
 }
 
-Result<TrainState> resume_checkpoint(const std::string& path, Session& session, const TrainState& expected) {
+Result<TrainState> resume_checkpoint(const std::string& path, Session& session, const TrainState& expected,
+                                     const Schedule& schedule) {
   SMELT_TRY(const Safetensors file, read_checked(path));
   SMELT_TRY(TrainState state, decode_state(file.metadata, path));
   SMELT_TRY(const auto runs, decode_runs(file.metadata, path));
   SMELT_TRY_VOID(check_agreement(state, expected, path));
-  SMELT_TRY_VOID(
-      require_equal(compare(file, session, is_stored), path, "use its weights alone: `--weights-only` or `--init`"));
+  SMELT_TRY_VOID(check_counters(state, runs, session.program(), schedule, path));
+  SMELT_TRY_VOID(require_equal(compare(file, session, is_stored), path, kFresh));
   copy_tensors(file, session, is_stored);
   session.header().iteration = state.step;
   for (const Entry& entry : session.program().entries) {

@@ -5,7 +5,9 @@
 //   smelt.checkpoint     version of this layout, "1"; a larger one is refused
 //   smelt.version        of the program that wrote it
 //   smelt.model_sha256   of the model text
-//   smelt.step .seed .horizon .batch .shuffle .epoch .batches_taken .config .best    TrainState
+//   smelt.training_sha256  of what decides the bits of a run
+//   smelt.step .seed .horizon .batch .shuffle .epoch .batches_taken .config .best .best_metric    TrainState
+//   smelt.data           JSON, a hash of the content of each split: {"train":"90ab.."}
 //   smelt.runs           JSON, executions by objective: {"neg_elbo":120}
 //   smelt.crc32          CRC-32 of each tensor's bytes, hexadecimal, in the order of the header
 //   smelt.header_crc32   CRC-32 of all before the data, these eight digits as zeros
@@ -13,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,8 +23,14 @@
 #include "ir/support/result.h"
 #include "runtime/files/safetensors.h"
 #include "runtime/session.h"
+#include "runtime/train_schedule.h"
 
 namespace smelt {
+
+/// The content of a split. Only the hash is stored; `files` is for messages.
+struct SplitMark {
+  std::string hash, files;
+};
 
 /// Where a training run stands; what a resumed one must agree on.
 struct TrainState {
@@ -33,17 +42,23 @@ struct TrainState {
   int64_t epoch = 0;          // epochs done
   int64_t batches_taken = 0;  // the place in the data
   std::string model_sha256;
-  std::string config;          // JSON text of the `--set` values, and of flags that change bits
-  std::optional<double> best;  // the metric of the best checkpoint so far
+  std::string training_sha256;            // of what decides the bits: comments, exports and actions do not
+  std::string config;                     // JSON text of the `--set` values, and of flags that change bits
+  std::map<std::string, SplitMark> data;  // by split
+  std::optional<double> best;             // the metric of the best checkpoint so far
+  std::string best_metric;                // `min loss`: which one that is
 };
 
 /// Writes atomically. Errors: Output; the old file at `path` stays.
 Result<void> save_checkpoint(const std::string& path, const Session& session, const TrainState& state);
 
-/// Sets variables, counters and iteration of an initialised session. `expected` gives what must agree: model
-/// text, seed, horizon, batch, shuffle. Errors: Input when the file is damaged (naming tensor, bytes and the
-/// last good checkpoint beside it), is no Smelt checkpoint, or disagrees; then the session is as before.
-Result<TrainState> resume_checkpoint(const std::string& path, Session& session, const TrainState& expected);
+/// Sets variables, counters and iteration of an initialised session. `expected` gives what must agree: what decides the
+/// bits of the model, seed, batch, shuffle, training data; its horizon may be another that is not over. `schedule`
+/// gives what the step implies: the place in the data, the epoch and how often each objective ran. Errors: Input when
+/// the file is damaged (naming tensor, bytes and the last good checkpoint beside it), is no Smelt checkpoint,
+/// disagrees, or has counters that no run can reach; then the session is as before.
+Result<TrainState> resume_checkpoint(const std::string& path, Session& session, const TrainState& expected,
+                                     const Schedule& schedule);
 
 /// The state alone, after checking the whole file. Errors: as resume_checkpoint.
 Result<TrainState> read_checkpoint_state(const std::string& path);

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -19,16 +21,19 @@ constexpr std::string_view kTensorChecksums = "smelt.crc32";
 constexpr std::string_view kPrefix = "smelt.";
 constexpr std::string_view kNoChecksum = "00000000";
 
-// Where a state's numbers are kept; one line a number.
+constexpr int64_t kMaxSteps = int64_t{1} << 50;  // that of `--steps`
+
+// Where a state's numbers are kept; one line a number, which is from 0 to `most`.
 struct IntegerField {
   std::string_view key;
   int64_t TrainState::* member;
+  int64_t most;
 };
-constexpr IntegerField kIntegers[] = {{"smelt.step", &TrainState::step},
-                                      {"smelt.horizon", &TrainState::horizon},
-                                      {"smelt.batch", &TrainState::batch},
-                                      {"smelt.epoch", &TrainState::epoch},
-                                      {"smelt.batches_taken", &TrainState::batches_taken}};
+constexpr IntegerField kIntegers[] = {{"smelt.step", &TrainState::step, kMaxSteps},
+                                      {"smelt.horizon", &TrainState::horizon, INT64_MAX},
+                                      {"smelt.batch", &TrainState::batch, INT32_MAX},
+                                      {"smelt.epoch", &TrainState::epoch, INT64_MAX},
+                                      {"smelt.batches_taken", &TrainState::batches_taken, INT64_MAX}};
 
 uint32_t checksum(uint32_t start, std::span<const std::byte> bytes) {
   return static_cast<uint32_t>(crc32_z(start, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
@@ -67,7 +72,11 @@ class Decoder {
     if (it != metadata_.end()) return &it->second;
     return fail(ErrorKind::Input,
                 fmt::format("{}: no `{}` in it, so a run cannot be resumed from it", printable(path_), key),
-                "use its weights alone: `--weights-only` or `--init`");
+                "start a new run from its weights with `--init`");
+  }
+
+  void text_if_there(std::string_view key, std::string& value) const {
+    if (const auto it = metadata_.find(std::string(key)); it != metadata_.end()) value = it->second;
   }
 
   template <typename T>
@@ -78,6 +87,14 @@ class Decoder {
                 fmt::format("{}: `{}` is `{}`, no number", printable(path_), key, printable(*found, 40)));
   }
 
+  /// A whole number from `least` to `most`.
+  Result<void> count(std::string_view key, int64_t& value, int64_t least, int64_t most) const {
+    SMELT_TRY_VOID(number(key, value));
+    if (value >= least && value <= most) return {};
+    return fail(ErrorKind::Input, fmt::format("{}: checkpoint damaged: `{}` is {}, which is not in {}..{}",
+                                              printable(path_), key, value, least, most));
+  }
+
  private:
   const Metadata& metadata_;
   const std::string& path_;
@@ -85,12 +102,12 @@ class Decoder {
 
 Result<void> check_version(const Decoder& decoder, const std::string& path) {
   int64_t version = 0;
-  SMELT_TRY_VOID(decoder.number("smelt.checkpoint", version));
+  SMELT_TRY_VOID(decoder.count("smelt.checkpoint", version, 1, INT64_MAX));
   if (version <= kCheckpointVersion) return {};
   return fail(ErrorKind::Input,
               fmt::format("{}: checkpoint version {}, this program knows up to {}", printable(path), version,
                           kCheckpointVersion),
-              "use a newer smelt, or its weights alone: `--weights-only`");
+              "use a newer smelt, or start a new run from its weights with `--init`");
 }
 
 }  // namespace
@@ -102,11 +119,18 @@ Metadata encode_state(const TrainState& state, const Session& session) {
                        {"smelt.model_sha256", state.model_sha256},
                        {"smelt.seed", fmt::format("{}", state.seed)},
                        {"smelt.shuffle", state.shuffle ? "1" : "0"},
+                       {"smelt.training_sha256", state.training_sha256},
                        {"smelt.config", state.config}};
   for (const IntegerField& field : kIntegers) {
     metadata[std::string(field.key)] = fmt::format("{}", state.*field.member);
   }
-  if (state.best) metadata["smelt.best"] = fmt::format("{}", *state.best);
+  if (state.best) {
+    metadata["smelt.best"] = fmt::format("{}", *state.best);
+    metadata["smelt.best_metric"] = state.best_metric;
+  }
+  nlohmann::json data = nlohmann::json::object();
+  for (const auto& [split, mark] : state.data) data[split] = mark.hash;
+  metadata["smelt.data"] = data.dump();
   nlohmann::json runs = nlohmann::json::object();
   for (const Entry& entry : session.program().entries) {
     if (entry.kind == FunctionKind::Step) runs[entry.name] = session.runs(entry);
@@ -115,21 +139,51 @@ Metadata encode_state(const TrainState& state, const Session& session) {
   return metadata;
 }
 
+namespace {
+
+Result<std::map<std::string, SplitMark>> decode_data(const Metadata& metadata, const std::string& path) {
+  std::map<std::string, SplitMark> data;
+  const auto text = metadata.find("smelt.data");
+  if (text == metadata.end()) return data;
+  const nlohmann::json json = nlohmann::json::parse(text->second, nullptr, false);
+  bool good = json.is_object();
+  for (auto it = json.begin(); good && it != json.end(); ++it) {
+    good = it->is_string();
+    if (good) data[it.key()].hash = it->get<std::string>();
+  }
+  if (!good) return fail(ErrorKind::Input, fmt::format("{}: `smelt.data` is malformed", printable(path)));
+  return data;
+}
+
+}  // namespace
+
 Result<TrainState> decode_state(const Metadata& metadata, const std::string& path) {
   const Decoder decoder(metadata, path);
   SMELT_TRY_VOID(check_version(decoder, path));
   TrainState state;
-  for (const IntegerField& field : kIntegers) SMELT_TRY_VOID(decoder.number(field.key, state.*field.member));
+  for (const IntegerField& field : kIntegers) {
+    SMELT_TRY_VOID(decoder.count(field.key, state.*field.member, 0, field.most));
+  }
+  if (state.step > state.horizon) {
+    return fail(ErrorKind::Input, fmt::format("{}: checkpoint damaged: step {} is behind the horizon, {}",
+                                              printable(path), state.step, state.horizon));
+  }
   SMELT_TRY_VOID(decoder.number("smelt.seed", state.seed));
-  int shuffle = 0;
-  SMELT_TRY_VOID(decoder.number("smelt.shuffle", shuffle));
+  int64_t shuffle = 0;
+  SMELT_TRY_VOID(decoder.count("smelt.shuffle", shuffle, 0, 1));
   state.shuffle = shuffle != 0;
   SMELT_TRY(const std::string* sha, decoder.text("smelt.model_sha256"));
   state.model_sha256 = *sha;
-  if (const auto it = metadata.find("smelt.config"); it != metadata.end()) state.config = it->second;
+  // Files of older versions lack some of these.
+  decoder.text_if_there("smelt.config", state.config);
+  decoder.text_if_there("smelt.training_sha256", state.training_sha256);
+  decoder.text_if_there("smelt.best_metric", state.best_metric);
+  SMELT_TRY(state.data, decode_data(metadata, path));
   if (metadata.contains("smelt.best")) {
     double best = 0;
     SMELT_TRY_VOID(decoder.number("smelt.best", best));
+    if (std::isnan(best))  // nothing would ever be better
+      return fail(ErrorKind::Input, fmt::format("{}: checkpoint damaged: `smelt.best` is NaN", printable(path)));
     state.best = best;
   }
   return state;
@@ -187,7 +241,8 @@ Result<void> verify_checksums(const Safetensors& file, const std::string& path) 
   const std::filesystem::path place(path);
   const auto good = last_good_checkpoint(place.parent_path().string(), place.filename().string());
   return fail(ErrorKind::Input, fmt::format("{}: checkpoint damaged: {}", printable(path), damage),
-              good ? fmt::format("last good: {}", *good) : "no other good checkpoint is beside it");
+              good ? fmt::format("last good: {}; remove the damaged file to go on from there", printable(*good))
+                   : "no other good checkpoint is beside it");
 }
 
 }  // namespace smelt

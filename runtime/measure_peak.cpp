@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "ir/support/start_thread.h"
+
 namespace smelt {
 namespace {
 
@@ -85,7 +87,9 @@ template <typename Rate>
 double on_threads(int threads, const Rate& rate) {
   std::vector<double> rates(static_cast<size_t>(std::max(threads, 1)));
   std::vector<std::thread> workers;
-  for (size_t t = 1; t < rates.size(); ++t) workers.emplace_back([&, t] { rates[t] = rate(); });
+  for (size_t t = 1; t < rates.size(); ++t) {
+    if (!start_thread(workers, [&, t] { rates[t] = rate(); })) break;  // the peak of those that run
+  }
   rates[0] = rate();
   for (std::thread& worker : workers) worker.join();
   double sum = 0;

@@ -1,6 +1,7 @@
 #include "runtime/metrics_log.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -59,6 +60,14 @@ size_t length_through(std::string_view text, int64_t step) {
   return at;
 }
 
+// A file of several names (hard links) becomes one of its own: the others may lie outside of the run.
+Result<void> separate(const std::string& path) {
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink < 2) return {};
+  SMELT_TRY(const Buffer file, read_file(path));
+  return write_file_atomic(path, {reinterpret_cast<const char*>(file.data()), file.size()});
+}
+
 std::unexpected<Error> write_failed(const std::string& path, int error) {
   return fail(ErrorKind::Output, fmt::format("cannot write `{}`: {}", printable(path), errno_text(error)));
 }
@@ -87,7 +96,14 @@ MetricsLog::~MetricsLog() {
 }
 
 Result<MetricsLog> MetricsLog::open(const std::string& path, int64_t keep_through) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  // Not through a link: a run directory from elsewhere must not have another file cut.
+  SMELT_TRY_VOID(separate(path));
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+  if (fd < 0 && errno == ELOOP) {
+    return fail(ErrorKind::Output,
+                fmt::format("`{}` is a link: a run writes nothing outside of its directory", printable(path)),
+                "remove the link, or give another directory with `-o`");
+  }
   if (fd < 0) return write_failed(path, errno);
   MetricsLog log(path, fd);
   SMELT_TRY(const Buffer file, read_file(path));

@@ -67,7 +67,8 @@ struct CompiledProgram {
   std::string iteration_symbol;          // empty when the file does not train
   std::vector<int32_t> iteration_calls;  // index into `steps`, one for each call of an iteration, in order
   uint64_t arena_bytes = 0;
-  uint64_t variables_end = 0;  // header, counters, scalars and variables end here; temporaries follow
+  uint64_t variables_end = 0;        // header, counters, scalars and variables end here; temporaries follow
+  std::vector<std::string> largest;  // of the function that takes most memory, when that is much: for messages
   std::vector<DimSymbol> symbols;
   std::vector<StoredVariable> variables;
   std::vector<StoredScalar> scalars;

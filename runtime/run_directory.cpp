@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <utility>
@@ -34,6 +36,24 @@ void remove_run(const RunDirectory& run) {
   }
   for (const std::string_view pointer : kPointers) fs::remove(run.file(pointer), ignored);
   fs::remove(run.metrics_path(), ignored);
+  fs::remove(run.file(kRunRecordFile), ignored);
+}
+
+// A run directory may come from elsewhere. A link in it would have a run write outside of it.
+Result<void> refuse_link(const std::string& path) {
+  std::error_code ignored;
+  if (!fs::is_symlink(path, ignored)) return {};
+  return fail(ErrorKind::Output,
+              fmt::format("`{}` is a link: a run writes nothing outside of its directory", printable(path)),
+              "remove the link, or give another directory with `-o`");
+}
+
+Result<void> prepare_checkpoints(const RunDirectory& run) {
+  SMELT_TRY_VOID(refuse_link(run.checkpoint_directory()));
+  SMELT_TRY_VOID(make_directories(run.checkpoint_directory()));
+  remove_leftovers(run.checkpoint_directory());
+  remove_leftovers(run.path());
+  return {};
 }
 
 std::string fill_in(std::string_view pattern, int64_t step, int64_t epoch) {
@@ -63,6 +83,10 @@ Result<RunDirectory> RunDirectory::lock(const std::string& path) {
     return fail(ErrorKind::Output, fmt::format("cannot write `{}`: {}", printable(name), errno_text(errno)));
   }
   RunDirectory run(path, fd);
+  struct stat status{};
+  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1) {
+    return fail(ErrorKind::Output, fmt::format("`{}` is no file of its own", printable(name)), "remove it");
+  }
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     const std::string owner = read_text(name);
     return fail(ErrorKind::Output,
@@ -77,30 +101,32 @@ Result<RunDirectory> RunDirectory::lock(const std::string& path) {
   return run;
 }
 
-Result<RunDirectory> RunDirectory::create(const std::string& path, std::string_view model_text, Existing existing) {
+Result<RunDirectory> RunDirectory::create(const std::string& path, std::string_view model_text, Existing existing,
+                                          const RunRecord& record) {
   SMELT_TRY_VOID(make_directories(path));
   SMELT_TRY(RunDirectory run, lock(path));
   if (is_run_directory(path)) {
-    if (existing == Existing::Refuse) {
+    SMELT_TRY_VOID(refuse_link(run.checkpoint_directory()));
+    if (existing == Existing::Refuse && run.has_checkpoint()) {
       return fail(ErrorKind::Output, fmt::format("`{}` already holds a run", printable(path)),
                   "`--resume` goes on with it, `--force` replaces it");
     }
     remove_run(run);
   }
-  SMELT_TRY_VOID(make_directories(run.checkpoint_directory()));
-  remove_leftovers(run.checkpoint_directory());
-  SMELT_TRY_VOID(write_file_atomic(run.file(kModel), model_text));
+  SMELT_TRY_VOID(prepare_checkpoints(run));
+  SMELT_TRY_VOID(run.write_record(record));  // first: who finds a model finds how it was started
+  SMELT_TRY_VOID(run.write_model(model_text));
   return run;
 }
 
 Result<RunDirectory> RunDirectory::open(const std::string& path) {
-  if (!is_run_directory(path)) {
+  // A run that was killed at its very start has a lock and no model yet.
+  std::error_code ignored;
+  if (!is_run_directory(path) && !fs::is_regular_file(fs::path(path) / kLock, ignored)) {
     return fail(ErrorKind::Input, fmt::format("`{}` holds no run: there is no {} in it", printable(path), kModel));
   }
   SMELT_TRY(RunDirectory run, lock(path));
-  SMELT_TRY_VOID(make_directories(run.checkpoint_directory()));
-  remove_leftovers(run.checkpoint_directory());
-  remove_leftovers(path);
+  SMELT_TRY_VOID(prepare_checkpoints(run));
   return run;
 }
 
@@ -113,6 +139,17 @@ Result<std::string> RunDirectory::model_text() const {
   return std::string(reinterpret_cast<const char*>(text.data()), text.size());
 }
 
+Result<void> RunDirectory::write_model(std::string_view text) const { return write_file_atomic(file(kModel), text); }
+
+Result<void> RunDirectory::write_record(const RunRecord& record) const {
+  return write_file_atomic(file(kRunRecordFile), encode(record));
+}
+
+bool RunDirectory::has_checkpoint() const {
+  const std::vector<std::string> names = list_files(checkpoint_directory());
+  return std::ranges::any_of(names, [](const std::string& name) { return checkpoint_step(name).has_value(); });
+}
+
 Result<std::string> RunDirectory::output_path(std::string_view pattern, int64_t step, int64_t epoch) const {
   const fs::path relative = fs::path(fill_in(pattern, step, epoch)).lexically_normal();
   const bool inside =
@@ -121,7 +158,9 @@ Result<std::string> RunDirectory::output_path(std::string_view pattern, int64_t 
     return fail(ErrorKind::Output, fmt::format("output path `{}` is not inside the run directory", printable(pattern)),
                 "paths after `to` are relative to the run directory");
   }
-  const fs::path place = fs::path(path_) / relative;
+  fs::path place(path_);
+  for (const fs::path& part : relative.parent_path()) SMELT_TRY_VOID(refuse_link((place /= part).string()));
+  place /= relative.filename();
   if (relative.has_parent_path()) SMELT_TRY_VOID(make_directories(place.parent_path().string()));
   return place.string();
 }
@@ -154,8 +193,13 @@ Result<std::string> find_checkpoint(const std::string& run_directory, std::strin
     if (std::error_code ignored; fs::exists(path, ignored)) return path;
   }
   if (std::optional<std::string> good = last_good_checkpoint(directory, {}); good && pointer == "last") return *good;
-  return fail(ErrorKind::Input, fmt::format("`{}` has no {} checkpoint", printable(run_directory), pointer),
-              "train it first");
+  const std::vector<std::string> names = list_files(directory);
+  const bool damaged =
+      std::ranges::any_of(names, [](const std::string& name) { return checkpoint_step(name).has_value(); });
+  return fail(ErrorKind::Input,
+              fmt::format("`{}` has no {} checkpoint{}", printable(run_directory), pointer,
+                          damaged && pointer == "last" ? ": those that are there are damaged" : ""),
+              damaged ? "`--force` begins again" : "train it first");
 }
 
 bool is_run_directory(const std::string& path) {

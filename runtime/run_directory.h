@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "ir/support/result.h"
+#include "runtime/run_record.h"
 
 namespace smelt {
 
@@ -16,11 +17,13 @@ enum class Existing : uint8_t { Refuse, Replace };
 /// Holds a lock on the directory as long as it lives, so that two processes do not write one run.
 class RunDirectory {
  public:
-  /// Starts a run. Errors: Output when it cannot be written, is in use, or already holds a run (with
-  /// Existing::Replace that run's files are removed).
-  static Result<RunDirectory> create(const std::string& path, std::string_view model_text, Existing existing);
-  /// Takes up an existing run. Errors: Input when it holds none; Output when it is in use or cannot be
-  /// written.
+  /// Starts a run. A run that ended before its first checkpoint is replaced, because nothing of it is lost. Errors:
+  /// Output when it cannot be written, is in use, has links in it, or already holds a run (with Existing::Replace that
+  /// run's files are removed).
+  static Result<RunDirectory> create(const std::string& path, std::string_view model_text, Existing existing,
+                                     const RunRecord& record = {});
+  /// Takes up an existing run, which may have ended before its first checkpoint. Errors: Input when it holds none;
+  /// Output when it is in use, has links in it, or cannot be written.
   static Result<RunDirectory> open(const std::string& path);
 
   RunDirectory(RunDirectory&& other) noexcept;
@@ -35,6 +38,12 @@ class RunDirectory {
 
   /// Errors: Input when the file cannot be read.
   Result<std::string> model_text() const;
+  /// What later commands read instead of the user's model file. Errors: Output.
+  Result<void> write_model(std::string_view text) const;
+  Result<void> write_record(const RunRecord& record) const;
+
+  /// Whether any checkpoint, damaged or not, is there.
+  bool has_checkpoint() const;
 
   /// Fills {step} and {epoch} into an action's path, makes its directory, and returns the place inside the
   /// run. Errors: Output when the path would leave the run directory, or its directory cannot be made.
@@ -58,6 +67,8 @@ class RunDirectory {
 
 /// The checkpoint that `last` of a run directory names, without taking the run's lock. Errors: Input.
 Result<std::string> find_checkpoint(const std::string& run_directory, std::string_view pointer = "last");
+
+inline constexpr std::string_view kRunRecordFile = "run.json";
 
 /// True when `path` is a directory that holds a run.
 bool is_run_directory(const std::string& path);

@@ -1,9 +1,11 @@
 #include "runtime/session.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "ir/support/check.h"
 #include "ir/support/suggest.h"
@@ -47,31 +49,47 @@ Result<void> check_layout(const CompiledProgram& program, const LoadedProgram& l
   return {};
 }
 
-std::string largest_variables(const CompiledProgram& program) {
-  std::vector<std::pair<int64_t, std::string_view>> sizes;
-  for (const StoredVariable& variable : program.variables) {
-    sizes.emplace_back(*byte_size(variable.type), variable.path);
-  }
-  std::sort(sizes.rbegin(), sizes.rend());
+// Bounds that a memory plan is large for.
+std::string large_bounds(const CompiledProgram& program) {
+  constexpr int64_t kLarge = 1 << 16;
   std::string out;
-  for (size_t i = 0; i < std::min<size_t>(sizes.size(), 3); ++i) {
-    out += fmt::format("{}`{}` {}", i == 0 ? "the largest variables are " : ", ", sizes[i].second,
-                       human_bytes(static_cast<uint64_t>(sizes[i].first)));
+  for (const DimSymbol& symbol : program.symbols) {
+    const bool rows = symbol.bound == std::numeric_limits<int32_t>::max();  // of whole columns, which the host holds
+    if (symbol.bound > kLarge && !rows)
+      out += fmt::format("{}`{} <= {}`", out.empty() ? "" : ", ", symbol.name, symbol.bound);
   }
   return out;
+}
+
+std::unexpected<Error> arena_too_large(const CompiledProgram& program, std::string_view why) {
+  std::string message =
+      fmt::format("out of memory: `{}` needs {}{}", printable(program.name), human_bytes(program.arena_bytes), why);
+  if (!program.largest.empty())
+    message += fmt::format("; the largest tensors are {}", fmt::join(program.largest, "; "));
+  std::string help = "make the model or the batch smaller, or give a --memory-budget";
+  if (const std::string bounds = large_bounds(program); !bounds.empty()) {
+    const TrainPlan& train = program.train;
+    message += fmt::format("; memory is planned for the bounds, {}", bounds);
+    help = "give the dim a bound that fits";
+    if (train.present && train.batch_symbol >= 0) {
+      const std::string& batch = program.symbols[static_cast<size_t>(train.batch_symbol)].name;
+      message += fmt::format(", not for the batch of {}", train.batch);
+      help = fmt::format("write `dim {} <= {}`", batch, train.batch);
+    }
+  }
+  return fail(ErrorKind::Limit, std::move(message), std::move(help));
 }
 
 Result<Buffer> allocate_arena(const CompiledProgram& program) {
   const uint64_t available = available_memory();
   const auto limit = static_cast<uint64_t>(static_cast<double>(available) * kMemoryShare);
   if (available != 0 && program.arena_bytes > limit) {
-    return fail(
-        ErrorKind::Limit,
-        fmt::format("out of memory: `{}` needs {}, the limit is {} (90 % of the available {})", printable(program.name),
-                    human_bytes(program.arena_bytes), human_bytes(limit), human_bytes(available)),
-        largest_variables(program));
+    return arena_too_large(program, fmt::format(", the limit is {} (90 % of the available {})", human_bytes(limit),
+                                                human_bytes(available)));
   }
-  return Buffer::allocate(program.arena_bytes, fmt::format("the arena of `{}`", printable(program.name)));
+  Result<Buffer> arena = Buffer::allocate(program.arena_bytes, "the arena");
+  if (!arena) return arena_too_large(program, ", which the system does not give");
+  return arena;
 }
 
 }  // namespace

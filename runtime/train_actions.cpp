@@ -43,7 +43,34 @@ int64_t newest_to_keep(const TrainPlan& plan) {
   return any ? keep : kKeepAll;
 }
 
+// Checkpoints that are there at once: those that stay, the best, and the one being written.
+uint64_t checkpoints_at_once(const TrainPlan& plan) {
+  const int64_t keep = newest_to_keep(plan);
+  bool best = false;
+  for (const Every& every : plan.every) {
+    for (const Action& action : every.actions) best |= !action.best_metric.empty();
+  }
+  return static_cast<uint64_t>(std::max<int64_t>(keep, 1)) + (best ? 2 : 1);
+}
+
+// Names the metric of the best checkpoint: `max acc`.
+std::string best_metric_of(const TrainPlan& plan) {
+  for (const Every& every : plan.every) {
+    for (const Action& action : every.actions) {
+      if (action.kind == ActionKind::Checkpoint && !action.best_metric.empty())
+        return fmt::format("{} {}", action.best_is_max ? "max" : "min", action.best_metric);
+    }
+  }
+  return {};
+}
+
 }  // namespace
+
+bool saves_by_itself(const TrainPlan& plan) {
+  return std::ranges::any_of(plan.every, [](const Every& every) {
+    return std::ranges::any_of(every.actions, [](const Action& a) { return a.kind == ActionKind::Checkpoint; });
+  });
+}
 
 TrainActions::TrainActions(Session& session, std::span<const Dataset> data, const Dataset* train_data,
                            const RunDirectory& run, MetricsLog& log, TrainObserver& observer)
@@ -57,6 +84,8 @@ TrainActions::TrainActions(Session& session, std::span<const Dataset> data, cons
 
 void TrainActions::resume(const TrainState& state) {
   saved_step_ = state.step;
+  // The metric may be another one now. Older files do not name it.
+  if (!state.best_metric.empty() && state.best_metric != best_metric_of(plan_)) return;
   best_ = state.best;
   best_step_ = run_.pointed_step("best");
 }
@@ -67,9 +96,10 @@ Result<void> TrainActions::check_space() const {
   uint64_t bytes = 1 << 16;
   for (const StoredVariable& variable : session_.program().variables) bytes += session_.bytes(variable).size();
   const uint64_t free = uint64_t{space.f_bavail} * space.f_frsize;
-  if (free >= 2 * bytes) return {};
-  return fail(ErrorKind::Output, fmt::format("`{}` has {} free, two checkpoints need {}", printable(run_.path()),
-                                             human_bytes(free), human_bytes(2 * bytes)));
+  const uint64_t count = checkpoints_at_once(plan_);
+  if (free / count >= bytes) return {};
+  return fail(ErrorKind::Output, fmt::format("`{}` has {} free; the {} checkpoints that are there at once take {} each",
+                                             printable(run_.path()), human_bytes(free), count, human_bytes(bytes)));
 }
 
 const Dataset* TrainActions::find_split(std::string_view name) const {
@@ -182,9 +212,21 @@ Result<void> TrainActions::save_last(const TrainState& state) {
   return save(state, false);
 }
 
+Result<void> TrainActions::autosave(const TrainState& state) {
+  SMELT_TRY_VOID(save_last(state));
+  autosaves_.push_back(state.step);
+  constexpr size_t kStay = 2;  // should the newest be damaged, the one before is good
+  if (autosaves_.size() <= kStay) return {};
+  std::error_code ignored;  // a file that stays costs room, not the run
+  std::filesystem::remove(run_.checkpoint_path(autosaves_.front()), ignored);
+  autosaves_.erase(autosaves_.begin());
+  return {};
+}
+
 Result<void> TrainActions::save(TrainState state, bool best) {
   if (saved_step_ == state.step && !best) return {};
   state.best = best_;
+  state.best_metric = best_metric_of(plan_);
   const std::string path = run_.checkpoint_path(state.step);
   SMELT_TRY_VOID(save_checkpoint(path, session_, state));
   SMELT_TRY_VOID(run_.point("last", state.step));

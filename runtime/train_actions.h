@@ -25,7 +25,7 @@ class TrainActions {
   /// Takes up a resumed run: the state of its checkpoint.
   void resume(const TrainState& state);
 
-  /// Errors: Output when the file system has no room for two checkpoints.
+  /// Errors: Output when the file system has no room for the checkpoints that are there at once.
   Result<void> check_space() const;
 
   /// True when `fire` has something to do; asking costs nothing.
@@ -38,6 +38,8 @@ class TrainActions {
 
   /// Saves unless that step is saved already. Errors: Output.
   Result<void> save_last(const TrainState& state);
+  /// The same, between the steps of a model that has no `checkpoint` line: the newest two of these stay.
+  Result<void> autosave(const TrainState& state);
 
   std::optional<int64_t> saved_step() const { return saved_step_; }
 
@@ -60,6 +62,10 @@ class TrainActions {
   std::optional<double> best_;
   std::optional<int64_t> best_step_;
   std::optional<int64_t> saved_step_;
+  std::vector<int64_t> autosaves_;
 };
+
+/// Whether a `checkpoint` line says when a run is saved.
+bool saves_by_itself(const TrainPlan& plan);
 
 }  // namespace smelt

@@ -84,7 +84,9 @@ class TrainingRun {
     state.epoch = epochs_done();
     state.batches_taken = iteration_.batches_taken();
     state.model_sha256 = options_.model_sha256;
+    state.training_sha256 = options_.training_sha256;
     state.config = options_.config;
+    state.data = options_.data;
     return state;
   }
 
@@ -108,6 +110,10 @@ class TrainingRun {
     observer_.on_step({step(), target, schedule_.iterations, epochs_done(), ms, rows, values});
     // Nothing is allocated in a step without actions, so the state is not put together for nothing.
     if (actions_.any_due(step(), epochs_before, epochs_done())) SMELT_TRY_VOID(actions_.fire(state(), epochs_before));
+    if (autosaves_ && Clock::now() - last_save_ >= options_.autosave) {
+      SMELT_TRY_VOID(actions_.autosave(state()));
+      last_save_ = Clock::now();
+    }
     return wants_stop();
   }
 
@@ -200,7 +206,7 @@ class TrainingRun {
     if (const std::optional<int64_t> saved = actions_.saved_step()) {
       observer_.on_note(fmt::format("a new parameter is not finite; the steps after {} run again to name the line",
                                     checkpoint_name(*saved)));
-      SMELT_TRY(const TrainState there, resume_checkpoint(run_.checkpoint_path(*saved), session, state()));
+      SMELT_TRY(const TrainState there, resume_checkpoint(run_.checkpoint_path(*saved), session, state(), schedule_));
       return there.batches_taken;
     }
     observer_.on_note("a new parameter is not finite; the steps run again to name the line");
@@ -232,25 +238,57 @@ class TrainingRun {
   Rewind rewind_;
   std::optional<CallFrame> stop_frame_;
   bool partial_iteration_ = false;
+  const bool autosaves_ = options_.autosave.count() > 0 && !saves_by_itself(plan_);
+  Clock::time_point last_save_ = Clock::now();
 };
 
 Result<std::optional<TrainState>> resume_run(Session& session, const RunDirectory& run, const TrainOptions& options,
-                                             int64_t horizon) {
+                                             const Schedule& schedule) {
   if (!options.resume) return std::optional<TrainState>();
   const TrainPlan& plan = session.program().train;
   TrainState expected;
   expected.seed = plan.seed;
   expected.batch = plan.batch;
   expected.shuffle = plan.shuffle;
-  expected.horizon = horizon;
+  expected.horizon = schedule.iterations;
   expected.model_sha256 = options.model_sha256;
+  expected.training_sha256 = options.training_sha256;
   expected.config = options.config;
+  expected.data = options.data;
+  const auto note = [&](const std::string& text) {
+    if (options.observer != nullptr) options.observer->on_note(text);
+  };
+  if (!run.has_checkpoint()) {
+    note("the run has no checkpoint yet: it begins again");
+    return std::optional<TrainState>();
+  }
   SMELT_TRY(const std::string path, run.last_checkpoint());
-  SMELT_TRY(const TrainState state, resume_checkpoint(path, session, expected));
+  SMELT_TRY(const TrainState state, resume_checkpoint(path, session, expected, schedule));
+  for (const auto& [split, mark] : options.data) {
+    const auto then = state.data.find(split);
+    if (then != state.data.end() && then->second.hash != mark.hash)
+      note(fmt::format("the data of split `{}` changed since: {}", split, mark.files));
+  }
+  if (state.horizon != schedule.iterations) {
+    note(
+        fmt::format("training ended at step {} and ends at step {} now; what depends on the end, such as a cosine "
+                    "schedule, follows the new one",
+                    state.horizon, schedule.iterations));
+  }
   return std::optional(state);
 }
 
 }  // namespace
+
+std::map<std::string, SplitMark> mark_data(std::span<const Dataset> data) {
+  std::map<std::string, SplitMark> marks;
+  for (const Dataset& set : data) {
+    std::string files;
+    for (const std::string& place : set.places()) files += fmt::format("{}`{}`", files.empty() ? "" : ", ", place);
+    marks[set.split()] = {set.fingerprint(), std::move(files)};
+  }
+  return marks;
+}
 
 const Dataset* training_split(std::span<const Dataset> data) {
   const auto it = std::find_if(data.begin(), data.end(), [](const Dataset& set) { return set.split() == "train"; });
@@ -262,7 +300,8 @@ Result<TrainSummary> train(Session& session, std::span<const Dataset> data, cons
                            const TrainOptions& options) {
   const Dataset* train_data = training_split(data);
   SMELT_TRY(Schedule schedule, plan_schedule(session.program(), train_data == nullptr ? 0 : train_data->rows()));
-  SMELT_TRY(const std::optional<TrainState> resumed, resume_run(session, run, options, schedule.iterations));
+  SMELT_TRY(const std::optional<TrainState> resumed, resume_run(session, run, options, schedule));
+  if (options.resume && options.accepted) SMELT_TRY_VOID(options.accepted());
   SMELT_TRY(MetricsLog log, MetricsLog::open(run.metrics_path(), resumed ? resumed->step : 0));
   TrainingRun training(session, data, run, options, std::move(log), std::move(schedule));
   SMELT_TRY_VOID(training.prepare(resumed));

@@ -3,12 +3,15 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 
 #include "ir/support/result.h"
+#include "runtime/checkpoint.h"
 #include "runtime/data/dataset.h"
 #include "runtime/failed_call.h"
 #include "runtime/run_directory.h"
@@ -19,14 +22,21 @@
 namespace smelt {
 
 struct TrainOptions {
-  std::string model_sha256 = {};  // of the model text
-  std::string config = {};        // the `--set` values and the flags that change bits, as JSON text
-  int64_t stop_after = -1;        // `--steps`: stop when this many iterations are done, earlier ones included
-  bool resume = false;            // go on from the run's last checkpoint
+  std::string model_sha256 = {};     // of the model text
+  std::string training_sha256 = {};  // of what decides the bits (api/smelt/training_identity.h)
+  std::string config = {};           // the `--set` values and the flags that change bits, as JSON text
+  int64_t stop_after = -1;           // `--steps`: stop when this many iterations are done, earlier ones included
+  bool resume = false;               // go on from the run's last checkpoint, or from the start when it has none
+  /// A model without `checkpoint` lines is saved this often anyway; 0: at the end only.
+  std::chrono::milliseconds autosave{0};
+  std::map<std::string, SplitMark> data = {};     // of the splits (mark_data)
   const std::atomic<int>* stop_signal = nullptr;  // stop after the iteration in which this is not 0
   TrainObserver* observer = nullptr;
   /// `--check-nan`: a step that fails changes nothing at all, and the run saves the step before it.
   bool check_nan = false;
+  /// Called when a run goes on, after its checkpoint agreed and before anything else is written: what the run directory
+  /// keeps of the model and the flags may be others now.
+  std::function<Result<void>()> accepted = {};
   /// Called once for the call that failed because of a NaN or an infinity, before `train` returns NonFinite.
   TraceCall trace = {};
   /// Sets the variables as they were when the run began; `initialise` when there is none. For `trace`, of a run without
@@ -53,6 +63,9 @@ struct TrainSummary {
 /// `check_nan` or `trace` is set, which take the session back to the start of the failed step or call.
 Result<TrainSummary> train(Session& session, std::span<const Dataset> data, const RunDirectory& run,
                            const TrainOptions& options);
+
+/// What checkpoints keep of the data, so that a resumed run notices when it changed.
+std::map<std::string, SplitMark> mark_data(std::span<const Dataset> data);
 
 /// The split that `train` trains on; null when there is none.
 const Dataset* training_split(std::span<const Dataset> data);

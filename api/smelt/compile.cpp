@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <filesystem>
@@ -25,15 +26,26 @@ constexpr uint64_t kMaxModelBytes = 16u << 20;
 using Probed = std::optional<std::vector<Column>>;
 
 /// Columns of one reader call. Without needs_data a missing file is no error, a bad one always is.
-Result<Probed> probe(const std::string& section, const SourceCall& source, const DataPaths& paths, bool needs_data) {
+Result<Probed> probe(const std::string& section, const SourceCall& source, const DataPaths& paths,
+                     const ModelOptions& options, CheckedModel& model) {
+  const auto known = std::ranges::find_if(options.known_sources, [&](const KnownSource& one) {
+    return one.reader == source.reader && one.paths == source.paths && !one.columns.empty();
+  });
+  if (!options.needs_data && known != options.known_sources.end()) return known->columns;
   for (const std::string& path : source.paths) {
-    if (!needs_data && !resolve_data_path(path, section, paths)) return std::nullopt;
+    const Result<std::string> place = resolve_data_path(path, section, paths);
+    if (place || options.needs_data) continue;
+    if (source.reader != "idx")  // whose columns are bytes, as its field's shape says
+      model.data_notes.push_back(
+          fmt::format("{}; its columns are taken to be what the model declares", place.error().message));
+    return std::nullopt;
   }
   SMELT_TRY(std::vector<Column> columns, probe_source(source, section, paths));
+  SMELT_TRY_VOID(check_source(source, section, paths));
   return columns;
 }
 
-FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& data, std::optional<Error>& data_error) {
+FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& data, CheckedModel& model) {
   FrontendOptions frontend;
   frontend.config = options.config;
   frontend.batch = options.batch;
@@ -41,10 +53,9 @@ FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& d
   frontend.steps = options.steps;
   frontend.seed = options.seed;
   frontend.precision = options.precision;
-  frontend.probe = [data, &data_error, needs = options.needs_data](const std::string& section,
-                                                                   const SourceCall& source) {
-    Result<Probed> columns = probe(section, source, data, needs);
-    if (!columns && !data_error) data_error = columns.error();
+  frontend.probe = [&data, &options, &model](const std::string& section, const SourceCall& source) {
+    Result<Probed> columns = probe(section, source, data, options, model);
+    if (!columns && !model.data_error) model.data_error = columns.error();
     return columns;
   };
   return frontend;
@@ -99,8 +110,7 @@ CheckedModel check_text(std::string path, std::string text, const ModelOptions& 
   const auto directory = std::filesystem::path(model.path).parent_path();
   data.model_directory = directory.empty() ? "." : directory.string();
   const uint32_t file = model.sources->add({.name = model.path, .text = model.text});
-  model.experiment =
-      build_experiment(*model.sources, file, frontend_options(options, data, model.data_error), model.diagnostics);
+  model.experiment = build_experiment(*model.sources, file, frontend_options(options, data, model), model.diagnostics);
   return model;
 }
 

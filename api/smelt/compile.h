@@ -20,6 +20,7 @@
 #include "runtime/data/dataset.h"
 #include "runtime/loader.h"
 #include "runtime/program.h"
+#include "runtime/run_record.h"
 
 namespace smelt {
 
@@ -27,9 +28,10 @@ struct ModelOptions {
   std::vector<std::pair<std::string, std::string>> config;  // `--set name=value`
   std::optional<int64_t> batch, epochs, steps;
   std::optional<uint64_t> seed;
-  std::optional<DType> precision;  // F32, F64 or BF16; none: what the model file says, else F32
-  DataPaths data;                  // where data files are looked for; the model's directory is filled in
-  bool needs_data = false;         // missing data files are an error; else shapes come from declared types
+  std::optional<DType> precision;          // F32, F64 or BF16; none: what the model file says, else F32
+  DataPaths data;                          // where data files are looked for; the model's directory is filled in
+  std::vector<KnownSource> known_sources;  // what files held that may be gone (run.json)
+  bool needs_data = false;                 // missing data files are an error; else shapes come from declared types
   std::string cpu = "native";
   bool optimize = true;         // false: no LLVM passes
   CompileOptions passes;        // disable_pass.h leaves some out by name
@@ -43,7 +45,8 @@ struct CheckedModel {
   std::unique_ptr<SourceMap> sources;
   Diagnostics diagnostics;
   std::optional<Experiment> experiment;
-  std::optional<Error> data_error;  // why a data file could not be used; also among the diagnostics
+  std::optional<Error> data_error;      // why a data file could not be used; also among the diagnostics
+  std::vector<std::string> data_notes;  // files that are not there, so that columns are what the model declares
 };
 
 /// Errors (Input): the file cannot be read, or is over 16 MB. Mistakes in the model are in `diagnostics`.

@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/synthetic_run.h"
+#include "ir/support/printable.h"
 #include "runtime/measure_peak.h"
 
 namespace smelt::cli {
@@ -118,13 +119,14 @@ int run_bench(const Flags& flags) {
                                       {"arena_bytes", program.arena_bytes},
                                       {"peak_gflops", peak},
                                       {"rows", list}}
-                           .dump());
+                           .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     return kOk;
   }
   fmt::print(
       "{}: {} thread(s), {}, compiled in {:.0f} ms, first step {:.0f} ms after start, arena {} bytes, peak {:.0f} "
       "GFLOP/s\n",
-      program.name, threads, program.cpu, running->compiled->compile_ms, first_step_ms, program.arena_bytes, peak);
+      printable(program.name), threads, program.cpu, running->compiled->compile_ms, first_step_ms, program.arena_bytes,
+      peak);
   fmt::print("{:16} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8}\n", "", "median ms", "p10", "p90", "MFLOP", "GFLOP/s",
              "of peak");
   for (const Row& row : *rows) {

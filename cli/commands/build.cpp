@@ -4,8 +4,10 @@
 
 #include "cli/commands.h"
 #include "compiler/emit_header.h"
+#include "ir/support/printable.h"
 #include "ir/support/suggest.h"
 #include "runtime/files/file.h"
+#include "runtime/files/output_file.h"
 
 namespace smelt::cli {
 namespace {
@@ -54,7 +56,7 @@ int run_build(const Flags& flags) {
     wanted.push_back(&*at);
   }
   int code = kOk;
-  const std::optional<OpenedModel> model = open_model(flags.model, code);
+  const std::optional<OpenedModel> model = open_model(flags.model, code, {.tells_of_missing_data = true});
   if (!model) return code;
   const Result<CompiledProgram> program = compile_program(model->checked, model->options);
   if (!program) return report(program.error());
@@ -63,8 +65,8 @@ int run_build(const Flags& flags) {
     const Result<std::string> text = artefact->make(model->checked, *program, model->options);
     if (!text) return report(text.error());
     const std::string path = flags.output + "/" + program->name + std::string(artefact->suffix);
-    if (const auto written = write_file_atomic(path, *text); !written) return report(written.error());
-    fmt::print("{}\n", path);
+    if (const auto written = write_output(path, *text); !written) return report(written.error());
+    fmt::print("{}\n", printable_lines(path));
   }
   return kOk;
 }

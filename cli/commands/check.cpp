@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "ir/support/printable.h"
 
 namespace smelt::cli {
 namespace {
@@ -24,7 +25,7 @@ void print_budget(const Experiment& experiment, const LoweredExperiment& lowered
 
 int run_check(const ModelFlags& flags) {
   int code = kOk;
-  const std::optional<OpenedModel> model = open_model(flags, code);
+  const std::optional<OpenedModel> model = open_model(flags, code, {.tells_of_missing_data = true});
   if (!model) return code;
   const Result<LoweredExperiment> lowered = lower(model->checked, model->options);
   if (!lowered) return report(lowered.error());
@@ -72,7 +73,7 @@ int run_check(const ModelFlags& flags) {
     fmt::print("objective {} updates {}\n", objective.name, updates);
   }
   print_budget(experiment, *lowered);
-  fmt::print("{}: {} parameters; {} bytes of memory in all, data excluded\n", flags.file, parameters,
+  fmt::print("{}: {} parameters; {} bytes of memory in all, data excluded\n", printable_lines(flags.file), parameters,
              lowered->program.arena_bytes);
   return kOk;
 }

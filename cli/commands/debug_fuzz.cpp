@@ -8,6 +8,7 @@
 #include "cli/commands/debug.h"
 #include "fuzz/campaign.h"
 #include "runtime/files/file.h"
+#include "runtime/files/output_file.h"
 
 namespace smelt::cli {
 namespace {
@@ -68,7 +69,7 @@ int run_fuzz(const Flags& flags) {
                                     failure.seed, failure.check, failure.what, failure.seed);
                        }
                        std::fflush(stdout);
-                       if (!flags.resume.empty()) kept = write_file_atomic(flags.resume, fuzz::to_json(now));
+                       if (!flags.resume.empty()) kept = write_output(flags.resume, fuzz::to_json(now));
                      });
   if (!kept) return report(kept.error());
   if (flags.json) {

@@ -5,6 +5,7 @@
 
 #include "api/smelt/gradients.h"
 #include "cli/commands/debug.h"
+#include "ir/support/printable.h"
 #include "runtime/call_frame.h"
 #include "runtime/checkpoint.h"
 #include "runtime/data/batches.h"
@@ -73,7 +74,7 @@ int run_grads(const Flags& flags) {
   if (!data) return report(data.error());
   const Result<void> written = write_gradients(flags, *running->session, *data);
   if (!written) return report(written.error());
-  fmt::print("{}\n", flags.output);
+  fmt::print("{}\n", printable_lines(flags.output));
   return kOk;
 }
 

@@ -3,6 +3,7 @@
 
 #include "cli/commands/debug.h"
 #include "fuzz/reduce.h"
+#include "ir/support/printable.h"
 #include "ir/text.h"
 
 namespace smelt::cli {
@@ -17,14 +18,14 @@ int run_reduce(const Flags& flags) {
   if (!read) return report(read.error());
   const fuzz::Reduced reduced = fuzz::reduce(*read);
   if (!reduced.verdict.fails()) {
-    fmt::print("{}: check {} does not fail here\n", flags.file, read->check);
+    fmt::print("{}: check {} does not fail here\n", printable_lines(flags.file), read->check);
     return kOk;
   }
   const std::string path = flags.output.empty() ? flags.file + ".reduced" : flags.output;
   const Result<void> written = fuzz::write_case(path, reduced.tested, reduced.verdict.check, reduced.verdict.what);
   if (!written) return report(written.error());
   fmt::print("{} ops left of {} nodes after {} attempts: {}\n", reduced.num_ops, read->random.graph.size(),
-             reduced.attempts, path);
+             reduced.attempts, printable_lines(path));
   fmt::print("first wrong: {}\n{}\n\n{}", reduced.verdict.stage, reduced.verdict.what,
              print(reduced.tested.random.graph));
   return kInternal;

@@ -122,7 +122,7 @@ int run_doctor(const Flags& flags) {
     fmt::print("{:18} {}\n", finding.name, finding.value);
     if (!finding.advice.empty()) fmt::print("{:18} = help: {}\n", "", finding.advice);
   }
-  if (flags.json) fmt::print("{}\n", list.dump());
+  if (flags.json) fmt::print("{}\n", dump_json(list));
   return kOk;
 }
 

@@ -3,9 +3,10 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/console.h"
 #include "cli/nonfinite_reporter.h"
+#include "cli/run_source.h"
 #include "ir/support/suggest.h"
-#include "runtime/checkpoint.h"
 #include "runtime/evaluate.h"
 
 namespace smelt::cli {
@@ -36,21 +37,20 @@ std::string default_split(const DataPlan& data) {
 }
 
 int run_eval(const Flags& flags) {
-  Result<ModelOptions> options = model_options(flags.model);
-  if (!options) return report(options.error());
-  options->needs_data = true;
-  const Result<ModelSource> source = find_model(flags.model.file, flags.weights);
-  if (!source) return report(source.error());
   int code = kOk;
-  std::optional<CheckedModel> checked = load_model(source->file, *options, flags.model.json, code);
-  if (!checked) return code;
-  Result<RunningModel> running = start_model(std::move(*checked), *options, flags.model.threads, 0);
+  std::optional<SourcedModel> source = open_source(flags.model, flags.weights, NeedsData::Yes, code);
+  if (!source) return code;
+  const ModelOptions& options = source->options;
+  Result<RunningModel> running = start_model(std::move(source->checked), options, flags.model.threads, 0);
   if (!running) return report(running.error());
   Session& session = *running->session;
   const CompiledProgram& program = session.program();
-  if (!source->weights.empty()) {
-    const auto loaded = load_weights(source->weights, session, flags.partial ? Match::Partial : Match::Strict);
-    if (!loaded) return report(loaded.error());
+  if (source->weights.empty()) {
+    say("note: without --weights the parameters have their initial values: this evaluates an untrained model");
+  } else if (const auto loaded =
+                 load_and_tell(source->weights, session, flags.partial ? Match::Partial : Match::Strict);
+             !loaded) {
+    return report(loaded.error());
   }
   std::string split;
   std::vector<Dataset> data;
@@ -61,12 +61,12 @@ int run_eval(const Flags& flags) {
     if (std::ranges::find(known, split) == known.end()) {
       return report_usage(fmt::format("the data has no split `{}`", split), suggest(split, known));
     }
-    Result<std::vector<Dataset>> opened = open_data(program.data, *options, source->file, {split});
+    Result<std::vector<Dataset>> opened = open_data(program.data, options, running->checked.path, {split});
     if (!opened) return report(opened.error());
     data = std::move(*opened);
   }
   const auto names = flags.names.empty() ? all_names(program) : flags.names;
-  NonFiniteReporter reporter(running->checked, *options);
+  NonFiniteReporter reporter(running->checked, options);
   const auto values = evaluate(session, data.empty() ? nullptr : &data[0], program.train.batch, names,
                                flags.check_nan ? reporter.hook() : TraceCall());
   if (!values) return reporter.report(values.error(), flags.model.json);

@@ -4,12 +4,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/synthetic_run.h"
+#include "ir/support/printable.h"
+#include "runtime/files/output_file.h"
 #include "runtime/measure_peak.h"
 
 namespace smelt::cli {
@@ -185,11 +186,7 @@ Result<void> write_trace(const std::string& path, const Measured& measured, cons
     events.push_back(
         {{"name", function}, {"ph", "X"}, {"pid", 1}, {"tid", 1}, {"ts", begin * us}, {"dur", (at - begin) * us}});
   }
-  std::ofstream file(path);
-  file << nlohmann::json{{"traceEvents", events}}.dump() << "\n";
-  if (!file.flush())
-    return fail(ErrorKind::Output, fmt::format("cannot write `{}`", path), "choose another file for --trace");
-  return {};
+  return write_output(path, dump_json({{"traceEvents", events}}) + "\n");
 }
 
 int run_profile(const Flags& flags) {
@@ -209,10 +206,10 @@ int run_profile(const Flags& flags) {
   const SourceMap& sources = *running->checked.sources;
   const std::vector<Row> rows = rows_of(*measured, sources, ceiling, flags.by_line);
   if (flags.model.json) {
-    fmt::print("{}\n", to_json(rows, *measured, ceiling).dump());
+    fmt::print("{}\n", dump_json(to_json(rows, *measured, ceiling)));
   } else {
     print_table(flags, *measured, rows, ceiling,
-                fmt::format("{}: {} thread(s), {}, arena {:.1f} MB", program.name, threads, program.cpu,
+                fmt::format("{}: {} thread(s), {}, arena {:.1f} MB", printable(program.name), threads, program.cpu,
                             static_cast<double>(program.arena_bytes) * 1e-6));
   }
   if (!flags.trace.empty()) {

@@ -2,14 +2,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <cctype>
 #include <filesystem>
 
 #include "cli/commands.h"
-#include "ir/half_bits.h"
+#include "cli/console.h"
+#include "cli/run_source.h"
+#include "ir/support/printable.h"
 #include "ir/support/suggest.h"
-#include "runtime/checkpoint.h"
 #include "runtime/files/npy.h"
+#include "runtime/files/output_file.h"
 #include "runtime/files/png.h"
 #include "runtime/grid.h"
 
@@ -38,10 +40,11 @@ Result<std::vector<NamedTensor>> read_inputs(const std::vector<std::string>& inp
   for (const std::string& input : inputs) {
     const size_t at = input.find('=');
     if (at == std::string::npos || at == 0) {
-      return fail(ErrorKind::Usage, fmt::format("--input `{}` has no `=`", input), "write --input x=FILE.npy");
+      return fail(ErrorKind::Usage, fmt::format("--input `{}` has no `=`", printable(input)),
+                  "write --input x=FILE.npy");
     }
     SMELT_TRY(NpyFile file, read_npy(input.substr(at + 1)));
-    for (const std::string& note : file.notes) fmt::print(stderr, "note: {}\n", note);
+    for (const std::string& note : file.notes) say("note: {}", note);
     tensors.push_back({input.substr(0, at), std::move(file.tensor)});
   }
   return tensors;
@@ -63,29 +66,72 @@ Result<void> reshape_flat(HostTensor& images, const std::string& shape) {
   return {};
 }
 
-Result<void> write_output(const Flags& flags, NamedTensor& result, const CompiledProgram& program) {
-  if (!flags.force && std::filesystem::exists(flags.output)) {
-    return fail(ErrorKind::Output, fmt::format("{} exists", flags.output), "give another name, or --force");
-  }
-  if (!flags.output.ends_with(".png")) return write_npy(flags.output, result.tensor);
-  SMELT_TRY_VOID(reshape_flat(result.tensor, flags.shape));
-  if (result.tensor.shape.size() == 2) {
-    return fail(ErrorKind::Usage,
-                fmt::format("{} is no picture: its pixels are one flat axis",
-                            describe(result.tensor.dtype, result.tensor.shape)),
-                "say how it folds, such as --shape 28x28, or write an .npy file");
-  }
-  SMELT_TRY(const Picture picture, make_grid(result.tensor, {}));
-  return write_png(flags.output, picture,
-                   {{"smelt:export", flags.name}, {"smelt:seed", fmt::format("{}", program.train.seed)}});
+/// How a result is written, by the extension of `-o`.
+enum class Format : uint8_t { Npy, Png };
+struct Extension {
+  std::string_view name;
+  Format format;
+};
+constexpr Extension kExtensions[] = {{".npy", Format::Npy}, {".png", Format::Png}};
+
+Result<Format> format_of(const std::string& output) {
+  std::string extension = std::filesystem::path(output).extension().string();
+  std::ranges::transform(extension, extension.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const auto* known = std::ranges::find(kExtensions, extension, &Extension::name);
+  if (known != std::end(kExtensions)) return known->format;
+  if (is_stream(output)) return Format::Npy;  // the standard output, a pipe, /dev/null
+  return fail(ErrorKind::Usage,
+              fmt::format("-o `{}`: the extension says how a result is written, and `{}` is none that "
+                          "is known",
+                          printable(output), printable(extension)),
+              "write `.npy` or `.png`, or `-` for an .npy on the standard output");
 }
 
-/// No npy file has bf16, and few have f16: floats of a file are rounded where the export takes halves.
-Result<void> round_to_halves(std::vector<NamedTensor>& inputs, const Entry& entry) {
+/// `out.npy` for a single result, else `out.0.npy`, `out.1.npy` and so on.
+std::string place_of(const std::string& output, size_t index, size_t count) {
+  if (count == 1) return output;
+  const std::filesystem::path path(output);
+  return (path.parent_path() / fmt::format("{}.{}{}", path.stem().string(), index, path.extension().string())).string();
+}
+
+Result<void> write_result(const Flags& flags, const std::string& path, HostTensor& result,
+                          const CompiledProgram& program) {
+  if (!flags.force && !is_stream(path) && std::filesystem::exists(path)) {
+    return fail(ErrorKind::Output, fmt::format("{} exists", printable(path)), "give another name, or --force");
+  }
+  SMELT_TRY(const Format format, format_of(path));
+  if (format == Format::Npy) return write_npy(path, result);
+  SMELT_TRY_VOID(reshape_flat(result, flags.shape));
+  if (result.shape.size() == 2) {
+    return fail(ErrorKind::Usage,
+                fmt::format("{} is no picture: its pixels are one flat axis", describe(result.dtype, result.shape)),
+                "say how it folds, such as --shape 28x28, or write an .npy file");
+  }
+  SMELT_TRY(const Picture picture, make_grid(result, {}));
+  SMELT_TRY(const std::string bytes,
+            encode_png(picture, {{"smelt:export", flags.name}, {"smelt:seed", fmt::format("{}", program.train.seed)}}));
+  return write_output(path, bytes);
+}
+
+/// numpy makes f64 and i64 of what is not asked to be anything else. What is fed becomes what the export takes: floats
+/// are rounded, whole numbers fit or are refused.
+Result<void> convert_inputs(std::vector<NamedTensor>& inputs, const Entry& entry) {
   for (NamedTensor& input : inputs) {
     const auto binding = std::ranges::find(entry.inputs, input.name, &Binding::name);
-    if (binding == entry.inputs.end() || !is_half(binding->type.dtype) || !is_float(input.tensor.dtype)) continue;
-    SMELT_TRY(input.tensor, convert(input.tensor, binding->type.dtype));
+    if (binding == entry.inputs.end() || binding->type.dtype == input.tensor.dtype) continue;
+    const DType from = input.tensor.dtype, to = binding->type.dtype;
+    Result<HostTensor> converted = convert(input.tensor, to);
+    if (!converted) {
+      Error error = std::move(converted).error();
+      error.message = fmt::format("input `{}`: {} is given, {} is taken: {}", printable(input.name), to_string(from),
+                                  to_string(to), error.message);
+      error.help = fmt::format("convert it on your side, such as `x.astype('{}')`", numpy_name(to));
+      return std::unexpected(std::move(error));
+    }
+    if (is_float(from) && size_of(to) < size_of(from))
+      say("note: input `{}` is rounded from {} to {}", input.name, to_string(from), to_string(to));
+    input.tensor = std::move(*converted);
   }
   return {};
 }
@@ -110,30 +156,37 @@ Result<void> run_export(const Flags& flags, Session& session, bool draw) {
       if (!given) inputs.push_back(std::move(tensor));
     }
   }
-  SMELT_TRY_VOID(round_to_halves(inputs, *entry));
+  SMELT_TRY_VOID(convert_inputs(inputs, *entry));
   SMELT_TRY(std::vector<NamedTensor> results, session.run(*entry, inputs));
-  if (results.size() != 1)
-    return fail(ErrorKind::Unsupported,
-                fmt::format("export `{}` has {} results; one file holds one", flags.name, results.size()));
-  SMELT_TRY_VOID(write_output(flags, results[0], program));
-  fmt::print("{}  {}\n", flags.output, describe(results[0].tensor.dtype, results[0].tensor.shape));
+  if (results.size() != 1 && is_stream(flags.output)) {
+    return fail(ErrorKind::Usage,
+                fmt::format("export `{}` has {} results; a stream holds one", printable(flags.name), results.size()),
+                "give a file: of `-o out.npy` come out.0.npy, out.1.npy and so on");
+  }
+  for (size_t k = 0; k < results.size(); ++k) {
+    const std::string path = place_of(flags.output, k, results.size());
+    SMELT_TRY_VOID(write_result(flags, path, results[k].tensor, program));
+    const std::string line =
+        fmt::format("{}  {}", printable_lines(path), describe(results[k].tensor.dtype, results[k].tensor.shape));
+    if (path == "-")
+      say_line(line);  // the standard output has the result
+    else
+      fmt::print("{}\n", line);
+  }
   return {};
 }
 
 int run_command(const Flags& flags, bool draw) {
-  const Result<ModelOptions> options = model_options(flags.model);
-  if (!options) return report(options.error());
-  const Result<ModelSource> source = find_model(flags.model.file, flags.weights);
-  if (!source) return report(source.error());
+  if (const Result<Format> format = format_of(flags.output); !format) return report(format.error());
   int code = kOk;
-  std::optional<CheckedModel> checked = load_model(source->file, *options, flags.model.json, code);
-  if (!checked) return code;
-  Result<RunningModel> running = start_model(std::move(*checked), *options, flags.model.threads, 0);
+  std::optional<SourcedModel> source = open_source(flags.model, flags.weights, NeedsData::No, code);
+  if (!source) return code;
+  Result<RunningModel> running = start_model(std::move(source->checked), source->options, flags.model.threads, 0);
   if (!running) return report(running.error());
   if (source->weights.empty()) {
-    fmt::print(stderr, "note: without --weights the parameters have their initial values\n");
+    say("note: without --weights the parameters have their initial values");
   } else if (const auto loaded =
-                 load_weights(source->weights, *running->session, flags.partial ? Match::Partial : Match::Strict);
+                 load_and_tell(source->weights, *running->session, flags.partial ? Match::Partial : Match::Strict);
              !loaded) {
     return report(loaded.error());
   }
@@ -149,7 +202,8 @@ Runner add(CLI::App& app, bool draw) {
   app.add_option("--input", flags->inputs, "an input, NAME=FILE.npy (may be repeated)")
       ->take_all()
       ->allow_extra_args(false);
-  app.add_option("-o,--output", flags->output, "result, .npy or .png")->required();
+  app.add_option("-o,--output", flags->output, "result: .npy or .png, or - for an .npy on the standard output")
+      ->required();
   app.add_option("--shape", flags->shape, "fold flat pixels for a .png, such as 28x28");
   app.add_flag("--partial", flags->partial, "--weights: load what fits");
   app.add_flag("--force", flags->force, "overwrite the result file");

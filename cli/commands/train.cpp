@@ -1,14 +1,23 @@
 #include <fmt/format.h>
 
+#include <signal.h>
+
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <future>
+#include <map>
 #include <nlohmann/json.hpp>
 
+#include "api/smelt/training_identity.h"
+
 #include "cli/commands.h"
+#include "cli/console.h"
 #include "cli/nonfinite_reporter.h"
 #include "cli/progress.h"
+#include "cli/run_source.h"
+#include "ir/support/printable.h"
 #include "runtime/checkpoint.h"
 #include "runtime/files/sha256.h"
 #include "runtime/run_directory.h"
@@ -19,11 +28,17 @@ namespace {
 
 std::atomic<int> g_signal{0};  // a handler may touch nothing else
 
+// Of a terminal that closes, and of a limit on processor time, a run is saved as of the others.
 void catch_signals() {
-  for (const int signal : {SIGINT, SIGTERM}) {
+  std::signal(SIGPIPE, SIG_IGN);  // whoever read the progress left: the run goes on
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGXCPU}) {
+    struct sigaction before{};
+    if (signal == SIGHUP && ::sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_IGN)
+      continue;  // nohup
     std::signal(signal, [](int number) {
       g_signal = number;
-      std::signal(number, SIG_DFL);
+      // A second one ends the run at once. The system repeats SIGXCPU each second of the time that is left.
+      if (number != SIGXCPU) std::signal(number, SIG_DFL);
     });
   }
 }
@@ -33,6 +48,7 @@ struct TrainFlags {
   std::optional<int64_t> steps;
   std::string output, init;
   bool resume = false, no_shuffle = false, partial = false, force = false, check_nan = false, interp = false;
+  int64_t autosave = 180;  // seconds
 };
 
 const char* reason_text(StopReason reason) {
@@ -53,7 +69,7 @@ std::string config_json(const ModelOptions& options, std::vector<std::string> di
   std::ranges::sort(disabled);
   disabled.erase(std::ranges::unique(disabled).begin(), disabled.end());
   if (!disabled.empty()) config["--disable-pass"] = std::move(disabled);
-  return config.dump();
+  return dump_json(config);
 }
 
 /// Flags that contradict each other. Errors: Usage.
@@ -71,60 +87,118 @@ Result<void> check_agreement(const TrainFlags& flags) {
   return {};
 }
 
-enum class Say : uint8_t { Missing, Nothing };
+enum class Say : uint8_t { Differences, Nothing };
 /// What --init puts over the initial values.
 Result<void> load_start(const TrainFlags& flags, Session& session, Say say) {
   if (flags.init.empty()) return {};
-  SMELT_TRY(const WeightsReport loaded,
-            load_weights(flags.init, session, flags.partial ? Match::Partial : Match::Strict));
-  if (say == Say::Nothing) return {};
-  for (const std::string& name : loaded.missing) fmt::print(stderr, "note: `{}` keeps its initial value\n", name);
+  const Match match = flags.partial ? Match::Partial : Match::Strict;
+  if (say == Say::Differences) return load_and_tell(flags.init, session, match);
+  SMELT_TRY([[maybe_unused]] const WeightsReport loaded, load_weights(flags.init, session, match));
   return {};
 }
 
-Result<RunDirectory> open_run(const TrainFlags& flags, const CheckedModel& model) {
+Result<RunDirectory> open_run(const TrainFlags& flags, const CheckedModel& model, const RunRecord& record) {
   if (flags.resume) return RunDirectory::open(flags.output);
   const std::string path = flags.output.empty() ? next_run_directory("runs", model.experiment->name) : flags.output;
-  return RunDirectory::create(path, model.text, flags.force ? Existing::Replace : Existing::Refuse);
+  return RunDirectory::create(path, model.text, flags.force ? Existing::Replace : Existing::Refuse, record);
 }
 
-int run_training(const TrainFlags& flags) {
+/// Of a run that goes on, flags that are not given are those that it began with.
+Result<RunRecord> recall_run(TrainFlags& flags) {
+  if (!flags.resume) return RunRecord{};
+  SMELT_TRY(RunRecord record, read_run_record(flags.output));
+  recall(record, flags.model);
+  flags.no_shuffle |= record.no_shuffle;
+  return record;
+}
+
+struct LoadedData {
+  std::vector<Dataset> sets;
+  std::map<std::string, SplitMark> marks;
+};
+Result<LoadedData> load_data(const std::optional<DataPlan>& plan, const ModelOptions& options,
+                             const std::string& file) {
+  SMELT_TRY(std::vector<Dataset> sets, open_data(plan, options, file));
+  std::map<std::string, SplitMark> marks = mark_data(sets);
+  return LoadedData{std::move(sets), std::move(marks)};
+}
+
+void tell_of_early_end(const TrainFlags& flags, const TrainPlan& plan, int64_t horizon) {
+  if (!flags.steps || *flags.steps <= horizon) return;
+  say("note: --steps {} is beyond the end of training at step {}, which `{}` of the model file says; {}", *flags.steps,
+      horizon, plan.epochs < 0 ? "steps" : "epochs",
+      plan.epochs < 0 ? "raise it there to train longer" : "`--epochs N` trains longer");
+}
+
+/// The run in its directory, and in `record` what it has to remember. A run that is resumed before its first checkpoint
+/// begins again, from the parameters that it began with.
+Result<RunDirectory> begin(TrainFlags& flags, RunningModel& running, const RunRecord& before, RunRecord& record) {
+  if (!flags.init.empty()) record.init = std::filesystem::absolute(flags.init).string();
+  record.no_shuffle = flags.no_shuffle;
+  record.partial = flags.partial;
+  if (!flags.resume) {
+    SMELT_TRY_VOID(load_start(flags, *running.session, Say::Differences));
+    return open_run(flags, running.checked, record);
+  }
+  SMELT_TRY(RunDirectory run, open_run(flags, running.checked, record));
+  record.init = before.init;
+  record.partial = before.partial;
+  if (!run.has_checkpoint()) {
+    flags.init = before.init;
+    flags.partial = before.partial;
+    SMELT_TRY_VOID(load_start(flags, *running.session, Say::Differences));
+  }
+  return run;
+}
+
+int run_training(TrainFlags flags) {
   if (flags.interp) return report({ErrorKind::Unsupported, "--interp is not supported yet", "leave it out", {}});
   if (const Result<void> agree = check_agreement(flags); !agree) return report(agree.error());
+  const Result<RunRecord> before = recall_run(flags);
+  if (!before) return report(before.error());
   int code = kOk;
-  std::optional<OpenedModel> model = open_model(flags.model, code, {.needs_data = true, .to_train = "to run"});
+  const OpenHow how{.needs_data = true, .record = &*before, .to_train = "to run"};
+  std::optional<OpenedModel> model = open_model(flags.model, code, how);
   if (!model) return code;
   const ModelOptions& options = model->options;
   Experiment& experiment = *model->checked.experiment;
   if (flags.no_shuffle) experiment.train.shuffle = false;
 
   const std::string config = config_json(options, flags.model.disabled);
+  Result<RunRecord> record = make_record(flags.model, options, experiment.data);
+  if (!record) return report(record.error());
   // The data is unpacked while the model is compiled.
-  auto opening = std::async(std::launch::async, [&options, &flags, plan = experiment.data] {
-    return open_data(plan, options, flags.model.file);
-  });
+  auto opening =
+      start_work([&options, &flags, plan = experiment.data] { return load_data(plan, options, flags.model.file); });
+  const std::string identity = training_identity(experiment);
   Result<RunningModel> running = start_model(std::move(model->checked), options, flags.model.threads, 0);
-  Result<std::vector<Dataset>> data = opening.get();
+  Result<LoadedData> data = opening.get();
   if (!running) return report(running.error());
   const CompiledProgram& program = running->compiled->program;
   if (!data) return report(data.error());
-  const Dataset* training = training_split(*data);
+  const Dataset* training = training_split(data->sets);
   Result<Schedule> schedule = plan_schedule(program, training == nullptr ? 0 : training->rows());
   if (!schedule) return report(schedule.error());
+  tell_of_early_end(flags, program.train, schedule->iterations);
   running->session->header().horizon = schedule->iterations;
-  if (const Result<void> start = load_start(flags, *running->session, Say::Missing); !start)
-    return report(start.error());
   // From here on there is a run to save: a signal ends it after the iteration, a second one at once.
   catch_signals();
-  Result<RunDirectory> run = open_run(flags, running->checked);
+  Result<RunDirectory> run = begin(flags, *running, *before, *record);
   if (!run) return report(run.error());
 
   Progress progress;
   TrainOptions train_options;
   train_options.model_sha256 = sha256_hex(running->checked.text);
+  train_options.training_sha256 = identity;
   train_options.config = config;
+  train_options.data = data->marks;
+  train_options.autosave = std::chrono::seconds(flags.autosave);
   train_options.stop_after = flags.steps.value_or(-1);
   train_options.resume = flags.resume;
+  train_options.accepted = [&]() -> Result<void> {
+    SMELT_TRY_VOID(run->write_record(*record));
+    return run->write_model(running->checked.text);
+  };
   train_options.stop_signal = &g_signal;
   train_options.observer = &progress;
   train_options.check_nan = flags.check_nan;
@@ -134,7 +208,7 @@ int run_training(const TrainFlags& flags) {
   };
   NonFiniteReporter reporter(running->checked, options);
   train_options.trace = reporter.hook();
-  const Result<TrainSummary> summary = train(*running->session, *data, *run, train_options);
+  const Result<TrainSummary> summary = train(*running->session, data->sets, *run, train_options);
   if (!summary) return reporter.report(summary.error(), flags.model.json);
   if (flags.model.json) {
     const nlohmann::json line = {{"run", run->path()},
@@ -143,13 +217,13 @@ int run_training(const TrainFlags& flags) {
                                  {"checkpoint", summary->checkpoint},
                                  {"compile_ms", running->compiled->compile_ms},
                                  {"first_step_ms", progress.first_step_ms()}};
-    fmt::print("{}\n", line.dump());
+    fmt::print("{}\n", dump_json(line));
   } else {
-    fmt::print("{} at step {}; run {}; checkpoint {}\n", reason_text(summary->reason), summary->step, run->path(),
-               summary->checkpoint);
+    fmt::print("{} at step {}; run {}; checkpoint {}\n", reason_text(summary->reason), summary->step,
+               printable_lines(run->path()), summary->checkpoint);
   }
   if (summary->reason == StopReason::Signal) {
-    fmt::print(stderr, "saved; go on with: smelt train {} --resume -o {}\n", flags.model.file, run->path());
+    say("saved; go on with: smelt train {} --resume -o {}", flags.model.file, run->path());
     return 128 + g_signal;
   }
   return kOk;
@@ -166,6 +240,9 @@ Runner add_train(CLI::App& app) {
   app.add_option("--init", flags->init, "start from these parameters (safetensors)");
   app.add_flag("--partial", flags->partial, "--init: load what fits");
   app.add_flag("--resume", flags->resume, "go on with the run in -o");
+  app.add_option("--autosave", flags->autosave,
+                 "seconds between checkpoints of a model without `checkpoint` lines (default 180; 0: none)")
+      ->check(whole_number(0, uint64_t{1} << 30));
   app.add_flag("--no-shuffle", flags->no_shuffle, "rows in file order");
   app.add_flag("--force", flags->force, "replace an existing run");
   app.add_flag("--check-nan", flags->check_nan,

@@ -7,6 +7,7 @@
 #include <llvm/IR/Verifier.h>
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/ErrorHandling.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Support/raw_ostream.h>
 #include <llvm/Target/TargetMachine.h>
@@ -19,10 +20,12 @@
 #include <llvm/Transforms/Scalar/SimplifyCFG.h>
 
 #include <algorithm>
+#include <new>
 #include <string>
 #include <utility>
 
 #include "ir/support/check.h"
+#include "ir/support/start_thread.h"
 
 namespace smelt {
 namespace {
@@ -36,6 +39,8 @@ std::unique_ptr<llvm::TargetMachine> make_machine(const Target& target, bool opt
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
+    // LLVM would abort. Its own `new` throws as well, so what lies between is used to it.
+    llvm::install_bad_alloc_error_handler([](void*, const char*, bool) { throw std::bad_alloc(); });
     return true;
   }();
   (void)initialized;
@@ -118,7 +123,9 @@ CodeQueue::CodeQueue(const Target& target, CodeKind kind, const CodegenOptions& 
       options_(options),
       data_layout_(make_machine(target, options.optimize)->createDataLayout().getStringRepresentation()) {
   const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1u, kMaxThreads);
-  for (unsigned t = 1; t < threads; ++t) workers_.emplace_back([this] { work(); });
+  for (unsigned t = 1; t < threads; ++t) {
+    if (!start_thread(workers_, [this] { work(); })) break;  // `finish` works as well
+  }
 }
 
 CodeQueue::~CodeQueue() {

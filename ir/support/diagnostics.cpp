@@ -6,6 +6,8 @@
 #include <array>
 #include <tuple>
 
+#include "ir/support/printable.h"
+
 namespace smelt {
 
 namespace {
@@ -18,7 +20,13 @@ constexpr DiagnosticInfo kInfos[] = {
 
 std::string json_string(std::string_view text) {
   std::string out = "\"";
-  for (const char c : text) {
+  for (size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (const size_t length = (c & 0x80) != 0 ? utf8_length(text, at) : 1; length != 1) {
+      out += length == 0 ? "\\ufffd" : text.substr(at, length);  // what is no UTF-8 is no JSON either
+      at += length == 0 ? 0 : length - 1;
+      continue;
+    }
     switch (c) {
       case '"': out += "\\\""; break;
       case '\\': out += "\\\\"; break;

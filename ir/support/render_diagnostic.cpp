@@ -12,6 +12,7 @@
 #include <map>
 
 #include "ir/support/diagnostics.h"
+#include "ir/support/printable.h"
 
 namespace smelt {
 
@@ -41,14 +42,33 @@ int code_points(std::string_view text) {
   return static_cast<int>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
 }
 
-/// Tabs become one space so that columns and carets agree; other control bytes become `?`.
+bool continues(char byte) { return (byte & 0xC0) == 0x80; }
+
+/// Byte at which code point `count` of `text` begins; its end when there are fewer.
+size_t byte_of(std::string_view text, int count) {
+  size_t at = 0;
+  for (; at < text.size(); ++at) {
+    if (!continues(text[at]) && count-- == 0) break;
+  }
+  return at;
+}
+
+/// One character a code point, so that columns and carets agree: a tab becomes a space, what no terminal should get
+/// (control characters, marks of direction, bytes that are not UTF-8) becomes `?`.
 std::string shown_line(std::string_view line) {
-  std::string out(line);
-  for (char& c : out) {
-    if (c == '\t')
-      c = ' ';
-    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
-      c = '?';
+  std::string out;
+  for (size_t at = 0; at < line.size();) {
+    size_t end = at + 1;
+    while (end < line.size() && continues(line[end])) ++end;
+    const std::string_view character = line.substr(at, end - at);
+    if (character == "\t") {
+      out += ' ';
+    } else if (shown_character(character, 0) == character.size()) {
+      out += character;
+    } else if (!continues(character[0])) {
+      out += '?';
+    }
+    at = end;
   }
   return out;
 }
@@ -106,17 +126,14 @@ class Snippet {
     return out;
   }
 
-  /// ASCII lines only are cut; a long line with other characters is cut at the end alone.
   static std::string window(const std::string& source, std::vector<Mark>& marks) {
-    const int first = marks.front().column;
-    const bool ascii = code_points(source) == static_cast<int>(source.size());
-    const int shift = ascii ? std::max(0, first - kMaxColumns / 2) : 0;
+    const int shift = std::max(0, marks.front().column - kMaxColumns / 2);
     for (Mark& mark : marks) {
       mark.column = std::clamp(mark.column - shift, 0, kMaxColumns);
       mark.width = std::clamp(mark.width, 1, kMaxColumns + 1 - mark.column);
     }
-    if (!ascii) return source;
-    return source.substr(static_cast<size_t>(shift), kMaxColumns);
+    const size_t begin = byte_of(source, shift);
+    return source.substr(begin, byte_of(std::string_view(source).substr(begin), kMaxColumns));
   }
 
   const SourceMap& sources_;
@@ -132,7 +149,7 @@ std::string render(const Diagnostic& d, const SourceMap& sources, Colour colour)
   const std::string head =
       fmt::format("{}[{}]", d.severity() == Severity::Error ? "error" : "warning", info(d.code).code);
   std::string out = (d.severity() == Severity::Error ? painter.error(head) : painter.warning(head)) + ": " +
-                    painter.bold(d.message) + "\n";
+                    painter.bold(printable_lines(d.message)) + "\n";
   int gutter = 1;
   if (!d.span.empty()) {
     std::map<uint32_t, Snippet> snippets;  // by file, the primary one first
@@ -156,8 +173,8 @@ std::string render(const Diagnostic& d, const SourceMap& sources, Colour colour)
     }
   }
   const std::string bullet = fmt::format("{:{}} {}", "", gutter, painter.frame("="));
-  for (const std::string& note : d.notes) out += fmt::format("{} note: {}\n", bullet, note);
-  if (!d.help.empty()) out += fmt::format("{} help: {}\n", bullet, d.help);
+  for (const std::string& note : d.notes) out += fmt::format("{} note: {}\n", bullet, printable_lines(note));
+  if (!d.help.empty()) out += fmt::format("{} help: {}\n", bullet, printable_lines(d.help));
   return out;
 }
 

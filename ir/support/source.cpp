@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "ir/support/printable.h"
+
 namespace smelt {
 
 LineColumn SourceMap::locate(uint32_t file, uint32_t offset) const {
@@ -34,7 +36,7 @@ std::string_view SourceMap::line_text(uint32_t file, int line) const {
 std::string SourceMap::describe(Span span) const {
   if (span.empty()) return {};
   const LineColumn at = locate(span.file, span.begin);
-  return fmt::format("{}:{}:{}", buffers_.at(span.file).name, at.line, at.column);
+  return fmt::format("{}:{}:{}", printable_lines(buffers_.at(span.file).name), at.line, at.column);
 }
 
 }  // namespace smelt

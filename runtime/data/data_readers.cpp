@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "runtime/data/dataset.h"
@@ -16,12 +17,17 @@ namespace {
 
 constexpr uint64_t kCsvProbeBytes = 1u << 20;  // of the first line
 
+constexpr int64_t kMaxAxis = (int64_t{1} << 31) - 1;
+constexpr int64_t kMaxRowElements = int64_t{1} << 30;  // 2^31 rows of it, 8 bytes an element, stay below 2^64
+
 // A file's shape without its rows.
 Result<std::vector<Column>> one_column(DType dtype, const std::vector<int64_t>& shape, const std::string& path) {
   if (shape.empty()) {
     return fail(ErrorKind::Input, fmt::format("{}: holds one number, not rows", printable(path)));
   }
-  return std::vector<Column>{Column{0, dtype, {shape.begin() + 1, shape.end()}, {}}};
+  std::vector<int64_t> row_shape(shape.begin() + 1, shape.end());
+  SMELT_TRY_VOID(check_row_shape(dtype, row_shape, path));
+  return std::vector<Column>{Column{0, dtype, std::move(row_shape), {}}};
 }
 
 Result<std::vector<Column>> probe_idx(const std::string& path) {
@@ -35,6 +41,24 @@ Result<std::vector<Column>> probe_npy(const std::string& path) {
   SMELT_TRY(const NpyHeader header, parse_npy_header(start.bytes(), path));
   return one_column(header.dtype, header.shape, path);
 }
+
+Result<void> check_idx(const std::string& path) {
+  const std::optional<uint64_t> bytes = plain_size(path);
+  if (!bytes) return {};
+  SMELT_TRY(const Buffer start, read_file_start(path, kIdxHeaderBytes));
+  SMELT_TRY(const IdxHeader header, parse_idx_header(start.bytes(), path));
+  return check_idx_size(header, *bytes, path);
+}
+
+Result<void> check_npy(const std::string& path) {
+  const std::optional<uint64_t> bytes = plain_size(path);
+  if (!bytes) return {};
+  SMELT_TRY(const Buffer start, read_file_start(path, kNpyHeaderBytes));
+  SMELT_TRY(const NpyHeader header, parse_npy_header(start.bytes(), path));
+  return check_npy_size(header, *bytes, path);
+}
+
+Result<void> check_csv(const std::string& /*path*/) { return {}; }  // it says nothing of its size
 
 Result<std::vector<Column>> probe_csv(const std::string& path) {
   SMELT_TRY(Buffer start, read_file_start(path, kCsvProbeBytes));
@@ -64,11 +88,21 @@ Result<ReadTable> read_csv_table(const std::string& path) {
   return ReadTable{std::move(table.values), {}};
 }
 
-constexpr DataReader kReaders[] = {{"idx", probe_idx, read_idx_table, false},
-                                   {"npy", probe_npy, read_npy_table, false},
-                                   {"csv", probe_csv, read_csv_table, true}};
+constexpr DataReader kReaders[] = {{"idx", probe_idx, check_idx, read_idx_table, false},
+                                   {"npy", probe_npy, check_npy, read_npy_table, false},
+                                   {"csv", probe_csv, check_csv, read_csv_table, true}};
 
 }  // namespace
+
+Result<void> check_row_shape(DType dtype, const std::vector<int64_t>& row_shape, const std::string& name) {
+  const std::optional<int64_t> count = num_elements(row_shape);
+  const bool fits = count && *count >= 1 && *count <= kMaxRowElements &&
+                    std::ranges::all_of(row_shape, [](int64_t size) { return size <= kMaxAxis; });
+  if (fits) return {};
+  return fail(ErrorKind::Input,
+              fmt::format("{}: a row of {} is {}", printable(name), describe(dtype, row_shape),
+                          count == 0 ? "empty" : fmt::format("larger than {} elements", kMaxRowElements)));
+}
 
 std::vector<std::string_view> reader_names() {
   std::vector<std::string_view> names;

@@ -21,9 +21,15 @@ struct DataReader {
   std::string_view name;
   /// The columns of the file (one for idx and npy), from its start. `path` is where it is.
   Result<std::vector<Column>> (*probe)(const std::string& path);
+  /// That the file is as long as its header says, without reading it. A packed one is checked when it is read.
+  Result<void> (*check)(const std::string& path);
   Result<ReadTable> (*read)(const std::string& path);
   bool splits_columns = false;  // field(k) is the k-th column of one table, not the k-th file
 };
+
+/// What a row of a column may be: a model's arithmetic on sizes holds for any number of such rows.
+/// Errors: Input naming `name`, for a row that holds nothing or is too large.
+Result<void> check_row_shape(DType dtype, const std::vector<int64_t>& row_shape, const std::string& name);
 
 /// Errors: Input naming the readers that exist.
 Result<const DataReader*> find_reader(const SourceCall& source);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -12,6 +14,8 @@
 
 namespace smelt {
 namespace {
+
+constexpr double kMaxWholeFloat = 0x1p24;  // above it f32 skips whole numbers
 
 // `a/../../x` leaves its directory: a model file that came from elsewhere must not read around.
 bool leaves_directory(const std::filesystem::path& path) {
@@ -31,6 +35,19 @@ std::unexpected<Error> with_span(E&& error, Span span) {
   Error out = std::forward<E>(error);
   if (out.span.empty()) out.span = span;
   return std::unexpected(std::move(out));
+}
+
+// Why a file is not where a model's files are expected, when nobody but the model said so (decision 14).
+std::string why_outside(const std::string& path, const std::string& place, const std::string& section,
+                        const DataPaths& paths) {
+  namespace fs = std::filesystem;
+  if (paths.directories.contains(section) || paths.recorded.contains(path)) return {};
+  if (fs::path(path).is_absolute()) return "the model names it with an absolute path";
+  std::error_code error;
+  const fs::path real = fs::weakly_canonical(place, error), home = fs::weakly_canonical(paths.model_directory, error);
+  const bool inside = std::ranges::mismatch(home, real).in1 == home.end();
+  if (error || inside || place.starts_with(kSystemData)) return {};
+  return fmt::format("a link beside the model leads to `{}`", printable(real.string()));
 }
 
 struct LoadedFile {
@@ -82,6 +99,12 @@ class Loader {
     return columns;
   }
 
+  std::vector<std::string> places() const {
+    std::vector<std::string> out;
+    for (const LoadedFile& file : files_) out.push_back(file.path);
+    return out;
+  }
+
  private:
   Result<void> load_file(const std::string& path, std::vector<std::string>& notes) {
     auto resolved = resolve_data_path(path, plan_.name, paths_);
@@ -91,6 +114,8 @@ class Loader {
     if (table->tensor.shape.empty()) {
       return fail(ErrorKind::Input, fmt::format("{}: holds one number, not rows", printable(*resolved)));
     }
+    if (const std::string why = why_outside(path, *resolved, plan_.name, paths_); !why.empty())
+      notes.push_back(fmt::format("`{}` lies outside of the model's directory: {}", printable(*resolved), why));
     files_.push_back({std::move(*resolved), std::move(*table)});
     const LoadedFile& file = files_.back();
     notes.insert(notes.end(), file.table.notes.begin(), file.table.notes.end());
@@ -176,11 +201,15 @@ class Loader {
     const int64_t per_row = std::max<int64_t>(count / std::max<int64_t>(column.rows, 1), 1);
     for (int64_t i = 0; i < count; ++i) {
       const double value = element_of(column, i);
-      if (value >= 0 && value < static_cast<double>(limit.below) && value == std::floor(value)) continue;
+      const bool whole = value == std::floor(value) && (column.dtype != DType::F32 || value <= kMaxWholeFloat);
+      if (whole && value >= 0 && value < static_cast<double>(limit.below)) continue;
+      const std::string place = reader_->splits_columns ? fmt::format(", in column {}", std::max(field, 0)) : "";
       return fail(ErrorKind::Input,
-                  fmt::format("{}: row {}: {} is not in 0..{}, the range of `{}` ({})", printable(path), i / per_row,
-                              value, limit.below - 1, limit.dim, limit.below),
-                  fmt::format("make `{}` larger or mend the file; rows count from 0", limit.dim), limit.span);
+                  fmt::format("{}: row {}: {} is not in 0..{}, the range of `{}` ({}){}", printable(path), i / per_row,
+                              value, limit.below - 1, limit.dim, limit.below, place),
+                  whole ? fmt::format("make `{}` larger or mend the file; rows count from 0", limit.dim)
+                        : "labels are whole numbers; rows count from 0",
+                  limit.span);
     }
     return {};
   }
@@ -205,6 +234,8 @@ Result<std::string> resolve_data_path(const std::string& path, const std::string
   const auto directory = paths.directories.find(section);
   if (directory != paths.directories.end()) {
     candidates.push_back((fs::path(directory->second) / wanted.filename()).string());
+  } else if (const auto place = paths.recorded.find(path); place != paths.recorded.end() && find_file(place->second)) {
+    return place->second;
   } else if (wanted.is_absolute()) {
     candidates.push_back(path);
   } else if (leaves_directory(wanted)) {
@@ -228,9 +259,31 @@ Result<std::string> resolve_data_path(const std::string& path, const std::string
 Result<Dataset> Dataset::open(const DataPlan& plan, const Split& split, const DataPaths& paths) {
   Dataset out;
   out.split_ = split.name;
-  SMELT_TRY(out.columns_, Loader(plan, split, paths).load(out.notes_));
+  Loader loader(plan, split, paths);
+  SMELT_TRY(out.columns_, loader.load(out.notes_));
+  out.places_ = loader.places();
   if (!out.columns_.empty()) out.rows_ = out.columns_.front().rows;
   return out;
+}
+
+std::string Dataset::fingerprint() const {
+  // Four lanes, so that the multiplications overlap: some GB/s, against which a cryptographic hash would be seen at
+  // start-up. It finds changes, it does not withstand an author who wants none found.
+  constexpr uint64_t kPrime = 0x9E3779B97F4A7C15;
+  uint64_t lanes[4] = {1, 2, 3, 4};
+  for (const LoadedColumn& column : columns_) {
+    const std::span<const std::byte> bytes = column.data.bytes();
+    for (size_t at = 0; at < bytes.size(); at += 8) {
+      uint64_t word = 0;
+      std::memcpy(&word, bytes.data() + at, std::min<size_t>(8, bytes.size() - at));
+      uint64_t& lane = lanes[at / 8 % 4];
+      lane = std::rotl((lane ^ word) * kPrime, 29);
+    }
+    lanes[0] = (lanes[0] ^ bytes.size()) * kPrime;
+  }
+  uint64_t all = static_cast<uint64_t>(rows_);
+  for (const uint64_t lane : lanes) all = std::rotl((all ^ lane) * kPrime, 31);
+  return fmt::format("{:016x}", all);
 }
 
 Result<std::vector<Column>> probe_source(const SourceCall& source, const std::string& section, const DataPaths& paths) {
@@ -248,6 +301,15 @@ Result<std::vector<Column>> probe_source(const SourceCall& source, const std::st
     }
   }
   return out;
+}
+
+Result<void> check_source(const SourceCall& source, const std::string& section, const DataPaths& paths) {
+  SMELT_TRY(const DataReader* reader, find_reader(source));
+  for (const std::string& path : source.paths) {
+    SMELT_TRY(const std::string place, resolve_data_path(path, section, paths));
+    if (auto checked = reader->check(place); !checked) return with_span(std::move(checked).error(), source.span);
+  }
+  return {};
 }
 
 }  // namespace smelt

@@ -22,6 +22,7 @@ inline constexpr std::string_view kSystemData = "/usr/share/datasets";
 struct DataPaths {
   std::map<std::string, std::string> directories;  // section name -> directory
   std::string model_directory = ".";
+  std::map<std::string, std::string> recorded;  // path in the model -> where a run found it; asked after `directories`
 };
 
 /// Errors: Input, listing the places that were looked at; or when a relative path leaves its directory.
@@ -48,17 +49,25 @@ class Dataset {
   const std::vector<LoadedColumn>& columns() const { return columns_; }
   /// Things worth a warning: NaN and infinity in float files, conversions on the way.
   const std::vector<std::string>& notes() const { return notes_; }
+  /// Where its files were, in the order of the reader's paths.
+  const std::vector<std::string>& places() const { return places_; }
+  /// A hash of the content of all columns: equal for equal data, whatever file it came from.
+  std::string fingerprint() const;
 
  private:
   std::string split_;
   int64_t rows_ = 0;
   std::vector<LoadedColumn> columns_;
-  std::vector<std::string> notes_;
+  std::vector<std::string> notes_, places_;
 };
 
 /// What a reader call would give, from a few bytes of each file: column k is field(k). For csv one f32 column
 /// a csv column; `row()` is all of them together. Errors: as Dataset::open.
 Result<std::vector<Column>> probe_source(const SourceCall& source, const std::string& section, const DataPaths& paths);
+
+/// That the files of a reader call are as long as their headers say, so that no damaged size becomes a mistake of the
+/// model. Errors: Input.
+Result<void> check_source(const SourceCall& source, const std::string& section, const DataPaths& paths);
 
 /// `idx`, `npy`, `csv`: the readers that exist, for messages.
 std::vector<std::string_view> reader_names();

@@ -17,26 +17,14 @@
 
 #include <fmt/format.h>
 
+#include "runtime/files/descriptor.h"
 #include "runtime/files/message.h"
 
 namespace smelt {
 namespace {
 
 constexpr uint64_t kChunk = 64 << 10;
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FileDescriptor& operator=(FileDescriptor&&) = delete;
-  ~FileDescriptor() { close_now(); }
-  int get() const { return fd_; }
-  bool valid() const { return fd_ >= 0; }
-  int close_now() { return fd_ < 0 ? 0 : ::close(std::exchange(fd_, -1)); }
-
- private:
-  int fd_;
-};
+constexpr uint64_t kStep = 1 << 20;  // unpacked before the limits are looked at again
 
 struct OpenFile {
   FileDescriptor fd;
@@ -162,7 +150,7 @@ class Gunzip {
       const uint64_t first = std::max(kChunk, std::min(file_.size * 4, wanted_));
       SMELT_TRY_VOID(output_.resize(std::max(first, output_.size() * 2), printable(path_)));
     }
-    const uint64_t room = std::min<uint64_t>(output_.size() - produced_, uint64_t{1} << 30);
+    const uint64_t room = std::min(output_.size() - produced_, kStep);
     stream_.next_out = reinterpret_cast<Bytef*>(output_.data() + produced_);
     stream_.avail_out = static_cast<uInt>(room);
     const int status = inflate(&stream_, Z_NO_FLUSH);
@@ -180,13 +168,15 @@ class Gunzip {
 
   Result<void> check_limits() const {
     const bool too_large = produced_ > limits_.max_decompressed;
-    const bool too_dense = produced_ > limits_.ratio_counts_from && produced_ / limits_.max_ratio > file_.size;
+    // Against what was read so far, not the whole file: a bomb is refused at its first part.
+    const uint64_t read = offset_ - stream_.avail_in;
+    const bool too_dense = produced_ > limits_.ratio_counts_from && produced_ / limits_.max_ratio > read;
     if (!too_large && !too_dense) return {};
     return fail(ErrorKind::Limit,
                 fmt::format("{}: {} of gzip unpack to more than {}; the limits are {} and {}:1", printable(path_),
                             human_bytes(file_.size), human_bytes(produced_), human_bytes(limits_.max_decompressed),
                             limits_.max_ratio),
-                "if you trust the file, unpack it first or raise `--max-decompressed`");
+                "if you trust the file, unpack it first: a file that is not packed has no such limit");
   }
 
   const OpenFile& file_;
@@ -202,14 +192,55 @@ class Gunzip {
   bool between_members_ = false;
 };
 
-Result<Buffer> read_start(const std::string& path, uint64_t wanted, const ReadLimits& limits) {
-  SMELT_TRY(const OpenFile file, open_regular(path, limits.max_bytes));
+Result<bool> is_gzip(const OpenFile& file, const std::string& path) {
   std::array<std::byte, 2> magic{};
   SMELT_TRY(const uint64_t count, read_at(file, path, 0, magic.data(), magic.size()));
-  const bool gzip = count == 2 && magic[0] == std::byte{0x1F} && magic[1] == std::byte{0x8B};
+  return count == 2 && magic[0] == std::byte{0x1F} && magic[1] == std::byte{0x8B};
+}
+
+Result<Buffer> read_start(const std::string& path, uint64_t wanted, const ReadLimits& limits) {
+  SMELT_TRY(const OpenFile file, open_regular(path, limits.max_bytes));
+  SMELT_TRY(const bool gzip, is_gzip(file, path));
   if (!gzip) return read_plain(file, path, std::min(file.size, wanted));
   return Gunzip(file, path, wanted, limits).run();
 }
+
+int sync_directory(const std::string& directory) {
+  FileDescriptor fd(::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) return errno;
+  if (fsync(fd.get()) == 0 || errno == EINVAL || errno == ENOTSUP) return 0;  // some file systems have no such call
+  return errno;
+}
+
+struct Failure {
+  std::string_view doing;
+  int error = 0;
+};
+
+// A file of the temporary's name may be there: left by a killed process of the same number, or a link that someone put
+// there to have another file overwritten. It is replaced, never opened.
+FileDescriptor create_temporary(const std::string& temporary) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  int fd = ::open(temporary.c_str(), kFlags, 0666);
+  if (fd < 0 && errno == EEXIST && ::unlink(temporary.c_str()) == 0) fd = ::open(temporary.c_str(), kFlags, 0666);
+  return FileDescriptor(fd);
+}
+
+Failure write_temporary(const std::string& temporary, std::span<const std::span<const std::byte>> parts,
+                        Durability durability) {
+  FileDescriptor fd = create_temporary(temporary);
+  if (!fd.valid()) return {"create", errno};
+  for (const std::span<const std::byte> part : parts) {
+    if (const int error = write_all(fd.get(), part); error != 0) return {"write", error};
+  }
+  if (durability == Durability::Synced && fsync(fd.get()) != 0) return {"fsync", errno};
+  if (fd.close_now() != 0) return {"close", errno};
+  return {};
+}
+
+constexpr std::string_view kTemporaryMark = ".tmp.";
+
+}  // namespace
 
 std::unexpected<Error> write_failed(const std::string& path, std::string_view doing, int error, uint64_t bytes) {
   std::string message = fmt::format("cannot write `{}`: {}: {}", printable(path), doing, errno_text(error));
@@ -234,39 +265,17 @@ int write_all(int fd, std::span<const std::byte> bytes) {
   return 0;
 }
 
-int sync_directory(const std::string& directory) {
-  FileDescriptor fd(::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) return errno;
-  if (fsync(fd.get()) == 0 || errno == EINVAL || errno == ENOTSUP) return 0;  // some file systems have no such call
-  return errno;
-}
-
-struct Failure {
-  std::string_view doing;
-  int error = 0;
-};
-
-Failure write_temporary(const std::string& temporary, std::span<const std::span<const std::byte>> parts,
-                        Durability durability) {
-  FileDescriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (!fd.valid()) return {"create", errno};
-  for (const std::span<const std::byte> part : parts) {
-    if (const int error = write_all(fd.get(), part); error != 0) return {"write", error};
-  }
-  if (durability == Durability::Synced && fsync(fd.get()) != 0) return {"fsync", errno};
-  if (fd.close_now() != 0) return {"close", errno};
-  return {};
-}
-
-constexpr std::string_view kTemporaryMark = ".tmp.";
-
-}  // namespace
-
 Result<Buffer> read_file(const std::string& path, const ReadLimits& limits) {
   return read_start(path, UINT64_MAX, limits);
 }
 
 Result<Buffer> read_file_start(const std::string& path, uint64_t bytes) { return read_start(path, bytes, {}); }
+
+std::optional<uint64_t> plain_size(const std::string& path) {
+  const Result<OpenFile> file = open_regular(path, UINT64_MAX);
+  const Result<bool> gzip = file ? is_gzip(*file, path) : Result<bool>(true);
+  return gzip && !*gzip ? std::optional(file->size) : std::nullopt;
+}
 
 std::optional<std::string> find_file(const std::string& path) {
   const auto exists = [](const std::string& candidate) {

@@ -17,10 +17,11 @@
 namespace smelt {
 
 struct ReadLimits {
-  uint64_t max_bytes = uint64_t{1} << 40;           // of the file as stored
-  uint64_t max_decompressed = uint64_t{4} << 30;    // of a .gz after unpacking
-  uint64_t max_ratio = 200;                         // unpacked : stored, ..
-  uint64_t ratio_counts_from = uint64_t{16} << 20;  // .. asked only of outputs larger than this
+  uint64_t max_bytes = uint64_t{1} << 40;         // of the file as stored
+  uint64_t max_decompressed = uint64_t{4} << 30;  // of a .gz after unpacking
+  uint64_t max_ratio = 200;                       // unpacked : stored, ..
+  uint64_t ratio_counts_from = uint64_t{32}
+                               << 20;  // .. of what was read so far, asked only of outputs larger than this
 };
 
 /// The file's content, unpacked when it starts with the gzip magic.
@@ -31,6 +32,9 @@ Result<Buffer> read_file(const std::string& path, const ReadLimits& limits = {})
 /// At most the first `bytes` bytes of what read_file returns, reading little more than that. Errors: as
 /// read_file.
 Result<Buffer> read_file_start(const std::string& path, uint64_t bytes);
+
+/// Bytes of a file that is not packed; nullopt when it is, or cannot be read.
+std::optional<uint64_t> plain_size(const std::string& path);
 
 /// `path`, else `path` with .gz, else without it: the first that exists.
 std::optional<std::string> find_file(const std::string& path);

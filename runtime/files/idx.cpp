@@ -67,20 +67,22 @@ Result<IdxHeader> parse_idx_header(std::span<const std::byte> file, const std::s
   return header;
 }
 
+Result<void> check_idx_size(const IdxHeader& header, uint64_t file_bytes, const std::string& name) {
+  const std::optional<uint64_t> expected = byte_size(header.dtype, header.shape);
+  if (!expected)
+    return bad(name, fmt::format("byte 4: the size of [{}] leaves 64 bits", fmt::join(header.shape, ", ")));
+  const uint64_t present = file_bytes - std::min(file_bytes, header.data_begin);
+  if (*expected == present) return {};
+  return bad(name,
+             fmt::format("{} needs {} bytes of data, the file has {}", describe(header.dtype, header.shape), *expected,
+                         present),
+             present < *expected ? "the file is truncated: copy or download it again"
+                                 : "bytes follow the data: the file is damaged or not IDX");
+}
+
 Result<HostTensor> parse_idx(Buffer file, const std::string& name) {
   SMELT_TRY(IdxHeader header, parse_idx_header(file.bytes(), name));
-  const std::optional<uint64_t> expected = byte_size(header.dtype, header.shape);
-  const uint64_t present = file.size() - header.data_begin;
-  if (!expected) {
-    return bad(name, fmt::format("byte 4: the size of [{}] leaves 64 bits", fmt::join(header.shape, ", ")));
-  }
-  if (*expected != present) {
-    return bad(name,
-               fmt::format("{} needs {} bytes of data, the file has {}", describe(header.dtype, header.shape),
-                           *expected, present),
-               present < *expected ? "the file is truncated: copy or download it again"
-                                   : "bytes follow the data: the file is damaged or not IDX");
-  }
+  SMELT_TRY_VOID(check_idx_size(header, file.size(), name));
   file.drop_front(header.data_begin);
   swap_elements(file.bytes(), size_of(header.dtype));
   return HostTensor{header.dtype, std::move(header.shape), std::move(file)};

@@ -22,6 +22,9 @@ constexpr uint64_t kIdxHeaderBytes = 4 + 4 * 8;
 /// Reads the header at the start of `file`, which may be cut behind it. Errors: Input with the byte at fault.
 Result<IdxHeader> parse_idx_header(std::span<const std::byte> file, const std::string& name);
 
+/// Errors: Input when a file of `file_bytes` bytes is not what its header says.
+Result<void> check_idx_size(const IdxHeader& header, uint64_t file_bytes, const std::string& name);
+
 /// Errors: as parse_idx_header; Input when the size differs from the header's.
 Result<HostTensor> parse_idx(Buffer file, const std::string& name);
 Result<HostTensor> read_idx(const std::string& path);

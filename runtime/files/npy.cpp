@@ -8,6 +8,7 @@
 #include "runtime/files/file.h"
 #include "runtime/files/message.h"
 #include "runtime/files/npy_dict.h"
+#include "runtime/files/output_file.h"
 
 namespace smelt {
 namespace {
@@ -160,6 +161,8 @@ std::string_view npy_code(DType dtype) {
 
 }  // namespace
 
+std::string_view numpy_name(DType dtype) { return npy_code(dtype).substr(1); }
+
 Result<NpyHeader> parse_npy_header(std::span<const std::byte> file, const std::string& name) {
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   if (!text.starts_with(kMagic)) {
@@ -194,21 +197,24 @@ Result<NpyHeader> parse_npy_header(std::span<const std::byte> file, const std::s
   return header;
 }
 
-Result<NpyFile> parse_npy(Buffer file, const std::string& name) {
-  SMELT_TRY(const NpyHeader header, parse_npy_header(file.bytes(), name));
+Result<void> check_npy_size(const NpyHeader& header, uint64_t file_bytes, const std::string& name) {
   const std::optional<int64_t> count = num_elements(header.shape);
   int64_t stored = 0, widened = 0;
   if (!count || __builtin_mul_overflow(*count, header.stored_bytes, &stored) ||
       __builtin_mul_overflow(*count, size_of(header.dtype), &widened)) {
     return bad(name, fmt::format("key `shape`: the size of ({}) leaves 64 bits", fmt::join(header.shape, ", ")));
   }
-  const uint64_t present = file.size() - header.data_begin;
-  if (present != static_cast<uint64_t>(stored)) {
-    return bad(name,
-               fmt::format("shape ({}) of {} needs {} bytes of data, the file has {}", fmt::join(header.shape, ", "),
-                           header.descr, stored, present),
-               present < static_cast<uint64_t>(stored) ? "the file is truncated: copy or download it again" : "");
-  }
+  const uint64_t present = file_bytes - std::min(file_bytes, header.data_begin);
+  if (present == static_cast<uint64_t>(stored)) return {};
+  return bad(name,
+             fmt::format("shape ({}) of {} needs {} bytes of data, the file has {}", fmt::join(header.shape, ", "),
+                         header.descr, stored, present),
+             present < static_cast<uint64_t>(stored) ? "the file is truncated: copy or download it again" : "");
+}
+
+Result<NpyFile> parse_npy(Buffer file, const std::string& name) {
+  SMELT_TRY(const NpyHeader header, parse_npy_header(file.bytes(), name));
+  SMELT_TRY_VOID(check_npy_size(header, file.size(), name));
   NpyFile out;
   file.drop_front(header.data_begin);
   if (header.big_endian) swap_bytes(file.bytes(), header.stored_bytes);
@@ -245,7 +251,7 @@ Result<void> write_npy(const std::string& path, const HostTensor& tensor) {
   }
   const std::string header = encode_npy_header(tensor.dtype, tensor.shape);
   const std::span<const std::byte> parts[] = {as_byte_span(header), tensor.data.bytes()};
-  return write_file_atomic(path, parts);
+  return write_output(path, parts);
 }
 
 }  // namespace smelt

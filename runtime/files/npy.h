@@ -33,6 +33,9 @@ constexpr uint64_t kNpyHeaderBytes = 10'000 + 12;
 /// Errors: Input naming the byte or key at fault; `O`, strings and records are refused with the reason.
 Result<NpyHeader> parse_npy_header(std::span<const std::byte> file, const std::string& name);
 
+/// Errors: Input when a file of `file_bytes` bytes is not what its header says.
+Result<void> check_npy_size(const NpyHeader& header, uint64_t file_bytes, const std::string& name);
+
 /// Errors: as parse_npy_header; Input when the size differs from the header's; Limit when memory is short.
 Result<NpyFile> parse_npy(Buffer file, const std::string& name);
 Result<NpyFile> read_npy(const std::string& path);
@@ -40,6 +43,8 @@ Result<NpyFile> read_npy(const std::string& path);
 /// Version 1.0, little-endian, padded like NumPy's own. bf16 and f16 are written as `<f4` and `<f2`.
 /// Errors: Output.
 Result<void> write_npy(const std::string& path, const HostTensor& tensor);
+/// `f4` of f32, as numpy's `astype` takes it; of bf16 that of the f32 it is written as.
+std::string_view numpy_name(DType dtype);
 /// The header alone, for an array of this type.
 std::string encode_npy_header(DType dtype, std::span<const int64_t> shape);
 

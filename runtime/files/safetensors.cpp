@@ -10,6 +10,7 @@
 #include "runtime/files/file.h"
 #include "runtime/files/foreign_formats.h"
 #include "runtime/files/message.h"
+#include "runtime/files/output_file.h"
 #include "runtime/files/safetensors_header.h"
 
 namespace smelt {
@@ -224,7 +225,7 @@ Result<void> write_safetensors(const std::string& path, std::vector<TensorToStor
   const std::string header = encode_safetensors_header(tensors, metadata);
   std::vector<std::span<const std::byte>> parts = {as_byte_span(header)};
   for (const TensorToStore& tensor : tensors) parts.push_back(tensor.bytes);
-  return write_file_atomic(path, parts);
+  return write_output(path, parts);
 }
 
 }  // namespace smelt

@@ -70,7 +70,7 @@ void sort_for_storage(std::vector<TensorToStore>& tensors);
 std::string encode_safetensors_header(std::span<const TensorToStore> tensors,
                                       const std::map<std::string, std::string>& metadata, uint64_t alignment = 64);
 
-/// Sorts and writes atomically. Errors: Output.
+/// Sorts and writes as write_output does. Errors: Output.
 Result<void> write_safetensors(const std::string& path, std::vector<TensorToStore> tensors,
                                const std::map<std::string, std::string>& metadata);
 

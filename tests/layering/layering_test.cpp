@@ -41,6 +41,7 @@ const std::vector<Row>& table() {
       {"runtime/checkpoint_metadata",
        {"runtime/", "ir/support/", "ir/type.h", "ir/plan.h"},
        {"fmt/", "nlohmann/", "zlib.h"}},
+      {"runtime/run_record", {"runtime/", "ir/support/", "ir/type.h", "ir/plan.h"}, {"fmt/", "nlohmann/"}},
       {"runtime/object_cache",
        {"runtime/object_cache.h", "runtime/files/", "ir/support/"},
        {"fmt/", "elf.h", "link.h"}},

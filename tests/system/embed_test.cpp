@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "api/smelt/compile.h"
-#include "tests/system/run_command.h"
+#include "tests/system/small_model.h"
 
 namespace smelt::test {
 namespace {
@@ -165,6 +165,116 @@ int main(void) {
       {.directory = work});
   REQUIRE_MESSAGE(built.exit_code == 0, built.err);
   CHECK(run_command({"./refuse"}, {.directory = work}).exit_code == 0);
+}
+
+TEST_CASE("a host that errs gets a status from every function, under the address sanitizer") {
+  const std::string work = fresh_directory("host-errs");
+  write_small_model(work, replaced(kSmallModel, "lr = 0.01", "lr = linear(0.01, 0)"));
+  write_text_file(work + "/other.smelt",
+                  "dim B <= 2\nlayer L(x: f32[B]) -> f32[B] { param w: f32 = ones()\n  x * w }\nmodel net = L\n"
+                  "export f(x: f32[B]) -> f32[B] = net(x)\n");
+  for (const char* model : {"m", "other"})
+    REQUIRE(smelt_in(work, fmt::format("build {}.smelt -o .", model)).exit_code == 0);
+  write_text_file(work + "/host.c", R"(#include <stdlib.h>
+#include "m.h"
+#include "other.h"
+#define BAD(call) if ((call) != SMELT_CALL_BAD_ARGUMENT) return __LINE__;
+#define OTHER(call) if ((call) != SMELT_CALL_OTHER_PROGRAM) return __LINE__;
+#define OK(call) if ((call) != SMELT_CALL_OK) return __LINE__;
+static void *arena_of(size_t bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
+int main(void) {
+  static float x[3 * 8], y[4 * 8], sums[8], twice[3 * 8];
+  static int32_t labels[8], rows[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+  void *arena = arena_of(M_ARENA_BYTES), *fresh = arena_of(M_ARENA_BYTES), *foreign = arena_of(OTHER_ARENA_BYTES);
+  char *shifted = (char *)arena + 8;
+  m_f_in in = {0}; m_f_out out = {0};
+  m_two_in two_in = {0}; m_two_out two_out = {0};
+  m_loss_in loss_in = {0}; m_loss_out loss_out;
+  m_eval_loss_in eval_in = {0}; m_eval_loss_out eval_out;
+  m_eval_size_in size_in = {0}; m_eval_size_out size_out;
+  m_iteration_in it_in = {0}; m_iteration_out it_out;
+  memset(fresh, 0, M_ARENA_BYTES);
+  in.x = x; in.B = 8; out.f = y;
+  two_in.x = x; two_in.B = 8; two_out.two0 = twice; two_out.two1 = sums;
+  loss_in.column0 = x; loss_in.column1 = labels; loss_in.rows = rows; loss_in.num_rows = 8; loss_in.B = 8;
+  it_in.loss = loss_in;
+  eval_in.column0 = x; eval_in.column1 = labels; eval_in.rows = rows; eval_in.num_rows = 8; eval_in.B = 8;
+  size_in.column0 = x; size_in.rows = rows; size_in.num_rows = 8; size_in.B = 8;
+  BAD(m_init(NULL, 1, 10)) BAD(m_init(shifted, 1, 10))
+  OTHER(m_f(fresh, &in, &out))
+  OK(m_init(arena, 1, 10)) OK(other_init(foreign, 1, 10))
+#define ALL(check, a) \
+  check(m_f(a, &in, &out)) check(m_two(a, &two_in, &two_out)) check(m_loss(a, &loss_in, &loss_out)) \
+  check(m_eval_loss(a, &eval_in, &eval_out)) check(m_eval_size(a, &size_in, &size_out)) \
+  check(m_iteration(a, &it_in, &it_out)) check(m_advance(a)) check(m_set_scalar(a, "loss.lr.linear.a", 0.9))
+  ALL(BAD, NULL) ALL(BAD, shifted) ALL(OTHER, fresh) ALL(OTHER, foreign)
+  BAD(m_f(arena, NULL, &out)) BAD(m_f(arena, &in, NULL)) BAD(m_f(arena, NULL, NULL))
+  BAD(m_two(arena, NULL, &two_out)) BAD(m_two(arena, &two_in, NULL))
+  BAD(m_loss(arena, NULL, &loss_out)) BAD(m_loss(arena, &loss_in, NULL))
+  BAD(m_eval_loss(arena, NULL, &eval_out)) BAD(m_eval_loss(arena, &eval_in, NULL))
+  BAD(m_iteration(arena, NULL, &it_out)) BAD(m_iteration(arena, &it_in, NULL)) BAD(m_set_scalar(arena, NULL, 1))
+  in.x = NULL; BAD(m_f(arena, &in, &out)) in.x = x;
+  out.f = NULL; BAD(m_f(arena, &in, &out)) out.f = y;
+  two_out.two1 = NULL; BAD(m_two(arena, &two_in, &two_out)) two_out.two1 = sums;
+  loss_in.rows = NULL; BAD(m_loss(arena, &loss_in, &loss_out)) loss_in.rows = rows;
+  m_order(1, 0, 8, NULL);
+  if (m_check_column1(NULL, 8) != 0) return __LINE__;
+  if (((smelt_arena *)arena)->iteration != 0 || ((smelt_arena *)arena)->entered != 1) return __LINE__; /* nothing ran */
+  ALL(OK, arena)
+  free(arena); free(fresh); free(foreign);
+  return 0;
+}
+)");
+  const CommandResult built =
+      run_command({"cc", "-std=c11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined",
+                   "-Wall", "-Wextra", "host.c", "m.o", "other.o", "-lm", "-o", "host"},
+                  {.directory = work});
+  REQUIRE_MESSAGE(built.exit_code == 0, built.err);
+  const CommandResult run = run_command({"./host"}, {.directory = work});
+  CHECK_MESSAGE(run.exit_code == 0, fmt::format("line {} (modulo 256) of host.c: {}", run.exit_code, run.err));
+}
+
+TEST_CASE("a step that a host calls alone advances no schedule; with `advance` it is the iteration") {
+  const std::string work = fresh_directory("advance");
+  write_small_model(work, replaced(kSmallModel, "lr = 0.01", "lr = linear(0.1, 0)"));
+  REQUIRE(smelt_in(work, "build m.smelt -o .").exit_code == 0);
+  write_text_file(work + "/host.c", R"(#include <stdlib.h>
+#include "m.h"
+enum { ITERATION, ALONE, ADVANCED };
+static void train(void *arena, int how) {
+  static float x[3 * 8] = {1, -1, 2, 0.5f, 3, -2};
+  static int32_t labels[8] = {0, 1, 2, 3, 0, 1, 2, 3}, rows[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+  m_iteration_in in; m_iteration_out out;
+  int k;
+  memset(arena, 0, M_ARENA_BYTES);
+  if (m_init(arena, 1, 10) != 0) exit(90);
+  in.loss.column0 = x; in.loss.column1 = labels; in.loss.rows = rows; in.loss.num_rows = 8; in.loss.B = 8;
+  for (k = 0; k < 6; ++k) {
+    if ((how == ITERATION ? m_iteration(arena, &in, &out) : m_loss(arena, &in.loss, &out.loss)) != 0) exit(91);
+    if (how == ADVANCED && m_advance(arena) != 0) exit(92);
+  }
+}
+static int same(const void *a, const void *b) {
+  const smelt_variable *v;
+  for (v = m_params; v->name != NULL; ++v) {
+    size_t count = 1; int axis;
+    for (axis = 0; axis < v->rank; ++axis) count *= (size_t)v->shape[axis];
+    if (memcmp((const char *)a + v->offset, (const char *)b + v->offset, count * sizeof(float)) != 0) return 0;
+  }
+  return 1;
+}
+int main(void) {
+  void *arenas[3]; int k;
+  for (k = 0; k < 3; ++k) { arenas[k] = aligned_alloc(64, (M_ARENA_BYTES + 63) / 64 * 64); train(arenas[k], k); }
+  if (!same(arenas[ITERATION], arenas[ADVANCED])) return 1;
+  if (same(arenas[ITERATION], arenas[ALONE])) return 2; /* the rate never fell */
+  return ((smelt_arena *)arenas[ALONE])->iteration != 0 || ((smelt_arena *)arenas[ADVANCED])->iteration != 6;
+}
+)");
+  const CommandResult built =
+      run_command({"cc", "-std=c11", "-O1", "host.c", "m.o", "-lm", "-o", "host"}, {.directory = work});
+  REQUIRE_MESSAGE(built.exit_code == 0, built.err);
+  CHECK(run_command({"./host"}, {.directory = work}).exit_code == 0);
 }
 
 TEST_CASE("the object file is what the JIT loads, and building twice gives the same bytes") {

@@ -7,4 +7,7 @@ namespace smelt::test {
 
 int64_t num_heap_calls();
 
+/// Whether malloc is not ours, because a sanitizer brings its own; says so on stderr.
+bool skip_without_heap_counter();
+
 }  // namespace smelt::test

@@ -9,12 +9,28 @@
 namespace smelt {
 namespace {
 
-/// `# set: name=value` in the first line stands for `--set name=value`.
+/// Files other than `damaged` have one column a path: four numbers, then labels.
+FrontendOptions with_data(const std::string& damaged) {
+  FrontendOptions options;
+  options.probe = [damaged](const std::string&,
+                            const SourceCall& source) -> Result<std::optional<std::vector<Column>>> {
+    if (source.paths.front() == damaged)
+      return fail(ErrorKind::Input, damaged + ": byte 0: no .npy file (it should start with \\x93NUMPY)");
+    std::vector<Column> columns = {{0, DType::F32, {4}, {}}};
+    for (size_t k = 1; k < source.paths.size(); ++k) columns.push_back({static_cast<int32_t>(k), DType::I32, {}, {}});
+    return columns;
+  };
+  return options;
+}
+
+/// `# set: name=value` in the first line stands for `--set name=value`, `# damaged: path` for a data file.
 FrontendOptions options_of(const std::string& text) {
   FrontendOptions options;
-  constexpr std::string_view kSet = "# set: ";
+  constexpr std::string_view kSet = "# set: ", kDamaged = "# damaged: ";
+  const std::string first = text.substr(0, text.find('\n'));
+  if (first.starts_with(kDamaged)) return with_data(first.substr(kDamaged.size()));
   if (!text.starts_with(kSet)) return options;
-  const std::string setting = text.substr(kSet.size(), text.find('\n') - kSet.size());
+  const std::string setting = first.substr(kSet.size());
   const size_t equals = setting.find('=');
   options.config.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
   return options;

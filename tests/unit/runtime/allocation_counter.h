@@ -7,4 +7,7 @@ namespace smelt::test {
 
 int64_t num_allocations();
 
+/// Whether the counter is not called, because a sanitizer brings its own operator new; says so on stderr.
+bool skip_without_allocation_counter();
+
 }  // namespace smelt::test

@@ -26,6 +26,9 @@ TrainState some_state() {
   return state;
 }
 
+// Two calls of one objective an iteration, each with a batch of its own; 8 batches an epoch.
+const Schedule kSchedule{{{0, true, false}, {0, true, false}}, 2, 8, 100};
+
 struct Fixture {
   TempDirectory dir;
   CompiledProgram program = fake::program();
@@ -46,6 +49,22 @@ struct Fixture {
     }
     return out;
   }
+  // The checkpoint with another value of one key of its metadata (null: without it), under right checksums.
+  void forge(const std::string& key, const char* value) {
+    save();
+    const auto file = read_safetensors(path);
+    Metadata metadata = file->metadata;
+    metadata.erase(key);
+    if (value != nullptr) metadata[key] = value;
+    std::vector<TensorToStore> tensors;
+    std::string data;
+    for (const StoredTensor& tensor : file->tensors) {
+      const auto bytes = file->bytes(tensor);
+      tensors.push_back({tensor.name, *tensor.dtype, tensor.shape, bytes});
+      data.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    }
+    write_raw(path, encode_checksummed_header(tensors, metadata) + data);
+  }
   void save() {
     session->set_runs(program.entries[1], 24);
     REQUIRE(save_checkpoint(path, *session, some_state()).has_value());
@@ -58,7 +77,7 @@ TEST_CASE_FIXTURE(Fixture, "a checkpoint brings everything back") {
   save();
   auto other = make_session(8);
   REQUIRE(variables(*other) != variables(*session));
-  const auto state = resume_checkpoint(path, *other, some_state());
+  const auto state = resume_checkpoint(path, *other, some_state(), kSchedule);
   REQUIRE_MESSAGE(state.has_value(), message_of(state));
   CHECK(variables(*other) == variables(*session));
   CHECK(other->header().iteration == 12);
@@ -97,7 +116,7 @@ TEST_CASE_FIXTURE(Fixture, "every flipped bit is found, and nothing is loaded") 
   write_raw(dir / "step-10.safetensors", good);
   write_raw(dir / "step-11.safetensors", good.substr(0, good.size() - 1));
   const std::string before = variables(*session);
-  const std::string seen = message_of(resume_checkpoint(path, *session, some_state()));
+  const std::string seen = message_of(resume_checkpoint(path, *session, some_state(), kSchedule));
   CHECK(contains(seen, "checkpoint damaged: tensor `opt/loss/net/m`, bytes 0x"));
   CHECK(contains(seen, "last good: " + dir.path() + "/step-10.safetensors"));
   CHECK(contains(message_of(load_weights(path, *session)), "checkpoint damaged"));
@@ -114,7 +133,7 @@ TEST_CASE_FIXTURE(Fixture, "mutants of a checkpoint are refused or load the same
     if (!file || !verify_checksums(*file, "mutant")) return;
     // What is left are changes that change nothing.
     write_raw(dir / "mutant", mutant);
-    const auto state = resume_checkpoint(dir / "mutant", *session, some_state());
+    const auto state = resume_checkpoint(dir / "mutant", *session, some_state(), kSchedule);
     if (state) CHECK(variables(*session) == before);
   });
 }
@@ -124,22 +143,63 @@ TEST_CASE_FIXTURE(Fixture, "a run that disagrees is not resumed, and each reason
   const auto message = [&](auto change) {
     TrainState expected = some_state();
     change(expected);
-    return message_of(resume_checkpoint(path, *session, expected));
+    return message_of(resume_checkpoint(path, *session, expected, kSchedule));
   };
   CHECK(contains(message([](TrainState& s) { s.model_sha256 = std::string(64, 'b'); }),
-                 "the model text (sha256) was aaaaaaaaaaaa, is bbbbbbbbbbbb | start a new run"));
+                 "an objective or an optimiser of the model (sha256) was aaaaaaaaaaaa, is bbbbbbbbbbbb"));
   CHECK(contains(message([](TrainState& s) { s.seed = 1; }), "the seed was 18446744073709551615, is 1"));
   CHECK(contains(message([](TrainState& s) { s.batch = 8; }), "the batch size was 4, is 8"));
-  CHECK(contains(message([](TrainState& s) { s.horizon = 7; }), "the horizon in steps was 100, is 7"));
+  CHECK(contains(message([](TrainState& s) { s.horizon = 7; }),
+                 "cannot resume: the run is at step 12, and training ends at step 7"));
   CHECK(contains(message([](TrainState& s) { s.config = "{}"; }), "the configuration was"));
   CHECK(contains(message([](TrainState& s) { s.shuffle = false; }), "shuffling was on, is off"));
 }
 
+TEST_CASE_FIXTURE(Fixture, "counters that no run can reach are refused under right checksums") {
+  struct Row {
+    const char *key, *value, *message;
+  };
+  const Row rows[] = {
+      {"smelt.batches_taken", "-1", "`smelt.batches_taken` is -1, which is not in 0.."},
+      {"smelt.batches_taken", "25", "`smelt.batches_taken` is 25, but step 12 implies 24"},
+      {"smelt.batches_taken", "9223372036854775807", "but step 12 implies 24"},
+      {"smelt.step", "-12", "`smelt.step` is -12"},
+      {"smelt.step", "9223372036854775807", "`smelt.step` is 9223372036854775807, which is not in 0.."},
+      {"smelt.step", "101", "step 101 is behind the horizon, 100"},
+      {"smelt.step", "13", "the step in the file's name is 12, but step 13 implies 13"},
+      {"smelt.epoch", "4", "`smelt.epoch` is 4, but step 12 implies 3"},
+      {"smelt.epoch", "-1", "`smelt.epoch` is -1"},
+      {"smelt.horizon", "-1", "`smelt.horizon` is -1"},
+      {"smelt.batch", "-4", "`smelt.batch` is -4"},
+      {"smelt.shuffle", "2", "`smelt.shuffle` is 2"},
+      {"smelt.checkpoint", "0", "`smelt.checkpoint` is 0"},
+      {"smelt.best", "nan", "`smelt.best` is NaN"},
+      {"smelt.runs", nullptr, "no `smelt.runs` in it"},
+      {"smelt.runs", "{}", "`smelt.runs` lacks objective `loss`"},
+      {"smelt.runs", "{\"loss\":-24}", "the count of `loss` in `smelt.runs` is -24, but step 12 implies 24"},
+      {"smelt.runs", "{\"loss\":25}", "the count of `loss` in `smelt.runs` is 25"},
+      {"smelt.runs", "{\"loss\":18446744073709551615}", "the count of `loss` in `smelt.runs` is -1"},
+      {"smelt.runs", "{\"loss\":\"24\"}", "`smelt.runs` is malformed"},
+      {"smelt.runs", "[[[[", "`smelt.runs` is malformed"},
+  };
+  for (const Row& row : rows) {
+    forge(row.key, row.value);
+    auto other = make_session(8);
+    const std::string before = variables(*other);
+    const std::string seen = message_of(resume_checkpoint(path, *other, some_state(), kSchedule));
+    CHECK_MESSAGE(contains(seen, row.message), row.key << ": " << seen);
+    CHECK(variables(*other) == before);
+    CHECK(other->header().iteration == 0);
+  }
+  forge("smelt.version", "another");  // says who wrote it, and decides nothing
+  CHECK(resume_checkpoint(path, *session, some_state(), kSchedule).has_value());
+}
+
 TEST_CASE_FIXTURE(Fixture, "files without training state give weights, not a resumed run") {
   REQUIRE(save_weights(dir / "w.safetensors", *session).has_value());
-  CHECK(contains(message_of(resume_checkpoint(dir / "w.safetensors", *session, some_state())),
-                 "no `smelt.checkpoint` in it, so a run cannot be resumed from it | use its weights alone: "
-                 "`--weights-only`"));
+  CHECK(contains(message_of(resume_checkpoint(dir / "w.safetensors", *session, some_state(), kSchedule)),
+                 "no `smelt.checkpoint` in it, so a run cannot be resumed from it | start a new run from its weights "
+                 "with `--init`"));
   auto other = make_session(8);
   const auto report = load_weights(dir / "w.safetensors", *other);
   REQUIRE_MESSAGE(report.has_value(), message_of(report));
@@ -210,9 +270,11 @@ TEST_CASE("a run directory is made, locked, pointed into and found again") {
   write_raw(path + "/checkpoints/step-1.safetensors.tmp.5.0", "left over");
   CHECK(RunDirectory::open(path).has_value());
   CHECK(list_files(path + "/checkpoints").empty());
+  write_raw(path + "/checkpoints/step-1.safetensors", "a checkpoint, good or bad");
   CHECK(contains(message_of(RunDirectory::create(path, "x", Existing::Refuse)), "already holds a run | `--resume`"));
   write_raw(path + "/metrics.jsonl", "old");
   REQUIRE(RunDirectory::create(path, "x", Existing::Replace).has_value());
+  CHECK(list_files(path + "/checkpoints").empty());
   CHECK_FALSE(std::filesystem::exists(path + "/metrics.jsonl"));
   CHECK(contains(message_of(RunDirectory::open(dir / "none")), "holds no run"));
   CHECK(next_run_directory(dir / "runs", "b") == dir / "runs/b-1");

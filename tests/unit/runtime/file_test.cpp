@@ -7,8 +7,13 @@
 #include <zlib.h>
 
 #include <csignal>
+#include <filesystem>
+#include <random>
+
+#include <fmt/format.h>
 
 #include "runtime/files/message.h"
+#include "runtime/files/output_file.h"
 #include "runtime/files/sha256.h"
 #include "tests/unit/runtime/test_files.h"
 
@@ -92,6 +97,17 @@ TEST_CASE("a gzip bomb is refused before it fills memory") {
   CHECK(contains(message_of(read_file(dir / "bomb.gz", {.max_bytes = 100})), "the limit is 100 bytes"));
 }
 
+TEST_CASE("a part of a file that is very dense refuses it before the rest is read") {
+  TempDirectory dir;
+  std::string noise(1 << 20, '\0');
+  std::mt19937 random(1);
+  for (char& c : noise) c = static_cast<char>(random());
+  write_raw(dir / "late.gz", gzip(std::string(40 << 20, '\0') + noise));  // 40:1 as a whole
+  CHECK(contains(message_of(read_file(dir / "late.gz")), "200:1"));
+  write_raw(dir / "fine.gz", gzip(std::string(31 << 20, '\0') + noise));
+  CHECK(read_file(dir / "fine.gz").has_value());
+}
+
 TEST_CASE("a file is found with and without .gz") {
   TempDirectory dir;
   write_raw(dir / "a.gz", "x");
@@ -100,6 +116,36 @@ TEST_CASE("a file is found with and without .gz") {
   CHECK(find_file(dir / "a.gz") == dir / "a.gz");
   CHECK(find_file(dir / "b.gz") == dir / "b");
   CHECK_FALSE(find_file(dir / "c"));
+}
+
+TEST_CASE("a temporary file is never opened through what is there already") {
+  TempDirectory dir;
+  write_raw(dir / "victim", "precious");
+  // The names that the next writes will take.
+  for (int k = 0; k < 2048; ++k)
+    std::filesystem::create_symlink("victim", fmt::format("{}/f.tmp.{}.{}", dir.path(), ::getpid(), k));
+  for (int k = 0; k < 8; ++k) REQUIRE(write_file_atomic(dir / "f", "new").has_value());
+  CHECK(read_raw(dir / "victim") == "precious");
+  CHECK(read_raw(dir / "f") == "new");
+}
+
+TEST_CASE("a result is written in place of a file, behind a link, into a stream; never over what it is not") {
+  TempDirectory dir;
+  REQUIRE(write_output(dir / "f", "one").has_value());
+  std::filesystem::create_symlink("f", dir / "link");
+  std::filesystem::create_symlink("g", dir / "dangling");
+  REQUIRE(write_output(dir / "link", "two").has_value());
+  REQUIRE(write_output(dir / "dangling", "three").has_value());
+  CHECK(read_raw(dir / "f") == "two");
+  CHECK(read_raw(dir / "g") == "three");
+  CHECK(std::filesystem::is_symlink(dir / "link"));
+  CHECK(std::filesystem::is_symlink(dir / "dangling"));
+  CHECK(contains(message_of(write_output(dir.path(), "x")), "it is a directory"));
+  CHECK(write_output("/dev/null", "x").has_value());
+  CHECK(contains(message_of(write_output("/dev/full", "x")), "No space left"));
+  CHECK(is_stream("-"));
+  CHECK(is_stream("/dev/null"));
+  for (const std::string& name : {dir / "f", dir / "none", dir.path()}) CHECK_FALSE(is_stream(name));
 }
 
 TEST_CASE("an atomic write replaces the file, and leaves nothing else") {

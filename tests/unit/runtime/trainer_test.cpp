@@ -7,9 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "runtime/checkpoint.h"
@@ -101,7 +103,8 @@ Action checkpoint_action(int32_t keep, std::string best = {}, bool is_max = fals
 class Recorder : public TrainObserver {
  public:
   std::vector<int64_t> epochs;
-  std::vector<std::string> events;
+  std::vector<std::string> events, notes;
+  void on_note(const std::string& text) override { notes.push_back(text); }
   std::atomic<int>* raise_at_step_3 = nullptr;
   void on_step(const StepReport& report) override {
     epochs.push_back(report.epoch);
@@ -175,10 +178,115 @@ TEST_CASE_FIXTURE(Fixture, "a finished run resumes to nothing, and a different o
   program.train.seed = 8;
   CHECK(contains(message_of(resume("a")), "the seed was 7, is 8"));
   program.train.seed = 7;
+  CHECK(contains(message_of(resume("a", {.model_sha256 = "x"})), "an objective or an optimiser of the model"));
+  program.train.epochs = 3;
+  CHECK(contains(message_of(resume("a")), "cannot resume: the run is at step 8, and training ends at step 5 | give"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a finished run goes on with more epochs, and says that its end moved") {
+  REQUIRE(start("a").has_value());
   program.train.epochs = 6;
-  CHECK(contains(message_of(resume("a")), "the horizon in steps was 8, is 9"));
-  program.train.epochs = 5;
-  CHECK(contains(message_of(resume("a", {.model_sha256 = "x"})), "the model text"));
+  Recorder recorder;
+  const auto more = resume("a", {.observer = &recorder});
+  REQUIRE_MESSAGE(more.has_value(), message_of(more));
+  CHECK(more->first_step == 8);
+  CHECK(more->step == 9);
+  REQUIRE(recorder.notes.size() == 1);
+  CHECK(contains(recorder.notes[0], "training ended at step 8 and ends at step 9 now"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "what decides the bits must agree; the text may be another") {
+  REQUIRE(start("a", {.model_sha256 = "x", .training_sha256 = "same", .stop_after = 3}).has_value());
+  CHECK(contains(message_of(resume("a", {.model_sha256 = "y", .training_sha256 = "other"})), "an objective"));
+  CHECK(contains(message_of(resume("a", {.model_sha256 = "y"})), "an objective"));
+  int accepted = 0;
+  const auto accept = [&]() -> Result<void> {
+    ++accepted;
+    return {};
+  };
+  CHECK_FALSE(resume("a", {.model_sha256 = "y", .accepted = accept}).has_value());
+  CHECK(accepted == 0);
+  REQUIRE(resume("a", {.model_sha256 = "y", .training_sha256 = "same", .accepted = accept}).has_value());
+  CHECK(accepted == 1);
+  REQUIRE(start("whole").has_value());
+  const auto resumed = read_safetensors(dir / "a/checkpoints/step-8.safetensors"),
+             whole = read_safetensors(dir / "whole/checkpoints/step-8.safetensors");
+  for (size_t i = 0; i < whole->tensors.size(); ++i)
+    CHECK(std::ranges::equal(whole->bytes(whole->tensors[i]), resumed->bytes(resumed->tensors[i])));
+}
+
+TEST_CASE_FIXTURE(Fixture, "a run without a checkpoint begins again, with --resume and without --force") {
+  REQUIRE(start("whole").has_value());
+  for (const bool with_model : {true, false}) {
+    const std::string name = with_model ? "killed" : "killed-at-once";
+    {
+      REQUIRE(RunDirectory::create(dir / name, "text", Existing::Refuse).has_value());
+    }
+    if (!with_model) std::filesystem::remove(dir / name + "/model.smelt");
+    write_raw(dir / name + "/metrics.jsonl", "{\"step\":1,\"objective\":\"loss\"}\n{\"step\":2,\"obj");
+    Recorder recorder;
+    const auto again = resume(name, {.observer = &recorder});
+    REQUIRE_MESSAGE(again.has_value(), message_of(again));
+    CHECK(again->first_step == 0);
+    CHECK(recorder.notes == std::vector<std::string>{"the run has no checkpoint yet: it begins again"});
+    CHECK(checkpoint(name, 8) == checkpoint("whole", 8));
+    CHECK(log(name) == log("whole"));
+  }
+  {
+    REQUIRE(RunDirectory::create(dir / "b", "text", Existing::Refuse).has_value());
+  }
+  REQUIRE(start("b").has_value());  // Existing::Refuse, and nothing to lose
+  CHECK(contains(message_of(RunDirectory::create(dir / "b", "text", Existing::Refuse)), "already holds a run"));
+  CHECK(contains(message_of(RunDirectory::open(dir / "nothing")), "holds no run"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "when all checkpoints are damaged, nothing begins again in silence") {
+  REQUIRE(start("a").has_value());
+  write_raw(dir / "a/checkpoints/step-8.safetensors", "garbage");
+  std::filesystem::remove(dir / "a/last");
+  CHECK(contains(message_of(resume("a")), "has no last checkpoint: those that are there are damaged | `--force`"));
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "a model without `checkpoint` lines is saved by the clock, the newest two besides the last") {
+  program.train.epochs = 60;
+  class Slow : public TrainObserver {
+   public:
+    int64_t saves = 0;
+    void on_step(const StepReport& report) override {
+      if (report.step < 10) ::usleep(3000);
+    }
+    void on_checkpoint(int64_t, const std::string&, bool) override { ++saves; }
+  } slow;
+  REQUIRE(start("a", {.autosave = std::chrono::milliseconds(2), .observer = &slow}).has_value());
+  CHECK(slow.saves >= 5);
+  CHECK(checkpoints("a").size() <= 3);
+  REQUIRE(start("whole").has_value());
+  CHECK(checkpoint("a", 90) == checkpoint("whole", 90));
+  // A model that says when it is saved is saved then.
+  add_action(Unit::Step, 80, checkpoint_action(-1));
+  Slow once;
+  REQUIRE(start("b", {.autosave = std::chrono::milliseconds(2), .observer = &once}).has_value());
+  CHECK(once.saves == 2);
+}
+
+TEST_CASE_FIXTURE(Fixture, "training data that changed at equal size is noticed, with its file") {
+  REQUIRE(start("a", {.stop_after = 3, .data = mark_data(data)}).has_value());
+  const std::string train = read_raw(dir / "train.csv"), valid = read_raw(dir / "valid.csv");
+  write_raw(dir / "valid.csv", std::string(valid).replace(valid.find("15"), 2, "16"));
+  load();
+  Recorder recorder;
+  REQUIRE(resume("a", {.stop_after = 4, .data = mark_data(data), .observer = &recorder}).has_value());
+  REQUIRE(recorder.notes.size() == 1);  // it is not trained on
+  CHECK(contains(recorder.notes[0], "the data of split `valid` changed since"));
+  write_raw(dir / "train.csv", std::string(train).replace(train.find("7"), 1, "8"));
+  load();
+  const std::string seen = message_of(resume("a", {.data = mark_data(data)}));
+  CHECK(contains(seen, "the data of split `train` changed since: `"));
+  CHECK(contains(seen, "train.csv` | bring the old data back"));
+  write_raw(dir / "train.csv", train);
+  load();
+  CHECK(resume("a", {.data = mark_data(data)}).has_value());
 }
 
 TEST_CASE_FIXTURE(Fixture, "a damaged `last` is no dead end") {
@@ -303,8 +411,7 @@ TEST_CASE_FIXTURE(Fixture, "a process killed at any moment resumes to the same b
       if (child == 0) {
         auto made = *Session::create(program, fake::loaded(), {.seed = program.train.seed});
         auto run = RunDirectory::open(dir / name);
-        const bool can_resume = run && run->last_checkpoint();
-        const bool good = run && made->initialise() && train(*made, data, *run, {.resume = can_resume});
+        const bool good = run && made->initialise() && train(*made, data, *run, {.resume = true});
         ::_exit(good ? 0 : 1);
       }
       ::usleep(static_cast<useconds_t>(random() % 150'000));
@@ -322,6 +429,7 @@ TEST_CASE_FIXTURE(Fixture, "a process killed at any moment resumes to the same b
 }
 
 TEST_CASE_FIXTURE(Fixture, "a step allocates nothing") {
+  if (test::skip_without_allocation_counter()) return;
   class Counter : public TrainObserver {
    public:
     std::vector<int64_t> seen = std::vector<int64_t>(1000);

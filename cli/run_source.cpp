@@ -1,0 +1,115 @@
+#include "cli/run_source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "cli/console.h"
+#include "runtime/run_directory.h"
+
+namespace smelt::cli {
+namespace {
+
+std::string absolute(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path place = std::filesystem::absolute(path, error);
+  return error ? path : place.lexically_normal().string();
+}
+
+/// The best checkpoint when one is kept, else the last.
+Result<std::string> checkpoint_of(const std::string& run) {
+  if (Result<std::string> best = find_checkpoint(run, "best")) return best;
+  return find_checkpoint(run, "last");
+}
+
+Result<RunRecord> look_into_run(ModelFlags& flags, std::string& weights) {
+  if (weights.empty()) {
+    SMELT_TRY(weights, checkpoint_of(flags.file));
+  }
+  SMELT_TRY(RunRecord record, read_run_record(flags.file));
+  flags.file = (std::filesystem::path(flags.file) / "model.smelt").string();
+  recall(record, flags);
+  return record;
+}
+
+std::optional<SourcedModel> failed(const Error& error, int& code) {
+  code = report(error);
+  return std::nullopt;
+}
+
+}  // namespace
+
+void recall(const RunRecord& record, ModelFlags& flags) {
+  for (const auto& [name, value] : record.config) {
+    const bool given =
+        std::ranges::any_of(flags.sets, [&, key = name + "="](const std::string& set) { return set.starts_with(key); });
+    if (!given) flags.sets.push_back(fmt::format("{}={}", name, value));
+  }
+  if (!flags.batch) flags.batch = record.batch;
+  if (!flags.epochs) flags.epochs = record.epochs;
+  if (!flags.seed) flags.seed = record.seed;
+  if (flags.precision.empty()) flags.precision = record.precision;
+  if (flags.disabled.empty()) flags.disabled = record.disabled;
+}
+
+void recall(const RunRecord& record, ModelOptions& options) {
+  options.known_sources = record.sources;
+  for (const KnownSource& source : record.sources) {
+    for (size_t k = 0; k < source.paths.size(); ++k) options.data.recorded[source.paths[k]] = source.places[k];
+  }
+}
+
+Result<RunRecord> make_record(const ModelFlags& flags, const ModelOptions& options,
+                              const std::optional<DataPlan>& plan) {
+  RunRecord record{.config = options.config,
+                   .batch = flags.batch,
+                   .epochs = flags.epochs,
+                   .seed = flags.seed,
+                   .precision = flags.precision,
+                   .disabled = flags.disabled};
+  if (!plan) return record;
+  DataPaths paths = options.data;
+  const auto directory = std::filesystem::path(flags.file).parent_path();
+  paths.model_directory = directory.empty() ? "." : directory.string();
+  for (const Split& split : plan->splits) {
+    KnownSource source{split.source.reader, split.source.paths, {}, {}};
+    for (const std::string& path : source.paths) {
+      SMELT_TRY(const std::string place, resolve_data_path(path, plan->name, paths));
+      source.places.push_back(absolute(place));
+    }
+    SMELT_TRY(source.columns, probe_source(split.source, plan->name, paths));
+    record.sources.push_back(std::move(source));
+  }
+  return record;
+}
+
+std::optional<SourcedModel> open_source(ModelFlags flags, const std::string& weights, NeedsData needs, int& code) {
+  SourcedModel model{.options = {}, .checked = {}, .weights = weights};
+  RunRecord record;
+  if (is_run_directory(flags.file)) {
+    Result<RunRecord> found = look_into_run(flags, model.weights);
+    if (!found) return failed(found.error(), code);
+    record = std::move(*found);
+  }
+  Result<ModelOptions> options = model_options(flags);
+  if (!options) return failed(options.error(), code);
+  model.options = std::move(*options);
+  model.options.needs_data = needs == NeedsData::Yes;
+  recall(record, model.options);
+  std::optional<CheckedModel> checked = load_model(flags.file, model.options, flags.json, code);
+  if (!checked) return std::nullopt;
+  model.checked = std::move(*checked);
+  return model;
+}
+
+Result<void> load_and_tell(const std::string& weights, Session& session, Match match) {
+  SMELT_TRY(const WeightsReport loaded, load_weights(weights, session, match));
+  for (const std::string& name : loaded.missing) say("note: `{}` keeps its initial value: it is not in the file", name);
+  for (const std::string& name : loaded.changed)
+    say("note: {} keeps its initial value: its shape or type differs", name);
+  for (const std::string& name : loaded.unexpected) say("note: `{}` of the file is left out: the model lacks it", name);
+  return {};
+}
+
+}  // namespace smelt::cli

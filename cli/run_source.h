@@ -1,0 +1,36 @@
+// Models that come with weights: a run directory, or a model file with `--weights`.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cli/common.h"
+#include "runtime/checkpoint.h"
+#include "runtime/run_record.h"
+
+namespace smelt::cli {
+
+/// What `eval`, `run` and `sample` begin with.
+struct SourcedModel {
+  ModelOptions options;
+  CheckedModel checked;
+  std::string weights;  // a checkpoint or safetensors file; empty: initial values
+};
+enum class NeedsData : uint8_t { No, Yes };
+/// FILE, or RUNDIR: that gives its model text, the best checkpoint or else the last, and what the run was started with,
+/// unless a flag says otherwise. Nothing when there are errors, which are reported: `code` is set then.
+std::optional<SourcedModel> open_source(ModelFlags flags, const std::string& weights, NeedsData needs, int& code);
+
+/// Loads the weights; says which variables keep their initial values and what of the file was left out.
+Result<void> load_and_tell(const std::string& weights, Session& session, Match match);
+
+/// Flags that were not given become those that the run was started with.
+void recall(const RunRecord& record, ModelFlags& flags);
+/// The places and columns of its data.
+void recall(const RunRecord& record, ModelOptions& options);
+
+/// What a run that is started with these flags has to remember.
+Result<RunRecord> make_record(const ModelFlags& flags, const ModelOptions& options,
+                              const std::optional<DataPlan>& plan);
+
+}  // namespace smelt::cli

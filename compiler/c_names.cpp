@@ -1,0 +1,52 @@
+#include "compiler/c_names.h"
+
+#include <algorithm>
+#include <cctype>
+#include <iterator>
+#include <utility>
+
+namespace smelt {
+namespace {
+
+constexpr std::string_view kKeywords[] = {
+    "alignas",  "alignof",  "and",      "asm",     "auto",      "bool",     "break",    "case",      "catch",
+    "char",     "class",    "compl",    "const",   "constexpr", "continue", "decltype", "default",   "delete",
+    "do",       "double",   "else",     "enum",    "explicit",  "export",   "extern",   "false",     "float",
+    "for",      "friend",   "goto",     "if",      "inline",    "int",      "long",     "mutable",   "namespace",
+    "new",      "noexcept", "not",      "nullptr", "operator",  "or",       "private",  "protected", "public",
+    "register", "requires", "restrict", "return",  "short",     "signed",   "sizeof",   "static",    "struct",
+    "switch",   "template", "this",     "throw",   "true",      "try",      "typedef",  "typename",  "union",
+    "unsigned", "using",    "virtual",  "void",    "volatile",  "while",    "xor"};
+
+}  // namespace
+
+std::string identifier(std::string_view name) {
+  std::string out;
+  for (const char c : name) out += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  if (out.empty() || std::isdigit(static_cast<unsigned char>(out[0])) != 0) out.insert(0, "m_");
+  if (std::ranges::find(kKeywords, out) != std::end(kKeywords)) out += '_';
+  return out;
+}
+
+std::string unique(std::string wanted, std::set<std::string>& used) {
+  while (!used.insert(wanted).second) wanted += '_';
+  return wanted;
+}
+
+const char* c_type(DType dtype) {
+  switch (dtype) {
+    case DType::Bool:
+    case DType::U8: return "uint8_t";
+    case DType::I8: return "int8_t";
+    case DType::I16: return "int16_t";
+    case DType::I32: return "int32_t";
+    case DType::I64: return "int64_t";
+    case DType::F16:
+    case DType::BF16: return "uint16_t";
+    case DType::F32: return "float";
+    case DType::F64: return "double";
+  }
+  return "void";
+}
+
+}  // namespace smelt

@@ -1,0 +1,191 @@
+// A run directory stands alone: it knows its data, its settings and its types, and goes on after changes that decide no
+// bit of it.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "tests/system/small_model.h"
+
+namespace smelt::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool says(const CommandResult& result, std::string_view text) { return result.err.find(text) != std::string::npos; }
+
+TEST_CASE("a run remembers its data, its settings and its types; exports need no data") {
+  const std::string work = fresh_directory("stands-alone");
+  fs::create_directories(work + "/project/data");
+  write_small_model(work + "/project", replaced(replaced(kSmallModel, "x.npy", "data/x.npy"), "y.npy", "data/y.npy"));
+  for (const char* file : {"x.npy", "y.npy"}) fs::rename(work + "/project/" + file, work + "/project/data/" + file);
+  const std::string settings =
+      "--set width=5 --seed 11 --batch 4 --precision f64 --disable-pass fusion --no-shuffle --epochs 1";
+  REQUIRE(smelt_in(work, "train project/m.smelt -o a --steps 3 " + settings).exit_code == 0);
+  REQUIRE(smelt_in(work, "train project/m.smelt -o whole " + settings).exit_code == 0);
+  // Nothing is given again, from another directory.
+  const CommandResult evaluated = smelt_in("/", fmt::format("eval {}/a --split train", work));
+  CHECK_MESSAGE(evaluated.exit_code == 0, evaluated.err);
+  const CommandResult resumed = smelt_in(work, "train project/m.smelt -o a --resume");
+  CHECK_MESSAGE(resumed.exit_code == 0, resumed.err);
+  CHECK(difference(work + "/whole/checkpoints/step-10.safetensors", work + "/a/checkpoints/step-10.safetensors") == "");
+  // A flag wins over what is remembered.
+  CHECK(says(smelt_in(work, "train project/m.smelt -o a --resume --seed 12"), "the seed was 11, is 12"));
+  CHECK(says(smelt_in(work, "eval a --data d=/nonexistent"), "`/nonexistent/x.npy`"));
+  CHECK(smelt_in(work, "train project/m.smelt -o a --resume").exit_code == 0);  // what was refused is not remembered
+  // The places of --data are remembered like those beside the model.
+  fs::rename(work + "/project/data", work + "/moved");
+  CHECK(says(smelt_in(work, "eval a"), "cannot find `data/x.npy`"));
+  REQUIRE(smelt_in(work, "train project/m.smelt -o b --data d=moved --epochs 1").exit_code == 0);
+  CHECK(smelt_in("/", fmt::format("eval {}/b", work)).exit_code == 0);
+
+  fs::copy(work + "/project/in.npy", work + "/in.npy");
+  fs::remove_all(work + "/project");
+  fs::remove_all(work + "/moved");
+  for (const char* run : {"a", "b"}) {
+    const CommandResult fed = smelt_in(work, fmt::format("run {0} f --input x=in.npy -o {0}.npy", run));
+    CHECK_MESSAGE(fed.exit_code == 0, fed.err);
+  }
+}
+
+TEST_CASE("everything in run.json is checked; without the file flags do") {
+  const std::string work = fresh_directory("run-record");
+  write_small_model(work);
+  REQUIRE(smelt_in(work, "train m.smelt -o a --set width=5").exit_code == 0);
+  const std::string good = read_text_file(work + "/a/run.json");
+  const std::pair<const char*, const char*> changes[] = {{"\"smelt.run\": 1", "\"smelt.run\": 2"},
+                                                         {"\"smelt.run\": 1", "\"smelt.run\": -1"},
+                                                         {"\"5\"", "5"},
+                                                         {"\"config\": {", "\"config\": [{"},
+                                                         {"\"no_shuffle\": false", "\"no_shuffle\": 1"},
+                                                         {"\"dtype\": \"f32\"", "\"dtype\": \"f33\""},
+                                                         {"\"shape\": [", "\"shape\": [4294967296, 4294967296, "},
+                                                         {"\"shape\": [", "\"shape\": [-1, "},
+                                                         {"\"places\": [", "\"places\": [\"more\", "},
+                                                         {"\"data\": [", "\"data\": [7, "},
+                                                         {"{", "[[[["},
+                                                         {"\"precision\": \"\"", "\"precision\": \"f31\""},
+                                                         {"\"disabled\": []", "\"disabled\": [\"nothing\"]"}};
+  for (const auto& [from, to] : changes) {
+    write_text_file(work + "/a/run.json", replaced(good, from, to));
+    for (const char* line : {"eval a", "train m.smelt -o a --resume", "run a f --input x=in.npy -o o.npy --force"}) {
+      const CommandResult result = smelt_in(work, line);
+      CHECK_MESSAGE((result.exit_code == 2 || result.exit_code == 3),
+                    fmt::format("{} -> {}: {}: {}", from, to, line, result.err));
+    }
+  }
+  write_text_file(work + "/a/run.json", "");
+  CHECK(smelt_in(work, "eval a").exit_code == 3);
+  fs::remove(work + "/a/run.json");
+  CHECK(smelt_in(work, "eval a --set width=5 --data d=.").exit_code == 0);
+  CHECK(smelt_in(work, "eval a --data d=.").exit_code == 3);  // the shapes differ
+}
+
+TEST_CASE("comments, metrics, exports, actions and the stop rule may change before a run goes on; a layer may not") {
+  const std::string work = fresh_directory("changed-text");
+  write_small_model(work);
+  REQUIRE(smelt_in(work, "train m.smelt -o whole").exit_code == 0);
+  const std::string train = "  step loss with";
+  const std::string changed[] = {
+      "# a note\n\n" + std::string(kSmallModel),
+      replaced(kSmallModel, "metric size", "metric other(y: ix<Class>[B], x: f32[B, X]) = mean(net(x))\nmetric size"),
+      replaced(kSmallModel, "export two(x: f32[B, X]) -> (f32[B, X], f32[B]) { (x * 2, sum(x, over=X)) }\n", ""),
+      replaced(kSmallModel, "export f", "dim M <= 5\nexport g(z: f32[M]) -> f32[M] = z * 2\nexport f"),
+      replaced(kSmallModel, train,
+               "  every 1 epoch { eval train: loss, size; checkpoint keep 2 }\n" + std::string(train)),
+      replaced(kSmallModel, train, "  stop when loss < -5\n" + std::string(train)),
+      replaced(kSmallModel, "train { data d",
+               "const shown: f32[4, X] ~ Normal(0, 1)\nexport h() -> f32[4, Class] = net(shown)\ntrain { data d"),
+      replaced(kSmallModel, "layer Net(x: f32[B, X])", "layer Net( x :\n f32[B, X] )"),
+  };
+  for (const std::string& text : changed) {
+    CAPTURE(text);
+    fs::remove_all(work + "/a");
+    write_text_file(work + "/m.smelt", kSmallModel);
+    REQUIRE(smelt_in(work, "train m.smelt -o a --steps 4").exit_code == 0);
+    write_text_file(work + "/m.smelt", text);
+    const CommandResult resumed = smelt_in(work, "train m.smelt -o a --resume");
+    CHECK_MESSAGE(resumed.exit_code == 0, resumed.err);
+    CHECK(difference(work + "/whole/checkpoints/step-10.safetensors", work + "/a/checkpoints/step-10.safetensors") ==
+          "");
+    CHECK(read_text_file(work + "/a/model.smelt") == text);
+  }
+  const std::string refused[] = {replaced(kSmallModel, "act=tanh", "act=relu"),
+                                 replaced(kSmallModel, "lr = 0.01", "lr = 0.02"),
+                                 replaced(kSmallModel, "adam(", "sgd("),
+                                 replaced(kSmallModel, "{ mean(soft", "{ 2 * mean(soft"),
+                                 replaced(kSmallModel, "= field(0)", "= field(0) * 2"),
+                                 replaced(kSmallModel, "batch B = 8, shuffle", "batch B = 8")};
+  write_text_file(work + "/m.smelt", kSmallModel);
+  REQUIRE(smelt_in(work, "train m.smelt -o b --steps 4").exit_code == 0);
+  for (const std::string& text : refused) {
+    CAPTURE(text);
+    write_text_file(work + "/m.smelt", text);
+    const CommandResult resumed = smelt_in(work, "train m.smelt -o b --resume");
+    CHECK_MESSAGE(resumed.exit_code == 3, resumed.err);
+    CHECK(says(resumed, "cannot resume"));
+    CHECK(read_text_file(work + "/b/model.smelt") == kSmallModel);
+  }
+}
+
+TEST_CASE("a finished run goes on with more epochs; --steps beyond the end says so") {
+  const std::string work = fresh_directory("extended");
+  write_small_model(work);
+  const CommandResult beyond = smelt_in(work, "train m.smelt -o a --steps 99");
+  CHECK(beyond.exit_code == 0);
+  CHECK_MESSAGE(says(beyond, "note: --steps 99 is beyond the end of training at step 10"), beyond.err);
+  const CommandResult more = smelt_in(work, "train m.smelt -o a --resume --epochs 4");
+  CHECK_MESSAGE(more.exit_code == 0, more.err);
+  CHECK(says(more, "ends at step 20 now"));
+  CHECK(logged_losses(work + "/a", "loss").size() == 20);
+  // Adam with a constant rate does not look at the end: the same as 4 epochs from the start.
+  REQUIRE(smelt_in(work, "train m.smelt -o whole --epochs 4").exit_code == 0);
+  CHECK(difference(work + "/whole/checkpoints/step-20.safetensors", work + "/a/checkpoints/step-20.safetensors") == "");
+  CHECK(says(smelt_in(work, "train m.smelt -o a --resume --epochs 1"),
+             "the run is at step 20, and training ends at step 5"));
+  // Remembered: nothing is left to do.
+  const CommandResult done = smelt_in(work, "train m.smelt -o a --resume");
+  CHECK(done.out.find("at step 20") != std::string::npos);
+}
+
+TEST_CASE("training data that changed is noticed at --resume, with the file") {
+  const std::string work = fresh_directory("changed-data");
+  write_small_model(work);
+  REQUIRE(smelt_in(work, "train m.smelt -o a --steps 4").exit_code == 0);
+  std::string bytes = read_text_file(work + "/x.npy");
+  bytes[bytes.size() - 2] = static_cast<char>(bytes[bytes.size() - 2] ^ 1);
+  write_text_file(work + "/x.npy", bytes);
+  const CommandResult resumed = smelt_in(work, "train m.smelt -o a --resume");
+  CHECK(resumed.exit_code == 3);
+  CHECK_MESSAGE(says(resumed, "x.npy"), resumed.err);
+  CHECK(smelt_in(work, "train m.smelt -o b --init a/checkpoints/step-4.safetensors").exit_code == 0);
+}
+
+TEST_CASE("what weights are used, and what of a file was left out, is said") {
+  const std::string work = fresh_directory("weights");
+  write_small_model(work);
+  REQUIRE(smelt_in(work, "train m.smelt -o a").exit_code == 0);
+  CHECK(says(smelt_in(work, "eval m.smelt"), "initial values"));
+  CHECK(!says(smelt_in(work, "eval a"), "initial values"));
+  write_text_file(work + "/m.smelt", replaced(replaced(kSmallModel, "hid:", "other:"), "Class = 4", "Class = 5"));
+  for (const char* line :
+       {"eval m.smelt --partial --weights a/checkpoints/step-10.safetensors",
+        "run m.smelt f --input x=in.npy -o o.npy --partial --weights a/checkpoints/step-10.safetensors",
+        "train m.smelt -o c --partial --init a/checkpoints/step-10.safetensors"}) {
+    // Nothing fits but what both have: none here, so that is an error.
+    CHECK_MESSAGE(says(smelt_in(work, line), "nothing fits: this is another model"), line);
+  }
+  write_text_file(work + "/m.smelt", replaced(kSmallModel, "hid:", "other:"));
+  for (const char* line :
+       {"eval m.smelt --partial --weights a/checkpoints/step-10.safetensors",
+        "run m.smelt f --input x=in.npy -o o.npy --partial --weights a/checkpoints/step-10.safetensors",
+        "train m.smelt -o c --partial --init a/checkpoints/step-10.safetensors"}) {
+    const CommandResult result = smelt_in(work, line);
+    CHECK_MESSAGE(result.exit_code == 0, result.err);
+    CHECK_MESSAGE(says(result, "`net.other.W` keeps its initial value: it is not in the file"), result.err);
+    CHECK_MESSAGE(says(result, "`net.hid.W` of the file is left out: the model lacks it"), result.err);
+  }
+}
+
+}  // namespace
+}  // namespace smelt::test
