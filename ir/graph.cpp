@@ -22,6 +22,9 @@ std::string_view to_string(ResultRole role) {
     case ResultRole::Norm: return "norm";
     case ResultRole::Variable: return "variable";
     case ResultRole::Value: return "value";
+    case ResultRole::Sum: return "sum";
+    case ResultRole::Largest: return "largest";
+    case ResultRole::Smallest: return "smallest";
   }
   return "?";
 }

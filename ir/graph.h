@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ir/attributes.h"
+#include "ir/plan.h"
 #include "ir/support/source.h"
 #include "ir/type.h"
 
@@ -52,7 +53,10 @@ enum class ResultRole : uint8_t {
   Report,    // a named scalar
   Norm,      // a report that a step must find finite before it commits, as it must its loss: the norm of a clip
   Variable,  // the new value of variable `ref`
-  Value      // what a metric, an export or an action returns
+  Value,     // what a metric, an export or an action returns
+  Sum,       // a total over the rows of a batch, from which a metric is computed: those of batches are added up
+  Largest,
+  Smallest
 };
 
 std::string_view to_string(ArgRole role);
@@ -62,7 +66,8 @@ struct Argument {
   std::string name;
   ArgRole role = ArgRole::Feed;
   int32_t ref = -1;
-  NodeId node;  // an `argument` node, whose attribute `index` is this one's position
+  NodeId node;            // an `argument` node, whose attribute `index` is this one's position
+  LabelLimit limit = {};  // of a feed of labels
 };
 
 struct Output {
@@ -70,6 +75,7 @@ struct Output {
   ResultRole role = ResultRole::Value;
   int32_t ref = -1;
   NodeId node;
+  KnownRange range = {};  // of an export: pictures are made of it
 };
 
 struct Graph {

@@ -340,8 +340,9 @@ class Parser {
       SMELT_TRY(output.node, read_operand());
       SMELT_TRY_VOID(expect("as"));
       const std::string_view role_name = scanner_.word();
-      const auto role = parse_role(
-          role_name, {ResultRole::Loss, ResultRole::Report, ResultRole::Norm, ResultRole::Variable, ResultRole::Value});
+      const auto role =
+          parse_role(role_name, {ResultRole::Loss, ResultRole::Report, ResultRole::Norm, ResultRole::Variable,
+                                 ResultRole::Value, ResultRole::Sum, ResultRole::Largest, ResultRole::Smallest});
       if (!role) return wrong("no result role `{}`", role_name);
       output.role = *role;
       std::optional<std::string> name = scanner_.quoted();

@@ -63,7 +63,19 @@ Result<void> reshape_flat(HostTensor& images, const std::string& shape) {
   return {};
 }
 
-Result<void> write_output(const Flags& flags, NamedTensor& result, const CompiledProgram& program) {
+/// What maps to black and white: the range that the compiler knows, else 0..1.
+GridOptions picture_options(const Entry& entry, const std::string& result) {
+  const auto output = std::ranges::find(entry.outputs, result, &Binding::name);
+  if (output != entry.outputs.end() && output->range.known())
+    return {.low = output->range.low, .high = output->range.high};
+  fmt::print(
+      stderr,
+      "note: the range of `{}` is not known: 0..1 is mapped to black and white, and what lies outside is clamped\n",
+      result);
+  return {};
+}
+
+Result<void> write_output(const Flags& flags, NamedTensor& result, const CompiledProgram& program, const Entry& entry) {
   if (!flags.force && std::filesystem::exists(flags.output)) {
     return fail(ErrorKind::Output, fmt::format("{} exists", flags.output), "give another name, or --force");
   }
@@ -75,7 +87,7 @@ Result<void> write_output(const Flags& flags, NamedTensor& result, const Compile
                             describe(result.tensor.dtype, result.tensor.shape)),
                 "say how it folds, such as --shape 28x28, or write an .npy file");
   }
-  SMELT_TRY(const Picture picture, make_grid(result.tensor, {}));
+  SMELT_TRY(const Picture picture, make_grid(result.tensor, picture_options(entry, result.name)));
   return write_png(flags.output, picture,
                    {{"smelt:export", flags.name}, {"smelt:seed", fmt::format("{}", program.train.seed)}});
 }
@@ -115,7 +127,7 @@ Result<void> run_export(const Flags& flags, Session& session, bool draw) {
   if (results.size() != 1)
     return fail(ErrorKind::Unsupported,
                 fmt::format("export `{}` has {} results; one file holds one", flags.name, results.size()));
-  SMELT_TRY_VOID(write_output(flags, results[0], program));
+  SMELT_TRY_VOID(write_output(flags, results[0], program, *entry));
   fmt::print("{}  {}\n", flags.output, describe(results[0].tensor.dtype, results[0].tensor.shape));
   return {};
 }
