@@ -99,6 +99,8 @@ class HeaderWriter {
       case FunctionKind::Metric: return name_ + "_eval_";
       case FunctionKind::Sample: return name_ + "_draw_";
       case FunctionKind::Init:
+      case FunctionKind::Totals:
+      case FunctionKind::Result:
       case FunctionKind::Image:
       case FunctionKind::Stop: return {};
     }
@@ -267,7 +269,10 @@ class HeaderWriter {
       case BindingKind::Feed:
       case BindingKind::Loss:
       case BindingKind::Report:
-      case BindingKind::Value: return type;
+      case BindingKind::Value:
+      case BindingKind::Sum:
+      case BindingKind::Largest:
+      case BindingKind::Smallest: return type;
     }
     return type;
   }
@@ -324,6 +329,7 @@ class HeaderWriter {
     }
     for (const Member& input : wrapper.inputs) {
       refuse(fmt::format("in->{} == 0", input.name));
+      if (input.binding->limit.below > 0) check_labels(wrapper, input);
       if (input.binding->kind != BindingKind::Rows) continue;
       const Extent& batch = input.binding->type.shape.at(0);
       const auto size = [&](int32_t symbol) {
@@ -345,6 +351,28 @@ class HeaderWriter {
     }
     for (const Member& size : wrapper.sizes) add("  extents[{}] = in->{};\n", size.symbol, size.name);
     add("  (void)inputs; (void)outputs; (void)extents;\n  return SMELT_CALL_OK;\n}}\n");
+  }
+
+  /// Labels that are fed: generated code trusts them. Laid out by bounds, of actual sizes.
+  void check_labels(const Wrapper& wrapper, const Member& input) {
+    const auto size_of_symbol = [&](int32_t symbol) -> std::string {
+      const auto at = std::ranges::find(wrapper.sizes, symbol, &Member::symbol);
+      return at == wrapper.sizes.end() ? "" : "in->" + at->name;
+    };
+    const LabelLimit& limit = input.binding->limit;
+    const std::string actual = limit.symbol < 0 ? "" : size_of_symbol(limit.symbol);
+    const Shape& shape = input.binding->type.shape;
+    std::string index = "0", counters, loops;
+    for (size_t axis = 0; axis < shape.size(); ++axis) {
+      const std::string end =
+          shape[axis].is_static() ? std::to_string(shape[axis].bound) : size_of_symbol(shape[axis].symbol);
+      counters += fmt::format("{}i{}", axis == 0 ? "    int64_t " : ", ", axis);
+      loops += fmt::format("    for (i{0} = 0; i{0} < {1}; ++i{0})\n", axis, end);
+      index = axis == 0 ? "i0" : fmt::format("({}) * {} + i{}", index, shape[axis].bound, axis);
+    }
+    add("  {{ /* labels of `{}` */\n{}{}", limit.dim, counters, counters.empty() ? "" : ";\n");
+    add("{0}      if (in->{1}[{2}] < 0 || in->{1}[{2}] >= {3}) return SMELT_CALL_BAD_LABEL;\n  }}\n", loops, input.name,
+        index, actual.empty() ? std::to_string(limit.below) : actual);
   }
 
   void arrays(const Entry& entry, const std::string& suffix) {

@@ -30,6 +30,9 @@ BindingKind binding_kind(ResultRole role) {
     case ResultRole::Loss: return BindingKind::Loss;
     case ResultRole::Report:
     case ResultRole::Norm: return BindingKind::Report;
+    case ResultRole::Sum: return BindingKind::Sum;
+    case ResultRole::Largest: return BindingKind::Largest;
+    case ResultRole::Smallest: return BindingKind::Smallest;
     default: return BindingKind::Value;
   }
 }
@@ -200,13 +203,17 @@ class ExperimentLowering {
   void add_entry(const Function& function, const Graph& graph, const LoopFunction& loops) {
     Entry entry{.name = function.name, .kind = function.kind, .symbol = loops.name, .ref = function.ref};
     entry.runs_offset = static_cast<uint64_t>(loops.runs_offset);
+    entry.couplings = function.couplings;
+    for (RowCoupling& coupling : entry.couplings) coupling.place = sources_.describe(coupling.span);
     for (const Argument& argument : graph.arguments) {
       if (!is_input(argument.role)) continue;
-      entry.inputs.push_back({argument.name, binding_kind(argument.role), graph.type(argument.node), argument.ref});
+      entry.inputs.push_back(
+          {argument.name, binding_kind(argument.role), graph.type(argument.node), argument.ref, argument.limit});
     }
     for (const Output& result : graph.results) {
       if (result.role == ResultRole::Variable) continue;
-      entry.outputs.push_back({result.name, binding_kind(result.role), graph.type(result.node), result.ref});
+      entry.outputs.push_back(
+          {result.name, binding_kind(result.role), graph.type(result.node), result.ref, {}, result.range});
     }
     for (const Node& node : graph.nodes) {
       for (const Extent& extent : node.type.shape) {

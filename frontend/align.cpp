@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <utility>
 
 #include "frontend/elaborator.h"
@@ -58,6 +59,7 @@ std::optional<Tensor> Elaborator::cast_to(const Tensor& x, DType dtype, Span spa
   graph().set_span(span);
   Tensor result = tensor(graph().cast(x.node, dtype), x.axes);
   result.range = x.range;
+  result.grid = x.grid;
   return result;
 }
 
@@ -69,6 +71,15 @@ struct Alignment {
   std::vector<int64_t> lhs, rhs;
   std::string problem;
   bool ambiguous = false;
+
+  bool has_all(const std::vector<int64_t>& places) const { return places.size() == axes.size(); }
+  /// Axes of the operand at `own` that the one at `other` lacks, as positions in the operand.
+  static std::vector<size_t> lacking(const std::vector<int64_t>& own, const std::vector<int64_t>& other) {
+    std::vector<size_t> list;
+    for (size_t i = 0; i < own.size(); ++i)
+      if (std::ranges::find(other, own[i]) == other.end()) list.push_back(i);
+    return list;
+  }
 };
 
 class Aligner {
@@ -187,7 +198,92 @@ class Aligner {
   Alignment result_;
 };
 
+/// Whether an operand is read row by row against the other: its first axis alone is its own. Rows meet a table with
+/// which they share axes (distances of [B, X] to each of [K, X]), and a number a row meets a vector ([B] and [Class]).
+bool rows_against(const Axes& rows, const std::vector<size_t>& own, const Axes& table) {
+  if (own.size() != 1 || own[0] != 0) return false;
+  return rows.size() > 1 || table.size() == 1 || !rows[0].extent.is_static();
+}
+
+/// Each operand has an axis that the other lacks, and nothing says that all pairs are meant: decisions/0011.
+bool stretches_both(const Axes& a, const Axes& b, const Alignment& pair) {
+  const auto only_a = Alignment::lacking(pair.lhs, pair.rhs), only_b = Alignment::lacking(pair.rhs, pair.lhs);
+  if (only_a.empty() || only_b.empty()) return false;
+  for (size_t i = 0; i < a.size(); ++i) {  // examples of one batch are not paired with each other
+    if (!a[i].extent.is_static() && std::ranges::find(only_a, i) == only_a.end()) return true;
+  }
+  return !rows_against(a, only_a, b) && !rows_against(b, only_b, a);
+}
+
 }  // namespace
+
+/// Tells of two operands that would form all pairs; true when they would.
+bool Elaborator::refuse_all_pairs(const Tensor& a, const Tensor& b, Span span, std::string_view what) {
+  if (a.grid || b.grid) return false;
+  const Alignment pair = Aligner(*this, a.axes, b.axes).run();
+  if (!pair.problem.empty() || !stretches_both(a.axes, b.axes, pair)) return false;
+  const auto only_a = Alignment::lacking(pair.lhs, pair.rhs), only_b = Alignment::lacking(pair.rhs, pair.lhs);
+  Axes renamed = b.axes, missing;
+  bool same_sizes = only_a.size() == only_b.size();
+  for (size_t k = 0; k < only_b.size(); ++k) {
+    missing.push_back(b.axes[only_b[k]]);
+    same_sizes = same_sizes && a.axes[only_a[k]].extent == b.axes[only_b[k]].extent;
+    if (same_sizes) renamed[only_b[k]] = a.axes[only_a[k]];
+  }
+  Axes lacked;
+  for (const size_t i : only_a) lacked.push_back(a.axes[i]);
+  std::string names;
+  for (const Axis& axis : missing) names += (names.empty() ? "" : ", ") + axis_text(axis);
+  if (missing.size() > 1) names = "(" + names + ")";
+  const std::string pairs =
+      fmt::format("for all pairs on purpose, stretch the first operand: `stretch(.., over={})`", names);
+  error(Diag::E0110, call_site(span),
+        fmt::format("{} of `{}` and `{}` would form all pairs", what, type_text(a), type_text(b)))
+      .caret(fmt::format("only the first has {}, only the second has {}", axes_text(lacked), axes_text(missing)))
+      .with_help(same_sizes
+                     ? fmt::format("if they are the same axes, rename those of the second operand: `.. as {}`; {}",
+                                   axes_text(renamed), pairs)
+                     : pairs);
+  return true;
+}
+
+bool Elaborator::same_axes(const Value& a, const Value& b, Span span, std::string_view what, bool draws) {
+  if (a.bad() || b.bad()) return false;
+  const auto *x = a.as<Tensor>(), *y = b.as<Tensor>();
+  if (x == nullptr || y == nullptr || x->weak || y->weak) return true;  // a number is every element's
+  const Axes &longer = x->axes.size() < y->axes.size() ? y->axes : x->axes,
+             &shorter = &longer == &x->axes ? y->axes : x->axes;
+  const auto same = [&](const Axis& p, const Axis& q) { return unify(p, q); };
+  if (draws && std::ranges::equal(shorter, std::span(longer).last(shorter.size()), same)) return true;
+  const Alignment pair = Aligner(*this, x->axes, y->axes).run();
+  // Coordinates, such as a one-hot target made of `index`, stretch.
+  if (pair.problem.empty() && (x->grid || pair.has_all(pair.lhs)) && (y->grid || pair.has_all(pair.rhs))) return true;
+  const bool as_many = x->axes.size() == y->axes.size();
+  const bool renames = as_many && std::ranges::equal(x->axes, y->axes, {}, &Axis::extent, &Axis::extent);
+  Diagnostic& report = error(
+      Diag::E0110, call_site(span),
+      fmt::format("{} is given `{}` and `{}`, which do not have the same axes", what, type_text(*x), type_text(*y)));
+  report.caret(pair.problem.empty() ? "would form all pairs, or repeat one of them" : pair.problem);
+  if (renames)
+    report.with_help(
+        fmt::format("if they are the same axes, rename those of the second: `.. as {}`", axes_text(x->axes)));
+  else if (shorter.empty() || !pair.problem.empty())
+    report.with_help("`reshape`, `squeeze` or `as [..]` give one operand the axes of the other");
+  else
+    report.with_help(
+        fmt::format("`squeeze` drops axes of one element; `stretch(.., over=..)` repeats the operand that lacks axes{}",
+                    draws ? "; only axes in front, of several draws, are repeated by themselves" : ""));
+  return false;
+}
+
+std::string_view Elaborator::running_function() const {
+  return calling_.empty() ? std::string_view("same_axes") : calling_.back()->name.text;
+}
+
+/// The place of the user's call when the body at hand is the library's.
+Span Elaborator::call_site(Span span) {
+  return frame_->scope->library && !graph().call().empty() ? graph().call() : span;
+}
 
 /// The dtype that operands of one operation share: that of the tensors, numbers follow.
 static std::optional<DType> common_dtype(Elaborator& e, const std::vector<Value>& values, Span span) {
@@ -224,8 +320,11 @@ std::optional<std::vector<Tensor>> Elaborator::align(std::vector<Value> values, 
     if (!t) return std::nullopt;
     tensors.push_back(std::move(*t));
   }
-  Axes axes = tensors[0].axes;
+  Tensor so_far = tensors[0];
+  so_far.grid = so_far.grid || so_far.axes.empty();
+  Axes& axes = so_far.axes;
   for (const Tensor& t : tensors) {
+    if (refuse_all_pairs(so_far, t, span, what)) return std::nullopt;
     Alignment pair = Aligner(*this, axes, t.axes).run();
     if (!pair.problem.empty()) {
       error(pair.ambiguous ? Diag::E0102 : Diag::E0101, span,
@@ -237,6 +336,7 @@ std::optional<std::vector<Tensor>> Elaborator::align(std::vector<Value> values, 
       return std::nullopt;
     }
     axes = std::move(pair.axes);
+    so_far.grid = so_far.grid && (t.grid || t.axes.empty());
   }
   if (!check_size(*dtype, axes, span)) return std::nullopt;
   for (Tensor& t : tensors) {
@@ -246,9 +346,8 @@ std::optional<std::vector<Tensor>> Elaborator::align(std::vector<Value> values, 
             fmt::format("{} cannot align `{}` with `{}`", what, type_text(*dtype, axes), type_text(t)));
       return std::nullopt;
     }
-    const std::optional<Range> range = t.range;
     t = expand(t, axes, pair.rhs);
-    t.range = range;
+    t.grid = so_far.grid;
     t.weak = weak && *dtype == DType::F64;
   }
   return tensors;
@@ -279,10 +378,13 @@ Value Elaborator::elementwise(OpKind op, std::vector<Value> operands, Span span,
   std::optional<std::vector<Tensor>> tensors = align(operands, span, what);
   if (!tensors) return {};
   std::vector<NodeId> inputs;
+  bool grid = tensors->front().grid;
   if (picks) {
     const std::optional<Tensor> c = expect_tensor(condition, span, DType::Bool);
     if (!c) return {};
     // Align shapes alone: the condition has another element type.
+    if (refuse_all_pairs(*c, tensors->front(), span, what)) return {};
+    grid = grid && c->grid;
     const Alignment pair = Aligner(*this, c->axes, tensors->front().axes).run();
     if (!pair.problem.empty()) {
       error(pair.ambiguous ? Diag::E0102 : Diag::E0101, span,
@@ -303,6 +405,7 @@ Value Elaborator::elementwise(OpKind op, std::vector<Value> operands, Span span,
   }
   Tensor result = tensor(*node, tensors->front().axes);
   result.weak = tensors->front().weak && result.dtype == DType::F64 && result.axes.empty();
+  result.grid = grid;
   return Value(result);
 }
 

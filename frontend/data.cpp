@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "frontend/elaborator.h"
+#include "ir/rewrite.h"
 #include "ir/support/suggest.h"
 
 namespace smelt::frontend {
@@ -232,12 +234,56 @@ std::optional<Tensor> Elaborator::convert_field(const ast::FieldDecl& decl, Valu
     const bool is_range = range != nullptr && range->op == ast::BinaryOp::Range;
     const auto low = is_range ? number_of(eval(range->lhs)) : std::nullopt,
                high = is_range ? number_of(eval(range->rhs)) : std::nullopt;
-    if (low && high && *low < *high)
+    if (low && high && *low < *high) {
       result.range = Range{*low, *high};
-    else
+      state_range(decl, *t, *result.range);
+    } else {
       error(Diag::E0503, file_.ast[decl.range].span, "a range is written `in low..high`, with low below high");
+    }
   }
   return result;
+}
+
+/// raw * scale + offset, where an expression of a field is that.
+struct Elaborator::AffineColumn {
+  int32_t column = -1;
+  double scale = 1, offset = 0;
+};
+std::optional<Elaborator::AffineColumn> Elaborator::affine_column(NodeId id) {
+  const Graph& g = graph().graph();
+  const Node& node = g[id];
+  if (node.op == OpKind::Gather) {
+    for (const auto& [ref, argument] : context_->columns)
+      if (argument == node.inputs[0]) return AffineColumn{ref, 1, 0};
+    return std::nullopt;
+  }
+  if (node.op == OpKind::Cast || node.op == OpKind::Reshape || node.op == OpKind::Transpose ||
+      node.op == OpKind::Broadcast)
+    return affine_column(node.inputs[0]);
+  if (node.op != OpKind::Add && node.op != OpKind::Sub && node.op != OpKind::Mul && node.op != OpKind::Div)
+    return std::nullopt;
+  const auto left = splat_value(g, node.inputs[0]), right = splat_value(g, node.inputs[1]);
+  if (left.has_value() == right.has_value() || (left && node.op == OpKind::Div)) return std::nullopt;
+  std::optional<AffineColumn> x = affine_column(node.inputs[left ? 1 : 0]);
+  if (!x) return std::nullopt;
+  const double c = left ? *left : *right;
+  if (node.op == OpKind::Mul || node.op == OpKind::Div) {
+    const double factor = node.op == OpKind::Mul ? c : 1 / c;
+    return AffineColumn{x->column, x->scale * factor, x->offset * factor};
+  }
+  if (node.op == OpKind::Add) return AffineColumn{x->column, x->scale, x->offset + c};
+  return left ? AffineColumn{x->column, -x->scale, c - x->offset} : AffineColumn{x->column, x->scale, x->offset - c};
+}
+
+/// A range that the file states is compared with the data when they are read. Other than affine expressions of one
+/// column are taken at their word.
+void Elaborator::state_range(const ast::FieldDecl& decl, const Tensor& value, const Range& range) {
+  auto& ranges = experiment_.data->ranges;
+  if (std::ranges::find(ranges, decl.name.text, &ColumnRange::field) != ranges.end()) return;
+  const std::optional<AffineColumn> x = affine_column(value.node);
+  if (!x || !std::isfinite(x->scale) || !std::isfinite(x->offset)) return;
+  ranges.push_back(
+      {x->column, x->scale, x->offset, {range.low, range.high}, decl.name.text, file_.ast[decl.range].span});
 }
 
 std::optional<Tensor> Elaborator::field_value(const std::string& name, Span span, const Axis& batch) {

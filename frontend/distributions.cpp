@@ -1,6 +1,7 @@
 // Distributions: a table of which library function computes what, draws and their sites.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "frontend/elaborator.h"
@@ -38,6 +39,10 @@ Value Elaborator::make_distribution(DistKind kind, std::vector<Value> params, bo
       return {};
     }
   }
+  if (params.size() == 2) {
+    const auto *first = params[0].as<Tensor>(), *second = params[1].as<Tensor>();
+    if (first != nullptr && second != nullptr && refuse_all_pairs(*first, *second, span, "a distribution")) return {};
+  }
   dist.params = std::move(params);
   return Value(std::move(dist));
 }
@@ -54,6 +59,18 @@ Axes Elaborator::distribution_axes(const Distribution& dist, Span span) {
   return aligned ? aligned->front().axes : axes;
 }
 
+/// A tensor as it is; of a distribution of tensors one that stands for its axes; a number otherwise.
+Value Elaborator::axes_of_value(const Value& value, Span span) {
+  const auto* dist = value.as<Distribution>();
+  if (dist == nullptr) return value;
+  const bool numbers = std::ranges::none_of(dist->params, [](const Value& v) { return v.as<Tensor>() != nullptr; });
+  if (numbers && !dist->shape) return Value(0.0);
+  Tensor stand_in;
+  stand_in.dtype = real();
+  stand_in.axes = distribution_axes(*dist, span);
+  return Value(stand_in);
+}
+
 /// log_prob, kl, entropy and mean of a distribution, from std/dist.smelt.
 Value Elaborator::distribution_function(std::string_view function, const Value& value, std::vector<Value> args,
                                         Span span) {
@@ -63,9 +80,13 @@ Value Elaborator::distribution_function(std::string_view function, const Value& 
     error(Diag::E0610, span, fmt::format("`{}` is of a distribution, not of {}", function, describe(value)));
     return {};
   }
+  const auto* other = function == "kl" ? args[0].as<Distribution>() : nullptr;
+  const auto by_std = [](const Distribution& d) { return d.kind == DistKind::Normal && !d.by_logvar; };
+  // Formulas by the standard deviation lose nothing to its logarithm; kl of both kinds takes logarithms.
+  const bool std_form = by_std(*dist) && (other == nullptr || by_std(*other));
   const auto parameters = [&](const Distribution& d) {
     std::vector<Value> list = d.params;
-    if (d.kind != DistKind::Normal || d.by_logvar) return list;
+    if (std_form || !by_std(d)) return list;
     const auto std = number_of(list[1]);  // logvar = 2 log std
     list[1] = std ? Value(2 * std::log(*std))
                   : binary(ast::BinaryOp::Mul, Value(2.0), elementwise(OpKind::Log, {list[1]}, span, "`log`"), span);
@@ -78,22 +99,24 @@ Value Elaborator::distribution_function(std::string_view function, const Value& 
       error(Diag::W0004, span, fmt::format("Bernoulli likelihood of data in {}..{}", x->range->low, x->range->high))
           .with_help("scale the data to 0..1");
     }
+    if (!same_axes(axes_of_value(value, span), axes_of_value(args[0], span), span, "`log_prob`", true)) return {};
     all = {args[0]};
   }
   const std::vector<Value> own = parameters(*dist);
   all.insert(all.end(), own.begin(), own.end());
   if (function == "kl") {
-    const auto* other = args[0].as<Distribution>();
     if (other == nullptr || other->kind != dist->kind || dist->kind == DistKind::Uniform) {
       error(Diag::E0610, span,
             fmt::format("no closed form of kl between {} and {}", describe(value), describe(args[0])))
           .with_help("estimate it: log_prob(q, z) - log_prob(p, z) for z ~ q");
       return {};
     }
+    if (!same_axes(axes_of_value(value, span), axes_of_value(args[0], span), span, "`kl`", true)) return {};
     const std::vector<Value> theirs = parameters(*other);
     all.insert(all.end(), theirs.begin(), theirs.end());
   }
-  Value result = call_library(fmt::format("{}_{}", info_of(dist->kind).prefix, function), std::move(all), span);
+  Value result = call_library(fmt::format("{}_{}{}", info_of(dist->kind).prefix, function, std_form ? "_std" : ""),
+                              std::move(all), span);
   if (dist->shape && function != "log_prob" && function != "kl") {
     auto t = expect_float(result, span);
     if (t) t = broadcast_to(*t, *dist->shape, span);

@@ -4,8 +4,8 @@
 // A body is evaluated once for each function that calls it (a step, an evaluation, a metric, an export). What
 // outlives one evaluation is here: dims, layer instances, variables, run-time scalars. Members are defined by
 // topic in names.cpp, dims.cpp, align.cpp, contract.cpp, fold.cpp, gradient.cpp, values.cpp, expressions.cpp,
-// statements.cpp, calls.cpp, layers.cpp, adjoint.cpp, distributions.cpp, selectors.cpp, data.cpp, functions.cpp,
-// optimisers.cpp and train.cpp.
+// statements.cpp, calls.cpp, batches.cpp, layers.cpp, adjoint.cpp, distributions.cpp, selectors.cpp, data.cpp,
+// functions.cpp, optimisers.cpp and train.cpp.
 #pragma once
 
 #include <deque>
@@ -141,6 +141,11 @@ class Elaborator {
   /// Operands of one elementwise operation, of equal dtype and axes.
   std::optional<std::vector<Tensor>> align(std::vector<Value> values, Span span, std::string_view what);
   Value elementwise(OpKind op, std::vector<Value> operands, Span span, std::string_view what);
+  bool refuse_all_pairs(const Tensor& a, const Tensor& b, Span span, std::string_view what);
+  /// Operands of a loss or a density, whose axes are the same; `draws`: one may have more in front.
+  bool same_axes(const Value& a, const Value& b, Span span, std::string_view what, bool draws);
+  Span call_site(Span span);
+  std::string_view running_function() const;
   Value unary(OpKind op, const Value& x, Span span, std::string_view what);
   Value binary(ast::BinaryOp op, const Value& a, const Value& b, Span span);
   Value push_contraction(const Tensor& a, const Tensor& b, IndexFormula formula, Axes axes, Span span);
@@ -151,6 +156,7 @@ class Elaborator {
   Value draw_site(const Distribution& dist, const std::string& name, Span span);
   Value sample(const Distribution& dist, const Axes& axes, const std::string& path, Span span);
   Axes distribution_axes(const Distribution& dist, Span span);
+  Value axes_of_value(const Value& value, Span span);
   Value distribution_function(std::string_view function, const Value& dist, std::vector<Value> args, Span span);
   Value make_distribution(DistKind kind, std::vector<Value> params, bool by_logvar, Span span);
 
@@ -290,6 +296,9 @@ class Elaborator {
   // ---- data.cpp ----
   void find_data();
   std::optional<Tensor> field_value(const std::string& name, Span span, const Axis& batch);
+  struct AffineColumn;
+  std::optional<AffineColumn> affine_column(NodeId id);
+  void state_range(const ast::FieldDecl& decl, const Tensor& value, const Range& range);
   std::optional<Tensor> convert_field(const ast::FieldDecl& decl, Value value, const Axis& batch);
   void read_columns();
   bool is_batch_axis(const Axis& axis);
@@ -307,6 +316,8 @@ class Elaborator {
   void build_step(size_t index);
   void build_loss(size_t index);
   void build_metric(const ast::FnDecl& decl);
+  void combine_batches(int32_t index, Span span);
+  void find_couplings(int32_t index);
   void build_export(const ast::FnDecl& decl);
   void build_sample(const ast::FnDecl& decl, int32_t export_index);
   void find_updates(size_t index);
@@ -374,6 +385,7 @@ class Elaborator {
   std::vector<std::vector<int32_t>> updates_;  // by objective: everything its selectors match
 
   std::deque<std::unique_ptr<FunctionContext>> contexts_;
+  std::vector<std::pair<int32_t, Span>> in_batches_;  // losses and metrics, with the places of their names
   FunctionContext* context_ = nullptr;
   std::unique_ptr<FunctionContext> init_;
   std::vector<NodeId> initial_values_;  // by variable, in init_
@@ -391,9 +403,6 @@ class Elaborator {
   Value implied_field_shape_;  // ShapeValue while a field without a file is evaluated
   DType implied_field_dtype_ = DType::F32;
 };
-
-/// Whether each node of the graph has an influence on `root` that a gradient follows.
-std::vector<bool> ancestors_of(const Graph& graph, NodeId root);
 
 /// A function the compiler provides: its parameters as text (`x, over=`: optional ones end in `=`) and its
 /// meaning.

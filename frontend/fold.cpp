@@ -1,6 +1,7 @@
 // Binary operators: computed at once where both operands are known while compiling, else a node of the graph.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -108,6 +109,25 @@ Value Elaborator::fold(ast::BinaryOp op, const Value& a, const Value& b, Span sp
   return {};
 }
 
+/// What is known of x + c, x - c, c - x, x * c and x / c.
+static std::optional<Range> range_with_number(ast::BinaryOp op, const Value& a, const Value& b,
+                                              std::optional<double> left, std::optional<double> right) {
+  const auto* x = (left ? b : a).as<Tensor>();
+  if (left.has_value() == right.has_value() || x == nullptr || !x->range) return std::nullopt;
+  const double c = left ? *left : *right;
+  const auto ends = [](double p, double q) {
+    return std::isnan(p) || std::isnan(q) ? std::nullopt : std::optional(Range{std::min(p, q), std::max(p, q)});
+  };
+  const auto [low, high] = *x->range;
+  switch (op) {
+    case ast::BinaryOp::Add: return ends(low + c, high + c);
+    case ast::BinaryOp::Sub: return left ? ends(c - high, c - low) : ends(low - c, high - c);
+    case ast::BinaryOp::Mul: return ends(low * c, high * c);
+    case ast::BinaryOp::Div: return left ? std::nullopt : ends(low / c, high / c);
+    default: return std::nullopt;
+  }
+}
+
 Value Elaborator::binary(ast::BinaryOp op, const Value& a, const Value& b, Span span) {
   if (a.bad() || b.bad()) return {};
   const auto compile_time = [&](const Value& v) {
@@ -121,7 +141,9 @@ Value Elaborator::binary(ast::BinaryOp op, const Value& a, const Value& b, Span 
     if (exponent == 3.0) return binary(ast::BinaryOp::Mul, elementwise(OpKind::Square, {a}, span, "`^`"), a, span);
     if (exponent == 0.5) return elementwise(OpKind::Sqrt, {a}, span, "`^`");
   }
-  return elementwise(op_of(op), {a, b}, span, fmt::format("`{}`", to_string(op)));
+  Value result = elementwise(op_of(op), {a, b}, span, fmt::format("`{}`", to_string(op)));
+  if (auto* t = result.as<Tensor>()) t->range = range_with_number(op, a, b, number_of(a), number_of(b));
+  return result;
 }
 
 }  // namespace smelt::frontend

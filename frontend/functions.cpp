@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "frontend/elaborator.h"
@@ -117,10 +118,11 @@ void Elaborator::build_loss(size_t index) {
     graph().result({"loss", ResultRole::Loss, -1, loss->node});
     for (const auto& [name, node] : context_->reports) graph().result({name, ResultRole::Report, -1, node});
   });
+  in_batches_.emplace_back(experiment_.objectives[index].loss, decl.name.span);
 }
 
 void Elaborator::build_metric(const ast::FnDecl& decl) {
-  build_function(FunctionKind::Metric, decl.name.text, false, decl.span, [&] {
+  const int32_t index = build_function(FunctionKind::Metric, decl.name.text, false, decl.span, [&] {
     if (!bind_data_params(decl.params, fmt::format("metric `{}`", decl.name.text))) return;
     Value value = eval_body(decl.body);
     if (!check_result(decl.result, value, decl.name.span, fmt::format("metric `{}`", decl.name.text))) return;
@@ -134,6 +136,7 @@ void Elaborator::build_metric(const ast::FnDecl& decl) {
     }
     graph().result({decl.name.text, ResultRole::Value, -1, reported(*number, decl.name.span)->node});
   });
+  if (!discovering_) in_batches_.emplace_back(index, decl.name.span);
 }
 
 /// Parameters are feeds; the value is the result, a tuple several.
@@ -154,7 +157,11 @@ void Elaborator::build_export(const ast::FnDecl& decl) {
       if (!dtype || !axes || !check_size(*dtype, *axes, type.span)) return;
       TensorType tensor_type{*dtype, {}};
       for (const Axis& axis : *axes) tensor_type.shape.push_back(axis.extent);
-      Tensor feed = tensor(graph().argument({param.name.text, ArgRole::Feed, -1, {}}, tensor_type), *axes);
+      Argument argument{param.name.text, ArgRole::Feed, -1, {}};
+      if (label != kAnonymous)
+        argument.limit = {axis_of(label).extent.bound, axis_of(label).extent.symbol,
+                          dims_[static_cast<size_t>(label)].name};
+      Tensor feed = tensor(graph().argument(std::move(argument), tensor_type), *axes);
       feed.label = label;
       bind(param.name, Value(feed));
     }
@@ -165,11 +172,15 @@ void Elaborator::build_export(const ast::FnDecl& decl) {
     const std::vector<Value> values = tuple != nullptr ? tuple->items : std::vector<Value>{value};
     for (size_t i = 0; i < values.size(); ++i) {
       const std::optional<Tensor> t = expect_tensor(values[i], span);
-      if (t)
-        graph().result({values.size() == 1 ? decl.name.text : fmt::format("{}{}", decl.name.text, i), ResultRole::Value,
-                        -1, t->node});
+      if (!t) continue;
+      KnownRange range;
+      if (t->range && std::isfinite(t->range->low) && std::isfinite(t->range->high))
+        range = {t->range->low, t->range->high};
+      graph().result({values.size() == 1 ? decl.name.text : fmt::format("{}{}", decl.name.text, i), ResultRole::Value,
+                      -1, t->node, range});
     }
   });
+  if (!discovering_) find_couplings(index);
   if (drawn && !discovering_) build_sample(decl, index);
 }
 
@@ -260,6 +271,8 @@ std::optional<Experiment> Elaborator::run() {
   if (diagnostics_.has_errors()) return std::nullopt;
   build_init();
   resolve_sites();
+  for (const auto& [index, span] : in_batches_) combine_batches(index, span);
+  if (diagnostics_.has_errors()) return std::nullopt;
   for (auto& context : contexts_) {
     context->function.graph.symbols = experiment_.symbols;
     experiment_.functions.push_back(std::move(context->function));

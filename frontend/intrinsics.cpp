@@ -5,8 +5,10 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <numeric>
 
 #include "frontend/elaborator.h"
+#include "ir/op.h"
 
 namespace smelt::frontend {
 
@@ -112,7 +114,38 @@ Value cast(Call& c) {
   c.e.graph().set_span(c.span);
   Tensor t = c.e.tensor(c.e.graph().cast(x->node, to), x->axes);
   t.range = x->range;
+  t.grid = x->grid;
   return Value(t);
+}
+
+/// x repeated along axes that it lacks: all pairs, on purpose.
+Value stretch(Call& c) {
+  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
+  const auto over = x ? c.e.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
+  if (!over) return {};
+  Axes axes = x->axes;
+  for (const Axis& axis : *over) {
+    if (axis.dim != kAnonymous && std::ranges::find(axes, axis) == axes.end()) {
+      axes.push_back(axis);
+      continue;
+    }
+    c.e.error(Diag::E0105, c.span_of(1),
+              axis.dim == kAnonymous ? std::string("`stretch` repeats along axes with names")
+                                     : fmt::format("`{}` has {} already", c.e.type_text(*x), c.e.axis_text(axis)));
+    return {};
+  }
+  if (!c.e.check_size(x->dtype, axes, c.span)) return {};
+  std::vector<int64_t> places(x->axes.size());
+  std::iota(places.begin(), places.end(), 0);
+  c.e.graph().set_span(c.span);
+  return Value(c.e.expand(*x, axes, places));
+}
+
+/// For losses of the library: a, b, when they have the same axes or one is a number.
+Value same_axes(Call& c) {
+  const std::string what = fmt::format("`{}`", c.e.running_function());
+  if (!c.e.same_axes(c.value(0), c.value(1), c.span, what, false)) return {};
+  return Value(TupleValue{{c.value(0), c.value(1)}});
 }
 
 // ---- reductions ----
@@ -139,6 +172,7 @@ std::optional<std::vector<int64_t>> places_of(Call& c, const Tensor& x, size_t o
 Value count(Call& c) {
   const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
   const auto places = x ? places_of(c, *x, 1) : std::nullopt;
+  if (places) c.e.graph().set_span(c.span);
   return places ? count_of(c.e, *x, *places) : Value();
 }
 
@@ -159,6 +193,15 @@ Value over_axes(Call& c) {
   const auto x = c.e.expect_float(c.value(0), c.span_of(0));
   auto places = x ? places_of(c, *x, 1) : std::nullopt;
   if (!places) return {};
+  if (Op != OpKind::LogSumExp && !c.has(1) && places->size() > 1) {  // the others' result shows what they were over
+    std::vector<std::string> names;
+    for (const int64_t at : *places) names.push_back(c.e.axis_text(x->axes[static_cast<size_t>(at)]));
+    c.e.error(Diag::E0105, c.e.call_site(c.span),
+              fmt::format("`{}` of `{}` does not say which axis it is over", op_def(Op).name, c.e.type_text(*x)))
+        .with_help(fmt::format("write `over={}`, or `over=({})` for all of them together", names.back(),
+                               fmt::join(names, ", ")));
+    return {};
+  }
   std::ranges::sort(*places);
   Axes axes;
   for (size_t i = 0; i < x->axes.size(); ++i) {
@@ -303,8 +346,10 @@ Value split(Call& c) {
 Value index(Call& c) {
   const auto axes = c.e.expect_axes(c.value(0), c.span_of(0));
   if (!axes || axes->size() != 1) return {};
+  c.e.graph().set_span(c.span);
   Tensor t = c.e.tensor(c.e.graph().index({DType::I32, {(*axes)[0].extent}}, 0), *axes);
   t.label = (*axes)[0].dim;
+  t.grid = true;
   return Value(t);
 }
 
@@ -387,6 +432,8 @@ const Intrinsic kIntrinsics[] = {
     {"stop", "x", "x, as a constant of differentiation", stop},
     {"cast", "x, dtype", "x as another element type", cast},
     {"nan", "x", "where x is not a number", nan},
+    {"stretch", "x, over", "x repeated along axes that it lacks", stretch},
+    {"same_axes", "a, b", "(a, b), two operands of a loss, which have the same axes", same_axes},
     {"sum", "x, over=", "sum over axes, or over all", sum},
     {"mean", "x, over=", "mean over axes, or over all; run-time dims count their actual size", mean},
     {"count", "x, over=", "number of elements along axes", count},

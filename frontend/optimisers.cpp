@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "frontend/elaborator.h"
+#include "ir/example_axis.h"
 #include "ir/support/suggest.h"
 
 namespace smelt::frontend {
@@ -209,17 +210,21 @@ void Elaborator::clip_gradients(std::vector<Tensor>& gradients, const std::map<s
   const auto bound = options.find("clip_norm");
   if (bound == options.end() || bound->second.bad()) return;
   Value total;
-  for (const Tensor& g : gradients) {
+  for (const Tensor& g : gradients) {  // in f64, which holds the squares of all f32
+    const std::optional<Tensor> wide = cast_to(g, DType::F64, span);
+    if (!wide) return;
     const Value sum =
-        reduce(OpKind::ReduceSum, elementwise(OpKind::Square, {Value(g)}, span, "`clip_norm`"), nullptr, span);
+        reduce(OpKind::ReduceSum, elementwise(OpKind::Square, {Value(*wide)}, span, "`clip_norm`"), nullptr, span);
     total = total.bad() ? sum : binary(BinaryOp::Add, total, sum, span);
   }
-  const Value norm = elementwise(OpKind::Sqrt, {total}, span, "`clip_norm`");
-  if (const auto* t = norm.as<Tensor>()) {
-    context_->reports.emplace_back("grad_norm", t->node);
-    context_->clip_norm = t->node;
-  }
-  const Value ratio = binary(BinaryOp::Div, bound->second, binary(BinaryOp::Add, norm, Value(1e-6), span), span);
+  const Value root = elementwise(OpKind::Sqrt, {total}, span, "`clip_norm`");
+  const auto* wide_norm = root.as<Tensor>();
+  const std::optional<Tensor> norm = wide_norm == nullptr ? std::nullopt : cast_to(*wide_norm, real(), span);
+  if (!norm) return;
+  context_->reports.emplace_back("grad_norm", norm->node);
+  context_->clip_norm = norm->node;
+  const Value ratio =
+      binary(BinaryOp::Div, bound->second, binary(BinaryOp::Add, Value(*norm), Value(1e-6), span), span);
   const Value scale = elementwise(OpKind::Min, {ratio, Value(1.0)}, span, "`clip_norm`");
   for (Tensor& g : gradients) {
     const Value clipped = binary(BinaryOp::Mul, Value(g), scale, span);

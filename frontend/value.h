@@ -56,6 +56,7 @@ struct Tensor {
   DimId label = kAnonymous;    // values are positions along this dim: ix<Class>
   std::optional<Range> range;  // known bounds of all elements
   int32_t column = -1;         // read unchanged from this column of the data
+  bool grid = false;           // made of `index` alone: coordinates, which stretch along any other axes
 };
 
 struct FileScope;

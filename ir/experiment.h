@@ -26,6 +26,7 @@ struct Function {
   Graph graph;
   int32_t ref = -1;
   Span span;
+  std::vector<RowCoupling> couplings = {};  // of its results, at most one a run-time dim
 };
 
 struct Objective {

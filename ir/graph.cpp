@@ -27,6 +27,9 @@ std::string_view to_string(ResultRole role) {
     case ResultRole::Value: return "value";
     case ResultRole::Carry: return "carry";
     case ResultRole::Stacked: return "stacked";
+    case ResultRole::Sum: return "sum";
+    case ResultRole::Largest: return "largest";
+    case ResultRole::Smallest: return "smallest";
   }
   return "?";
 }

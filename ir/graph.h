@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ir/attributes.h"
+#include "ir/plan.h"
 #include "ir/support/source.h"
 #include "ir/type.h"
 
@@ -60,6 +61,9 @@ enum class ResultRole : uint8_t {
   Norm,      // a report that a step must find finite before it commits, as it must its loss: the norm of a clip
   Variable,  // the new value of variable `ref`
   Value,     // what a metric, an export or an action returns
+  Sum,       // a total over the rows of a batch, from which a metric is computed: those of batches are added up
+  Largest,
+  Smallest,  // likewise the largest and the smallest of all
   Carry,     // of a body: carry `ref` of the next step
   Stacked    // of a body: element of a result that has one for each step
 };
@@ -71,7 +75,8 @@ struct Argument {
   std::string name;
   ArgRole role = ArgRole::Feed;
   int32_t ref = -1;
-  NodeId node;  // an `argument` node, whose attribute `index` is this one's position
+  NodeId node;            // an `argument` node, whose attribute `index` is this one's position
+  LabelLimit limit = {};  // of a feed of labels
 };
 
 struct Output {
@@ -79,6 +84,7 @@ struct Output {
   ResultRole role = ResultRole::Value;
   int32_t ref = -1;
   NodeId node;
+  KnownRange range = {};  // of an export: pictures are made of it
 };
 
 struct Graph {

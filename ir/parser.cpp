@@ -273,7 +273,8 @@ class Parser {
       const std::string_view role_name = scanner_.word();
       const auto role =
           parse_role(role_name, {ResultRole::Loss, ResultRole::Report, ResultRole::Norm, ResultRole::Variable,
-                                 ResultRole::Value, ResultRole::Carry, ResultRole::Stacked});
+                                 ResultRole::Value, ResultRole::Carry, ResultRole::Stacked, ResultRole::Sum,
+                                 ResultRole::Largest, ResultRole::Smallest});
       if (!role) return wrong("no result role `{}`", role_name);
       output.role = *role;
       std::optional<std::string> name = scanner_.quoted();

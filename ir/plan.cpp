@@ -18,6 +18,8 @@ std::string_view to_string(FunctionKind kind) {
     case FunctionKind::Step: return "step";
     case FunctionKind::Loss: return "loss";
     case FunctionKind::Metric: return "metric";
+    case FunctionKind::Totals: return "totals";
+    case FunctionKind::Result: return "result";
     case FunctionKind::Export: return "export";
     case FunctionKind::Sample: return "sample";
     case FunctionKind::Image: return "image";

@@ -36,11 +36,21 @@ enum class FunctionKind : uint8_t {
   Loss,    // the objective with `training` false: loss and reports (run by `eval`)
   Metric,  // one value
   Export,  // feeds -> values
+  Totals,  // sums and the like over the rows of a batch, for the values of function `ref` that are no means by rows
+  Result,  // those values, from the totals of all batches; `ref` likewise
   Sample,  // draws the feeds of export `ref` that have a distribution, named as its arguments
   Image,   // the picture of an action
   Stop     // bool scalar, from Loss scalars
 };
 std::string_view to_string(FunctionKind kind);
+
+/// Where a value of one row depends on others, on their number or on its place: rows cannot be cut into pieces.
+struct RowCoupling {
+  int32_t symbol = -1;  // the run-time dim that counts the rows
+  std::string what;     // "`softmax`"
+  Span span;
+  std::string place = {};  // "net.smelt:7:3", once the sources are known
+};
 
 /// One call of a reader: `idx("a", "b")`, `csv("points.csv")`, `npy("x.npy", "y.npy")`.
 struct SourceCall {
@@ -64,6 +74,30 @@ struct Column {
   Span span;
 };
 
+/// What labels `ix<Dim>` that come from outside must respect: 0 .. below-1, or less where the dim's size is known at
+/// run time. No limit when `below` is 0.
+struct LabelLimit {
+  int64_t below = 0;
+  int32_t symbol = -1;  // of a run-time dim
+  std::string dim = {};
+};
+
+/// Bounds of all elements that the compiler knows; none are known unless low is below high.
+struct KnownRange {
+  double low = 0, high = 0;
+  bool known() const { return low < high; }
+};
+
+/// What a field's `in low..high` says of a column: `raw * scale + offset` lies in it, for every raw value. Checked when
+/// the data are read.
+struct ColumnRange {
+  int32_t column = 0;
+  double scale = 1, offset = 0;
+  KnownRange range;
+  std::string field;
+  Span span;  // of the range
+};
+
 /// A value every row of a column must respect, checked before training: labels are below the dim's size.
 struct ColumnLimit {
   int32_t column = 0;
@@ -77,6 +111,7 @@ struct DataPlan {
   std::vector<Split> splits;
   std::vector<Column> columns;
   std::vector<ColumnLimit> limits;
+  std::vector<ColumnRange> ranges;
   Span span;
 };
 

@@ -37,6 +37,7 @@ typedef struct smelt_arena {
 #define SMELT_CALL_OK 0
 #define SMELT_CALL_BAD_ARGUMENT 1      /* from the checks of a generated header: nothing was run */
 #define SMELT_CALL_OTHER_PROGRAM 2     /* likewise: the arena is another program's, or no init prepared it */
+#define SMELT_CALL_BAD_LABEL 3         /* a label that is fed is outside its dim: nothing was run */
 #define SMELT_CALL_NONFINITE 10        /* the loss, or the norm of a clip, is not finite: nothing was committed */
 #define SMELT_CALL_NONFINITE_UPDATE 11 /* a new parameter is not finite: the arena must be reloaded */
 

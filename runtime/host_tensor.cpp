@@ -161,6 +161,13 @@ double element(const HostTensor& tensor, int64_t index) {
   return load_element(tensor.dtype, tensor.data.data() + index * size_of(tensor.dtype));
 }
 
+void store_element(DType dtype, double value, std::byte* at) {
+  if (is_float(dtype))
+    store_double(dtype, at, value);
+  else
+    store_integer(dtype, at, static_cast<int64_t>(value));
+}
+
 Result<HostTensor> convert(const HostTensor& tensor, DType dtype) {
   SMELT_TRY(HostTensor out, HostTensor::zeros(dtype, tensor.shape));
   const int64_t count = *num_elements(tensor.shape);

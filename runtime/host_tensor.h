@@ -48,6 +48,8 @@ uint16_t float_to_bfloat16(float value);
 
 /// One element as a double, from an address of any alignment: exact but for i64 above 2^53.
 double load_element(DType dtype, const std::byte* at);
+/// Stores a double at any alignment: rounded to the nearest, for integers towards zero.
+void store_element(DType dtype, double value, std::byte* at);
 /// Element `index` as a double.
 double element(const HostTensor& tensor, int64_t index);
 

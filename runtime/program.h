@@ -28,25 +28,28 @@ struct StoredScalar {
   uint64_t offset = 0;
 };
 
-enum class BindingKind : uint8_t { Column, Rows, Feed, Loss, Report, Value };
+enum class BindingKind : uint8_t { Column, Rows, Feed, Loss, Report, Value, Sum, Largest, Smallest };
 struct Binding {
   std::string name;
   BindingKind kind = BindingKind::Feed;
   TensorType type;
-  int32_t ref = -1;  // Column: index into DataPlan::columns
+  int32_t ref = -1;       // Column: index into DataPlan::columns
+  LabelLimit limit = {};  // Feed of labels: checked before every call
+  KnownRange range = {};  // Value
 };
 
 struct Entry {
   std::string name;
   FunctionKind kind = FunctionKind::Export;
   std::string symbol;  // in the object; a smelt_entry
-  int32_t ref = -1;    // Sample: index of its export among `entries`
+  int32_t ref = -1;    // Sample: index of its export among `entries`; Totals, Result: of the loss or metric
   std::vector<Binding> inputs;
   std::vector<Binding> outputs;
   std::vector<int32_t> symbols;  // run-time dimensions it reads
   uint64_t runs_offset = 0;      // i64 in the arena: executions so far. A step advances it; evaluation sets it before
   double flops = 0;              // at the batch that the train section names
   double bytes = 0;              // memory traffic of its kernels, likewise
+  std::vector<RowCoupling> couplings = {};
 };
 
 struct StepInfo {

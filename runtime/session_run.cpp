@@ -51,6 +51,7 @@ class Run {
   Result<std::vector<NamedTensor>> run() {
     SMELT_TRY_VOID(match_inputs());
     SMELT_TRY_VOID(fix_sizes());
+    SMELT_TRY_VOID(check_labels());
     SMELT_TRY_VOID(choose_chunks());
     SMELT_TRY_VOID(allocate_results());
     const int64_t total = chunked_ < 0 ? 1 : sizes_[static_cast<size_t>(chunked_)];
@@ -129,12 +130,47 @@ class Run {
     return {};
   }
 
+  // Generated code trusts labels.
+  Result<void> check_labels() const {
+    for (size_t i = 0; i < matched_.size(); ++i) {
+      const LabelLimit& limit = entry_.inputs[i].limit;
+      if (limit.below == 0) continue;
+      const HostTensor& tensor = *matched_[i];
+      const int64_t below =
+          limit.symbol < 0 ? limit.below : std::min(limit.below, sizes_[static_cast<size_t>(limit.symbol)]);
+      const int64_t count = *num_elements(tensor.shape), width = size_of(tensor.dtype);
+      const int64_t per_row = tensor.shape.empty() ? 1 : std::max<int64_t>(count / tensor.shape[0], 1);
+      for (int64_t at = 0; at < count; ++at) {
+        const double value = load_element(tensor.dtype, tensor.data.data() + at * width);
+        if (value >= 0 && value < static_cast<double>(below)) continue;
+        return fail(ErrorKind::Input,
+                    fmt::format("{} `{}`: input `{}`: row {}: {} is not in 0..{}, the range of `{}` ({})",
+                                to_string(entry_.kind), entry_.name, entry_.inputs[i].name, at / per_row, value,
+                                below - 1, limit.dim, below),
+                    fmt::format("labels are whole numbers from 0; make `{}` larger or mend the file; rows count from 0",
+                                limit.dim));
+      }
+    }
+    return {};
+  }
+
   // A dimension above its bound runs in chunks when it is the first axis wherever it occurs and every output
   // has it.
   Result<void> choose_chunks() {
     for (size_t symbol = 0; symbol < sizes_.size(); ++symbol) {
       if (sizes_[symbol] <= program_.symbols[symbol].bound) continue;
       const auto id = static_cast<int32_t>(symbol);
+      const auto coupling = std::ranges::find(entry_.couplings, id, &RowCoupling::symbol);
+      if (coupling != entry_.couplings.end()) {
+        return fail(
+            ErrorKind::Limit,
+            fmt::format("{} `{}`: {} rows are more than the bound of `{}`, {}, and cannot be computed in pieces: a "
+                        "row's value depends on the others through {} ({})",
+                        to_string(entry_.kind), entry_.name, sizes_[symbol], program_.symbols[symbol].name,
+                        program_.symbols[symbol].bound, coupling->what, coupling->place),
+            fmt::format("raise the bound in the model file, `dim {} <= {}`, or give at most {} rows",
+                        program_.symbols[symbol].name, sizes_[symbol], program_.symbols[symbol].bound));
+      }
       bool possible = chunked_ < 0;
       for (const Binding& binding : entry_.inputs) possible &= count_axes(binding, id) <= (leads(binding, id) ? 1 : 0);
       for (const Binding& binding : entry_.outputs) possible &= leads(binding, id) && count_axes(binding, id) == 1;

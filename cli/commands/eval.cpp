@@ -36,6 +36,17 @@ std::string default_split(const DataPlan& data) {
   return data.splits.back().name;
 }
 
+/// The value of a loss that mixes rows is that of its batches.
+void note_coupling(const CompiledProgram& program, const std::string& name) {
+  const Entry* entry = program.find(FunctionKind::Loss, name);
+  if (entry == nullptr || entry->couplings.empty()) return;
+  const RowCoupling& coupling = entry->couplings.front();
+  fmt::print(
+      stderr,
+      "note: objective `{}` mixes the rows of a batch through {} ({}): its value is the mean of batches of {} rows\n",
+      name, coupling.what, coupling.place, program.train.batch);
+}
+
 int run_eval(const Flags& flags) {
   int code = kOk;
   std::optional<SourcedModel> source = open_source(flags.model, flags.weights, NeedsData::Yes, code);
@@ -66,6 +77,7 @@ int run_eval(const Flags& flags) {
     data = std::move(*opened);
   }
   const auto names = flags.names.empty() ? all_names(program) : flags.names;
+  for (const std::string& name : names) note_coupling(program, name);
   NonFiniteReporter reporter(running->checked, options);
   const auto values = evaluate(session, data.empty() ? nullptr : &data[0], program.train.batch, names,
                                flags.check_nan ? reporter.hook() : TraceCall());

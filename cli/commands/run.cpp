@@ -66,6 +66,18 @@ Result<void> reshape_flat(HostTensor& images, const std::string& shape) {
   return {};
 }
 
+/// What maps to black and white: the range that the compiler knows, else 0..1.
+GridOptions picture_options(const Entry& entry, const std::string& result) {
+  const auto output = std::ranges::find(entry.outputs, result, &Binding::name);
+  if (output != entry.outputs.end() && output->range.known())
+    return {.low = output->range.low, .high = output->range.high};
+  fmt::print(
+      stderr,
+      "note: the range of `{}` is not known: 0..1 is mapped to black and white, and what lies outside is clamped\n",
+      result);
+  return {};
+}
+
 /// How a result is written, by the extension of `-o`.
 enum class Format : uint8_t { Npy, Png };
 struct Extension {
@@ -95,8 +107,9 @@ std::string place_of(const std::string& output, size_t index, size_t count) {
   return (path.parent_path() / fmt::format("{}.{}{}", path.stem().string(), index, path.extension().string())).string();
 }
 
-Result<void> write_result(const Flags& flags, const std::string& path, HostTensor& result,
+Result<void> write_result(const Flags& flags, const std::string& path, NamedTensor& named, const Entry& entry,
                           const CompiledProgram& program) {
+  HostTensor& result = named.tensor;
   if (!flags.force && !is_stream(path) && std::filesystem::exists(path)) {
     return fail(ErrorKind::Output, fmt::format("{} exists", printable(path)), "give another name, or --force");
   }
@@ -108,7 +121,7 @@ Result<void> write_result(const Flags& flags, const std::string& path, HostTenso
                 fmt::format("{} is no picture: its pixels are one flat axis", describe(result.dtype, result.shape)),
                 "say how it folds, such as --shape 28x28, or write an .npy file");
   }
-  SMELT_TRY(const Picture picture, make_grid(result, {}));
+  SMELT_TRY(const Picture picture, make_grid(result, picture_options(entry, named.name)));
   SMELT_TRY(const std::string bytes,
             encode_png(picture, {{"smelt:export", flags.name}, {"smelt:seed", fmt::format("{}", program.train.seed)}}));
   return write_output(path, bytes);
@@ -165,7 +178,7 @@ Result<void> run_export(const Flags& flags, Session& session, bool draw) {
   }
   for (size_t k = 0; k < results.size(); ++k) {
     const std::string path = place_of(flags.output, k, results.size());
-    SMELT_TRY_VOID(write_result(flags, path, results[k].tensor, program));
+    SMELT_TRY_VOID(write_result(flags, path, results[k], *entry, program));
     const std::string line =
         fmt::format("{}  {}", printable_lines(path), describe(results[k].tensor.dtype, results[k].tensor.shape));
     if (path == "-")

@@ -1,4 +1,6 @@
 // Loop nests: outer points shared among threads, sweeps at each of them, folds.
+#include <algorithm>
+#include <functional>
 #include <numeric>
 
 #include "compiler/codegen/kernel_emitter.h"
@@ -62,12 +64,68 @@ void KernelEmitter::emit_point() {
 void KernelEmitter::emit_sweep(const Sweep& sweep) {
   emit_statements(sweep.setup);
   if (sweep.loops.empty()) return;
+  plan_folds(sweep);
   begin_folds(sweep);
   emit_sweep_loops(sweep, 0, [&] {
     emit_statements(sweep.body);
     step_folds(sweep);
   });
   finish_folds(sweep);
+}
+
+/// A sum of many terms in one accumulator loses them one after the other: its error grows with their number. So an
+/// accumulator takes at most kFoldBlock terms, and is then folded into the one of the next level and starts again: a
+/// tree of that arity, which depends on bounds and lanes alone. What is short enough has one level, and costs nothing.
+constexpr int64_t kFoldBlock = 256;
+
+/// Which loops fold an accumulator into the next level, innermost first.
+void KernelEmitter::plan_folds(const Sweep& sweep) {
+  fold_levels_.assign(sweep.loops.size(), {});
+  num_fold_levels_ = 1;
+  if (sweep.folds.empty()) return;
+  int64_t terms = 1;  // that the accumulator of the highest level has taken when a loop's body has run
+  for (size_t depth = sweep.loops.size(); depth-- > 0;) {
+    const bool vectors = sweep.vectorize && depth + 1 == sweep.loops.size();
+    const int64_t bound = kernel_->loops[static_cast<size_t>(sweep.loops[depth])].extent.bound;
+    const int64_t turns = vectors ? (bound + lanes_ - 1) / lanes_ : bound;
+    FoldLevels& levels = fold_levels_[depth];
+    levels.first = num_fold_levels_ - 1;
+    int64_t length = std::max<int64_t>(1, kFoldBlock / terms), blocks = turns;
+    for (; blocks > (levels.blocks.empty() ? length : kFoldBlock); length *= kFoldBlock) {
+      levels.blocks.push_back(length);
+      ++num_fold_levels_;
+      blocks = (turns + length - 1) / length;
+    }
+    terms = levels.blocks.empty() ? terms * turns : blocks;
+  }
+}
+
+/// Adds the accumulators of a level to those of the next, and clears them.
+void KernelEmitter::carry_folds(const Sweep& sweep, int level) {
+  for (size_t f = 0; f < sweep.folds.size(); ++f) {
+    const Fold& fold = sweep.folds[f];
+    llvm::AllocaInst *from = accumulators_[static_cast<size_t>(level)][f],
+                     *to = accumulators_[static_cast<size_t>(level) + 1][f];
+    const std::array parts = {LlvmScalars::wrap(ir_.CreateLoad(to->getAllocatedType(), to), fold.dtype),
+                              LlvmScalars::wrap(ir_.CreateLoad(from->getAllocatedType(), from), fold.dtype)};
+    ir_.CreateStore(LlvmScalars::value(fold.body(scalars_, parts, fold.attrs)), to);
+    ir_.CreateStore(fold_identity(sweep, fold), from);
+  }
+}
+
+/// Turns of a loop, in blocks of blocks where the plan says so.
+void KernelEmitter::fold_range(const Sweep& sweep, llvm::Value* begin, llvm::Value* end, int64_t step,
+                               const FoldLevels& levels, const std::function<void(llvm::Value*)>& body) {
+  const std::function<void(llvm::Value*, llvm::Value*, size_t)> blocks = [&](llvm::Value* first, llvm::Value* last,
+                                                                             size_t depth) {
+    if (depth == 0) return for_range(first, last, step, body);
+    const int64_t length = step * levels.blocks[depth - 1];
+    for_range(first, last, length, [&](llvm::Value* at) {
+      blocks(at, smaller(ir_.CreateAdd(at, i64(length)), last), depth - 1);
+      carry_folds(sweep, levels.first + static_cast<int>(depth) - 1);
+    });
+  };
+  blocks(begin, end, levels.blocks.size());
 }
 
 void KernelEmitter::emit_sweep_loops(const Sweep& sweep, size_t depth, const Body& body) {
@@ -77,10 +135,11 @@ void KernelEmitter::emit_sweep_loops(const Sweep& sweep, size_t depth, const Bod
   }
   const int32_t loop = sweep.loops[depth];
   if (sweep.vectorize && depth + 1 == sweep.loops.size()) {
-    emit_vector_loop(loop, body);
+    emit_vector_loop(sweep, body);
     return;
   }
-  for_range(i64(0), extent(kernel_->loops[static_cast<size_t>(loop)].extent), 1, [&](llvm::Value* i) {
+  llvm::Value* end = extent(kernel_->loops[static_cast<size_t>(loop)].extent);
+  fold_range(sweep, i64(0), end, 1, fold_levels_[depth], [&](llvm::Value* i) {
     loop_values_[static_cast<size_t>(loop)] = i;
     emit_sweep_loops(sweep, depth + 1, body);
   });
@@ -88,14 +147,15 @@ void KernelEmitter::emit_sweep_loops(const Sweep& sweep, size_t depth, const Bod
 
 /// Long loops: whole vectors first, then one masked vector for what is left. Short ones: one body, masked on every
 /// turn, because a second copy of the body costs more to compile than the masks cost to run.
-void KernelEmitter::emit_vector_loop(int32_t loop, const Body& body) {
+void KernelEmitter::emit_vector_loop(const Sweep& sweep, const Body& body) {
   constexpr int64_t kShortTurns = 8;
+  const int32_t loop = sweep.loops.back();
   const Extent size = kernel_->loops[static_cast<size_t>(loop)].extent;
   llvm::Value* total = extent(size);
   vector_loop_ = loop;
   llvm::Value*& position = loop_values_[static_cast<size_t>(loop)];
   const auto turns = [&](llvm::Value* begin, llvm::Value* end, bool masked) {
-    for_range(begin, end, lanes_, [&](llvm::Value* i) {
+    fold_range(sweep, begin, end, lanes_, masked ? FoldLevels{} : fold_levels_.back(), [&](llvm::Value* i) {
       position = i;
       if (masked) mask_ = mask_below(ir_.CreateSub(end, i));
       body();
@@ -114,32 +174,40 @@ void KernelEmitter::emit_vector_loop(int32_t loop, const Body& body) {
   vector_loop_ = -1;
 }
 
+llvm::Value* KernelEmitter::fold_identity(const Sweep& sweep, const Fold& fold) {
+  llvm::Value* identity = LlvmScalars::value(scalars_.constant(fold.dtype, fold.identity));
+  return sweep.vectorize || vector_loop_ >= 0 ? scalars_.splat(identity, lanes_) : identity;
+}
+
 void KernelEmitter::begin_folds(const Sweep& sweep) {
-  accumulators_.clear();
-  const bool vector = sweep.vectorize || vector_loop_ >= 0;
+  accumulators_.assign(static_cast<size_t>(num_fold_levels_), {});
   for (const Fold& fold : sweep.folds) {
-    llvm::Value* identity = LlvmScalars::value(scalars_.constant(fold.dtype, fold.identity));
-    if (vector) identity = scalars_.splat(identity, lanes_);
-    accumulators_.push_back(stack(identity->getType(), 1, "fold"));
-    ir_.CreateStore(identity, accumulators_.back());
+    llvm::Value* identity = fold_identity(sweep, fold);
+    for (std::vector<llvm::AllocaInst*>& level : accumulators_) {
+      level.push_back(stack(identity->getType(), 1, "fold"));
+      ir_.CreateStore(identity, level.back());
+    }
   }
 }
 
 void KernelEmitter::step_folds(const Sweep& sweep) {
   for (size_t f = 0; f < sweep.folds.size(); ++f) {
     const Fold& fold = sweep.folds[f];
-    llvm::Value* old = ir_.CreateLoad(accumulators_[f]->getAllocatedType(), accumulators_[f]);
+    llvm::AllocaInst* lowest = accumulators_[0][f];
+    llvm::Value* old = ir_.CreateLoad(lowest->getAllocatedType(), lowest);
     const std::array folded = {LlvmScalars::wrap(old, fold.dtype), values_[static_cast<size_t>(fold.input)]};
     llvm::Value* next = LlvmScalars::value(fold.body(scalars_, folded, fold.attrs));
     if (mask_ != nullptr) next = ir_.CreateSelect(mask_, next, old);
-    ir_.CreateStore(next, accumulators_[f]);
+    ir_.CreateStore(next, lowest);
   }
 }
 
 void KernelEmitter::finish_folds(const Sweep& sweep) {
+  for (int level = 0; level + 1 < num_fold_levels_; ++level) carry_folds(sweep, level);
   for (size_t f = 0; f < sweep.folds.size(); ++f) {
     const Fold& fold = sweep.folds[f];
-    llvm::Value* total = ir_.CreateLoad(accumulators_[f]->getAllocatedType(), accumulators_[f]);
+    llvm::AllocaInst* highest = accumulators_.back()[f];
+    llvm::Value* total = ir_.CreateLoad(highest->getAllocatedType(), highest);
     if (sweep.vectorize) total = combine_lanes(fold, total);
     values_[static_cast<size_t>(fold.result)] = LlvmScalars::wrap(total, fold.dtype);
   }

@@ -68,8 +68,40 @@ void KernelEmitter::clear_sums(const Tile& tile) {
   });
 }
 
-/// All rows of the tile by the micro-kernels for as many.
+/// Long depths in blocks of kSumBlock steps, each of which begins at 0 and is added to the tile's sums.
 void KernelEmitter::emit_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b) {
+  const Product& product = kernel_->product;
+  if (!sums_in_blocks(product)) return emit_block_sums(tile, pair, a, b);
+  const ProductAxis& depth = product.inner.back();
+  const int64_t b_stride = product.form == ProductForm::Dot ? 1 : product.packed >= 0 ? tile_columns() : depth.b_stride;
+  Tile block = tile;
+  block.sums = stack(scalars_.element_type(product.dtype), sums_of_tile(), "block");
+  block.sums_stride = i64(tile_columns());
+  llvm::Value* steps = tile.steps != nullptr ? tile.steps : extent(depth.extent);
+  for_range(i64(0), steps, kSumBlock, [&](llvm::Value* first) {
+    block.steps = at_most(kSumBlock, ir_.CreateSub(steps, first));
+    if (tile.copied != nullptr)
+      block.copied = element_pointer(tile.copied, product.dtype, ir_.CreateMul(first, i64(tile_columns())));
+    clear_sums(block);
+    emit_block_sums(block, pair, advance(a, first, depth.a_stride), b == nullptr ? b : advance(b, first, b_stride));
+    add_sums(block, tile);
+  });
+}
+
+void KernelEmitter::add_sums(const Tile& from, const Tile& to) {
+  const DType dtype = kernel_->product.dtype;
+  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(dtype), static_cast<unsigned>(lanes_));
+  const llvm::Align align(static_cast<uint64_t>(size_of(dtype)));
+  for_range(i64(0), i64(sums_of_tile()), lanes_, [&](llvm::Value* at) {
+    llvm::Value *sums = element_pointer(to.sums, dtype, at), *added = element_pointer(from.sums, dtype, at);
+    ir_.CreateAlignedStore(
+        ir_.CreateFAdd(ir_.CreateAlignedLoad(vector, sums, align), ir_.CreateAlignedLoad(vector, added, align)), sums,
+        align);
+  });
+}
+
+/// All rows of the tile by the micro-kernels for as many.
+void KernelEmitter::emit_block_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b) {
   const Product& product = kernel_->product;
   const int32_t right = pair.packed >= 0 ? pair.packed : pair.b;
   llvm::Value* a_pointer = element_pointer(buffer_pointer(pair.a), operand_dtype(pair.a), a);
@@ -104,8 +136,8 @@ void KernelEmitter::call_dot_kernel(const Tile& tile, int64_t rows, llvm::Value*
                                           DotKernelEmitter(module, target, lanes, form).emit();
                                         });
   const int64_t column_stride = product.packed >= 0 ? panel_layout(product).depth : product.column.b_stride;
-  ir_.CreateCall(dot, {a, b, sums, extent(product.inner.back().extent), i64(product.row.a_stride), i64(column_stride),
-                       tile.sums_stride});
+  llvm::Value* steps = tile.steps != nullptr ? tile.steps : extent(product.inner.back().extent);
+  ir_.CreateCall(dot, {a, b, sums, steps, i64(product.row.a_stride), i64(column_stride), tile.sums_stride});
 }
 
 void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a,

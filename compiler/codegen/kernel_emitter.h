@@ -44,7 +44,18 @@ class KernelEmitter {
   void emit_point();
   void emit_sweep(const Sweep& sweep);
   void emit_sweep_loops(const Sweep& sweep, size_t depth, const Body& body);
-  void emit_vector_loop(int32_t loop, const Body& body);
+  void emit_vector_loop(const Sweep& sweep, const Body& body);
+  /// Of one loop of a sweep: after how many turns an accumulator of level `first` is folded into the next one, after
+  /// how many that one, and so on.
+  struct FoldLevels {
+    int first = 0;
+    std::vector<int64_t> blocks;
+  };
+  void plan_folds(const Sweep& sweep);
+  void carry_folds(const Sweep& sweep, int level);
+  void fold_range(const Sweep& sweep, llvm::Value* begin, llvm::Value* end, int64_t step, const FoldLevels& levels,
+                  const std::function<void(llvm::Value*)>& body);
+  llvm::Value* fold_identity(const Sweep& sweep, const Fold& fold);
   void begin_folds(const Sweep& sweep);
   void step_folds(const Sweep& sweep);
   void finish_folds(const Sweep& sweep);
@@ -99,6 +110,8 @@ class KernelEmitter {
   void prefetch_part(int32_t right, llvm::Value* first, int64_t steps, llvm::Value* number, llvm::Value* parts);
   void emit_tile_sums(const Tile& tile);
   void emit_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b);
+  void emit_block_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b);
+  void add_sums(const Tile& from, const Tile& to);
   void clear_sums(const Tile& tile);
   void call_micro_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a, llvm::Value* b,
                          llvm::Value* sums);
@@ -173,8 +186,10 @@ class KernelEmitter {
   std::vector<llvm::Value*> loop_values_;
   std::map<int32_t, llvm::Value*> pointers_;
   std::map<int32_t, llvm::Value*> extents_;
-  std::map<int32_t, unsigned> draw_slots_;  // frame slot of each Random statement, by its value
-  std::vector<llvm::AllocaInst*> accumulators_;
+  std::map<int32_t, unsigned> draw_slots_;                    // frame slot of each Random statement, by its value
+  std::vector<std::vector<llvm::AllocaInst*>> accumulators_;  // by level, then by fold
+  std::vector<FoldLevels> fold_levels_;                       // by depth of the sweep's loops
+  int num_fold_levels_ = 1;
   int32_t vector_loop_ = -1;         // the loop that lanes run over, -1 outside
   llvm::Value* mask_ = nullptr;      // lanes that exist; null: all
   llvm::Value* tile_row_ = nullptr;  // Product statements read here: pointer to the tile's current row

@@ -39,9 +39,15 @@ struct KernelEmitter::Run {
   llvm::Value *begin = nullptr, *end = nullptr;
 };
 
+/// Steps of the depth that a sum in a register takes before it is added to the tile's: its error grows with their
+/// number, and no more than this many are ever added one after the other.
+inline constexpr int64_t kSumBlock = 4096;
+inline bool sums_in_blocks(const Product& product) { return product.inner.back().extent.bound > kSumBlock; }
+
 /// Whether a tile's sums need more than one call of the micro-kernel, which adds to them in memory then.
 inline bool adds_up(const Product& product) {
-  return product.inner.size() > kMicroKernelAxes || !product.more.empty() || product.stretch > 0;
+  return sums_in_blocks(product) || product.inner.size() > kMicroKernelAxes || !product.more.empty() ||
+         product.stretch > 0;
 }
 
 }  // namespace smelt

@@ -43,6 +43,15 @@ inline NodeId stopped_max(Builder& b, NodeId x, const std::vector<int64_t>& axes
   return b.make(OpKind::Stop, {b.reduce_max(x, axes)});
 }
 
+/// log(sum(e^shifted)) where `max` was subtracted: log1p of the sum without the 1 of one largest element, which keeps
+/// its digits when the others are small. e^s - 1 of a largest element is 0, and has the derivatives of e^s.
+inline NodeId log_of_terms(Builder& b, NodeId x, NodeId max, NodeId shifted, const std::vector<int64_t>& axes) {
+  const NodeId is_largest = b.make(OpKind::Eq, {x, b.broadcast_back(max, b.type(x).shape, axes)});
+  const NodeId terms = b.select(is_largest, b.make(OpKind::Expm1, {shifted}), b.exp(shifted));
+  const NodeId count = b.reduce_sum(b.select(is_largest, b.like(x, 1), b.like(x, 0)), axes);
+  return b.make(OpKind::Log1p, {b.add(b.reduce_sum(terms, axes), b.sub(count, b.like(count, 1)))});
+}
+
 /// max + log(sum(exp(x - max))). An infinite maximum is not subtracted: inf - inf is undefined, e^inf and
 /// e^-inf are not.
 inline NodeId log_sum_exp_expand(Builder& b, Operands x, const Attributes& attrs) {
@@ -53,8 +62,8 @@ inline NodeId log_sum_exp_expand(Builder& b, Operands x, const Attributes& attrs
   const NodeId infinity = b.like(max, std::numeric_limits<double>::infinity());
   const NodeId is_infinite = b.make(OpKind::Eq, {b.make(OpKind::Abs, {max}), infinity});
   const NodeId shift = b.select(is_infinite, b.like(max, 0), max);
-  const NodeId terms = b.exp(b.sub(x[0], b.broadcast_back(shift, shape, axes)));
-  return b.add(shift, b.log(b.reduce_sum(terms, axes)));
+  const NodeId shifted = b.sub(x[0], b.broadcast_back(shift, shape, axes));
+  return b.add(shift, log_of_terms(b, x[0], max, shifted, axes));
 }
 
 inline NodeId softmax_expand(Builder& b, Operands x, const Attributes& attrs) {
@@ -68,8 +77,9 @@ inline NodeId softmax_expand(Builder& b, Operands x, const Attributes& attrs) {
 inline NodeId log_softmax_expand(Builder& b, Operands x, const Attributes& attrs) {
   const std::vector<int64_t>& axes = attrs.integers("axes");
   const Shape shape = b.type(x[0]).shape;
-  const NodeId shifted = b.sub(x[0], b.broadcast_back(stopped_max(b, x[0], axes), shape, axes));
-  const NodeId log = b.log(b.reduce_sum(b.exp(shifted), axes));
+  const NodeId max = stopped_max(b, x[0], axes);
+  const NodeId shifted = b.sub(x[0], b.broadcast_back(max, shape, axes));
+  const NodeId log = log_of_terms(b, x[0], max, shifted, axes);
   return b.sub(shifted, b.broadcast_back(log, shape, axes));
 }
 

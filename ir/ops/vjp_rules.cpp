@@ -272,7 +272,16 @@ void pad(Vjp& v) {
 
 void gather(Vjp& v) {
   if (!v.needs(0)) return;
-  v.add(0, v.build().make(OpKind::ScatterAdd, {v.operand(1), v.ct()}, {{"type", v.type(0)}}));
+  Builder& b = v.build();
+  const TensorType table = v.type(0);
+  // A row may be read by all labels of a batch, one after the other: many of them are added in f64, which has digits to
+  // lose.
+  constexpr int64_t kManyLabels = 4096;
+  const std::optional<int64_t> labels = num_elements(b.type(v.operand(1)).shape);
+  const bool wide = table.dtype == DType::F32 && (!labels || *labels > kManyLabels);
+  const TensorType type{wide ? DType::F64 : table.dtype, table.shape};
+  const NodeId sum = b.make(OpKind::ScatterAdd, {v.operand(1), b.cast(v.ct(), type.dtype)}, {{"type", type}});
+  v.add(0, b.cast(sum, table.dtype));
 }
 
 void scatter_add(Vjp& v) {

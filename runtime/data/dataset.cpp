@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 
 #include "runtime/data/data_readers.h"
 #include "runtime/files/file.h"
@@ -96,6 +97,7 @@ class Loader {
       columns.push_back(std::move(column));
     }
     for (const ColumnLimit& limit : plan_.limits) SMELT_TRY_VOID(check_limit(limit, columns));
+    for (const ColumnRange& range : plan_.ranges) SMELT_TRY_VOID(check_range(range, columns));
     return columns;
   }
 
@@ -212,6 +214,46 @@ class Loader {
                   limit.span);
     }
     return {};
+  }
+
+  const std::string& path_of(int32_t column) const {
+    const int32_t field = plan_.columns[static_cast<size_t>(column)].field;
+    return files_[reader_->splits_columns ? 0 : static_cast<size_t>(field)].path;
+  }
+
+  /// NaN is outside of no range: a note tells of it.
+  Result<void> check_range(const ColumnRange& stated, const std::vector<LoadedColumn>& columns) const {
+    const LoadedColumn& column = columns[static_cast<size_t>(stated.column)];
+    const auto count = static_cast<int64_t>(column.data.size()) / size_of(column.dtype);
+    if (column.dtype == DType::U8 && holds(stated, 0) && holds(stated, 255)) return {};
+    int64_t first = -1;
+    double low = std::numeric_limits<double>::infinity(), high = -low;
+    for (int64_t i = 0; i < count; ++i) {
+      const double raw = element_of(column, i);
+      if (first < 0 && !holds(stated, raw)) first = i;
+      const double value = raw * stated.scale + stated.offset;
+      low = value < low ? value : low;
+      high = value > high ? value : high;
+    }
+    if (first < 0) return {};
+    const int64_t per_row = std::max<int64_t>(count / std::max<int64_t>(column.rows, 1), 1);
+    return fail(
+        ErrorKind::Input,
+        fmt::format("{}: row {}: `{}` is {:.6g}, outside of {:.6g}..{:.6g}, the range that the model states",
+                    printable(path_of(stated.column)), first / per_row, stated.field,
+                    element_of(column, first) * stated.scale + stated.offset, stated.range.low, stated.range.high),
+        fmt::format("its values are in {0:.6g}..{1:.6g}: scale them, as in `field(0) / {1:.6g}`, or state `in "
+                    "{0:.6g}..{1:.6g}`; "
+                    "rows count from 0",
+                    low, high),
+        stated.span);
+  }
+
+  /// Up to the rounding of f32.
+  static bool holds(const ColumnRange& stated, double raw) {
+    const double value = raw * stated.scale + stated.offset;
+    const double slack = 1e-6 * std::max(std::abs(stated.range.low), std::abs(stated.range.high));
+    return !(value < stated.range.low - slack) && !(value > stated.range.high + slack);
   }
 
   static double element_of(const LoadedColumn& column, int64_t index) {

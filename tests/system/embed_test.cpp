@@ -127,6 +127,44 @@ TEST_CASE("names that C keeps for itself, or that the header uses, get an unders
   CHECK(header.find("const float *int_;") != std::string::npos);
 }
 
+TEST_CASE("the C wrapper refuses labels outside of their dim") {
+  const std::string work = fresh_directory("labels");
+  write_text_file(work + "/look.smelt",
+                  "dim B <= 8, C = 3, T <= 4\n"
+                  "layer L(x: f32[B]) -> f32[B] {\n  param w: f32 = ones()\n  x * w\n}\nmodel net = L\n"
+                  "export look(t: f32[C], y: ix<C>[B, T]) -> f32[B, T] = t[y] * net.w\n");
+  const CommandResult built = run_smelt({"build", work + "/look.smelt", "-o", work});
+  REQUIRE_MESSAGE(built.exit_code == 0, built.err);
+  write_text_file(work + "/labels.c", R"(#include <stdlib.h>
+#include "look.h"
+int main(void) {
+  void *arena = aligned_alloc(SMELT_ARENA_ALIGNMENT, LOOK_ARENA_BYTES);
+  const float t[3] = {10, 20, 30};
+  int32_t y[4 * 4] = {0, 1, -7, -7, 2, 0, -7, -7};  /* B = 2, T = 3: the last of a row is no label */
+  float out_values[4 * 4];
+  look_look_in in = {0};
+  look_look_out out;
+  y[2] = 2; y[6] = 1;
+  in.t = t; in.y = y; in.B = 2; in.T = 3;
+  out.look = out_values;
+  if (look_init(arena, 1, 10) != SMELT_CALL_OK) return 1;
+  if (look_look(arena, &in, &out) != SMELT_CALL_OK) return 2;
+  if (out_values[4] != 30 || out_values[6] != 20) return 3;
+  y[6] = 3;
+  if (look_look(arena, &in, &out) != SMELT_CALL_BAD_LABEL) return 4;
+  y[6] = -1;
+  if (look_look(arena, &in, &out) != SMELT_CALL_BAD_LABEL) return 5;
+  free(arena);
+  return 0;
+}
+)");
+  const CommandResult compiled =
+      run_command({"cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "labels.c", "look.o", "-lm", "-o", "labels"},
+                  {.directory = work});
+  REQUIRE_MESSAGE(compiled.exit_code == 0, compiled.err);
+  CHECK(run_command({"./labels"}, {.directory = work}).exit_code == 0);
+}
+
 TEST_CASE("the C wrapper refuses sizes, rows and pointers out of range and runs nothing") {
   const std::string work = fresh_directory("refuse");
   REQUIRE(run_smelt({"build", example("mlp"), "-o", work}).exit_code == 0);

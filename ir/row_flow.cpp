@@ -1,0 +1,265 @@
+#include "ir/row_flow.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "ir/builder.h"
+#include "ir/op.h"
+
+namespace smelt {
+
+namespace {
+
+bool is_total(RowUse use) { return use > RowUse::ByRow && use < RowUse::Mixed; }
+
+class RowFlow {
+ public:
+  RowFlow(const Graph& graph, const ExampleSums& sums, const RowSource& source)
+      : graph_(graph), sums_(sums), source_(source), values_(graph.size()) {}
+
+  std::vector<RowValue> run() {
+    for (uint32_t i = 0; i < graph_.size(); ++i) values_[i] = value_of(NodeId{i});
+    return std::move(values_);
+  }
+
+ private:
+  RowValue value_of(NodeId id) const {
+    const Node& node = graph_[id];
+    if (sums_.contains(id))
+      return values_[node.inputs[0].index];  // read by its gradient alone, which is one per example
+    switch (op_def(node).kind) {
+      case Kind::Argument: return of_argument(id);
+      case Kind::Constant: return {};
+      case Kind::Extent:
+        return node.attrs.integer("symbol") == source_.symbol ? RowValue{RowUse::Count, -1, id} : RowValue{};
+      case Kind::Index: {
+        const auto along = static_cast<size_t>(node.attrs.integer("axis"));
+        return is_row_axis(node.type.shape[along]) ? RowValue{RowUse::Mixed, -1, id} : RowValue{};
+      }
+      case Kind::Random: return of_draw(id);
+      default: return of_operation(id);
+    }
+  }
+
+  bool is_row_axis(const Extent& extent) const { return !extent.is_static() && extent.symbol == source_.symbol; }
+
+  RowValue of_argument(NodeId id) const {
+    if (id == source_.rows) return {RowUse::ByRow, 0, {}};
+    return by_type(id);
+  }
+
+  /// A draw for each row, or one for all of them.
+  RowValue of_draw(NodeId id) const {
+    const RowValue value = by_type(id);
+    return value.use == RowUse::None && source_.in_pieces ? RowValue{RowUse::Mixed, -1, id} : value;
+  }
+
+  RowValue by_type(NodeId id) const {
+    const Shape& shape = graph_.type(id).shape;
+    const auto is_row = [&](const Extent& extent) { return is_row_axis(extent); };
+    const auto count = std::ranges::count_if(shape, is_row);
+    if (count == 0) return {};
+    if (count > 1) return {RowUse::Mixed, -1, id};
+    return {RowUse::ByRow, std::ranges::find_if(shape, is_row) - shape.begin(), {}};
+  }
+
+  RowValue of_operation(NodeId id) const {
+    const Node& node = graph_[id];
+    const std::span<const NodeId> operands = paths_of(node);
+    int64_t axis = -1;
+    bool folds = folds_rows(node), totals = false;
+    for (size_t k = 0; k < operands.size(); ++k) {
+      const RowValue& operand = values_[operands[k].index];
+      if (operand.use == RowUse::Mixed) return operand;
+      totals = totals || is_total(operand.use);
+      if (operand.use != RowUse::ByRow) continue;
+      const int64_t moved = follow_axis(graph_, sums_, id, k, operand.axis);
+      if (moved == kMixesAxis) {
+        folds = true;
+      } else if (axis != -1 && axis != moved) {
+        return {RowUse::Mixed, -1, id};
+      } else {
+        axis = moved;
+      }
+    }
+    if (totals && op_def(node).kind == Kind::Meta && node.op != OpKind::Adjoint) return {RowUse::Mixed, -1, id};
+    if (folds) return axis == -1 && !totals ? total(id) : RowValue{RowUse::Mixed, -1, id};
+    if (axis != -1) return totals ? RowValue{RowUse::Mixed, -1, first_cause(node)} : RowValue{RowUse::ByRow, axis, {}};
+    if (!totals) return {};
+    const RowUse use = std::ranges::any_of(node.type.shape, [&](const Extent& e) { return is_row_axis(e); })
+                           ? RowUse::Mixed  // a total is given back to the rows
+                           : combined(node);
+    return {use, -1, first_cause(node)};
+  }
+
+  /// Whether a reduction goes over an axis as long as the batch, also of values that do not depend on the row.
+  bool folds_rows(const Node& node) const {
+    for (const int64_t axis : folded_axes(node)) {
+      if (is_row_axis(graph_.type(node.inputs[0]).shape[static_cast<size_t>(axis)])) return true;
+    }
+    return op_def(node).kind == Kind::Contract && contracts_rows(node);
+  }
+
+  bool contracts_rows(const Node& node) const {
+    const NodeId id{static_cast<uint32_t>(&node - graph_.nodes.data())};
+    for (size_t k = 0; k < node.inputs.size(); ++k) {
+      const Shape& shape = graph_.type(node.inputs[k]).shape;
+      for (size_t axis = 0; axis < shape.size(); ++axis) {
+        if (is_row_axis(shape[axis]) && follow_axis(graph_, sums_, id, k, static_cast<int64_t>(axis)) == kMixesAxis)
+          return true;
+      }
+    }
+    return false;
+  }
+
+  static RowValue total(const NodeId id, RowUse use) { return {use, -1, id}; }
+  RowValue total(NodeId id) const {
+    switch (graph_[id].op) {
+      case OpKind::ReduceSum:
+      case OpKind::Contract: return total(id, RowUse::Sum);
+      case OpKind::ReduceMax: return total(id, RowUse::Largest);
+      case OpKind::ReduceMin: return total(id, RowUse::Smallest);
+      default: return total(id, RowUse::Mixed);
+    }
+  }
+
+  NodeId first_cause(const Node& node) const {
+    for (const NodeId input : paths_of(node))
+      if (values_[input.index].cause.valid()) return values_[input.index].cause;
+    return {};
+  }
+
+  /// An operation on totals and on what does not depend on rows.
+  RowUse combined(const Node& node) const {
+    std::vector<RowUse> uses;
+    for (const NodeId input : paths_of(node)) uses.push_back(values_[input.index].use);
+    const auto linear = [](RowUse use) { return use == RowUse::Sum || use == RowUse::Count || use == RowUse::Mean; };
+    const auto all = [&](RowUse a, RowUse b) {
+      return std::ranges::all_of(uses, [&](RowUse use) { return use == a || use == b; });
+    };
+    switch (node.op) {
+      case OpKind::Broadcast:
+      case OpKind::Transpose:
+      case OpKind::Reshape:
+      case OpKind::Slice:
+      case OpKind::Stop:
+      case OpKind::Adjoint: return uses[0];
+      case OpKind::Cast: return is_float(node.type.dtype) ? uses[0] : RowUse::Formula;
+      case OpKind::Neg:
+      case OpKind::ReduceSum: return linear(uses[0]) ? uses[0] : RowUse::Formula;
+      case OpKind::Add:
+      case OpKind::Sub:
+        if (all(RowUse::Mean, RowUse::None)) return RowUse::Mean;
+        return all(RowUse::Sum, RowUse::Count) ? RowUse::Sum : RowUse::Formula;
+      case OpKind::Mul:
+        if (uses[0] == RowUse::None && linear(uses[1])) return uses[1];
+        return uses[1] == RowUse::None && linear(uses[0]) ? uses[0] : RowUse::Formula;
+      case OpKind::Div:
+        if (uses[1] == RowUse::None && linear(uses[0])) return uses[0];
+        return uses[0] == RowUse::Sum && uses[1] == RowUse::Count ? RowUse::Mean : RowUse::Formula;
+      default: return RowUse::Formula;
+    }
+  }
+
+  const Graph& graph_;
+  const ExampleSums& sums_;
+  const RowSource& source_;
+  std::vector<RowValue> values_;
+};
+
+ResultRole role_of(RowUse use) {
+  return use == RowUse::Largest    ? ResultRole::Largest
+         : use == RowUse::Smallest ? ResultRole::Smallest
+                                   : ResultRole::Sum;
+}
+
+/// Copies what results need of a graph down to its totals, which become feeds.
+class ResultGraph {
+ public:
+  ResultGraph(const Graph& graph, const std::vector<RowValue>& flow, TotalsSplit& split)
+      : graph_(graph), flow_(flow), split_(split), builder_(split.result) {
+    split_.result.name = graph.name;
+    split_.result.symbols = graph.symbols;
+    split_.totals = graph;
+    split_.totals.results.clear();
+  }
+
+  void add(const Output& output) {
+    Output copy = output;
+    copy.node = map(output.node);
+    builder_.result(std::move(copy));
+  }
+
+ private:
+  /// Nodes stay in their order: an operand comes before its readers.
+  NodeId map(NodeId root) {
+    std::vector<bool> needed(graph_.size(), false);
+    needed[root.index] = true;
+    for (uint32_t i = root.index + 1; i-- > 0;) {
+      if (!needed[i] || is_leaf(NodeId{i})) continue;
+      for (const NodeId input : graph_.nodes[i].inputs) needed[input.index] = true;
+    }
+    for (uint32_t i = 0; i <= root.index; ++i) {
+      if (needed[i] && !map_.contains(NodeId{i})) map_.emplace(NodeId{i}, copy(NodeId{i}));
+    }
+    return map_.at(root);
+  }
+
+  bool is_leaf(NodeId id) const { return is_total(flow_[id.index].use) && flow_[id.index].cause == id; }
+
+  NodeId copy(NodeId id) {
+    const Node& node = graph_[id];
+    builder_.set_place(node);
+    if (is_leaf(id)) {
+      const std::string name = fmt::format("total{}", split_.totals.results.size());
+      split_.totals.results.push_back({name, role_of(flow_[id.index].use), -1, id});
+      return builder_.argument({name, ArgRole::Feed, -1, {}}, node.type);
+    }
+    if (op_def(node).kind == Kind::Argument) {
+      const auto index = static_cast<size_t>(node.attrs.integer("index"));
+      return builder_.argument(graph_.arguments[index], node.type);
+    }
+    std::vector<NodeId> inputs;
+    for (const NodeId input : node.inputs) inputs.push_back(map_.at(input));
+    return builder_.copy(node, std::move(inputs));
+  }
+
+  const Graph& graph_;
+  const std::vector<RowValue>& flow_;
+  TotalsSplit& split_;
+  Builder builder_;
+  std::map<NodeId, NodeId> map_;
+};
+
+}  // namespace
+
+std::vector<RowValue> row_flow(const Graph& graph, const ExampleSums& sums, const RowSource& source) {
+  return RowFlow(graph, sums, source).run();
+}
+
+std::string coupling_name(const Graph& graph, NodeId cause) {
+  const OpDef& op = op_def(graph[cause]);
+  switch (op.kind) {
+    case Kind::Extent: return "the number of rows";
+    case Kind::Index: return "the number of a row (`index`)";
+    case Kind::Random: return "a draw that all rows share";
+    default: return fmt::format("`{}`", op.name);
+  }
+}
+
+std::optional<TotalsSplit> split_totals(const Graph& graph, const std::vector<RowValue>& flow,
+                                        const RowSource& source) {
+  if (source.symbol < 0) return std::nullopt;  // a batch of fixed size: its rows are a constant of the formula
+  TotalsSplit split;
+  ResultGraph result(graph, flow, split);
+  for (const Output& output : graph.results) {
+    const RowUse use = flow[output.node.index].use;
+    if (!averages(use) && use != RowUse::Mixed) result.add(output);
+  }
+  if (split.result.results.empty()) return std::nullopt;
+  return split;
+}
+
+}  // namespace smelt
