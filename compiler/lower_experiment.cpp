@@ -169,7 +169,7 @@ class ExperimentLowering {
       if (buffer.storage != Storage::Temporary || alive[b].last < 0) continue;
       const Node& node = planned.source.graph[made_for[b]];
       tensors.push_back({fmt::format("`{}` {}", buffer.name, to_string(buffer.type, planned.loops.symbols)),
-                         byte_size(buffer.type).value_or(0), node.call.empty() ? node.span : node.call});
+                         byte_size(buffer.type).value_or(0), node.place()});
     }
     std::ranges::stable_sort(tensors, std::greater<>(), &Tensor::bytes);
     return tensors;

@@ -288,16 +288,20 @@ Span Elaborator::call_site(Span span) {
 /// The dtype that operands of one operation share: that of the tensors, numbers follow.
 static std::optional<DType> common_dtype(Elaborator& e, const std::vector<Value>& values, Span span) {
   std::optional<DType> common;
+  const Tensor* first = nullptr;
   for (const Value& value : values) {
     const auto* t = value.as<Tensor>();
     if (t == nullptr || t->weak) continue;
     const DType dtype = is_small_int(t->dtype) || (t->column >= 0 && t->label == kAnonymous) ? e.real() : t->dtype;
     if (common && *common != dtype) {
+      std::string help = e.label_help(*first, *t);
+      if (help.empty()) help = fmt::format("convert one of them: `cast(x, {})`", to_string(*common));
       e.error(Diag::E0501, span, fmt::format("operands are {} and {}", to_string(*common), to_string(dtype)))
-          .with_help(fmt::format("convert one of them: `cast(x, {})`", to_string(*common)));
+          .with_help(std::move(help));
       return std::nullopt;
     }
     common = dtype;
+    first = t;
   }
   if (common) return common;
   const bool weak = std::ranges::any_of(

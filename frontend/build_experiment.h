@@ -15,6 +15,7 @@ namespace smelt {
 
 struct FrontendOptions {
   std::vector<std::pair<std::string, std::string>> config;  // `--set name=value`
+  std::vector<std::string> data_sections;                   // that `--data name=dir` names
   std::optional<int64_t> batch, epochs, steps;              // replace the numbers of the train section
   std::optional<uint64_t> seed;
   std::optional<DType>

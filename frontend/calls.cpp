@@ -9,15 +9,21 @@
 
 namespace smelt::frontend {
 
-LibraryCall::LibraryCall(FunctionContext* context, const FileScope& caller, const FileScope& callee, Span span) {
-  if (context == nullptr || caller.library || !callee.library) return;
+LibraryCall::LibraryCall(FunctionContext* context, Diagnostics& diagnostics, const FileScope& caller,
+                         const FileScope& callee, Span span) {
+  if (caller.library == callee.library) return;
+  const Span call = callee.library ? span : Span{};
+  diagnostics_ = &diagnostics;
+  outer_message_ = diagnostics.set_call(call);
+  if (context == nullptr) return;
   builder_ = &context->builder;
-  outer_ = builder_->call();
-  builder_->set_call(span);
+  outer_node_ = builder_->call();
+  builder_->set_call(call);
 }
 
 LibraryCall::~LibraryCall() {
-  if (builder_ != nullptr) builder_->set_call(outer_);
+  if (diagnostics_ != nullptr) diagnostics_->set_call(outer_message_);
+  if (builder_ != nullptr) builder_->set_call(outer_node_);
 }
 
 std::optional<Args> Elaborator::eval_args(const std::vector<ast::Arg>& args) {
@@ -114,7 +120,7 @@ Value Elaborator::call_intrinsic(const Intrinsic& intrinsic, Args args, Span spa
   }
   auto matched = match_args(intrinsic.name, specs, std::move(args), span);
   if (!matched) return {};
-  Call call{*this, std::move(*matched), span};
+  Call call{*this, std::move(*matched), span, intrinsic.name};
   return intrinsic.evaluate(call);
 }
 
@@ -165,7 +171,7 @@ Value Elaborator::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args 
   frame.blocks.emplace_back();
   frame.loop = frame_->loop;
   frame.site = context_ != nullptr ? call_path(decl.name.text) : frame_->site;
-  const LibraryCall library_call(context_, *frame_->scope, scope, span);
+  const LibraryCall library_call(context_, diagnostics_, *frame_->scope, scope, span);
   Frame* const outer = std::exchange(frame_, &frame);
   calling_.push_back(&decl);
   Value result;

@@ -55,6 +55,20 @@ void Elaborator::find_data() {
   if (data_ != nullptr) read_columns();
 }
 
+/// A place for data that the file does not have would be ignored.
+void Elaborator::check_data_sections() {
+  std::vector<std::string> names;
+  for (const ast::DataDecl& decl : file_.ast.data) names.push_back(decl.name.text);
+  for (const std::string& section : options_.data_sections) {
+    if (std::ranges::find(names, section) != names.end()) continue;
+    std::string help = did_you_mean(section, names);
+    if (help.empty())
+      help = names.empty() ? "the file has no `data`" : fmt::format("the file has {}", fmt::join(names, ", "));
+    error(Diag::E0310, {}, fmt::format("`--data {}=..` names no data section", printable(section)))
+        .with_help(std::move(help));
+  }
+}
+
 void Elaborator::read_columns() {
   DataPlan plan;
   plan.name = data_->name.text;

@@ -1,6 +1,7 @@
 // Dims, axes and types: declaring them, binding the heads of layers and functions, checking results.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "frontend/elaborator.h"
@@ -255,15 +256,23 @@ bool Elaborator::bind_head(ast::TypeId type_id, Value& value, Span span, const a
   if (t.weak) {
     if (const auto strong = cast_to(t, *dtype, span)) t = *strong;
   }
-  const auto mismatch = [&](std::string why) {
+  const auto mismatch = [&](std::string why, std::string help = {}) {
     error(Diag::E0104, span,
           fmt::format("`{}` takes {} but is given {}", callee, declared_text(type_id), type_text(*given)))
         .caret(std::move(why))
-        .label(param.span, "declared here");
+        .label(param.span, "declared here")
+        .with_help(std::move(help));
     return false;
   };
-  if (t.dtype != *dtype)
-    return mismatch(fmt::format("element type {} instead of {}", to_string(t.dtype), to_string(*dtype)));
+  if (t.dtype != *dtype) {
+    Tensor wanted;
+    wanted.dtype = *dtype;
+    wanted.label = label;
+    std::string help = label_help(t, wanted);
+    if (help.empty()) help = fmt::format("convert it: `cast(x, {})`", to_string(*dtype));
+    return mismatch(fmt::format("element type {} instead of {}", to_string(t.dtype), to_string(*dtype)),
+                    std::move(help));
+  }
   std::vector<std::pair<const ast::DimItem*, size_t>> places;
   size_t rest = 0;
   if (!match_axes(type, t.axes, places, rest)) return mismatch(fmt::format("{} axes", t.axes.size()));

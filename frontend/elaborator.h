@@ -74,17 +74,20 @@ struct Frame {
   bool allows_layers = false;  // layer bodies and `model` lines
 };
 
-/// While it lives, nodes carry the place where the model file calls into the library.
+/// While it lives, nodes and diagnostics carry the place where the model file calls into the library. Where the library
+/// calls a function of the model file, they carry none.
 class LibraryCall {
  public:
-  LibraryCall(FunctionContext* context, const FileScope& caller, const FileScope& callee, Span span);
+  LibraryCall(FunctionContext* context, Diagnostics& diagnostics, const FileScope& caller, const FileScope& callee,
+              Span span);
   LibraryCall(const LibraryCall&) = delete;
   LibraryCall& operator=(const LibraryCall&) = delete;
   ~LibraryCall();
 
  private:
-  Builder* builder_ = nullptr;  // null when this is no such call
-  Span outer_;
+  Builder* builder_ = nullptr;          // null outside a graph
+  Diagnostics* diagnostics_ = nullptr;  // null when this is no such call
+  Span outer_node_, outer_message_;
 };
 
 /// A draw's place, for the resolution of collisions.
@@ -129,6 +132,9 @@ class Elaborator {
   std::optional<Axes> expect_shape(const Value& value, Span span);  // `[64, 28]`
   std::optional<std::vector<int64_t>> find_axes(const Tensor& x, const Axes& over, Span span);
   bool unify(const Axis& a, const Axis& b) const;
+  /// What to do with a float tensor that meets labels: where it has a number for each label, the argmax was forgotten.
+  /// Empty for other tensors.
+  std::string label_help(const Tensor& a, const Tensor& b) const;
   Axis axis_of(DimId dim) const { return {dim, dims_[static_cast<size_t>(dim)].extent}; }
   bool check_size(DType dtype, const Axes& axes, Span span);
   bool in_field() const { return in_field_; }
@@ -295,6 +301,7 @@ class Elaborator {
 
   // ---- data.cpp ----
   void find_data();
+  void check_data_sections();
   std::optional<Tensor> field_value(const std::string& name, Span span, const Axis& batch);
   struct AffineColumn;
   std::optional<AffineColumn> affine_column(NodeId id);
@@ -333,6 +340,8 @@ class Elaborator {
   };
   void read_step_lines();
   void read_optimiser(StepLine& line);
+  std::vector<std::string> optimiser_names() const;
+  void check_dependent_options(const StepLine& line, std::string_view optimiser);
   Value step_option(const std::string& name, ast::ExprId expr, size_t objective);
   bool is_schedule(const ast::FnDecl& decl) const;
   Value setting(const std::string& name, double value);
@@ -410,6 +419,7 @@ struct Call {
   Elaborator& e;
   std::vector<std::optional<ArgValue>> args;
   Span span;
+  std::string_view name;
 
   bool has(size_t i) const { return args[i].has_value(); }
   const Value& value(size_t i) const { return args[i]->value; }

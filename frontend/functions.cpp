@@ -256,6 +256,7 @@ std::optional<Experiment> Elaborator::run() {
   if (!file_.ast.trains.empty()) train_ = &file_.ast.trains[0];
   read_precision();
   set_config();
+  check_data_sections();
   for (const ast::DimDecl& decl : file_.ast.dims) decl_value(file_, Decl(&decl), decl.name.span, {});
   for (const ast::ConstDecl& decl : file_.ast.consts) const_value(decl);
   for (const ast::ModelDecl& decl : file_.ast.models) model_value(decl);

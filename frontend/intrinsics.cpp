@@ -392,7 +392,7 @@ Value kl(Call& c) { return c.e.distribution_function("kl", c.value(0), {c.value(
 Value entropy(Call& c) { return c.e.distribution_function("entropy", c.value(0), {}, c.span); }
 Value mean_of(Call& c) { return c.e.distribution_function("mean", c.value(0), {}, c.span); }
 
-Value not_yet(Call& c) { return c.e.unsupported(c.span, "this function"); }
+Value not_yet(Call& c) { return c.e.unsupported(c.span, fmt::format("`{}`", c.name)); }
 Value grid(Call& c) {
   c.e.error(Diag::E0609, c.span, "`grid` stands in an `image` action only");
   return {};

@@ -184,7 +184,7 @@ Value Elaborator::call_layer(LayerInstance& instance, Args args, Span span) {
   frame.allows_layers = true;
   frame.loop = frame_->loop;
   frame.site = call_path(instance.site_name);
-  const LibraryCall library_call(context_, *frame_->scope, *instance.scope, span);
+  const LibraryCall library_call(context_, diagnostics_, *frame_->scope, *instance.scope, span);
   Frame* const outer = std::exchange(frame_, &frame);
   instantiating_.push_back(&instance);
   for (const auto& [name, value] : instance.attributes)

@@ -32,6 +32,15 @@ constexpr OptionRange kRanges[] = {
     {"clip_value", 0, 1e308, true, false, "above 0"},
 };
 
+/// Options that change nothing without another one.
+struct Dependent {
+  std::string_view option, needs, otherwise;
+};
+constexpr Dependent kDependent[] = {
+    {"nesterov", "momentum", "`nesterov` is a form of momentum"},
+    {"decay", "weight_decay", "`decay` says which parameters `weight_decay` shrinks"},
+};
+
 }  // namespace
 
 void Elaborator::check_option_ranges(const std::string& name, double value, Span span) {
@@ -69,6 +78,41 @@ void Elaborator::read_step_lines() {
   }
 }
 
+/// Of the library, then of the file.
+std::vector<std::string> Elaborator::optimiser_names() const {
+  std::vector<std::string> names;
+  const auto add = [&](const FileScope& scope) {
+    for (const ast::OptimiserDecl& decl : scope.ast.optimisers) names.push_back(decl.name.text);
+  };
+  if (const FileScope* library = library_.find_file("optim")) add(*library);
+  add(file_);
+  return names;
+}
+
+/// Warns about what is written on the line and has no effect.
+void Elaborator::check_dependent_options(const StepLine& line, std::string_view optimiser) {
+  for (const Dependent& dependent : kDependent) {
+    const auto given = line.options.find(std::string(dependent.option));
+    if (given == line.options.end() || line.options.contains(std::string(dependent.needs))) continue;
+    const auto* value = file_.ast.as<ast::NameExpr>(given->second);
+    if (value != nullptr && value->name == "false") continue;
+    const auto& params = line.optimiser->params;
+    const auto needed =
+        std::ranges::find(params, dependent.needs, [](const ast::Param& p) { return std::string_view(p.name.text); });
+    const bool exists = needed != params.end();
+    if (exists) {  // by a default, it has an effect
+      const auto* standard = line.scope->ast.as<ast::NameExpr>(needed->default_value);
+      if (standard == nullptr || standard->name != "none") continue;
+    }
+    diagnostics_
+        .report(Diag::W0006, span_of(given->second),
+                fmt::format("`{}` has no effect without `{}`", dependent.option, dependent.needs))
+        .note(std::string(dependent.otherwise))
+        .with_help(exists ? fmt::format("add `{} = ..`, or remove `{}`", dependent.needs, dependent.option)
+                          : fmt::format("`{}` has no `{}`: remove `{}`", optimiser, dependent.needs, dependent.option));
+  }
+}
+
 void Elaborator::read_optimiser(StepLine& line) {
   const Span span = file_.ast[line.item->optimiser].span;
   const auto* call = file_.ast.as<ast::CallExpr>(line.item->optimiser);
@@ -76,10 +120,11 @@ void Elaborator::read_optimiser(StepLine& line) {
   const auto [scope, decl] = name != nullptr ? find_decl(file_, name->name) : std::pair<const FileScope*, Decl>{};
   const auto* optimiser = std::get_if<const ast::OptimiserDecl*>(&decl);
   if (optimiser == nullptr) {
-    constexpr std::string_view kKnown[] = {"sgd", "adam", "adamw", "rmsprop", "adagrad"};
-    std::string help = name != nullptr ? did_you_mean(name->name, kKnown) : "";
-    error(Diag::E0607, span, "expected an optimiser")
-        .with_help(help.empty() ? fmt::format("the library has {}", fmt::join(kKnown, ", ")) : help);
+    const std::vector<std::string> known = optimiser_names();
+    std::string help = name != nullptr ? did_you_mean(name->name, known) : "";
+    error(Diag::E0607, span,
+          name != nullptr ? fmt::format("`{}` is not an optimiser", printable(name->name)) : "expected an optimiser")
+        .with_help(help.empty() ? fmt::format("there are {}", fmt::join(known, ", ")) : help);
     return;
   }
   line.scope = scope;
@@ -105,6 +150,7 @@ void Elaborator::read_optimiser(StepLine& line) {
     return;
   }
   line.optimiser = *optimiser;
+  check_dependent_options(line, name->name);
 }
 
 /// A run-time input of the step with this name and start value.
@@ -242,7 +288,7 @@ void Elaborator::update_parameter(size_t index, const StepLine& line, int32_t va
   frame.scope = line.scope;
   frame.blocks.emplace_back();
   frame.site = fmt::format("{}/{}", context_->site, path);
-  const LibraryCall library_call(context_, *frame_->scope, *line.scope, line.span);
+  const LibraryCall library_call(context_, diagnostics_, *frame_->scope, *line.scope, line.span);
   Frame* const outer = std::exchange(frame_, &frame);
   for (const ast::Param& param : optimiser.params) {
     const auto given = options.find(param.name.text);

@@ -1,27 +1,62 @@
 // The sections of a file, except `train`.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <iterator>
+#include <span>
 
 #include "frontend/parser_impl.h"
 #include "ir/support/suggest.h"
 
 namespace smelt {
 
+/// The first word of a section, its rule, and what follows the name behind the word.
+struct Parser::Section {
+  std::string_view word;
+  void (Parser::*parse)();
+  std::array<TokenKind, 2> after_name;
+};
+
+std::span<const Parser::Section> Parser::sections() {
+  using enum TokenKind;
+  static constexpr Section kSections[] = {{"import", &Parser::import_section, {Dot, OpenParen}},
+                                          {"dim", &Parser::dim_section, {Equal, LessEqual}},
+                                          {"config", &Parser::config_section, {Equal, Equal}},
+                                          {"const", &Parser::const_section, {Colon, Equal}},
+                                          {"data", &Parser::data_section, {OpenBrace, OpenBrace}},
+                                          {"layer", &Parser::layer_section, {OpenBrace, OpenParen}},
+                                          {"model", &Parser::model_section, {Equal, Equal}},
+                                          {"fn", &Parser::fn_section, {OpenParen, OpenParen}},
+                                          {"metric", &Parser::metric_section, {OpenParen, OpenParen}},
+                                          {"export", &Parser::export_section, {OpenParen, OpenParen}},
+                                          {"train", &Parser::train_section, {OpenBrace, OpenBrace}},
+                                          {"optimiser", &Parser::optimiser_section, {OpenParen, OpenParen}},
+                                          {"objective", &Parser::objective_section, {OpenParen, OpenParen}}};
+  return kSections;
+}
+
+/// Spaces and the like before the token on its line.
+static size_t column_of(const Token& token) {
+  size_t column = 0;
+  while (column < token.span.begin && *(token.text.data() - column - 1) != '\n') ++column;
+  return column;
+}
+
+bool Parser::at_section() const {
+  if (!at(TokenKind::Name) || !peek().newline_before) return false;
+  const auto section = std::ranges::find(sections(), peek().text, &Section::word);
+  // A body may have dims of its own.
+  if (section == sections().end() || section->word == "dim") return false;
+  const bool unnamed = section->word == "train" && peek(1).kind == TokenKind::OpenBrace;
+  const bool named = peek(1).kind == TokenKind::Name &&
+                     (peek(2).kind == section->after_name[0] || peek(2).kind == section->after_name[1]);
+  return (unnamed || named) && column_of(peek()) <= section_column_;
+}
+
 void Parser::section() {
-  struct Section {
-    std::string_view word;
-    void (Parser::*parse)();
-  };
-  static constexpr Section kSections[] = {
-      {"import", &Parser::import_section},      {"dim", &Parser::dim_section},
-      {"config", &Parser::config_section},      {"const", &Parser::const_section},
-      {"data", &Parser::data_section},          {"layer", &Parser::layer_section},
-      {"model", &Parser::model_section},        {"fn", &Parser::fn_section},
-      {"metric", &Parser::metric_section},      {"export", &Parser::export_section},
-      {"train", &Parser::train_section},        {"optimiser", &Parser::optimiser_section},
-      {"objective", &Parser::objective_section}};
-  for (const Section& s : kSections) {
+  section_column_ = at(TokenKind::EndOfFile) ? 0 : column_of(peek());
+  for (const Section& s : sections()) {
     if (!at_word(s.word)) continue;
     advance();
     (this->*s.parse)();
@@ -29,7 +64,7 @@ void Parser::section() {
     return;
   }
   std::vector<std::string_view> words;
-  for (const Section& s : kSections) words.push_back(s.word);
+  for (const Section& s : sections()) words.push_back(s.word);
   std::string help = at(TokenKind::Name) ? did_you_mean(peek().text, words) : "";
   if (help.empty()) help = fmt::format("a section starts with one of {}", fmt::join(words, ", "));
   fail(fmt::format("expected a section, found {}", found()), std::move(help));

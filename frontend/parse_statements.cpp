@@ -36,7 +36,9 @@ ast::StmtId Parser::statement() {
     expect(TokenKind::Comma, "an assertion");
     if (!panic_) assertion.message = atom();
     node = assertion;
-  } else if (at_tuple_assignment())
+  } else if (at_bare_tuple())
+    node = bare_tuple();
+  else if (at_tuple_assignment())
     node = tuple_assign();
   else if (at_formula())
     node = formula_assign();
@@ -120,6 +122,32 @@ static size_t after_bracket(const std::vector<Token>& tokens, size_t i) {
 
 bool Parser::at_tuple_assignment() const {
   return at(TokenKind::OpenParen) && tokens_[after_bracket(tokens_, at_)].kind == TokenKind::Equal;
+}
+
+/// `mu, lv = e` on one line: meant as `(mu, lv) = e`.
+bool Parser::at_bare_tuple() const {
+  size_t ahead = 0;
+  while (peek(ahead).kind == TokenKind::Name && peek(ahead + 1).kind == TokenKind::Comma &&
+         !peek(ahead + 2).newline_before)
+    ahead += 2;
+  return ahead > 0 && peek(ahead).kind == TokenKind::Name && peek(ahead + 1).kind == TokenKind::Equal;
+}
+
+/// Reports the missing parentheses and reads the line as if they were there.
+ast::AssignStmt Parser::bare_tuple() {
+  ast::AssignStmt stmt;
+  stmt.tuple = true;
+  const Span begin = peek().span;
+  std::string names;
+  do {
+    stmt.targets.push_back(expect_name("a name"));
+    names += (names.empty() ? "" : ", ") + stmt.targets.back().text;
+  } while (accept(TokenKind::Comma));
+  diagnostics_.report(Diag::E0006, since(begin), "several names are bound without parentheses")
+      .with_help(fmt::format("write `({}) = ..`", names));
+  expect(TokenKind::Equal, "an assignment");
+  if (!panic_) stmt.value = expression();
+  return stmt;
 }
 
 bool Parser::at_formula() const {

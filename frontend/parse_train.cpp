@@ -1,6 +1,8 @@
 // The `train` section: data, batch, steps, loop, actions.
 #include <fmt/format.h>
 
+#include <array>
+
 #include "frontend/parser_impl.h"
 #include "ir/support/suggest.h"
 
@@ -50,7 +52,13 @@ ast::TrainItem Parser::train_item() {
     expect_word("when", "a stop line");
     item.node = ast::StopItem{panic_ ? ast::ExprId{} : binary(0)};
   } else {
-    std::string help = at(TokenKind::Name) ? did_you_mean(peek().text, kWords) : "";
+    // `stp when` is `stop when`, although `step` is as near.
+    std::string help;
+    if (at(TokenKind::Name) && peek(1).text == "when")
+      help = did_you_mean(peek().text, std::array{std::string_view("stop")});
+    if (at(TokenKind::Name) && peek(2).text == "with")
+      help = did_you_mean(peek().text, std::array{std::string_view("step")});
+    if (help.empty() && at(TokenKind::Name)) help = did_you_mean(peek().text, kWords);
     if (help.empty()) help = fmt::format("a line starts with one of {}", fmt::join(kWords, ", "));
     fail(fmt::format("expected a line of a train section, found {}", found()), std::move(help));
   }

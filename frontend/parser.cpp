@@ -119,15 +119,25 @@ bool Parser::at_end_of_statement() const {
 void Parser::finish_statement(std::string_view what) {
   if (accept(TokenKind::Semicolon) || at_end_of_statement()) return;
   const bool equals = at(TokenKind::Equal);
-  fail(fmt::format("expected the end of the line in {}, found {}", what, found()),
-       equals ? "compare with `==`; `=` binds one name" : "start a new line, or put `;` between two statements");
+  const char* help = equals                 ? "compare with `==`; `=` binds one name"
+                     : at(TokenKind::Comma) ? "several values are a tuple in parentheses: `(a, b)`"
+                                            : "start a new line, or put `;` between two statements";
+  fail(fmt::format("expected the end of the line in {}, found {}", what, found()), help);
+}
+
+/// One missing bracket leaves every block around it open: only the innermost is reported.
+void Parser::report_unclosed(Span opening, std::string_view what) {
+  if (std::exchange(unclosed_at_, at_) == at_) return;
+  const std::string_view end = at(TokenKind::EndOfFile) ? "the file ends" : "the next section begins";
+  diagnostics_.report(Diag::E0007, opening, fmt::format("{} is never closed", what))
+      .label(peek().span, fmt::format("{} here", end));
 }
 
 /// Skips to the next line of this block; whole brackets are skipped.
 void Parser::recover_statement() {
   panic_ = false;
   int depth = 0;
-  while (!at(TokenKind::EndOfFile)) {
+  while (!at(TokenKind::EndOfFile) && !at_section()) {
     const bool boundary = at(TokenKind::Semicolon) || peek().newline_before;
     if (depth == 0 && (at(TokenKind::CloseBrace) || boundary)) break;
     if (at(TokenKind::OpenBrace) || at(TokenKind::OpenParen) || at(TokenKind::OpenBracket)) ++depth;
@@ -144,6 +154,7 @@ void Parser::recover_section() {
   open_brackets_ = 0;
   brace_is_block_ = false;
   while (!at(TokenKind::EndOfFile)) {
+    if (at_section()) return;
     const bool first_column = peek().newline_before && tokens_[at_].span.begin > 0 && at(TokenKind::Name) &&
                               *(peek().text.data() - 1) == '\n';
     if (first_column) return;

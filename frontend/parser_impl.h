@@ -2,6 +2,7 @@
 // parse_statements.cpp and parse_expressions.cpp.
 #pragma once
 
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,6 +44,10 @@ class Parser {
   void finish_statement(std::string_view what);
   void recover_statement();
   void recover_section();
+  /// Whether a section begins here, on a line that is indented no further than the section around it: then a block that
+  /// is still open lacks its `}`.
+  bool at_section() const;
+  void report_unclosed(Span opening, std::string_view what);
 
   /// `open item, item close`, a trailing comma allowed; newlines mean nothing inside.
   template <typename Item>
@@ -52,6 +57,8 @@ class Parser {
   Span braced(std::string_view what, Line line);
 
   // ---- parse_sections.cpp ----
+  struct Section;
+  static std::span<const Section> sections();
   void section();
   void import_section();
   void dim_section();
@@ -92,6 +99,8 @@ class Parser {
   ast::ReportStmt report_stmt();
   bool at_assignment() const;
   bool at_tuple_assignment() const;
+  bool at_bare_tuple() const;
+  ast::AssignStmt bare_tuple();
   bool at_formula() const;
   decltype(ast::Stmt::node) binding_stmt();
   ast::AssignStmt tuple_assign();
@@ -146,6 +155,8 @@ class Parser {
   ast::Ast ast_;
   std::vector<int> heights_;  // of ast_.exprs
   size_t at_ = 0;
+  size_t section_column_ = 0;               // of the first token of the running section
+  size_t unclosed_at_ = std::string::npos;  // the token that ended an unclosed bracket: reported once
   int depth_ = 0;
   int open_brackets_ = 0;        // ( [ and attribute { around the current token, within the innermost block
   bool brace_is_block_ = false;  // in the head of repeat, scan, if
@@ -166,8 +177,7 @@ void Parser::bracketed(TokenKind open, TokenKind close, std::string_view what, I
   --open_brackets_;
   if (panic_ || accept(close)) return;
   if (at(TokenKind::EndOfFile)) {
-    diagnostics_.report(Diag::E0007, opening, "this " + describe(open) + " is never closed")
-        .label(peek().span, "the file ends here");
+    report_unclosed(opening, "this " + describe(open));
     panic_ = true;
     return;
   }
@@ -183,20 +193,16 @@ Span Parser::braced(std::string_view what, Line line) {
   while (true) {
     while (accept(TokenKind::Semicolon)) {
     }
-    if (at(TokenKind::CloseBrace) || at(TokenKind::EndOfFile)) break;
+    if (at(TokenKind::CloseBrace) || at(TokenKind::EndOfFile) || at_section()) break;
     const size_t before = at_;
     line();
     if (!panic_) finish_statement(what);
+    if (at_ == before) advance();  // a word that no line begins with: the rest of its line is skipped with it
     if (panic_) recover_statement();
-    if (at_ == before) advance();
   }
   open_brackets_ = brackets;
   brace_is_block_ = outer;
-  if (!accept(TokenKind::CloseBrace)) {
-    diagnostics_.report(Diag::E0007, opening, "the `{` of " + std::string(what) + " is never closed")
-        .label(peek().span, "the file ends here");
-    panic_ = true;
-  }
+  if (!accept(TokenKind::CloseBrace)) report_unclosed(opening, "the `{` of " + std::string(what));
   return since(opening);
 }
 

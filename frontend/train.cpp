@@ -82,6 +82,9 @@ void Elaborator::build_train() {
         .with_help("write `epochs 10` or `steps 20_000`");
   if (plan.steps >= 0 && plan.epochs >= 0)
     error(Diag::E0605, train_->span, "the train section has both `epochs` and `steps`");
+  if (plan.shuffle && !plan.has_data)
+    diagnostics_.report(Diag::W0006, train_->span, "`shuffle` has no effect without data")
+        .with_help("remove it, or name a data section: `data points`");
   if (plan.epochs >= 0 && !plan.has_data)
     error(Diag::E0605, train_->span, "`epochs` needs data")
         .with_help("write `steps 10_000`, or name a data section: `data points`");

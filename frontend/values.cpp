@@ -1,6 +1,7 @@
 // Asking a value to be something: a number, a tensor, a list of axes. Each `expect_*` reports when it is not.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "frontend/elaborator.h"
@@ -120,6 +121,19 @@ std::optional<Tensor> Elaborator::expect_float(const Value& value, Span span) {
   error(Diag::E0501, span, fmt::format("expected a float tensor, found `{}`", type_text(*t)))
       .with_help("convert it: `cast(x, f32)`");
   return std::nullopt;
+}
+
+std::string Elaborator::label_help(const Tensor& a, const Tensor& b) const {
+  const Tensor& labels = is_float(a.dtype) ? b : a;
+  const Tensor& scores = is_float(a.dtype) ? a : b;
+  if (is_float(labels.dtype) || !is_float(scores.dtype)) return {};
+  DimId dim = labels.label;
+  if (dim == kAnonymous && labels.axes.size() == 1) dim = labels.axes[0].dim;  // `index(Class)`
+  const bool scored = dim != kAnonymous && std::ranges::find(scores.axes, dim, &Axis::dim) != scores.axes.end();
+  if (dim != kAnonymous && !scored && labels.axes.size() == 1)  // floats where labels are compared with `index(Class)`
+    return fmt::format("labels are whole numbers: `ix<{}>`, or `cast(x, i32)`", dims_[static_cast<size_t>(dim)].name);
+  if (!scored) return {};
+  return fmt::format("`argmax(x, over={})` is the label of the largest", dims_[static_cast<size_t>(dim)].name);
 }
 
 std::optional<Axes> Elaborator::expect_axes(const Value& value, Span span) {

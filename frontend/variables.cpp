@@ -67,7 +67,11 @@ std::optional<int32_t> Elaborator::declare_variable(VariableKind kind, const std
   variable_ids_.emplace(path, id);
   if (frame_->instance != nullptr) frame_->instance->variables[path] = id;
   FunctionContext* const outer = std::exchange(context_, init_.get());
+  // A start value belongs to the line that applies the layer, like the rest of what the layer makes.
+  const Span outer_call = init_->builder.call();
+  if (outer != nullptr) init_->builder.set_call(outer->builder.call());
   const Value value = initial_value(path, like, init, random, span);
+  init_->builder.set_call(outer_call);
   if (const auto* t = value.as<Tensor>()) initial_values_[static_cast<size_t>(id)] = t->node;
   context_ = outer;
   return value.bad() ? std::nullopt : std::optional(id);

@@ -39,6 +39,9 @@ struct Node {
   Span span;
   Span call;  // where the model file applies the library's layer or function that `span` lies in; else empty
   std::shared_ptr<const Graph> body;  // of a scan: what one step computes (ir/scan.h); never changed, so it is shared
+
+  /// The line of the model file.
+  Span place() const { return call.empty() ? span : call; }
 };
 
 /// What an argument of a function is, and what `ref` then counts.

@@ -48,6 +48,7 @@ Result<Probed> probe(const std::string& section, const SourceCall& source, const
 FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& data, CheckedModel& model) {
   FrontendOptions frontend;
   frontend.config = options.config;
+  for (const auto& [section, directory] : data.directories) frontend.data_sections.push_back(section);
   frontend.batch = options.batch;
   frontend.epochs = options.epochs;
   frontend.steps = options.steps;

@@ -78,7 +78,7 @@ class Tracer {
   /// A place in the library is shown below the line of the model file that led there.
   static void place(Diagnostic& diagnostic, const Node& node, std::string text) {
     const bool in_library = !node.call.empty();
-    diagnostic.span = in_library ? node.call : node.span;
+    diagnostic.span = node.place();
     diagnostic.caret_text = std::move(text);
     if (in_library) diagnostic.label(node.span, fmt::format("`{}` here", op_def(node).name));
   }
@@ -227,8 +227,7 @@ class Tracer {
     diagnostic.caret_text = "somewhere in this";
     for (const ValueRange& range : search.widest) {
       const Node& node = graph_[range.node];
-      diagnostic.label(node.call.empty() ? node.span : node.call,
-                       fmt::format("`{}`: {}", op_def(node).name, range_text(range)));
+      diagnostic.label(node.place(), fmt::format("`{}`: {}", op_def(node).name, range_text(range)));
     }
     diagnostic.note("the values nearest to the end of their type's range are underlined");
     return diagnostic;

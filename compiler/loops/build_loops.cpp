@@ -147,7 +147,7 @@ class Lowering {
     if (plan.scan.valid()) return add_repeat(k);
     Kernel kernel = KernelBuilder(graph_, plan_, buffers_, k).build();
     const NodeId first = plan.product.valid() ? plan.product : plan.sweeps[0].nodes[0];
-    kernel.span = graph_[first].span;
+    kernel.span = graph_[first].place();
     kernel.name = fmt::format("k{}_{}", function_.kernels.size(), op_def(graph_[first]).name);
     const size_t before = function_.kernels.size();
     if (plan.kind == KernelKind::Product) add_product(kernel, plan.product);

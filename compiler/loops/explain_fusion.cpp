@@ -12,7 +12,7 @@
 namespace smelt {
 namespace {
 
-constexpr std::array<const char*, 9> kWhyStored = {
+constexpr std::array<const char*, 10> kWhyStored = {
     "in registers",
     "stored: a result",
     "stored: a sum is complete only after its pass",
@@ -21,6 +21,7 @@ constexpr std::array<const char*, 9> kWhyStored = {
     "stored: it has several readers, and computing it again would cost more than reading it",
     "stored: a broadcast reads it many times",
     "stored: a loop reads it, or gives it",
+    "stored: it ends a chain of values in registers that is as long as one may be",
     "stored: fusion is disabled"};
 
 constexpr std::array<const char*, 8> kWhySplit = {
@@ -58,7 +59,7 @@ class Explainer {
   void line(NodeId id, std::string_view text) {
     const Node& node = graph_[id];
     out_ += fmt::format("    {:28} {:22} {:26} {}\n", name_of(id), to_string(node.type, graph_.symbols),
-                        sources_.describe(node.span), text);
+                        sources_.describe(node.place()), text);
   }
 
   std::string reasons(NodeId id) const {
@@ -67,7 +68,7 @@ class Explainer {
     if (split != SplitReason::Fused) text = kWhySplit[static_cast<size_t>(split)];
     if (const NodeId other = plan_.waits_for[id.index]; split == SplitReason::WaitsForOther) {
       text += fmt::format(": it also needs `{}` of {}, which is known only after kernel {}", op_def(graph_[other]).name,
-                          sources_.describe(graph_[other].span), plan_.kernel_of[other.index]);
+                          sources_.describe(graph_[other].place()), plan_.kernel_of[other.index]);
     }
     if (split != SplitReason::OwnTiles)
       text +=

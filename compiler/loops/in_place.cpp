@@ -1,6 +1,7 @@
 #include "compiler/loops/in_place.h"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -107,32 +108,35 @@ class KernelTouches {
 };
 
 /// Buffers that the kernel touches in other ways than by statements at points of its outer loops.
-std::vector<bool> touched_otherwise(const LoopFunction& function, const Kernel& kernel) {
+std::set<size_t> touched_otherwise(const Kernel& kernel) {
   Kernel rest = kernel;
   rest.sweeps.clear();
-  std::vector<bool> found(function.buffers.size(), false);
-  for_each_buffer(rest, [&](int32_t buffer) { found[static_cast<size_t>(buffer)] = true; });
+  std::set<size_t> found;
+  for_each_buffer(rest, [&](int32_t buffer) { found.insert(static_cast<size_t>(buffer)); });
   return found;
 }
+
+/// Temporaries whose life begins, and whose life ends, with each kernel. One that lives in one kernel alone begins.
+struct Turnover {
+  std::vector<std::vector<size_t>> begins, ends;
+
+  explicit Turnover(const LoopFunction& function) : begins(function.kernels.size()), ends(function.kernels.size()) {
+    const std::vector<Lifetime> alive = lifetimes(function);
+    for (size_t b = 0; b < function.buffers.size(); ++b) {
+      if (function.buffers[b].storage != Storage::Temporary || alive[b].last < 0) continue;
+      begins[static_cast<size_t>(alive[b].first)].push_back(b);
+      if (alive[b].last != alive[b].first) ends[static_cast<size_t>(alive[b].last)].push_back(b);
+    }
+  }
+};
 
 }  // namespace
 
 std::vector<int32_t> find_in_place(const LoopFunction& function) {
   std::vector<int32_t> over(function.buffers.size(), -1);
-  const std::vector<Lifetime> alive = lifetimes(function);
-  const auto is_temporary = [&](size_t b) {
-    return function.buffers[b].storage == Storage::Temporary && alive[b].last >= 0;
-  };
+  Turnover turnover(function);
   for (size_t k = 0; k < function.kernels.size(); ++k) {
-    const auto now = static_cast<int32_t>(k);
-    std::vector<size_t> results, operands;
-    for (size_t b = 0; b < function.buffers.size(); ++b) {
-      if (!is_temporary(b)) continue;
-      if (alive[b].first == now)
-        results.push_back(b);
-      else if (alive[b].last == now)
-        operands.push_back(b);
-    }
+    std::vector<size_t>&results = turnover.begins[k], &operands = turnover.ends[k];
     // A value of the steps before and after is not this step's to overwrite.
     const int32_t home = repeat_of(function, k);
     const auto lives_elsewhere = [&](size_t b) { return function.buffers[b].repeat != home; };
@@ -140,12 +144,13 @@ std::vector<int32_t> find_in_place(const LoopFunction& function) {
     std::erase_if(operands, lives_elsewhere);
     if (results.empty() || operands.empty()) continue;
     const KernelTouches touches(function.kernels[k]);
-    const std::vector<bool> otherwise = touched_otherwise(function, function.kernels[k]);
+    const std::set<size_t> otherwise = touched_otherwise(function.kernels[k]);
     for (const size_t result : results) {
       const TensorType& type = function.buffers[result].type;
       const auto taken = std::ranges::find_if(operands, [&](size_t operand) {
         const TensorType& other = function.buffers[operand].type;
-        return size_of(type.dtype) == size_of(other.dtype) && !otherwise[result] && !otherwise[operand] &&
+        return size_of(type.dtype) == size_of(other.dtype) && !otherwise.contains(result) &&
+               !otherwise.contains(operand) &&
                touches.may_take_over(static_cast<int32_t>(result), static_cast<int32_t>(operand));
       });
       if (taken == operands.end()) continue;

@@ -24,36 +24,50 @@ std::vector<NodeId> guards_of(const Graph& graph) {
   return nodes;
 }
 
-/// The nodes that may read `argument` from memory: its users, and what reads it through values that are recomputed
-/// where they are read. A sum, a product and a result have memory of their own.
-std::vector<NodeId> readers_of(const Graph& graph, const std::vector<std::vector<NodeId>>& users, NodeId argument) {
-  std::vector<bool> seen(graph.size(), false), has_memory(graph.size(), false);
-  for (const Output& result : graph.results) {
-    has_memory[result.node.index] = true;
-    if (const std::optional<NodeId> copied = copied_by(graph, result)) has_memory[copied->index] = true;
-  }
-  std::vector<NodeId> readers, open{argument};
-  while (!open.empty()) {
-    const NodeId id = open.back();
-    open.pop_back();
-    for (const NodeId user : users[id.index]) {
-      if (seen[user.index]) continue;
-      seen[user.index] = true;
-      readers.push_back(user);
-      const Kind kind = op_def(graph[user]).kind;
-      const bool sums = kind == Kind::Reduce || kind == Kind::Contract || kind == Kind::Scatter || kind == Kind::Scan;
-      if (!sums && !has_memory[user.index]) open.push_back(user);
+/// Who reads an argument. One object answers for all variables of a graph, because what it has to know of the whole
+/// graph would be found again for each of the thousands that a deep net has.
+class Readers {
+ public:
+  explicit Readers(const Graph& graph)
+      : graph_(graph), users_(users_of(graph)), has_memory_(graph.size(), false), seen_by_(graph.size()) {
+    for (const Output& result : graph.results) {
+      has_memory_[result.node.index] = true;
+      if (const std::optional<NodeId> copied = copied_by(graph, result)) has_memory_[copied->index] = true;
     }
   }
-  std::ranges::sort(readers);
-  return readers;
-}
+
+  /// The nodes that may read `argument` from memory: its users, and what reads it through values that are recomputed
+  /// where they are read. A sum, a product and a result have memory of their own.
+  std::vector<NodeId> of(NodeId argument) {
+    std::vector<NodeId> readers, open{argument};
+    while (!open.empty()) {
+      const NodeId id = open.back();
+      open.pop_back();
+      for (const NodeId user : users_[id.index]) {
+        if (seen_by_[user.index] == argument) continue;
+        seen_by_[user.index] = argument;
+        readers.push_back(user);
+        const Kind kind = op_def(graph_[user]).kind;
+        const bool sums = kind == Kind::Reduce || kind == Kind::Contract || kind == Kind::Scatter || kind == Kind::Scan;
+        if (!sums && !has_memory_[user.index]) open.push_back(user);
+      }
+    }
+    std::ranges::sort(readers);
+    return readers;
+  }
+
+ private:
+  const Graph& graph_;
+  std::vector<std::vector<NodeId>> users_;
+  std::vector<bool> has_memory_;
+  std::vector<NodeId> seen_by_;  // the argument whose readers a node was last found among
+};
 
 /// before[i]: nodes that must precede node i: its operands and, for a variable's new value, guards and old readers.
 std::vector<std::vector<NodeId>> predecessors(const Graph& graph) {
   std::vector<std::vector<NodeId>> before(graph.size());
   for (uint32_t i = 0; i < graph.size(); ++i) before[i] = graph.nodes[i].inputs;
-  const auto users = users_of(graph);
+  Readers readers(graph);
   std::map<int32_t, NodeId> argument_of;
   for (const Argument& argument : graph.arguments) {
     if (argument.role == ArgRole::Variable) argument_of[argument.ref] = argument.node;
@@ -65,7 +79,7 @@ std::vector<std::vector<NodeId>> predecessors(const Graph& graph) {
     // Old readers go first, so that the walk below, last in first out, reaches the operands before them.
     std::vector<NodeId> first = guarding;
     if (const auto argument = argument_of.find(result.ref); argument != argument_of.end()) {
-      std::ranges::copy_if(readers_of(graph, users, argument->second), std::back_inserter(first),
+      std::ranges::copy_if(readers.of(argument->second), std::back_inserter(first),
                            [&](NodeId user) { return user != result.node; });
     }
     list.insert(list.begin(), first.begin(), first.end());
@@ -198,6 +212,7 @@ Graph isolate_results(Graph graph) {
   graph = isolate_carries(std::move(graph));
   Builder builder(graph);
   const auto reaches = [&](NodeId from, NodeId to) {
+    if (to < from) return false;  // operands come before their readers
     std::vector<bool> seen(graph.size(), false);
     seen[from.index] = true;
     for (uint32_t i = from.index + 1; i <= to.index; ++i) {
@@ -209,7 +224,7 @@ Graph isolate_results(Graph graph) {
   for (const Argument& argument : graph.arguments) {
     if (argument.role == ArgRole::Variable) argument_of[argument.ref] = argument.node;
   }
-  const auto users = users_of(graph);
+  Readers readers(graph);
   const std::vector<NodeId> guarding = guards_of(graph);
   std::vector<bool> taken(graph.size(), false);
   std::vector<size_t> copies;
@@ -222,7 +237,7 @@ Graph isolate_results(Graph graph) {
       // The loss is known before anything is committed, so what it reads cannot be a commit.
       copy = std::ranges::any_of(guarding, [&](NodeId guard) { return reaches(result.node, guard); });
       if (const auto argument = argument_of.find(result.ref); argument != argument_of.end()) {
-        copy = copy || std::ranges::any_of(readers_of(graph, users, argument->second), [&](NodeId user) {
+        copy = copy || std::ranges::any_of(readers.of(argument->second), [&](NodeId user) {
                  return user != result.node && reaches(result.node, user);
                });
       }

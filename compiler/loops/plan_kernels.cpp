@@ -24,6 +24,10 @@ constexpr int kRandomCost = 80;
 constexpr int kStoreIfShared = 10;   // a value with several readers is stored from this cost on
 constexpr int kStoreIfRepeated = 3;  // ... and one that a broadcast repeats
 constexpr size_t kMaxEpilogue = 8;   // stored values in one product's epilogue
+// Values in registers, one made of the other. The planner and the builder of kernels follow them recursively, and LLVM
+// takes time that grows with the square of a block: 1000 times `tanh(x) + 1` took 7.0 s to compile with its gradient
+// without a limit, and takes FIGURE s. Nothing in examples/ has 40.
+constexpr int kMaxDepth = 64;
 constexpr size_t kMaxNest =
     12;  // ... and in one nest: the updates of all biases of a deep net would be one that is slow to compile
 
@@ -78,6 +82,16 @@ std::vector<StoreReason> choose_stored(const Graph& graph, Fusion fusion) {
       store({i}, StoreReason::Shared);  // the sum itself stays in registers
     }
     if (node.op == OpKind::Reshape && !keeps_index(graph, node)) store(node.inputs[0], StoreReason::Reshaped);
+  }
+  std::vector<int> depth(graph.size(), 0);
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    const auto deeper = [&](NodeId input) {
+      return why[input.index] == StoreReason::InRegisters ? depth[input.index] : 0;
+    };
+    for (const NodeId input : graph.nodes[i].inputs) depth[i] = std::max(depth[i], 1 + deeper(input));
+    if (depth[i] < kMaxDepth) continue;
+    store({i}, StoreReason::Deep);
+    depth[i] = 0;
   }
   if (fusion == Fusion::Recompute) return why;
   std::vector<int> cost(graph.size(), 0);

@@ -44,6 +44,7 @@ enum class StoreReason : uint8_t {
   Shared,          // several readers, and computing it again would cost more
   Repeated,        // a broadcast reads it many times
   Looped,          // a loop reads it, or gives it
+  Deep,            // it ends a long chain of values in registers
   Unfused          // Fusion::None
 };
 

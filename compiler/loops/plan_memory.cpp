@@ -109,20 +109,20 @@ std::vector<Slot> make_slots(const LoopFunction& function, const std::vector<int
 int64_t place(std::vector<Slot>& slots, int64_t begin) {
   std::ranges::sort(slots, {}, [](const Slot& slot) { return std::pair(-slot.bytes, slot.buffers.front()); });
   int64_t end = begin;
-  for (size_t i = 0; i < slots.size(); ++i) {
-    Slot& slot = slots[i];
-    std::vector<std::pair<int64_t, int64_t>> busy;
-    for (size_t other = 0; other < i; ++other) {
-      const Slot& placed = slots[other];
-      if (placed.alive.first > slot.alive.last || placed.alive.last < slot.alive.first) continue;
-      busy.emplace_back(placed.offset, placed.offset + placed.bytes);
-    }
-    std::ranges::sort(busy);
+  struct Placed {
+    int64_t offset, end;
+    Lifetime alive;
+  };
+  std::vector<Placed> by_offset;  // the slots that have a place: small, because all of them are looked through for each
+  for (Slot& slot : slots) {
     slot.offset = begin;
-    for (const auto& [from, to] : busy) {
-      if (slot.offset + slot.bytes <= from) break;
-      slot.offset = std::max(slot.offset, to);
+    for (const Placed& placed : by_offset) {
+      if (slot.offset + slot.bytes <= placed.offset) break;
+      if (placed.alive.first > slot.alive.last || placed.alive.last < slot.alive.first) continue;
+      slot.offset = std::max(slot.offset, placed.end);
     }
+    const auto at = std::ranges::upper_bound(by_offset, slot.offset, {}, &Placed::offset);
+    by_offset.insert(at, {slot.offset, slot.offset + slot.bytes, slot.alive});
     end = std::max(end, slot.offset + slot.bytes);
   }
   return end;

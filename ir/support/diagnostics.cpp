@@ -83,15 +83,24 @@ bool Diagnostics::seen(Diag code, Span span) const {
 }
 
 Diagnostic& Diagnostics::report(Diag code, Span span, std::string message) {
-  dropped_ = Diagnostic{code, span, std::move(message), {}, {}, {}, {}};
-  if (seen(code, span)) return dropped_;
-  if (info(code).severity == Severity::Error && ++num_errors_ > kMaxErrors) return dropped_;
+  const bool in_callee = !call_.empty() && !span.empty() && span.file != call_.file;
+  dropped_ = Diagnostic{.code = code, .span = in_callee ? call_ : span, .message = std::move(message)};
+  if (in_callee) {
+    dropped_.in_callee = true;
+    dropped_.caret_text = "in this call";
+    dropped_.label(span, {});
+  }
+  if (seen(code, dropped_.span)) return dropped_;
+  const bool over =
+      info(code).severity == Severity::Error ? ++num_errors_ > kMaxErrors : ++num_warnings_ > kMaxWarnings;
+  if (over) return dropped_;
   kept_.push_back(std::move(dropped_));
   return kept_.back();
 }
 
 void Diagnostics::drop_warnings() {
   std::erase_if(kept_, [](const Diagnostic& d) { return d.severity() == Severity::Warning; });
+  num_warnings_ = 0;
 }
 
 std::vector<Diagnostic> Diagnostics::sorted() const {

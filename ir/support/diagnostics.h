@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ir/support/printable.h"
@@ -52,11 +53,12 @@ struct Diagnostic {
   std::vector<Label> labels;
   std::vector<std::string> notes;
   std::string help;
+  bool in_callee = false;  // found inside a function that `span` calls; the first label is the place
 
   Severity severity() const { return info(code).severity; }
 
   Diagnostic& caret(std::string text) {
-    caret_text = std::move(text);
+    (in_callee ? labels.front().text : caret_text) = std::move(text);
     return *this;
   }
   Diagnostic& label(Span where, std::string text) {
@@ -76,15 +78,21 @@ struct Diagnostic {
 /// Collects diagnostics. A second one with the same code and place is dropped: one cause, one error.
 class Diagnostics {
  public:
-  static constexpr size_t kMaxErrors = 20;
+  static constexpr size_t kMaxErrors = 20;    // of a file; more say nothing new
+  static constexpr size_t kMaxWarnings = 20;  // likewise
 
   /// The reference is for adding labels and notes at once; it is good until the next report.
   Diagnostic& report(Diag code, Span span, std::string message);
+
+  /// While a call is set, a report about another file is shown at the call, with its own place as a label: a mistake
+  /// that shows inside the library was made where the library is called. Returns the call that was set before.
+  Span set_call(Span call) { return std::exchange(call_, call); }
 
   void drop_warnings();
 
   bool has_errors() const { return num_errors_ > 0; }
   size_t num_errors() const { return num_errors_; }  // those past the limit included
+  size_t num_warnings() const { return num_warnings_; }
   bool is_full() const { return num_errors_ >= kMaxErrors; }
   bool empty() const { return kept_.empty(); }
   /// By file and place; errors without a place come first.
@@ -95,7 +103,8 @@ class Diagnostics {
 
   std::deque<Diagnostic> kept_;
   Diagnostic dropped_;  // where labels of a report that is not kept go
-  size_t num_errors_ = 0;
+  size_t num_errors_ = 0, num_warnings_ = 0;
+  Span call_;
 };
 
 enum class Colour : uint8_t { Off, On };

@@ -183,9 +183,11 @@ std::string render(const Diagnostics& diagnostics, const SourceMap& sources, Col
   for (const Diagnostic& diagnostic : diagnostics.sorted()) {
     out += render(diagnostic, sources, colour) + "\n";
   }
-  if (diagnostics.num_errors() > Diagnostics::kMaxErrors) {
-    out += fmt::format("{} more errors are not shown\n", diagnostics.num_errors() - Diagnostics::kMaxErrors);
-  }
+  const auto more = [&](size_t number, size_t limit, std::string_view what) {
+    if (number > limit) out += fmt::format("{} more {} are not shown\n", number - limit, what);
+  };
+  more(diagnostics.num_errors(), Diagnostics::kMaxErrors, "errors");
+  more(diagnostics.num_warnings(), Diagnostics::kMaxWarnings, "warnings");
   return out;
 }
 

@@ -2,32 +2,36 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ir/support/printable.h"
 
 namespace smelt {
 
+uint32_t SourceMap::add(SourceBuffer buffer) {
+  std::vector<uint32_t> starts{0};
+  for (uint32_t i = 0; i < buffer.text.size(); ++i)
+    if (buffer.text[i] == '\n') starts.push_back(i + 1);
+  line_starts_.push_back(std::move(starts));
+  buffers_.push_back(std::move(buffer));
+  return static_cast<uint32_t>(buffers_.size() - 1);
+}
+
 LineColumn SourceMap::locate(uint32_t file, uint32_t offset) const {
   const std::string_view text = buffers_.at(file).text;
-  LineColumn at{1, 1};
-  for (uint32_t i = 0; i < offset && i < text.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    if (byte == '\n') {
-      ++at.line;
-      at.column = 1;
-    } else if ((byte & 0xC0) != 0x80) {  // continuation bytes of UTF-8 do not start a column
-      ++at.column;
-    }
-  }
-  return at;
+  const std::vector<uint32_t>& starts = line_starts_[file];
+  offset = std::min(offset, static_cast<uint32_t>(text.size()));
+  const auto next = std::ranges::upper_bound(starts, offset);
+  const std::string_view before = text.substr(*(next - 1), offset - *(next - 1));
+  // Continuation bytes of UTF-8 do not start a column.
+  const auto columns = std::ranges::count_if(before, [](char byte) { return (byte & 0xC0) != 0x80; });
+  return {static_cast<int>(next - starts.begin()), static_cast<int>(columns) + 1};
 }
 
 std::string_view SourceMap::line_text(uint32_t file, int line) const {
-  std::string_view text = buffers_.at(file).text;
-  for (int i = 1; i < line; ++i) {
-    const size_t newline = text.find('\n');
-    if (newline == std::string_view::npos) return {};
-    text.remove_prefix(newline + 1);
-  }
+  const std::vector<uint32_t>& starts = line_starts_.at(file);
+  if (line < 1 || static_cast<size_t>(line) > starts.size()) return {};
+  std::string_view text = std::string_view(buffers_[file].text).substr(starts[static_cast<size_t>(line) - 1]);
   text = text.substr(0, text.find('\n'));
   if (text.ends_with('\r')) text.remove_suffix(1);
   return text;

@@ -6,6 +6,7 @@
 #include <deque>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace smelt {
 
@@ -43,10 +44,7 @@ struct LineColumn {
 /// Owns the texts of one compilation. Buffers keep their address, so string_views into them stay valid.
 class SourceMap {
  public:
-  uint32_t add(SourceBuffer buffer) {
-    buffers_.push_back(std::move(buffer));
-    return static_cast<uint32_t>(buffers_.size() - 1);
-  }
+  uint32_t add(SourceBuffer buffer);
   const SourceBuffer& buffer(uint32_t file) const { return buffers_.at(file); }
   uint32_t size() const { return static_cast<uint32_t>(buffers_.size()); }
   std::string_view text(Span span) const {
@@ -59,6 +57,7 @@ class SourceMap {
 
  private:
   std::deque<SourceBuffer> buffers_;
+  std::vector<std::vector<uint32_t>> line_starts_;  // by buffer: a file of many mistakes is searched often
 };
 
 }  // namespace smelt

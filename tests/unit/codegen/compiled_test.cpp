@@ -57,6 +57,15 @@ NodeId argument(Builder& b, const char* name, TensorType type) {
 
 }  // namespace
 
+TEST_CASE("a chain of 20,000 operations is planned: nothing follows it recursively to its end") {
+  Graph graph;
+  Builder b(graph);
+  NodeId x = argument(b, "x", f32({8}));
+  for (int i = 0; i < 10'000; ++i) x = b.add(b.make(OpKind::Tanh, {x}), b.like(x, 1));
+  b.result({"y", ResultRole::Value, -1, x});
+  CHECK(fuzz::loops_of(graph).size() > 20'000);
+}
+
 TEST_CASE("an elementwise chain with a masked tail") {
   Graph graph;
   Builder b(graph);

@@ -59,6 +59,15 @@ constexpr std::string_view kMutual =
   return %7 as loss "loss", %5 as variable "v" #0, %6 as variable "w" #1
 })";
 
+/// A chain of 200 values, each with a kernel of its own when nothing is fused: its driver has parts.
+std::string long_step() {
+  std::string text = "func @step(%v: variable f32[5, 5] #0, %w: variable f32[5, 5] #1, %x: feed f32[5, 5]) {\n";
+  text += "  %3 = reduce_sum %x {axes = [0, 1]} : f32\n  %4 = log %3 : f32\n  %5 = add %v, %x : f32[5, 5]\n";
+  for (int i = 6; i < 206; ++i)
+    text += fmt::format("  %{} = {} %{} : f32[5, 5]\n", i, i % 2 == 0 ? "tanh" : "neg", i - 1);
+  return text + "  return %4 as loss \"loss\", %205 as variable \"v\" #0, %5 as variable \"w\" #1\n}";
+}
+
 /// A step with two variables of 25 floats and one input.
 class Step {
  public:
@@ -136,7 +145,8 @@ TEST_CASE("each new value is computed from old ones, whatever order they are wri
 }
 
 TEST_CASE("a step counts its run, and one without a finite loss does nothing") {
-  for (const std::string_view text : {kStep, kShared}) {
+  const std::string many = long_step();
+  for (const std::string_view text : {kStep, kShared, std::string_view(many)}) {
     for (const Fusion fusion : {Fusion::Full, Fusion::None}) {
       Step step(text, fusion);
       fill(step);
@@ -150,6 +160,17 @@ TEST_CASE("a step counts its run, and one without a finite loss does nothing") {
       CHECK(step.runs() == 1);
     }
   }
+}
+
+TEST_CASE("a step of many kernels computes what a short one would") {
+  Step step(long_step(), Fusion::None), fused(long_step());
+  fill(step);
+  fill(fused);
+  const std::vector<float> x(kN * kN, 0.5F);
+  REQUIRE(step.call(x) == SMELT_CALL_OK);
+  REQUIRE(fused.call(x) == SMELT_CALL_OK);
+  CHECK(matrix(step.variable(0)).values == matrix(fused.variable(0)).values);
+  CHECK(matrix(step.variable(1)).values == matrix(fused.variable(1)).values);
 }
 
 TEST_CASE("a row before the first one or behind the last one is the first or the last") {
