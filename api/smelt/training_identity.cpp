@@ -29,7 +29,10 @@ std::string name_of(const Experiment& experiment, ArgRole role, int32_t ref) {
     case ArgRole::Rows:
     case ArgRole::Feed:
     case ArgRole::Seed:
-    case ArgRole::Run: break;
+    case ArgRole::Run:
+    case ArgRole::Carry:
+    case ArgRole::Slice:
+    case ArgRole::Whole: break;
   }
   return {};
 }
