@@ -10,9 +10,11 @@
 #include "compiler/codegen/emit_program.h"
 #include "compiler/loops/kernel_identity.h"
 #include "compiler/loops/plan_memory.h"
+#include "compiler/pipeline.h"
 #include "frontend/build_experiment.h"
 #include "frontend/parser.h"
 #include "ir/support/check.h"
+#include "ir/support/printable.h"
 #include "ir/text.h"
 #include "runtime/files/file.h"
 #include "runtime/files/sha256.h"
@@ -180,6 +182,16 @@ Result<std::string> dump_graph(const DumpContext& context) {
   return out;
 }
 
+/// Every function's graph after the pass that `stop_after` names.
+Result<std::string> dump_stopped(const DumpContext& context) {
+  std::string out;
+  for (const Function& function : context.model.experiment->functions) {
+    SMELT_TRY(const PipelineResult stopped, run_graph_pipeline(function.graph, context.options.passes));
+    out += print(stopped.graph) + "\n";
+  }
+  return out;
+}
+
 Result<std::string> dump_grad(const DumpContext& context) {
   SMELT_TRY(const LoweredExperiment lowered, lower(context.model, context.options));
   std::string out;
@@ -236,8 +248,16 @@ std::vector<std::string_view> dump_stages() {
 }
 
 Result<std::string> dump(const CheckedModel& model, std::string_view stage, const ModelOptions& options) {
+  const std::string& stop = options.passes.stop_after;
   for (const StageRow& row : kStages) {
-    if (row.name == stage) return row.dump({model, options});
+    if (row.name != stage) continue;
+    if (stop.empty()) return row.dump({model, options});
+    if (stage == "graph" || stage == "grad") return dump_stopped({model, options});
+    return fail(ErrorKind::Usage,
+                fmt::format("stage `{}` is {}: stopped after `{}` there is none", stage,
+                            stage == "ast" ? "made before any pass" : "made when all passes of graphs have run",
+                            printable(stop)),
+                "print the graph where it stopped with `--stage graph`");
   }
   std::string known;
   for (const std::string_view name : dump_stages()) known += fmt::format("{}{}", known.empty() ? "" : ", ", name);

@@ -117,9 +117,12 @@ class ReferenceTraining {
         return tensor;
       case ArgRole::Seed: tensor.values = {static_cast<double>(training_.program().train.seed)}; return tensor;
       case ArgRole::Run: tensor.values = {static_cast<double>(executed)}; return tensor;
-      case ArgRole::Feed: break;
+      case ArgRole::Feed:
+      case ArgRole::Carry:
+      case ArgRole::Slice:
+      case ArgRole::Whole: break;
     }
-    FAIL("a step has no feeds");
+    FAIL("a step has no feeds, and is no body");
     return tensor;
   }
 

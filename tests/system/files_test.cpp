@@ -16,8 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool holds_npy(const std::string& path) { return read_text_file(path).starts_with("\x93NUMPY"); }
-
 TEST_CASE("a result goes where -o says: the extension chooses the format, and what is no file stays what it is") {
   const std::string work = fresh_directory("outputs");
   write_small_model(work);

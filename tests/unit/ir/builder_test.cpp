@@ -104,6 +104,11 @@ std::vector<Wrong> table() {
        formula("[i+u] [u] -> [i<3]"),
        "`contract`: `i+k` of `[i+k] [k] -> [i<3]` runs over a run-time extent, which only a whole axis may: got "
        "`f32[B<=8]` and `f32[2]`"},
+      {Scan,
+       {f32({3})},
+       {{"reverse", int64_t{0}}, {"type", f32({3})}},
+       "`scan` has the type of its steps, `i32[T]`, not `f32[3]`"},
+      {Part, {f32({3})}, {{"result", int64_t{0}}}, "`part` lacks attribute `type`"},
       {Contract, {f32({2}), f32({2})}, formula("[i] -> [i]"), "`contract` has a formula of 1 operands: `[i] -> [i]`"},
       {Read, {f32({4})}, formula_outside("[k] -> []"), "`read` sums nothing, but `[k] -> []` does"},
       {Read,
