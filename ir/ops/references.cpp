@@ -104,30 +104,68 @@ void draw(const TensorReferenceArgs& args, Value value) {
 
 }  // namespace
 
+namespace {
+
+/// One side of a contraction: its elements over the summed indices, at one point of the result.
+class GatheredSide {
+ public:
+  GatheredSide(const IndexFormula& formula, size_t side, const Sizes& sizes, const RefTensor& like)
+      : map_(formula.operands[side]), rank_(formula.rank), sizes_(sizes), strides_(strides_of(like.sizes)) {
+    for (size_t axis = 0; axis < map_.axes.size(); ++axis) element_ = element_ + map_.axes[axis] * strides_[axis];
+    for_each_index(Sizes(sizes.begin() + rank_, sizes.end()), [&](const Sizes& inner) {
+      points_.push_back(inner);
+      int64_t offset = 0;
+      for (size_t k = 0; k < inner.size(); ++k)
+        offset += inner[k] * element_.coefficient(rank_ + static_cast<int32_t>(k));
+      offsets_.push_back(offset);
+    });
+    values_.resize(static_cast<Eigen::Index>(points_.size()));
+  }
+
+  const Eigen::VectorXd& at(const Sizes& out, const RefTensor& x) {
+    int64_t start = element_.constant;
+    for (int32_t index = 0; index < rank_; ++index)
+      start += out[static_cast<size_t>(index)] * element_.coefficient(index);
+    if (!map_.bounded && start == start_ && &x == loaded_) return values_;
+    start_ = start;
+    loaded_ = &x;
+    Sizes index = out;
+    index.resize(sizes_.size());
+    for (size_t k = 0; k < points_.size(); ++k) {
+      int64_t at = start + offsets_[k];
+      if (map_.bounded) {
+        std::ranges::copy(points_[k], index.begin() + rank_);
+        at = element_at(map_, index, x, strides_);
+      }
+      values_[static_cast<Eigen::Index>(k)] = at < 0 ? 0.0 : x.values[static_cast<size_t>(at)];
+    }
+    return values_;
+  }
+
+ private:
+  const IndexMap& map_;
+  int32_t rank_;
+  const Sizes& sizes_;
+  Sizes strides_;
+  Affine element_;  // where nothing lies outside
+  std::vector<Sizes> points_;
+  std::vector<int64_t> offsets_;
+  int64_t start_ = -1;  // what `values_` are
+  const RefTensor* loaded_ = nullptr;
+  Eigen::VectorXd values_;
+};
+
+}  // namespace
+
 // Both operands with the summed indices gathered to a vector, one dot product a result element.
 void contract(const TensorReferenceArgs& args) {
   const IndexFormula& formula = args.node.attrs.formula("formula");
   const Sizes sizes = index_sizes(formula, args.operands, args.result.sizes);
-  const Sizes summed(sizes.begin() + formula.rank, sizes.end());
-  Eigen::Index length = 1;
-  for (const int64_t size : summed) length *= size;
-  Eigen::VectorXd gathered[2] = {Eigen::VectorXd(length), Eigen::VectorXd(length)};
+  GatheredSide left(formula, 0, sizes, *args.operands[0]), right(formula, 1, sizes, *args.operands[1]);
   for (size_t pair = 0; pair < args.operands.size(); pair += 2) {
     size_t next = 0;
     for_each_index(args.result.sizes, [&](const Sizes& out) {
-      for (size_t side = 0; side < 2; ++side) {
-        const RefTensor& x = *args.operands[pair + side];
-        const Sizes strides = strides_of(x.sizes);
-        Sizes index = out;
-        index.resize(sizes.size());
-        Eigen::Index k = 0;
-        for_each_index(summed, [&](const Sizes& inner) {
-          std::ranges::copy(inner, index.begin() + formula.rank);
-          const int64_t at = element_at(formula.operands[side], index, x, strides);
-          gathered[side][k++] = at < 0 ? 0.0 : x.values[static_cast<size_t>(at)];
-        });
-      }
-      args.result.values[next++] += gathered[0].dot(gathered[1]);
+      args.result.values[next++] += left.at(out, *args.operands[pair]).dot(right.at(out, *args.operands[pair + 1]));
     });
   }
 }

@@ -24,7 +24,7 @@ TEST_CASE("random graphs agree on every check") {
   CHECK(totals.fusion_pairs > 5);
   CHECK(totals.halves > 24);
   CHECK(totals.free_halves > 4);
-  CHECK(totals.budgets > 5);
+  CHECK(totals.budgets > 2);  // graphs with loops keep their plans
   CHECK(totals.computed_again > totals.budgets);
 }
 
