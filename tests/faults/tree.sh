@@ -1,7 +1,7 @@
 # Sourced by run and reduce: a copy of the sources with a build of its own, in which mistakes are planted one at a time.
 # Between two mistakes ninja compiles again only what the changed file touches, and ccache has what was compiled before.
 tree=build/faults/tree
-build=build/faults/build
+build=$tree/build/release
 
 # Copies what differs, so that ninja finds the rest older than its objects; removes what the sources no longer have.
 refresh_tree() {
@@ -12,13 +12,11 @@ refresh_tree() {
   done < <(find . \( -path ./build -o -path ./.git -o -path ./runs \) -prune -o \( -type f -o -type l \) -print0)
   while IFS= read -r -d '' file; do
     [ -e "$file" ] || rm -f "$tree/$file"
-  done < <(cd "$tree" && find . \( -type f -o -type l \) -print0)
+  done < <(cd "$tree" && find . -path ./build -prune -o \( -type f -o -type l \) -print0)
 }
 
-# The warnings are off because planted mistakes leave variables unused.
-configure_tree() {
-  cmake -S "$tree" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS=-w > /dev/null
-}
+# In the place that the preset gives it, so that ccache with a `base_dir` has what another tree compiled.
+configure_tree() { (cd "$tree" && cmake --preset release > /dev/null); }
 
 # build_target NAME..: says what the compiler said when it fails.
 build_target() {
