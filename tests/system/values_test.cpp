@@ -144,7 +144,7 @@ TEST_CASE("labels that are fed are checked, with row and value") {
   const Playground here("values_labels");
   here.model("dim B <= 8, C = 3, T <= 4\n" + kScale +
              "export look(t: f32[C], y: ix<C>[B]) -> f32[B] = t[y]\n"
-             "export xe(x: f32[B, C], y: ix<C>[B]) -> f32[B] = softmax_xent(x * net.w, y, over=C)\n"
+             "export xe(x: f32[B, C], y: ix<C>[B]) -> f32[B] = softmax_xent(x, y, over=C)\n"
              "export deep(t: f32[C], y: ix<C>[B, T]) -> f32[B, T] = t[y]\n");
   write_array<float>(here.path + "/t.npy", DType::F32, {3}, {10, 20, 30});
   write_array<float>(here.path + "/x.npy", DType::F32, {3, 3}, std::vector<float>(9, 0.5F));
@@ -209,7 +209,7 @@ TEST_CASE("a sum of very many terms keeps its digits") {
   const Playground here("values_sums");
   here.model(
       "dim B <= 20_000_000, C = 2\n" + kScale +
-      "export average() -> f32 {\n  x ~ Uniform(0, 1)[B]\n  mean(where(x < 2, 1.0, 1.0) * net.w)\n}\n"
+      "export average() -> f32 {\n  x ~ Uniform(0, 1)[B]\n  mean(where(x < 2, 1.0, 1.0))\n}\n"
       "export columns(t: f32[C]) -> f32[C] {\n  x ~ Uniform(0, 1)[B]\n  mean(where(x < 2, 0.1, 0.1) * t, over=B)\n}\n");
   write_array<float>(here.path + "/t.npy", DType::F32, {2}, {1, 2});
   CHECK(here.run({"run", "m.smelt", "average", "-o", "a.npy"}).exit_code == 0);
