@@ -174,10 +174,6 @@ const std::vector<Site>& sites() {
        {.declarations = "fn falling(a, i, n) = a / i\n", .body = "mean(y^2)", .step = "sgd(lr = falling(1))"},
        "a / i",
        {"`div` gives inf", kUpdate}},
-      {"clipped_norm",
-       {.body = "mean((y - x)^2) * 1e25", .step = "sgd(lr = 1e-3, clip_norm = 1)"},
-       "step loss with sgd(lr = 1e-3, clip_norm = 1)",
-       {"gives inf", "the norm of `clip_norm`"}},
       // States and data.
       {"state",
        {.net = "state m: f32[N] = zeros()\n  m <- log(m) when training\n  x |> out: Dense{N}", .body = "mean(y^2)"},
