@@ -106,7 +106,7 @@ const std::vector<Site>& sites() {
       {"divergence",
        {.body = "mean(kl(Normal(mean = y, logvar = x * 100), Normal(0, 1)))"},
        "kl(Normal(mean = y, logvar = x * 100), Normal(0, 1))",
-       {"`exp` gives inf", "std/dist.smelt", kForward}},
+       {"`expm1` gives inf", "std/dist.smelt", kForward}},
       // Backward.
       {"gradient_of_sqrt",
        {.body = "mean(sqrt(abs(y * 0)))"},
