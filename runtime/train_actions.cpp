@@ -82,12 +82,14 @@ TrainActions::TrainActions(Session& session, std::span<const Dataset> data, cons
       log_(log),
       observer_(observer) {}
 
-void TrainActions::resume(const TrainState& state) {
+Result<void> TrainActions::resume(const TrainState& state) {
   saved_step_ = state.step;
+  if (run_.pointed_step("last") != state.step) SMELT_TRY_VOID(run_.point("last", state.step));
   // The metric may be another one now. Older files do not name it.
-  if (!state.best_metric.empty() && state.best_metric != best_metric_of(plan_)) return;
+  if (!state.best_metric.empty() && state.best_metric != best_metric_of(plan_)) return {};
   best_ = state.best;
   best_step_ = run_.pointed_step("best");
+  return {};
 }
 
 Result<void> TrainActions::check_space() const {
@@ -229,8 +231,9 @@ Result<void> TrainActions::save(TrainState state, bool best) {
   state.best_metric = best_metric_of(plan_);
   const std::string path = run_.checkpoint_path(state.step);
   SMELT_TRY_VOID(save_checkpoint(path, session_, state));
-  SMELT_TRY_VOID(run_.point("last", state.step));
+  // `last` comes last: a run that is killed before it goes on from an older checkpoint and comes by here again.
   if (best) SMELT_TRY_VOID(run_.point("best", state.step));
+  SMELT_TRY_VOID(run_.point("last", state.step));
   saved_step_ = state.step;
   observer_.on_checkpoint(state.step, path, best);
   return prune();

@@ -22,8 +22,9 @@ class TrainActions {
   TrainActions(Session& session, std::span<const Dataset> data, const Dataset* train_data, const RunDirectory& run,
                MetricsLog& log, TrainObserver& observer);
 
-  /// Takes up a resumed run: the state of its checkpoint.
-  void resume(const TrainState& state);
+  /// Takes up a resumed run: the state of its checkpoint. A kill between a checkpoint and the pointer to it is mended.
+  /// Errors: Output.
+  Result<void> resume(const TrainState& state);
 
   /// Errors: Output when the file system has no room for the checkpoints that are there at once.
   Result<void> check_space() const;

@@ -40,7 +40,7 @@ class TrainingRun {
     SMELT_TRY_VOID(iteration_.prepare());
     if (resumed) {
       iteration_.seek(resumed->batches_taken);
-      actions_.resume(*resumed);
+      SMELT_TRY_VOID(actions_.resume(*resumed));
     }
     return actions_.check_space();
   }

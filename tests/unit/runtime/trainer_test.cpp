@@ -240,6 +240,16 @@ TEST_CASE_FIXTURE(Fixture, "a run without a checkpoint begins again, with --resu
   CHECK(contains(message_of(RunDirectory::open(dir / "nothing")), "holds no run"));
 }
 
+TEST_CASE_FIXTURE(Fixture, "a kill between the last checkpoint and `last` is mended") {
+  REQUIRE(start("a").has_value());
+  const std::string wanted = read_raw(dir / "a/last");
+  std::filesystem::remove(dir / "a/last");
+  const auto again = resume("a");
+  REQUIRE(again.has_value());
+  CHECK(again->first_step == 8);
+  CHECK(read_raw(dir / "a/last") == wanted);
+}
+
 TEST_CASE_FIXTURE(Fixture, "when all checkpoints are damaged, nothing begins again in silence") {
   REQUIRE(start("a").has_value());
   write_raw(dir / "a/checkpoints/step-8.safetensors", "garbage");
