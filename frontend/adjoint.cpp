@@ -24,11 +24,10 @@ bool is_nothing(const Value& value) {
 std::optional<std::vector<Value>> Elaborator::vjp_values(const ast::FnDecl& decl, const Tensor& result,
                                                          const Tensor& ct) {
   const ast::VjpClause& clause = *decl.vjp;
-  frame_->blocks.emplace_back();
+  const BlockScope scope(*frame_);
   bind(clause.result, Value(result));
   bind(clause.cotangent, Value(ct));
   const Value value = eval_body(clause.body);
-  frame_->blocks.pop_back();
   if (value.bad()) return std::nullopt;
   const auto* tuple = value.as<TupleValue>();
   std::vector<Value> values = tuple != nullptr ? tuple->items : std::vector<Value>{value};

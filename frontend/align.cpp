@@ -23,8 +23,7 @@ Tensor Elaborator::tensor(NodeId node, Axes axes) {
   t.dtype = graph().type(node).dtype;
   t.axes = std::move(axes);
   if (graph().graph().size() > kMaxNodes && !std::exchange(too_large_, true)) {
-    const Span here =
-        frame_ != nullptr && frame_->instance != nullptr ? frame_->instance->span : context_->function.span;
+    const Span here = frame_->instance != nullptr ? frame_->instance->span : context_->function.span;
     error(Diag::E0204, here, fmt::format("`{}` has more than {} operations", context_->function.name, kMaxNodes))
         .with_help("shorten the repeats, or apply fewer layers");
   }
@@ -277,7 +276,9 @@ bool Elaborator::same_axes(const Value& a, const Value& b, Span span, std::strin
 }
 
 std::string_view Elaborator::running_function() const {
-  return calling_.empty() ? std::string_view("same_axes") : calling_.back()->name.text;
+  for (const Frame* frame = frame_; frame != nullptr; frame = frame->caller)
+    if (frame->function != nullptr) return frame->function->name.text;
+  return "same_axes";
 }
 
 /// The place of the user's call when the body at hand is the library's.

@@ -9,6 +9,10 @@
 
 namespace smelt::frontend {
 
+BuilderCall::BuilderCall(Builder& builder, Span call) : builder_(builder), outer_(builder.call()) {
+  builder_.set_call(call);
+}
+
 LibraryCall::LibraryCall(FunctionContext* context, Diagnostics& diagnostics, const FileScope& caller,
                          const FileScope& callee, Span span) {
   if (caller.library == callee.library) return;
@@ -29,9 +33,6 @@ LibraryCall::~LibraryCall() {
 std::optional<Args> Elaborator::eval_args(const std::vector<ast::Arg>& args) {
   Args list;
   bool good = true;
-  const std::string outer_name = std::exchange(frame_->bound_name, "");
-  const std::string outer_label = std::exchange(frame_->label, "");
-  const bool outer_result = std::exchange(frame_->is_repeat_result, false);
   for (const ast::Arg& arg : args) {
     Value value;
     if (arg.spread) {
@@ -48,9 +49,6 @@ std::optional<Args> Elaborator::eval_args(const std::vector<ast::Arg>& args) {
     good = good && !value.bad();
     list.push_back({arg.name.text, std::move(value), span_of(arg.value)});
   }
-  frame_->bound_name = outer_name;
-  frame_->label = outer_label;
-  frame_->is_repeat_result = outer_result;
   if (!good) return std::nullopt;
   return list;
 }
@@ -147,41 +145,41 @@ bool Elaborator::is_schedule(const ast::FnDecl& decl) const {
 /// Evaluates the body with its parameters bound. Parameters that the caller leaves out come from the context
 /// where it has them: i and n of a schedule, fan_in and fan_out of an initialiser.
 Value Elaborator::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args args, Span span) {
-  if (std::ranges::find(calling_, &decl) != calling_.end()) {
+  for (const Frame* frame = frame_; frame != nullptr; frame = frame->caller) {
+    if (frame->function != &decl) continue;
     error(Diag::E0305, span, fmt::format("function `{}` calls itself", decl.name.text))
         .label(decl.name.span, "declared here");
     return {};
   }
+  const Surroundings& around = frame_->around;
   std::vector<ParamSpec> specs;
   for (const ast::Param& param : decl.params)
-    specs.push_back({param.name.text, !param.default_value.valid() && !implicit_.contains(param.name.text)});
+    specs.push_back({param.name.text, !param.default_value.valid() && !around.defaults.contains(param.name.text)});
   auto matched = match_args(decl.name.text, specs, std::move(args), span);
   if (!matched) return {};
-  if (!setting_prefix_.empty() && is_schedule(decl)) {  // numbers of a schedule on a step line are run-time inputs
+  if (!around.setting.empty() && is_schedule(decl)) {  // numbers of a schedule on a step line are run-time inputs
     for (auto& arg : *matched) {
       const auto number = arg ? number_of(arg->value) : std::nullopt;
       if (number)
-        arg->value = setting(fmt::format("{}.{}.{}", setting_prefix_, decl.name.text,
+        arg->value = setting(fmt::format("{}.{}.{}", around.setting, decl.name.text,
                                          specs[static_cast<size_t>(&arg - matched->data())].name),
                              *number);
     }
   }
-  Frame frame;
-  frame.scope = &scope;
-  frame.blocks.emplace_back();
+  Frame frame(scope, frame_);
+  frame.function = &decl;
   frame.loop = frame_->loop;
   frame.site = context_ != nullptr ? call_path(decl.name.text) : frame_->site;
   const LibraryCall library_call(context_, diagnostics_, *frame_->scope, scope, span);
-  Frame* const outer = std::exchange(frame_, &frame);
-  calling_.push_back(&decl);
+  const Entered entered(frame_, frame);
   Value result;
   bool good = true;
   for (size_t i = 0; i < specs.size() && good; ++i) {
     Value value;
     if ((*matched)[i])
       value = std::move((*matched)[i]->value);
-    else if (const auto known = implicit_.find(specs[i].name);
-             known != implicit_.end() && !decl.params[i].default_value.valid())
+    else if (const auto known = around.defaults.find(specs[i].name);
+             known != around.defaults.end() && !decl.params[i].default_value.valid())
       value = known->second;
     else
       value = eval(decl.params[i].default_value);
@@ -199,8 +197,6 @@ Value Elaborator::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args 
     if (diagnostics_.num_errors() > errors) result = Value();
     if (decl.vjp && !result.bad()) result = with_adjoint(decl, result);
   }
-  calling_.pop_back();
-  frame_ = outer;
   return to_outside(std::move(result), frame);
 }
 

@@ -176,7 +176,7 @@ Value Elaborator::reduce(OpKind op, const Value& value, const Value* over, Span 
     if (!found) return {};
     places = *found;
   } else {
-    for (size_t i = in_field_ ? 1 : 0; i < x.axes.size(); ++i) places.push_back(static_cast<int64_t>(i));
+    for (size_t i = in_field() ? 1 : 0; i < x.axes.size(); ++i) places.push_back(static_cast<int64_t>(i));
   }
   std::ranges::sort(places);
   if (places.empty()) return Value(x);

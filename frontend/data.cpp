@@ -152,10 +152,11 @@ void Elaborator::read_columns() {
 
 /// The rows of this batch of column k: a gather from the whole raw column.
 Value Elaborator::field_column(int32_t field, Span span) {
-  if (!in_field_) {
+  if (!in_field()) {
     error(Diag::E0403, span, "a column of the data is read in a data section only");
     return {};
   }
+  const FieldRead& read = *frame_->around.field;
   DataPlan& plan = *experiment_.data;
   if (plan.splits.empty() || data_failed_) return {};  // one mistake in a file is one error
   Column column{field, DType::U8, {}, span};
@@ -178,10 +179,9 @@ Value Elaborator::field_column(int32_t field, Span span) {
       error(Diag::E0109, span, fmt::format("the reader `{}` has {} fields, counted from 0", name, files));
       return {};
     }
-    column.dtype = reader->dtype.value_or(implied_field_dtype_);
-    if (const auto* shape = implied_field_shape_.as<ShapeValue>();
-        shape != nullptr && (reader->field_is_file || field == Column::kWholeRow)) {
-      for (const Axis& axis : shape->axes) column.row_shape.push_back(axis.extent.bound);
+    column.dtype = reader->dtype.value_or(read.dtype);
+    if (reader->field_is_file || field == Column::kWholeRow) {
+      for (const Axis& axis : read.row) column.row_shape.push_back(axis.extent.bound);
     }
   }
   auto known = std::ranges::find(plan.columns, field, &Column::field);
@@ -192,15 +192,17 @@ Value Elaborator::field_column(int32_t field, Span span) {
     rows_symbol_ = static_cast<int32_t>(experiment_.symbols.size() - 1);
   }
   NodeId& argument = context_->columns[ref];
-  Axes axes{batch_axis_};
+  Axes axes{read.batch};
   TensorType type{known->dtype, {Extent(kMaxRows, rows_symbol_)}};
   for (const int64_t size : known->row_shape) {
     type.shape.emplace_back(size);
     axes.push_back({kAnonymous, Extent(size)});
   }
   if (!argument.valid()) argument = graph().argument({fmt::format("column{}", ref), ArgRole::Column, ref, {}}, type);
-  if (!context_->rows.valid())
-    context_->rows = graph().argument({"rows", ArgRole::Rows, -1, {}}, {DType::I32, {batch_axis_.extent}});
+  if (!context_->rows.valid()) {
+    context_->batch = read.batch;
+    context_->rows = graph().argument({"rows", ArgRole::Rows, -1, {}}, {DType::I32, {read.batch.extent}});
+  }
   graph().set_span(span);
   Tensor t = tensor(graph().make(OpKind::Gather, {argument, context_->rows}), std::move(axes));
   t.column = ref;
@@ -323,28 +325,22 @@ std::optional<Tensor> Elaborator::field_value(const std::string& name, Span span
       diagnostic.with_help("declare one, and name it in the train section: `data mnist`");
     return std::nullopt;
   }
-  Frame frame;
-  frame.scope = &file_;
-  frame.blocks.emplace_back();
-  Frame* const outer = std::exchange(frame_, &frame);
-  const bool outer_field = std::exchange(in_field_, true);
-  batch_axis_ = batch;
-  const std::optional<Axes> shape = axes_expression(file_.ast[decl->type].dims);
-  implied_field_shape_ = shape ? Value(ShapeValue{*shape}) : Value();
+  Frame frame(file_, frame_);
+  const Entered entered(frame_, frame);
+  const std::optional<Axes> row = axes_expression(file_.ast[decl->type].dims);
   DimId label = kAnonymous;
   const std::optional<DType> dtype = dtype_of(file_.ast[decl->type], &label);
-  implied_field_dtype_ = dtype.value_or(DType::F32);
-  const Value value = shape && dtype ? eval(decl->value) : Value();
+  const FieldRead read{batch, row.value_or(Axes()), dtype.value_or(DType::F32)};
+  frame.around.field = &read;
+  const Value value = row && dtype ? eval(decl->value) : Value();
   std::optional<Tensor> result = value.bad() ? std::nullopt : convert_field(*decl, value, batch);
-  in_field_ = outer_field;
-  frame_ = outer;
   if (result) context_->fields.emplace(name, *result);
   return result;
 }
 
 /// The dim of the `batch` line; without a train section the first one that a field is read with.
 bool Elaborator::is_batch_axis(const Axis& axis) {
-  if (context_->rows.valid() && axis != batch_axis_) return false;
+  if (context_->rows.valid() && axis != context_->batch) return false;
   if (train_ == nullptr) return true;
   for (const ast::TrainItem& item : train_->items) {
     const auto* batch = std::get_if<ast::BatchItem>(&item.node);

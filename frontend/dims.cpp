@@ -25,9 +25,10 @@ DimId Elaborator::new_dim(std::string name, Extent extent, Span span, bool runti
 /// `dim X = e`: e is a number, or another dim whose extent the new axis shares. `dim X <= n` is a run-time
 /// size.
 Value Elaborator::declare_dim(const ast::DimDecl& decl, bool top_level) {
-  const bool outer = std::exchange(in_dim_, true);
+  Frame frame = *frame_;
+  frame.around.dim_size = true;
+  const Entered entered(frame_, frame);
   const Value size = eval(decl.extent);
-  in_dim_ = outer;
   if (size.bad()) return {};
   if (const auto* other = size.as<DimValue>(); other != nullptr && !decl.runtime) {
     const Dim& d = dims_[static_cast<size_t>(other->id)];
@@ -117,12 +118,12 @@ std::optional<Axis> Elaborator::axis_expression(ast::ExprId expr) {
   if (name == nullptr || frame_->instance == nullptr) return Axis{kAnonymous, Extent(*size)};
   for (const auto& [attribute, bound] : frame_->instance->attributes) {
     if (attribute != name->name || bound.as<int64_t>() == nullptr) continue;
-    const std::string key = "dim " + attribute;  // not a name that can be written
-    if (const Binding* known = find_local(key)) return axis_of(known->value.as<DimValue>()->id);
-    const DimId id = new_dim(attribute, Extent(*size), span_of(expr));
-    frame_->outside.emplace(id, Axis{kAnonymous, Extent(*size)});
-    frame_->blocks.front().emplace(key, Binding{Value(DimValue{id}), span_of(expr)});
-    return axis_of(id);
+    const auto [known, is_new] = frame_->attribute_dims.try_emplace(attribute, kAnonymous);
+    if (is_new) {
+      known->second = new_dim(attribute, Extent(*size), span_of(expr));
+      frame_->outside.emplace(known->second, Axis{kAnonymous, Extent(*size)});
+    }
+    return axis_of(known->second);
   }
   return Axis{kAnonymous, Extent(*size)};
 }

@@ -144,7 +144,7 @@ Value Elaborator::sample(const Distribution& dist, const Axes& axes, const std::
   graph().set_span(span);
   const NodeId seed = seed_argument(), run = run_argument();
   const auto site = static_cast<int64_t>(fnv1a(path.data(), path.size()));
-  const int64_t loop = context_ == init_.get() || frame_ == nullptr ? 0 : frame_->loop;
+  const int64_t loop = context_->is_init ? 0 : frame_->loop;
   const Result<NodeId> node = graph().push(record.noise, {seed, run}, {{"site", site}, {"loop", loop}, {"type", type}});
   if (!node) {
     error(Diag::E0202, span, node.error().message);

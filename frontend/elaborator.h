@@ -18,84 +18,14 @@
 #include <vector>
 
 #include "frontend/build_experiment.h"
+#include "frontend/frame.h"
+#include "frontend/function_context.h"
 #include "frontend/library.h"
 #include "frontend/value.h"
 #include "ir/builder.h"
 #include "ir/philox.h"
 
 namespace smelt::frontend {
-
-/// The graph that is being built and what it has read so far.
-struct FunctionContext {
-  explicit FunctionContext(uint32_t number) : id(number), builder(function.graph) {}
-
-  Function function;
-  uint32_t id;
-  Builder builder;
-  std::string site;  // objective's or export's name, prefixed with eval/ where training is false
-  bool training = false;
-  bool fixed_run = false;  // initialisation: run 0
-  NodeId seed, run, rows;
-  NodeId clip_norm;                     // of the gradients, when the step line clips it
-  std::map<int32_t, NodeId> variables;  // current value of each variable that was read or written
-  std::set<int32_t> written;
-  std::map<int32_t, NodeId> scalars, columns;
-  std::map<std::string, Tensor> fields;
-  std::map<std::string, int> calls;  // layer or function called so far, by call path
-  std::map<std::string, int> draws;
-  std::vector<std::pair<std::string, NodeId>> reports;
-  int64_t cotangents = 0;                  // placeholders so far
-  std::map<NodeId, int64_t> example_sums;  // whose gradient is one per example, and the axis of its x that holds them
-  struct LayerCall {
-    uint32_t begin, end;  // the nodes that it made
-    std::string layer, path;
-    Span span;
-  };
-  std::vector<LayerCall> layer_calls;  // an inner one comes before the one around it
-};
-
-/// One body that is being evaluated.
-struct Frame {
-  const FileScope* scope = nullptr;
-  std::vector<std::map<std::string, Binding, std::less<>>> blocks;
-  LayerInstance* instance = nullptr;
-  std::string site;
-  int64_t loop = 0;                                // flattened index of the repeats around
-  std::map<DimId, Axis> outside;                   // dims of this body -> what they are for the caller
-  std::map<std::string, Axes, std::less<>> rests;  // `...` and `...S`
-  struct Repeat {
-    std::string label;
-    int64_t index = 0;
-  };
-  std::vector<Repeat> repeats;
-  std::string bound_name;  // of the statement `f = Dense{..}`
-  std::string label;       // of the pipe stage at hand
-  bool is_repeat_result = false;
-  bool allows_layers = false;  // layer bodies and `model` lines
-};
-
-/// While it lives, nodes and diagnostics carry the place where the model file calls into the library. Where the library
-/// calls a function of the model file, they carry none.
-class LibraryCall {
- public:
-  LibraryCall(FunctionContext* context, Diagnostics& diagnostics, const FileScope& caller, const FileScope& callee,
-              Span span);
-  LibraryCall(const LibraryCall&) = delete;
-  LibraryCall& operator=(const LibraryCall&) = delete;
-  ~LibraryCall();
-
- private:
-  Builder* builder_ = nullptr;          // null outside a graph
-  Diagnostics* diagnostics_ = nullptr;  // null when this is no such call
-  Span outer_node_, outer_message_;
-};
-
-/// A draw's place, for the resolution of collisions.
-struct Site {
-  FunctionContext* context = nullptr;
-  NodeId node;
-  std::string path;
-};
 
 using Args = std::vector<ArgValue>;
 
@@ -137,7 +67,7 @@ class Elaborator {
   std::string label_help(const Tensor& a, const Tensor& b) const;
   Axis axis_of(DimId dim) const { return {dim, dims_[static_cast<size_t>(dim)].extent}; }
   bool check_size(DType dtype, const Axes& axes, Span span);
-  bool in_field() const { return in_field_; }
+  bool in_field() const { return frame_->around.field != nullptr; }
 
   Tensor tensor(NodeId node, Axes axes);
   Tensor constant(double value, DType dtype, const Axes& axes);
@@ -152,7 +82,6 @@ class Elaborator {
   bool same_axes(const Value& a, const Value& b, Span span, std::string_view what, bool draws);
   Span call_site(Span span);
   std::string_view running_function() const;
-  Value unary(OpKind op, const Value& x, Span span, std::string_view what);
   Value binary(ast::BinaryOp op, const Value& a, const Value& b, Span span);
   Value push_contraction(const Tensor& a, const Tensor& b, IndexFormula formula, Axes axes, Span span);
   Value contract(const Tensor& a, const Tensor& b, const Axes& over, Span span);
@@ -172,18 +101,16 @@ class Elaborator {
   Value field_column(int32_t field, Span span);
   Value call(const Value& callee, Args args, Span span, std::string_view name);
   Value call_library(std::string_view fn, std::vector<Value> args, Span span);
-  int32_t extent_symbol(const Axis& axis) const { return axis.extent.symbol; }
   Tensor scalar_argument(int32_t scalar);
   int32_t scalar_input(const std::string& name, ScalarKind kind, double initial, int32_t ref);
-  const std::vector<Objective>& objectives() const { return experiment_.objectives; }
 
  private:
   // ---- names.cpp ----
-  Value name_value(const std::string& name, Span span, ast::ExprId expr);
+  Value name_value(const std::string& name, Span span, ast::ExprId expr, const Naming& naming = {});
   Binding* find_local(std::string_view name);
   Value binding_value(const Binding& binding);
   void bind(const ast::Ident& name, Value value, int32_t variable = -1, bool writable = false);
-  Value decl_value(const FileScope& scope, const Decl& decl, Span span, ast::ExprId expr);
+  Value decl_value(const FileScope& scope, const Decl& decl, Span span, ast::ExprId expr, const Naming& naming);
   std::pair<const FileScope*, Decl> find_decl(const FileScope& from, std::string_view name) const;
   Value global(std::string_view name, Span span, const std::function<Value()>& compute);
   Value config_value(const ast::ConfigDecl& decl);
@@ -209,43 +136,44 @@ class Elaborator {
   std::string declared_text(ast::TypeId type) const;
 
   // ---- expressions.cpp ----
-  Value eval(ast::ExprId id);
-  Value eval_node(const ast::NumberExpr& e, ast::ExprId id);
-  Value eval_node(const ast::StringExpr& e, ast::ExprId id);
-  Value eval_node(const ast::NameExpr& e, ast::ExprId id);
-  Value eval_node(const ast::TupleExpr& e, ast::ExprId id);
-  Value eval_node(const ast::ListExpr& e, ast::ExprId id);
-  Value eval_node(const ast::UnaryExpr& e, ast::ExprId id);
-  Value eval_node(const ast::BinaryExpr& e, ast::ExprId id);
-  Value eval_node(const ast::CallExpr& e, ast::ExprId id);
-  Value eval_node(const ast::AttrExpr& e, ast::ExprId id);
-  Value eval_node(const ast::IndexExpr& e, ast::ExprId id);
-  Value eval_node(const ast::MemberExpr& e, ast::ExprId id);
-  Value eval_node(const ast::AsExpr& e, ast::ExprId id);
-  Value eval_node(const ast::PipeExpr& e, ast::ExprId id);
-  Value eval_node(const ast::RepeatExpr& e, ast::ExprId id);
-  Value eval_node(const ast::ScanExpr& e, ast::ExprId id);
-  Value eval_node(const ast::IfExpr& e, ast::ExprId id);
-  Value eval_node(const ast::ReduceExpr& e, ast::ExprId id);
-  Value apply_repeat(const ast::RepeatExpr& e, Value value, const std::string& label, Span span);
-  Value apply_stage(ast::ExprId stage, Value value, Span value_span, Span span);
+  Value eval(ast::ExprId id, const Naming& naming = {});
+  Value eval_node(const ast::NumberExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::StringExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::NameExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::TupleExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::ListExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::UnaryExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::BinaryExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::CallExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::AttrExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::IndexExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::MemberExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::AsExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::PipeExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::RepeatExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::ScanExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::IfExpr& e, ast::ExprId id, const Naming& naming);
+  Value eval_node(const ast::ReduceExpr& e, ast::ExprId id, const Naming& naming);
+  Value apply_repeat(const ast::RepeatExpr& e, Value value, const std::string& label, const Naming& naming, Span span);
+  Value apply_stage(ast::ExprId stage, Value value, Span value_span, const Naming& naming, Span span);
   Value fold(ast::BinaryOp op, const Value& a, const Value& b, Span span);
   Value matmul(const Value& a, const Value& b, Span span);
   Value index_tensor(const Tensor& x, const ast::IndexExpr& e, Span span);
+  void warn_of_zero(const Value& a, const Value& b, Span span);
   std::optional<Args> eval_args(const std::vector<ast::Arg>& args);
   const ast::Ast& ast() const { return frame_->scope->ast; }
   Span span_of(ast::ExprId id) const { return ast()[id].span; }
 
   // ---- statements.cpp ----
-  Value eval_block(const ast::Block& block);
+  Value eval_block(const ast::Block& block, const Naming& naming = {});
   Value eval_body(const ast::Body& body);
-  bool execute(const ast::Stmt& stmt, Value& result);
+  bool execute(const ast::Stmt& stmt, Value& result, const Naming& naming = {});
   void execute_param(const ast::ParamStmt& stmt, Span span);
   void execute_state(const ast::StateStmt& stmt);
-  void execute_assign(const ast::AssignStmt& stmt, Span span);
-  void execute_draw(const ast::DrawStmt& stmt);
-  void execute_write(const ast::WriteStmt& stmt);
-  void execute_report(const ast::ReportStmt& stmt);
+  void execute_assign(const ast::AssignStmt& stmt, const Naming& naming, Span span);
+  void execute_draw(const ast::DrawStmt& stmt, const Naming& naming);
+  void execute_write(const ast::WriteStmt& stmt, const Naming& naming);
+  void execute_report(const ast::ReportStmt& stmt, const Naming& naming);
   void execute_assert(const ast::AssertStmt& stmt);
   std::string interpolate(const std::string& text);
 
@@ -263,7 +191,6 @@ class Elaborator {
   std::optional<std::vector<Value>> vjp_values(const ast::FnDecl& decl, const Tensor& result, const Tensor& ct);
   std::optional<Tensor> parameter_cotangent(const ast::FnDecl& decl, const ast::Param& param, const Value& argument,
                                             const Value& value);
-  bool bind_params(const std::vector<ast::Param>& params, std::string_view callee, Args args, Span span);
   std::string call_path(const std::string& segment);
 
   // ---- gradient.cpp ----
@@ -272,12 +199,12 @@ class Elaborator {
 
   // ---- layers.cpp ----
   Value layer_occurrence(const FileScope& scope, const ast::LayerDecl& decl, const std::vector<ast::Arg>* attributes,
-                         ast::ExprId name_expr, Span span);
+                         ast::ExprId name_expr, const Naming& naming, Span span);
   LayerInstance* new_instance(const FileScope& scope, const ast::LayerDecl& decl, std::string path,
                               std::string site_name, Span span);
   bool bind_attributes(LayerInstance& instance, const std::vector<ast::Arg>* attributes, Span span);
-  std::string occurrence_path(const std::string& segment) const;
-  std::string occurrence_segment(const ast::LayerDecl& decl, ast::ExprId name_expr);
+  std::string occurrence_path(const std::string& segment, bool named_by_repeat) const;
+  std::string occurrence_segment(const ast::LayerDecl& decl, ast::ExprId name_expr, const Naming& naming);
   void number_occurrences(LayerInstance& parent);
   Value call_layer(LayerInstance& instance, Args args, Span span);
   void check_first_call(LayerInstance& instance, Span span);
@@ -295,7 +222,7 @@ class Elaborator {
   NodeId run_argument();
 
   // ---- selectors.cpp ----
-  Value member_value(ast::ExprId id);
+  Value member_value(ast::ExprId id, const Naming& naming);
   std::optional<Selector> eval_selector(ast::ExprId id);
   bool selector_path(ast::ExprId id, std::string& path);
 
@@ -342,7 +269,7 @@ class Elaborator {
   void read_optimiser(StepLine& line);
   std::vector<std::string> optimiser_names() const;
   void check_dependent_options(const StepLine& line, std::string_view optimiser);
-  Value step_option(const std::string& name, ast::ExprId expr, size_t objective);
+  Value step_option(const std::string& name, ast::ExprId expr, size_t objective, const Surroundings& around);
   bool is_schedule(const ast::FnDecl& decl) const;
   Value setting(const std::string& name, double value);
   void update_parameters(size_t index, const Tensor& loss);
@@ -382,10 +309,6 @@ class Elaborator {
   std::set<std::string, std::less<>> computing_;           // declarations whose value is being computed
   std::map<std::string, Value> config_;                    // after --set
   std::map<std::string, std::unique_ptr<LayerInstance>> models_;
-  std::vector<const LayerInstance*> instantiating_;
-  std::vector<const ast::FnDecl*> calling_;
-  std::map<std::string, Value> implicit_;  // i, n of schedules; fan_in, fan_out of initialisers
-  std::string setting_prefix_;             // inside an option of a step line
   const ast::DataDecl* data_ = nullptr;
   const ast::TrainDecl* train_ = nullptr;
   std::vector<Column> probed_;
@@ -397,20 +320,14 @@ class Elaborator {
   std::vector<std::pair<int32_t, Span>> in_batches_;  // losses and metrics, with the places of their names
   FunctionContext* context_ = nullptr;
   std::unique_ptr<FunctionContext> init_;
-  std::vector<NodeId> initial_values_;  // by variable, in init_
   uint32_t next_graph_ = 1;
   std::vector<Site> sites_;
   Frame* frame_ = nullptr;
   int depth_ = 0;
-  bool in_field_ = false;
-  Axis batch_axis_;  // of the objective whose fields are read
+  bool trial_ = false;  // functions are built to find all parameters, and thrown away
   int32_t rows_symbol_ = -1;
   int num_images_ = 0;
-  bool in_dim_ = false;  // inside the size of a dim, where whole numbers are meant to divide
-  bool discovering_ = false;
-  bool too_large_ = false;     // a graph is over its limit: nothing more is built
-  Value implied_field_shape_;  // ShapeValue while a field without a file is evaluated
-  DType implied_field_dtype_ = DType::F32;
+  bool too_large_ = false;  // a graph is over its limit: nothing more is built
 };
 
 /// A function the compiler provides: its parameters as text (`x, over=`: optional ones end in `=`) and its
@@ -430,6 +347,7 @@ struct Intrinsic {
   std::string_view params;
   std::string_view doc;
   Value (*evaluate)(Call&);
+  bool in_fields_only = false;  // stands in the fields of a data section
 };
 const Intrinsic* find_intrinsic(std::string_view name);
 std::vector<std::string_view> intrinsic_names();

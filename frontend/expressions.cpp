@@ -9,16 +9,14 @@
 
 namespace smelt::frontend {
 
-namespace {
 constexpr int kMaxDepth = 2000;  // calls and expressions inside each other
-}
 
 Value Elaborator::unsupported(Span span, std::string_view what) {
   error(Diag::E0701, span, fmt::format("{} is not supported yet", what));
   return {};
 }
 
-Value Elaborator::eval(ast::ExprId id) {
+Value Elaborator::eval(ast::ExprId id, const Naming& naming) {
   if (!id.valid()) return {};
   if (depth_ >= kMaxDepth) {
     error(Diag::E0008, span_of(id),
@@ -27,33 +25,35 @@ Value Elaborator::eval(ast::ExprId id) {
   }
   if (diagnostics_.is_full() || too_large_) return {};
   ++depth_;
-  Value value = std::visit([&](const auto& e) { return eval_node(e, id); }, ast()[id].node);
+  Value value = std::visit([&](const auto& e) { return eval_node(e, id, naming); }, ast()[id].node);
   --depth_;
   return value;
 }
 
-Value Elaborator::eval_node(const ast::NumberExpr& e, ast::ExprId) {
+Value Elaborator::eval_node(const ast::NumberExpr& e, ast::ExprId, const Naming&) {
   return e.is_integer ? Value(e.integer) : Value(e.value);
 }
-Value Elaborator::eval_node(const ast::StringExpr& e, ast::ExprId) { return Value(e.value); }
-Value Elaborator::eval_node(const ast::NameExpr& e, ast::ExprId id) { return name_value(e.name, span_of(id), id); }
+Value Elaborator::eval_node(const ast::StringExpr& e, ast::ExprId, const Naming&) { return Value(e.value); }
+Value Elaborator::eval_node(const ast::NameExpr& e, ast::ExprId id, const Naming& naming) {
+  return name_value(e.name, span_of(id), id, naming);
+}
 
-Value Elaborator::eval_node(const ast::TupleExpr& e, ast::ExprId) {
+Value Elaborator::eval_node(const ast::TupleExpr& e, ast::ExprId, const Naming& naming) {
   TupleValue tuple;
   for (const ast::ExprId item : e.items) {
-    tuple.items.push_back(eval(item));
+    tuple.items.push_back(eval(item, naming));
     if (tuple.items.back().bad()) return {};
   }
   return Value(std::move(tuple));
 }
 
-Value Elaborator::eval_node(const ast::ListExpr& e, ast::ExprId) {
+Value Elaborator::eval_node(const ast::ListExpr& e, ast::ExprId, const Naming&) {
   const std::optional<Axes> axes = axes_expression(e.items);
   return axes ? Value(ShapeValue{*axes}) : Value();
 }
 
-Value Elaborator::eval_node(const ast::UnaryExpr& e, ast::ExprId id) {
-  const Value x = eval(e.operand);
+Value Elaborator::eval_node(const ast::UnaryExpr& e, ast::ExprId id, const Naming& naming) {
+  const Value x = eval(e.operand, naming);
   if (x.bad()) return {};
   const Span span = span_of(id);
   if (e.op == ast::UnaryOp::Not) {
@@ -67,23 +67,33 @@ Value Elaborator::eval_node(const ast::UnaryExpr& e, ast::ExprId id) {
   return elementwise(OpKind::Neg, {x}, span, "`-`");
 }
 
-Value Elaborator::eval_node(const ast::BinaryExpr& e, ast::ExprId id) {
-  const Value a = eval(e.lhs), b = eval(e.rhs);
+Value Elaborator::eval_node(const ast::BinaryExpr& e, ast::ExprId id, const Naming& naming) {
+  const Value a = eval(e.lhs, naming), b = eval(e.rhs, naming);
   if (a.bad() || b.bad()) return {};
   if (e.op == ast::BinaryOp::MatMul) return matmul(a, b, span_of(id));
   if (e.op == ast::BinaryOp::Range) {
     error(Diag::E0403, span_of(id), "a range stands in an index or after `in` only");
     return {};
   }
+  if (e.op == ast::BinaryOp::Div && !frame_->around.dim_size) warn_of_zero(a, b, span_of(id));
   return binary(e.op, a, b, span_of(id));
 }
 
-Value Elaborator::eval_node(const ast::CallExpr& e, ast::ExprId id) {
-  const Value callee = eval(e.callee);
+/// Whole numbers divide to whole numbers, which is seldom meant where the result is 0.
+void Elaborator::warn_of_zero(const Value& a, const Value& b, Span span) {
+  const auto x = number_of(a), y = number_of(b);
+  const bool whole = x && y && a.as<double>() == nullptr && b.as<double>() == nullptr;
+  if (!whole || *x == 0 || std::abs(*x) >= std::abs(*y)) return;
+  diagnostics_.report(Diag::W0005, span, fmt::format("{} / {} is 0, because both are whole numbers", *x, *y))
+      .with_help(fmt::format("write {}.0 / {} for a fraction", *x, *y));
+}
+
+Value Elaborator::eval_node(const ast::CallExpr& e, ast::ExprId id, const Naming& naming) {
+  const Value callee = eval(e.callee, naming);
   if (callee.bad()) return {};
   if (const auto* intrinsic = callee.as<IntrinsicValue>();
-      intrinsic != nullptr && intrinsic->intrinsic->name == "field" && !in_field_) {
-    error(Diag::E0403, span_of(id), "`field` stands in a data section only");
+      intrinsic != nullptr && intrinsic->intrinsic->in_fields_only && !in_field()) {
+    error(Diag::E0403, span_of(id), fmt::format("`{}` stands in a data section only", intrinsic->intrinsic->name));
     return {};
   }
   std::optional<Args> args = eval_args(e.args);
@@ -91,22 +101,22 @@ Value Elaborator::eval_node(const ast::CallExpr& e, ast::ExprId id) {
   return call(callee, std::move(*args), span_of(id), printable(sources_.text(span_of(e.callee))));
 }
 
-Value Elaborator::eval_node(const ast::AttrExpr& e, ast::ExprId id) {
+Value Elaborator::eval_node(const ast::AttrExpr& e, ast::ExprId id, const Naming& naming) {
   const auto* name = ast().as<ast::NameExpr>(e.callee);
   if (name != nullptr && find_local(name->name) == nullptr) {
     const auto [scope, decl] = find_decl(*frame_->scope, name->name);
     if (const auto* layer = std::get_if<const ast::LayerDecl*>(&decl))
-      return layer_occurrence(*scope, **layer, &e.args, e.callee, span_of(id));
+      return layer_occurrence(*scope, **layer, &e.args, e.callee, naming, span_of(id));
   }
-  const Value callee = eval(e.callee);
+  const Value callee = eval(e.callee, naming);
   if (callee.bad()) return {};
   error(Diag::E0402, span_of(id), fmt::format("`{{..}}` gives attributes to a layer, not to {}", describe(callee)))
       .with_help("arguments stand in parentheses");
   return {};
 }
 
-Value Elaborator::eval_node(const ast::AsExpr& e, ast::ExprId id) {
-  const std::optional<Tensor> x = expect_tensor(eval(e.base), span_of(e.base));
+Value Elaborator::eval_node(const ast::AsExpr& e, ast::ExprId id, const Naming& naming) {
+  const std::optional<Tensor> x = expect_tensor(eval(e.base, naming), span_of(e.base));
   const std::optional<Axes> axes = axes_expression(e.dims);
   if (!x || !axes) return {};
   if (axes->size() != x->axes.size()) {
@@ -126,9 +136,9 @@ Value Elaborator::eval_node(const ast::AsExpr& e, ast::ExprId id) {
   return Value(renamed);
 }
 
-Value Elaborator::eval_node(const ast::IndexExpr& e, ast::ExprId id) {
+Value Elaborator::eval_node(const ast::IndexExpr& e, ast::ExprId id, const Naming& naming) {
   if (e.bounded) return unsupported(span_of(id), "`?[..]`");
-  const Value base = eval(e.base);
+  const Value base = eval(e.base, naming);
   if (base.bad()) return {};
   if (const auto* dist = base.as<Distribution>()) {  // Normal(0, 1)[B, Z]
     Axes axes;
@@ -156,7 +166,7 @@ Value Elaborator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span sp
   std::vector<int64_t> starts(x.axes.size(), 0), limits;
   for (const Axis& axis : x.axes) limits.push_back(axis.extent.bound);
   std::vector<bool> dropped(x.axes.size(), false), cut(x.axes.size(), false);
-  size_t at = in_field_ ? 1 : 0;
+  size_t at = in_field() ? 1 : 0;
   for (const ast::ExprId index : e.indices) {
     const auto* range = ast().as<ast::BinaryExpr>(index);
     const bool is_range = range != nullptr && range->op == ast::BinaryOp::Range;
@@ -201,44 +211,44 @@ Value Elaborator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span sp
   return Value(result);
 }
 
-Value Elaborator::eval_node(const ast::MemberExpr&, ast::ExprId id) { return member_value(id); }
-
-// x |> f(a) = f(x, a);  x |> L{c} = L{c}(x);  x |> f = f(x)
-Value Elaborator::eval_node(const ast::PipeExpr& e, ast::ExprId id) {
-  const Value value = eval(e.value);
-  if (value.bad()) return {};
-  if (const auto* repeat = ast().as<ast::RepeatExpr>(e.stage))
-    return apply_repeat(*repeat, value, e.label.text, span_of(id));
-  const std::string outer = std::exchange(frame_->label, e.label.text);
-  Value result = apply_stage(e.stage, value, span_of(e.value), span_of(e.stage));
-  frame_->label = outer;
-  return result;
+Value Elaborator::eval_node(const ast::MemberExpr&, ast::ExprId id, const Naming& naming) {
+  return member_value(id, naming);
 }
 
-Value Elaborator::apply_stage(ast::ExprId stage, Value value, Span value_span, Span span) {
-  const std::string outer_name = std::exchange(frame_->bound_name, "");
+// x |> f(a) = f(x, a);  x |> L{c} = L{c}(x);  x |> f = f(x)
+Value Elaborator::eval_node(const ast::PipeExpr& e, ast::ExprId id, const Naming& naming) {
+  const Value value = eval(e.value, naming);
+  if (value.bad()) return {};
+  if (const auto* repeat = ast().as<ast::RepeatExpr>(e.stage))
+    return apply_repeat(*repeat, value, e.label.text, naming, span_of(id));
+  Naming named = naming;
+  named.label = e.label.text;
+  return apply_stage(e.stage, value, span_of(e.value), named, span_of(e.stage));
+}
+
+/// A stage's layer is named by its label, never by the name that the whole pipe is bound to.
+Value Elaborator::apply_stage(ast::ExprId stage, Value value, Span value_span, const Naming& naming, Span span) {
+  const Naming of_stage{{}, naming.label, naming.repeat_result};
   Args args{{"", std::move(value), value_span}};
   Value callee;
   if (const auto* call_expr = ast().as<ast::CallExpr>(stage)) {
-    callee = eval(call_expr->callee);
-    const std::string label = std::exchange(frame_->label, "");
+    callee = eval(call_expr->callee, of_stage);
     std::optional<Args> more = callee.bad() ? std::nullopt : eval_args(call_expr->args);
-    frame_->label = label;
     if (!more)
       callee = Value();
     else
       args.insert(args.end(), more->begin(), more->end());
   } else {
-    callee = eval(stage);
+    callee = eval(stage, of_stage);
   }
-  frame_->bound_name = outer_name;
   if (callee.bad()) return {};
   return call(callee, std::move(args), span, printable(sources_.text(span)));
 }
 
 /// Applies the layer that the body yields, fresh for each i, to the running value.
-Value Elaborator::apply_repeat(const ast::RepeatExpr& e, Value value, const std::string& label, Span span) {
-  const std::optional<int64_t> count = expect_integer(eval(e.count), span_of(e.count), "the count of `repeat`");
+Value Elaborator::apply_repeat(const ast::RepeatExpr& e, Value value, const std::string& label, const Naming& naming,
+                               Span span) {
+  const std::optional<int64_t> count = expect_integer(eval(e.count, naming), span_of(e.count), "the count of `repeat`");
   if (!count) return {};
   if (*count < 0 || *count > 10000) {
     error(Diag::E0503, span_of(e.count), fmt::format("`repeat` runs {} times; it may run 0 to 10000 times", *count));
@@ -250,37 +260,35 @@ Value Elaborator::apply_repeat(const ast::RepeatExpr& e, Value value, const std:
     return {};
   }
   const int64_t outer_loop = frame_->loop;
-  const std::string outer_label = std::exchange(frame_->label, "");
+  const Naming inside{naming.bound, {}, naming.repeat_result};
   for (int64_t i = 0; i < *count && !value.bad() && !diagnostics_.is_full(); ++i) {
     frame_->loop = outer_loop * *count + i;
     frame_->repeats.push_back({label, i});
-    frame_->blocks.emplace_back();
+    const BlockScope turn(*frame_);
     bind(e.index, Value(i));
     Value ignored;
-    for (size_t s = 0; s + 1 < e.body.statements.size(); ++s) execute(ast()[e.body.statements[s]], ignored);
-    frame_->is_repeat_result = true;
+    for (size_t s = 0; s + 1 < e.body.statements.size(); ++s) execute(ast()[e.body.statements[s]], ignored, inside);
     const ast::ExprId stage = ast().as<ast::ExprStmt>(e.body.statements.back())->value;
-    value = apply_stage(stage, std::move(value), span, span_of(stage));
-    frame_->is_repeat_result = false;
-    frame_->blocks.pop_back();
+    value = apply_stage(stage, std::move(value), span, {.repeat_result = true}, span_of(stage));
     frame_->repeats.pop_back();
   }
   frame_->loop = outer_loop;
-  frame_->label = outer_label;
   return value;
 }
 
-Value Elaborator::eval_node(const ast::RepeatExpr&, ast::ExprId id) {
+Value Elaborator::eval_node(const ast::RepeatExpr&, ast::ExprId id, const Naming&) {
   error(Diag::E0403, span_of(id), "`repeat` stands only after `|>`");
   return {};
 }
-Value Elaborator::eval_node(const ast::ScanExpr&, ast::ExprId id) { return unsupported(span_of(id), "`scan`"); }
-Value Elaborator::eval_node(const ast::ReduceExpr&, ast::ExprId id) {
+Value Elaborator::eval_node(const ast::ScanExpr&, ast::ExprId id, const Naming&) {
+  return unsupported(span_of(id), "`scan`");
+}
+Value Elaborator::eval_node(const ast::ReduceExpr&, ast::ExprId id, const Naming&) {
   return unsupported(span_of(id), "an index reduction");
 }
 
-Value Elaborator::eval_node(const ast::IfExpr& e, ast::ExprId) {
-  const Value condition = eval(e.condition);
+Value Elaborator::eval_node(const ast::IfExpr& e, ast::ExprId, const Naming& naming) {
+  const Value condition = eval(e.condition, naming);
   if (condition.bad()) return {};
   const auto* flag = condition.as<bool>();
   if (flag == nullptr) {
@@ -289,7 +297,7 @@ Value Elaborator::eval_node(const ast::IfExpr& e, ast::ExprId) {
         .with_help("choose by element with `where(c, a, b)`");
     return {};
   }
-  return eval_block(*flag ? e.then_block : e.else_block);
+  return eval_block(*flag ? e.then_block : e.else_block, naming);
 }
 
 }  // namespace smelt::frontend

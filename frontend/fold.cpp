@@ -91,10 +91,6 @@ Value Elaborator::fold(ast::BinaryOp op, const Value& a, const Value& b, Span sp
         return v.as<int64_t>() != nullptr ? *v.as<int64_t>() : static_cast<int64_t>(number);
       };
       const std::optional<Value> folded = fold_integers(op, exact(a, *x), exact(b, *y), overflow);
-      if (op == ast::BinaryOp::Div && !in_dim_ && *x != 0 && std::abs(*x) < std::abs(*y)) {
-        diagnostics_.report(Diag::W0005, span, fmt::format("{} / {} is 0, because both are whole numbers", *x, *y))
-            .with_help(fmt::format("write {}.0 / {} for a fraction", *x, *y));
-      }
       if (folded && !overflow) return *folded;
       if (overflow) {
         const bool zero = op == ast::BinaryOp::Div && *y == 0;

@@ -17,22 +17,19 @@ int32_t Elaborator::build_function(FunctionKind kind, const std::string& name, b
   context.function.kind = kind;
   context.function.span = span;
   context.training = training;
+  context.trial = trial_;
   constexpr std::pair<FunctionKind, std::string_view> kPrefixes[] = {
       {FunctionKind::Loss, "eval/"},     {FunctionKind::Metric, "eval/"}, {FunctionKind::Export, "export/"},
       {FunctionKind::Sample, "sample/"}, {FunctionKind::Image, "image/"}, {FunctionKind::Stop, "stop/"}};
   for (const auto& [of, prefix] : kPrefixes)
     if (of == kind) context.site = prefix;
   context.site += name;
-  Frame frame;
-  frame.scope = &file_;
-  frame.blocks.emplace_back();
+  Frame frame(file_, frame_);
   frame.site = context.site;
-  Frame* const outer_frame = std::exchange(frame_, &frame);
-  FunctionContext* const outer = std::exchange(context_, &context);
+  const Entered in_frame(frame_, frame);
+  const Entered in_function(context_, context);
   const auto index = static_cast<int32_t>(contexts_.size() - 1);
   body();
-  context_ = outer;
-  frame_ = outer_frame;
   return index;
 }
 

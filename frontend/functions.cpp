@@ -27,7 +27,7 @@ void Elaborator::declare_objectives() {
 /// Builds everything once into graphs that are thrown away, so that all parameters exist before a selector is
 /// matched.
 void Elaborator::discover() {
-  discovering_ = true;
+  trial_ = true;
   for (const ast::ObjectiveDecl& decl : file_.ast.objectives) {
     build_function(FunctionKind::Step, decl.name.text, true, decl.span, [&] { objective_loss(decl); });
   }
@@ -37,7 +37,7 @@ void Elaborator::discover() {
   }
   std::erase_if(sites_, [&](const Site& site) { return site.context != init_.get(); });
   contexts_.clear();
-  discovering_ = false;
+  trial_ = false;
 }
 
 /// Losses, metrics and reports are f32 whatever they were computed from, or f64 when that is the type of the run.
@@ -63,16 +63,13 @@ std::optional<Tensor> Elaborator::objective_loss(const ast::ObjectiveDecl& decl)
 
 void Elaborator::find_updates(size_t index) {
   const ast::ObjectiveDecl& decl = file_.ast.objectives[index];
-  Frame frame;
-  frame.scope = &file_;
-  frame.blocks.emplace_back();
-  Frame* const outer = std::exchange(frame_, &frame);
+  Frame frame(file_, frame_);
+  const Entered entered(frame_, frame);
   std::set<int32_t> all;
   for (const ast::ExprId id : decl.updates) {
     if (const std::optional<Selector> selector = eval_selector(id))
       all.insert(selector->variables.begin(), selector->variables.end());
   }
-  frame_ = outer;
   updates_[index].assign(all.begin(), all.end());
   experiment_.objectives[index].updates = updates_[index];
 }
@@ -136,7 +133,7 @@ void Elaborator::build_metric(const ast::FnDecl& decl) {
     }
     graph().result({decl.name.text, ResultRole::Value, -1, reported(*number, decl.name.span)->node});
   });
-  if (!discovering_) in_batches_.emplace_back(index, decl.name.span);
+  if (!trial_) in_batches_.emplace_back(index, decl.name.span);
 }
 
 /// Parameters are feeds; the value is the result, a tuple several.
@@ -180,8 +177,8 @@ void Elaborator::build_export(const ast::FnDecl& decl) {
                       -1, t->node, range});
     }
   });
-  if (!discovering_) find_couplings(index);
-  if (drawn && !discovering_) build_sample(decl, index);
+  if (!trial_) find_couplings(index);
+  if (drawn && !trial_) build_sample(decl, index);
 }
 
 /// Draws the feeds of an export that have a distribution, under the names of its parameters.
@@ -208,10 +205,9 @@ void Elaborator::build_sample(const ast::FnDecl& decl, int32_t export_index) {
 
 /// One function that computes the start value of every variable.
 void Elaborator::build_init() {
-  for (size_t i = 0; i < experiment_.variables.size(); ++i) {
-    if (!initial_values_[i].valid()) continue;
-    init_->builder.result(
-        {experiment_.variables[i].path, ResultRole::Variable, static_cast<int32_t>(i), initial_values_[i]});
+  for (const auto& [variable, value] : init_->variables) {
+    const std::string& path = experiment_.variables[static_cast<size_t>(variable)].path;
+    init_->builder.result({path, ResultRole::Variable, variable, value});
   }
   contexts_.push_back(std::move(init_));
 }
@@ -247,17 +243,15 @@ std::optional<Experiment> Elaborator::run() {
   init_->function.name = init_->function.graph.name = "init";
   init_->function.kind = FunctionKind::Init;
   init_->training = true;
-  init_->fixed_run = true;
+  init_->is_init = true;
   context_ = init_.get();
-  Frame frame;
-  frame.scope = &file_;
-  frame.blocks.emplace_back();
+  Frame frame(file_, nullptr);
   frame_ = &frame;
   if (!file_.ast.trains.empty()) train_ = &file_.ast.trains[0];
   read_precision();
   set_config();
   check_data_sections();
-  for (const ast::DimDecl& decl : file_.ast.dims) decl_value(file_, Decl(&decl), decl.name.span, {});
+  for (const ast::DimDecl& decl : file_.ast.dims) decl_value(file_, Decl(&decl), decl.name.span, {}, {});
   for (const ast::ConstDecl& decl : file_.ast.consts) const_value(decl);
   for (const ast::ModelDecl& decl : file_.ast.models) model_value(decl);
   find_data();

@@ -458,7 +458,7 @@ const Intrinsic kIntrinsics[] = {
     {"l2", "what", "half the sum of squares of parameters or of a tensor", l2},
     {"l1", "a, b=", "sum of magnitudes of parameters; of two tensors, mean magnitude of the difference", l1},
     {"given", "option", "whether an option of an optimiser is written on the step line", given},
-    {"field", "k", "field k of the reader, one row", field},
+    {"field", "k", "field k of the reader, one row", field, true},
     {"row", "", "all columns of a csv file", row},
     {"Normal", "mean, std=, logvar=", "the normal distribution", normal},
     {"Bernoulli", "logits", "the Bernoulli distribution", bernoulli},

@@ -29,16 +29,16 @@ void Elaborator::number_occurrences(LayerInstance& parent) {
 }
 
 /// Label, else the name it is bound to, else type and ordinal.
-std::string Elaborator::occurrence_segment(const ast::LayerDecl& decl, ast::ExprId name_expr) {
-  if (!frame_->label.empty()) return frame_->label;
-  if (!frame_->bound_name.empty()) return frame_->bound_name;
+std::string Elaborator::occurrence_segment(const ast::LayerDecl& decl, ast::ExprId name_expr, const Naming& naming) {
+  if (!naming.label.empty()) return std::string(naming.label);
+  if (!naming.bound.empty()) return std::string(naming.bound);
   if (frame_->instance == nullptr) return decl.name.text;
   number_occurrences(*frame_->instance);
   return fmt::format("{}{}", decl.name.text, frame_->instance->ordinals[name_expr.index]);
 }
 
 /// `repeat` adds its index: `lm.blocks.0` for what a labelled one yields, `G.Dense0.2` without a label.
-std::string Elaborator::occurrence_path(const std::string& segment) const {
+std::string Elaborator::occurrence_path(const std::string& segment, bool named_by_repeat) const {
   std::string path = frame_->instance->path, indices;
   for (const Frame::Repeat& repeat : frame_->repeats) {
     if (repeat.label.empty())
@@ -46,7 +46,6 @@ std::string Elaborator::occurrence_path(const std::string& segment) const {
     else
       path += fmt::format(".{}.{}", repeat.label, repeat.index);
   }
-  const bool named_by_repeat = frame_->is_repeat_result && !frame_->repeats.back().label.empty();
   return named_by_repeat ? path + indices : path + "." + segment + indices;
 }
 
@@ -62,7 +61,8 @@ LayerInstance* Elaborator::new_instance(const FileScope& scope, const ast::Layer
 }
 
 Value Elaborator::layer_occurrence(const FileScope& scope, const ast::LayerDecl& decl,
-                                   const std::vector<ast::Arg>* attributes, ast::ExprId name_expr, Span span) {
+                                   const std::vector<ast::Arg>* attributes, ast::ExprId name_expr, const Naming& naming,
+                                   Span span) {
   if (!frame_->allows_layers || frame_->instance == nullptr) {
     error(Diag::E0309, span, fmt::format("layer `{}` occurs outside a layer", decl.name.text))
         .with_help(fmt::format("declare `model name = {}{{..}}` and apply the model", decl.name.text));
@@ -72,9 +72,9 @@ Value Elaborator::layer_occurrence(const FileScope& scope, const ast::LayerDecl&
   for (const Frame::Repeat& repeat : frame_->repeats) indices.push_back(repeat.index);
   std::unique_ptr<LayerInstance>& child = frame_->instance->children[{name_expr.index, indices}];
   if (child == nullptr) {
-    const std::string segment = occurrence_segment(decl, name_expr);
-    const bool named_by_repeat = frame_->is_repeat_result && !frame_->repeats.back().label.empty();
-    child.reset(new_instance(scope, decl, occurrence_path(segment),
+    const std::string segment = occurrence_segment(decl, name_expr, naming);
+    const bool named_by_repeat = naming.repeat_result && !frame_->repeats.back().label.empty();
+    child.reset(new_instance(scope, decl, occurrence_path(segment, named_by_repeat),
                              named_by_repeat ? frame_->repeats.back().label : segment, span));
   }
   if (!bind_attributes(*child, attributes, span)) return {};
@@ -106,12 +106,9 @@ bool Elaborator::bind_attributes(LayerInstance& instance, const std::vector<ast:
         return false;
       }
     } else {
-      Frame frame;
-      frame.scope = instance.scope;
-      frame.blocks.emplace_back();
-      Frame* const outer = std::exchange(frame_, &frame);
+      Frame frame(*instance.scope, frame_);
+      const Entered entered(frame_, frame);
       value = eval(decl.attributes[i].default_value);
-      frame_ = outer;
     }
     if (value.bad()) return false;
     instance.attributes.emplace_back(specs[i].name, std::move(value));
@@ -127,10 +124,8 @@ Value Elaborator::model_value(const ast::ModelDecl& decl) {
   const auto* name = file_.ast.as<ast::NameExpr>(attributes != nullptr ? attributes->callee : decl.layer);
   const auto [scope, found] = name != nullptr ? find_decl(file_, name->name) : std::pair<const FileScope*, Decl>{};
   const auto* layer = std::get_if<const ast::LayerDecl*>(&found);
-  Frame frame;
-  frame.scope = &file_;
-  frame.blocks.emplace_back();
-  Frame* const outer = std::exchange(frame_, &frame);
+  Frame frame(file_, frame_);
+  const Entered entered(frame_, frame);
   Value result;
   if (layer != nullptr) {
     model.reset(new_instance(*scope, **layer, decl.name.text, decl.name.text, expr.span));
@@ -143,7 +138,6 @@ Value Elaborator::model_value(const ast::ModelDecl& decl) {
         .with_help("write `model net = MLP{hidden = 256}`");
   }
   if (result.bad()) models_.erase(decl.name.text);
-  frame_ = outer;
   return result;
 }
 
@@ -153,7 +147,7 @@ void Elaborator::check_first_call(LayerInstance& instance, Span span) {
   instance.call_span = span;
   for (const auto& [name, binding] : frame_->blocks.front()) {
     const auto* dim = binding.value.as<DimValue>();
-    if (dim == nullptr || name.starts_with("dim ")) continue;
+    if (dim == nullptr) continue;
     const auto known = frame_->outside.find(dim->id);
     if (known != frame_->outside.end() && first) instance.first_call[name] = {known->second, span};
   }
@@ -162,9 +156,9 @@ void Elaborator::check_first_call(LayerInstance& instance, Span span) {
 /// Evaluates the body with the head bound to the arguments; axes of the result are the caller's.
 Value Elaborator::call_layer(LayerInstance& instance, Args args, Span span) {
   const ast::LayerDecl& decl = *instance.decl;
-  if (std::ranges::any_of(instantiating_, [&](const LayerInstance* l) {
-        return l->decl == &decl && l->path.size() < instance.path.size() && instance.path.starts_with(l->path + ".");
-      })) {
+  for (const Frame* frame = frame_; frame != nullptr; frame = frame->caller) {
+    const LayerInstance* const l = frame->instance;
+    if (l == nullptr || l->decl != &decl || !instance.path.starts_with(l->path + ".")) continue;
     error(Diag::E0305, span, fmt::format("layer `{}` contains itself", decl.name.text))
         .label(decl.name.span, "declared here")
         .with_help("use `repeat` for a stack of layers");
@@ -177,16 +171,13 @@ Value Elaborator::call_layer(LayerInstance& instance, Args args, Span span) {
   if (!decl.options.empty()) return unsupported(decl.options[0].name.span, "`with {..}` on a layer");
   if (context_ == nullptr) return {};
 
-  Frame frame;
-  frame.scope = instance.scope;
-  frame.blocks.emplace_back();
+  Frame frame(*instance.scope, frame_);
   frame.instance = &instance;
   frame.allows_layers = true;
   frame.loop = frame_->loop;
   frame.site = call_path(instance.site_name);
   const LibraryCall library_call(context_, diagnostics_, *frame_->scope, *instance.scope, span);
-  Frame* const outer = std::exchange(frame_, &frame);
-  instantiating_.push_back(&instance);
+  const Entered entered(frame_, frame);
   for (const auto& [name, value] : instance.attributes)
     frame.blocks.back().emplace(name, Binding{value, decl.name.span});
   Value result;
@@ -207,8 +198,6 @@ Value Elaborator::call_layer(LayerInstance& instance, Args args, Span span) {
     if (diagnostics_.num_errors() > errors) result = Value();
   }
   context_->layer_calls.push_back({begin, graph().graph().size(), decl.name.text, instance.path, span});
-  instantiating_.pop_back();
-  frame_ = outer;
   return to_outside(std::move(result), frame);
 }
 

@@ -60,11 +60,11 @@ std::pair<const FileScope*, Decl> Elaborator::find_decl(const FileScope& from, s
   return {nullptr, {}};
 }
 
-Value Elaborator::name_value(const std::string& name, Span span, ast::ExprId expr) {
+Value Elaborator::name_value(const std::string& name, Span span, ast::ExprId expr, const Naming& naming) {
   if (const Binding* local = find_local(name)) return binding_value(*local);
   if (name == "training") return Value(context_ != nullptr && context_->training);
   const auto [scope, decl] = find_decl(*frame_->scope, name);
-  if (scope != nullptr) return decl_value(*scope, decl, span, expr);
+  if (scope != nullptr) return decl_value(*scope, decl, span, expr, naming);
   if (const Intrinsic* intrinsic = find_intrinsic(name)) return Value(IntrinsicValue{intrinsic});
   if (std::optional<Value> constant = builtin_constant(name)) return *constant;
   return unknown_name(name, span);
@@ -92,26 +92,24 @@ Value Elaborator::global(std::string_view name, Span span, const std::function<V
     error(Diag::E0305, span, fmt::format("`{}` is defined by itself", name));
     return {};
   }
-  Frame frame;
-  frame.scope = &file_;
-  frame.blocks.emplace_back();
+  Frame frame(file_, frame_);
   frame.allows_layers = true;
-  Frame* const outer = std::exchange(frame_, &frame);
+  const Entered entered(frame_, frame);
   Value value = compute();
-  frame_ = outer;
   computing_.erase(computing_.find(name));
   globals_.emplace(name, value);
   return value;
 }
 
-Value Elaborator::decl_value(const FileScope& scope, const Decl& decl, Span span, ast::ExprId expr) {
+Value Elaborator::decl_value(const FileScope& scope, const Decl& decl, Span span, ast::ExprId expr,
+                             const Naming& naming) {
   if (const auto* dim = std::get_if<const ast::DimDecl*>(&decl)) {
     return global((*dim)->name.text, (*dim)->name.span, [&] { return declare_dim(**dim, true); });
   }
   if (const auto* config = std::get_if<const ast::ConfigDecl*>(&decl)) return config_value(**config);
   if (const auto* constant = std::get_if<const ast::ConstDecl*>(&decl)) return const_value(**constant);
   if (const auto* layer = std::get_if<const ast::LayerDecl*>(&decl))
-    return layer_occurrence(scope, **layer, nullptr, expr, span);
+    return layer_occurrence(scope, **layer, nullptr, expr, naming, span);
   if (const auto* model = std::get_if<const ast::ModelDecl*>(&decl)) return model_value(**model);
   if (const auto* fn = std::get_if<const ast::FnDecl*>(&decl)) return Value(FnValue{&scope, *fn});
   error(Diag::E0403, span, "an optimiser is used in a `step` line only");

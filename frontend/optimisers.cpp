@@ -160,10 +160,13 @@ Value Elaborator::setting(const std::string& name, double value) {
 
 /// The value of one option: numbers become run-time inputs, `loss.lr`, and so do those inside a schedule,
 /// `loss.lr.cosine.a`; booleans stay compile-time.
-Value Elaborator::step_option(const std::string& name, ast::ExprId expr, size_t objective) {
-  setting_prefix_ = fmt::format("{}.{}", experiment_.objectives[objective].name, name);
+Value Elaborator::step_option(const std::string& name, ast::ExprId expr, size_t objective, const Surroundings& around) {
+  const std::string full_name = fmt::format("{}.{}", experiment_.objectives[objective].name, name);
+  Frame frame = *frame_;
+  frame.around = around;
+  frame.around.setting = full_name;
+  const Entered entered(frame_, frame);
   const Value value = eval(expr);
-  const std::string full_name = std::exchange(setting_prefix_, "");
   const Span span = span_of(expr);
   if (const auto number = number_of(value)) {
     check_option_ranges(name, *number, span);
@@ -212,14 +215,13 @@ void Elaborator::update_parameters(size_t index, const Tensor& loss) {
   }
   const bool scheduled = std::ranges::any_of(
       line.options, [&](const auto& option) { return ast().as<ast::NumberExpr>(option.second) == nullptr; });
-  if (scheduled) implicit_["i"] = Value(scalar_argument(scalar_input("iteration", ScalarKind::Iteration, 0, -1)));
-  if (scheduled) implicit_["n"] = Value(scalar_argument(scalar_input("horizon", ScalarKind::Horizon, 0, -1)));
+  Surroundings around = frame_->around;
+  if (scheduled) around.defaults["i"] = Value(scalar_argument(scalar_input("iteration", ScalarKind::Iteration, 0, -1)));
+  if (scheduled) around.defaults["n"] = Value(scalar_argument(scalar_input("horizon", ScalarKind::Horizon, 0, -1)));
   std::map<std::string, Value> options;
   for (const auto& [name, expr] : line.options) {
-    if (name != "decay") options[name] = step_option(name, expr, index);
+    if (name != "decay") options[name] = step_option(name, expr, index, around);
   }
-  implicit_.erase("i");
-  implicit_.erase("n");
   std::vector<int32_t> decays = params;
   if (const auto decay = line.options.find("decay"); decay != line.options.end()) {
     const std::optional<Selector> selector = eval_selector(decay->second);
@@ -284,12 +286,10 @@ void Elaborator::update_parameter(size_t index, const StepLine& line, int32_t va
   const ast::OptimiserDecl& optimiser = *line.optimiser;
   const std::string& objective = experiment_.objectives[index].name;
   const std::string path = experiment_.variables[static_cast<size_t>(variable)].path;
-  Frame frame;
-  frame.scope = line.scope;
-  frame.blocks.emplace_back();
+  Frame frame(*line.scope, frame_);
   frame.site = fmt::format("{}/{}", context_->site, path);
   const LibraryCall library_call(context_, diagnostics_, *frame_->scope, *line.scope, line.span);
-  Frame* const outer = std::exchange(frame_, &frame);
+  const Entered entered(frame_, frame);
   for (const ast::Param& param : optimiser.params) {
     const auto given = options.find(param.name.text);
     Value value = given != options.end()        ? given->second
@@ -304,10 +304,9 @@ void Elaborator::update_parameter(size_t index, const StepLine& line, int32_t va
   const int32_t update =
       scalar_input(fmt::format("{}.update", objective), ScalarKind::Update, 0, static_cast<int32_t>(index));
   bind(optimiser.update, Value(scalar_argument(update)));
-  frame.blocks.back().emplace("slot path", Binding{Value(fmt::format("opt/{}/{}", objective, path)), line.span});
+  frame.slots = fmt::format("opt/{}/{}", objective, path);
   Value ignored;
   for (const ast::StmtId id : optimiser.body.statements) execute(ast()[id], ignored);
-  frame_ = outer;
 }
 
 }  // namespace smelt::frontend

@@ -71,7 +71,7 @@ std::optional<Selector> Elaborator::eval_selector(ast::ExprId id) {
     selector.variables.push_back(static_cast<int32_t>(i));
     selector.exact = selector.exact || variable.path == selector.text;
   }
-  if (!selector.variables.empty() || discovering_) return selector;
+  if (!selector.variables.empty() || context_->trial) return selector;
   std::vector<std::string> some;
   for (const Variable& variable : experiment_.variables) {
     if (variable.kind == VariableKind::Param && some.size() < 4) some.push_back(variable.path);
@@ -83,10 +83,10 @@ std::optional<Selector> Elaborator::eval_selector(ast::ExprId id) {
 }
 
 /// `book.E` is a parameter's value where a tensor is needed, and a selector for `l2(..)` and `updates`.
-Value Elaborator::member_value(ast::ExprId id) {
+Value Elaborator::member_value(ast::ExprId id, const Naming& naming) {
   std::string path;
   if (!selector_path(id, path)) {
-    const Value base = eval(ast().as<ast::MemberExpr>(id)->base);
+    const Value base = eval(ast().as<ast::MemberExpr>(id)->base, naming);
     if (!base.bad())
       error(Diag::E0403, span_of(id),
             fmt::format("{} has no member `{}`", describe(base), ast().as<ast::MemberExpr>(id)->name.text));

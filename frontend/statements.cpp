@@ -7,17 +7,16 @@
 namespace smelt::frontend {
 
 /// The value of a block is that of its last statement, when that is an expression.
-Value Elaborator::eval_block(const ast::Block& block) {
-  frame_->blocks.emplace_back();
+Value Elaborator::eval_block(const ast::Block& block, const Naming& naming) {
+  const BlockScope scope(*frame_);
   Value result;
   bool good = true, has_value = false;
   for (const ast::StmtId id : block.statements) {
     Value value;
-    good = execute(ast()[id], value) && good;
+    good = execute(ast()[id], value, naming) && good;
     has_value = ast().as<ast::ExprStmt>(id) != nullptr;
     result = std::move(value);
   }
-  frame_->blocks.pop_back();
   if (good && !has_value) {
     error(Diag::E0403, block.span, "the block has no value")
         .with_help("its last line is an expression, the value of the block");
@@ -30,7 +29,7 @@ Value Elaborator::eval_body(const ast::Body& body) {
   return body.expr.valid() ? eval(body.expr) : eval_block(body.block);
 }
 
-bool Elaborator::execute(const ast::Stmt& stmt, Value& result) {
+bool Elaborator::execute(const ast::Stmt& stmt, Value& result, const Naming& naming) {
   const size_t errors = diagnostics_.num_errors();
   std::visit(ast::Overloaded{
                  [&](const ast::ParamStmt& s) { execute_param(s, stmt.span); },
@@ -44,12 +43,12 @@ bool Elaborator::execute(const ast::Stmt& stmt, Value& result) {
                    }
                  },
                  [&](const ast::AssertStmt& s) { execute_assert(s); },
-                 [&](const ast::ReportStmt& s) { execute_report(s); },
-                 [&](const ast::AssignStmt& s) { execute_assign(s, stmt.span); },
-                 [&](const ast::DrawStmt& s) { execute_draw(s); },
-                 [&](const ast::WriteStmt& s) { execute_write(s); },
+                 [&](const ast::ReportStmt& s) { execute_report(s, naming); },
+                 [&](const ast::AssignStmt& s) { execute_assign(s, naming, stmt.span); },
+                 [&](const ast::DrawStmt& s) { execute_draw(s, naming); },
+                 [&](const ast::WriteStmt& s) { execute_write(s, naming); },
                  [&](const ast::YieldStmt&) { unsupported(stmt.span, "`yield`"); },
-                 [&](const ast::ExprStmt& s) { result = eval(s.value); },
+                 [&](const ast::ExprStmt& s) { result = eval(s.value, naming); },
              },
              stmt.node);
   return diagnostics_.num_errors() == errors;
@@ -96,8 +95,7 @@ void Elaborator::execute_state(const ast::StateStmt& stmt) {
       std::string path;
       VariableKind kind = VariableKind::State;
       if (frame_->instance == nullptr) {  // an optimiser: shape and start value come from the expression
-        const auto slot = find_local("slot path");
-        if (slot == nullptr) {
+        if (frame_->slots.empty()) {
           error(Diag::E0309, name.span, "a `state` stands in a layer or an optimiser only");
           bind(name, {});
           continue;
@@ -108,7 +106,7 @@ void Elaborator::execute_state(const ast::StateStmt& stmt) {
           continue;
         }
         t = *init;
-        path = *slot->value.as<std::string>() + "/" + name.text;
+        path = frame_->slots + "/" + name.text;
         kind = VariableKind::Slot;
       } else {
         if (!decl.type.valid()) {
@@ -137,15 +135,14 @@ void Elaborator::execute_state(const ast::StateStmt& stmt) {
   }
 }
 
-void Elaborator::execute_assign(const ast::AssignStmt& stmt, Span span) {
+void Elaborator::execute_assign(const ast::AssignStmt& stmt, const Naming& naming, Span span) {
   if (stmt.formula) {
     unsupported(span, "an index formula");
     return bind(stmt.targets[0], {});
   }
-  const std::string outer =
-      std::exchange(frame_->bound_name, stmt.tuple || stmt.targets.empty() ? "" : stmt.targets[0].text);
-  Value value = eval(stmt.value);
-  frame_->bound_name = outer;
+  Naming named = naming;
+  named.bound = stmt.tuple || stmt.targets.empty() ? std::string_view() : stmt.targets[0].text;
+  Value value = eval(stmt.value, named);
   if (!stmt.tuple) return bind(stmt.targets[0], std::move(value));
   auto* tuple = value.as<TupleValue>();
   if (!value.bad() && (tuple == nullptr || tuple->items.size() != stmt.targets.size())) {
@@ -156,8 +153,8 @@ void Elaborator::execute_assign(const ast::AssignStmt& stmt, Span span) {
 }
 
 // z ~ Normal(0, 1)[B, Z]    z ~ q over K
-void Elaborator::execute_draw(const ast::DrawStmt& stmt) {
-  const Value value = eval(stmt.distribution);
+void Elaborator::execute_draw(const ast::DrawStmt& stmt, const Naming& naming) {
+  const Value value = eval(stmt.distribution, naming);
   const auto* dist = value.as<Distribution>();
   if (dist == nullptr) {
     if (!value.bad())
@@ -179,7 +176,7 @@ void Elaborator::execute_draw(const ast::DrawStmt& stmt) {
 }
 
 // m <- lerp(m, x, 0.1) when training
-void Elaborator::execute_write(const ast::WriteStmt& stmt) {
+void Elaborator::execute_write(const ast::WriteStmt& stmt, const Naming& naming) {
   Binding* const target = find_local(stmt.target.text);
   if (target == nullptr || !target->writable) {
     if (target != nullptr && target->value.bad()) return;
@@ -193,7 +190,7 @@ void Elaborator::execute_write(const ast::WriteStmt& stmt) {
   if (stmt.when.valid()) when = expect_bool(eval(stmt.when), span_of(stmt.when), "the condition after `when`");
   if (!when || !*when) return;
   const std::optional<Tensor> value =
-      expect_tensor(eval(stmt.value), span_of(stmt.value), target->value.as<Tensor>()->dtype);
+      expect_tensor(eval(stmt.value, naming), span_of(stmt.value), target->value.as<Tensor>()->dtype);
   if (!value) return;
   const Tensor like = *target->value.as<Tensor>();
   std::optional<Tensor> typed = value->weak ? cast_to(*value, like.dtype, span_of(stmt.value)) : value;
@@ -207,9 +204,9 @@ void Elaborator::execute_write(const ast::WriteStmt& stmt) {
   if (typed) write_variable(target->variable, *typed);
 }
 
-void Elaborator::execute_report(const ast::ReportStmt& stmt) {
+void Elaborator::execute_report(const ast::ReportStmt& stmt, const Naming& naming) {
   for (const ast::Arg& item : stmt.items) {
-    const std::optional<Tensor> value = expect_tensor(eval(item.value), span_of(item.value), real());
+    const std::optional<Tensor> value = expect_tensor(eval(item.value, naming), span_of(item.value), real());
     if (!value) continue;
     if (!value->axes.empty()) {
       error(Diag::E0601, span_of(item.value),

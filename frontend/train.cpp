@@ -42,10 +42,8 @@ void Elaborator::train_precision(const ast::PrecisionItem& item) {
 void Elaborator::build_train() {
   if (train_ == nullptr) return warn_idle_objectives();
   if (file_.ast.trains.size() > 1) unsupported(file_.ast.trains[1].span, "a second train section");
-  Frame frame;
-  frame.scope = &file_;
-  frame.blocks.emplace_back();
-  Frame* const outer = std::exchange(frame_, &frame);
+  Frame frame(file_, frame_);
+  const Entered entered(frame_, frame);
   TrainPlan& plan = experiment_.train;
   plan.present = true;
   plan.has_data = data_ != nullptr;
@@ -95,7 +93,6 @@ void Elaborator::build_train() {
   if (plan.loop.empty())
     error(Diag::E0605, train_->span, "the train section has no `step` line")
         .with_help("write `step loss with adam(lr = 1e-3)`");
-  frame_ = outer;
   warn_idle_objectives();
 }
 

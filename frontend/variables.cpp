@@ -58,37 +58,35 @@ std::optional<int32_t> Elaborator::declare_variable(VariableKind kind, const std
     return std::nullopt;
   }
   Span layer = span;
-  for (const LayerInstance* instance : instantiating_) {
-    if (instance->span.file == file_.file) layer = instance->span;
+  for (const Frame* frame = frame_; frame != nullptr; frame = frame->caller) {
+    if (frame->instance == nullptr || frame->instance->span.file != file_.file) continue;
+    layer = frame->instance->span;
+    break;
   }
   experiment_.variables.push_back({path, kind, type, span, span.file == file_.file ? span : layer});
-  initial_values_.emplace_back();
   const auto id = static_cast<int32_t>(experiment_.variables.size() - 1);
   variable_ids_.emplace(path, id);
   if (frame_->instance != nullptr) frame_->instance->variables[path] = id;
-  FunctionContext* const outer = std::exchange(context_, init_.get());
   // A start value belongs to the line that applies the layer, like the rest of what the layer makes.
-  const Span outer_call = init_->builder.call();
-  if (outer != nullptr) init_->builder.set_call(outer->builder.call());
+  const BuilderCall call(init_->builder, context_ != nullptr ? context_->builder.call() : init_->builder.call());
+  const Entered in_init(context_, *init_);
   const Value value = initial_value(path, like, init, random, span);
-  init_->builder.set_call(outer_call);
-  if (const auto* t = value.as<Tensor>()) initial_values_[static_cast<size_t>(id)] = t->node;
-  context_ = outer;
+  if (const auto* t = value.as<Tensor>()) init_->variables.emplace(id, t->node);
   return value.bad() ? std::nullopt : std::optional(id);
 }
 
-/// Evaluates `= e` or `~ e` in the init graph, where fan_in and fan_out of a matrix are known.
+/// Evaluates `= e` or `~ e` in the init graph, with the names of the body at hand, where fan_in and fan_out of a matrix
+/// are known.
 Value Elaborator::initial_value(const std::string& path, const Tensor& like, ast::ExprId init, bool random, Span span) {
-  std::map<std::string, Value> outer = implicit_;
+  Frame frame = *frame_;
+  frame.around.setting.clear();
   if (like.axes.size() == 2) {
-    implicit_["fan_in"] = Value(like.axes[0].extent.bound);
-    implicit_["fan_out"] = Value(like.axes[1].extent.bound);
+    frame.around.defaults["fan_in"] = Value(like.axes[0].extent.bound);
+    frame.around.defaults["fan_out"] = Value(like.axes[1].extent.bound);
   }
-  std::string outer_prefix = std::exchange(setting_prefix_, "");
+  const Entered entered(frame_, frame);
   const bool is_slot = experiment_.variables.back().kind == VariableKind::Slot;
   const Value value = is_slot ? Value(int64_t{0}) : eval(init);  // slots start at zero whatever they are shaped like
-  setting_prefix_ = std::move(outer_prefix);
-  implicit_ = std::move(outer);
   if (value.bad()) return {};
   const Span where = init.valid() ? span_of(init) : span;
   const auto* dist = value.as<Distribution>();
@@ -111,9 +109,9 @@ Value Elaborator::initial_value(const std::string& path, const Tensor& like, ast
 
 /// Current value in the function that is being built; its argument is made when it is first read.
 NodeId Elaborator::variable_node(int32_t variable) {
-  if (context_ == init_.get()) return initial_values_[static_cast<size_t>(variable)];
   const auto known = context_->variables.find(variable);
   if (known != context_->variables.end()) return known->second;
+  if (context_->is_init) return {};
   const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
   const NodeId node = graph().argument({v.path, ArgRole::Variable, variable, {}}, v.type);
   context_->variables.emplace(variable, node);
@@ -140,8 +138,7 @@ NodeId Elaborator::seed_argument() {
 NodeId Elaborator::run_argument() {
   if (context_->run.valid()) return context_->run;
   const TensorType type{DType::I64, {}};
-  context_->run =
-      context_->fixed_run ? graph().constant(0, type) : graph().argument({"run", ArgRole::Run, -1, {}}, type);
+  context_->run = context_->is_init ? graph().constant(0, type) : graph().argument({"run", ArgRole::Run, -1, {}}, type);
   return context_->run;
 }
 

@@ -1,0 +1,83 @@
+// The function that is being built: its graph and what it has read and written so far.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "frontend/value.h"
+#include "ir/builder.h"
+#include "ir/experiment.h"
+#include "ir/support/diagnostics.h"
+
+namespace smelt::frontend {
+
+struct FunctionContext {
+  explicit FunctionContext(uint32_t number) : id(number), builder(function.graph) {}
+
+  Function function;
+  uint32_t id;
+  Builder builder;
+  std::string site;  // objective's or export's name, prefixed with eval/ where training is false
+  bool training = false;
+  bool is_init = false;  // computes start values: its run is 0, and `variables` has the start values so far
+  bool trial = false;    // thrown away: it is built to find all parameters
+  NodeId seed, run, rows;
+  Axis batch;                           // of `rows`
+  NodeId clip_norm;                     // of the gradients, when the step line clips it
+  std::map<int32_t, NodeId> variables;  // current value of each variable that was read or written
+  std::set<int32_t> written;
+  std::map<int32_t, NodeId> scalars, columns;
+  std::map<std::string, Tensor> fields;
+  std::map<std::string, int> calls;  // layer or function called so far, by call path
+  std::map<std::string, int> draws;
+  std::vector<std::pair<std::string, NodeId>> reports;
+  int64_t cotangents = 0;                  // placeholders so far
+  std::map<NodeId, int64_t> example_sums;  // whose gradient is one per example, and the axis of its x that holds them
+  struct LayerCall {
+    uint32_t begin, end;  // the nodes that it made
+    std::string layer, path;
+    Span span;
+  };
+  std::vector<LayerCall> layer_calls;  // an inner one comes before the one around it
+};
+
+/// While it lives, nodes of the builder belong to `call`.
+class BuilderCall {
+ public:
+  BuilderCall(Builder& builder, Span call);
+  BuilderCall(const BuilderCall&) = delete;
+  BuilderCall& operator=(const BuilderCall&) = delete;
+  ~BuilderCall() { builder_.set_call(outer_); }
+
+ private:
+  Builder& builder_;
+  Span outer_;
+};
+
+/// While it lives, nodes and diagnostics carry the place where the model file calls into the library. Where the library
+/// calls a function of the model file, they carry none.
+class LibraryCall {
+ public:
+  LibraryCall(FunctionContext* context, Diagnostics& diagnostics, const FileScope& caller, const FileScope& callee,
+              Span span);
+  LibraryCall(const LibraryCall&) = delete;
+  LibraryCall& operator=(const LibraryCall&) = delete;
+  ~LibraryCall();
+
+ private:
+  Builder* builder_ = nullptr;          // null outside a graph
+  Diagnostics* diagnostics_ = nullptr;  // null when this is no such call
+  Span outer_node_, outer_message_;
+};
+
+/// A draw's place, for the resolution of collisions.
+struct Site {
+  FunctionContext* context = nullptr;
+  NodeId node;
+  std::string path;
+};
+
+}  // namespace smelt::frontend
