@@ -1,7 +1,10 @@
 // Custom adjoints: a `fn` with a `vjp` clause says what the cotangents of its parameters are.
 #include <fmt/format.h>
 
-#include "frontend/elaborator.h"
+#include "frontend/calls.h"
+#include "frontend/evaluator.h"
+#include "frontend/graph_writer.h"
+#include "frontend/scopes.h"
 
 namespace smelt::frontend {
 
@@ -21,74 +24,78 @@ bool is_nothing(const Value& value) {
 }  // namespace
 
 /// The values of the clause, one for each parameter, with the result and its cotangent bound.
-std::optional<std::vector<Value>> Elaborator::vjp_values(const ast::FnDecl& decl, const Tensor& result,
-                                                         const Tensor& ct) {
+std::optional<std::vector<Value>> Calls::vjp_values(const ast::FnDecl& decl, const Tensor& result, const Tensor& ct) {
   const ast::VjpClause& clause = *decl.vjp;
-  const BlockScope scope(*frame_);
-  bind(clause.result, Value(result));
-  bind(clause.cotangent, Value(ct));
-  const Value value = eval_body(clause.body);
+  const BlockScope scope(scopes_.frame());
+  scopes_.bind(clause.result, Value(result));
+  scopes_.bind(clause.cotangent, Value(ct));
+  const Value value = evaluator_.eval_body(clause.body);
   if (value.bad()) return std::nullopt;
   const auto* tuple = value.as<TupleValue>();
   std::vector<Value> values = tuple != nullptr ? tuple->items : std::vector<Value>{value};
   if (values.size() == decl.params.size()) return values;
-  error(Diag::E0506, clause.span,
-        fmt::format("the `vjp` of `{}` has {} values for {} parameters", decl.name.text, values.size(),
-                    decl.params.size()))
+  diagnostics_
+      .report(Diag::E0506, clause.span,
+              fmt::format("the `vjp` of `{}` has {} values for {} parameters", decl.name.text, values.size(),
+                          decl.params.size()))
       .label(decl.name.span, "declared here")
       .with_help("give each parameter its cotangent, in order; `none` where there is none: `vjp(y, ct) = (ct, none)`");
   return std::nullopt;
 }
 
 /// The cotangent of one parameter, shaped like it. Nothing when there is none.
-std::optional<Tensor> Elaborator::parameter_cotangent(const ast::FnDecl& decl, const ast::Param& param,
-                                                      const Value& argument, const Value& value) {
+std::optional<Tensor> Calls::parameter_cotangent(const ast::FnDecl& decl, const ast::Param& param,
+                                                 const Value& argument, const Value& value) {
   if (is_nothing(value)) return std::nullopt;
   const Span span = decl.vjp->span;
   const Tensor* x = differentiable(argument);
   if (x == nullptr) {
-    error(Diag::E0506, span,
-          fmt::format("parameter `{}` of `{}` is {}, which has no cotangent", param.name.text, decl.name.text,
-                      describe(argument)))
+    diagnostics_
+        .report(Diag::E0506, span,
+                fmt::format("parameter `{}` of `{}` is {}, which has no cotangent", param.name.text, decl.name.text,
+                            shapes_.describe(argument)))
         .with_help("write `none` in its place");
     return std::nullopt;
   }
-  std::optional<Tensor> g = expect_float(value, span);
-  if (g) g = cast_to(*g, x->dtype, span);
+  std::optional<Tensor> g = graph_.expect_float(value, span);
+  if (g) g = graph_.cast_to(*g, x->dtype, span);
   if (!g) return std::nullopt;
   if (g->axes.size() > x->axes.size()) {
-    error(
-        Diag::E0506, span,
-        fmt::format("the cotangent of `{}` is `{}`, the parameter `{}`", param.name.text, type_text(*g), type_text(*x)))
+    diagnostics_
+        .report(Diag::E0506, span,
+                fmt::format("the cotangent of `{}` is `{}`, the parameter `{}`", param.name.text, shapes_.type_text(*g),
+                            shapes_.type_text(*x)))
         .with_help("sum it over the axes that the parameter does not have");
     return std::nullopt;
   }
-  return broadcast_to(*g, x->axes, span);
+  return graph_.broadcast_to(*g, x->axes, span);
 }
 
 /// `result` with its derivative replaced: its own graph is stopped, and each parameter gets what the clause says.
-Value Elaborator::with_adjoint(const ast::FnDecl& decl, const Value& value) {
+Value Calls::with_adjoint(const ast::FnDecl& decl, const Value& value) {
   const Span span = decl.vjp->span;
-  const std::optional<Tensor> result = value.as<Tensor>() != nullptr ? expect_float(value, span) : std::nullopt;
+  const std::optional<Tensor> result = value.as<Tensor>() != nullptr ? graph_.expect_float(value, span) : std::nullopt;
   if (!result) {
     if (!value.bad() && value.as<Tensor>() == nullptr)
-      error(Diag::E0506, span,
-            fmt::format("`{}` is {}; only a float tensor has a `vjp`", decl.name.text, describe(value)));
+      diagnostics_.report(
+          Diag::E0506, span,
+          fmt::format("`{}` is {}; only a float tensor has a `vjp`", decl.name.text, shapes_.describe(value)));
     return {};
   }
-  graph().set_span(span);
-  const NodeId ct = graph().make(OpKind::Cotangent, {},
-                                 {{"id", int64_t{context_->cotangents++}}, {"type", graph().type(result->node)}});
-  const std::optional<std::vector<Value>> values = vjp_values(decl, *result, tensor(ct, result->axes));
+  graph_.builder().set_span(span);
+  const NodeId ct = graph_.builder().make(
+      OpKind::Cotangent, {},
+      {{"id", int64_t{graph_.context().cotangents++}}, {"type", graph_.builder().type(result->node)}});
+  const std::optional<std::vector<Value>> values = vjp_values(decl, *result, graph_.tensor(ct, result->axes));
   if (!values) return {};
   const size_t errors = diagnostics_.num_errors();
-  NodeId node = graph().make(OpKind::Stop, {result->node});
+  NodeId node = graph_.builder().make(OpKind::Stop, {result->node});
   for (size_t i = 0; i < decl.params.size(); ++i) {
-    const Value argument = find_local(decl.params[i].name.text)->value;
+    const Value argument = scopes_.find_local(decl.params[i].name.text)->value;
     const std::optional<Tensor> g = parameter_cotangent(decl, decl.params[i], argument, (*values)[i]);
     if (!g) continue;
-    graph().set_span(span);
-    node = graph().make(OpKind::Adjoint, {node, argument.as<Tensor>()->node, ct, g->node});
+    graph_.builder().set_span(span);
+    node = graph_.builder().make(OpKind::Adjoint, {node, argument.as<Tensor>()->node, ct, g->node});
   }
   if (diagnostics_.num_errors() > errors) return {};
   Tensor custom = *result;

@@ -2,65 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <span>
 #include <utility>
 
-#include "frontend/elaborator.h"
+#include "frontend/graph_writer.h"
 
 namespace smelt::frontend {
-
-namespace {
-
-constexpr size_t kMaxNodes = 100000;
-
-}  // namespace
-
-Tensor Elaborator::tensor(NodeId node, Axes axes) {
-  Tensor t;
-  t.node = node;
-  t.graph = context_->id;
-  t.dtype = graph().type(node).dtype;
-  t.axes = std::move(axes);
-  if (graph().graph().size() > kMaxNodes && !std::exchange(too_large_, true)) {
-    const Span here = frame_->instance != nullptr ? frame_->instance->span : context_->function.span;
-    error(Diag::E0204, here, fmt::format("`{}` has more than {} operations", context_->function.name, kMaxNodes))
-        .with_help("shorten the repeats, or apply fewer layers");
-  }
-  return t;
-}
-
-Tensor Elaborator::constant(double value, DType dtype, const Axes& axes) {
-  return tensor(graph().constant(value, {dtype, shape_of(axes)}), axes);
-}
-
-/// x with result axis places[i] reading its axis i; the others repeat.
-Tensor Elaborator::expand(const Tensor& x, const Axes& axes, const std::vector<int64_t>& places) {
-  bool same = axes.size() == x.axes.size();
-  for (size_t i = 0; same && i < places.size(); ++i) same = places[i] == static_cast<int64_t>(i);
-  Tensor result = x;
-  result.axes = axes;
-  if (!same) result.node = graph().broadcast(x.node, shape_of(axes), places);
-  return result;
-}
-
-std::optional<Tensor> Elaborator::cast_to(const Tensor& x, DType dtype, Span span) {
-  if (x.dtype == dtype) {
-    Tensor strong = x;
-    strong.weak = false;
-    return strong;
-  }
-  if (x.weak && class_of(dtype) != DTypeClass::Float) {
-    error(Diag::E0501, span, fmt::format("a run-time number does not become {}", to_string(dtype)))
-        .with_help("convert the tensor: `cast(x, f32)`");
-    return std::nullopt;
-  }
-  graph().set_span(span);
-  Tensor result = tensor(graph().cast(x.node, dtype), x.axes);
-  result.range = x.range;
-  result.grid = x.grid;
-  return result;
-}
 
 namespace {
 
@@ -83,7 +30,7 @@ struct Alignment {
 
 class Aligner {
  public:
-  Aligner(const Elaborator& e, const Axes& a, const Axes& b) : e_(e), a_(a), b_(b) {}
+  Aligner(const Shapes& shapes, const Axes& a, const Axes& b) : shapes_(shapes), a_(a), b_(b) {}
 
   Alignment run() {
     if (a_.size() == b_.size() && positional()) return std::move(result_);
@@ -97,7 +44,7 @@ class Aligner {
   bool positional() {
     Axes axes;
     for (size_t i = 0; i < a_.size(); ++i) {
-      if (!e_.unify(a_[i], b_[i])) return false;
+      if (!shapes_.unify(a_[i], b_[i])) return false;
       axes.push_back(a_[i].dim == kAnonymous ? b_[i] : a_[i]);
       result_.lhs.push_back(static_cast<int64_t>(i));
     }
@@ -112,7 +59,7 @@ class Aligner {
       const auto same = [&](const Axis& axis) { return axis.dim == b_[j].dim; };
       const auto in_a = std::ranges::count_if(a_, same), in_b = std::ranges::count_if(b_, same);
       if (in_a == 0) continue;
-      if (in_a > 1 || in_b > 1) return ambiguous(fmt::format("{} occurs more than once", e_.axis_text(b_[j])));
+      if (in_a > 1 || in_b > 1) return ambiguous(fmt::format("{} occurs more than once", shapes_.axis_text(b_[j])));
       partner_[j] = std::ranges::find_if(a_, same) - a_.begin();
     }
     return true;
@@ -133,8 +80,9 @@ class Aligner {
     const size_t shorter = std::min(left.size(), right.size());
     for (size_t k = 1; k <= shorter; ++k) {
       const size_t i = left[left.size() - k], j = right[right.size() - k];
-      if (!e_.unify(a_[i], b_[j])) {
-        result_.problem = fmt::format("{} does not line up with {}", e_.sized_text(a_[i]), e_.sized_text(b_[j]));
+      if (!shapes_.unify(a_[i], b_[j])) {
+        result_.problem =
+            fmt::format("{} does not line up with {}", shapes_.sized_text(a_[i]), shapes_.sized_text(b_[j]));
         return false;
       }
       partner_[j] = static_cast<int64_t>(i);
@@ -148,8 +96,8 @@ class Aligner {
               const Axes& of_fewer, size_t shorter) {
     for (size_t k = 0; k + shorter < more.size(); ++k) {
       for (const size_t j : fewer) {
-        if (!e_.unify(of_more[more[k]], of_fewer[j])) continue;
-        return ambiguous(fmt::format("{} could stand for more than one axis", e_.sized_text(of_fewer[j])));
+        if (!shapes_.unify(of_more[more[k]], of_fewer[j])) continue;
+        return ambiguous(fmt::format("{} could stand for more than one axis", shapes_.sized_text(of_fewer[j])));
       }
     }
     return true;
@@ -190,7 +138,7 @@ class Aligner {
     }
   }
 
-  const Elaborator& e_;
+  const Shapes& shapes_;
   const Axes& a_;
   const Axes& b_;
   std::vector<int64_t> partner_;  // for each axis of b the axis of a, or -1
@@ -217,9 +165,9 @@ bool stretches_both(const Axes& a, const Axes& b, const Alignment& pair) {
 }  // namespace
 
 /// Tells of two operands that would form all pairs; true when they would.
-bool Elaborator::refuse_all_pairs(const Tensor& a, const Tensor& b, Span span, std::string_view what) {
+bool GraphWriter::refuse_all_pairs(const Tensor& a, const Tensor& b, Span span, std::string_view what) {
   if (a.grid || b.grid) return false;
-  const Alignment pair = Aligner(*this, a.axes, b.axes).run();
+  const Alignment pair = Aligner(shapes_, a.axes, b.axes).run();
   if (!pair.problem.empty() || !stretches_both(a.axes, b.axes, pair)) return false;
   const auto only_a = Alignment::lacking(pair.lhs, pair.rhs), only_b = Alignment::lacking(pair.rhs, pair.lhs);
   Axes renamed = b.axes, missing;
@@ -232,40 +180,42 @@ bool Elaborator::refuse_all_pairs(const Tensor& a, const Tensor& b, Span span, s
   Axes lacked;
   for (const size_t i : only_a) lacked.push_back(a.axes[i]);
   std::string names;
-  for (const Axis& axis : missing) names += (names.empty() ? "" : ", ") + axis_text(axis);
+  for (const Axis& axis : missing) names += (names.empty() ? "" : ", ") + shapes_.axis_text(axis);
   if (missing.size() > 1) names = "(" + names + ")";
   const std::string pairs =
       fmt::format("for all pairs on purpose, stretch the first operand: `stretch(.., over={})`", names);
-  error(Diag::E0110, call_site(span),
-        fmt::format("{} of `{}` and `{}` would form all pairs", what, type_text(a), type_text(b)))
-      .caret(fmt::format("only the first has {}, only the second has {}", axes_text(lacked), axes_text(missing)))
+  diagnostics_
+      .report(Diag::E0110, call_site(span),
+              fmt::format("{} of `{}` and `{}` would form all pairs", what, shapes_.type_text(a), shapes_.type_text(b)))
+      .caret(fmt::format("only the first has {}, only the second has {}", shapes_.axes_text(lacked),
+                         shapes_.axes_text(missing)))
       .with_help(same_sizes
                      ? fmt::format("if they are the same axes, rename those of the second operand: `.. as {}`; {}",
-                                   axes_text(renamed), pairs)
+                                   shapes_.axes_text(renamed), pairs)
                      : pairs);
   return true;
 }
 
-bool Elaborator::same_axes(const Value& a, const Value& b, Span span, std::string_view what, bool draws) {
+bool GraphWriter::same_axes(const Value& a, const Value& b, Span span, std::string_view what, bool draws) {
   if (a.bad() || b.bad()) return false;
   const auto *x = a.as<Tensor>(), *y = b.as<Tensor>();
   if (x == nullptr || y == nullptr || x->weak || y->weak) return true;  // a number is every element's
   const Axes &longer = x->axes.size() < y->axes.size() ? y->axes : x->axes,
              &shorter = &longer == &x->axes ? y->axes : x->axes;
-  const auto same = [&](const Axis& p, const Axis& q) { return unify(p, q); };
+  const auto same = [&](const Axis& p, const Axis& q) { return shapes_.unify(p, q); };
   if (draws && std::ranges::equal(shorter, std::span(longer).last(shorter.size()), same)) return true;
-  const Alignment pair = Aligner(*this, x->axes, y->axes).run();
+  const Alignment pair = Aligner(shapes_, x->axes, y->axes).run();
   // Coordinates, such as a one-hot target made of `index`, stretch.
   if (pair.problem.empty() && (x->grid || pair.has_all(pair.lhs)) && (y->grid || pair.has_all(pair.rhs))) return true;
   const bool as_many = x->axes.size() == y->axes.size();
   const bool renames = as_many && std::ranges::equal(x->axes, y->axes, {}, &Axis::extent, &Axis::extent);
-  Diagnostic& report = error(
-      Diag::E0110, call_site(span),
-      fmt::format("{} is given `{}` and `{}`, which do not have the same axes", what, type_text(*x), type_text(*y)));
+  Diagnostic& report = diagnostics_.report(Diag::E0110, call_site(span),
+                                           fmt::format("{} is given `{}` and `{}`, which do not have the same axes",
+                                                       what, shapes_.type_text(*x), shapes_.type_text(*y)));
   report.caret(pair.problem.empty() ? "would form all pairs, or repeat one of them" : pair.problem);
   if (renames)
     report.with_help(
-        fmt::format("if they are the same axes, rename those of the second: `.. as {}`", axes_text(x->axes)));
+        fmt::format("if they are the same axes, rename those of the second: `.. as {}`", shapes_.axes_text(x->axes)));
   else if (shorter.empty() || !pair.problem.empty())
     report.with_help("`reshape`, `squeeze` or `as [..]` give one operand the axes of the other");
   else
@@ -275,29 +225,23 @@ bool Elaborator::same_axes(const Value& a, const Value& b, Span span, std::strin
   return false;
 }
 
-std::string_view Elaborator::running_function() const {
-  for (const Frame* frame = frame_; frame != nullptr; frame = frame->caller)
-    if (frame->function != nullptr) return frame->function->name.text;
-  return "same_axes";
-}
-
-/// The place of the user's call when the body at hand is the library's.
-Span Elaborator::call_site(Span span) {
-  return frame_->scope->library && !graph().call().empty() ? graph().call() : span;
+Span GraphWriter::call_site(Span span) {
+  return scopes_.frame().scope->library && !builder().call().empty() ? builder().call() : span;
 }
 
 /// The dtype that operands of one operation share: that of the tensors, numbers follow.
-static std::optional<DType> common_dtype(Elaborator& e, const std::vector<Value>& values, Span span) {
+std::optional<DType> GraphWriter::common_dtype(const std::vector<Value>& values, Span span) {
   std::optional<DType> common;
   const Tensor* first = nullptr;
   for (const Value& value : values) {
     const auto* t = value.as<Tensor>();
     if (t == nullptr || t->weak) continue;
-    const DType dtype = is_small_int(t->dtype) || (t->column >= 0 && t->label == kAnonymous) ? e.real() : t->dtype;
+    const DType dtype = is_small_int(t->dtype) || (t->column >= 0 && t->label == kAnonymous) ? real() : t->dtype;
     if (common && *common != dtype) {
-      std::string help = e.label_help(*first, *t);
+      std::string help = shapes_.label_help(*first, *t);
       if (help.empty()) help = fmt::format("convert one of them: `cast(x, {})`", to_string(*common));
-      e.error(Diag::E0501, span, fmt::format("operands are {} and {}", to_string(*common), to_string(dtype)))
+      diagnostics_
+          .report(Diag::E0501, span, fmt::format("operands are {} and {}", to_string(*common), to_string(dtype)))
           .with_help(std::move(help));
       return std::nullopt;
     }
@@ -307,13 +251,13 @@ static std::optional<DType> common_dtype(Elaborator& e, const std::vector<Value>
   if (common) return common;
   const bool weak = std::ranges::any_of(
       values, [](const Value& v) { return v.as<Tensor>() != nullptr || v.as<DimValue>() != nullptr; });
-  return weak ? DType::F64 : e.real();
+  return weak ? DType::F64 : real();
 }
 
-std::optional<std::vector<Tensor>> Elaborator::align(std::vector<Value> values, Span span, std::string_view what) {
+std::optional<std::vector<Tensor>> GraphWriter::align(std::vector<Value> values, Span span, std::string_view what) {
   for (const Value& value : values)
     if (value.bad()) return std::nullopt;
-  const std::optional<DType> dtype = common_dtype(*this, values, span);
+  const std::optional<DType> dtype = common_dtype(values, span);
   if (!dtype) return std::nullopt;
   std::vector<Tensor> tensors;
   bool weak = true;
@@ -330,10 +274,12 @@ std::optional<std::vector<Tensor>> Elaborator::align(std::vector<Value> values, 
   Axes& axes = so_far.axes;
   for (const Tensor& t : tensors) {
     if (refuse_all_pairs(so_far, t, span, what)) return std::nullopt;
-    Alignment pair = Aligner(*this, axes, t.axes).run();
+    Alignment pair = Aligner(shapes_, axes, t.axes).run();
     if (!pair.problem.empty()) {
-      error(pair.ambiguous ? Diag::E0102 : Diag::E0101, span,
-            fmt::format("{} cannot align `{}` with `{}`", what, type_text(tensors[0].dtype, axes), type_text(t)))
+      diagnostics_
+          .report(pair.ambiguous ? Diag::E0102 : Diag::E0101, span,
+                  fmt::format("{} cannot align `{}` with `{}`", what, shapes_.type_text(tensors[0].dtype, axes),
+                              shapes_.type_text(t)))
           .caret(pair.problem)
           .with_help(pair.ambiguous
                          ? "give the axis a name with `as [..]`, or declare a dim for the second use: `dim S = T`"
@@ -343,12 +289,13 @@ std::optional<std::vector<Tensor>> Elaborator::align(std::vector<Value> values, 
     axes = std::move(pair.axes);
     so_far.grid = so_far.grid && (t.grid || t.axes.empty());
   }
-  if (!check_size(*dtype, axes, span)) return std::nullopt;
+  if (!shapes_.check_size(*dtype, axes, span)) return std::nullopt;
   for (Tensor& t : tensors) {
-    const Alignment pair = Aligner(*this, axes, t.axes).run();
+    const Alignment pair = Aligner(shapes_, axes, t.axes).run();
     if (!pair.problem.empty() || pair.axes.size() != axes.size()) {
-      error(Diag::E0102, span,
-            fmt::format("{} cannot align `{}` with `{}`", what, type_text(*dtype, axes), type_text(t)));
+      diagnostics_.report(
+          Diag::E0102, span,
+          fmt::format("{} cannot align `{}` with `{}`", what, shapes_.type_text(*dtype, axes), shapes_.type_text(t)));
       return std::nullopt;
     }
     t = expand(t, axes, pair.rhs);
@@ -358,16 +305,18 @@ std::optional<std::vector<Tensor>> Elaborator::align(std::vector<Value> values, 
   return tensors;
 }
 
-std::optional<Tensor> Elaborator::broadcast_to(const Tensor& x, const Axes& axes, Span span) {
-  const Alignment pair = Aligner(*this, axes, x.axes).run();
+std::optional<Tensor> GraphWriter::broadcast_to(const Tensor& x, const Axes& axes, Span span) {
+  const Alignment pair = Aligner(shapes_, axes, x.axes).run();
   if (!pair.problem.empty() || pair.axes.size() != axes.size()) {
-    error(Diag::E0101, span, fmt::format("`{}` does not fit `{}`", type_text(x), axes_text(axes))).caret(pair.problem);
+    diagnostics_
+        .report(Diag::E0101, span, fmt::format("`{}` does not fit `{}`", shapes_.type_text(x), shapes_.axes_text(axes)))
+        .caret(pair.problem);
     return std::nullopt;
   }
   return expand(x, axes, pair.rhs);
 }
 
-Value Elaborator::elementwise(OpKind op, std::vector<Value> operands, Span span, std::string_view what) {
+Value GraphWriter::elementwise(OpKind op, std::vector<Value> operands, Span span, std::string_view what) {
   const bool picks = op == OpKind::Select;
   Value condition;
   if (picks) {
@@ -375,7 +324,8 @@ Value Elaborator::elementwise(OpKind op, std::vector<Value> operands, Span span,
     if (condition.bad()) return {};
     const auto* t = condition.as<Tensor>();
     if (condition.as<bool>() == nullptr && (t == nullptr || t->dtype != DType::Bool)) {
-      error(Diag::E0501, span, fmt::format("the condition is {} instead of bool", describe(condition)));
+      diagnostics_.report(Diag::E0501, span,
+                          fmt::format("the condition is {} instead of bool", shapes_.describe(condition)));
       return {};
     }
     operands.erase(operands.begin());
@@ -390,22 +340,24 @@ Value Elaborator::elementwise(OpKind op, std::vector<Value> operands, Span span,
     // Align shapes alone: the condition has another element type.
     if (refuse_all_pairs(*c, tensors->front(), span, what)) return {};
     grid = grid && c->grid;
-    const Alignment pair = Aligner(*this, c->axes, tensors->front().axes).run();
+    const Alignment pair = Aligner(shapes_, c->axes, tensors->front().axes).run();
     if (!pair.problem.empty()) {
-      error(pair.ambiguous ? Diag::E0102 : Diag::E0101, span,
-            fmt::format("{} cannot align `{}` with `{}`", what, type_text(*c), type_text(tensors->front())))
+      diagnostics_
+          .report(pair.ambiguous ? Diag::E0102 : Diag::E0101, span,
+                  fmt::format("{} cannot align `{}` with `{}`", what, shapes_.type_text(*c),
+                              shapes_.type_text(tensors->front())))
           .caret(pair.problem);
       return {};
     }
-    if (!check_size(tensors->front().dtype, pair.axes, span)) return {};
+    if (!shapes_.check_size(tensors->front().dtype, pair.axes, span)) return {};
     inputs.push_back(expand(*c, pair.axes, pair.lhs).node);
     for (Tensor& t : *tensors) t = expand(t, pair.axes, pair.rhs);
   }
   for (const Tensor& t : *tensors) inputs.push_back(t.node);
-  graph().set_span(span);
-  const Result<NodeId> node = graph().push(op, inputs);
+  builder().set_span(span);
+  const Result<NodeId> node = builder().push(op, inputs);
   if (!node) {
-    error(Diag::E0501, span, node.error().message).with_help(node.error().help);
+    diagnostics_.report(Diag::E0501, span, node.error().message).with_help(node.error().help);
     return {};
   }
   Tensor result = tensor(*node, tensors->front().axes);

@@ -4,7 +4,8 @@
 
 #include <algorithm>
 
-#include "frontend/elaborator.h"
+#include "frontend/function_builder.h"
+#include "frontend/functions.h"
 #include "ir/row_flow.h"
 
 namespace smelt::frontend {
@@ -23,10 +24,14 @@ std::optional<RowSource> batch_of(const Graph& graph) {
 
 }  // namespace
 
+void Functions::combine_batches() {
+  for (const auto& [index, span] : in_batches_) combine_batches(index, span);
+}
+
 /// Adds the functions that compute from totals what averages of batches would get wrong. A metric that mixes rows is an
 /// error; a loss that does, as contrastive ones do, is evaluated batch by batch, and `eval` says so.
-void Elaborator::combine_batches(int32_t index, Span span) {
-  FunctionContext& context = *contexts_[static_cast<size_t>(index)];
+void Functions::combine_batches(int32_t index, Span span) {
+  FunctionContext& context = functions_.at(index);
   const Graph& graph = context.function.graph;
   const std::optional<RowSource> source = batch_of(graph);
   if (!source) return;
@@ -40,14 +45,17 @@ void Elaborator::combine_batches(int32_t index, Span span) {
     if (context.function.kind != FunctionKind::Metric) {
       if (context.function.couplings.empty()) context.function.couplings.push_back({source->symbol, what, place});
     } else if (fixed && value.use != RowUse::Mixed) {
-      error(Diag::E0611, span,
-            fmt::format("metric `{}` is no mean over rows, and the batch has a fixed size", output.name))
+      diagnostics_
+          .report(Diag::E0611, span,
+                  fmt::format("metric `{}` is no mean over rows, and the batch has a fixed size", output.name))
           .label(place, "put together here")
           .with_help(
               "give the batch dim a bound, `dim B <= n`: then batches are put together to the value of all rows");
     } else {
-      error(Diag::E0611, span,
-            fmt::format("metric `{}` mixes the rows of a batch, so that it would depend on the batch", output.name))
+      diagnostics_
+          .report(
+              Diag::E0611, span,
+              fmt::format("metric `{}` mixes the rows of a batch, so that it would depend on the batch", output.name))
           .label(place, fmt::format("a row's value depends on others through {}", what))
           .with_help(
               "write it as a formula of `sum`, `mean`, `max` and `min` over the rows, such as "
@@ -60,15 +68,13 @@ void Elaborator::combine_batches(int32_t index, Span span) {
                                                    {FunctionKind::Result, &split->result}};
   const std::string name = context.function.name;
   for (const auto& [kind, part] : parts) {
-    auto added = std::make_unique<FunctionContext>(next_graph_++);
-    added->function = {.name = name, .kind = kind, .graph = std::move(*part), .ref = index, .span = span};
-    contexts_.push_back(std::move(added));
+    functions_.add({.name = name, .kind = kind, .graph = std::move(*part), .ref = index, .span = span});
   }
 }
 
 /// The first operation that couples rows of each run-time dim, for exports of which some result has that dim.
-void Elaborator::find_couplings(int32_t index) {
-  FunctionContext& context = *contexts_[static_cast<size_t>(index)];
+void Functions::find_couplings(int32_t index) {
+  FunctionContext& context = functions_.at(index);
   const Graph& graph = context.function.graph;
   for (size_t s = 0; s < experiment_.symbols.size(); ++s) {
     const auto symbol = static_cast<int32_t>(s);

@@ -7,7 +7,8 @@
 #include <set>
 
 #include "frontend/ast_walk.h"
-#include "frontend/elaborator.h"
+#include "frontend/intrinsics.h"
+#include "frontend/names.h"
 #include "ir/support/suggest.h"
 
 namespace smelt::frontend {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "frontend/elaborator.h"
+#include "frontend/graph_writer.h"
 
 namespace smelt::frontend {
 
@@ -56,27 +56,29 @@ class Pairing {
 }  // namespace
 
 /// Pushes the contraction whose result has `axes`.
-Value Elaborator::push_contraction(const Tensor& a, const Tensor& b, IndexFormula formula, Axes axes, Span span) {
-  if (!check_size(a.dtype, axes, span)) return {};
-  graph().set_span(span);
-  const Result<NodeId> node = graph().push(OpKind::Contract, {a.node, b.node}, {{"formula", std::move(formula)}});
+Value GraphWriter::push_contraction(const Tensor& a, const Tensor& b, IndexFormula formula, Axes axes, Span span) {
+  if (!shapes_.check_size(a.dtype, axes, span)) return {};
+  builder().set_span(span);
+  const Result<NodeId> node = builder().push(OpKind::Contract, {a.node, b.node}, {{"formula", std::move(formula)}});
   if (!node) {
-    error(Diag::E0103, span, node.error().message);
+    diagnostics_.report(Diag::E0103, span, node.error().message);
     return {};
   }
   return Value(tensor(*node, std::move(axes)));
 }
 
 /// contract(a, b, over): sums over `over`; other shared dims stay, once.
-Value Elaborator::contract(const Tensor& a, const Tensor& b, const Axes& over, Span span) {
-  const auto in_a = find_axes(a, over, span), in_b = find_axes(b, over, span);
+Value GraphWriter::contract(const Tensor& a, const Tensor& b, const Axes& over, Span span) {
+  const auto in_a = shapes_.find_axes(a, over, span), in_b = shapes_.find_axes(b, over, span);
   if (!in_a || !in_b) return {};
   Pairing pairing(a.axes.size(), b.axes.size());
   for (size_t k = 0; k < over.size(); ++k) {
     const auto i = static_cast<size_t>((*in_a)[k]), j = static_cast<size_t>((*in_b)[k]);
-    if (!unify(a.axes[i], b.axes[j])) {
-      error(Diag::E0103, span, fmt::format("inner sizes differ: `{}` and `{}`", type_text(a), type_text(b)))
-          .caret(fmt::format("{} and {}", axis_text(a.axes[i]), axis_text(b.axes[j])));
+    if (!shapes_.unify(a.axes[i], b.axes[j])) {
+      diagnostics_
+          .report(Diag::E0103, span,
+                  fmt::format("inner sizes differ: `{}` and `{}`", shapes_.type_text(a), shapes_.type_text(b)))
+          .caret(fmt::format("{} and {}", shapes_.axis_text(a.axes[i]), shapes_.axis_text(b.axes[j])));
       return {};
     }
     pairing.sum(i, j);
@@ -97,33 +99,39 @@ Value Elaborator::contract(const Tensor& a, const Tensor& b, const Axes& over, S
 }
 
 /// a @ b: the last axis of a with the first of b.
-Value Elaborator::matmul(const Value& lhs, const Value& rhs, Span span) {
+Value GraphWriter::matmul(const Value& lhs, const Value& rhs, Span span) {
   const auto a = expect_float(lhs, span), b = expect_float(rhs, span);
   if (!a || !b) return {};
   if (a->dtype != b->dtype) {
-    error(Diag::E0501, span, fmt::format("operands are {} and {}", to_string(a->dtype), to_string(b->dtype)))
+    diagnostics_
+        .report(Diag::E0501, span, fmt::format("operands are {} and {}", to_string(a->dtype), to_string(b->dtype)))
         .with_help("convert one of them with `cast`");
     return {};
   }
   if (a->axes.empty() || b->axes.empty()) {
-    error(Diag::E0103, span,
-          fmt::format("`@` needs an axis on both sides: `{}` and `{}`", type_text(*a), type_text(*b)))
+    diagnostics_
+        .report(
+            Diag::E0103, span,
+            fmt::format("`@` needs an axis on both sides: `{}` and `{}`", shapes_.type_text(*a), shapes_.type_text(*b)))
         .with_help("multiply by a number with `*`");
     return {};
   }
   const Axis inner_a = a->axes.back(), inner_b = b->axes.front();
-  if (!unify(inner_a, inner_b)) {
-    error(Diag::E0103, span, fmt::format("inner sizes differ: `{}` @ `{}`", type_text(*a), type_text(*b)))
-        .caret(fmt::format("{} and {}", sized_text(inner_a), sized_text(inner_b)));
+  if (!shapes_.unify(inner_a, inner_b)) {
+    diagnostics_
+        .report(Diag::E0103, span,
+                fmt::format("inner sizes differ: `{}` @ `{}`", shapes_.type_text(*a), shapes_.type_text(*b)))
+        .caret(fmt::format("{} and {}", shapes_.sized_text(inner_a), shapes_.sized_text(inner_b)));
     return {};
   }
   for (size_t i = 0; i + 1 < a->axes.size(); ++i) {
     for (size_t j = 1; j < b->axes.size(); ++j) {
       if (a->axes[i].dim == kAnonymous || a->axes[i].dim != b->axes[j].dim) continue;
-      error(Diag::E0103, span,
-            fmt::format("both operands of `@` have axis {}: `{}` @ `{}`", axis_text(a->axes[i]), type_text(*a),
-                        type_text(*b)))
-          .with_help(fmt::format("write `contract(a, b, over={})`", axis_text(inner_a)));
+      diagnostics_
+          .report(Diag::E0103, span,
+                  fmt::format("both operands of `@` have axis {}: `{}` @ `{}`", shapes_.axis_text(a->axes[i]),
+                              shapes_.type_text(*a), shapes_.type_text(*b)))
+          .with_help(fmt::format("write `contract(a, b, over={})`", shapes_.axis_text(inner_a)));
       return {};
     }
   }
@@ -135,48 +143,21 @@ Value Elaborator::matmul(const Value& lhs, const Value& rhs, Span span) {
   return push_contraction(*a, *b, pairing.formula(), std::move(axes), span);
 }
 
-/// Where the axes named by `over=` are in x.
-std::optional<std::vector<int64_t>> Elaborator::find_axes(const Tensor& x, const Axes& over, Span span) {
-  std::vector<int64_t> places;
-  for (const Axis& wanted : over) {
-    std::vector<int64_t> found;
-    for (size_t i = 0; i < x.axes.size(); ++i) {
-      if (wanted.dim != kAnonymous && x.axes[i].dim == wanted.dim) found.push_back(static_cast<int64_t>(i));
-    }
-    if (found.empty()) {
-      for (size_t i = 0; i < x.axes.size(); ++i) {
-        if ((x.axes[i].dim == kAnonymous || wanted.dim == kAnonymous) && unify(x.axes[i], wanted))
-          found.push_back(static_cast<int64_t>(i));
-      }
-    }
-    if (found.size() == 1 && std::ranges::find(places, found[0]) == places.end()) {
-      places.push_back(found[0]);
-      continue;
-    }
-    if (found.size() > 1)
-      error(Diag::E0102, span, fmt::format("`{}` has more than one axis {}", type_text(x), axis_text(wanted)));
-    else
-      error(Diag::E0105, span, fmt::format("`{}` has no axis {}", type_text(x), axis_text(wanted)));
-    return std::nullopt;
-  }
-  return places;
-}
-
 /// Sum, max, min over the axes of `over`; without it over all, except the rows of the data.
-Value Elaborator::reduce(OpKind op, const Value& value, const Value* over, Span span) {
+Value GraphWriter::reduce(OpKind op, const Value& value, const Value* over, Span span) {
   const std::optional<Tensor> given = expect_tensor(value, span);
   if (!given) return {};
   Tensor x = *given;
   if (x.dtype == DType::Bool || is_small_int(x.dtype)) x = *cast_to(x, real(), span);
   std::vector<int64_t> places;
   if (over != nullptr) {
-    const std::optional<Axes> axes = expect_axes(*over, span);
+    const std::optional<Axes> axes = shapes_.expect_axes(*over, span);
     if (!axes) return {};
-    const auto found = find_axes(x, *axes, span);
+    const auto found = shapes_.find_axes(x, *axes, span);
     if (!found) return {};
     places = *found;
   } else {
-    for (size_t i = in_field() ? 1 : 0; i < x.axes.size(); ++i) places.push_back(static_cast<int64_t>(i));
+    for (size_t i = scopes_.in_field() ? 1 : 0; i < x.axes.size(); ++i) places.push_back(static_cast<int64_t>(i));
   }
   std::ranges::sort(places);
   if (places.empty()) return Value(x);
@@ -184,10 +165,10 @@ Value Elaborator::reduce(OpKind op, const Value& value, const Value* over, Span 
   for (size_t i = 0; i < x.axes.size(); ++i) {
     if (!std::ranges::binary_search(places, static_cast<int64_t>(i))) axes.push_back(x.axes[i]);
   }
-  graph().set_span(span);
-  const Result<NodeId> node = graph().push(op, {x.node}, {{"axes", places}});
+  builder().set_span(span);
+  const Result<NodeId> node = builder().push(op, {x.node}, {{"axes", places}});
   if (!node) {
-    error(Diag::E0501, span, node.error().message);
+    diagnostics_.report(Diag::E0501, span, node.error().message);
     return {};
   }
   return Value(tensor(*node, std::move(axes)));
@@ -195,19 +176,19 @@ Value Elaborator::reduce(OpKind op, const Value& value, const Value* over, Span 
 
 /// x[i..] reads row i of the axis that i's label names. Without a label, or when the first axis has no name
 /// and is large enough for every label, of the first axis.
-Value Elaborator::gather(const Tensor& table, const Tensor& index, Span span) {
+Value GraphWriter::gather(const Tensor& table, const Tensor& index, Span span) {
   size_t at = 0;
   const bool names_axis = std::ranges::any_of(table.axes, [&](const Axis& axis) { return axis.dim == index.label; });
   const bool by_position = !names_axis && index.label != kAnonymous && !table.axes.empty() &&
                            table.axes[0].dim == kAnonymous &&
-                           table.axes[0].extent.bound >= axis_of(index.label).extent.bound;
+                           table.axes[0].extent.bound >= shapes_.axis_of(index.label).extent.bound;
   if (index.label != kAnonymous && !by_position) {
-    const auto found = find_axes(table, {axis_of(index.label)}, span);
+    const auto found = shapes_.find_axes(table, {shapes_.axis_of(index.label)}, span);
     if (!found) return {};
     at = static_cast<size_t>((*found)[0]);
   }
   if (table.axes.empty()) {
-    error(Diag::E0109, span, fmt::format("`{}` has no axis to index", type_text(table)));
+    diagnostics_.report(Diag::E0109, span, fmt::format("`{}` has no axis to index", shapes_.type_text(table)));
     return {};
   }
   std::vector<int64_t> permutation{static_cast<int64_t>(at)};
@@ -217,14 +198,14 @@ Value Elaborator::gather(const Tensor& table, const Tensor& index, Span span) {
     permutation.push_back(static_cast<int64_t>(i));
     rest.push_back(table.axes[i]);
   }
-  graph().set_span(span);
-  const NodeId front = at == 0 ? table.node : graph().transpose(table.node, permutation);
+  builder().set_span(span);
+  const NodeId front = at == 0 ? table.node : builder().transpose(table.node, permutation);
   Axes axes = index.axes;
   axes.insert(axes.end(), rest.begin(), rest.end());
-  if (!check_size(table.dtype, axes, span)) return {};
-  const Result<NodeId> node = graph().push(OpKind::Gather, {front, index.node});
+  if (!shapes_.check_size(table.dtype, axes, span)) return {};
+  const Result<NodeId> node = builder().push(OpKind::Gather, {front, index.node});
   if (!node) {
-    error(Diag::E0501, span, node.error().message);
+    diagnostics_.report(Diag::E0501, span, node.error().message);
     return {};
   }
   return Value(tensor(*node, std::move(axes)));

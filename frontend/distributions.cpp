@@ -1,10 +1,13 @@
 // Distributions: a table of which library function computes what, draws and their sites.
+#include "frontend/distributions.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "frontend/elaborator.h"
+#include "frontend/calls.h"
+#include "ir/philox.h"
 
 namespace smelt::frontend {
 
@@ -24,60 +27,62 @@ const DistInfo& info_of(DistKind kind) { return kDistributions[static_cast<size_
 
 }  // namespace
 
-Value Elaborator::make_distribution(DistKind kind, std::vector<Value> params, bool by_logvar, Span span) {
+Value Distributions::make_distribution(DistKind kind, std::vector<Value> params, bool by_logvar, Span span) {
   Distribution dist;
   dist.kind = kind;
   dist.by_logvar = by_logvar;
   for (const Value& param : params) {
     if (param.bad()) return {};
-    if (!number_of(param) && !expect_float(param, span)) return {};
+    if (!shapes_.number_of(param) && !graph_.expect_float(param, span)) return {};
   }
   if (kind == DistKind::Normal && !by_logvar) {
-    const auto std = number_of(params[1]);
+    const auto std = shapes_.number_of(params[1]);
     if (std && *std < 0) {
-      error(Diag::E0503, span, fmt::format("a standard deviation is at least 0, not {}", *std));
+      diagnostics_.report(Diag::E0503, span, fmt::format("a standard deviation is at least 0, not {}", *std));
       return {};
     }
   }
   if (params.size() == 2) {
     const auto *first = params[0].as<Tensor>(), *second = params[1].as<Tensor>();
-    if (first != nullptr && second != nullptr && refuse_all_pairs(*first, *second, span, "a distribution")) return {};
+    if (first != nullptr && second != nullptr && graph_.refuse_all_pairs(*first, *second, span, "a distribution"))
+      return {};
   }
   dist.params = std::move(params);
   return Value(std::move(dist));
 }
 
 /// Axes of one draw: those after it, else those that its parameters have together.
-Axes Elaborator::distribution_axes(const Distribution& dist, Span span) {
+Axes Distributions::distribution_axes(const Distribution& dist, Span span) {
   if (dist.shape) return *dist.shape;
   Axes axes;
   std::vector<Value> tensors;
   for (const Value& param : dist.params)
     if (param.as<Tensor>() != nullptr) tensors.push_back(param);
   if (tensors.empty()) return axes;
-  const auto aligned = align(tensors, span, "a distribution");
+  const auto aligned = graph_.align(tensors, span, "a distribution");
   return aligned ? aligned->front().axes : axes;
 }
 
 /// A tensor as it is; of a distribution of tensors one that stands for its axes; a number otherwise.
-Value Elaborator::axes_of_value(const Value& value, Span span) {
+Value Distributions::axes_of_value(const Value& value, Span span) {
   const auto* dist = value.as<Distribution>();
   if (dist == nullptr) return value;
   const bool numbers = std::ranges::none_of(dist->params, [](const Value& v) { return v.as<Tensor>() != nullptr; });
   if (numbers && !dist->shape) return Value(0.0);
   Tensor stand_in;
-  stand_in.dtype = real();
+  stand_in.dtype = graph_.real();
   stand_in.axes = distribution_axes(*dist, span);
   return Value(stand_in);
 }
 
 /// log_prob, kl, entropy and mean of a distribution, from std/dist.smelt.
-Value Elaborator::distribution_function(std::string_view function, const Value& value, std::vector<Value> args,
-                                        Span span) {
+Value Distributions::distribution_function(std::string_view function, const Value& value, std::vector<Value> args,
+                                           Span span) {
   if (value.bad()) return {};
   const auto* dist = value.as<Distribution>();
   if (dist == nullptr) {
-    error(Diag::E0610, span, fmt::format("`{}` is of a distribution, not of {}", function, describe(value)));
+    diagnostics_.report(Diag::E0610, span,
+                        fmt::format("`{}` is of a distribution, not of {}", function, shapes_.describe(value)));
     return {};
   }
   const auto* other = function == "kl" ? args[0].as<Distribution>() : nullptr;
@@ -87,39 +92,45 @@ Value Elaborator::distribution_function(std::string_view function, const Value& 
   const auto parameters = [&](const Distribution& d) {
     std::vector<Value> list = d.params;
     if (std_form || !by_std(d)) return list;
-    const auto std = number_of(list[1]);  // logvar = 2 log std
+    const auto std = shapes_.number_of(list[1]);  // logvar = 2 log std
     list[1] = std ? Value(2 * std::log(*std))
-                  : binary(ast::BinaryOp::Mul, Value(2.0), elementwise(OpKind::Log, {list[1]}, span, "`log`"), span);
+                  : graph_.binary(ast::BinaryOp::Mul, Value(2.0),
+                                  graph_.elementwise(OpKind::Log, {list[1]}, span, "`log`"), span);
     return list;
   };
   std::vector<Value> all;
   if (function == "log_prob") {
     const auto* x = args[0].as<Tensor>();
     if (dist->kind == DistKind::Bernoulli && x != nullptr && x->range && (x->range->low < 0 || x->range->high > 1)) {
-      error(Diag::W0004, span, fmt::format("Bernoulli likelihood of data in {}..{}", x->range->low, x->range->high))
+      diagnostics_
+          .report(Diag::W0004, span,
+                  fmt::format("Bernoulli likelihood of data in {}..{}", x->range->low, x->range->high))
           .with_help("scale the data to 0..1");
     }
-    if (!same_axes(axes_of_value(value, span), axes_of_value(args[0], span), span, "`log_prob`", true)) return {};
+    if (!graph_.same_axes(axes_of_value(value, span), axes_of_value(args[0], span), span, "`log_prob`", true))
+      return {};
     all = {args[0]};
   }
   const std::vector<Value> own = parameters(*dist);
   all.insert(all.end(), own.begin(), own.end());
   if (function == "kl") {
     if (other == nullptr || other->kind != dist->kind || dist->kind == DistKind::Uniform) {
-      error(Diag::E0610, span,
-            fmt::format("no closed form of kl between {} and {}", describe(value), describe(args[0])))
+      diagnostics_
+          .report(
+              Diag::E0610, span,
+              fmt::format("no closed form of kl between {} and {}", shapes_.describe(value), shapes_.describe(args[0])))
           .with_help("estimate it: log_prob(q, z) - log_prob(p, z) for z ~ q");
       return {};
     }
-    if (!same_axes(axes_of_value(value, span), axes_of_value(args[0], span), span, "`kl`", true)) return {};
+    if (!graph_.same_axes(axes_of_value(value, span), axes_of_value(args[0], span), span, "`kl`", true)) return {};
     const std::vector<Value> theirs = parameters(*other);
     all.insert(all.end(), theirs.begin(), theirs.end());
   }
-  Value result = call_library(fmt::format("{}_{}{}", info_of(dist->kind).prefix, function, std_form ? "_std" : ""),
-                              std::move(all), span);
+  Value result = calls_.call_library(
+      fmt::format("{}_{}{}", info_of(dist->kind).prefix, function, std_form ? "_std" : ""), std::move(all), span);
   if (dist->shape && function != "log_prob" && function != "kl") {
-    auto t = expect_float(result, span);
-    if (t) t = broadcast_to(*t, *dist->shape, span);
+    auto t = graph_.expect_float(result, span);
+    if (t) t = graph_.broadcast_to(*t, *dist->shape, span);
     if (!t) return {};
     t->range = result.as<Tensor>() != nullptr ? result.as<Tensor>()->range : t->range;
     return Value(*t);
@@ -127,32 +138,37 @@ Value Elaborator::distribution_function(std::string_view function, const Value& 
   return result;
 }
 
+void Distributions::forget_trials(const FunctionContext& init) {
+  std::erase_if(sites_, [&](const Site& site) { return site.context != &init; });
+}
+
 /// A draw of the running body: its site is the call path and the name it is bound to.
-Value Elaborator::draw_site(const Distribution& dist, const std::string& name, Span span) {
+Value Distributions::draw_site(const Distribution& dist, const std::string& name, Span span) {
   const Axes axes = distribution_axes(dist, span);
-  const std::string path = frame_->site + "/" + name;
-  const int again = context_->draws[fmt::format("{} {}", path, frame_->loop)]++;
+  const std::string path = scopes_.frame().site + "/" + name;
+  const int again = graph_.context().draws[fmt::format("{} {}", path, scopes_.frame().loop)]++;
   return sample(dist, axes, again == 0 ? path : fmt::format("{}~{}", path, again), span);
 }
 
 /// Noise of the distribution's kind, turned into a draw: reparameterised, so that gradients reach the
 /// parameters.
-Value Elaborator::sample(const Distribution& dist, const Axes& axes, const std::string& path, Span span) {
-  if (!check_size(real(), axes, span)) return {};
+Value Distributions::sample(const Distribution& dist, const Axes& axes, const std::string& path, Span span) {
+  if (!shapes_.check_size(graph_.real(), axes, span)) return {};
   const DistInfo& record = info_of(dist.kind);
-  const TensorType type{real(), shape_of(axes)};
-  graph().set_span(span);
-  const NodeId seed = seed_argument(), run = run_argument();
+  const TensorType type{graph_.real(), shape_of(axes)};
+  graph_.builder().set_span(span);
+  const NodeId seed = graph_.seed_argument(), run = graph_.run_argument();
   const auto site = static_cast<int64_t>(fnv1a(path.data(), path.size()));
-  const int64_t loop = context_->is_init ? 0 : frame_->loop;
-  const Result<NodeId> node = graph().push(record.noise, {seed, run}, {{"site", site}, {"loop", loop}, {"type", type}});
+  const int64_t loop = graph_.context().is_init ? 0 : scopes_.frame().loop;
+  const Result<NodeId> node =
+      graph_.builder().push(record.noise, {seed, run}, {{"site", site}, {"loop", loop}, {"type", type}});
   if (!node) {
-    error(Diag::E0202, span, node.error().message);
+    diagnostics_.report(Diag::E0202, span, node.error().message);
     return {};
   }
-  sites_.push_back({context_, *node, path});
-  const Tensor noise = tensor(*node, axes);
-  const auto is = [&](size_t i, double value) { return number_of(dist.params[i]) == value; };
+  sites_.push_back({&graph_.context(), *node, path});
+  const Tensor noise = graph_.tensor(*node, axes);
+  const auto is = [&](size_t i, double value) { return shapes_.number_of(dist.params[i]) == value; };
   Value result;
   if (dist.kind == DistKind::Normal && !dist.by_logvar && is(0, 0) && is(1, 1))
     result = Value(noise);
@@ -162,11 +178,12 @@ Value Elaborator::sample(const Distribution& dist, const Axes& axes, const std::
     std::vector<Value> args{Value(noise)};
     args.insert(args.end(), dist.params.begin(), dist.params.end());
     const bool by_std = dist.kind == DistKind::Normal && !dist.by_logvar;
-    result = call_library(fmt::format("{}_from_noise{}", record.prefix, by_std ? "_std" : ""), std::move(args), span);
+    result =
+        calls_.call_library(fmt::format("{}_from_noise{}", record.prefix, by_std ? "_std" : ""), std::move(args), span);
   }
   const auto* drawn = result.as<Tensor>();
   if (drawn == nullptr) return {};
-  std::optional<Tensor> shaped = broadcast_to(*drawn, axes, span);
+  std::optional<Tensor> shaped = graph_.broadcast_to(*drawn, axes, span);
   if (shaped && dist.kind != DistKind::Normal)
     shaped->range = dist.kind == DistKind::Bernoulli ? std::optional(Range{0, 1}) : std::nullopt;
   return shaped ? Value(*shaped) : Value();

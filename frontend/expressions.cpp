@@ -4,41 +4,65 @@
 #include <cmath>
 #include <limits>
 
-#include "frontend/elaborator.h"
-#include "frontend/parser.h"
+#include "frontend/calls.h"
+#include "frontend/evaluator.h"
+#include "frontend/intrinsics.h"
+#include "frontend/layers.h"
+#include "frontend/names.h"
+#include "frontend/selectors.h"
+#include "frontend/signatures.h"
+#include "ir/support/source.h"
 
 namespace smelt::frontend {
 
-constexpr int kMaxDepth = 2000;  // calls and expressions inside each other
-
-Value Elaborator::unsupported(Span span, std::string_view what) {
-  error(Diag::E0701, span, fmt::format("{} is not supported yet", what));
-  return {};
+std::optional<Args> Evaluator::eval_args(const std::vector<ast::Arg>& args) {
+  Args list;
+  bool good = true;
+  for (const ast::Arg& arg : args) {
+    Value value;
+    if (arg.spread) {
+      const auto* name = scopes_.ast().as<ast::NameExpr>(arg.value);
+      const auto rest = scopes_.frame().rests.find(name->name);
+      if (rest != scopes_.frame().rests.end())
+        value = Value(ShapeValue{rest->second});
+      else
+        diagnostics_.report(Diag::E0301, scopes_.span_of(arg.value),
+                            fmt::format("`...{}` is not bound by the head of this body", name->name));
+    } else {
+      value = eval(arg.value);
+    }
+    good = good && !value.bad();
+    list.push_back({arg.name.text, std::move(value), scopes_.span_of(arg.value)});
+  }
+  if (!good) return std::nullopt;
+  return list;
 }
 
-Value Elaborator::eval(ast::ExprId id, const Naming& naming) {
+constexpr int kMaxDepth = 2000;  // calls and expressions inside each other
+
+Value Evaluator::eval(ast::ExprId id, const Naming& naming) {
   if (!id.valid()) return {};
   if (depth_ >= kMaxDepth) {
-    error(Diag::E0008, span_of(id),
-          fmt::format("calls and expressions are nested more than {} levels deep", kMaxDepth));
+    diagnostics_.report(Diag::E0008, scopes_.span_of(id),
+                        fmt::format("calls and expressions are nested more than {} levels deep", kMaxDepth));
     return {};
   }
-  if (diagnostics_.is_full() || too_large_) return {};
+  if (diagnostics_.is_full() || graph_.is_too_large()) return {};
   ++depth_;
-  Value value = std::visit([&](const auto& e) { return eval_node(e, id, naming); }, ast()[id].node);
+  Value value = std::visit([&](const auto& e) { return eval_node(e, id, naming); }, scopes_.ast()[id].node);
   --depth_;
   return value;
 }
 
-Value Elaborator::eval_node(const ast::NumberExpr& e, ast::ExprId, const Naming&) {
+Value Evaluator::eval_node(const ast::NumberExpr& e, ast::ExprId, const Naming&) {
   return e.is_integer ? Value(e.integer) : Value(e.value);
 }
-Value Elaborator::eval_node(const ast::StringExpr& e, ast::ExprId, const Naming&) { return Value(e.value); }
-Value Elaborator::eval_node(const ast::NameExpr& e, ast::ExprId id, const Naming& naming) {
-  return name_value(e.name, span_of(id), id, naming);
+Value Evaluator::eval_node(const ast::StringExpr& e, ast::ExprId, const Naming&) { return Value(e.value); }
+Value Evaluator::eval_node(const ast::NameExpr& e, ast::ExprId id, const Naming& naming) {
+  return names_.name_value(e.name, scopes_.span_of(id), id, naming);
 }
 
-Value Elaborator::eval_node(const ast::TupleExpr& e, ast::ExprId, const Naming& naming) {
+Value Evaluator::eval_node(const ast::TupleExpr& e, ast::ExprId, const Naming& naming) {
   TupleValue tuple;
   for (const ast::ExprId item : e.items) {
     tuple.items.push_back(eval(item, naming));
@@ -47,88 +71,94 @@ Value Elaborator::eval_node(const ast::TupleExpr& e, ast::ExprId, const Naming& 
   return Value(std::move(tuple));
 }
 
-Value Elaborator::eval_node(const ast::ListExpr& e, ast::ExprId, const Naming&) {
-  const std::optional<Axes> axes = axes_expression(e.items);
+Value Evaluator::eval_node(const ast::ListExpr& e, ast::ExprId, const Naming&) {
+  const std::optional<Axes> axes = signatures_.axes_expression(e.items);
   return axes ? Value(ShapeValue{*axes}) : Value();
 }
 
-Value Elaborator::eval_node(const ast::UnaryExpr& e, ast::ExprId id, const Naming& naming) {
+Value Evaluator::eval_node(const ast::UnaryExpr& e, ast::ExprId id, const Naming& naming) {
   const Value x = eval(e.operand, naming);
   if (x.bad()) return {};
-  const Span span = span_of(id);
+  const Span span = scopes_.span_of(id);
   if (e.op == ast::UnaryOp::Not) {
     if (const auto* flag = x.as<bool>()) return Value(!*flag);
-    return elementwise(OpKind::Not, {x}, span, "`not`");
+    return graph_.elementwise(OpKind::Not, {x}, span, "`not`");
   }
   if (const auto* whole = x.as<int64_t>(); whole != nullptr && *whole != std::numeric_limits<int64_t>::min())
     return Value(-*whole);
   if (const auto* number = x.as<double>()) return Value(-*number);
-  if (const auto* dim = x.as<DimValue>()) return binary(ast::BinaryOp::Sub, Value(int64_t{0}), Value(*dim), span);
-  return elementwise(OpKind::Neg, {x}, span, "`-`");
+  if (const auto* dim = x.as<DimValue>())
+    return graph_.binary(ast::BinaryOp::Sub, Value(int64_t{0}), Value(*dim), span);
+  return graph_.elementwise(OpKind::Neg, {x}, span, "`-`");
 }
 
-Value Elaborator::eval_node(const ast::BinaryExpr& e, ast::ExprId id, const Naming& naming) {
+Value Evaluator::eval_node(const ast::BinaryExpr& e, ast::ExprId id, const Naming& naming) {
   const Value a = eval(e.lhs, naming), b = eval(e.rhs, naming);
   if (a.bad() || b.bad()) return {};
-  if (e.op == ast::BinaryOp::MatMul) return matmul(a, b, span_of(id));
+  if (e.op == ast::BinaryOp::MatMul) return graph_.matmul(a, b, scopes_.span_of(id));
   if (e.op == ast::BinaryOp::Range) {
-    error(Diag::E0403, span_of(id), "a range stands in an index or after `in` only");
+    diagnostics_.report(Diag::E0403, scopes_.span_of(id), "a range stands in an index or after `in` only");
     return {};
   }
-  if (e.op == ast::BinaryOp::Div && !frame_->around.dim_size) warn_of_zero(a, b, span_of(id));
-  return binary(e.op, a, b, span_of(id));
+  if (e.op == ast::BinaryOp::Div && !scopes_.frame().around.dim_size) warn_of_zero(a, b, scopes_.span_of(id));
+  return graph_.binary(e.op, a, b, scopes_.span_of(id));
 }
 
 /// Whole numbers divide to whole numbers, which is seldom meant where the result is 0.
-void Elaborator::warn_of_zero(const Value& a, const Value& b, Span span) {
-  const auto x = number_of(a), y = number_of(b);
+void Evaluator::warn_of_zero(const Value& a, const Value& b, Span span) {
+  const auto x = shapes_.number_of(a), y = shapes_.number_of(b);
   const bool whole = x && y && a.as<double>() == nullptr && b.as<double>() == nullptr;
   if (!whole || *x == 0 || std::abs(*x) >= std::abs(*y)) return;
   diagnostics_.report(Diag::W0005, span, fmt::format("{} / {} is 0, because both are whole numbers", *x, *y))
       .with_help(fmt::format("write {}.0 / {} for a fraction", *x, *y));
 }
 
-Value Elaborator::eval_node(const ast::CallExpr& e, ast::ExprId id, const Naming& naming) {
+Value Evaluator::eval_node(const ast::CallExpr& e, ast::ExprId id, const Naming& naming) {
   const Value callee = eval(e.callee, naming);
   if (callee.bad()) return {};
   if (const auto* intrinsic = callee.as<IntrinsicValue>();
-      intrinsic != nullptr && intrinsic->intrinsic->in_fields_only && !in_field()) {
-    error(Diag::E0403, span_of(id), fmt::format("`{}` stands in a data section only", intrinsic->intrinsic->name));
+      intrinsic != nullptr && intrinsic->intrinsic->in_fields_only && !scopes_.in_field()) {
+    diagnostics_.report(Diag::E0403, scopes_.span_of(id),
+                        fmt::format("`{}` stands in a data section only", intrinsic->intrinsic->name));
     return {};
   }
   std::optional<Args> args = eval_args(e.args);
   if (!args) return {};
-  return call(callee, std::move(*args), span_of(id), printable(sources_.text(span_of(e.callee))));
+  return calls_.call(callee, std::move(*args), scopes_.span_of(id),
+                     printable(sources_.text(scopes_.span_of(e.callee))));
 }
 
-Value Elaborator::eval_node(const ast::AttrExpr& e, ast::ExprId id, const Naming& naming) {
-  const auto* name = ast().as<ast::NameExpr>(e.callee);
-  if (name != nullptr && find_local(name->name) == nullptr) {
-    const auto [scope, decl] = find_decl(*frame_->scope, name->name);
+Value Evaluator::eval_node(const ast::AttrExpr& e, ast::ExprId id, const Naming& naming) {
+  const auto* name = scopes_.ast().as<ast::NameExpr>(e.callee);
+  if (name != nullptr && scopes_.find_local(name->name) == nullptr) {
+    const auto [scope, decl] = scopes_.find_decl(*scopes_.frame().scope, name->name);
     if (const auto* layer = std::get_if<const ast::LayerDecl*>(&decl))
-      return layer_occurrence(*scope, **layer, &e.args, e.callee, naming, span_of(id));
+      return layers_.layer_occurrence(*scope, **layer, &e.args, e.callee, naming, scopes_.span_of(id));
   }
   const Value callee = eval(e.callee, naming);
   if (callee.bad()) return {};
-  error(Diag::E0402, span_of(id), fmt::format("`{{..}}` gives attributes to a layer, not to {}", describe(callee)))
+  diagnostics_
+      .report(Diag::E0402, scopes_.span_of(id),
+              fmt::format("`{{..}}` gives attributes to a layer, not to {}", shapes_.describe(callee)))
       .with_help("arguments stand in parentheses");
   return {};
 }
 
-Value Elaborator::eval_node(const ast::AsExpr& e, ast::ExprId id, const Naming& naming) {
-  const std::optional<Tensor> x = expect_tensor(eval(e.base, naming), span_of(e.base));
-  const std::optional<Axes> axes = axes_expression(e.dims);
+Value Evaluator::eval_node(const ast::AsExpr& e, ast::ExprId id, const Naming& naming) {
+  const std::optional<Tensor> x = graph_.expect_tensor(eval(e.base, naming), scopes_.span_of(e.base));
+  const std::optional<Axes> axes = signatures_.axes_expression(e.dims);
   if (!x || !axes) return {};
   if (axes->size() != x->axes.size()) {
-    error(Diag::E0108, span_of(id),
-          fmt::format("`{}` has {} axes, and `as` names {}", type_text(*x), x->axes.size(), axes->size()));
+    diagnostics_.report(
+        Diag::E0108, scopes_.span_of(id),
+        fmt::format("`{}` has {} axes, and `as` names {}", shapes_.type_text(*x), x->axes.size(), axes->size()));
     return {};
   }
   for (size_t i = 0; i < axes->size(); ++i) {
     if ((*axes)[i].extent == x->axes[i].extent) continue;
-    error(Diag::E0108, span_of(id),
-          fmt::format("axis {} of `{}` has {} elements, {} has {}", i, type_text(*x), x->axes[i].extent.bound,
-                      axis_text((*axes)[i]), (*axes)[i].extent.bound));
+    diagnostics_.report(Diag::E0108, scopes_.span_of(id),
+                        fmt::format("axis {} of `{}` has {} elements, {} has {}", i, shapes_.type_text(*x),
+                                    x->axes[i].extent.bound, shapes_.axis_text((*axes)[i]), (*axes)[i].extent.bound));
     return {};
   }
   Tensor renamed = *x;
@@ -136,18 +166,18 @@ Value Elaborator::eval_node(const ast::AsExpr& e, ast::ExprId id, const Naming& 
   return Value(renamed);
 }
 
-Value Elaborator::eval_node(const ast::IndexExpr& e, ast::ExprId id, const Naming& naming) {
-  if (e.bounded) return unsupported(span_of(id), "`?[..]`");
+Value Evaluator::eval_node(const ast::IndexExpr& e, ast::ExprId id, const Naming& naming) {
+  if (e.bounded) return unsupported(diagnostics_, scopes_.span_of(id), "`?[..]`");
   const Value base = eval(e.base, naming);
   if (base.bad()) return {};
   if (const auto* dist = base.as<Distribution>()) {  // Normal(0, 1)[B, Z]
     Axes axes;
     for (const ast::ExprId index : e.indices) {
-      if (const auto* list = ast().as<ast::ListExpr>(index)) {
-        const auto rest = axes_expression(list->items);
+      if (const auto* list = scopes_.ast().as<ast::ListExpr>(index)) {
+        const auto rest = signatures_.axes_expression(list->items);
         if (!rest) return {};
         axes.insert(axes.end(), rest->begin(), rest->end());
-      } else if (const auto axis = axis_expression(index)) {
+      } else if (const auto axis = signatures_.axis_expression(index)) {
         axes.push_back(*axis);
       } else {
         return {};
@@ -157,39 +187,40 @@ Value Elaborator::eval_node(const ast::IndexExpr& e, ast::ExprId id, const Namin
     shaped.shape = std::move(axes);
     return Value(std::move(shaped));
   }
-  const std::optional<Tensor> x = expect_tensor(base, span_of(e.base));
-  return x ? index_tensor(*x, e, span_of(id)) : Value();
+  const std::optional<Tensor> x = graph_.expect_tensor(base, scopes_.span_of(e.base));
+  return x ? index_tensor(*x, e, scopes_.span_of(id)) : Value();
 }
 
 /// x[i] reads one element of an axis, x[a .. b] a part of it, x[labels] a row for each label.
-Value Elaborator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span span) {
+Value Evaluator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span span) {
   std::vector<int64_t> starts(x.axes.size(), 0), limits;
   for (const Axis& axis : x.axes) limits.push_back(axis.extent.bound);
   std::vector<bool> dropped(x.axes.size(), false), cut(x.axes.size(), false);
-  size_t at = in_field() ? 1 : 0;
+  size_t at = scopes_.in_field() ? 1 : 0;
   for (const ast::ExprId index : e.indices) {
-    const auto* range = ast().as<ast::BinaryExpr>(index);
+    const auto* range = scopes_.ast().as<ast::BinaryExpr>(index);
     const bool is_range = range != nullptr && range->op == ast::BinaryOp::Range;
     const Value first = eval(is_range ? range->lhs : index);
     if (first.bad()) return {};
     if (const auto* labels = first.as<Tensor>(); labels != nullptr && !labels->weak) {
-      if (e.indices.size() == 1) return gather(x, *labels, span);
-      return unsupported(span, "an index list with a tensor in it");
+      if (e.indices.size() == 1) return graph_.gather(x, *labels, span);
+      return unsupported(diagnostics_, span, "an index list with a tensor in it");
     }
     const Value last = is_range ? eval(range->rhs) : Value(int64_t{0});
-    const auto begin = expect_integer(first, span_of(index), "an index");
-    const auto end = is_range ? expect_integer(last, span_of(index), "an index") : begin;
+    const auto begin = shapes_.expect_integer(first, scopes_.span_of(index), "an index");
+    const auto end = is_range ? shapes_.expect_integer(last, scopes_.span_of(index), "an index") : begin;
     if (!begin || !end) return {};
     const int64_t limit = is_range ? *end : *end + 1;
     const bool whole = at < x.axes.size() && *begin == 0 && limit == x.axes[at].extent.bound;
     if (at >= x.axes.size() || *begin < 0 || limit > x.axes[at].extent.bound || *begin >= limit) {
-      error(Diag::E0109, span_of(index),
-            at >= x.axes.size() ? fmt::format("`{}` has {} axes", type_text(x), x.axes.size())
-                                : fmt::format("index {}..{} is outside 0..{} of `{}`", *begin, limit,
-                                              x.axes[at].extent.bound, type_text(x)));
+      diagnostics_.report(Diag::E0109, scopes_.span_of(index),
+                          at >= x.axes.size() ? fmt::format("`{}` has {} axes", shapes_.type_text(x), x.axes.size())
+                                              : fmt::format("index {}..{} is outside 0..{} of `{}`", *begin, limit,
+                                                            x.axes[at].extent.bound, shapes_.type_text(x)));
       return {};
     }
-    if (!x.axes[at].extent.is_static() && !whole) return unsupported(span_of(index), "a part of a run-time dim");
+    if (!x.axes[at].extent.is_static() && !whole)
+      return unsupported(diagnostics_, scopes_.span_of(index), "a part of a run-time dim");
     starts[at] = *begin, limits[at] = limit;
     dropped[at] = !is_range, cut[at] = is_range && !whole;
     ++at;
@@ -201,37 +232,38 @@ Value Elaborator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span sp
     axes.push_back(cut[i] ? Axis{kAnonymous, Extent(limits[i] - starts[i])} : x.axes[i]);
     shape.push_back(axes.back().extent);
   }
-  graph().set_span(span);
-  Tensor result =
-      tensor(graph().reshape(graph().make(OpKind::Slice, {x.node}, {{"starts", starts}, {"limits", limits}}), shape),
-             std::move(axes));
+  graph_.builder().set_span(span);
+  Tensor result = graph_.tensor(
+      graph_.builder().reshape(graph_.builder().make(OpKind::Slice, {x.node}, {{"starts", starts}, {"limits", limits}}),
+                               shape),
+      std::move(axes));
   result.range = x.range;
   result.label = x.label;
   result.column = x.column;
   return Value(result);
 }
 
-Value Elaborator::eval_node(const ast::MemberExpr&, ast::ExprId id, const Naming& naming) {
-  return member_value(id, naming);
+Value Evaluator::eval_node(const ast::MemberExpr&, ast::ExprId id, const Naming& naming) {
+  return selectors_.member_value(id, naming);
 }
 
 // x |> f(a) = f(x, a);  x |> L{c} = L{c}(x);  x |> f = f(x)
-Value Elaborator::eval_node(const ast::PipeExpr& e, ast::ExprId id, const Naming& naming) {
+Value Evaluator::eval_node(const ast::PipeExpr& e, ast::ExprId id, const Naming& naming) {
   const Value value = eval(e.value, naming);
   if (value.bad()) return {};
-  if (const auto* repeat = ast().as<ast::RepeatExpr>(e.stage))
-    return apply_repeat(*repeat, value, e.label.text, naming, span_of(id));
+  if (const auto* repeat = scopes_.ast().as<ast::RepeatExpr>(e.stage))
+    return apply_repeat(*repeat, value, e.label.text, naming, scopes_.span_of(id));
   Naming named = naming;
   named.label = e.label.text;
-  return apply_stage(e.stage, value, span_of(e.value), named, span_of(e.stage));
+  return apply_stage(e.stage, value, scopes_.span_of(e.value), named, scopes_.span_of(e.stage));
 }
 
 /// A stage's layer is named by its label, never by the name that the whole pipe is bound to.
-Value Elaborator::apply_stage(ast::ExprId stage, Value value, Span value_span, const Naming& naming, Span span) {
+Value Evaluator::apply_stage(ast::ExprId stage, Value value, Span value_span, const Naming& naming, Span span) {
   const Naming of_stage{{}, naming.label, naming.repeat_result};
   Args args{{"", std::move(value), value_span}};
   Value callee;
-  if (const auto* call_expr = ast().as<ast::CallExpr>(stage)) {
+  if (const auto* call_expr = scopes_.ast().as<ast::CallExpr>(stage)) {
     callee = eval(call_expr->callee, of_stage);
     std::optional<Args> more = callee.bad() ? std::nullopt : eval_args(call_expr->args);
     if (!more)
@@ -242,58 +274,62 @@ Value Elaborator::apply_stage(ast::ExprId stage, Value value, Span value_span, c
     callee = eval(stage, of_stage);
   }
   if (callee.bad()) return {};
-  return call(callee, std::move(args), span, printable(sources_.text(span)));
+  return calls_.call(callee, std::move(args), span, printable(sources_.text(span)));
 }
 
 /// Applies the layer that the body yields, fresh for each i, to the running value.
-Value Elaborator::apply_repeat(const ast::RepeatExpr& e, Value value, const std::string& label, const Naming& naming,
-                               Span span) {
-  const std::optional<int64_t> count = expect_integer(eval(e.count, naming), span_of(e.count), "the count of `repeat`");
+Value Evaluator::apply_repeat(const ast::RepeatExpr& e, Value value, const std::string& label, const Naming& naming,
+                              Span span) {
+  const std::optional<int64_t> count =
+      shapes_.expect_integer(eval(e.count, naming), scopes_.span_of(e.count), "the count of `repeat`");
   if (!count) return {};
   if (*count < 0 || *count > 10000) {
-    error(Diag::E0503, span_of(e.count), fmt::format("`repeat` runs {} times; it may run 0 to 10000 times", *count));
+    diagnostics_.report(Diag::E0503, scopes_.span_of(e.count),
+                        fmt::format("`repeat` runs {} times; it may run 0 to 10000 times", *count));
     return {};
   }
-  if (e.body.statements.empty() || ast().as<ast::ExprStmt>(e.body.statements.back()) == nullptr) {
-    error(Diag::E0403, e.body.span, "the body of `repeat` ends with a layer")
+  if (e.body.statements.empty() || scopes_.ast().as<ast::ExprStmt>(e.body.statements.back()) == nullptr) {
+    diagnostics_.report(Diag::E0403, e.body.span, "the body of `repeat` ends with a layer")
         .with_help("write `repeat i < n { Dense{h} }`");
     return {};
   }
-  const int64_t outer_loop = frame_->loop;
+  const int64_t outer_loop = scopes_.frame().loop;
   const Naming inside{naming.bound, {}, naming.repeat_result};
   for (int64_t i = 0; i < *count && !value.bad() && !diagnostics_.is_full(); ++i) {
-    frame_->loop = outer_loop * *count + i;
-    frame_->repeats.push_back({label, i});
-    const BlockScope turn(*frame_);
-    bind(e.index, Value(i));
+    scopes_.frame().loop = outer_loop * *count + i;
+    scopes_.frame().repeats.push_back({label, i});
+    const BlockScope turn(scopes_.frame());
+    scopes_.bind(e.index, Value(i));
     Value ignored;
-    for (size_t s = 0; s + 1 < e.body.statements.size(); ++s) execute(ast()[e.body.statements[s]], ignored, inside);
-    const ast::ExprId stage = ast().as<ast::ExprStmt>(e.body.statements.back())->value;
-    value = apply_stage(stage, std::move(value), span, {.repeat_result = true}, span_of(stage));
-    frame_->repeats.pop_back();
+    for (size_t s = 0; s + 1 < e.body.statements.size(); ++s)
+      execute(scopes_.ast()[e.body.statements[s]], ignored, inside);
+    const ast::ExprId stage = scopes_.ast().as<ast::ExprStmt>(e.body.statements.back())->value;
+    value = apply_stage(stage, std::move(value), span, {.repeat_result = true}, scopes_.span_of(stage));
+    scopes_.frame().repeats.pop_back();
   }
-  frame_->loop = outer_loop;
+  scopes_.frame().loop = outer_loop;
   return value;
 }
 
-Value Elaborator::eval_node(const ast::RepeatExpr&, ast::ExprId id, const Naming&) {
-  error(Diag::E0403, span_of(id), "`repeat` stands only after `|>`");
+Value Evaluator::eval_node(const ast::RepeatExpr&, ast::ExprId id, const Naming&) {
+  diagnostics_.report(Diag::E0403, scopes_.span_of(id), "`repeat` stands only after `|>`");
   return {};
 }
-Value Elaborator::eval_node(const ast::ScanExpr&, ast::ExprId id, const Naming&) {
-  return unsupported(span_of(id), "`scan`");
+Value Evaluator::eval_node(const ast::ScanExpr&, ast::ExprId id, const Naming&) {
+  return unsupported(diagnostics_, scopes_.span_of(id), "`scan`");
 }
-Value Elaborator::eval_node(const ast::ReduceExpr&, ast::ExprId id, const Naming&) {
-  return unsupported(span_of(id), "an index reduction");
+Value Evaluator::eval_node(const ast::ReduceExpr&, ast::ExprId id, const Naming&) {
+  return unsupported(diagnostics_, scopes_.span_of(id), "an index reduction");
 }
 
-Value Elaborator::eval_node(const ast::IfExpr& e, ast::ExprId, const Naming& naming) {
+Value Evaluator::eval_node(const ast::IfExpr& e, ast::ExprId, const Naming& naming) {
   const Value condition = eval(e.condition, naming);
   if (condition.bad()) return {};
   const auto* flag = condition.as<bool>();
   if (flag == nullptr) {
-    error(Diag::E0502, span_of(e.condition),
-          fmt::format("the condition of `if` is {}, not a compile-time boolean", describe(condition)))
+    diagnostics_
+        .report(Diag::E0502, scopes_.span_of(e.condition),
+                fmt::format("the condition of `if` is {}, not a compile-time boolean", shapes_.describe(condition)))
         .with_help("choose by element with `where(c, a, b)`");
     return {};
   }

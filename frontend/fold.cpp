@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "frontend/elaborator.h"
+#include "frontend/graph_writer.h"
 
 namespace smelt::frontend {
 
@@ -74,7 +74,7 @@ std::optional<Value> fold_numbers(ast::BinaryOp op, double a, double b) {
 }  // namespace
 
 /// Both operands known while compiling: whole numbers stay whole, `/` of whole numbers rounds towards zero.
-Value Elaborator::fold(ast::BinaryOp op, const Value& a, const Value& b, Span span) {
+Value GraphWriter::fold(ast::BinaryOp op, const Value& a, const Value& b, Span span) {
   const auto *p = a.as<bool>(), *q = b.as<bool>();
   if (p != nullptr && q != nullptr) {
     if (op == ast::BinaryOp::Or) return Value(*p || *q);
@@ -82,7 +82,7 @@ Value Elaborator::fold(ast::BinaryOp op, const Value& a, const Value& b, Span sp
     if (op == ast::BinaryOp::Eq) return Value(*p == *q);
     if (op == ast::BinaryOp::Ne) return Value(*p != *q);
   }
-  const auto x = number_of(a), y = number_of(b);
+  const auto x = shapes_.number_of(a), y = shapes_.number_of(b);
   if (x && y) {
     const bool whole = a.as<double>() == nullptr && b.as<double>() == nullptr;
     bool overflow = false;
@@ -94,14 +94,16 @@ Value Elaborator::fold(ast::BinaryOp op, const Value& a, const Value& b, Span sp
       if (folded && !overflow) return *folded;
       if (overflow) {
         const bool zero = op == ast::BinaryOp::Div && *y == 0;
-        error(Diag::E0203, span, zero ? "division by zero" : "the result does not fit 64 bits")
+        diagnostics_.report(Diag::E0203, span, zero ? "division by zero" : "the result does not fit 64 bits")
             .caret(fmt::format("{} {} {}", *x, to_string(op), *y));
         return {};
       }
     }
     if (const std::optional<Value> folded = fold_numbers(op, *x, *y)) return *folded;
   }
-  error(Diag::E0403, span, fmt::format("`{}` does not apply to {} and {}", to_string(op), describe(a), describe(b)));
+  diagnostics_.report(
+      Diag::E0403, span,
+      fmt::format("`{}` does not apply to {} and {}", to_string(op), shapes_.describe(a), shapes_.describe(b)));
   return {};
 }
 
@@ -124,21 +126,22 @@ static std::optional<Range> range_with_number(ast::BinaryOp op, const Value& a, 
   }
 }
 
-Value Elaborator::binary(ast::BinaryOp op, const Value& a, const Value& b, Span span) {
+Value GraphWriter::binary(ast::BinaryOp op, const Value& a, const Value& b, Span span) {
   if (a.bad() || b.bad()) return {};
   const auto compile_time = [&](const Value& v) {
-    return v.as<Tensor>() == nullptr && (number_of(v) || v.as<DimValue>() == nullptr) && v.as<Selector>() == nullptr;
+    return v.as<Tensor>() == nullptr && (shapes_.number_of(v) || v.as<DimValue>() == nullptr) &&
+           v.as<Selector>() == nullptr;
   };
   if (compile_time(a) && compile_time(b)) return fold(op, a, b, span);
   if (op == ast::BinaryOp::Pow) {  // exact forms of the common powers
-    const auto exponent = number_of(b);
+    const auto exponent = shapes_.number_of(b);
     if (exponent == 2.0) return elementwise(OpKind::Square, {a}, span, "`^`");
     if (exponent == 1.0) return a;
     if (exponent == 3.0) return binary(ast::BinaryOp::Mul, elementwise(OpKind::Square, {a}, span, "`^`"), a, span);
     if (exponent == 0.5) return elementwise(OpKind::Sqrt, {a}, span, "`^`");
   }
   Value result = elementwise(op_of(op), {a, b}, span, fmt::format("`{}`", to_string(op)));
-  if (auto* t = result.as<Tensor>()) t->range = range_with_number(op, a, b, number_of(a), number_of(b));
+  if (auto* t = result.as<Tensor>()) t->range = range_with_number(op, a, b, shapes_.number_of(a), shapes_.number_of(b));
   return result;
 }
 

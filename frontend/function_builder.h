@@ -1,36 +1,65 @@
-// Elaborator::build_function, a template over the body.
+// The functions of an experiment while they are built, each with the graph that it writes.
 #pragma once
 
-#include <fmt/format.h>
+#include <memory>
+#include <string>
+#include <vector>
 
-#include "frontend/elaborator.h"
+#include "frontend/graph_writer.h"
 
-namespace smelt::frontend {
+namespace smelt {
 
-/// Evaluates `body` in a fresh graph and keeps it as a function; returns its index.
-template <typename F>
-int32_t Elaborator::build_function(FunctionKind kind, const std::string& name, bool training, Span span, F body) {
-  contexts_.push_back(std::make_unique<FunctionContext>(next_graph_++));
-  FunctionContext& context = *contexts_.back();
-  context.function.name = name;
-  context.function.graph.name = name;
-  context.function.kind = kind;
-  context.function.span = span;
-  context.training = training;
-  context.trial = trial_;
-  constexpr std::pair<FunctionKind, std::string_view> kPrefixes[] = {
-      {FunctionKind::Loss, "eval/"},     {FunctionKind::Metric, "eval/"}, {FunctionKind::Export, "export/"},
-      {FunctionKind::Sample, "sample/"}, {FunctionKind::Image, "image/"}, {FunctionKind::Stop, "stop/"}};
-  for (const auto& [of, prefix] : kPrefixes)
-    if (of == kind) context.site = prefix;
-  context.site += name;
-  Frame frame(file_, frame_);
-  frame.site = context.site;
-  const Entered in_frame(frame_, frame);
-  const Entered in_function(context_, context);
-  const auto index = static_cast<int32_t>(contexts_.size() - 1);
-  body();
-  return index;
-}
+namespace frontend {
 
-}  // namespace smelt::frontend
+struct FileScope;
+class Scopes;
+class GraphWriter;
+
+class FunctionBuilder {
+ public:
+  FunctionBuilder(const FileScope& file, Scopes& scopes, GraphWriter& graph)
+      : file_(file), scopes_(scopes), graph_(graph) {}
+
+  /// Evaluates `body` in a fresh graph and keeps it as a function; returns its index.
+  template <typename F>
+  int32_t build_function(FunctionKind kind, const std::string& name, bool training, Span span, F body) {
+    const int32_t index = begin(kind, name, training, span);
+    FunctionContext& context = at(index);
+    Frame frame(file_, &scopes_.frame());
+    frame.site = context.site;
+    const auto in_frame = scopes_.enter(frame);
+    const auto in_function = graph_.enter(context);
+    body();
+    return index;
+  }
+  /// A function that is made without a body to evaluate.
+  void add(Function function);
+  FunctionContext& at(int32_t index) { return *contexts_[static_cast<size_t>(index)]; }
+
+  /// The function that computes the start value of every variable; `end_init` makes it the last one.
+  FunctionContext& init() { return *init_; }
+  void end_init();
+
+  /// Functions between these two are built to find all parameters, and thrown away.
+  void begin_trial() { trial_ = true; }
+  void end_trial();
+  bool trial() const { return trial_; }
+
+  /// All of them, in order, with the symbols of the experiment.
+  std::vector<Function> take(const std::vector<DimSymbol>& symbols);
+
+ private:
+  std::unique_ptr<FunctionContext> new_init();
+  int32_t begin(FunctionKind kind, const std::string& name, bool training, Span span);
+
+  const FileScope& file_;
+  Scopes& scopes_;
+  GraphWriter& graph_;
+  uint32_t next_graph_ = 1;
+  std::vector<std::unique_ptr<FunctionContext>> contexts_;
+  std::unique_ptr<FunctionContext> init_ = new_init();
+  bool trial_ = false;
+};
+
+}  // namespace frontend
+}  // namespace smelt

@@ -47,7 +47,7 @@ struct FunctionContext {
 /// While it lives, nodes of the builder belong to `call`.
 class BuilderCall {
  public:
-  BuilderCall(Builder& builder, Span call);
+  BuilderCall(Builder& builder, Span call) : builder_(builder), outer_(builder.call()) { builder_.set_call(call); }
   BuilderCall(const BuilderCall&) = delete;
   BuilderCall& operator=(const BuilderCall&) = delete;
   ~BuilderCall() { builder_.set_call(outer_); }
@@ -61,23 +61,16 @@ class BuilderCall {
 /// calls a function of the model file, they carry none.
 class LibraryCall {
  public:
-  LibraryCall(FunctionContext* context, Diagnostics& diagnostics, const FileScope& caller, const FileScope& callee,
+  LibraryCall(FunctionContext& context, Diagnostics& diagnostics, const FileScope& caller, const FileScope& callee,
               Span span);
   LibraryCall(const LibraryCall&) = delete;
   LibraryCall& operator=(const LibraryCall&) = delete;
   ~LibraryCall();
 
  private:
-  Builder* builder_ = nullptr;          // null outside a graph
-  Diagnostics* diagnostics_ = nullptr;  // null when this is no such call
+  Builder* builder_ = nullptr;  // these are null when this is no such call
+  Diagnostics* diagnostics_ = nullptr;
   Span outer_node_, outer_message_;
-};
-
-/// A draw's place, for the resolution of collisions.
-struct Site {
-  FunctionContext* context = nullptr;
-  NodeId node;
-  std::string path;
 };
 
 }  // namespace smelt::frontend

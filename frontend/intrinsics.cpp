@@ -1,4 +1,5 @@
-// The functions that the compiler provides, as a table: name, parameters, meaning.
+#include "frontend/intrinsics.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,7 +8,10 @@
 #include <numbers>
 #include <numeric>
 
-#include "frontend/elaborator.h"
+#include "frontend/calls.h"
+#include "frontend/data_section.h"
+#include "frontend/derivatives.h"
+#include "frontend/distributions.h"
 #include "ir/op.h"
 
 namespace smelt::frontend {
@@ -53,11 +57,11 @@ template <size_t I>
 Value evaluate_unary(Call& c) {
   const Unary& f = kUnary[I];
   const Value& x = c.value(0);
-  if (const auto number = c.e.number_of(x)) {
+  if (const auto number = c.use.shapes.number_of(x)) {
     if (f.op == OpKind::Floor && x.as<int64_t>() != nullptr) return x;
     return Value(f.fold(*number));
   }
-  Value result = c.e.elementwise(f.op, {x}, c.span, fmt::format("`{}`", f.name));
+  Value result = c.use.graph.elementwise(f.op, {x}, c.span, fmt::format("`{}`", f.name));
   if (auto* t = result.as<Tensor>()) t->range = f.range;
   return result;
 }
@@ -67,37 +71,39 @@ Value evaluate_unary(Call& c) {
 /// max(a, b) by element; max(x, over=..) and max(x) reduce.
 template <OpKind Pairwise, OpKind Reduce>
 Value extremum(Call& c) {
-  if (!c.has(1)) return c.e.reduce(Reduce, c.value(0), c.has(2) ? &c.value(2) : nullptr, c.span);
+  if (!c.has(1)) return c.use.graph.reduce(Reduce, c.value(0), c.has(2) ? &c.value(2) : nullptr, c.span);
   if (c.has(2)) {
-    c.e.error(Diag::E0401, c.span, "two operands are compared by element, without `over=`");
+    c.use.diagnostics.report(Diag::E0401, c.span, "two operands are compared by element, without `over=`");
     return {};
   }
-  const auto a = c.e.number_of(c.value(0)), b = c.e.number_of(c.value(1));
+  const auto a = c.use.shapes.number_of(c.value(0)), b = c.use.shapes.number_of(c.value(1));
   if (a && b) return (*a > *b) == (Pairwise == OpKind::Max) ? c.value(0) : c.value(1);
-  return c.e.elementwise(Pairwise, {c.value(0), c.value(1)}, c.span, Pairwise == OpKind::Max ? "`max`" : "`min`");
+  return c.use.graph.elementwise(Pairwise, {c.value(0), c.value(1)}, c.span,
+                                 Pairwise == OpKind::Max ? "`max`" : "`min`");
 }
 
 Value where(Call& c) {
-  return c.e.elementwise(OpKind::Select, {c.value(0), c.value(1), c.value(2)}, c.span, "`where`");
+  return c.use.graph.elementwise(OpKind::Select, {c.value(0), c.value(1), c.value(2)}, c.span, "`where`");
 }
 
 Value clamp(Call& c) {
-  const auto low = c.e.number_of(c.value(1)), high = c.e.number_of(c.value(2));
+  const auto low = c.use.shapes.number_of(c.value(1)), high = c.use.shapes.number_of(c.value(2));
   if (low && high && *low > *high) {
-    c.e.error(Diag::E0503, c.span, fmt::format("`clamp` to {}..{}: the low end is above the high end", *low, *high));
+    c.use.diagnostics.report(Diag::E0503, c.span,
+                             fmt::format("`clamp` to {}..{}: the low end is above the high end", *low, *high));
     return {};
   }
-  if (const auto x = c.e.number_of(c.value(0)); x && low && high) return Value(std::clamp(*x, *low, *high));
-  const Value above = c.e.elementwise(OpKind::Max, {c.value(0), c.value(1)}, c.span, "`clamp`");
-  Value result = c.e.elementwise(OpKind::Min, {above, c.value(2)}, c.span, "`clamp`");
+  if (const auto x = c.use.shapes.number_of(c.value(0)); x && low && high) return Value(std::clamp(*x, *low, *high));
+  const Value above = c.use.graph.elementwise(OpKind::Max, {c.value(0), c.value(1)}, c.span, "`clamp`");
+  Value result = c.use.graph.elementwise(OpKind::Min, {above, c.value(2)}, c.span, "`clamp`");
   if (auto* t = result.as<Tensor>(); t != nullptr && low && high) t->range = Range{*low, *high};
   return result;
 }
 
 Value stop(Call& c) {
-  const auto x = c.e.expect_float(c.value(0), c.span_of(0));
+  const auto x = c.use.graph.expect_float(c.value(0), c.span_of(0));
   if (!x) return {};
-  Tensor t = c.e.tensor(c.e.graph().make(OpKind::Stop, {x->node}), x->axes);
+  Tensor t = c.use.graph.tensor(c.use.graph.builder().make(OpKind::Stop, {x->node}), x->axes);
   t.range = x->range;
   return Value(t);
 }
@@ -105,14 +111,14 @@ Value stop(Call& c) {
 Value cast(Call& c) {
   const auto* dtype = c.value(1).as<DTypeValue>();
   if (dtype == nullptr) {
-    c.e.error(Diag::E0504, c.span_of(1), "`cast` takes an element type such as f32");
+    c.use.diagnostics.report(Diag::E0504, c.span_of(1), "`cast` takes an element type such as f32");
     return {};
   }
-  const DType to = dtype->dtype == DType::F32 ? c.e.real() : dtype->dtype;
-  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0), to);
+  const DType to = dtype->dtype == DType::F32 ? c.use.graph.real() : dtype->dtype;
+  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0), to);
   if (!x) return {};
-  c.e.graph().set_span(c.span);
-  Tensor t = c.e.tensor(c.e.graph().cast(x->node, to), x->axes);
+  c.use.graph.builder().set_span(c.span);
+  Tensor t = c.use.graph.tensor(c.use.graph.builder().cast(x->node, to), x->axes);
   t.range = x->range;
   t.grid = x->grid;
   return Value(t);
@@ -120,8 +126,8 @@ Value cast(Call& c) {
 
 /// x repeated along axes that it lacks: all pairs, on purpose.
 Value stretch(Call& c) {
-  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
-  const auto over = x ? c.e.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
+  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
+  const auto over = x ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
   if (!over) return {};
   Axes axes = x->axes;
   for (const Axis& axis : *over) {
@@ -129,60 +135,63 @@ Value stretch(Call& c) {
       axes.push_back(axis);
       continue;
     }
-    c.e.error(Diag::E0105, c.span_of(1),
-              axis.dim == kAnonymous ? std::string("`stretch` repeats along axes with names")
-                                     : fmt::format("`{}` has {} already", c.e.type_text(*x), c.e.axis_text(axis)));
+    c.use.diagnostics.report(Diag::E0105, c.span_of(1),
+                             axis.dim == kAnonymous ? std::string("`stretch` repeats along axes with names")
+                                                    : fmt::format("`{}` has {} already", c.use.shapes.type_text(*x),
+                                                                  c.use.shapes.axis_text(axis)));
     return {};
   }
-  if (!c.e.check_size(x->dtype, axes, c.span)) return {};
+  if (!c.use.shapes.check_size(x->dtype, axes, c.span)) return {};
   std::vector<int64_t> places(x->axes.size());
   std::iota(places.begin(), places.end(), 0);
-  c.e.graph().set_span(c.span);
-  return Value(c.e.expand(*x, axes, places));
+  c.use.graph.builder().set_span(c.span);
+  return Value(c.use.graph.expand(*x, axes, places));
 }
 
 /// For losses of the library: a, b, when they have the same axes or one is a number.
 Value same_axes(Call& c) {
-  const std::string what = fmt::format("`{}`", c.e.running_function());
-  if (!c.e.same_axes(c.value(0), c.value(1), c.span, what, false)) return {};
+  const std::string what = fmt::format("`{}`", c.use.scopes.running_function());
+  if (!c.use.graph.same_axes(c.value(0), c.value(1), c.span, what, false)) return {};
   return Value(TupleValue{{c.value(0), c.value(1)}});
 }
 
 // ---- reductions ----
 
-Value sum(Call& c) { return c.e.reduce(OpKind::ReduceSum, c.value(0), c.has(1) ? &c.value(1) : nullptr, c.span); }
+Value sum(Call& c) {
+  return c.use.graph.reduce(OpKind::ReduceSum, c.value(0), c.has(1) ? &c.value(1) : nullptr, c.span);
+}
 
 /// How many elements of x one result of a reduction to `reduced` covers, at run time where an extent is.
-Value count_of(Elaborator& e, const Tensor& x, const std::vector<int64_t>& places) {
-  Tensor n = e.tensor(e.graph().count(x.node, places, DType::F64), {});
+Value count_of(GraphWriter& graph, const Tensor& x, const std::vector<int64_t>& places) {
+  Tensor n = graph.tensor(graph.builder().count(x.node, places, DType::F64), {});
   n.weak = true;
   return Value(n);
 }
 
 std::optional<std::vector<int64_t>> places_of(Call& c, const Tensor& x, size_t over) {
   if (c.has(over)) {
-    const auto axes = c.e.expect_axes(c.value(over), c.span_of(over));
-    return axes ? c.e.find_axes(x, *axes, c.span) : std::nullopt;
+    const auto axes = c.use.shapes.expect_axes(c.value(over), c.span_of(over));
+    return axes ? c.use.shapes.find_axes(x, *axes, c.span) : std::nullopt;
   }
   std::vector<int64_t> all;
-  for (size_t i = c.e.in_field() ? 1 : 0; i < x.axes.size(); ++i) all.push_back(static_cast<int64_t>(i));
+  for (size_t i = c.use.scopes.in_field() ? 1 : 0; i < x.axes.size(); ++i) all.push_back(static_cast<int64_t>(i));
   return all;
 }
 
 Value count(Call& c) {
-  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
+  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
   const auto places = x ? places_of(c, *x, 1) : std::nullopt;
-  if (places) c.e.graph().set_span(c.span);
-  return places ? count_of(c.e, *x, *places) : Value();
+  if (places) c.use.graph.builder().set_span(c.span);
+  return places ? count_of(c.use.graph, *x, *places) : Value();
 }
 
 Value mean(Call& c) {
-  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
+  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
   const auto places = x ? places_of(c, *x, 1) : std::nullopt;
   if (!places) return {};
   const Value total = sum(c);
   if (total.bad() || places->empty()) return total;
-  Value result = c.e.binary(ast::BinaryOp::Div, total, count_of(c.e, *x, *places), c.span);
+  Value result = c.use.graph.binary(ast::BinaryOp::Div, total, count_of(c.use.graph, *x, *places), c.span);
   if (auto* t = result.as<Tensor>()) t->range = x->range;
   return result;
 }
@@ -190,14 +199,16 @@ Value mean(Call& c) {
 /// logsumexp removes its axes; softmax and log_softmax keep them.
 template <OpKind Op>
 Value over_axes(Call& c) {
-  const auto x = c.e.expect_float(c.value(0), c.span_of(0));
+  const auto x = c.use.graph.expect_float(c.value(0), c.span_of(0));
   auto places = x ? places_of(c, *x, 1) : std::nullopt;
   if (!places) return {};
   if (Op != OpKind::LogSumExp && !c.has(1) && places->size() > 1) {  // the others' result shows what they were over
     std::vector<std::string> names;
-    for (const int64_t at : *places) names.push_back(c.e.axis_text(x->axes[static_cast<size_t>(at)]));
-    c.e.error(Diag::E0105, c.e.call_site(c.span),
-              fmt::format("`{}` of `{}` does not say which axis it is over", op_def(Op).name, c.e.type_text(*x)))
+    for (const int64_t at : *places) names.push_back(c.use.shapes.axis_text(x->axes[static_cast<size_t>(at)]));
+    c.use.diagnostics
+        .report(
+            Diag::E0105, c.use.graph.call_site(c.span),
+            fmt::format("`{}` of `{}` does not say which axis it is over", op_def(Op).name, c.use.shapes.type_text(*x)))
         .with_help(fmt::format("write `over={}`, or `over=({})` for all of them together", names.back(),
                                fmt::join(names, ", ")));
     return {};
@@ -209,53 +220,58 @@ Value over_axes(Call& c) {
     if (!removed) axes.push_back(x->axes[i]);
   }
   if (places->empty()) {
-    c.e.error(Diag::E0105, c.span, fmt::format("`{}` has no axis to normalise over", c.e.type_text(*x)));
+    c.use.diagnostics.report(Diag::E0105, c.span,
+                             fmt::format("`{}` has no axis to normalise over", c.use.shapes.type_text(*x)));
     return {};
   }
-  c.e.graph().set_span(c.span);
-  Tensor t = c.e.tensor(c.e.graph().make(Op, {x->node}, {{"axes", *places}}), std::move(axes));
+  c.use.graph.builder().set_span(c.span);
+  Tensor t = c.use.graph.tensor(c.use.graph.builder().make(Op, {x->node}, {{"axes", *places}}), std::move(axes));
   if (Op == OpKind::Softmax) t.range = Range{0, 1};
   return Value(t);
 }
 
 template <OpKind Op>
 Value arg_extremum(Call& c) {
-  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
-  const auto over = x ? c.e.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
-  const auto places = over ? c.e.find_axes(*x, *over, c.span) : std::nullopt;
+  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
+  const auto over = x ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
+  const auto places = over ? c.use.shapes.find_axes(*x, *over, c.span) : std::nullopt;
   if (!places) return {};
   if (places->size() != 1) {
-    c.e.error(Diag::E0105, c.span, "the index of an extremum is along one axis");
+    c.use.diagnostics.report(Diag::E0105, c.span, "the index of an extremum is along one axis");
     return {};
   }
   Axes axes = x->axes;
   const auto place = (*places)[0];
   const DimId label = axes[static_cast<size_t>(place)].dim;
   axes.erase(axes.begin() + place);
-  c.e.graph().set_span(c.span);
-  Tensor t = c.e.tensor(c.e.graph().make(Op, {x->node}, {{"axis", place}}), std::move(axes));
+  c.use.graph.builder().set_span(c.span);
+  Tensor t = c.use.graph.tensor(c.use.graph.builder().make(Op, {x->node}, {{"axis", place}}), std::move(axes));
   t.label = label;
   return Value(t);
 }
 
 Value contract(Call& c) {
-  const auto a = c.e.expect_float(c.value(0), c.span_of(0)), b = c.e.expect_float(c.value(1), c.span_of(1));
-  const auto over = a && b ? c.e.expect_axes(c.value(2), c.span_of(2)) : std::nullopt;
-  return over ? c.e.contract(*a, *b, *over, c.span) : Value();
+  const auto a = c.use.graph.expect_float(c.value(0), c.span_of(0)),
+             b = c.use.graph.expect_float(c.value(1), c.span_of(1));
+  const auto over = a && b ? c.use.shapes.expect_axes(c.value(2), c.span_of(2)) : std::nullopt;
+  return over ? c.use.graph.contract(*a, *b, *over, c.span) : Value();
 }
 
 // ---- shapes ----
 
 Value reshape_to(Call& c, const Tensor& x, Axes axes) {
   const Shape shape = shape_of(axes);
-  c.e.graph().set_span(c.span);
-  const Result<NodeId> node = c.e.graph().push(OpKind::Reshape, {x.node}, {{"type", TensorType{x.dtype, shape}}});
+  c.use.graph.builder().set_span(c.span);
+  const Result<NodeId> node =
+      c.use.graph.builder().push(OpKind::Reshape, {x.node}, {{"type", TensorType{x.dtype, shape}}});
   if (!node) {
-    c.e.error(Diag::E0108, c.span, fmt::format("`{}` cannot be read as {}", c.e.type_text(x), c.e.axes_text(axes)))
+    c.use.diagnostics
+        .report(Diag::E0108, c.span,
+                fmt::format("`{}` cannot be read as {}", c.use.shapes.type_text(x), c.use.shapes.axes_text(axes)))
         .with_help("both have to have the same number of elements, and run-time dims keep their place");
     return {};
   }
-  Tensor t = c.e.tensor(*node, std::move(axes));
+  Tensor t = c.use.graph.tensor(*node, std::move(axes));
   t.range = x.range;
   t.label = x.label;
   t.column = x.column;
@@ -263,20 +279,21 @@ Value reshape_to(Call& c, const Tensor& x, Axes axes) {
 }
 
 Value reshape(Call& c) {
-  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
-  auto axes = x ? c.e.expect_shape(c.value(1), c.span_of(1)) : std::nullopt;
+  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
+  auto axes = x ? c.use.shapes.expect_shape(c.value(1), c.span_of(1)) : std::nullopt;
   if (!axes) return {};
-  if (c.e.in_field()) axes->insert(axes->begin(), x->axes[0]);
-  if (!c.e.check_size(x->dtype, *axes, c.span)) return {};
+  if (c.use.scopes.in_field()) axes->insert(axes->begin(), x->axes[0]);
+  if (!c.use.shapes.check_size(x->dtype, *axes, c.span)) return {};
   return reshape_to(c, *x, *axes);
 }
 
 /// All axes but the first become one.
 Value flatten(Call& c) {
-  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
+  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
   if (!x) return {};
   if (x->axes.size() < 2) {
-    c.e.error(Diag::E0109, c.span, fmt::format("`{}` has no axes to flatten after the first", c.e.type_text(*x)));
+    c.use.diagnostics.report(Diag::E0109, c.span,
+                             fmt::format("`{}` has no axes to flatten after the first", c.use.shapes.type_text(*x)));
     return {};
   }
   int64_t product = 1;
@@ -286,13 +303,14 @@ Value flatten(Call& c) {
 
 /// Axes of one element are removed.
 Value squeeze(Call& c) {
-  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
+  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
   if (!x) return {};
   Axes kept;
   for (const Axis& axis : x->axes)
     if (axis.extent != Extent(1)) kept.push_back(axis);
   if (kept.size() == x->axes.size()) {
-    c.e.error(Diag::E0108, c.span, fmt::format("`{}` has no axis of one element", c.e.type_text(*x)));
+    c.use.diagnostics.report(Diag::E0108, c.span,
+                             fmt::format("`{}` has no axis of one element", c.use.shapes.type_text(*x)));
     return {};
   }
   return reshape_to(c, *x, std::move(kept));
@@ -300,29 +318,31 @@ Value squeeze(Call& c) {
 
 Value filled(Call& c, double value) {
   if (!c.has(0)) return Value(value);
-  const auto axes = c.e.expect_shape(c.value(0), c.span_of(0));
-  return axes && c.e.check_size(c.e.real(), *axes, c.span) ? Value(c.e.constant(value, c.e.real(), *axes)) : Value();
+  const auto axes = c.use.shapes.expect_shape(c.value(0), c.span_of(0));
+  return axes && c.use.shapes.check_size(c.use.graph.real(), *axes, c.span)
+             ? Value(c.use.graph.constant(value, c.use.graph.real(), *axes))
+             : Value();
 }
 Value zeros(Call& c) { return filled(c, 0); }
 Value ones(Call& c) { return filled(c, 1); }
 
 Value filled_like(Call& c, double value) {
-  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
-  return x ? Value(c.e.constant(value, x->dtype, x->axes)) : Value();
+  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
+  return x ? Value(c.use.graph.constant(value, x->dtype, x->axes)) : Value();
 }
 Value zeros_like(Call& c) { return filled_like(c, 0); }
 Value ones_like(Call& c) { return filled_like(c, 1); }
 
 /// x cut along one axis into single elements: a tuple.
 Value split(Call& c) {
-  const auto x = c.e.expect_tensor(c.value(0), c.span_of(0));
-  const auto over = x ? c.e.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
-  const auto places = over ? c.e.find_axes(*x, *over, c.span) : std::nullopt;
+  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
+  const auto over = x ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
+  const auto places = over ? c.use.shapes.find_axes(*x, *over, c.span) : std::nullopt;
   if (!places) return {};
   const auto at = static_cast<size_t>((*places)[0]);
   const Extent parts = x->axes[at].extent;
   if (places->size() != 1 || !parts.is_static() || parts.bound > 64) {
-    c.e.error(Diag::E0205, c.span, "`split` cuts one axis of at most 64 known elements");
+    c.use.diagnostics.report(Diag::E0205, c.span, "`split` cuts one axis of at most 64 known elements");
     return {};
   }
   TupleValue tuple;
@@ -331,8 +351,8 @@ Value split(Call& c) {
     for (const Axis& axis : x->axes) limits.push_back(axis.extent.bound);
     starts[at] = part, limits[at] = part + 1;
     Axes axes = x->axes;
-    Tensor slice =
-        c.e.tensor(c.e.graph().make(OpKind::Slice, {x->node}, {{"starts", starts}, {"limits", limits}}), axes);
+    Tensor slice = c.use.graph.tensor(
+        c.use.graph.builder().make(OpKind::Slice, {x->node}, {{"starts", starts}, {"limits", limits}}), axes);
     axes.erase(axes.begin() + static_cast<ptrdiff_t>(at));
     slice.range = x->range;
     tuple.items.push_back(reshape_to(c, slice, std::move(axes)));
@@ -344,62 +364,69 @@ Value split(Call& c) {
 
 /// 0, 1, .. along a dim, as labels of it.
 Value index(Call& c) {
-  const auto axes = c.e.expect_axes(c.value(0), c.span_of(0));
+  const auto axes = c.use.shapes.expect_axes(c.value(0), c.span_of(0));
   if (!axes || axes->size() != 1) return {};
-  c.e.graph().set_span(c.span);
-  Tensor t = c.e.tensor(c.e.graph().index({DType::I32, {(*axes)[0].extent}}, 0), *axes);
+  c.use.graph.builder().set_span(c.span);
+  Tensor t = c.use.graph.tensor(c.use.graph.builder().index({DType::I32, {(*axes)[0].extent}}, 0), *axes);
   t.label = (*axes)[0].dim;
   t.grid = true;
   return Value(t);
 }
 
 Value capacity(Call& c) {
-  const auto axes = c.e.expect_axes(c.value(0), c.span_of(0));
+  const auto axes = c.use.shapes.expect_axes(c.value(0), c.span_of(0));
   return axes && axes->size() == 1 ? Value((*axes)[0].extent.bound) : Value();
 }
 
 // ---- parameters, gradients, options ----
 
-Value grad(Call& c) { return c.e.gradient(c.value(0), c.value(1), c.span); }
-Value jvp(Call& c) { return c.e.directional_derivative(c.value(0), c.value(1), c.value(2), c.span); }
-Value l2(Call& c) { return c.e.penalty(c.value(0), true, c.span); }
+Value grad(Call& c) { return c.use.derivatives.gradient(c.value(0), c.value(1), c.span); }
+Value jvp(Call& c) { return c.use.derivatives.directional_derivative(c.value(0), c.value(1), c.value(2), c.span); }
+Value l2(Call& c) { return c.use.derivatives.penalty(c.value(0), true, c.span); }
 Value l1(Call& c) {
-  if (c.has(1)) return c.e.call_library("l1_loss", {c.value(0), c.value(1)}, c.span);
-  return c.e.penalty(c.value(0), false, c.span);
+  if (c.has(1)) return c.use.calls.call_library("l1_loss", {c.value(0), c.value(1)}, c.span);
+  return c.use.derivatives.penalty(c.value(0), false, c.span);
 }
 Value given(Call& c) { return Value(c.value(0).as<NoneValue>() == nullptr); }
 
 // ---- data and distributions ----
 
 Value field(Call& c) {
-  const auto k = c.e.expect_integer(c.value(0), c.span_of(0), "a field");
-  return k ? c.e.field_column(static_cast<int32_t>(std::clamp<int64_t>(*k, -2, 1 << 20)), c.span) : Value();
+  const auto k = c.use.shapes.expect_integer(c.value(0), c.span_of(0), "a field");
+  return k ? c.use.data.field_column(static_cast<int32_t>(std::clamp<int64_t>(*k, -2, 1 << 20)), c.span) : Value();
 }
-Value row(Call& c) { return c.e.field_column(Column::kWholeRow, c.span); }
+Value row(Call& c) { return c.use.data.field_column(Column::kWholeRow, c.span); }
 
 Value normal(Call& c) {
   if (c.has(1) == c.has(2)) {
-    c.e.error(Diag::E0401, c.span, "`Normal` takes a mean and either std or logvar")
+    c.use.diagnostics.report(Diag::E0401, c.span, "`Normal` takes a mean and either std or logvar")
         .with_help("write `Normal(0, 1)` or `Normal(mean = m, logvar = v)`");
     return {};
   }
-  return c.e.make_distribution(DistKind::Normal, {c.value(0), c.has(1) ? c.value(1) : c.value(2)}, c.has(2), c.span);
+  return c.use.distributions.make_distribution(DistKind::Normal, {c.value(0), c.has(1) ? c.value(1) : c.value(2)},
+                                               c.has(2), c.span);
 }
-Value bernoulli(Call& c) { return c.e.make_distribution(DistKind::Bernoulli, {c.value(0)}, false, c.span); }
-Value uniform(Call& c) { return c.e.make_distribution(DistKind::Uniform, {c.value(0), c.value(1)}, false, c.span); }
-Value log_prob(Call& c) { return c.e.distribution_function("log_prob", c.value(0), {c.value(1)}, c.span); }
-Value kl(Call& c) { return c.e.distribution_function("kl", c.value(0), {c.value(1)}, c.span); }
-Value entropy(Call& c) { return c.e.distribution_function("entropy", c.value(0), {}, c.span); }
-Value mean_of(Call& c) { return c.e.distribution_function("mean", c.value(0), {}, c.span); }
+Value bernoulli(Call& c) {
+  return c.use.distributions.make_distribution(DistKind::Bernoulli, {c.value(0)}, false, c.span);
+}
+Value uniform(Call& c) {
+  return c.use.distributions.make_distribution(DistKind::Uniform, {c.value(0), c.value(1)}, false, c.span);
+}
+Value log_prob(Call& c) {
+  return c.use.distributions.distribution_function("log_prob", c.value(0), {c.value(1)}, c.span);
+}
+Value kl(Call& c) { return c.use.distributions.distribution_function("kl", c.value(0), {c.value(1)}, c.span); }
+Value entropy(Call& c) { return c.use.distributions.distribution_function("entropy", c.value(0), {}, c.span); }
+Value mean_of(Call& c) { return c.use.distributions.distribution_function("mean", c.value(0), {}, c.span); }
 
-Value not_yet(Call& c) { return c.e.unsupported(c.span, fmt::format("`{}`", c.name)); }
+Value not_yet(Call& c) { return unsupported(c.use.diagnostics, c.span, fmt::format("`{}`", c.name)); }
 Value grid(Call& c) {
-  c.e.error(Diag::E0609, c.span, "`grid` stands in an `image` action only");
+  c.use.diagnostics.report(Diag::E0609, c.span, "`grid` stands in an `image` action only");
   return {};
 }
 Value nan(Call& c) {
-  const auto x = c.e.expect_float(c.value(0), c.span_of(0));
-  return x ? c.e.elementwise(OpKind::Ne, {Value(*x), Value(*x)}, c.span, "`nan`") : Value();
+  const auto x = c.use.graph.expect_float(c.value(0), c.span_of(0));
+  return x ? c.use.graph.elementwise(OpKind::Ne, {Value(*x), Value(*x)}, c.span, "`nan`") : Value();
 }
 
 static_assert(std::size(kUnary) == 18, "each function of the table has a line below");

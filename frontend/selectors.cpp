@@ -1,7 +1,8 @@
-// Selectors: `net`, `net.fc1.W`, `net.**.W*`, matched against the paths of parameters and states.
+#include "frontend/selectors.h"
+
 #include <fmt/format.h>
 
-#include "frontend/elaborator.h"
+#include "frontend/evaluator.h"
 
 namespace smelt::frontend {
 
@@ -34,26 +35,26 @@ bool match_path(std::string_view pattern, std::string_view path) {
 
 }  // namespace
 
-bool Elaborator::selector_path(ast::ExprId id, std::string& path) {
-  if (const auto* name = ast().as<ast::NameExpr>(id)) {
-    const auto [scope, decl] = find_decl(*frame_->scope, name->name);
-    if (find_local(name->name) != nullptr || !std::holds_alternative<const ast::ModelDecl*>(decl)) return false;
+bool Selectors::selector_path(ast::ExprId id, std::string& path) {
+  if (const auto* name = scopes_.ast().as<ast::NameExpr>(id)) {
+    const auto [scope, decl] = scopes_.find_decl(*scopes_.frame().scope, name->name);
+    if (scopes_.find_local(name->name) != nullptr || !std::holds_alternative<const ast::ModelDecl*>(decl)) return false;
     path = name->name;
     return true;
   }
-  const auto* member = ast().as<ast::MemberExpr>(id);
+  const auto* member = scopes_.ast().as<ast::MemberExpr>(id);
   if (member == nullptr || !selector_path(member->base, path)) return false;
   path += "." + member->name.text;
   return true;
 }
 
 /// The variables a selector matches; none is an error once all models have been seen.
-std::optional<Selector> Elaborator::eval_selector(ast::ExprId id) {
+std::optional<Selector> Selectors::eval_selector(ast::ExprId id) {
   Selector selector;
   if (!selector_path(id, selector.text)) {
-    const Value value = ast().as<ast::NameExpr>(id) != nullptr ? eval(id) : Value();
-    if (ast().as<ast::NameExpr>(id) == nullptr || !value.bad()) {
-      error(Diag::E0307, span_of(id), "expected a model or parameters of one")
+    const Value value = scopes_.ast().as<ast::NameExpr>(id) != nullptr ? evaluator_.eval(id) : Value();
+    if (scopes_.ast().as<ast::NameExpr>(id) == nullptr || !value.bad()) {
+      diagnostics_.report(Diag::E0307, scopes_.span_of(id), "expected a model or parameters of one")
           .with_help("write `net`, `net.fc1` or `net.**.W`");
     }
     return std::nullopt;
@@ -71,25 +72,27 @@ std::optional<Selector> Elaborator::eval_selector(ast::ExprId id) {
     selector.variables.push_back(static_cast<int32_t>(i));
     selector.exact = selector.exact || variable.path == selector.text;
   }
-  if (!selector.variables.empty() || context_->trial) return selector;
+  if (!selector.variables.empty() || graph_.context().trial) return selector;
   std::vector<std::string> some;
   for (const Variable& variable : experiment_.variables) {
     if (variable.kind == VariableKind::Param && some.size() < 4) some.push_back(variable.path);
   }
-  auto& diagnostic = error(Diag::E0307, span_of(id), fmt::format("`{}` matches no parameter", selector.text));
+  auto& diagnostic =
+      diagnostics_.report(Diag::E0307, scopes_.span_of(id), fmt::format("`{}` matches no parameter", selector.text));
   if (!some.empty())
     diagnostic.note(fmt::format("there are {}{}", fmt::join(some, ", "), some.size() == 4 ? ", .." : ""));
   return std::nullopt;
 }
 
 /// `book.E` is a parameter's value where a tensor is needed, and a selector for `l2(..)` and `updates`.
-Value Elaborator::member_value(ast::ExprId id, const Naming& naming) {
+Value Selectors::member_value(ast::ExprId id, const Naming& naming) {
   std::string path;
   if (!selector_path(id, path)) {
-    const Value base = eval(ast().as<ast::MemberExpr>(id)->base, naming);
+    const Value base = evaluator_.eval(scopes_.ast().as<ast::MemberExpr>(id)->base, naming);
     if (!base.bad())
-      error(Diag::E0403, span_of(id),
-            fmt::format("{} has no member `{}`", describe(base), ast().as<ast::MemberExpr>(id)->name.text));
+      diagnostics_.report(Diag::E0403, scopes_.span_of(id),
+                          fmt::format("{} has no member `{}`", shapes_.describe(base),
+                                      scopes_.ast().as<ast::MemberExpr>(id)->name.text));
     return {};
   }
   const std::optional<Selector> selector = eval_selector(id);

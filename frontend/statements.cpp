@@ -2,44 +2,48 @@
 #include <fmt/format.h>
 
 #include "frontend/ast_walk.h"
-#include "frontend/elaborator.h"
+#include "frontend/distributions.h"
+#include "frontend/evaluator.h"
+#include "frontend/names.h"
+#include "frontend/signatures.h"
+#include "frontend/variables.h"
 
 namespace smelt::frontend {
 
 /// The value of a block is that of its last statement, when that is an expression.
-Value Elaborator::eval_block(const ast::Block& block, const Naming& naming) {
-  const BlockScope scope(*frame_);
+Value Evaluator::eval_block(const ast::Block& block, const Naming& naming) {
+  const BlockScope scope(scopes_.frame());
   Value result;
   bool good = true, has_value = false;
   for (const ast::StmtId id : block.statements) {
     Value value;
-    good = execute(ast()[id], value, naming) && good;
-    has_value = ast().as<ast::ExprStmt>(id) != nullptr;
+    good = execute(scopes_.ast()[id], value, naming) && good;
+    has_value = scopes_.ast().as<ast::ExprStmt>(id) != nullptr;
     result = std::move(value);
   }
   if (good && !has_value) {
-    error(Diag::E0403, block.span, "the block has no value")
+    diagnostics_.report(Diag::E0403, block.span, "the block has no value")
         .with_help("its last line is an expression, the value of the block");
     return {};
   }
   return good ? result : Value();
 }
 
-Value Elaborator::eval_body(const ast::Body& body) {
+Value Evaluator::eval_body(const ast::Body& body) {
   return body.expr.valid() ? eval(body.expr) : eval_block(body.block);
 }
 
-bool Elaborator::execute(const ast::Stmt& stmt, Value& result, const Naming& naming) {
+bool Evaluator::execute(const ast::Stmt& stmt, Value& result, const Naming& naming) {
   const size_t errors = diagnostics_.num_errors();
   std::visit(ast::Overloaded{
                  [&](const ast::ParamStmt& s) { execute_param(s, stmt.span); },
                  [&](const ast::StateStmt& s) { execute_state(s); },
                  [&](const ast::DimStmt& s) {
                    for (const ast::DimDecl& decl : s.dims) {
-                     Value dim = declare_dim(decl, false);
+                     Value dim = names_.declare_dim(decl, false);
                      if (const auto* id = dim.as<DimValue>())
-                       frame_->outside.emplace(id->id, Axis{kAnonymous, axis_of(id->id).extent});
-                     bind(decl.name, std::move(dim));
+                       scopes_.frame().outside.emplace(id->id, Axis{kAnonymous, shapes_.axis_of(id->id).extent});
+                     scopes_.bind(decl.name, std::move(dim));
                    }
                  },
                  [&](const ast::AssertStmt& s) { execute_assert(s); },
@@ -47,192 +51,201 @@ bool Elaborator::execute(const ast::Stmt& stmt, Value& result, const Naming& nam
                  [&](const ast::AssignStmt& s) { execute_assign(s, naming, stmt.span); },
                  [&](const ast::DrawStmt& s) { execute_draw(s, naming); },
                  [&](const ast::WriteStmt& s) { execute_write(s, naming); },
-                 [&](const ast::YieldStmt&) { unsupported(stmt.span, "`yield`"); },
+                 [&](const ast::YieldStmt&) { unsupported(diagnostics_, stmt.span, "`yield`"); },
                  [&](const ast::ExprStmt& s) { result = eval(s.value, naming); },
              },
              stmt.node);
   return diagnostics_.num_errors() == errors;
 }
 
-void Elaborator::execute_param(const ast::ParamStmt& stmt, Span span) {
+void Evaluator::execute_param(const ast::ParamStmt& stmt, Span span) {
   const ast::Declarator& decl = stmt.decl;
-  const ast::Type& type = ast()[decl.type];
+  const ast::Type& type = scopes_.ast()[decl.type];
   Tensor t;
-  const std::optional<DType> dtype = dtype_of(type, &t.label);
-  const std::optional<Axes> axes = axes_expression(type.dims);
+  const std::optional<DType> dtype = signatures_.dtype_of(type, &t.label);
+  const std::optional<Axes> axes = signatures_.axes_expression(type.dims);
   bool present = true;
   if (decl.condition.valid()) {
     const std::optional<bool> condition =
-        expect_bool(eval(decl.condition), span_of(decl.condition), "the condition of a parameter");
+        shapes_.expect_bool(eval(decl.condition), scopes_.span_of(decl.condition), "the condition of a parameter");
     present = condition.value_or(true);
   }
-  const bool good = dtype && axes && check_size(*dtype, *axes, type.span);
+  const bool good = dtype && axes && shapes_.check_size(*dtype, *axes, type.span);
   for (const ast::Ident& name : decl.names) {
-    if (!good || frame_->instance == nullptr) {
-      bind(name, {});
-      if (frame_->instance == nullptr) error(Diag::E0309, span, "a `param` stands in a layer only");
+    if (!good || scopes_.frame().instance == nullptr) {
+      scopes_.bind(name, {});
+      if (scopes_.frame().instance == nullptr)
+        diagnostics_.report(Diag::E0309, span, "a `param` stands in a layer only");
       continue;
     }
     t.dtype = *dtype;
     t.axes = *axes;
     if (!present) {
-      bind(name, Value(constant(0, t.dtype, t.axes)));
+      scopes_.bind(name, Value(graph_.constant(0, t.dtype, t.axes)));
       continue;
     }
-    const std::string path = frame_->instance->path + "." + name.text;
-    const auto variable = declare_variable(VariableKind::Param, path, t, decl.init, decl.random, name.span);
+    const std::string path = scopes_.frame().instance->path + "." + name.text;
+    const auto variable = variables_.declare_variable(VariableKind::Param, path, t, decl.init, decl.random, name.span);
     if (variable)
-      bind(name, Value(variable_value(*variable, t.axes)), *variable);
+      scopes_.bind(name, Value(graph_.variable_value(*variable, t.axes)), *variable);
     else
-      bind(name, {});
+      scopes_.bind(name, {});
   }
 }
 
-void Elaborator::execute_state(const ast::StateStmt& stmt) {
+void Evaluator::execute_state(const ast::StateStmt& stmt) {
   for (const ast::Declarator& decl : stmt.decls) {
     for (const ast::Ident& name : decl.names) {
       Tensor t;
       std::string path;
       VariableKind kind = VariableKind::State;
-      if (frame_->instance == nullptr) {  // an optimiser: shape and start value come from the expression
-        if (frame_->slots.empty()) {
-          error(Diag::E0309, name.span, "a `state` stands in a layer or an optimiser only");
-          bind(name, {});
+      if (scopes_.frame().instance == nullptr) {  // an optimiser: shape and start value come from the expression
+        if (scopes_.frame().slots.empty()) {
+          diagnostics_.report(Diag::E0309, name.span, "a `state` stands in a layer or an optimiser only");
+          scopes_.bind(name, {});
           continue;
         }
-        const std::optional<Tensor> init = expect_tensor(eval(decl.init), span_of(decl.init));
+        const std::optional<Tensor> init = graph_.expect_tensor(eval(decl.init), scopes_.span_of(decl.init));
         if (!init) {
-          bind(name, {});
+          scopes_.bind(name, {});
           continue;
         }
         t = *init;
-        path = frame_->slots + "/" + name.text;
+        path = scopes_.frame().slots + "/" + name.text;
         kind = VariableKind::Slot;
       } else {
         if (!decl.type.valid()) {
-          error(Diag::E0504, name.span, "a `state` of a layer needs a type")
+          diagnostics_.report(Diag::E0504, name.span, "a `state` of a layer needs a type")
               .with_help(fmt::format("write `state {}: f32[..] = zeros()`", name.text));
-          bind(name, {});
+          scopes_.bind(name, {});
           continue;
         }
-        const ast::Type& type = ast()[decl.type];
-        const std::optional<DType> dtype = dtype_of(type, &t.label);
-        const std::optional<Axes> axes = axes_expression(type.dims);
-        if (!dtype || !axes || !check_size(*dtype, *axes, type.span)) {
-          bind(name, {});
+        const ast::Type& type = scopes_.ast()[decl.type];
+        const std::optional<DType> dtype = signatures_.dtype_of(type, &t.label);
+        const std::optional<Axes> axes = signatures_.axes_expression(type.dims);
+        if (!dtype || !axes || !shapes_.check_size(*dtype, *axes, type.span)) {
+          scopes_.bind(name, {});
           continue;
         }
         t.dtype = *dtype;
         t.axes = *axes;
-        path = frame_->instance->path + "." + name.text;
+        path = scopes_.frame().instance->path + "." + name.text;
       }
-      const auto variable = declare_variable(kind, path, t, decl.init, decl.random, name.span);
+      const auto variable = variables_.declare_variable(kind, path, t, decl.init, decl.random, name.span);
       if (variable)
-        bind(name, Value(variable_value(*variable, t.axes)), *variable, true);
+        scopes_.bind(name, Value(graph_.variable_value(*variable, t.axes)), *variable, true);
       else
-        bind(name, {});
+        scopes_.bind(name, {});
     }
   }
 }
 
-void Elaborator::execute_assign(const ast::AssignStmt& stmt, const Naming& naming, Span span) {
+void Evaluator::execute_assign(const ast::AssignStmt& stmt, const Naming& naming, Span span) {
   if (stmt.formula) {
-    unsupported(span, "an index formula");
-    return bind(stmt.targets[0], {});
+    unsupported(diagnostics_, span, "an index formula");
+    return scopes_.bind(stmt.targets[0], {});
   }
   Naming named = naming;
   named.bound = stmt.tuple || stmt.targets.empty() ? std::string_view() : stmt.targets[0].text;
   Value value = eval(stmt.value, named);
-  if (!stmt.tuple) return bind(stmt.targets[0], std::move(value));
+  if (!stmt.tuple) return scopes_.bind(stmt.targets[0], std::move(value));
   auto* tuple = value.as<TupleValue>();
   if (!value.bad() && (tuple == nullptr || tuple->items.size() != stmt.targets.size())) {
-    error(Diag::E0403, span, fmt::format("{} names for {}", stmt.targets.size(), describe(value)));
+    diagnostics_.report(Diag::E0403, span,
+                        fmt::format("{} names for {}", stmt.targets.size(), shapes_.describe(value)));
     tuple = nullptr;
   }
-  for (size_t i = 0; i < stmt.targets.size(); ++i) bind(stmt.targets[i], tuple != nullptr ? tuple->items[i] : Value());
+  for (size_t i = 0; i < stmt.targets.size(); ++i)
+    scopes_.bind(stmt.targets[i], tuple != nullptr ? tuple->items[i] : Value());
 }
 
 // z ~ Normal(0, 1)[B, Z]    z ~ q over K
-void Elaborator::execute_draw(const ast::DrawStmt& stmt, const Naming& naming) {
+void Evaluator::execute_draw(const ast::DrawStmt& stmt, const Naming& naming) {
   const Value value = eval(stmt.distribution, naming);
   const auto* dist = value.as<Distribution>();
   if (dist == nullptr) {
     if (!value.bad())
-      error(Diag::E0610, span_of(stmt.distribution),
-            fmt::format("`~` draws from a distribution, not from {}", describe(value)))
+      diagnostics_
+          .report(Diag::E0610, scopes_.span_of(stmt.distribution),
+                  fmt::format("`~` draws from a distribution, not from {}", shapes_.describe(value)))
           .with_help("bind a value with `=`");
-    return bind(stmt.target, {});
+    return scopes_.bind(stmt.target, {});
   }
   Distribution shaped = *dist;
   if (stmt.over.valid()) {
-    const std::optional<Axes> over = expect_axes(eval(stmt.over), span_of(stmt.over));
-    if (!over) return bind(stmt.target, {});
+    const std::optional<Axes> over = shapes_.expect_axes(eval(stmt.over), scopes_.span_of(stmt.over));
+    if (!over) return scopes_.bind(stmt.target, {});
     Axes axes = *over;
-    const Axes own = distribution_axes(shaped, span_of(stmt.distribution));
+    const Axes own = distributions_.distribution_axes(shaped, scopes_.span_of(stmt.distribution));
     axes.insert(axes.end(), own.begin(), own.end());
     shaped.shape = std::move(axes);
   }
-  bind(stmt.target, draw_site(shaped, stmt.target.text, span_of(stmt.distribution)));
+  scopes_.bind(stmt.target, distributions_.draw_site(shaped, stmt.target.text, scopes_.span_of(stmt.distribution)));
 }
 
 // m <- lerp(m, x, 0.1) when training
-void Elaborator::execute_write(const ast::WriteStmt& stmt, const Naming& naming) {
-  Binding* const target = find_local(stmt.target.text);
+void Evaluator::execute_write(const ast::WriteStmt& stmt, const Naming& naming) {
+  Binding* const target = scopes_.find_local(stmt.target.text);
   if (target == nullptr || !target->writable) {
     if (target != nullptr && target->value.bad()) return;
-    auto& diagnostic = error(Diag::E0608, stmt.target.span,
-                             fmt::format("`{}` is not a state of this body", printable(stmt.target.text)));
+    auto& diagnostic = diagnostics_.report(
+        Diag::E0608, stmt.target.span, fmt::format("`{}` is not a state of this body", printable(stmt.target.text)));
     if (target != nullptr) diagnostic.label(target->span, "bound here");
     diagnostic.with_help("declare it with `state`, or bind a new name with `=`");
     return;
   }
   std::optional<bool> when = true;
-  if (stmt.when.valid()) when = expect_bool(eval(stmt.when), span_of(stmt.when), "the condition after `when`");
+  if (stmt.when.valid())
+    when = shapes_.expect_bool(eval(stmt.when), scopes_.span_of(stmt.when), "the condition after `when`");
   if (!when || !*when) return;
   const std::optional<Tensor> value =
-      expect_tensor(eval(stmt.value, naming), span_of(stmt.value), target->value.as<Tensor>()->dtype);
+      graph_.expect_tensor(eval(stmt.value, naming), scopes_.span_of(stmt.value), target->value.as<Tensor>()->dtype);
   if (!value) return;
   const Tensor like = *target->value.as<Tensor>();
-  std::optional<Tensor> typed = value->weak ? cast_to(*value, like.dtype, span_of(stmt.value)) : value;
+  std::optional<Tensor> typed = value->weak ? graph_.cast_to(*value, like.dtype, scopes_.span_of(stmt.value)) : value;
   if (typed && typed->dtype != like.dtype) {
-    error(Diag::E0501, span_of(stmt.value),
-          fmt::format("state `{}` is {}, the value is {}", stmt.target.text, to_string(like.dtype),
-                      to_string(typed->dtype)));
+    diagnostics_.report(Diag::E0501, scopes_.span_of(stmt.value),
+                        fmt::format("state `{}` is {}, the value is {}", stmt.target.text, to_string(like.dtype),
+                                    to_string(typed->dtype)));
     return;
   }
-  if (typed) typed = broadcast_to(*typed, like.axes, span_of(stmt.value));
-  if (typed) write_variable(target->variable, *typed);
+  if (typed) typed = graph_.broadcast_to(*typed, like.axes, scopes_.span_of(stmt.value));
+  if (typed) graph_.write_variable(target->variable, *typed);
 }
 
-void Elaborator::execute_report(const ast::ReportStmt& stmt, const Naming& naming) {
+void Evaluator::execute_report(const ast::ReportStmt& stmt, const Naming& naming) {
   for (const ast::Arg& item : stmt.items) {
-    const std::optional<Tensor> value = expect_tensor(eval(item.value, naming), span_of(item.value), real());
+    const std::optional<Tensor> value =
+        graph_.expect_tensor(eval(item.value, naming), scopes_.span_of(item.value), graph_.real());
     if (!value) continue;
     if (!value->axes.empty()) {
-      error(Diag::E0601, span_of(item.value),
-            fmt::format("report `{}` is `{}`, not a scalar", item.name.text, type_text(*value)))
+      diagnostics_
+          .report(Diag::E0601, scopes_.span_of(item.value),
+                  fmt::format("report `{}` is `{}`, not a scalar", item.name.text, shapes_.type_text(*value)))
           .with_help("apply `mean` or `sum`");
       continue;
     }
-    const std::optional<Tensor> number = reported(*value, span_of(item.value));
-    if (number) context_->reports.emplace_back(item.name.text, number->node);
+    const std::optional<Tensor> number = graph_.reported(*value, scopes_.span_of(item.value));
+    if (number) graph_.context().reports.emplace_back(item.name.text, number->node);
   }
 }
 
-void Elaborator::execute_assert(const ast::AssertStmt& stmt) {
-  const std::optional<bool> holds = expect_bool(eval(stmt.condition), span_of(stmt.condition), "an assertion");
+void Evaluator::execute_assert(const ast::AssertStmt& stmt) {
+  const std::optional<bool> holds =
+      shapes_.expect_bool(eval(stmt.condition), scopes_.span_of(stmt.condition), "an assertion");
   const Value message = eval(stmt.message);
   const auto* text = message.as<std::string>();
   if (!holds || *holds || text == nullptr) return;
-  const Span here = span_of(stmt.condition);
-  auto& diagnostic =
-      error(Diag::E0206, frame_->instance != nullptr && frame_->scope->library ? frame_->instance->span : here,
-            interpolate(*text));
+  const Span here = scopes_.span_of(stmt.condition);
+  auto& diagnostic = diagnostics_.report(
+      Diag::E0206,
+      scopes_.frame().instance != nullptr && scopes_.frame().scope->library ? scopes_.frame().instance->span : here,
+      interpolate(*text));
   diagnostic.label(here, "asserted here");
 }
 
 /// `{name}` in a message becomes the value of a name.
-std::string Elaborator::interpolate(const std::string& text) {
+std::string Evaluator::interpolate(const std::string& text) {
   std::string out;
   for (size_t i = 0; i < text.size();) {
     const size_t close = text[i] == '{' ? text.find('}', i) : std::string::npos;
@@ -241,8 +254,8 @@ std::string Elaborator::interpolate(const std::string& text) {
       continue;
     }
     const std::string name = text.substr(i + 1, close - i - 1);
-    const Binding* const local = find_local(name);
-    out += local != nullptr ? describe(local->value) : "{" + name + "}";
+    const Binding* const local = scopes_.find_local(name);
+    out += local != nullptr ? shapes_.describe(local->value) : "{" + name + "}";
     i = close + 1;
   }
   return out;

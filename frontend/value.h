@@ -11,10 +11,11 @@
 
 #include "frontend/ast.h"
 #include "ir/graph.h"
+#include "ir/support/diagnostics.h"
 
 namespace smelt::frontend {
 
-/// A dim is nominal: two of equal size are different. Ids count into Elaborator::dims_.
+/// A dim is nominal: two of equal size are different. Ids are those of Shapes.
 using DimId = int32_t;
 constexpr DimId kAnonymous = -1;
 
@@ -154,6 +155,8 @@ struct LayerInstance {
   std::map<uint32_t, int> ordinals;  // occurrence -> its number among those of its type in the body
 };
 
+using Args = std::vector<ArgValue>;
+
 /// A declaration found by name.
 using Decl = std::variant<std::monostate, const ast::DimDecl*, const ast::ConfigDecl*, const ast::ConstDecl*,
                           const ast::LayerDecl*, const ast::ModelDecl*, const ast::FnDecl*, const ast::OptimiserDecl*>;
@@ -166,5 +169,13 @@ struct FileScope {
   std::string name;  // nn
   std::map<std::string, Decl, std::less<>> names;
 };
+
+/// Null when the file has none.
+inline const ast::TrainDecl* train_section(const FileScope& file) {
+  return file.ast.trains.empty() ? nullptr : &file.ast.trains[0];
+}
+
+/// Reports a part of the language that is planned.
+Value unsupported(Diagnostics& diagnostics, Span span, std::string_view what);
 
 }  // namespace smelt::frontend

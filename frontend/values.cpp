@@ -2,22 +2,27 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
-#include "frontend/elaborator.h"
+#include "frontend/intrinsics.h"
+#include "frontend/shapes.h"
 
 namespace smelt::frontend {
 
-std::string Elaborator::describe(const Value& value) const {
+Value unsupported(Diagnostics& diagnostics, Span span, std::string_view what) {
+  diagnostics.report(Diag::E0701, span, fmt::format("{} is not supported yet", what));
+  return {};
+}
+
+std::string Shapes::describe(const Value& value) const {
   struct Describer {
-    const Elaborator& e;
+    const Shapes& e;
     std::string operator()(std::monostate) const { return "an unknown value"; }
     std::string operator()(int64_t v) const { return fmt::format("{}", v); }
     std::string operator()(double v) const { return fmt::format("{}", v); }
     std::string operator()(bool v) const { return v ? "true" : "false"; }
     std::string operator()(const std::string& v) const { return fmt::format("\"{}\"", printable(v)); }
     std::string operator()(const DimValue& v) const {
-      const Dim& dim = e.dims_[static_cast<size_t>(v.id)];
+      const Dim& dim = e.dim_of(v.id);
       return fmt::format("dim {} ({}{})", dim.name, dim.extent.is_static() ? "" : "at most ", dim.extent.bound);
     }
     std::string operator()(const ShapeValue& v) const { return fmt::format("the shape {}", e.axes_text(v.axes)); }
@@ -38,92 +43,42 @@ std::string Elaborator::describe(const Value& value) const {
   return std::visit(Describer{*this}, static_cast<const Value::variant&>(value));
 }
 
-std::optional<double> Elaborator::number_of(const Value& value) const {
+std::optional<double> Shapes::number_of(const Value& value) const {
   if (const auto* whole = value.as<int64_t>()) return static_cast<double>(*whole);
   if (const auto* number = value.as<double>()) return *number;
   const auto* dim = value.as<DimValue>();
-  if (dim == nullptr || !dims_[static_cast<size_t>(dim->id)].extent.is_static()) return std::nullopt;
-  return static_cast<double>(dims_[static_cast<size_t>(dim->id)].extent.bound);
+  if (dim == nullptr || !dim_of(dim->id).extent.is_static()) return std::nullopt;
+  return static_cast<double>(dim_of(dim->id).extent.bound);
 }
 
-std::optional<int64_t> Elaborator::expect_integer(const Value& value, Span span, std::string_view what) {
+std::optional<int64_t> Shapes::expect_integer(const Value& value, Span span, std::string_view what) {
   if (value.bad()) return std::nullopt;
   if (const auto* whole = value.as<int64_t>()) return *whole;
   if (const auto* dim = value.as<DimValue>()) {
-    const Dim& d = dims_[static_cast<size_t>(dim->id)];
+    const Dim& d = dim_of(dim->id);
     if (d.extent.is_static()) return d.extent.bound;
-    error(Diag::E0205, span, fmt::format("{} depends on `{}`, which is known at run time only", what, d.name))
+    diagnostics_
+        .report(Diag::E0205, span, fmt::format("{} depends on `{}`, which is known at run time only", what, d.name))
         .with_help(fmt::format("its bound is `capacity({})`", d.name));
     return std::nullopt;
   }
   if (const auto* t = value.as<Tensor>(); t != nullptr && t->weak) {
-    error(Diag::E0205, span, fmt::format("{} is known at run time only", what))
+    diagnostics_.report(Diag::E0205, span, fmt::format("{} is known at run time only", what))
         .with_help("`capacity(T)` is the bound of dim T");
     return std::nullopt;
   }
-  error(Diag::E0502, span, fmt::format("{} is a whole number, not {}", what, describe(value)));
+  diagnostics_.report(Diag::E0502, span, fmt::format("{} is a whole number, not {}", what, describe(value)));
   return std::nullopt;
 }
 
-std::optional<bool> Elaborator::expect_bool(const Value& value, Span span, std::string_view what) {
+std::optional<bool> Shapes::expect_bool(const Value& value, Span span, std::string_view what) {
   if (value.bad()) return std::nullopt;
   if (const auto* flag = value.as<bool>()) return *flag;
-  error(Diag::E0502, span, fmt::format("{} is {}, not a compile-time boolean", what, describe(value)));
+  diagnostics_.report(Diag::E0502, span, fmt::format("{} is {}, not a compile-time boolean", what, describe(value)));
   return std::nullopt;
 }
 
-/// Numbers become constants of `literal_dtype`, dims known at run time become their extent, a selector of one
-/// parameter that parameter.
-std::optional<Tensor> Elaborator::expect_tensor(const Value& value, Span span, std::optional<DType> literal_dtype) {
-  if (value.bad()) return std::nullopt;
-  if (const auto* t = value.as<Tensor>()) {
-    if (t->graph == context_->id) return *t;
-    error(Diag::E0502, span, "the value is not known here")
-        .with_help("start values are computed before the first step; they depend on sizes and attributes only");
-    return std::nullopt;
-  }
-  if (const auto* dim = value.as<DimValue>(); dim != nullptr && !number_of(value)) {
-    const Extent extent = dims_[static_cast<size_t>(dim->id)].extent;
-    Tensor t = tensor(graph().extent(extent.symbol, extent.bound, DType::F64), {});
-    t.weak = true;
-    return t;
-  }
-  if (const auto* selector = value.as<Selector>();
-      selector != nullptr && selector->exact && selector->variables.size() == 1) {
-    const Variable& variable = experiment_.variables[static_cast<size_t>(selector->variables[0])];
-    Axes axes;
-    for (const Extent& extent : variable.type.shape) axes.push_back({kAnonymous, extent});
-    return variable_value(selector->variables[0], axes);
-  }
-  const DType dtype = literal_dtype.value_or(real());
-  if (const auto* flag = value.as<bool>(); flag != nullptr && (dtype == DType::Bool || !literal_dtype))
-    return constant(*flag ? 1 : 0, DType::Bool, {});
-  const std::optional<double> number = number_of(value);
-  if (!number || dtype == DType::Bool) {
-    error(Diag::E0403, span,
-          fmt::format("expected a {} tensor, found {}", dtype == DType::Bool ? "bool" : "number or", describe(value)));
-    return std::nullopt;
-  }
-  if (!is_float(dtype) && *number != std::trunc(*number)) {
-    error(Diag::E0501, span, fmt::format("{} meets a tensor of {}", *number, to_string(dtype)))
-        .with_help("convert the tensor: `cast(x, f32)`");
-    return std::nullopt;
-  }
-  return constant(*number, dtype, {});
-}
-
-std::optional<Tensor> Elaborator::expect_float(const Value& value, Span span) {
-  std::optional<Tensor> t = expect_tensor(value, span, real());
-  if (!t) return std::nullopt;
-  if (class_of(t->dtype) == DTypeClass::Float && t->column < 0) return t;
-  const bool converts = t->column >= 0 || t->dtype == DType::U8 || t->dtype == DType::I8 || t->dtype == DType::I16;
-  if (converts) return cast_to(*t, real(), span);
-  error(Diag::E0501, span, fmt::format("expected a float tensor, found `{}`", type_text(*t)))
-      .with_help("convert it: `cast(x, f32)`");
-  return std::nullopt;
-}
-
-std::string Elaborator::label_help(const Tensor& a, const Tensor& b) const {
+std::string Shapes::label_help(const Tensor& a, const Tensor& b) const {
   const Tensor& labels = is_float(a.dtype) ? b : a;
   const Tensor& scores = is_float(a.dtype) ? a : b;
   if (is_float(labels.dtype) || !is_float(scores.dtype)) return {};
@@ -131,12 +86,12 @@ std::string Elaborator::label_help(const Tensor& a, const Tensor& b) const {
   if (dim == kAnonymous && labels.axes.size() == 1) dim = labels.axes[0].dim;  // `index(Class)`
   const bool scored = dim != kAnonymous && std::ranges::find(scores.axes, dim, &Axis::dim) != scores.axes.end();
   if (dim != kAnonymous && !scored && labels.axes.size() == 1)  // floats where labels are compared with `index(Class)`
-    return fmt::format("labels are whole numbers: `ix<{}>`, or `cast(x, i32)`", dims_[static_cast<size_t>(dim)].name);
+    return fmt::format("labels are whole numbers: `ix<{}>`, or `cast(x, i32)`", dim_of(dim).name);
   if (!scored) return {};
-  return fmt::format("`argmax(x, over={})` is the label of the largest", dims_[static_cast<size_t>(dim)].name);
+  return fmt::format("`argmax(x, over={})` is the label of the largest", dim_of(dim).name);
 }
 
-std::optional<Axes> Elaborator::expect_axes(const Value& value, Span span) {
+std::optional<Axes> Shapes::expect_axes(const Value& value, Span span) {
   if (value.bad()) return std::nullopt;
   if (const auto* dim = value.as<DimValue>()) return Axes{axis_of(dim->id)};
   if (const auto* shape = value.as<ShapeValue>()) return shape->axes;
@@ -150,15 +105,16 @@ std::optional<Axes> Elaborator::expect_axes(const Value& value, Span span) {
     }
     return all;
   }
-  error(Diag::E0105, span, fmt::format("expected a dim, found {}", describe(value)))
+  diagnostics_.report(Diag::E0105, span, fmt::format("expected a dim, found {}", describe(value)))
       .with_help("name the axis: `over=Class`, or several: `over=(B, T)`");
   return std::nullopt;
 }
 
-std::optional<Axes> Elaborator::expect_shape(const Value& value, Span span) {
+std::optional<Axes> Shapes::expect_shape(const Value& value, Span span) {
   if (value.bad()) return std::nullopt;
   if (const auto* shape = value.as<ShapeValue>()) return shape->axes;
-  error(Diag::E0403, span, fmt::format("expected a shape such as [64, 28, 28], found {}", describe(value)));
+  diagnostics_.report(Diag::E0403, span,
+                      fmt::format("expected a shape such as [64, 28, 28], found {}", describe(value)));
   return std::nullopt;
 }
 

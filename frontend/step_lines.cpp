@@ -1,9 +1,12 @@
 // Step lines: which optimiser with which options, and its update rule for each parameter.
+#include "frontend/step_lines.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "frontend/elaborator.h"
+#include "frontend/evaluator.h"
+#include "frontend/selectors.h"
 #include "ir/example_axis.h"
 #include "ir/support/suggest.h"
 
@@ -43,32 +46,42 @@ constexpr Dependent kDependent[] = {
 
 }  // namespace
 
-void Elaborator::check_option_ranges(const std::string& name, double value, Span span) {
+void StepLines::check_option_ranges(const std::string& name, double value, Span span) {
   for (const OptionRange& range : kRanges) {
     if (range.name != name) continue;
     const bool good = (range.low_open ? value > range.low : value >= range.low) &&
                       (range.high_open ? value < range.high : value <= range.high);
-    if (!good) error(Diag::E0503, span, fmt::format("`{}` is {}; it has to be {}", name, value, range.text));
+    if (!good)
+      diagnostics_.report(Diag::E0503, span, fmt::format("`{}` is {}; it has to be {}", name, value, range.text));
   }
 }
 
-/// Reads `step loss with adam(lr = 1e-3)` without evaluating the options.
-void Elaborator::read_step_lines() {
-  if (train_ == nullptr) return;
-  for (const ast::TrainItem& item : train_->items) {
+int32_t StepLines::find_objective(std::string_view name) const {
+  const auto found = std::ranges::find(experiment_.objectives, name, &Objective::name);
+  return found == experiment_.objectives.end() ? -1 : static_cast<int32_t>(found - experiment_.objectives.begin());
+}
+
+void StepLines::read_step_lines() {
+  lines_.resize(experiment_.objectives.size());
+  const ast::TrainDecl* const train = train_section(file_);
+  if (train == nullptr) return;
+  for (const ast::TrainItem& item : train->items) {
     const auto* step = std::get_if<ast::StepItem>(&item.node);
     if (step == nullptr) continue;
     const int32_t index = find_objective(step->objective.text);
     if (index < 0) {
       std::vector<std::string> names;
       for (const Objective& o : experiment_.objectives) names.push_back(o.name);
-      error(Diag::E0606, step->objective.span, fmt::format("no objective `{}`", printable(step->objective.text)))
+      diagnostics_
+          .report(Diag::E0606, step->objective.span, fmt::format("no objective `{}`", printable(step->objective.text)))
           .with_help(did_you_mean(step->objective.text, names));
       continue;
     }
-    StepLine& line = step_lines_[static_cast<size_t>(index)];
+    StepLine& line = lines_[static_cast<size_t>(index)];
     if (line.item != nullptr) {
-      error(Diag::E0605, step->objective.span, fmt::format("objective `{}` has two step lines", step->objective.text))
+      diagnostics_
+          .report(Diag::E0605, step->objective.span,
+                  fmt::format("objective `{}` has two step lines", step->objective.text))
           .label(line.span, "first here");
       continue;
     }
@@ -79,7 +92,7 @@ void Elaborator::read_step_lines() {
 }
 
 /// Of the library, then of the file.
-std::vector<std::string> Elaborator::optimiser_names() const {
+std::vector<std::string> StepLines::optimiser_names() const {
   std::vector<std::string> names;
   const auto add = [&](const FileScope& scope) {
     for (const ast::OptimiserDecl& decl : scope.ast.optimisers) names.push_back(decl.name.text);
@@ -90,7 +103,7 @@ std::vector<std::string> Elaborator::optimiser_names() const {
 }
 
 /// Warns about what is written on the line and has no effect.
-void Elaborator::check_dependent_options(const StepLine& line, std::string_view optimiser) {
+void StepLines::check_dependent_options(const StepLine& line, std::string_view optimiser) {
   for (const Dependent& dependent : kDependent) {
     const auto given = line.options.find(std::string(dependent.option));
     if (given == line.options.end() || line.options.contains(std::string(dependent.needs))) continue;
@@ -105,7 +118,7 @@ void Elaborator::check_dependent_options(const StepLine& line, std::string_view 
       if (standard == nullptr || standard->name != "none") continue;
     }
     diagnostics_
-        .report(Diag::W0006, span_of(given->second),
+        .report(Diag::W0006, scopes_.span_of(given->second),
                 fmt::format("`{}` has no effect without `{}`", dependent.option, dependent.needs))
         .note(std::string(dependent.otherwise))
         .with_help(exists ? fmt::format("add `{} = ..`, or remove `{}`", dependent.needs, dependent.option)
@@ -113,17 +126,20 @@ void Elaborator::check_dependent_options(const StepLine& line, std::string_view 
   }
 }
 
-void Elaborator::read_optimiser(StepLine& line) {
+void StepLines::read_optimiser(StepLine& line) {
   const Span span = file_.ast[line.item->optimiser].span;
   const auto* call = file_.ast.as<ast::CallExpr>(line.item->optimiser);
   const auto* name = file_.ast.as<ast::NameExpr>(call != nullptr ? call->callee : line.item->optimiser);
-  const auto [scope, decl] = name != nullptr ? find_decl(file_, name->name) : std::pair<const FileScope*, Decl>{};
+  const auto [scope, decl] =
+      name != nullptr ? scopes_.find_decl(file_, name->name) : std::pair<const FileScope*, Decl>{};
   const auto* optimiser = std::get_if<const ast::OptimiserDecl*>(&decl);
   if (optimiser == nullptr) {
     const std::vector<std::string> known = optimiser_names();
     std::string help = name != nullptr ? did_you_mean(name->name, known) : "";
-    error(Diag::E0607, span,
-          name != nullptr ? fmt::format("`{}` is not an optimiser", printable(name->name)) : "expected an optimiser")
+    diagnostics_
+        .report(
+            Diag::E0607, span,
+            name != nullptr ? fmt::format("`{}` is not an optimiser", printable(name->name)) : "expected an optimiser")
         .with_help(help.empty() ? fmt::format("there are {}", fmt::join(known, ", ")) : help);
     return;
   }
@@ -136,16 +152,16 @@ void Elaborator::read_optimiser(StepLine& line) {
     std::string option = arg.name.text;
     if (option.empty() && position < (*optimiser)->params.size()) option = (*optimiser)->params[position++].name.text;
     if (std::ranges::find(names, option) == names.end()) {
-      error(Diag::E0401, where, fmt::format("`{}` has no option `{}`", name->name, printable(option)))
+      diagnostics_.report(Diag::E0401, where, fmt::format("`{}` has no option `{}`", name->name, printable(option)))
           .note(fmt::format("it has {}", fmt::join(names, ", ")))
           .with_help(did_you_mean(option, names));
     } else if (!line.options.emplace(option, arg.value).second) {
-      error(Diag::E0401, where, fmt::format("option `{}` is given twice", option));
+      diagnostics_.report(Diag::E0401, where, fmt::format("option `{}` is given twice", option));
     }
   }
   for (const ast::Param& param : (*optimiser)->params) {
     if (param.default_value.valid() || line.options.contains(param.name.text)) continue;
-    error(Diag::E0401, span, fmt::format("`{}` lacks `{}`", name->name, param.name.text))
+    diagnostics_.report(Diag::E0401, span, fmt::format("`{}` lacks `{}`", name->name, param.name.text))
         .with_help(fmt::format("write `{}({} = ..)`", name->name, param.name.text));
     return;
   }
@@ -153,29 +169,25 @@ void Elaborator::read_optimiser(StepLine& line) {
   check_dependent_options(line, name->name);
 }
 
-/// A run-time input of the step with this name and start value.
-Value Elaborator::setting(const std::string& name, double value) {
-  return Value(scalar_argument(scalar_input(name, ScalarKind::Setting, value, -1)));
-}
-
 /// The value of one option: numbers become run-time inputs, `loss.lr`, and so do those inside a schedule,
 /// `loss.lr.cosine.a`; booleans stay compile-time.
-Value Elaborator::step_option(const std::string& name, ast::ExprId expr, size_t objective, const Surroundings& around) {
+Value StepLines::step_option(const std::string& name, ast::ExprId expr, size_t objective, const Surroundings& around) {
   const std::string full_name = fmt::format("{}.{}", experiment_.objectives[objective].name, name);
-  Frame frame = *frame_;
+  Frame frame = scopes_.frame();
   frame.around = around;
   frame.around.setting = full_name;
-  const Entered entered(frame_, frame);
-  const Value value = eval(expr);
-  const Span span = span_of(expr);
-  if (const auto number = number_of(value)) {
+  const auto entered = scopes_.enter(frame);
+  const Value value = evaluator_.eval(expr);
+  const Span span = scopes_.span_of(expr);
+  if (const auto number = shapes_.number_of(value)) {
     check_option_ranges(name, *number, span);
-    return setting(full_name, *number);
+    return graph_.setting(full_name, *number);
   }
   const auto* t = value.as<Tensor>();
   if (value.bad() || value.as<bool>() != nullptr || value.as<NoneValue>() != nullptr || (t != nullptr && t->weak))
     return value;
-  error(Diag::E0607, span, fmt::format("option `{}` is {}, not a number or a schedule", name, describe(value)));
+  diagnostics_.report(Diag::E0607, span,
+                      fmt::format("option `{}` is {}, not a number or a schedule", name, shapes_.describe(value)));
   return {};
 }
 
@@ -195,15 +207,16 @@ static std::vector<int32_t> trained(const Experiment& experiment, const std::vec
   return list;
 }
 
-void Elaborator::update_parameters(size_t index, const Tensor& loss) {
-  const StepLine& line = step_lines_[index];
+void StepLines::update_parameters(size_t index, const Tensor& loss) {
+  const StepLine& line = lines_[index];
   if (line.optimiser == nullptr) return;
   const ast::ObjectiveDecl& decl = file_.ast.objectives[index];
   std::vector<int32_t> idle;
-  const std::vector<int32_t> params = trained(experiment_, updates_[index], *context_, loss.node, idle);
+  const std::vector<int32_t> params =
+      trained(experiment_, experiment_.objectives[index].updates, graph_.context(), loss.node, idle);
   if (params.empty()) {
-    error(Diag::E0602, decl.updates.empty() ? decl.name.span : span_of(decl.updates[0]),
-          fmt::format("the loss of `{}` does not depend on a parameter that it updates", decl.name.text));
+    diagnostics_.report(Diag::E0602, decl.updates.empty() ? decl.name.span : scopes_.span_of(decl.updates[0]),
+                        fmt::format("the loss of `{}` does not depend on a parameter that it updates", decl.name.text));
     return;
   }
   for (const int32_t variable : idle) {
@@ -214,27 +227,30 @@ void Elaborator::update_parameters(size_t index, const Tensor& loss) {
         fmt::format("objective `{}` updates `{}`, which has no influence on its loss", decl.name.text, v.path));
   }
   const bool scheduled = std::ranges::any_of(
-      line.options, [&](const auto& option) { return ast().as<ast::NumberExpr>(option.second) == nullptr; });
-  Surroundings around = frame_->around;
-  if (scheduled) around.defaults["i"] = Value(scalar_argument(scalar_input("iteration", ScalarKind::Iteration, 0, -1)));
-  if (scheduled) around.defaults["n"] = Value(scalar_argument(scalar_input("horizon", ScalarKind::Horizon, 0, -1)));
+      line.options, [&](const auto& option) { return scopes_.ast().as<ast::NumberExpr>(option.second) == nullptr; });
+  Surroundings around = scopes_.frame().around;
+  if (scheduled)
+    around.defaults["i"] =
+        Value(graph_.scalar_argument(graph_.scalar_input("iteration", ScalarKind::Iteration, 0, -1)));
+  if (scheduled)
+    around.defaults["n"] = Value(graph_.scalar_argument(graph_.scalar_input("horizon", ScalarKind::Horizon, 0, -1)));
   std::map<std::string, Value> options;
   for (const auto& [name, expr] : line.options) {
     if (name != "decay") options[name] = step_option(name, expr, index, around);
   }
   std::vector<int32_t> decays = params;
   if (const auto decay = line.options.find("decay"); decay != line.options.end()) {
-    const std::optional<Selector> selector = eval_selector(decay->second);
+    const std::optional<Selector> selector = selectors_.eval_selector(decay->second);
     if (!selector) return;
     decays = selector->variables;
   }
   std::vector<Tensor> gradients;
-  graph().set_span(decl.span);
+  graph_.builder().set_span(decl.span);
   for (const int32_t variable : params) {
-    const NodeId p = context_->variables[variable];
+    const NodeId p = graph_.context().variables[variable];
     Axes axes;
-    for (const Extent& extent : graph().type(p).shape) axes.push_back({kAnonymous, extent});
-    gradients.push_back(tensor(graph().make(OpKind::Grad, {loss.node, p}), std::move(axes)));
+    for (const Extent& extent : graph_.builder().type(p).shape) axes.push_back({kAnonymous, extent});
+    gradients.push_back(graph_.tensor(graph_.builder().make(OpKind::Grad, {loss.node, p}), std::move(axes)));
   }
   clip_gradients(gradients, options, line.span);
   for (size_t k = 0; k < params.size() && !diagnostics_.has_errors(); ++k) {
@@ -244,14 +260,13 @@ void Elaborator::update_parameters(size_t index, const Tensor& loss) {
 }
 
 /// clip_value bounds each element; clip_norm scales all gradients so that their common norm is at most c.
-void Elaborator::clip_gradients(std::vector<Tensor>& gradients, const std::map<std::string, Value>& options,
-                                Span span) {
+void StepLines::clip_gradients(std::vector<Tensor>& gradients, const std::map<std::string, Value>& options, Span span) {
   using ast::BinaryOp;
   if (const auto bound = options.find("clip_value"); bound != options.end() && !bound->second.bad()) {
-    const Value low = binary(BinaryOp::Mul, Value(-1.0), bound->second, span);
+    const Value low = graph_.binary(BinaryOp::Mul, Value(-1.0), bound->second, span);
     for (Tensor& g : gradients) {
-      const Value above = elementwise(OpKind::Max, {Value(g), low}, span, "`clip_value`");
-      const Value clipped = elementwise(OpKind::Min, {above, bound->second}, span, "`clip_value`");
+      const Value above = graph_.elementwise(OpKind::Max, {Value(g), low}, span, "`clip_value`");
+      const Value clipped = graph_.elementwise(OpKind::Min, {above, bound->second}, span, "`clip_value`");
       if (const auto* t = clipped.as<Tensor>()) g = *t;
     }
   }
@@ -259,54 +274,55 @@ void Elaborator::clip_gradients(std::vector<Tensor>& gradients, const std::map<s
   if (bound == options.end() || bound->second.bad()) return;
   Value total;
   for (const Tensor& g : gradients) {  // in f64, which holds the squares of all f32
-    const std::optional<Tensor> wide = cast_to(g, DType::F64, span);
+    const std::optional<Tensor> wide = graph_.cast_to(g, DType::F64, span);
     if (!wide) return;
-    const Value sum =
-        reduce(OpKind::ReduceSum, elementwise(OpKind::Square, {Value(*wide)}, span, "`clip_norm`"), nullptr, span);
-    total = total.bad() ? sum : binary(BinaryOp::Add, total, sum, span);
+    const Value sum = graph_.reduce(
+        OpKind::ReduceSum, graph_.elementwise(OpKind::Square, {Value(*wide)}, span, "`clip_norm`"), nullptr, span);
+    total = total.bad() ? sum : graph_.binary(BinaryOp::Add, total, sum, span);
   }
-  const Value root = elementwise(OpKind::Sqrt, {total}, span, "`clip_norm`");
+  const Value root = graph_.elementwise(OpKind::Sqrt, {total}, span, "`clip_norm`");
   const auto* wide_norm = root.as<Tensor>();
-  const std::optional<Tensor> norm = wide_norm == nullptr ? std::nullopt : cast_to(*wide_norm, real(), span);
+  const std::optional<Tensor> norm =
+      wide_norm == nullptr ? std::nullopt : graph_.cast_to(*wide_norm, graph_.real(), span);
   if (!norm) return;
-  context_->reports.emplace_back("grad_norm", norm->node);
-  context_->clip_norm = norm->node;
+  graph_.context().reports.emplace_back("grad_norm", norm->node);
+  graph_.context().clip_norm = norm->node;
   const Value ratio =
-      binary(BinaryOp::Div, bound->second, binary(BinaryOp::Add, Value(*norm), Value(1e-6), span), span);
-  const Value scale = elementwise(OpKind::Min, {ratio, Value(1.0)}, span, "`clip_norm`");
+      graph_.binary(BinaryOp::Div, bound->second, graph_.binary(BinaryOp::Add, Value(*norm), Value(1e-6), span), span);
+  const Value scale = graph_.elementwise(OpKind::Min, {ratio, Value(1.0)}, span, "`clip_norm`");
   for (Tensor& g : gradients) {
-    const Value clipped = binary(BinaryOp::Mul, Value(g), scale, span);
+    const Value clipped = graph_.binary(BinaryOp::Mul, Value(g), scale, span);
     if (const auto* t = clipped.as<Tensor>()) g = *t;
   }
 }
 
 /// Evaluates the optimiser's body for one parameter.
-void Elaborator::update_parameter(size_t index, const StepLine& line, int32_t variable, Tensor gradient, bool decays,
-                                  const std::map<std::string, Value>& options) {
+void StepLines::update_parameter(size_t index, const StepLine& line, int32_t variable, Tensor gradient, bool decays,
+                                 const std::map<std::string, Value>& options) {
   const ast::OptimiserDecl& optimiser = *line.optimiser;
   const std::string& objective = experiment_.objectives[index].name;
   const std::string path = experiment_.variables[static_cast<size_t>(variable)].path;
-  Frame frame(*line.scope, frame_);
-  frame.site = fmt::format("{}/{}", context_->site, path);
-  const LibraryCall library_call(context_, diagnostics_, *frame_->scope, *line.scope, line.span);
-  const Entered entered(frame_, frame);
+  Frame frame(*line.scope, &scopes_.frame());
+  frame.site = fmt::format("{}/{}", graph_.context().site, path);
+  const LibraryCall library_call(graph_.context(), diagnostics_, *scopes_.frame().scope, *line.scope, line.span);
+  const auto entered = scopes_.enter(frame);
   for (const ast::Param& param : optimiser.params) {
     const auto given = options.find(param.name.text);
     Value value = given != options.end()        ? given->second
-                  : param.default_value.valid() ? eval(param.default_value)
+                  : param.default_value.valid() ? evaluator_.eval(param.default_value)
                                                 : Value();
     if (param.name.text == "weight_decay" && !decays) value = Value(NoneValue{});
-    bind(param.name, std::move(value));
+    scopes_.bind(param.name, std::move(value));
   }
   const Axes axes = gradient.axes;
-  bind(optimiser.param, Value(variable_value(variable, axes)), variable, true);
-  bind(optimiser.gradient, Value(std::move(gradient)));
+  scopes_.bind(optimiser.param, Value(graph_.variable_value(variable, axes)), variable, true);
+  scopes_.bind(optimiser.gradient, Value(std::move(gradient)));
   const int32_t update =
-      scalar_input(fmt::format("{}.update", objective), ScalarKind::Update, 0, static_cast<int32_t>(index));
-  bind(optimiser.update, Value(scalar_argument(update)));
+      graph_.scalar_input(fmt::format("{}.update", objective), ScalarKind::Update, 0, static_cast<int32_t>(index));
+  scopes_.bind(optimiser.update, Value(graph_.scalar_argument(update)));
   frame.slots = fmt::format("opt/{}/{}", objective, path);
   Value ignored;
-  for (const ast::StmtId id : optimiser.body.statements) execute(ast()[id], ignored);
+  for (const ast::StmtId id : optimiser.body.statements) evaluator_.execute(scopes_.ast()[id], ignored);
 }
 
 }  // namespace smelt::frontend

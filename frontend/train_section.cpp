@@ -1,23 +1,23 @@
-// The train section: batch, horizon, loop and actions as a TrainPlan.
+#include "frontend/train_section.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "frontend/ast_walk.h"
-#include "frontend/elaborator.h"
+#include "frontend/data_section.h"
+#include "frontend/evaluator.h"
 #include "frontend/function_builder.h"
+#include "frontend/names.h"
+#include "frontend/step_lines.h"
 #include "ir/support/suggest.h"
 
 namespace smelt::frontend {
 
-int32_t Elaborator::find_objective(std::string_view name) const {
-  const auto found = std::ranges::find(experiment_.objectives, name, &Objective::name);
-  return found == experiment_.objectives.end() ? -1 : static_cast<int32_t>(found - experiment_.objectives.begin());
-}
-
 // The precision is read before anything that has a type, since it says what `f32` is.
-void Elaborator::read_precision() {
+void TrainSection::read_precision() {
   if (train_ != nullptr) {
     for (const ast::TrainItem& item : train_->items) {
       if (const auto* line = std::get_if<ast::PrecisionItem>(&item.node)) train_precision(*line);
@@ -26,34 +26,37 @@ void Elaborator::read_precision() {
   if (options_.precision) experiment_.precision = *options_.precision;
 }
 
-void Elaborator::train_precision(const ast::PrecisionItem& item) {
+void TrainSection::train_precision(const ast::PrecisionItem& item) {
   const std::optional<DType> dtype = parse_dtype(item.dtype.text);
   if (dtype == DType::F32 || dtype == DType::F64 || dtype == DType::BF16) {
     experiment_.precision = *dtype;
   } else if (dtype == DType::F16) {
-    error(Diag::E0701, item.dtype.span, "`precision f16` needs loss scaling, which is not supported yet")
+    diagnostics_.report(Diag::E0701, item.dtype.span, "`precision f16` needs loss scaling, which is not supported yet")
         .with_help("write `precision bf16`: it has the range of f32 and needs none");
   } else {
-    error(Diag::E0605, item.dtype.span, fmt::format("`{}` is no precision to train in", printable(item.dtype.text)))
+    diagnostics_
+        .report(Diag::E0605, item.dtype.span,
+                fmt::format("`{}` is no precision to train in", printable(item.dtype.text)))
         .with_help("write `precision f32`, `precision f64` or `precision bf16`");
   }
 }
 
-void Elaborator::build_train() {
+void TrainSection::build_train() {
   if (train_ == nullptr) return warn_idle_objectives();
-  if (file_.ast.trains.size() > 1) unsupported(file_.ast.trains[1].span, "a second train section");
-  Frame frame(file_, frame_);
-  const Entered entered(frame_, frame);
+  if (file_.ast.trains.size() > 1) unsupported(diagnostics_, file_.ast.trains[1].span, "a second train section");
+  Frame frame(file_, &scopes_.frame());
+  const auto entered = scopes_.enter(frame);
   TrainPlan& plan = experiment_.train;
   plan.present = true;
-  plan.has_data = data_ != nullptr;
+  plan.has_data = data_.found();
   plan.span = train_->span;
   std::map<std::string, Span> seen;  // lines that may occur once
   for (const ast::TrainItem& item : train_->items) {
     const auto once = [&](const std::string& what) {
       const auto [first, fresh] = seen.try_emplace(what, item.span);
       if (!fresh)
-        error(Diag::E0605, item.span, fmt::format("`{}` is given twice", what)).label(first->second, "first here");
+        diagnostics_.report(Diag::E0605, item.span, fmt::format("`{}` is given twice", what))
+            .label(first->second, "first here");
     };
     std::visit(ast::Overloaded{
                    [&](const ast::DataItem&) { once("data"); },
@@ -62,7 +65,7 @@ void Elaborator::build_train() {
                    [&](const ast::PrecisionItem&) { once("precision"); },  // read_precision
                    [](const ast::StepItem&) {},                            // read_step_lines
                    [&](const ast::LoopItem& i) { once("loop"), train_loop(i); },
-                   [&](const ast::EmaItem& i) { unsupported(i.name.span, "`ema`"); },
+                   [&](const ast::EmaItem& i) { unsupported(diagnostics_, i.name.span, "`ema`"); },
                    [&](const ast::EveryItem& i) { train_every(i, item.span); },
                    [&](const ast::StopItem& i) { once("stop"), stop_condition(i); },
                },
@@ -74,31 +77,32 @@ void Elaborator::build_train() {
     plan.epochs = options_.steps ? -1 : options_.epochs.value_or(-1);
   }
   if (!seen.contains("batch"))
-    error(Diag::E0605, train_->span, "the train section has no batch size").with_help("write `batch B = 128, shuffle`");
+    diagnostics_.report(Diag::E0605, train_->span, "the train section has no batch size")
+        .with_help("write `batch B = 128, shuffle`");
   if (plan.steps < 0 && plan.epochs < 0)
-    error(Diag::E0605, train_->span, "the train section does not say how long to train")
+    diagnostics_.report(Diag::E0605, train_->span, "the train section does not say how long to train")
         .with_help("write `epochs 10` or `steps 20_000`");
   if (plan.steps >= 0 && plan.epochs >= 0)
-    error(Diag::E0605, train_->span, "the train section has both `epochs` and `steps`");
+    diagnostics_.report(Diag::E0605, train_->span, "the train section has both `epochs` and `steps`");
   if (plan.shuffle && !plan.has_data)
     diagnostics_.report(Diag::W0006, train_->span, "`shuffle` has no effect without data")
         .with_help("remove it, or name a data section: `data points`");
   if (plan.epochs >= 0 && !plan.has_data)
-    error(Diag::E0605, train_->span, "`epochs` needs data")
+    diagnostics_.report(Diag::E0605, train_->span, "`epochs` needs data")
         .with_help("write `steps 10_000`, or name a data section: `data points`");
   if (plan.loop.empty()) {
-    for (size_t i = 0; i < step_lines_.size(); ++i)
-      if (step_lines_[i].item != nullptr) plan.loop.push_back({1, {static_cast<int32_t>(i)}});
+    for (size_t i = 0; i < experiment_.objectives.size(); ++i)
+      if (step_lines_.has_line(i)) plan.loop.push_back({1, {static_cast<int32_t>(i)}});
   }
   if (plan.loop.empty())
-    error(Diag::E0605, train_->span, "the train section has no `step` line")
+    diagnostics_.report(Diag::E0605, train_->span, "the train section has no `step` line")
         .with_help("write `step loss with adam(lr = 1e-3)`");
   warn_idle_objectives();
 }
 
-void Elaborator::warn_idle_objectives() {
+void TrainSection::warn_idle_objectives() {
   for (size_t i = 0; i < experiment_.objectives.size(); ++i) {
-    if (step_lines_[i].item != nullptr || experiment_.objectives[i].name.starts_with("_")) continue;
+    if (step_lines_.has_line(i) || experiment_.objectives[i].name.starts_with("_")) continue;
     const ast::Ident& name = file_.ast.objectives[i].name;
     diagnostics_.report(Diag::W0003, name.span, fmt::format("no `step` line runs objective `{}`", name.text))
         .with_help(fmt::format("write `step {} with adam(lr = 1e-3)`", name.text));
@@ -106,23 +110,26 @@ void Elaborator::warn_idle_objectives() {
 }
 
 // batch B = 128, shuffle
-void Elaborator::train_batch(const ast::BatchItem& item) {
+void TrainSection::train_batch(const ast::BatchItem& item) {
   TrainPlan& plan = experiment_.train;
-  const Value dim = name_value(item.dim.text, item.dim.span, {});
+  const Value dim = names_.name_value(item.dim.text, item.dim.span, {});
   const auto* id = dim.as<DimValue>();
   if (id == nullptr) {
     if (!dim.bad())
-      error(Diag::E0605, item.dim.span, fmt::format("`{}` is {}, not a dim", item.dim.text, describe(dim)));
+      diagnostics_.report(Diag::E0605, item.dim.span,
+                          fmt::format("`{}` is {}, not a dim", item.dim.text, shapes_.describe(dim)));
     return;
   }
-  const Extent extent = axis_of(id->id).extent;
-  const std::optional<int64_t> written = expect_integer(eval(item.size), span_of(item.size), "the batch size");
+  const Extent extent = shapes_.axis_of(id->id).extent;
+  const std::optional<int64_t> written =
+      shapes_.expect_integer(evaluator_.eval(item.size), scopes_.span_of(item.size), "the batch size");
   if (!written) return;
   const int64_t size = options_.batch.value_or(*written);
   if (size < 1 || size > extent.bound || (extent.is_static() && size != extent.bound)) {
-    error(Diag::E0503, span_of(item.size),
-          fmt::format("the batch size is {}, and dim {} is {}{}", size, item.dim.text,
-                      extent.is_static() ? "" : "at most ", extent.bound))
+    diagnostics_
+        .report(Diag::E0503, scopes_.span_of(item.size),
+                fmt::format("the batch size is {}, and dim {} is {}{}", size, item.dim.text,
+                            extent.is_static() ? "" : "at most ", extent.bound))
         .with_help(fmt::format("declare `dim {} <= {}`", item.dim.text, std::max<int64_t>(size, 1)));
     return;
   }
@@ -132,14 +139,14 @@ void Elaborator::train_batch(const ast::BatchItem& item) {
 }
 
 // epochs 20, steps 20_000, seed 1
-void Elaborator::train_number(const ast::NumberItem& item) {
-  const std::optional<int64_t> value =
-      expect_integer(eval(item.value), span_of(item.value), fmt::format("`{}`", item.what.text));
+void TrainSection::train_number(const ast::NumberItem& item) {
+  const std::optional<int64_t> value = shapes_.expect_integer(evaluator_.eval(item.value), scopes_.span_of(item.value),
+                                                              fmt::format("`{}`", item.what.text));
   if (!value) return;
   const bool is_seed = item.what.text == "seed";
   if (*value < (is_seed ? 0 : 1)) {
-    error(Diag::E0503, span_of(item.value),
-          fmt::format("`{}` is {}; it has to be at least {}", item.what.text, *value, is_seed ? 0 : 1));
+    diagnostics_.report(Diag::E0503, scopes_.span_of(item.value),
+                        fmt::format("`{}` is {}; it has to be at least {}", item.what.text, *value, is_seed ? 0 : 1));
     return;
   }
   TrainPlan& plan = experiment_.train;
@@ -150,46 +157,52 @@ void Elaborator::train_number(const ast::NumberItem& item) {
 }
 
 // loop { 5 * critic; gen }
-void Elaborator::train_loop(const ast::LoopItem& item) {
+void TrainSection::train_loop(const ast::LoopItem& item) {
   for (const ast::LoopGroup& group : item.groups) {
     if (group.together) {
-      unsupported(group.span, "`together`");
+      unsupported(diagnostics_, group.span, "`together`");
       continue;
     }
     const ast::LoopEntry& entry = group.entries[0];
-    const int32_t objective = find_objective(entry.objective.text);
+    const int32_t objective = step_lines_.find_objective(entry.objective.text);
     const std::optional<int64_t> times =
-        entry.times.valid() ? expect_integer(eval(entry.times), span_of(entry.times), "a repetition") : 1;
-    if (objective < 0 || step_lines_[static_cast<size_t>(objective)].item == nullptr) {
+        entry.times.valid()
+            ? shapes_.expect_integer(evaluator_.eval(entry.times), scopes_.span_of(entry.times), "a repetition")
+            : 1;
+    if (objective < 0 || !step_lines_.has_line(static_cast<size_t>(objective))) {
       std::vector<std::string> names;
       for (const Objective& o : experiment_.objectives) names.push_back(o.name);
-      error(Diag::E0606, entry.objective.span,
-            objective < 0 ? fmt::format("no objective `{}`", printable(entry.objective.text))
-                          : fmt::format("objective `{}` has no step line", entry.objective.text))
+      diagnostics_
+          .report(Diag::E0606, entry.objective.span,
+                  objective < 0 ? fmt::format("no objective `{}`", printable(entry.objective.text))
+                                : fmt::format("objective `{}` has no step line", entry.objective.text))
           .with_help(did_you_mean(entry.objective.text, names));
       continue;
     }
     if (!times) continue;
     if (*times < 1 || *times > 10000) {
-      error(Diag::E0503, span_of(entry.times),
-            fmt::format("an objective is repeated {} times; it may be 1 to 10000", *times));
+      diagnostics_.report(Diag::E0503, scopes_.span_of(entry.times),
+                          fmt::format("an objective is repeated {} times; it may be 1 to 10000", *times));
       continue;
     }
     experiment_.train.loop.push_back({static_cast<int32_t>(*times), {objective}});
   }
 }
 
-void Elaborator::train_every(const ast::EveryItem& item, Span span) {
-  const std::optional<int64_t> count = expect_integer(eval(item.count), span_of(item.count), "the count of `every`");
+void TrainSection::train_every(const ast::EveryItem& item, Span span) {
+  const std::optional<int64_t> count =
+      shapes_.expect_integer(evaluator_.eval(item.count), scopes_.span_of(item.count), "the count of `every`");
   if (!count) return;
   Every every;
   every.count = *count;
   every.unit = item.unit.text.starts_with("step") ? Unit::Step : Unit::Epoch;
   every.span = span;
   if (*count < 1)
-    error(Diag::E0503, span_of(item.count), fmt::format("the count of `every` is {}; it has to be at least 1", *count));
-  if (every.unit == Unit::Epoch && data_ == nullptr)
-    error(Diag::E0605, item.unit.span, "epochs need data").with_help("count in steps, or name a data section");
+    diagnostics_.report(Diag::E0503, scopes_.span_of(item.count),
+                        fmt::format("the count of `every` is {}; it has to be at least 1", *count));
+  if (every.unit == Unit::Epoch && !data_.found())
+    diagnostics_.report(Diag::E0605, item.unit.span, "epochs need data")
+        .with_help("count in steps, or name a data section");
   for (const ast::Action& action : item.actions) {
     Action out;
     out.span = action.span;
@@ -198,7 +211,7 @@ void Elaborator::train_every(const ast::EveryItem& item, Span span) {
                    [&](const ast::CheckpointAction& a) { checkpoint_action(a, out); },
                    [&](const ast::OutputAction& a) {
                      if (a.is_text)
-                       unsupported(action.span, "a `text` action");
+                       unsupported(diagnostics_, action.span, "a `text` action");
                      else
                        image_action(a, out, action.span);
                    },
@@ -209,7 +222,7 @@ void Elaborator::train_every(const ast::EveryItem& item, Span span) {
   experiment_.train.every.push_back(std::move(every));
 }
 
-std::vector<std::string> Elaborator::eval_names() const {
+std::vector<std::string> TrainSection::eval_names() const {
   std::vector<std::string> names;
   for (const Objective& objective : experiment_.objectives) names.push_back(objective.name);
   for (const ast::FnDecl& decl : file_.ast.fns)
@@ -218,7 +231,7 @@ std::vector<std::string> Elaborator::eval_names() const {
 }
 
 // eval valid: loss, acc
-void Elaborator::eval_action(const ast::EvalAction& action, Action& out) {
+void TrainSection::eval_action(const ast::EvalAction& action, Action& out) {
   out.kind = ActionKind::Eval;
   out.split = action.split.text;
   std::vector<std::string> splits;
@@ -228,13 +241,13 @@ void Elaborator::eval_action(const ast::EvalAction& action, Action& out) {
     std::string help = did_you_mean(out.split, splits);
     if (help.empty())
       help = splits.empty() ? "there is no data section" : fmt::format("the data has {}", fmt::join(splits, ", "));
-    error(Diag::E0606, action.split.span, fmt::format("no split `{}`", printable(out.split)))
+    diagnostics_.report(Diag::E0606, action.split.span, fmt::format("no split `{}`", printable(out.split)))
         .with_help(std::move(help));
   }
   const std::vector<std::string> names = eval_names();
   for (const ast::Ident& name : action.names) {
     if (std::ranges::find(names, name.text) == names.end()) {
-      error(Diag::E0606, name.span, fmt::format("no objective or metric `{}`", printable(name.text)))
+      diagnostics_.report(Diag::E0606, name.span, fmt::format("no objective or metric `{}`", printable(name.text)))
           .with_help(did_you_mean(name.text, names));
     }
     out.names.push_back(name.text);
@@ -242,14 +255,14 @@ void Elaborator::eval_action(const ast::EvalAction& action, Action& out) {
 }
 
 // checkpoint keep 3, checkpoint keep best(max acc)
-void Elaborator::checkpoint_action(const ast::CheckpointAction& action, Action& out) {
+void TrainSection::checkpoint_action(const ast::CheckpointAction& action, Action& out) {
   out.kind = ActionKind::Checkpoint;
   if (action.keep.valid()) {
     const std::optional<int64_t> keep =
-        expect_integer(eval(action.keep), span_of(action.keep), "the number of checkpoints");
+        shapes_.expect_integer(evaluator_.eval(action.keep), scopes_.span_of(action.keep), "the number of checkpoints");
     if (keep && (*keep < 1 || *keep > 1000000))
-      error(Diag::E0503, span_of(action.keep),
-            fmt::format("{} checkpoints are kept; it has to be 1 to 1000000", *keep));
+      diagnostics_.report(Diag::E0503, scopes_.span_of(action.keep),
+                          fmt::format("{} checkpoints are kept; it has to be 1 to 1000000", *keep));
     if (keep) out.keep = static_cast<int32_t>(std::clamp<int64_t>(*keep, 1, 1000000));
   }
   if (action.best_metric.empty()) return;
@@ -269,83 +282,91 @@ void Elaborator::checkpoint_action(const ast::CheckpointAction& action, Action& 
   }
   if (evaluated) return;
   const bool known = std::ranges::find(names, out.best_metric) != names.end();
-  error(Diag::E0606, action.best_metric.span,
-        known ? fmt::format("`{}` is not evaluated", out.best_metric)
-              : fmt::format("no objective or metric `{}`", printable(out.best_metric)))
+  diagnostics_
+      .report(Diag::E0606, action.best_metric.span,
+              known ? fmt::format("`{}` is not evaluated", out.best_metric)
+                    : fmt::format("no objective or metric `{}`", printable(out.best_metric)))
       .with_help(known ? fmt::format("write `every 1 epoch {{ eval valid: {} }}`", out.best_metric)
                        : did_you_mean(out.best_metric, names));
 }
 
 // image grid(x, 8) to "vae-{epoch}.png"
-void Elaborator::image_action(const ast::OutputAction& action, Action& out, Span span) {
+void TrainSection::image_action(const ast::OutputAction& action, Action& out, Span span) {
   out.kind = ActionKind::Image;
-  const auto* path = ast().as<ast::StringExpr>(action.path);
+  const auto* path = scopes_.ast().as<ast::StringExpr>(action.path);
   if (path == nullptr) {
-    error(Diag::E0403, span_of(action.path), "the path after `to` is a string");
+    diagnostics_.report(Diag::E0403, scopes_.span_of(action.path), "the path after `to` is a string");
     return;
   }
   out.path = path->value;
   const bool escapes = out.path.starts_with("/") || out.path.find("..") != std::string::npos;
   if (escapes || !out.path.ends_with(".png")) {
-    error(Diag::E0503, span_of(action.path), "the path of a picture is inside the run directory and ends in .png")
+    diagnostics_
+        .report(Diag::E0503, scopes_.span_of(action.path),
+                "the path of a picture is inside the run directory and ends in .png")
         .with_help("write \"sample-{epoch}.png\"");
     return;
   }
-  const auto* call = ast().as<ast::CallExpr>(action.value);
-  const auto* name = call != nullptr ? ast().as<ast::NameExpr>(call->callee) : nullptr;
+  const auto* call = scopes_.ast().as<ast::CallExpr>(action.value);
+  const auto* name = call != nullptr ? scopes_.ast().as<ast::NameExpr>(call->callee) : nullptr;
   if (name == nullptr || name->name != "grid" || call->args.size() != 2) {
-    error(Diag::E0609, span_of(action.value), "an image action shows a grid of pictures")
+    diagnostics_.report(Diag::E0609, scopes_.span_of(action.value), "an image action shows a grid of pictures")
         .with_help("write `image grid(x, 8) to \"x-{step}.png\"`");
     return;
   }
-  const std::optional<int64_t> columns =
-      expect_integer(eval(call->args[1].value), span_of(call->args[1].value), "the number of columns");
+  const std::optional<int64_t> columns = shapes_.expect_integer(
+      evaluator_.eval(call->args[1].value), scopes_.span_of(call->args[1].value), "the number of columns");
   if (columns && (*columns < 1 || *columns > 1000))
-    error(Diag::E0503, span_of(call->args[1].value),
-          fmt::format("the grid has {} columns; it may have 1 to 1000", *columns));
+    diagnostics_.report(Diag::E0503, scopes_.span_of(call->args[1].value),
+                        fmt::format("the grid has {} columns; it may have 1 to 1000", *columns));
   out.grid_columns = static_cast<int32_t>(std::clamp<int64_t>(columns.value_or(1), 1, 1000));
-  const Span value_span = span_of(call->args[0].value);
-  out.function = build_function(FunctionKind::Image, fmt::format("image{}", num_images_++), false, span, [&] {
-    const std::optional<Tensor> x = expect_float(eval(call->args[0].value), value_span);
-    if (!x) return;
-    const bool has_channels = x->axes.size() == 4 && (x->axes[1].extent == Extent(1) || x->axes[1].extent == Extent(3));
-    if (x->axes.size() != 3 && !has_channels) {
-      error(Diag::E0609, value_span, fmt::format("`{}` is not a row of pictures", type_text(*x)))
-          .with_help("`|> reshape([64, 28, 28])` makes pictures of a flat axis");
-      return;
-    }
-    if (x->range && std::isfinite(x->range->low) && std::isfinite(x->range->high)) {
-      out.range_low = x->range->low;
-      out.range_high = x->range->high;
-    }
-    graph().result({"image", ResultRole::Value, -1, x->node});
-  });
+  const Span value_span = scopes_.span_of(call->args[0].value);
+  out.function =
+      functions_.build_function(FunctionKind::Image, fmt::format("image{}", num_images_++), false, span, [&] {
+        const std::optional<Tensor> x = graph_.expect_float(evaluator_.eval(call->args[0].value), value_span);
+        if (!x) return;
+        const bool has_channels =
+            x->axes.size() == 4 && (x->axes[1].extent == Extent(1) || x->axes[1].extent == Extent(3));
+        if (x->axes.size() != 3 && !has_channels) {
+          diagnostics_
+              .report(Diag::E0609, value_span, fmt::format("`{}` is not a row of pictures", shapes_.type_text(*x)))
+              .with_help("`|> reshape([64, 28, 28])` makes pictures of a flat axis");
+          return;
+        }
+        if (x->range && std::isfinite(x->range->low) && std::isfinite(x->range->high)) {
+          out.range_low = x->range->low;
+          out.range_high = x->range->high;
+        }
+        graph_.builder().result({"image", ResultRole::Value, -1, x->node});
+      });
 }
 
 // stop when nan(critic) or nan(gen)
-void Elaborator::stop_condition(const ast::StopItem& item) {
-  const Span span = span_of(item.condition);
-  experiment_.train.stop_function = build_function(FunctionKind::Stop, "stop", false, span, [&] {
+void TrainSection::stop_condition(const ast::StopItem& item) {
+  const Span span = scopes_.span_of(item.condition);
+  experiment_.train.stop_function = functions_.build_function(FunctionKind::Stop, "stop", false, span, [&] {
     for (size_t i = 0; i < experiment_.objectives.size(); ++i) {
       const std::string& name = experiment_.objectives[i].name;
       if (!mentions(item.condition, name)) continue;
-      const int32_t scalar = scalar_input(name + ".loss", ScalarKind::Loss, 0, static_cast<int32_t>(i));
-      bind({name, span}, Value(scalar_argument(scalar)));
+      const int32_t scalar = graph_.scalar_input(name + ".loss", ScalarKind::Loss, 0, static_cast<int32_t>(i));
+      scopes_.bind({name, span}, Value(graph_.scalar_argument(scalar)));
     }
-    const std::optional<Tensor> condition = expect_tensor(eval(item.condition), span, DType::Bool);
+    const std::optional<Tensor> condition = graph_.expect_tensor(evaluator_.eval(item.condition), span, DType::Bool);
     if (!condition) return;
     if (condition->dtype != DType::Bool || !condition->axes.empty()) {
-      error(Diag::E0403, span, fmt::format("the condition of `stop` is `{}`, not a boolean", type_text(*condition)));
+      diagnostics_.report(Diag::E0403, span,
+                          fmt::format("the condition of `stop` is `{}`, not a boolean", shapes_.type_text(*condition)));
       return;
     }
-    graph().result({"stop", ResultRole::Value, -1, condition->node});
+    graph_.builder().result({"stop", ResultRole::Value, -1, condition->node});
   });
 }
 
-bool Elaborator::mentions(ast::ExprId expr, std::string_view name) const {
-  if (const auto* found = ast().as<ast::NameExpr>(expr)) return found->name == name;
+bool TrainSection::mentions(ast::ExprId expr, std::string_view name) const {
+  if (const auto* found = scopes_.ast().as<ast::NameExpr>(expr)) return found->name == name;
   bool any = false;
-  ast::for_each_child(ast(), ast()[expr], [&](ast::ExprId child) { any = any || mentions(child, name); });
+  ast::for_each_child(scopes_.ast(), scopes_.ast()[expr],
+                      [&](ast::ExprId child) { any = any || mentions(child, name); });
   return any;
 }
 

@@ -1,0 +1,78 @@
+// The data section: which columns the readers give, and fields as expressions on the rows of a batch. Members are
+// defined in data_section.cpp and fields.cpp.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "frontend/build_experiment.h"
+#include "frontend/graph_writer.h"
+
+namespace smelt {
+
+struct FrontendOptions;
+struct Experiment;
+class Diagnostics;
+
+namespace frontend {
+
+struct FileScope;
+class Scopes;
+class Shapes;
+class GraphWriter;
+class Signatures;
+class Evaluator;
+
+class DataSection {
+ public:
+  DataSection(const FileScope& file, const FrontendOptions& options, Experiment& experiment, Scopes& scopes,
+              Shapes& shapes, GraphWriter& graph, Signatures& signatures, Evaluator& evaluator,
+              Diagnostics& diagnostics)
+      : file_(file),
+        options_(options),
+        experiment_(experiment),
+        scopes_(scopes),
+        shapes_(shapes),
+        graph_(graph),
+        signatures_(signatures),
+        evaluator_(evaluator),
+        diagnostics_(diagnostics) {}
+
+  /// Reports places for data that the file does not have.
+  void check_data_sections();
+  /// Finds the data section that the train section names, or the only one, and reads its splits.
+  void find_data();
+  bool found() const { return data_ != nullptr; }
+  /// Binds the parameters of an objective or metric to the fields of their names, the batch dim in front.
+  bool bind_data_params(const std::vector<ast::Param>& params, std::string_view what);
+  /// The rows of this batch of column `field`.
+  Value field_column(int32_t field, Span span);
+
+ private:
+  void read_columns();
+  std::optional<Tensor> field_value(const std::string& name, Span span, const Axis& batch);
+  std::optional<Tensor> convert_field(const ast::FieldDecl& decl, Value value, const Axis& batch);
+  struct AffineColumn;
+  std::optional<AffineColumn> affine_column(NodeId id);
+  void state_range(const ast::FieldDecl& decl, const Tensor& value, const Range& range);
+  bool is_batch_axis(const Axis& axis);
+
+  const FileScope& file_;
+  const FrontendOptions& options_;
+  Experiment& experiment_;
+  Scopes& scopes_;
+  Shapes& shapes_;
+  GraphWriter& graph_;
+  Signatures& signatures_;
+  Evaluator& evaluator_;
+  Diagnostics& diagnostics_;
+  const ast::DataDecl* data_ = nullptr;
+  std::vector<Column> probed_;
+  bool data_failed_ = false;  // a file was reported: nothing more is said of columns
+  int32_t rows_symbol_ = -1;
+};
+
+}  // namespace frontend
+}  // namespace smelt

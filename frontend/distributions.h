@@ -1,0 +1,56 @@
+// Distributions: a table of what each is called and which library function computes what; draws and their sites.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "frontend/graph_writer.h"
+
+namespace smelt {
+
+class Diagnostics;
+
+namespace frontend {
+
+class Scopes;
+class Shapes;
+class GraphWriter;
+class Calls;
+
+/// A draw's place, for the resolution of collisions.
+struct Site {
+  FunctionContext* context = nullptr;
+  NodeId node;
+  std::string path;
+};
+
+class Distributions {
+ public:
+  Distributions(Scopes& scopes, Shapes& shapes, GraphWriter& graph, Calls& calls, Diagnostics& diagnostics)
+      : scopes_(scopes), shapes_(shapes), graph_(graph), calls_(calls), diagnostics_(diagnostics) {}
+
+  Value make_distribution(DistKind kind, std::vector<Value> params, bool by_logvar, Span span);
+  Axes distribution_axes(const Distribution& dist, Span span);
+  Value distribution_function(std::string_view function, const Value& dist, std::vector<Value> args, Span span);
+  Value draw_site(const Distribution& dist, const std::string& name, Span span);
+  Value sample(const Distribution& dist, const Axes& axes, const std::string& path, Span span);
+
+  /// Of all draws so far.
+  const std::vector<Site>& sites() const { return sites_; }
+  /// Forgets those of all functions but this one.
+  void forget_trials(const FunctionContext& init);
+
+ private:
+  Value axes_of_value(const Value& value, Span span);
+
+  Scopes& scopes_;
+  Shapes& shapes_;
+  GraphWriter& graph_;
+  Calls& calls_;
+  Diagnostics& diagnostics_;
+  std::vector<Site> sites_;
+};
+
+}  // namespace frontend
+}  // namespace smelt

@@ -1,0 +1,47 @@
+#include "frontend/elaborator.h"
+
+namespace smelt::frontend {
+
+namespace {
+
+/// The file's name without folders and `.smelt`.
+std::string stem_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  std::string name = path.substr(slash == std::string::npos ? 0 : slash + 1);
+  if (name.ends_with(".smelt")) name.resize(name.size() - 6);
+  return name;
+}
+
+}  // namespace
+
+/// False when there are errors, which later stages would only repeat.
+bool Elaborator::build() {
+  train_.read_precision();
+  names_.set_config();
+  data_.check_data_sections();
+  names_.declare_all();
+  data_.find_data();
+  bodies_.declare_objectives();
+  step_lines_.read_step_lines();
+  bodies_.discover();
+  if (diagnostics_.has_errors()) return false;
+  bodies_.build_objectives();
+  if (diagnostics_.has_errors()) return false;
+  bodies_.build_others();
+  train_.build_train();
+  if (diagnostics_.has_errors()) return false;
+  bodies_.build_init();
+  bodies_.resolve_sites();
+  bodies_.combine_batches();
+  return !diagnostics_.has_errors();
+}
+
+std::optional<Experiment> Elaborator::run() {
+  experiment_.name = stem_of(sources_.buffer(file_.file).name);
+  const auto in_init = graph_.enter(functions_.init());
+  if (!build()) return std::nullopt;
+  experiment_.functions = functions_.take(experiment_.symbols);
+  return std::move(experiment_);
+}
+
+}  // namespace smelt::frontend

@@ -1,0 +1,275 @@
+// The fields of a data section, as expressions on the rows of a batch.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "frontend/data_section.h"
+#include "frontend/evaluator.h"
+#include "frontend/signatures.h"
+#include "ir/readers.h"
+#include "ir/rewrite.h"
+#include "ir/support/suggest.h"
+
+namespace smelt::frontend {
+
+constexpr int64_t kMaxRows = 2147483647;
+
+/// The rows of this batch of column k: a gather from the whole raw column.
+Value DataSection::field_column(int32_t field, Span span) {
+  if (!scopes_.in_field()) {
+    diagnostics_.report(Diag::E0403, span, "a column of the data is read in a data section only");
+    return {};
+  }
+  const FieldRead& read = *scopes_.frame().around.field;
+  DataPlan& plan = *experiment_.data;
+  if (plan.splits.empty() || data_failed_) return {};  // one mistake in a file is one error
+  Column column{field, DType::U8, {}, span};
+  const auto probed = std::ranges::find(probed_, field, &Column::field);
+  if (probed != probed_.end()) {
+    column.dtype = probed->dtype;
+    column.row_shape = probed->row_shape;
+  } else if (!probed_.empty() && field == Column::kWholeRow && plan.splits.front().source.reader == "csv") {
+    column.dtype = probed_.front().dtype;  // all columns side by side
+    column.row_shape = {static_cast<int64_t>(probed_.size())};
+  } else if (!probed_.empty()) {
+    diagnostics_.report(Diag::E0109, span, fmt::format("the reader has {} fields, counted from 0", probed_.size()));
+    return {};
+  } else {
+    const std::string& name = plan.splits.front().source.reader;
+    const auto reader = std::ranges::find(kReaders, name, &ReaderRecord::name);
+    // Without its files a column is what its field says. Their readers check it against what is there.
+    const size_t files = plan.splits.front().source.paths.size();
+    if (reader->field_is_file && (field < 0 || static_cast<size_t>(field) >= files)) {
+      diagnostics_.report(Diag::E0109, span, fmt::format("the reader `{}` has {} fields, counted from 0", name, files));
+      return {};
+    }
+    column.dtype = reader->dtype.value_or(read.dtype);
+    if (reader->field_is_file || field == Column::kWholeRow) {
+      for (const Axis& axis : read.row) column.row_shape.push_back(axis.extent.bound);
+    }
+  }
+  auto known = std::ranges::find(plan.columns, field, &Column::field);
+  if (known == plan.columns.end()) known = plan.columns.insert(plan.columns.end(), column);
+  const auto ref = static_cast<int32_t>(known - plan.columns.begin());
+  if (rows_symbol_ < 0) {
+    experiment_.symbols.push_back({"rows", kMaxRows});
+    rows_symbol_ = static_cast<int32_t>(experiment_.symbols.size() - 1);
+  }
+  NodeId& argument = graph_.context().columns[ref];
+  Axes axes{read.batch};
+  TensorType type{known->dtype, {Extent(kMaxRows, rows_symbol_)}};
+  for (const int64_t size : known->row_shape) {
+    type.shape.emplace_back(size);
+    axes.push_back({kAnonymous, Extent(size)});
+  }
+  if (!argument.valid())
+    argument = graph_.builder().argument({fmt::format("column{}", ref), ArgRole::Column, ref, {}}, type);
+  if (!graph_.context().rows.valid()) {
+    graph_.context().batch = read.batch;
+    graph_.context().rows =
+        graph_.builder().argument({"rows", ArgRole::Rows, -1, {}}, {DType::I32, {read.batch.extent}});
+  }
+  graph_.builder().set_span(span);
+  Tensor t = graph_.tensor(graph_.builder().make(OpKind::Gather, {argument, graph_.context().rows}), std::move(axes));
+  t.column = ref;
+  return Value(t);
+}
+
+/// A field with the batch axis in front, of its declared type.
+std::optional<Tensor> DataSection::convert_field(const ast::FieldDecl& decl, Value value, const Axis& batch) {
+  const ast::Type& type = file_.ast[decl.type];
+  const Span span = file_.ast[decl.value].span;
+  DimId label = kAnonymous;
+  const std::optional<DType> dtype = signatures_.dtype_of(type, &label);
+  std::optional<Axes> axes = signatures_.axes_expression(type.dims);
+  if (!dtype || !axes) return std::nullopt;
+  axes->insert(axes->begin(), batch);
+  std::optional<Tensor> t = graph_.expect_tensor(value, span, dtype);
+  if (!t) return std::nullopt;
+  bool fits = t->axes.size() == axes->size();
+  for (size_t i = 0; fits && i < axes->size(); ++i) fits = shapes_.unify(t->axes[i], (*axes)[i]);
+  if (!fits) {
+    Axes row(t->axes.begin() + (t->axes.empty() ? 0 : 1), t->axes.end());
+    diagnostics_
+        .report(Diag::E0106, span,
+                fmt::format("field `{}` is declared as {} but a row is {}", decl.name.text,
+                            ast::print(file_.ast, decl.type), shapes_.type_text(t->dtype, row)))
+        .label(type.span, "declared here");
+    return std::nullopt;
+  }
+  if (label != kAnonymous) {
+    if (t->column < 0 || t->dtype == DType::Bool) {
+      diagnostics_
+          .report(Diag::E0701, span, "labels that are not a column of a file, as it is there, are not supported yet")
+          .with_help("write `y: ix<Class> = field(1)`; whole numbers of a float or csv column are labels too");
+      return std::nullopt;
+    }
+    auto& limits = experiment_.data->limits;
+    const Dim& dim = shapes_.dim_of(label);
+    const bool known =
+        std::ranges::any_of(limits, [&](const ColumnLimit& l) { return l.column == t->column && l.dim == dim.name; });
+    if (!known) limits.push_back({t->column, dim.extent.bound, dim.name, span});
+  }
+  Tensor result = graph_.tensor(graph_.builder().cast(t->node, *dtype), *axes);
+  result.label = label;
+  result.range = t->range;
+  if (decl.range.valid()) {
+    const auto* range = file_.ast.as<ast::BinaryExpr>(decl.range);
+    const bool is_range = range != nullptr && range->op == ast::BinaryOp::Range;
+    const auto low = is_range ? shapes_.number_of(evaluator_.eval(range->lhs)) : std::nullopt,
+               high = is_range ? shapes_.number_of(evaluator_.eval(range->rhs)) : std::nullopt;
+    if (low && high && *low < *high) {
+      result.range = Range{*low, *high};
+      state_range(decl, *t, *result.range);
+    } else {
+      diagnostics_.report(Diag::E0503, file_.ast[decl.range].span,
+                          "a range is written `in low..high`, with low below high");
+    }
+  }
+  return result;
+}
+
+/// raw * scale + offset, where an expression of a field is that.
+struct DataSection::AffineColumn {
+  int32_t column = -1;
+  double scale = 1, offset = 0;
+};
+std::optional<DataSection::AffineColumn> DataSection::affine_column(NodeId id) {
+  const Graph& g = graph_.builder().graph();
+  const Node& node = g[id];
+  if (node.op == OpKind::Gather) {
+    for (const auto& [ref, argument] : graph_.context().columns)
+      if (argument == node.inputs[0]) return AffineColumn{ref, 1, 0};
+    return std::nullopt;
+  }
+  if (node.op == OpKind::Cast || node.op == OpKind::Reshape || node.op == OpKind::Transpose ||
+      node.op == OpKind::Broadcast)
+    return affine_column(node.inputs[0]);
+  if (node.op != OpKind::Add && node.op != OpKind::Sub && node.op != OpKind::Mul && node.op != OpKind::Div)
+    return std::nullopt;
+  const auto left = splat_value(g, node.inputs[0]), right = splat_value(g, node.inputs[1]);
+  if (left.has_value() == right.has_value() || (left && node.op == OpKind::Div)) return std::nullopt;
+  std::optional<AffineColumn> x = affine_column(node.inputs[left ? 1 : 0]);
+  if (!x) return std::nullopt;
+  const double c = left ? *left : *right;
+  if (node.op == OpKind::Mul || node.op == OpKind::Div) {
+    const double factor = node.op == OpKind::Mul ? c : 1 / c;
+    return AffineColumn{x->column, x->scale * factor, x->offset * factor};
+  }
+  if (node.op == OpKind::Add) return AffineColumn{x->column, x->scale, x->offset + c};
+  return left ? AffineColumn{x->column, -x->scale, c - x->offset} : AffineColumn{x->column, x->scale, x->offset - c};
+}
+
+/// A range that the file states is compared with the data when they are read. Other than affine expressions of one
+/// column are taken at their word.
+void DataSection::state_range(const ast::FieldDecl& decl, const Tensor& value, const Range& range) {
+  auto& ranges = experiment_.data->ranges;
+  if (std::ranges::find(ranges, decl.name.text, &ColumnRange::field) != ranges.end()) return;
+  const std::optional<AffineColumn> x = affine_column(value.node);
+  if (!x || !std::isfinite(x->scale) || !std::isfinite(x->offset)) return;
+  ranges.push_back(
+      {x->column, x->scale, x->offset, {range.low, range.high}, decl.name.text, file_.ast[decl.range].span});
+}
+
+std::optional<Tensor> DataSection::field_value(const std::string& name, Span span, const Axis& batch) {
+  if (const auto known = graph_.context().fields.find(name); known != graph_.context().fields.end())
+    return known->second;
+  const ast::FieldDecl* decl = nullptr;
+  std::vector<std::string> names;
+  if (data_ != nullptr) {
+    for (const ast::FieldDecl& entry : data_->entries) {
+      if (!entry.type.valid()) continue;
+      names.push_back(entry.name.text);
+      if (entry.name.text == name) decl = &entry;
+    }
+  }
+  if (decl == nullptr) {
+    auto& diagnostic = diagnostics_.report(
+        Diag::E0603, span,
+        data_ == nullptr ? fmt::format("`{}` comes from the data, and there is no data section", name)
+                         : fmt::format("data section `{}` has no field `{}`", data_->name.text, name));
+    if (data_ != nullptr)
+      diagnostic.label(data_->name.span, fmt::format("it has {}", fmt::join(names, ", ")))
+          .with_help(did_you_mean(name, names));
+    else
+      diagnostic.with_help("declare one, and name it in the train section: `data mnist`");
+    return std::nullopt;
+  }
+  Frame frame(file_, &scopes_.frame());
+  const auto entered = scopes_.enter(frame);
+  const std::optional<Axes> row = signatures_.axes_expression(file_.ast[decl->type].dims);
+  DimId label = kAnonymous;
+  const std::optional<DType> dtype = signatures_.dtype_of(file_.ast[decl->type], &label);
+  const FieldRead read{batch, row.value_or(Axes()), dtype.value_or(DType::F32)};
+  frame.around.field = &read;
+  const Value value = row && dtype ? evaluator_.eval(decl->value) : Value();
+  std::optional<Tensor> result = value.bad() ? std::nullopt : convert_field(*decl, value, batch);
+  if (result) graph_.context().fields.emplace(name, *result);
+  return result;
+}
+
+/// The dim of the `batch` line; without a train section the first one that a field is read with.
+bool DataSection::is_batch_axis(const Axis& axis) {
+  if (graph_.context().rows.valid() && axis != graph_.context().batch) return false;
+  const ast::TrainDecl* const train = train_section(file_);
+  if (train == nullptr) return true;
+  for (const ast::TrainItem& item : train->items) {
+    const auto* batch = std::get_if<ast::BatchItem>(&item.node);
+    if (batch != nullptr) return shapes_.axis_text(axis) == batch->dim.text;
+  }
+  return true;
+}
+
+bool DataSection::bind_data_params(const std::vector<ast::Param>& params, std::string_view what) {
+  bool good = true;
+  for (const ast::Param& param : params) {
+    if (!param.type.valid()) {
+      diagnostics_
+          .report(Diag::E0603, param.name.span, fmt::format("parameter `{}` of {} needs a type", param.name.text, what))
+          .with_help(fmt::format("write `{}: f32[B, ..]`", param.name.text));
+      good = false;
+      continue;
+    }
+    const ast::Type& type = file_.ast[param.type];
+    DimId label = kAnonymous;
+    const std::optional<DType> dtype = signatures_.dtype_of(type, &label);
+    const std::optional<Axes> axes = signatures_.axes_expression(type.dims);
+    if (!dtype || !axes || axes->empty()) {
+      if (dtype && axes)
+        diagnostics_.report(Diag::E0603, type.span, fmt::format("parameter `{}` lacks the batch dim", param.name.text))
+            .with_help("put it in front: `f32[B]`");
+      good = false;
+      continue;
+    }
+    if (!is_batch_axis(axes->front())) {
+      diagnostics_
+          .report(Diag::E0603, type.span,
+                  fmt::format("parameter `{}` has {} in front, not the batch dim", param.name.text,
+                              shapes_.axis_text(axes->front())))
+          .with_help("all fields of an objective have the dim of the `batch` line in front");
+      good = false;
+      continue;
+    }
+    const std::optional<Tensor> field = field_value(param.name.text, param.name.span, axes->front());
+    if (!field) {
+      good = false;
+      continue;
+    }
+    bool fits = field->axes.size() == axes->size() && field->dtype == *dtype && field->label == label;
+    for (size_t i = 0; fits && i < axes->size(); ++i) fits = shapes_.unify(field->axes[i], (*axes)[i]);
+    if (!fits) {
+      diagnostics_.report(Diag::E0603, type.span,
+                          fmt::format("`{}` is declared as {} but the field is `{}`", param.name.text,
+                                      ast::print(file_.ast, param.type), shapes_.type_text(*field)));
+      good = false;
+      continue;
+    }
+    Tensor value = *field;
+    value.axes = *axes;
+    scopes_.bind(param.name, Value(value));
+  }
+  return good;
+}
+
+}  // namespace smelt::frontend

@@ -1,0 +1,179 @@
+#include "frontend/graph_writer.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <utility>
+
+#include "ir/half_bits.h"
+
+namespace smelt::frontend {
+
+constexpr size_t kMaxNodes = 100000;
+
+Tensor GraphWriter::tensor(NodeId node, Axes axes) {
+  Tensor t;
+  t.node = node;
+  t.graph = context_->id;
+  t.dtype = builder().type(node).dtype;
+  t.axes = std::move(axes);
+  if (builder().graph().size() > kMaxNodes && !std::exchange(too_large_, true)) {
+    const Span here = scopes_.frame().instance != nullptr ? scopes_.frame().instance->span : context_->function.span;
+    diagnostics_
+        .report(Diag::E0204, here, fmt::format("`{}` has more than {} operations", context_->function.name, kMaxNodes))
+        .with_help("shorten the repeats, or apply fewer layers");
+  }
+  return t;
+}
+
+Tensor GraphWriter::constant(double value, DType dtype, const Axes& axes) {
+  return tensor(builder().constant(value, {dtype, shape_of(axes)}), axes);
+}
+
+/// x with result axis places[i] reading its axis i; the others repeat.
+Tensor GraphWriter::expand(const Tensor& x, const Axes& axes, const std::vector<int64_t>& places) {
+  bool same = axes.size() == x.axes.size();
+  for (size_t i = 0; same && i < places.size(); ++i) same = places[i] == static_cast<int64_t>(i);
+  Tensor result = x;
+  result.axes = axes;
+  if (!same) result.node = builder().broadcast(x.node, shape_of(axes), places);
+  return result;
+}
+
+std::optional<Tensor> GraphWriter::cast_to(const Tensor& x, DType dtype, Span span) {
+  if (x.dtype == dtype) {
+    Tensor strong = x;
+    strong.weak = false;
+    return strong;
+  }
+  if (x.weak && class_of(dtype) != DTypeClass::Float) {
+    diagnostics_.report(Diag::E0501, span, fmt::format("a run-time number does not become {}", to_string(dtype)))
+        .with_help("convert the tensor: `cast(x, f32)`");
+    return std::nullopt;
+  }
+  builder().set_span(span);
+  Tensor result = tensor(builder().cast(x.node, dtype), x.axes);
+  result.range = x.range;
+  result.grid = x.grid;
+  return result;
+}
+
+/// Losses, metrics and reports are f32 whatever they were computed from, or f64 when that is the type of the run.
+std::optional<Tensor> GraphWriter::reported(const Tensor& number, Span span) {
+  const bool stays = is_float(number.dtype) && !is_half(number.dtype) && !number.weak;
+  return stays ? std::optional(number) : cast_to(number, real(), span);
+}
+
+/// A run-time input of the step with this name and start value.
+Value GraphWriter::setting(const std::string& name, double value) {
+  return Value(scalar_argument(scalar_input(name, ScalarKind::Setting, value, -1)));
+}
+
+/// Numbers become constants of `literal_dtype`, dims known at run time become their extent, a selector of one
+/// parameter that parameter.
+std::optional<Tensor> GraphWriter::expect_tensor(const Value& value, Span span, std::optional<DType> literal_dtype) {
+  if (value.bad()) return std::nullopt;
+  if (const auto* t = value.as<Tensor>()) {
+    if (t->graph == context_->id) return *t;
+    diagnostics_.report(Diag::E0502, span, "the value is not known here")
+        .with_help("start values are computed before the first step; they depend on sizes and attributes only");
+    return std::nullopt;
+  }
+  if (const auto* dim = value.as<DimValue>(); dim != nullptr && !shapes_.number_of(value)) {
+    const Extent extent = shapes_.dim_of(dim->id).extent;
+    Tensor t = tensor(builder().extent(extent.symbol, extent.bound, DType::F64), {});
+    t.weak = true;
+    return t;
+  }
+  if (const auto* selector = value.as<Selector>();
+      selector != nullptr && selector->exact && selector->variables.size() == 1) {
+    const Variable& variable = experiment_.variables[static_cast<size_t>(selector->variables[0])];
+    Axes axes;
+    for (const Extent& extent : variable.type.shape) axes.push_back({kAnonymous, extent});
+    return variable_value(selector->variables[0], axes);
+  }
+  const DType dtype = literal_dtype.value_or(real());
+  if (const auto* flag = value.as<bool>(); flag != nullptr && (dtype == DType::Bool || !literal_dtype))
+    return constant(*flag ? 1 : 0, DType::Bool, {});
+  const std::optional<double> number = shapes_.number_of(value);
+  if (!number || dtype == DType::Bool) {
+    diagnostics_.report(Diag::E0403, span,
+                        fmt::format("expected a {} tensor, found {}", dtype == DType::Bool ? "bool" : "number or",
+                                    shapes_.describe(value)));
+    return std::nullopt;
+  }
+  if (!is_float(dtype) && *number != std::trunc(*number)) {
+    diagnostics_.report(Diag::E0501, span, fmt::format("{} meets a tensor of {}", *number, to_string(dtype)))
+        .with_help("convert the tensor: `cast(x, f32)`");
+    return std::nullopt;
+  }
+  return constant(*number, dtype, {});
+}
+
+std::optional<Tensor> GraphWriter::expect_float(const Value& value, Span span) {
+  std::optional<Tensor> t = expect_tensor(value, span, real());
+  if (!t) return std::nullopt;
+  if (class_of(t->dtype) == DTypeClass::Float && t->column < 0) return t;
+  const bool converts = t->column >= 0 || t->dtype == DType::U8 || t->dtype == DType::I8 || t->dtype == DType::I16;
+  if (converts) return cast_to(*t, real(), span);
+  diagnostics_.report(Diag::E0501, span, fmt::format("expected a float tensor, found `{}`", shapes_.type_text(*t)))
+      .with_help("convert it: `cast(x, f32)`");
+  return std::nullopt;
+}
+
+/// Current value in the function that is being built; its argument is made when it is first read.
+NodeId GraphWriter::variable_node(int32_t variable) {
+  const auto known = context_->variables.find(variable);
+  if (known != context_->variables.end()) return known->second;
+  if (context_->is_init) return {};
+  const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
+  const NodeId node = builder().argument({v.path, ArgRole::Variable, variable, {}}, v.type);
+  context_->variables.emplace(variable, node);
+  return node;
+}
+
+Tensor GraphWriter::variable_value(int32_t variable, const Axes& axes) {
+  const NodeId node = variable_node(variable);
+  return node.valid() ? tensor(node, axes)
+                      : constant(0, experiment_.variables[static_cast<size_t>(variable)].type.dtype, axes);
+}
+
+void GraphWriter::write_variable(int32_t variable, const Tensor& value) {
+  variable_node(variable);
+  context_->variables[variable] = value.node;
+  context_->written.insert(variable);
+}
+
+NodeId GraphWriter::seed_argument() {
+  if (!context_->seed.valid()) context_->seed = builder().argument({"seed", ArgRole::Seed, -1, {}}, {DType::I64, {}});
+  return context_->seed;
+}
+
+NodeId GraphWriter::run_argument() {
+  if (context_->run.valid()) return context_->run;
+  const TensorType type{DType::I64, {}};
+  context_->run =
+      context_->is_init ? builder().constant(0, type) : builder().argument({"run", ArgRole::Run, -1, {}}, type);
+  return context_->run;
+}
+
+int32_t GraphWriter::scalar_input(const std::string& name, ScalarKind kind, double initial, int32_t ref) {
+  for (size_t i = 0; i < experiment_.scalars.size(); ++i) {
+    if (experiment_.scalars[i].name == name) return static_cast<int32_t>(i);
+  }
+  experiment_.scalars.push_back({name, kind, initial, ref});
+  return static_cast<int32_t>(experiment_.scalars.size() - 1);
+}
+
+Tensor GraphWriter::scalar_argument(int32_t scalar) {
+  NodeId& node = context_->scalars[scalar];
+  if (!node.valid()) {
+    node = builder().argument({experiment_.scalars[static_cast<size_t>(scalar)].name, ArgRole::Scalar, scalar, {}},
+                              {DType::F64, {}});
+  }
+  Tensor t = tensor(node, {});
+  t.weak = true;
+  return t;
+}
+
+}  // namespace smelt::frontend

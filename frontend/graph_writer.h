@@ -1,0 +1,86 @@
+// Writes nodes of the function at hand: tensors that meet, contractions, reductions, and the arguments of the function.
+// Members are defined by topic in graph_writer.cpp, align.cpp, contract.cpp and fold.cpp.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "frontend/function_context.h"
+#include "frontend/scopes.h"
+#include "frontend/shapes.h"
+
+namespace smelt {
+
+struct Experiment;
+class Diagnostics;
+
+namespace frontend {
+
+class Scopes;
+class Shapes;
+
+/// Nothing is evaluated here: operands are values.
+class GraphWriter {
+ public:
+  GraphWriter(Experiment& experiment, Scopes& scopes, Shapes& shapes, Diagnostics& diagnostics)
+      : experiment_(experiment), scopes_(scopes), shapes_(shapes), diagnostics_(diagnostics) {}
+
+  FunctionContext& context() const { return *context_; }
+  /// Nodes are those of `next` while the result lives.
+  [[nodiscard]] Entered<FunctionContext> enter(FunctionContext& next) { return {context_, next}; }
+  Builder& builder() const { return context_->builder; }
+  DType real() const { return experiment_.precision == DType::F64 ? DType::F64 : DType::F32; }
+  bool is_too_large() const { return too_large_; }  // a graph is over its limit: nothing more is built
+
+  Tensor tensor(NodeId node, Axes axes);
+  Tensor constant(double value, DType dtype, const Axes& axes);
+  std::optional<Tensor> expect_tensor(const Value& value, Span span, std::optional<DType> literal_dtype = {});
+  std::optional<Tensor> expect_float(const Value& value, Span span);
+
+  Tensor expand(const Tensor& x, const Axes& axes, const std::vector<int64_t>& places);
+  std::optional<Tensor> broadcast_to(const Tensor& x, const Axes& axes, Span span);
+  std::optional<Tensor> cast_to(const Tensor& x, DType dtype, Span span);
+  std::optional<Tensor> reported(const Tensor& number, Span span);
+  /// Operands of one elementwise operation, of equal dtype and axes.
+  std::optional<std::vector<Tensor>> align(std::vector<Value> values, Span span, std::string_view what);
+  bool refuse_all_pairs(const Tensor& a, const Tensor& b, Span span, std::string_view what);
+  /// Operands of a loss or a density, whose axes are the same; `draws`: one may have more in front.
+  bool same_axes(const Value& a, const Value& b, Span span, std::string_view what, bool draws);
+
+  /// The place of the user's call when the body at hand is the library's.
+  Span call_site(Span span);
+
+  Value elementwise(OpKind op, std::vector<Value> operands, Span span, std::string_view what);
+  Value binary(ast::BinaryOp op, const Value& a, const Value& b, Span span);
+  Value matmul(const Value& a, const Value& b, Span span);
+  Value push_contraction(const Tensor& a, const Tensor& b, IndexFormula formula, Axes axes, Span span);
+  Value contract(const Tensor& a, const Tensor& b, const Axes& over, Span span);
+  Value reduce(OpKind op, const Value& x, const Value* over, Span span);
+  Value gather(const Tensor& table, const Tensor& index, Span span);
+
+  // ---- what the function reads and writes ----
+  Tensor variable_value(int32_t variable, const Axes& axes);
+  void write_variable(int32_t variable, const Tensor& value);
+  NodeId seed_argument();
+  NodeId run_argument();
+  Tensor scalar_argument(int32_t scalar);
+  int32_t scalar_input(const std::string& name, ScalarKind kind, double initial, int32_t ref);
+  Value setting(const std::string& name, double value);
+
+ private:
+  NodeId variable_node(int32_t variable);
+  Value fold(ast::BinaryOp op, const Value& a, const Value& b, Span span);
+  std::optional<DType> common_dtype(const std::vector<Value>& values, Span span);
+
+  Experiment& experiment_;
+  Scopes& scopes_;
+  Shapes& shapes_;
+  Diagnostics& diagnostics_;
+  FunctionContext* context_ = nullptr;
+  bool too_large_ = false;
+};
+
+}  // namespace frontend
+}  // namespace smelt

@@ -1,0 +1,51 @@
+// The functions that the compiler provides, as a table: name, parameters, meaning.
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "frontend/graph_writer.h"
+
+namespace smelt::frontend {
+
+class Calls;
+class DataSection;
+class Derivatives;
+class Distributions;
+
+/// The parts of the frontend that these functions use.
+struct Provided {
+  const Scopes& scopes;
+  Shapes& shapes;
+  GraphWriter& graph;
+  Calls& calls;
+  Distributions& distributions;
+  Derivatives& derivatives;
+  DataSection& data;
+  Diagnostics& diagnostics;
+};
+
+/// One call: arguments by parameter.
+struct Call {
+  const Provided& use;
+  std::vector<std::optional<ArgValue>> args;
+  Span span;
+  std::string_view name;
+
+  bool has(size_t i) const { return args[i].has_value(); }
+  const Value& value(size_t i) const { return args[i]->value; }
+  Span span_of(size_t i) const { return args[i]->span; }
+};
+
+struct Intrinsic {
+  std::string_view name;
+  std::string_view params;  // `x, over=`: optional ones end in `=`
+  std::string_view doc;
+  Value (*evaluate)(Call&);
+  bool in_fields_only = false;  // stands in the fields of a data section
+};
+const Intrinsic* find_intrinsic(std::string_view name);
+std::vector<std::string_view> intrinsic_names();
+
+}  // namespace smelt::frontend

@@ -1,0 +1,98 @@
+#include "frontend/shapes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "ir/experiment.h"
+
+namespace smelt::frontend {
+
+/// Where the axes named by `over=` are in x.
+std::optional<std::vector<int64_t>> Shapes::find_axes(const Tensor& x, const Axes& over, Span span) {
+  std::vector<int64_t> places;
+  for (const Axis& wanted : over) {
+    std::vector<int64_t> found;
+    for (size_t i = 0; i < x.axes.size(); ++i) {
+      if (wanted.dim != kAnonymous && x.axes[i].dim == wanted.dim) found.push_back(static_cast<int64_t>(i));
+    }
+    if (found.empty()) {
+      for (size_t i = 0; i < x.axes.size(); ++i) {
+        if ((x.axes[i].dim == kAnonymous || wanted.dim == kAnonymous) && unify(x.axes[i], wanted))
+          found.push_back(static_cast<int64_t>(i));
+      }
+    }
+    if (found.size() == 1 && std::ranges::find(places, found[0]) == places.end()) {
+      places.push_back(found[0]);
+      continue;
+    }
+    if (found.size() > 1)
+      diagnostics_.report(Diag::E0102, span,
+                          fmt::format("`{}` has more than one axis {}", type_text(x), axis_text(wanted)));
+    else
+      diagnostics_.report(Diag::E0105, span, fmt::format("`{}` has no axis {}", type_text(x), axis_text(wanted)));
+    return std::nullopt;
+  }
+  return places;
+}
+
+namespace {
+
+constexpr int64_t kMaxElements = int64_t{1} << 40;
+constexpr size_t kMaxRank = 8;
+
+}  // namespace
+
+DimId Shapes::new_dim(std::string name, Extent extent, Span span, bool runtime) {
+  dims_.push_back({std::move(name), extent, span, runtime});
+  return static_cast<DimId>(dims_.size() - 1);
+}
+
+std::string Shapes::axis_text(const Axis& axis) const {
+  if (axis.dim != kAnonymous) return dim_of(axis.dim).name;
+  if (axis.extent.is_static()) return fmt::format("{}", axis.extent.bound);
+  return experiment_.symbols[static_cast<size_t>(axis.extent.symbol)].name;
+}
+
+std::string Shapes::sized_text(const Axis& axis) const {
+  const std::string name = axis_text(axis);
+  return axis.dim == kAnonymous && axis.extent.is_static() ? name : fmt::format("{} ({})", name, axis.extent.bound);
+}
+
+std::string Shapes::axes_text(const Axes& axes) const {
+  std::vector<std::string> names;
+  for (const Axis& axis : axes) names.push_back(axis_text(axis));
+  return fmt::format("[{}]", fmt::join(names, ", "));
+}
+
+std::string Shapes::type_text(DType dtype, const Axes& axes, DimId label) const {
+  const std::string head =
+      label == kAnonymous ? std::string(to_string(dtype)) : fmt::format("ix<{}>", dim_of(label).name);
+  return axes.empty() ? head : head + axes_text(axes);
+}
+
+bool Shapes::unify(const Axis& a, const Axis& b) const {
+  if (a.dim != kAnonymous && b.dim != kAnonymous) return a.dim == b.dim;
+  return a.extent == b.extent;
+}
+
+bool Shapes::check_size(DType dtype, const Axes& axes, Span span) {
+  const Shape shape = shape_of(axes);
+  const std::optional<int64_t> elements = num_elements(shape);
+  if (axes.size() > kMaxRank) {
+    diagnostics_.report(
+        Diag::E0202, span,
+        fmt::format("`{}` has {} axes; the limit is {}", type_text(dtype, axes), axes.size(), kMaxRank));
+    return false;
+  }
+  if (elements && *elements <= kMaxElements) return true;
+  double bytes = static_cast<double>(size_of(dtype));
+  for (const Extent& extent : shape) bytes *= static_cast<double>(extent.bound);
+  diagnostics_.report(Diag::E0202, span,
+                      fmt::format("`{}` would need {:.1f} TiB; a tensor has at most 2^40 elements",
+                                  type_text(dtype, axes), bytes / 0x1p40));
+  return false;
+}
+
+}  // namespace smelt::frontend

@@ -1,0 +1,58 @@
+// Dims and axes: which there are, whether two are the same, how they are written; and values that have to be numbers or
+// axes.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "frontend/value.h"
+
+namespace smelt {
+
+struct Experiment;
+class Diagnostics;
+
+namespace frontend {
+
+/// What a dim may be.
+constexpr int64_t kMaxDim = 2147483647;
+
+/// An `expect_*` reports a value that is something else.
+class Shapes {
+ public:
+  Shapes(Experiment& experiment, Diagnostics& diagnostics) : experiment_(experiment), diagnostics_(diagnostics) {}
+
+  DimId new_dim(std::string name, Extent extent, Span span, bool runtime = false);
+  const Dim& dim_of(DimId id) const { return dims_[static_cast<size_t>(id)]; }
+  Axis axis_of(DimId id) const { return {id, dim_of(id).extent}; }
+  bool unify(const Axis& a, const Axis& b) const;
+  bool check_size(DType dtype, const Axes& axes, Span span);
+  /// Where the axes that `over=` names are in x.
+  std::optional<std::vector<int64_t>> find_axes(const Tensor& x, const Axes& over, Span span);
+
+  std::string describe(const Value& value) const;
+  std::string type_text(DType dtype, const Axes& axes, DimId label = kAnonymous) const;
+  std::string type_text(const Tensor& t) const { return type_text(t.dtype, t.axes, t.label); }
+  std::string axes_text(const Axes& axes) const;
+  std::string axis_text(const Axis& axis) const;
+  std::string sized_text(const Axis& axis) const;  // `Pixel (784)`, `784`
+  /// What to do with a float tensor that meets labels: where it has a number for each label, the argmax was forgotten.
+  /// Empty for other tensors.
+  std::string label_help(const Tensor& a, const Tensor& b) const;
+
+  std::optional<double> number_of(const Value& value) const;  // compile-time; static dims included
+  std::optional<int64_t> expect_integer(const Value& value, Span span, std::string_view what);
+  std::optional<bool> expect_bool(const Value& value, Span span, std::string_view what);
+  std::optional<Axes> expect_axes(const Value& value, Span span);   // `over=`
+  std::optional<Axes> expect_shape(const Value& value, Span span);  // `[64, 28]`
+
+ private:
+  Experiment& experiment_;
+  Diagnostics& diagnostics_;
+  std::vector<Dim> dims_;
+};
+
+}  // namespace frontend
+}  // namespace smelt

@@ -1,0 +1,321 @@
+#include "frontend/signatures.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "frontend/distributions.h"
+#include "frontend/evaluator.h"
+#include "frontend/names.h"
+#include "ir/support/suggest.h"
+
+namespace smelt::frontend {
+
+std::string Signatures::declared_text(ast::TypeId type) const { return ast::print(scopes_.frame().scope->ast, type); }
+
+/// One entry of a shape: a dim, a number, or an integer attribute, which is an axis of its own inside its
+/// layer.
+std::optional<Axis> Signatures::axis_expression(ast::ExprId expr) {
+  const Value value = evaluator_.eval(expr);
+  if (value.bad()) return std::nullopt;
+  if (const auto* dim = value.as<DimValue>()) return shapes_.axis_of(dim->id);
+  const std::optional<int64_t> size = shapes_.expect_integer(value, scopes_.span_of(expr), "a size");
+  if (!size) return std::nullopt;
+  if (*size < 1 || *size > kMaxDim) {
+    diagnostics_.report(Diag::E0201, scopes_.span_of(expr),
+                        fmt::format("a size is {}; sizes are from 1 to {}", *size, kMaxDim));
+    return std::nullopt;
+  }
+  const auto* name = scopes_.ast().as<ast::NameExpr>(expr);
+  if (name == nullptr || scopes_.frame().instance == nullptr) return Axis{kAnonymous, Extent(*size)};
+  for (const auto& [attribute, bound] : scopes_.frame().instance->attributes) {
+    if (attribute != name->name || bound.as<int64_t>() == nullptr) continue;
+    const auto [known, is_new] = scopes_.frame().attribute_dims.try_emplace(attribute, kAnonymous);
+    if (is_new) {
+      known->second = shapes_.new_dim(attribute, Extent(*size), scopes_.span_of(expr));
+      scopes_.frame().outside.emplace(known->second, Axis{kAnonymous, Extent(*size)});
+    }
+    return shapes_.axis_of(known->second);
+  }
+  return Axis{kAnonymous, Extent(*size)};
+}
+
+std::optional<Axes> Signatures::axes_expression(const std::vector<ast::DimItem>& items) {
+  Axes axes;
+  bool good = true;
+  for (const ast::DimItem& item : items) {
+    if (item.rest) {
+      const auto rest = scopes_.frame().rests.find(item.rest_name.text);
+      if (rest == scopes_.frame().rests.end()) {
+        diagnostics_.report(Diag::E0301, item.span,
+                            fmt::format("`...{}` is not bound by the head of this body", item.rest_name.text));
+        good = false;
+      } else {
+        axes.insert(axes.end(), rest->second.begin(), rest->second.end());
+      }
+      continue;
+    }
+    if (const std::optional<Axis> axis = axis_expression(item.extent))
+      axes.push_back(*axis);
+    else
+      good = false;
+  }
+  if (!good) return std::nullopt;
+  return axes;
+}
+
+std::optional<DType> Signatures::dtype_of(const ast::Type& type, DimId* label) {
+  if (type.head.text == "ix") {
+    if (type.index_dim.empty()) {
+      diagnostics_.report(Diag::E0504, type.head.span, "`ix` needs a dim").with_help("write `ix<Class>`");
+      return std::nullopt;
+    }
+    const Value dim = names_.name_value(type.index_dim.text, type.index_dim.span, {});
+    const auto* value = dim.as<DimValue>();
+    if (value != nullptr)
+      *label = value->id;
+    else if (!dim.bad())
+      diagnostics_.report(Diag::E0403, type.index_dim.span,
+                          fmt::format("`ix<..>` takes a dim, not {}", shapes_.describe(dim)));
+    return value != nullptr ? std::optional(DType::I32) : std::nullopt;
+  }
+  const std::optional<DType> dtype = parse_dtype(type.head.text);
+  if (dtype == DType::F32) return graph_.real();
+  if (dtype) return dtype;
+  constexpr std::string_view kTypes[] = {"f32", "f64", "f16", "bf16", "i32", "i64", "bool", "ix"};
+  diagnostics_.report(Diag::E0504, type.head.span, fmt::format("unknown type `{}`", printable(type.head.text)))
+      .with_help(did_you_mean(type.head.text, kTypes));
+  return std::nullopt;
+}
+
+/// Pairs the entries of a declared shape with axes; `rest` is how many axes `...` stands for. False when the
+/// ranks differ.
+bool Signatures::match_axes(const ast::Type& type, const Axes& axes,
+                            std::vector<std::pair<const ast::DimItem*, size_t>>& places, size_t& rest) {
+  const auto rests = std::ranges::count_if(type.dims, &ast::DimItem::rest);
+  const size_t fixed = type.dims.size() - static_cast<size_t>(rests);
+  if (rests > 1 || axes.size() < fixed || (rests == 0 && axes.size() != fixed)) return false;
+  rest = axes.size() - fixed;
+  size_t at = 0;
+  for (const ast::DimItem& item : type.dims) {
+    places.emplace_back(&item, at);
+    at += item.rest ? rest : 1;
+  }
+  return true;
+}
+
+/// What an entry of a head stands for before the call: nothing for a name that the call binds.
+std::optional<Axis> Signatures::head_axis(const ast::DimItem& item) {
+  const auto* name = scopes_.ast().as<ast::NameExpr>(item.extent);
+  if (name == nullptr) return axis_expression(item.extent);
+  if (const Binding* local = scopes_.find_local(name->name)) {
+    if (const auto* dim = local->value.as<DimValue>()) return shapes_.axis_of(dim->id);
+    return axis_expression(item.extent);
+  }
+  const auto [scope, decl] = scopes_.find_decl(*scopes_.frame().scope, name->name);
+  if (scope == nullptr) return std::nullopt;
+  const Value value = names_.name_value(name->name, item.span, item.extent);
+  const auto* dim = value.as<DimValue>();
+  if (dim != nullptr && shapes_.dim_of(dim->id).runtime) return std::nullopt;
+  return axis_expression(item.extent);
+}
+
+/// Binds or checks one entry of a head against the caller's axis, which becomes the axis that the body sees.
+bool Signatures::bind_axis(const ast::DimItem& item, Axis& axis, Span span, std::string& why) {
+  const auto* name = scopes_.ast().as<ast::NameExpr>(item.extent);
+  const std::optional<Axis> expected = head_axis(item);
+  if (!expected) {
+    if (name == nullptr) return false;  // reported
+    const auto [scope, decl] = scopes_.find_decl(*scopes_.frame().scope, name->name);
+    if (scope != nullptr) {  // `dim B <= n`: any axis of at most n
+      const Value declared = names_.name_value(name->name, span, item.extent);
+      const auto* dim = declared.as<DimValue>();
+      if (dim == nullptr) return false;
+      const int64_t bound = shapes_.dim_of(dim->id).extent.bound;
+      if (axis.extent.bound > bound) {
+        why = fmt::format("{} is at most {}, and the axis has {}", name->name, bound, axis.extent.bound);
+        return false;
+      }
+    }
+    const DimId fresh = shapes_.new_dim(name->name, axis.extent, item.span);
+    scopes_.frame().outside.emplace(fresh, axis);
+    scopes_.frame().blocks.front().emplace(name->name, Binding{Value(DimValue{fresh}), item.span});
+    axis = shapes_.axis_of(fresh);
+    return true;
+  }
+  const auto known = scopes_.frame().outside.find(expected->dim);
+  const Axis wanted = known == scopes_.frame().outside.end() ? *expected : known->second;
+  if (!shapes_.unify(wanted, axis)) {
+    why = fmt::format("{} is {}, and the axis is {}", ast::print(scopes_.ast(), item.extent), wanted.extent.bound,
+                      shapes_.sized_text(axis));
+    if (wanted.extent == axis.extent)
+      why =
+          fmt::format("{} and {} are different dims", ast::print(scopes_.ast(), item.extent), shapes_.axis_text(axis));
+    return false;
+  }
+  axis = *expected;
+  return true;
+}
+
+/// Checks an argument against the declared type of a parameter and gives it the axes that the body sees.
+bool Signatures::bind_head(ast::TypeId type_id, Value& value, Span span, const ast::Ident& param,
+                           std::string_view callee) {
+  if (!type_id.valid() || value.bad()) return !value.bad();
+  const ast::Type& type = scopes_.ast()[type_id];
+  DimId label = kAnonymous;
+  const std::optional<DType> dtype = dtype_of(type, &label);
+  if (!dtype) return false;
+  const std::optional<Tensor> given = graph_.expect_tensor(value, span, dtype);
+  if (!given) return false;
+  Tensor t = *given;
+  if (t.weak) {
+    if (const auto strong = graph_.cast_to(t, *dtype, span)) t = *strong;
+  }
+  const auto mismatch = [&](std::string why, std::string help = {}) {
+    diagnostics_
+        .report(Diag::E0104, span,
+                fmt::format("`{}` takes {} but is given {}", callee, declared_text(type_id), shapes_.type_text(*given)))
+        .caret(std::move(why))
+        .label(param.span, "declared here")
+        .with_help(std::move(help));
+    return false;
+  };
+  if (t.dtype != *dtype) {
+    Tensor wanted;
+    wanted.dtype = *dtype;
+    wanted.label = label;
+    std::string help = shapes_.label_help(t, wanted);
+    if (help.empty()) help = fmt::format("convert it: `cast(x, {})`", to_string(*dtype));
+    return mismatch(fmt::format("element type {} instead of {}", to_string(t.dtype), to_string(*dtype)),
+                    std::move(help));
+  }
+  std::vector<std::pair<const ast::DimItem*, size_t>> places;
+  size_t rest = 0;
+  if (!match_axes(type, t.axes, places, rest)) return mismatch(fmt::format("{} axes", t.axes.size()));
+  for (const auto& [item, at] : places) {
+    std::string why;
+    if (!item->rest) {
+      const size_t errors = diagnostics_.num_errors();
+      if (bind_axis(*item, t.axes[at], span, why)) continue;
+      return diagnostics_.num_errors() > errors ? false : mismatch(std::move(why));
+    }
+    Axes fresh;
+    for (size_t i = at; i < at + rest; ++i) {
+      const DimId id = shapes_.new_dim(shapes_.axis_text(t.axes[i]), t.axes[i].extent, item->span);
+      scopes_.frame().outside.emplace(id, t.axes[i]);
+      fresh.push_back(shapes_.axis_of(id));
+    }
+    const auto [known, is_new] = scopes_.frame().rests.emplace(item->rest_name.text, fresh);
+    if (!is_new) {
+      fresh = known->second;
+      bool equal = fresh.size() == rest;
+      for (size_t i = 0; equal && i < rest; ++i)
+        equal = shapes_.unify(scopes_.frame().outside.at(fresh[i].dim), t.axes[at + i]);
+      if (!equal) return mismatch("other axes than the first argument");
+    }
+    std::ranges::copy(fresh, t.axes.begin() + static_cast<ptrdiff_t>(at));
+  }
+  if (label != kAnonymous && t.label == kAnonymous) t.label = label;
+  value = Value(t);
+  return true;
+}
+
+/// Checks the value of a body against its declared type; anonymous axes take the declared names.
+bool Signatures::check_result(ast::TypeId type_id, Value& value, Span span, std::string_view what) {
+  if (!type_id.valid() || value.bad()) return !value.bad();
+  const ast::Type& type = scopes_.ast()[type_id];
+  const auto mismatch = [&](const std::string& got, std::string why) {
+    diagnostics_
+        .report(Diag::E0106, span,
+                fmt::format("{} is declared as {} but its value is {}", what, declared_text(type_id), got))
+        .caret(std::move(why))
+        .label(type.span, "declared here");
+    return false;
+  };
+  if (type.head.empty()) {
+    auto* tuple = value.as<TupleValue>();
+    if (tuple == nullptr || tuple->items.size() != type.tuple.size()) return mismatch(shapes_.describe(value), "");
+    for (size_t i = 0; i < tuple->items.size(); ++i)
+      if (!check_result(type.tuple[i], tuple->items[i], span, what)) return false;
+    return true;
+  }
+  Axes axes;
+  auto* dist = value.as<Distribution>();
+  std::optional<Tensor> t;
+  if (dist != nullptr) {
+    constexpr std::string_view kNames[] = {"Normal", "Bernoulli", "Uniform"};
+    if (type.head.text != kNames[static_cast<size_t>(dist->kind)])
+      return mismatch(shapes_.describe(value), "another distribution");
+    axes = distributions_.distribution_axes(*dist, span);
+  } else {
+    DimId label = kAnonymous;
+    const std::optional<DType> dtype =
+        type.head.text == "Normal" || type.head.text == "Bernoulli" || type.head.text == "Uniform"
+            ? std::nullopt
+            : dtype_of(type, &label);
+    if (!dtype)
+      return parse_dtype(type.head.text) || type.head.text == "ix"
+                 ? false
+                 : mismatch(shapes_.describe(value), "not a distribution");
+    t = graph_.expect_tensor(value, span, dtype);
+    if (!t) return false;
+    if (t->weak) t = graph_.cast_to(*t, *dtype, span);
+    if (!t) return false;
+    if (t->dtype != *dtype) return mismatch(shapes_.type_text(*t), "another element type");
+    axes = t->axes;
+  }
+  std::vector<std::pair<const ast::DimItem*, size_t>> places;
+  size_t rest = 0;
+  if (!match_axes(type, axes, places, rest))
+    return mismatch(shapes_.describe(value), fmt::format("{} axes", axes.size()));
+  for (const auto& [item, at] : places) {
+    if (item->rest) {
+      const auto known = scopes_.frame().rests.find(item->rest_name.text);
+      bool equal = known != scopes_.frame().rests.end() && known->second.size() == rest;
+      for (size_t i = 0; equal && i < rest; ++i) equal = shapes_.unify(known->second[i], axes[at + i]);
+      if (!equal)
+        return mismatch(shapes_.describe(value), fmt::format("`...{}` stands for other axes", item->rest_name.text));
+      std::ranges::copy(known->second, axes.begin() + static_cast<ptrdiff_t>(at));
+      continue;
+    }
+    const std::optional<Axis> wanted = axis_expression(item->extent);
+    if (!wanted) return false;
+    if (!shapes_.unify(*wanted, axes[at])) {
+      return mismatch(shapes_.describe(value),
+                      fmt::format("{} is not {} ({})", shapes_.sized_text(axes[at]),
+                                  ast::print(scopes_.ast(), item->extent), wanted->extent.bound));
+    }
+    axes[at] = *wanted;
+  }
+  if (dist != nullptr)
+    dist->shape = axes;
+  else {
+    t->axes = axes;
+    value = Value(*t);
+  }
+  return true;
+}
+
+/// Dims of the body become what they were for the caller; those made inside become anonymous.
+void Signatures::outside_axes(Axes& axes, const Frame& inner) const {
+  for (Axis& axis : axes) {
+    if (const auto known = inner.outside.find(axis.dim); known != inner.outside.end()) axis = known->second;
+  }
+}
+
+Value Signatures::to_outside(Value value, const Frame& inner) {
+  if (auto* t = value.as<Tensor>()) {
+    outside_axes(t->axes, inner);
+    if (const auto label = inner.outside.find(t->label); label != inner.outside.end()) t->label = label->second.dim;
+  } else if (auto* shape = value.as<ShapeValue>()) {
+    outside_axes(shape->axes, inner);
+  } else if (auto* tuple = value.as<TupleValue>()) {
+    for (Value& item : tuple->items) item = to_outside(std::move(item), inner);
+  } else if (auto* dist = value.as<Distribution>()) {
+    for (Value& param : dist->params) param = to_outside(std::move(param), inner);
+    if (dist->shape) outside_axes(*dist->shape, inner);
+  }
+  return value;
+}
+
+}  // namespace smelt::frontend

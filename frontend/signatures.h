@@ -1,0 +1,63 @@
+// Declared types: sizes and shapes as they are written, binding the heads of layers and functions, checking results.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "frontend/graph_writer.h"
+
+namespace smelt {
+
+class Diagnostics;
+
+namespace frontend {
+
+class Scopes;
+class Shapes;
+class GraphWriter;
+class Names;
+class Distributions;
+class Evaluator;
+
+class Signatures {
+ public:
+  Signatures(Scopes& scopes, Shapes& shapes, GraphWriter& graph, Names& names, Distributions& distributions,
+             Evaluator& evaluator, Diagnostics& diagnostics)
+      : scopes_(scopes),
+        shapes_(shapes),
+        graph_(graph),
+        names_(names),
+        distributions_(distributions),
+        evaluator_(evaluator),
+        diagnostics_(diagnostics) {}
+
+  std::optional<Axis> axis_expression(ast::ExprId expr);
+  std::optional<Axes> axes_expression(const std::vector<ast::DimItem>& items);
+  std::optional<DType> dtype_of(const ast::Type& type, DimId* label);
+  bool bind_head(ast::TypeId type, Value& value, Span span, const ast::Ident& param, std::string_view callee);
+  bool check_result(ast::TypeId type, Value& value, Span span, std::string_view what);
+  /// A value of the body of `inner`, as its caller sees it.
+  Value to_outside(Value value, const Frame& inner);
+
+ private:
+  bool bind_axis(const ast::DimItem& item, Axis& axis, Span span, std::string& why);
+  bool match_axes(const ast::Type& type, const std::vector<Axis>& axes,
+                  std::vector<std::pair<const ast::DimItem*, size_t>>& places, size_t& rest);
+  std::optional<Axis> head_axis(const ast::DimItem& item);
+  void outside_axes(Axes& axes, const Frame& inner) const;
+  std::string declared_text(ast::TypeId type) const;
+
+  Scopes& scopes_;
+  Shapes& shapes_;
+  GraphWriter& graph_;
+  Names& names_;
+  Distributions& distributions_;
+  Evaluator& evaluator_;
+  Diagnostics& diagnostics_;
+};
+
+}  // namespace frontend
+}  // namespace smelt

@@ -1,0 +1,82 @@
+// The train section: precision, batch, horizon, loop and actions as a TrainPlan.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "frontend/build_experiment.h"
+#include "frontend/graph_writer.h"
+
+namespace smelt {
+
+struct FrontendOptions;
+struct Experiment;
+class Diagnostics;
+
+namespace frontend {
+
+struct FileScope;
+class Scopes;
+class Shapes;
+class GraphWriter;
+class Names;
+class DataSection;
+class StepLines;
+class FunctionBuilder;
+class Evaluator;
+
+class TrainSection {
+ public:
+  TrainSection(const FileScope& file, const FrontendOptions& options, Experiment& experiment, Scopes& scopes,
+               Shapes& shapes, GraphWriter& graph, Names& names, DataSection& data, StepLines& step_lines,
+               FunctionBuilder& functions, Evaluator& evaluator, Diagnostics& diagnostics)
+      : file_(file),
+        options_(options),
+        experiment_(experiment),
+        scopes_(scopes),
+        shapes_(shapes),
+        graph_(graph),
+        names_(names),
+        data_(data),
+        step_lines_(step_lines),
+        functions_(functions),
+        evaluator_(evaluator),
+        diagnostics_(diagnostics) {}
+
+  /// Read before anything that has a type, because the precision says what `f32` is.
+  void read_precision();
+  void build_train();
+
+ private:
+  void train_precision(const ast::PrecisionItem& item);
+  void train_batch(const ast::BatchItem& item);
+  void train_number(const ast::NumberItem& item);
+  void train_loop(const ast::LoopItem& item);
+  void train_every(const ast::EveryItem& item, Span span);
+  void image_action(const ast::OutputAction& action, Action& out, Span span);
+  void checkpoint_action(const ast::CheckpointAction& action, Action& out);
+  void eval_action(const ast::EvalAction& action, Action& out);
+  void stop_condition(const ast::StopItem& item);
+  std::vector<std::string> eval_names() const;
+  void warn_idle_objectives();
+  bool mentions(ast::ExprId expr, std::string_view name) const;
+
+  const FileScope& file_;
+  const FrontendOptions& options_;
+  Experiment& experiment_;
+  Scopes& scopes_;
+  Shapes& shapes_;
+  GraphWriter& graph_;
+  Names& names_;
+  DataSection& data_;
+  StepLines& step_lines_;
+  FunctionBuilder& functions_;
+  Evaluator& evaluator_;
+  Diagnostics& diagnostics_;
+  const ast::TrainDecl* train_ = train_section(file_);
+  int num_images_ = 0;
+};
+
+}  // namespace frontend
+}  // namespace smelt
