@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 
+#include "compiler/graph/choose_layouts.h"
 #include "compiler/graph/choose_sum_forms.h"
 #include "compiler/graph/differentiate.h"
 #include "compiler/graph/expand_composites.h"
@@ -43,7 +44,7 @@ constexpr const GraphPass* find(std::string_view name) {
   return nullptr;
 }
 
-constexpr std::array<std::string_view, 26> kPipeline = {
+constexpr std::array<std::string_view, 29> kPipeline = {
     // On the model as it was written: bring formulas to the form that the next pass looks for.
     "isolate_variables", "simplify", "stabilize", "simplify",
     // To primitives, and away with what only the composites needed.
@@ -53,7 +54,8 @@ constexpr std::array<std::string_view, 26> kPipeline = {
     "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",  //
     "hoist_from_scans", "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
     // The form that runs fastest, now that nothing looks for sums any more.
-    "pad_outside_reads", "choose_sum_forms", "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
+    "choose_layouts", "simplify", "merge_equal_nodes", "pad_outside_reads", "choose_sum_forms", "fold_constants",
+    "simplify", "merge_equal_nodes", "remove_dead_nodes",
     // Last, since no rewrite looks into them.
     "join_products", "remove_dead_nodes"};
 
