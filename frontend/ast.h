@@ -60,7 +60,7 @@ struct Type {
 // ---- expressions ----
 
 enum class UnaryOp : uint8_t { Neg, Not };
-enum class BinaryOp : uint8_t { Or, And, Eq, Ne, Lt, Le, Gt, Ge, Range, Add, Sub, Mul, Div, MatMul, Pow };
+enum class BinaryOp : uint8_t { Or, And, Eq, Ne, Lt, Le, Gt, Ge, Range, Add, Sub, Mul, Div, Rem, MatMul, Pow };
 std::string_view to_string(UnaryOp op);
 std::string_view to_string(BinaryOp op);
 

@@ -11,7 +11,7 @@ std::string_view to_string(UnaryOp op) { return op == UnaryOp::Neg ? "-" : "not 
 
 std::string_view to_string(BinaryOp op) {
   constexpr std::string_view kTexts[] = {
-      "or", "and", "==", "!=", "<", "<=", ">", ">=", "..", "+", "-", "*", "/", "@", "^"};
+      "or", "and", "==", "!=", "<", "<=", ">", ">=", "..", "+", "-", "*", "/", "%", "@", "^"};
   return kTexts[static_cast<size_t>(op)];
 }
 

@@ -71,6 +71,25 @@ Value Calls::call(const Value& callee, Args args, Span span, std::string_view na
   return {};
 }
 
+/// The arguments without a name become one, a tuple; a tuple that is alone is it already.
+static void collect_unnamed(Args& args) {
+  TupleValue tuple;
+  Args rest;
+  Span span;
+  for (ArgValue& arg : args) {
+    if (!arg.name.empty()) {
+      rest.push_back(std::move(arg));
+      continue;
+    }
+    if (tuple.items.empty()) span = arg.span;
+    tuple.items.push_back(std::move(arg.value));
+  }
+  const bool alone = tuple.items.size() == 1 && tuple.items[0].as<TupleValue>() != nullptr;
+  Value all = alone ? tuple.items[0] : Value(std::move(tuple));
+  args = std::move(rest);
+  args.insert(args.begin(), ArgValue{"", std::move(all), span});
+}
+
 Value Calls::call_intrinsic(const Intrinsic& intrinsic, Args args, Span span) {
   std::vector<ParamSpec> specs;  // "x, over=" -> {x}, {over, optional}
   std::string_view rest = intrinsic.params;
@@ -80,6 +99,10 @@ Value Calls::call_intrinsic(const Intrinsic& intrinsic, Args args, Span span) {
     const bool optional = item.ends_with('=');
     if (optional) item.remove_suffix(1);
     specs.push_back({std::string(item), !optional});
+  }
+  if (!specs.empty() && specs[0].name.ends_with("..")) {  // "xs.., over=": arguments without a name are one tuple
+    specs[0].name.resize(specs[0].name.size() - 2);
+    collect_unnamed(args);
   }
   auto matched = match_args(intrinsic.name, specs, std::move(args), span);
   if (!matched) return {};

@@ -16,10 +16,8 @@ namespace smelt::frontend {
 namespace {
 
 /// Layers of the library that are planned: importing one says so instead of calling it unknown.
-constexpr std::string_view kPlannedLayers[] = {
-    "Conv1d",           "Conv2d",  "ConvT1d",   "ConvT2d",      "MaxPool",   "AvgPool",
-    "GlobalAvgPool",    "RMSNorm", "GroupNorm", "InstanceNorm", "Embedding", "MultiHeadAttention",
-    "TransformerBlock", "RNN",     "LSTM",      "GRU",          "Maxout"};
+constexpr std::string_view kPlannedLayers[] = {"RMSNorm", "Embedding", "MultiHeadAttention", "TransformerBlock", "RNN",
+                                               "LSTM",    "GRU"};
 
 /// A name bound in a body.
 struct Local {
@@ -134,8 +132,10 @@ class NameChecker {
       for (const auto& [local, info] : block) known.push_back(local);
     for (const auto& [declared, decl] : scope_.names) known.push_back(declared);
     for (const std::string_view intrinsic : intrinsic_names()) known.emplace_back(intrinsic);
+    const bool index = indices_.contains(std::string(name));
     diagnostics_.report(Diag::E0301, span, fmt::format("unknown name `{}`", printable(name)))
-        .with_help(did_you_mean(name, known));
+        .with_help(index ? "the body of `sum[..]` is a product: write a sum in parentheses, `sum[i] (a[i] + b[i])`"
+                         : did_you_mean(name, known));
   }
 
   // ---- walks ----
@@ -169,7 +169,10 @@ class NameChecker {
   void reduction(const ast::ReduceExpr& e) {
     for (const ast::IndexBinder& binder : e.binders) expr(binder.extent);
     push();
-    for (const ast::IndexBinder& binder : e.binders) bind(binder.name, false, Hiding::Allowed);
+    for (const ast::IndexBinder& binder : e.binders) {
+      bind(binder.name, false, Hiding::Allowed);
+      indices_.insert(binder.name.text);
+    }
     expr(e.body);
     pop();
   }
@@ -194,11 +197,13 @@ class NameChecker {
     type(id);
   }
 
-  void block(const ast::Block& body) {
+  /// `result`: the type of the block's value, which may name dims of the block.
+  void block(const ast::Block& body, ast::TypeId result = {}) {
     const auto outer = later_;
     for (const ast::StmtId id : body.statements) note_bindings(ast_[id]);
     push();
     for (const ast::StmtId id : body.statements) statement(ast_[id]);
+    type(result);
     pop();
     later_ = outer;
   }
@@ -261,11 +266,10 @@ class NameChecker {
     for (const ast::Ident& name : s.targets) bind(name);
   }
 
-  void body(const ast::Body& b) {
-    if (b.expr.valid())
-      expr(b.expr);
-    else
-      block(b.block);
+  void body(const ast::Body& b, ast::TypeId result = {}) {
+    if (!b.expr.valid()) return block(b.block, result);
+    expr(b.expr);
+    type(result);
   }
 
   // ---- declarations ----
@@ -333,21 +337,14 @@ class NameChecker {
     }
     params(decl.params, true);
     for (const ast::Arg& option : decl.options) expr(option.value);
-    const auto outer = later_;
-    for (const ast::StmtId id : decl.body.statements) note_bindings(ast_[id]);
-    push();
-    for (const ast::StmtId id : decl.body.statements) statement(ast_[id]);
-    type(decl.result);  // may name dims of the body
-    pop();
-    later_ = outer;
+    block(decl.body, decl.result);
     pop();
   }
 
   void function(const ast::FnDecl& decl) {
     push();
     params(decl.params, decl.kind == ast::FnKind::Fn);
-    body(decl.body);
-    type(decl.result);
+    body(decl.body, decl.result);
     if (decl.vjp) {
       push();
       bind(decl.vjp->result, false);
@@ -456,6 +453,7 @@ class NameChecker {
   std::map<std::string, Span, std::less<>> later_;  // bound by a later statement of an enclosing block
   std::map<std::string, Span> imported_;
   std::set<std::string> used_;
+  std::set<std::string> indices_;    // of `sum[..]` and the like so far
   std::set<std::string> tolerated_;  // names whose declaration is an error of its own
 };
 

@@ -12,6 +12,7 @@
 #include "frontend/derivatives.h"
 #include "frontend/distributions.h"
 #include "frontend/evaluator.h"
+#include "frontend/formula.h"
 #include "frontend/function_builder.h"
 #include "frontend/functions.h"
 #include "frontend/intrinsics.h"
@@ -49,8 +50,8 @@ class Elaborator {
   GraphWriter graph_{experiment_, scopes_, shapes_, diagnostics_};
   FunctionBuilder functions_{file_, scopes_, graph_};
   Provided provided_{scopes_, shapes_, graph_, calls_, distributions_, derivatives_, data_, diagnostics_};
-  Names names_{file_,  library_,    options_,   experiment_, scopes_,    shapes_,
-               graph_, signatures_, variables_, layers_,     evaluator_, diagnostics_};
+  Names names_{file_,       library_,   options_, experiment_, scopes_,    shapes_,     graph_,
+               signatures_, variables_, layers_,  formulas_,   evaluator_, diagnostics_};
   Signatures signatures_{scopes_, shapes_, graph_, names_, distributions_, evaluator_, diagnostics_};
   Variables variables_{file_,          experiment_, scopes_,    shapes_,     graph_,
                        distributions_, functions_,  evaluator_, diagnostics_};
@@ -59,8 +60,9 @@ class Elaborator {
   Selectors selectors_{experiment_, scopes_, shapes_, graph_, evaluator_, diagnostics_};
   Distributions distributions_{scopes_, shapes_, graph_, calls_, diagnostics_};
   Derivatives derivatives_{experiment_, shapes_, graph_, diagnostics_};
-  Evaluator evaluator_{sources_,   scopes_, shapes_, graph_,     names_,         signatures_,
-                       variables_, calls_,  layers_, selectors_, distributions_, diagnostics_};
+  Formulas formulas_{sources_, scopes_, shapes_, graph_, signatures_, evaluator_, diagnostics_};
+  Evaluator evaluator_{sources_, scopes_, shapes_,    graph_,         names_,    signatures_, variables_,
+                       calls_,   layers_, selectors_, distributions_, formulas_, diagnostics_};
   DataSection data_{file_, options_, experiment_, scopes_, shapes_, graph_, signatures_, evaluator_, diagnostics_};
   StepLines step_lines_{file_, library_, experiment_, scopes_, shapes_, graph_, evaluator_, selectors_, diagnostics_};
   Functions bodies_{file_,      experiment_, scopes_,     shapes_,    graph_,     signatures_, distributions_,

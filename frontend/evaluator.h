@@ -24,12 +24,13 @@ class Calls;
 class Layers;
 class Selectors;
 class Distributions;
+class Formulas;
 
 class Evaluator {
  public:
   Evaluator(const SourceMap& sources, Scopes& scopes, Shapes& shapes, GraphWriter& graph, Names& names,
             Signatures& signatures, Variables& variables, Calls& calls, Layers& layers, Selectors& selectors,
-            Distributions& distributions, Diagnostics& diagnostics)
+            Distributions& distributions, Formulas& formulas, Diagnostics& diagnostics)
       : sources_(sources),
         scopes_(scopes),
         shapes_(shapes),
@@ -41,10 +42,13 @@ class Evaluator {
         layers_(layers),
         selectors_(selectors),
         distributions_(distributions),
+        formulas_(formulas),
         diagnostics_(diagnostics) {}
 
   Value eval(ast::ExprId id, const Naming& naming = {});
   Value eval_block(const ast::Block& block, const Naming& naming = {});
+  /// The same, but names stay bound afterwards: the type of a body's result may name dims of the body.
+  Value eval_statements(const ast::Block& block, const Naming& naming = {});
   Value eval_body(const ast::Body& body);
   std::optional<Args> eval_args(const std::vector<ast::Arg>& args);
   /// False when the statement had an error. `result` is the value of an expression that stands alone.
@@ -93,6 +97,7 @@ class Evaluator {
   Layers& layers_;
   Selectors& selectors_;
   Distributions& distributions_;
+  Formulas& formulas_;
   Diagnostics& diagnostics_;
   int depth_ = 0;  // calls and expressions inside each other
 };

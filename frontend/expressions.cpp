@@ -6,6 +6,7 @@
 
 #include "frontend/calls.h"
 #include "frontend/evaluator.h"
+#include "frontend/formula.h"
 #include "frontend/intrinsics.h"
 #include "frontend/layers.h"
 #include "frontend/names.h"
@@ -167,7 +168,13 @@ Value Evaluator::eval_node(const ast::AsExpr& e, ast::ExprId id, const Naming& n
 }
 
 Value Evaluator::eval_node(const ast::IndexExpr& e, ast::ExprId id, const Naming& naming) {
-  if (e.bounded) return unsupported(diagnostics_, scopes_.span_of(id), "`?[..]`");
+  if (formulas_.is_access(e)) return formulas_.accessed(e, scopes_.span_of(id));
+  if (e.bounded) {
+    diagnostics_
+        .report(Diag::E0111, scopes_.span_of(id), "`?[..]` reads at the indices of a formula, and there is none in it")
+        .with_help("write `y[i < n] = x?[2*i - 1]`");
+    return {};
+  }
   const Value base = eval(e.base, naming);
   if (base.bad()) return {};
   if (const auto* dist = base.as<Distribution>()) {  // Normal(0, 1)[B, Z]
@@ -318,8 +325,8 @@ Value Evaluator::eval_node(const ast::RepeatExpr&, ast::ExprId id, const Naming&
 Value Evaluator::eval_node(const ast::ScanExpr&, ast::ExprId id, const Naming&) {
   return unsupported(diagnostics_, scopes_.span_of(id), "`scan`");
 }
-Value Evaluator::eval_node(const ast::ReduceExpr&, ast::ExprId id, const Naming&) {
-  return unsupported(diagnostics_, scopes_.span_of(id), "an index reduction");
+Value Evaluator::eval_node(const ast::ReduceExpr& e, ast::ExprId id, const Naming&) {
+  return formulas_.reduced(e, scopes_.span_of(id));
 }
 
 Value Evaluator::eval_node(const ast::IfExpr& e, ast::ExprId, const Naming& naming) {

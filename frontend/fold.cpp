@@ -27,6 +27,7 @@ OpKind op_of(ast::BinaryOp op) {
     case ast::BinaryOp::Div: return OpKind::Div;
     case ast::BinaryOp::Pow: return OpKind::Pow;
     case ast::BinaryOp::Add:
+    case ast::BinaryOp::Rem:
     case ast::BinaryOp::Range:
     case ast::BinaryOp::MatMul: return OpKind::Add;
   }
@@ -42,6 +43,7 @@ std::optional<Value> fold_integers(ast::BinaryOp op, int64_t a, int64_t b, bool&
     case ast::BinaryOp::Div:
       overflow = b == 0 || (a == std::numeric_limits<int64_t>::min() && b == -1);
       return overflow ? Value() : Value(a / b);
+    case ast::BinaryOp::Rem: overflow = b == 0; return overflow ? Value() : Value(b == -1 ? int64_t{0} : a % b);
     case ast::BinaryOp::Pow: {
       if (b < 0) return Value(std::pow(static_cast<double>(a), static_cast<double>(b)));
       out = 1;
@@ -93,7 +95,7 @@ Value GraphWriter::fold(ast::BinaryOp op, const Value& a, const Value& b, Span s
       const std::optional<Value> folded = fold_integers(op, exact(a, *x), exact(b, *y), overflow);
       if (folded && !overflow) return *folded;
       if (overflow) {
-        const bool zero = op == ast::BinaryOp::Div && *y == 0;
+        const bool zero = *y == 0 && (op == ast::BinaryOp::Div || op == ast::BinaryOp::Rem);
         diagnostics_.report(Diag::E0203, span, zero ? "division by zero" : "the result does not fit 64 bits")
             .caret(fmt::format("{} {} {}", *x, to_string(op), *y));
         return {};
@@ -133,6 +135,14 @@ Value GraphWriter::binary(ast::BinaryOp op, const Value& a, const Value& b, Span
            v.as<Selector>() == nullptr;
   };
   if (compile_time(a) && compile_time(b)) return fold(op, a, b, span);
+  if (op == ast::BinaryOp::Rem) {
+    diagnostics_
+        .report(Diag::E0502, span,
+                fmt::format("`%` is for numbers known while compiling, not for {} and {}", shapes_.describe(a),
+                            shapes_.describe(b)))
+        .with_help("the remainder by element is `x - y * floor(x / y)`");
+    return {};
+  }
   if (op == ast::BinaryOp::Pow) {  // exact forms of the common powers
     const auto exponent = shapes_.number_of(b);
     if (exponent == 2.0) return elementwise(OpKind::Square, {a}, span, "`^`");

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "frontend/formula.h"
 #include "frontend/value.h"
 
 namespace smelt::frontend {
@@ -54,8 +55,10 @@ struct Frame {
     int64_t index = 0;
   };
   std::vector<Repeat> repeats;
-  std::string slots;           // of an optimiser's body: in front of the paths of its states
-  bool allows_layers = false;  // layer bodies and `model` lines
+  std::vector<FormulaIndex> indices;      // of the index formulas around, outermost first
+  std::vector<Tensor>* inside = nullptr;  // where the `?[..]` of the `max[..]` at hand are inside
+  std::string slots;                      // of an optimiser's body: in front of the paths of its states
+  bool allows_layers = false;             // layer bodies and `model` lines
 };
 
 /// Names that are bound while it lives are forgotten afterwards.

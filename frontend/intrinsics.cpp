@@ -12,6 +12,7 @@
 #include "frontend/data_section.h"
 #include "frontend/derivatives.h"
 #include "frontend/distributions.h"
+#include "frontend/window_functions.h"
 #include "ir/op.h"
 
 namespace smelt::frontend {
@@ -473,6 +474,13 @@ const Intrinsic kIntrinsics[] = {
     {"reshape", "x, shape", "the same elements in row-major order", reshape},
     {"flatten", "x", "all axes but the first become one", flatten},
     {"squeeze", "x", "without axes of one element", squeeze},
+    {"concat", "xs.., over=, axis=", "values one after the other along an axis", concat},
+    {"stack", "xs.., axis=, over=",
+     "values side by side along a new axis, the first one unless `axis` says which; `over` names it", stack},
+    {"flip", "x, over=, axis=", "the elements of an axis in reverse order", flip},
+    {"pair", "size", "(k, k) of a number, or a pair as it is", pair},
+    {"margins", "pad, axis, of, size, kernel, stride, dilation", "zeros before and after an axis under a window",
+     margins},
     {"split", "x, over", "one tensor for each element of an axis", split},
     {"zeros", "shape=", "0 everywhere", zeros},
     {"ones", "shape=", "1 everywhere", ones},
@@ -503,7 +511,6 @@ const Intrinsic kIntrinsics[] = {
     {"uniform", "dim", "", not_yet},
     {"orthogonal", "", "", not_yet},
     {"prod", "x, over=", "", not_yet},
-    {"concat", "a, b, over", "", not_yet},
     {"generate", "model, prompt, n=, temperature=", "", not_yet},
     {"power_iteration", "W, u", "", not_yet},
 };

@@ -196,7 +196,7 @@ Value Layers::call_layer(LayerInstance& instance, Args args, Span span) {
   if (good) {
     check_first_call(instance, span);
     const size_t errors = diagnostics_.num_errors();
-    result = evaluator_.eval_block(decl.body);
+    result = evaluator_.eval_statements(decl.body);
     const Span where = decl.body.statements.empty() ? decl.body.span : scopes_.ast()[decl.body.statements.back()].span;
     if (!signatures_.check_result(decl.result, result, where, fmt::format("layer `{}`", decl.name.text)))
       result = Value();

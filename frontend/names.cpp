@@ -1,5 +1,6 @@
 // What a name means: locals of the body, then declarations of its file, then the standard library.
 #include "frontend/names.h"
+#include "frontend/formula.h"
 
 #include <fmt/format.h>
 
@@ -57,6 +58,7 @@ std::optional<Value> builtin_constant(std::string_view name) {
       {"inf", Value(std::numeric_limits<double>::infinity())},
       {"pi", Value(std::numbers::pi)},
       {"none", Value(NoneValue{})},
+      {"same", Value(std::string("same"))},  // a margin with which a window of stride 1 keeps the size
       {"f32", Value(DTypeValue{DType::F32})},
       {"f64", Value(DTypeValue{DType::F64})},
       {"f16", Value(DTypeValue{DType::F16})},
@@ -76,6 +78,7 @@ Value Names::binding_value(const Binding& binding) {
 }
 
 Value Names::name_value(const std::string& name, Span span, ast::ExprId expr, const Naming& naming) {
+  if (std::optional<Value> index = formulas_.index_value(name, span)) return *index;
   if (const Binding* local = scopes_.find_local(name)) return binding_value(*local);
   if (name == "training") return Value(graph_.context().training);
   const auto [scope, decl] = scopes_.find_decl(*scopes_.frame().scope, name);

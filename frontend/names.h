@@ -27,6 +27,7 @@ class GraphWriter;
 class Signatures;
 class Variables;
 class Layers;
+class Formulas;
 class Evaluator;
 
 /// The value of a declaration of the file is computed once, when it is first needed.
@@ -34,7 +35,7 @@ class Names {
  public:
   Names(const FileScope& file, const Library& library, const FrontendOptions& options, Experiment& experiment,
         Scopes& scopes, Shapes& shapes, GraphWriter& graph, Signatures& signatures, Variables& variables,
-        Layers& layers, Evaluator& evaluator, Diagnostics& diagnostics)
+        Layers& layers, Formulas& formulas, Evaluator& evaluator, Diagnostics& diagnostics)
       : file_(file),
         library_(library),
         options_(options),
@@ -45,6 +46,7 @@ class Names {
         signatures_(signatures),
         variables_(variables),
         layers_(layers),
+        formulas_(formulas),
         evaluator_(evaluator),
         diagnostics_(diagnostics) {}
 
@@ -73,6 +75,7 @@ class Names {
   Signatures& signatures_;
   Variables& variables_;
   Layers& layers_;
+  Formulas& formulas_;
   Evaluator& evaluator_;
   Diagnostics& diagnostics_;
   std::map<std::string, Value, std::less<>> globals_;  // values of the file's declarations

@@ -33,6 +33,7 @@ constexpr Operator kOperators[] = {
     {5, TokenKind::Minus, "", BinaryOp::Sub},
     {6, TokenKind::Star, "", BinaryOp::Mul},
     {6, TokenKind::Slash, "", BinaryOp::Div},
+    {6, TokenKind::Percent, "", BinaryOp::Rem},
     {6, TokenKind::At, "", BinaryOp::MatMul},
 };
 

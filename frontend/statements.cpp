@@ -4,20 +4,28 @@
 #include "frontend/ast_walk.h"
 #include "frontend/distributions.h"
 #include "frontend/evaluator.h"
+#include "frontend/formula.h"
 #include "frontend/names.h"
 #include "frontend/signatures.h"
 #include "frontend/variables.h"
 
 namespace smelt::frontend {
 
-/// The value of a block is that of its last statement, when that is an expression.
 Value Evaluator::eval_block(const ast::Block& block, const Naming& naming) {
   const BlockScope scope(scopes_.frame());
+  return eval_statements(block, naming);
+}
+
+/// The value of a block is that of its last statement, when that is an expression.
+Value Evaluator::eval_statements(const ast::Block& block, const Naming& naming) {
   Value result;
   bool good = true, has_value = false;
   for (const ast::StmtId id : block.statements) {
     Value value;
+    const size_t errors = diagnostics_.num_errors();
     good = execute(scopes_.ast()[id], value, naming) && good;
+    // What follows relies on what is asserted.
+    if (scopes_.ast().as<ast::AssertStmt>(id) != nullptr && diagnostics_.num_errors() > errors) return {};
     has_value = scopes_.ast().as<ast::ExprStmt>(id) != nullptr;
     result = std::move(value);
   }
@@ -30,7 +38,7 @@ Value Evaluator::eval_block(const ast::Block& block, const Naming& naming) {
 }
 
 Value Evaluator::eval_body(const ast::Body& body) {
-  return body.expr.valid() ? eval(body.expr) : eval_block(body.block);
+  return body.expr.valid() ? eval(body.expr) : eval_statements(body.block);
 }
 
 bool Evaluator::execute(const ast::Stmt& stmt, Value& result, const Naming& naming) {
@@ -142,8 +150,7 @@ void Evaluator::execute_state(const ast::StateStmt& stmt) {
 
 void Evaluator::execute_assign(const ast::AssignStmt& stmt, const Naming& naming, Span span) {
   if (stmt.formula) {
-    unsupported(diagnostics_, span, "an index formula");
-    return scopes_.bind(stmt.targets[0], {});
+    return scopes_.bind(stmt.targets[0], formulas_.assigned(stmt, span));
   }
   Naming named = naming;
   named.bound = stmt.tuple || stmt.targets.empty() ? std::string_view() : stmt.targets[0].text;
@@ -255,7 +262,11 @@ std::string Evaluator::interpolate(const std::string& text) {
     }
     const std::string name = text.substr(i + 1, close - i - 1);
     const Binding* const local = scopes_.find_local(name);
-    out += local != nullptr ? shapes_.describe(local->value) : "{" + name + "}";
+    const auto* dim = local != nullptr ? local->value.as<DimValue>() : nullptr;
+    if (dim != nullptr)  // a size, not a name of the library
+      out += fmt::format("{}", shapes_.dim_of(dim->id).extent.bound);
+    else
+      out += local != nullptr ? shapes_.describe(local->value) : "{" + name + "}";
     i = close + 1;
   }
   return out;

@@ -1,0 +1,366 @@
+// Indices and accesses of index formulas.
+#include "frontend/formula.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "frontend/ast_walk.h"
+#include "frontend/evaluator.h"
+#include "frontend/graph_writer.h"
+#include "frontend/scopes.h"
+#include "frontend/shapes.h"
+#include "frontend/signatures.h"
+
+namespace smelt::frontend {
+
+// ---- indices ----
+
+/// The innermost open index of this name, as its place, or -1.
+int32_t Formulas::find(std::string_view name) const {
+  const std::vector<FormulaIndex>& open = scopes_.frame().indices;
+  for (size_t k = open.size(); k-- > 0;) {
+    if (open[k].name == name) return static_cast<int32_t>(k);
+  }
+  return -1;
+}
+
+std::optional<Value> Formulas::index_value(std::string_view name, Span span) {
+  const int32_t k = find(name);
+  if (k < 0) return std::nullopt;
+  const FormulaIndex& index = scopes_.frame().indices[static_cast<size_t>(k)];
+  graph_.builder().set_span(span);
+  Tensor t =
+      graph_.tensor(graph_.builder().index({DType::I32, {index.axis.extent}}, 0), {{index.dim, index.axis.extent}});
+  t.grid = true;
+  return Value(t);
+}
+
+/// Opens the indices of one bracket. An extent that is not stated is that of the first axis which `body` reads at the
+/// bare index, inside of the operand if there is one.
+bool Formulas::open(const std::vector<ast::IndexBinder>& binders, ast::ExprId body) {
+  std::vector<FormulaIndex> opened;
+  for (const ast::IndexBinder& binder : binders) {
+    const std::string& name = binder.name.text;
+    if (find(name) >= 0 || std::ranges::find(opened, name, &FormulaIndex::name) != opened.end()) {
+      diagnostics_.report(Diag::E0111, binder.name.span, fmt::format("index `{}` is open already", printable(name)))
+          .with_help("give each index of a formula a name of its own");
+      return false;
+    }
+    const bool stated = binder.extent.valid();
+    bool told = false;  // of an operand that had an error
+    std::optional<Axis> axis =
+        stated ? signatures_.axis_expression(binder.extent) : axis_read_at(body, name, false, told);
+    if (!axis && !stated) axis = axis_read_at(body, name, true, told);
+    if (!axis) {
+      if (!stated && !told) {
+        diagnostics_
+            .report(Diag::E0111, binder.name.span, fmt::format("nothing says how far index `{}` runs", printable(name)))
+            .with_help(fmt::format("write `{0} < 8`, or read a tensor at the bare index: `x[{0}]`", printable(name)));
+      }
+      return false;
+    }
+    const DimId dim = shapes_.new_dim(name, axis->extent, binder.name.span);
+    opened.push_back({name, dim, *axis, stated});
+  }
+  for (FormulaIndex& index : opened) scopes_.frame().indices.push_back(std::move(index));
+  return true;
+}
+
+/// The first axis of a tensor in `expr` that is read at the bare index, by `?[..]` or by `[..]`. Only tensors with a
+/// name are looked at, because others would be computed twice.
+std::optional<Axis> Formulas::axis_read_at(ast::ExprId expr, std::string_view index, bool bounded, bool& told) {
+  const ast::Ast& ast = scopes_.ast();
+  const auto* access = ast.as<ast::IndexExpr>(expr);
+  if (access != nullptr && access->bounded == bounded && ast.as<ast::NameExpr>(access->base) != nullptr) {
+    for (size_t i = 0; i < access->indices.size(); ++i) {
+      const auto* name = ast.as<ast::NameExpr>(access->indices[i]);
+      if (name == nullptr || name->name != index) continue;
+      const Value base = evaluator_.eval(access->base);
+      const auto* tensor = base.as<Tensor>();
+      told = told || base.bad();
+      if (tensor != nullptr && i < tensor->axes.size()) return tensor->axes[i];
+    }
+  }
+  std::optional<Axis> found;
+  ast::for_each_child(ast, ast[expr], [&](ast::ExprId child) {
+    if (!found) found = axis_read_at(child, index, bounded, told);
+  });
+  return found;
+}
+
+bool Formulas::mentions_index(ast::ExprId expr) const {
+  const auto* name = scopes_.ast().as<ast::NameExpr>(expr);
+  if (name != nullptr) return find(name->name) >= 0;
+  bool found = false;
+  ast::for_each_child(scopes_.ast(), scopes_.ast()[expr],
+                      [&](ast::ExprId child) { found = found || mentions_index(child); });
+  return found;
+}
+
+bool Formulas::is_access(const ast::IndexExpr& access) const {
+  return std::ranges::any_of(access.indices, [&](ast::ExprId index) { return mentions_index(index); });
+}
+
+/// The indices at which a tensor is read, in the order in which they were opened.
+std::vector<int32_t> Formulas::indices_of(const FormulaRead& read) const {
+  std::set<int32_t> all;
+  for (const Affine& axis : read.axes) {
+    for (const auto& [index, factor] : axis.terms) all.insert(index);
+  }
+  return {all.begin(), all.end()};
+}
+
+Axes Formulas::axes_of(const std::vector<int32_t>& indices) const {
+  Axes axes;
+  for (const int32_t k : indices) {
+    const FormulaIndex& index = scopes_.frame().indices[static_cast<size_t>(k)];
+    axes.push_back({index.dim, index.axis.extent});
+  }
+  return axes;
+}
+
+/// The formula whose result has the axes `kept`.
+IndexFormula Formulas::formula_of(const std::vector<int32_t>& kept, const std::vector<int32_t>& summed,
+                                  std::initializer_list<const FormulaRead*> reads) const {
+  IndexFormula formula{static_cast<int32_t>(kept.size()), {}, {}};
+  std::vector<Affine> numbers(scopes_.frame().indices.size());
+  for (const auto* group : {&kept, &summed}) {
+    for (const int32_t k : *group) {
+      numbers[static_cast<size_t>(k)] = Affine::of(formula.num_indices());
+      formula.extents.push_back(scopes_.frame().indices[static_cast<size_t>(k)].axis.extent);
+    }
+  }
+  for (const FormulaRead* read : reads) {
+    IndexMap& map = formula.operands.emplace_back();
+    map.bounded = read->bounded;
+    for (const Affine& axis : read->axes) map.axes.push_back(substitute(axis, numbers));
+  }
+  return formula;
+}
+
+// ---- accesses ----
+
+/// `2*i + u - 1` as a function of the open indices.
+std::optional<Affine> Formulas::affine(ast::ExprId expr) {
+  const ast::Ast& ast = scopes_.ast();
+  if (!mentions_index(expr)) {
+    const auto constant = shapes_.expect_integer(evaluator_.eval(expr), scopes_.span_of(expr), "an index");
+    return constant ? std::optional(Affine{*constant, {}}) : std::nullopt;
+  }
+  if (const auto* name = ast.as<ast::NameExpr>(expr)) return Affine::of(find(name->name));
+  if (const auto* unary = ast.as<ast::UnaryExpr>(expr); unary != nullptr && unary->op == ast::UnaryOp::Neg) {
+    const std::optional<Affine> x = affine(unary->operand);
+    return x ? std::optional(*x * -1) : std::nullopt;
+  }
+  const auto* binary = ast.as<ast::BinaryExpr>(expr);
+  if (binary != nullptr && (binary->op == ast::BinaryOp::Add || binary->op == ast::BinaryOp::Sub)) {
+    const std::optional<Affine> a = affine(binary->lhs), b = affine(binary->rhs);
+    if (!a || !b) return std::nullopt;
+    return binary->op == ast::BinaryOp::Add ? *a + *b : *a - *b;
+  }
+  const bool one_factor = binary != nullptr && binary->op == ast::BinaryOp::Mul &&
+                          mentions_index(binary->lhs) != mentions_index(binary->rhs);
+  if (one_factor) {
+    const std::optional<Affine> a = affine(binary->lhs), b = affine(binary->rhs);
+    if (!a || !b) return std::nullopt;
+    return a->terms.empty() ? *b * a->constant : *a * b->constant;
+  }
+  diagnostics_.report(Diag::E0111, scopes_.span_of(expr), "a position is a sum of indices times whole numbers")
+      .with_help("write `x[2*i + u - 1]`; other rows are read by labels: `x[t[n], c]` with `t: ix<D>[N]`");
+  return std::nullopt;
+}
+
+/// A position that is computed: rows of `axis` are gathered first, and the read goes on along the axes of the labels.
+bool Formulas::take_data_index(FormulaRead& read, size_t axis, ast::ExprId index) {
+  const std::optional<Tensor> rows = graph_.expect_tensor(evaluator_.eval(index), scopes_.span_of(index));
+  if (!rows) return false;
+  const std::optional<FormulaRead> places = as_read(*rows, scopes_.span_of(index));
+  if (!places) return false;
+  if (class_of(rows->dtype) != DTypeClass::Int) {
+    diagnostics_
+        .report(Diag::E0111, scopes_.span_of(index),
+                fmt::format("a position is a whole number, not `{}`", shapes_.type_text(*rows)))
+        .with_help("rows are read by labels: `x[t[n], c]` with `t: ix<D>[N]`");
+    return false;
+  }
+  std::vector<int64_t> permutation{static_cast<int64_t>(axis)};
+  Axes axes = rows->axes;
+  std::vector<Affine> rest = places->axes;
+  for (size_t i = 0; i < read.base.axes.size(); ++i) {
+    if (i == axis) continue;
+    permutation.push_back(static_cast<int64_t>(i));
+    axes.push_back(read.base.axes[i]);
+    rest.push_back(read.axes[i]);
+  }
+  Builder& graph = graph_.builder();
+  graph.set_span(scopes_.span_of(index));
+  const NodeId table = axis == 0 ? read.base.node : graph.transpose(read.base.node, permutation);
+  if (!shapes_.check_size(read.base.dtype, axes, scopes_.span_of(index))) return false;
+  read.base = graph_.tensor(graph.make(OpKind::Gather, {table, rows->node}), std::move(axes));
+  read.axes = std::move(rest);
+  return true;
+}
+
+/// Plain accesses stay inside of their operand, whatever the indices are.
+bool Formulas::check_bounds(FormulaRead& read, const ast::IndexExpr& access) {
+  std::vector<int64_t> sizes;
+  for (const FormulaIndex& index : scopes_.frame().indices) sizes.push_back(index.axis.extent.bound);
+  bool inside = true;
+  for (size_t i = 0; i < read.axes.size(); ++i) {
+    const Affine& position = read.axes[i];
+    const Axis& axis = read.base.axes[i];
+    const Span span = i < access.indices.size() ? scopes_.span_of(access.indices[i]) : scopes_.span_of(access.base);
+    const std::string what = std::string(printable(sources_.text(span)));
+    if (position.is_index()) {
+      const FormulaIndex& index = scopes_.frame().indices[static_cast<size_t>(position.terms[0].first)];
+      if (index.axis.extent == axis.extent) continue;
+      if (!index.stated && !read.bounded) {
+        diagnostics_
+            .report(Diag::E0111, span,
+                    fmt::format("index `{}` runs over {} and over {}", index.name, shapes_.sized_text(index.axis),
+                                shapes_.sized_text(axis)))
+            .with_help(fmt::format("write `{} < 2` to read a part", index.name));
+        return false;
+      }
+    }
+    const IndexRange range = range_of(position, sizes);
+    const bool fits = range.low >= 0 && range.high < axis.extent.bound && axis.extent.is_static();
+    inside = inside && fits;
+    if (fits || read.bounded) continue;
+    if (!axis.extent.is_static()) {
+      diagnostics_
+          .report(Diag::E0109, span,
+                  fmt::format("`{}` is read at {}, and how long it is shows at run time only", shapes_.axis_text(axis),
+                              what))
+          .with_help("write `?[..]`, which reads 0 outside");
+      return false;
+    }
+    diagnostics_
+        .report(Diag::E0109, span,
+                fmt::format("{} is from {} to {}, outside of 0..{} of `{}`", what, range.low, range.high,
+                            axis.extent.bound, shapes_.type_text(read.base)))
+        .with_help("write `?[..]`, which reads 0 outside, or a smaller extent: `i < n`");
+    return false;
+  }
+  if (inside) read.bounded = false;
+  return true;
+}
+
+std::optional<FormulaRead> Formulas::read_of(const ast::IndexExpr& access, Span span) {
+  if (scopes_.in_field()) {
+    unsupported(diagnostics_, span, "an index formula in a data section");
+    return std::nullopt;
+  }
+  const std::optional<Tensor> base = graph_.expect_tensor(evaluator_.eval(access.base), scopes_.span_of(access.base));
+  if (!base) return std::nullopt;
+  if (base->axes.size() != access.indices.size()) {
+    diagnostics_
+        .report(Diag::E0109, span,
+                fmt::format("`{}` has {} axes, and {} of them are read", shapes_.type_text(*base), base->axes.size(),
+                            access.indices.size()))
+        .with_help("a formula gives a position for each axis");
+    return std::nullopt;
+  }
+  FormulaRead read{*base, {}, access.bounded};
+  std::optional<size_t> data_index;
+  for (size_t i = 0; i < access.indices.size(); ++i) {
+    const ast::ExprId index = access.indices[i];
+    const bool computed = scopes_.ast().as<ast::IndexExpr>(index) != nullptr && mentions_index(index);
+    if (computed && (data_index || access.bounded)) {
+      unsupported(diagnostics_, scopes_.span_of(index),
+                  data_index ? "a second position that is computed" : "`?[..]` with a position that is computed");
+      return std::nullopt;
+    }
+    if (computed) data_index = i;
+    const std::optional<Affine> position = computed ? Affine{} : affine(index);
+    if (!position) return std::nullopt;
+    read.axes.push_back(*position);
+  }
+  if (!check_bounds(read, access)) return std::nullopt;
+  if (data_index && !take_data_index(read, *data_index, access.indices[*data_index])) return std::nullopt;
+  return read;
+}
+
+/// A tensor whose axes are open indices, as it is.
+std::optional<FormulaRead> Formulas::as_read(const Tensor& value, Span span) {
+  FormulaRead read{value, {}, false};
+  for (const Axis& axis : value.axes) {
+    int32_t place = -1;
+    for (size_t k = 0; k < scopes_.frame().indices.size(); ++k) {
+      if (scopes_.frame().indices[k].dim == axis.dim) place = static_cast<int32_t>(k);
+    }
+    if (place < 0) {
+      diagnostics_
+          .report(Diag::E0111, span,
+                  fmt::format("axis {} of `{}` has no index", shapes_.sized_text(axis), shapes_.type_text(value)))
+          .with_help("a formula reads every axis at a position: `x[n, c]`");
+      return std::nullopt;
+    }
+    read.axes.push_back(Affine::of(place));
+  }
+  return read;
+}
+
+/// The elements as a tensor with the read's indices as its axes; positions outside of the operand give `outside`.
+Value Formulas::value_of(const FormulaRead& read, double outside, Span span) {
+  const std::vector<int32_t> indices = indices_of(read);
+  Axes axes = axes_of(indices);
+  bool as_it_is = !read.bounded && indices.size() == read.axes.size();
+  for (size_t i = 0; as_it_is && i < indices.size(); ++i) {
+    as_it_is = read.axes[i] == Affine::of(indices[i]) && read.base.axes[i].extent == axes[i].extent;
+  }
+  Tensor result = read.base;
+  if (!as_it_is) {
+    if (!shapes_.check_size(read.base.dtype, axes, span)) return {};
+    graph_.builder().set_span(span);
+    const Result<NodeId> node = graph_.builder().push(
+        OpKind::Read, {read.base.node}, {{"formula", formula_of(indices, {}, {&read})}, {"outside", outside}});
+    if (!node) {
+      diagnostics_.report(Diag::E0111, span, node.error().message).with_help(node.error().help);
+      return {};
+    }
+    result.node = *node;
+    if (read.bounded) result.range.reset();
+  }
+  result.axes = std::move(axes);
+  result.grid = true;  // other axes are other indices: all pairs are what a formula means
+  return Value(result);
+}
+
+Value Formulas::accessed(const ast::IndexExpr& access, Span span) {
+  const std::optional<FormulaRead> read = read_of(access, span);
+  if (!read) return {};
+  if (read->bounded && scopes_.frame().inside != nullptr) {
+    FormulaRead ones = *read;
+    ones.base = graph_.constant(1, graph_.real(), read->base.axes);
+    const Value inside = graph_.binary(ast::BinaryOp::Gt, value_of(ones, 0, span), Value(0.5), span);
+    if (const auto* mask = inside.as<Tensor>()) scopes_.frame().inside->push_back(*mask);
+  }
+  return value_of(*read, 0, span);
+}
+
+Value Formulas::assigned(const ast::AssignStmt& stmt, Span span) {
+  const size_t first = scopes_.frame().indices.size();
+  if (!open(stmt.binders, stmt.value)) return {};
+  const std::optional<Tensor> value = graph_.expect_tensor(evaluator_.eval(stmt.value), scopes_.span_of(stmt.value));
+  Value result;
+  if (value && as_read(*value, scopes_.span_of(stmt.value))) {
+    std::vector<int32_t> all;
+    for (size_t k = first; k < scopes_.frame().indices.size(); ++k) all.push_back(static_cast<int32_t>(k));
+    const Axes axes = axes_of(all);
+    if (shapes_.check_size(value->dtype, axes, span)) {
+      graph_.builder().set_span(span);
+      Tensor whole = *graph_.broadcast_to(*value, axes, span);
+      for (size_t i = 0; i < all.size(); ++i) whole.axes[i] = scopes_.frame().indices[first + i].axis;
+      whole.grid = false;
+      whole.column = -1;
+      result = Value(whole);
+    }
+  }
+  scopes_.frame().indices.resize(first);
+  return result;
+}
+
+}  // namespace smelt::frontend
