@@ -24,6 +24,7 @@ struct Surroundings {
   std::map<std::string, Value> defaults;  // parameters that calls may leave out: i, n of schedules; fan_in, fan_out
   std::string setting;                    // inside an option of a step line: its name, such as `loss.lr`
   bool dim_size = false;                  // inside the size of a dim, where whole numbers are meant to divide
+  std::map<std::string, Value> starts;    // by option of `with`: instead of what random parameters start with
 };
 
 /// What the place of an expression says of the name of a layer in it.
@@ -32,6 +33,9 @@ struct Naming {
   std::string_view label;      // of the pipe stage
   bool repeat_result = false;  // the layer that a `repeat` yields
 };
+
+/// Options of `with`: of random parameters with several axes, and with one.
+constexpr std::string_view kStartOptions[] = {"init.weight", "init.bias"};
 
 struct Frame {
   /// `caller` is null for the first frame. A frame may not outlive its caller.

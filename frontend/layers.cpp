@@ -159,6 +159,28 @@ void Layers::check_first_call(LayerInstance& instance, Span span) {
 }
 
 /// Evaluates the body with the head bound to the arguments; axes of the result are the caller's.
+/// `with { init.weight = Normal(0, 0.02) }` holds for the layer and those in it, until one of them says otherwise.
+bool Layers::take_options(const ast::LayerDecl& decl) {
+  for (const ast::Arg& option : decl.options) {
+    if (std::ranges::find(kStartOptions, option.name.text) == std::end(kStartOptions)) {
+      diagnostics_.report(Diag::E0403, option.name.span, fmt::format("no option `{}`", printable(option.name.text)))
+          .with_help("`init.weight` and `init.bias` say what random parameters start with");
+      return false;
+    }
+    Value start = evaluator_.eval(option.value);
+    const bool usable = start.as<Distribution>() != nullptr || shapes_.number_of(start);
+    if (!usable && !start.bad()) {
+      diagnostics_
+          .report(Diag::E0610, scopes_.span_of(option.value),
+                  fmt::format("`{}` is {}", option.name.text, shapes_.describe(start)))
+          .with_help("write a distribution, such as `Normal(0, 0.02)`, or a number");
+    }
+    if (!usable) return false;
+    scopes_.frame().around.starts[option.name.text] = std::move(start);
+  }
+  return true;
+}
+
 Value Layers::call_layer(LayerInstance& instance, Args args, Span span) {
   const ast::LayerDecl& decl = *instance.decl;
   for (const Frame* frame = &scopes_.frame(); frame != nullptr; frame = frame->caller) {
@@ -173,7 +195,6 @@ Value Layers::call_layer(LayerInstance& instance, Args args, Span span) {
   for (const ast::Param& param : decl.params) specs.push_back({param.name.text, !param.default_value.valid()});
   auto matched = calls_.match_args(decl.name.text, specs, std::move(args), span);
   if (!matched) return {};
-  if (!decl.options.empty()) return unsupported(diagnostics_, decl.options[0].name.span, "`with {..}` on a layer");
 
   Frame frame(*instance.scope, &scopes_.frame());
   frame.instance = &instance;
@@ -185,7 +206,7 @@ Value Layers::call_layer(LayerInstance& instance, Args args, Span span) {
   for (const auto& [name, value] : instance.attributes)
     frame.blocks.back().emplace(name, Binding{value, decl.name.span});
   Value result;
-  bool good = true;
+  bool good = take_options(decl);
   const uint32_t begin = graph_.builder().graph().size();
   for (size_t i = 0; i < specs.size() && good; ++i) {
     Value value = (*matched)[i] ? std::move((*matched)[i]->value) : evaluator_.eval(decl.params[i].default_value);

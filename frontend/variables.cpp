@@ -95,8 +95,14 @@ Value Variables::initial_value(const std::string& path, const Tensor& like, ast:
   }
   const auto entered = scopes_.enter(frame);
   const bool is_slot = experiment_.variables.back().kind == VariableKind::Slot;
-  const Value value =
-      is_slot ? Value(int64_t{0}) : evaluator_.eval(init);  // slots start at zero whatever they are shaped like
+  const bool is_param = experiment_.variables.back().kind == VariableKind::Param;
+  const auto& starts = frame.around.starts;
+  const auto stated = starts.find(std::string(kStartOptions[like.axes.size() > 1 ? 0 : 1]));
+  const bool overridden = is_param && random && stated != starts.end();
+  const Value value = is_slot      ? Value(int64_t{0})  // slots start at zero whatever they are shaped like
+                      : overridden ? stated->second
+                                   : evaluator_.eval(init);
+  if (overridden) random = value.as<Distribution>() != nullptr;
   if (value.bad()) return {};
   const Span where = init.valid() ? scopes_.span_of(init) : span;
   const auto* dist = value.as<Distribution>();

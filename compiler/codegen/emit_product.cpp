@@ -105,11 +105,11 @@ void KernelEmitter::emit_blocks(const TileGrid& grid) {
     });
   };
   each_tile([&](Tile& tile) { clear_sums(tile); });
-  const int64_t positions = product.inner[0].extent.bound;
-  for_range(i64(0), i64(positions), product.block, [&](llvm::Value* first) {
+  llvm::Value* const positions = extent(product.inner[0].extent);
+  for_range(i64(0), positions, product.block, [&](llvm::Value* first) {
     each_tile([&](Tile& tile) {
       tile.block_begin = first;
-      tile.block_end = at_most(positions, ir_.CreateAdd(first, i64(product.block)));
+      tile.block_end = smaller(positions, ir_.CreateAdd(first, i64(product.block)));
       emit_tile_sums(tile);
     });
   });

@@ -45,7 +45,7 @@ class Convolution {
   static std::optional<Convolution> of(const IndexFormula& formula) {
     for (const IndexMap& map : formula.operands) {
       if (!is_windowed(map) || !map.axes[0].is_index()) continue;
-      Convolution result(formula, map.axes[0].terms[0].first);
+      Convolution result(formula, map);
       for (const Affine& axis : map.axes) {
         if (axis.is_index()) continue;
         for (const auto& [index, factor] : axis.terms) result.spatial_.insert(index);
@@ -70,7 +70,8 @@ class Convolution {
       if (i >= picture) return 1;
       if (has_examples || !axis.is_index()) return 2;
       const int32_t index = axis.terms[0].first;
-      return formula_.is_summed(index) ? 3 : is_shared(index) ? 2 : 4;
+      if (formula_.is_summed(index)) return 3;
+      return is_shared(index) ? 2 : picture_.has(index) ? 4 : 5;
     };
     Order order = in_order(axes.size());
     std::ranges::stable_sort(order, {}, place);
@@ -78,22 +79,29 @@ class Convolution {
   }
 
  private:
-  Convolution(const IndexFormula& formula, int32_t examples) : formula_(formula), examples_(examples) {}
+  Convolution(const IndexFormula& formula, const IndexMap& picture)
+      : formula_(formula), picture_(picture), examples_(picture.axes[0].terms[0].first) {}
 
   bool is_shared(int32_t index) const {
     return std::ranges::all_of(formula_.operands, [&](const IndexMap& map) { return map.has(index); });
   }
 
   const IndexFormula& formula_;
+  const IndexMap& picture_;  // that is read in windows
   int32_t examples_;
   std::set<int32_t> spatial_;
 };
 
 class LayoutChooser {
  public:
-  explicit LayoutChooser(const Graph& graph) : graph_(graph), rebuilder_(graph), orders_(graph.size()) {}
+  explicit LayoutChooser(const Graph& graph)
+      : graph_(graph), rebuilder_(graph), orders_(graph.size()), wishes_(graph.size()), with_variable_(graph.size()) {
+    for (const Argument& argument : graph.arguments)
+      with_variable_[argument.node.index] = argument.role == ArgRole::Variable && graph.type(argument.node).rank() > 1;
+  }
 
   Graph run() {
+    note_wishes();
     for (uint32_t i = 0; i < graph_.size(); ++i) place({i});
     for (const Output& result : graph_.results) set(result.node, arranged_node(result.node, {}), {});
     return rebuilder_.finish();
@@ -121,6 +129,24 @@ class LayoutChooser {
     orders_[old.index] = is_in_order(order) ? Order() : std::move(order);
   }
 
+  /// What a convolution reads is computed in its order, from where elementwise operations begin.
+  void note_wishes() {
+    for (uint32_t i = graph_.size(); i-- > 0;) {
+      const Node& node = graph_.nodes[i];
+      const auto wish = [&](NodeId x, const Order& order) {
+        if (wishes_[x.index].empty() && order.size() == graph_.type(x).rank()) wishes_[x.index] = order;
+      };
+      if (node.op == OpKind::Contract) {
+        const IndexFormula& formula = node.attrs.formula("formula");
+        const auto convolution = Convolution::of(formula);
+        for (size_t k = 0; convolution && k < node.inputs.size(); ++k)
+          wish(node.inputs[k], convolution->order_of(formula.operands[k % 2].axes));
+      } else if (op_def(node).kind == Kind::Elementwise && !wishes_[i].empty()) {
+        for (const NodeId x : node.inputs) wish(x, wishes_[i]);
+      }
+    }
+  }
+
   void place(NodeId old) {
     const Node& node = graph_[old];
     const bool moved = std::ranges::any_of(node.inputs, [&](NodeId x) { return !orders_[x.index].empty(); });
@@ -129,8 +155,12 @@ class LayoutChooser {
       const bool windowed = Convolution::of(node.attrs.formula("formula")).has_value();
       if (windowed || moved) return place_contraction(old, node);
     }
+    const Kind kind = op_def(node).kind;
+    if (kind == Kind::Elementwise)
+      with_variable_[old.index] = std::ranges::any_of(node.inputs, [&](NodeId x) { return with_variable_[x.index]; });
+    if (kind == Kind::Elementwise && !moved && !with_variable_[old.index] && !wishes_[old.index].empty())
+      return place_elementwise(old, node);
     if (moved) {
-      const Kind kind = op_def(node).kind;
       if (kind == Kind::Elementwise) return place_elementwise(old, node);
       if (kind == Kind::Reduce) return place_reduction(old, node);
       if (kind == Kind::Move && place_movement(old, node)) return;
@@ -142,8 +172,11 @@ class LayoutChooser {
   }
 
   void place_elementwise(NodeId old, const Node& node) {
+    // Where a variable takes part, such as in an optimiser's update, its own order is kept: it is read and written.
     const auto leads = std::ranges::find_if(node.inputs, [&](NodeId x) { return !orders_[x.index].empty(); });
-    const Order order = order_of(*leads);
+    const Order order = with_variable_[old.index]    ? in_order(node.type.rank())
+                        : leads == node.inputs.end() ? wishes_[old.index]
+                                                     : order_of(*leads);
     std::vector<NodeId> inputs;
     for (const NodeId x : node.inputs) inputs.push_back(arranged_node(x, order));
     set(old, build().make(node.op, std::move(inputs), node.attrs), order);
@@ -193,39 +226,61 @@ class LayoutChooser {
     }
   }
 
+  /// Axes before and after a reshape that hold the same elements. Axes of one element are in none.
+  struct Block {
+    std::vector<int64_t> before, after;
+  };
+  static std::optional<std::vector<Block>> blocks_of(const Shape& from, const Shape& to) {
+    const auto skip = [](const Shape& shape, size_t& i) {
+      while (i < shape.size() && shape[i] == Extent(1)) ++i;
+      return i < shape.size();
+    };
+    std::vector<Block> blocks;
+    size_t i = 0, j = 0;
+    for (;;) {
+      const bool more_from = skip(from, i), more_to = skip(to, j);
+      if (!more_from && !more_to) return blocks;
+      if (!more_from || !more_to) return std::nullopt;
+      Block& block = blocks.emplace_back();
+      if (!from[i].is_static() || !to[j].is_static()) {
+        if (from[i] != to[j]) return std::nullopt;
+        block = {{static_cast<int64_t>(i++)}, {static_cast<int64_t>(j++)}};
+        continue;
+      }
+      int64_t p = from[i].bound, q = to[j].bound;
+      block = {{static_cast<int64_t>(i++)}, {static_cast<int64_t>(j++)}};
+      while (p != q) {
+        const bool takes = p < q;
+        if (!(takes ? skip(from, i) : skip(to, j))) return std::nullopt;
+        const Extent extent = takes ? from[i] : to[j];
+        if (!extent.is_static()) return std::nullopt;
+        (takes ? p : q) *= extent.bound;
+        (takes ? block.before : block.after).push_back(static_cast<int64_t>(takes ? i++ : j++));
+      }
+    }
+  }
+
   /// A reshape that splits axes, or joins such as are neighbours in memory, goes through.
   bool place_reshape(NodeId old, const Node& node, const Order& order) {
     const Shape &from = graph_.type(node.inputs[0]).shape, &to = node.type.shape;
-    Order result;
-    std::vector<std::pair<std::vector<int64_t>, std::vector<int64_t>>> blocks;  // axes before and after
-    for (size_t i = 0, j = 0; i < from.size() || j < to.size();) {
-      auto& [before, after] = blocks.emplace_back();
-      int64_t p = 1, q = 1;
-      do {
-        const bool takes_from = i < from.size() && (p <= q || j == to.size());
-        if (!takes_from && j == to.size()) return false;
-        if (takes_from) {
-          if (!from[i].is_static() && (j >= to.size() || to[j] != from[i] || p * q != 1)) return false;
-          p *= from[i].bound;
-          before.push_back(static_cast<int64_t>(i++));
-        } else {
-          q *= to[j].bound;
-          after.push_back(static_cast<int64_t>(j++));
-        }
-      } while (p != q || before.empty());
-      // Axes of one element go with the block that they follow, but at the very end they would be a block of their own.
-      while (i == from.size() && j < to.size() && to[j] == Extent(1)) after.push_back(static_cast<int64_t>(j++));
-    }
-    for (size_t at = 0; at < order.size();) {
-      const auto block = std::ranges::find_if(blocks, [&](const auto& b) { return b.first.front() == order[at]; });
-      if (block == blocks.end()) return false;
-      for (const int64_t axis : block->first) {
-        if (at == order.size() || order[at++] != axis) return false;
+    const std::optional<std::vector<Block>> blocks = blocks_of(from, to);
+    if (!blocks) return false;
+    Order axes = order, result;
+    std::erase_if(axes, [&](int64_t axis) { return from[static_cast<size_t>(axis)] == Extent(1); });
+    for (auto at = axes.begin(); at != axes.end();) {
+      const auto block = std::ranges::find_if(*blocks, [&](const Block& b) { return b.before.front() == *at; });
+      if (block == blocks->end()) return false;
+      for (const int64_t axis : block->before) {
+        if (at == axes.end() || *at++ != axis) return false;
       }
-      result.insert(result.end(), block->second.begin(), block->second.end());
+      result.insert(result.end(), block->after.begin(), block->after.end());
     }
-    Shape shape = arranged(to, result);
-    set(old, build().reshape(rebuilder_.map(node.inputs[0]), shape), result);
+    for (size_t j = 0; j < to.size(); ++j) {  // an axis of one element stays behind the axis in front of it
+      if (to[j] != Extent(1)) continue;
+      const auto before = std::ranges::find(result, static_cast<int64_t>(j) - 1);
+      result.insert(before == result.end() ? result.begin() : before + 1, static_cast<int64_t>(j));
+    }
+    set(old, build().reshape(rebuilder_.map(node.inputs[0]), arranged(to, result)), result);
     return true;
   }
 
@@ -293,7 +348,9 @@ class LayoutChooser {
 
   const Graph& graph_;
   GraphRebuilder rebuilder_;
-  std::vector<Order> orders_;  // by old node; empty: the model's
+  std::vector<Order> orders_;        // by old node; empty: the model's
+  std::vector<Order> wishes_;        // by old node: the order in which a convolution reads it; empty: none does
+  std::vector<bool> with_variable_;  // made by element of a variable among others
 };
 
 bool has_windows(const Graph& graph) {

@@ -129,9 +129,7 @@ int64_t choose_block(const Product& product, const Blocking& blocking) {
   constexpr int64_t kPositions = 2;
   const auto known = [](const ProductAxis& axis) { return axis.extent.is_static(); };
   if (product.inner.size() <= kMicroKernelAxes || product.form != ProductForm::Broadcast) return 0;
-  if (!known(product.row) || !known(product.column) || !std::ranges::all_of(product.outer, known) ||
-      !known(product.inner[0]))
-    return 0;
+  if (!known(product.row) || !known(product.column) || !std::ranges::all_of(product.outer, known)) return 0;
   // One position reads what lies between it and the next.
   const ProductAxis& outermost = product.inner[0];
   const int64_t bytes = (std::abs(outermost.a_stride) + std::abs(outermost.b_stride)) * size_of(product.dtype);

@@ -77,11 +77,28 @@ class Adjoint {
       placement.direct = axis.is_index() && extents_[static_cast<size_t>(index)] == extent;
       placement.step = factor;
       result_.push_back(index);
+    } else if (has_digits(axis)) {
+      const auto [low, high] = std::minmax(axis.terms[0], axis.terms[1], by_factor);
+      placement.step = high.second;
+      placement.phase_factors = {1};
+      result_.insert(result_.end(), {high.first, low.first});
     } else if (!slide(axis, extent.bound, placement)) {
       return false;
     }
     placements_.push_back(std::move(placement));
     return true;
+  }
+
+  static bool by_factor(const std::pair<int32_t, int64_t>& a, const std::pair<int32_t, int64_t>& b) {
+    return a.second < b.second;
+  }
+  /// 3 * i + u with u < 3: each pair of indices reads a position of its own, side by side. Phases of a transposed
+  /// convolution read their weights so, and windows without overlap their picture.
+  bool has_digits(const Affine& axis) const {
+    if (axis.terms.size() != 2) return false;
+    const auto [low, high] = std::minmax(axis.terms[0], axis.terms[1], by_factor);
+    return low.second == 1 && high.second == size(low.first) && extents_[static_cast<size_t>(low.first)].is_static() &&
+           !in_result(low.first) && !in_result(high.first);
   }
 
   bool slide(const Affine& axis, int64_t extent, Placement& placement) {
