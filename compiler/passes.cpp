@@ -107,7 +107,7 @@ constexpr std::array kPipeline = std::to_array<std::string_view>(
      "hoist_from_scans", "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
      // The form that runs fastest, now that nothing looks for sums any more.
      "choose_layouts", "simplify", "merge_equal_nodes", "pad_outside_reads", "choose_sum_forms", "fold_constants",
-    "simplify", "merge_equal_nodes", "remove_dead_nodes",
+     "simplify", "merge_equal_nodes", "remove_dead_nodes",
      // Last, since no rewrite looks into them.
      "join_products", "remove_dead_nodes",
      // Which kernels there are. The budget tries plans by all passes behind it.

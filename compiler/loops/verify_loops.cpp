@@ -74,6 +74,10 @@ class Verifier {
     const Kernel& kernel = function_.kernels[number];
     kernel_ = &kernel;
     defined_.assign(static_cast<size_t>(kernel.num_values), false);
+    if (stage_ < LoopStage::Scheduled && kernel.kind() == KernelKind::Pack)
+      violation("packs before operands are packed");
+    if (stage_ < LoopStage::Tiled && kernel.kind() == KernelKind::Product && kernel.product().schedule)
+      violation("says how before it is scheduled");
     if (kernel.kind() == KernelKind::Product) check_product(kernel.product());
     if (kernel.kind() == KernelKind::Pack) check_pack(kernel.pack());
     if (kernel.vector_outer && kernel.num_outer == 0) violation("vectorizes outer loops that it does not have");
