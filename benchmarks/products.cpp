@@ -17,10 +17,9 @@
 
 #include "benchmarks/blas_peers.h"
 #include "compiler/codegen/emit_program.h"
-#include "compiler/loops/build_loops.h"
-#include "compiler/loops/plan_kernels.h"
-#include "compiler/loops/plan_memory.h"
-#include "compiler/pipeline.h"
+#include "compiler/codegen/make_target.h"
+#include "compiler/plan/isolate_results.h"
+#include "compiler/run_passes.h"
 #include "ir/builder.h"
 #include "ir/text_formula.h"
 #include "runtime/buffer.h"
@@ -101,14 +100,14 @@ struct Convolution {
 };
 constexpr Convolution kConvolutions[] = {{64, 16, 64, 128}};
 
-enum class Pass : uint8_t { Forward, Input, Weights };
+enum class ConvPass : uint8_t { Forward, Input, Weights };
 
-Workload convolution(const Convolution& c, Pass pass) {
+Workload convolution(const Convolution& c, ConvPass pass) {
   const int64_t out = c.size / 2;
   Workload w{.name = fmt::format("conv {}->{} @{} {}", c.channels, c.filters, c.size,
-                                 pass == Pass::Forward ? "forward"
-                                 : pass == Pass::Input ? "input"
-                                                       : "weights"),
+                                 pass == ConvPass::Forward ? "forward"
+                                 : pass == ConvPass::Input ? "input"
+                                                           : "weights"),
              .graph = {},
              .flops = 2.0 * static_cast<double>(c.batch * out * out * c.filters * c.channels * 16),
              .blas = {}};
@@ -121,29 +120,28 @@ Workload convolution(const Convolution& c, Pass pass) {
     return b.argument({.name = name, .role = ArgRole::Feed}, type);
   };
   // A gradient does not read the operand that it belongs to.
-  const NodeId x = pass == Pass::Input ? b.constant(1, input) : argument("a", input);
-  const NodeId k = pass == Pass::Weights ? b.constant(1, taps) : argument("b", taps);
+  const NodeId x = pass == ConvPass::Input ? b.constant(1, input) : argument("a", input);
+  const NodeId k = pass == ConvPass::Weights ? b.constant(1, taps) : argument("b", taps);
   const NodeId y =
       b.contract(x, k, formula_of(fmt::format("?[n,2*i+u-1,2*j+v-1,c] [u,v,c,o] -> [n,i<{},j<{},o]", out, out)));
-  if (pass == Pass::Forward) {
+  if (pass == ConvPass::Forward) {
     b.result({.name = "c", .node = y});
     return w;
   }
-  const NodeId ct = argument(pass == Pass::Input ? "a" : "b", result);
+  const NodeId ct = argument(pass == ConvPass::Input ? "a" : "b", result);
   const NodeId loss = b.reduce_sum(b.mul(y, ct), {0, 1, 2, 3});
-  b.result({.name = "c", .node = b.make(OpKind::Grad, {loss, pass == Pass::Input ? x : k})});
+  b.result({.name = "c", .node = b.make(OpKind::Grad, {loss, pass == ConvPass::Input ? x : k})});
   return w;
 }
 
 int64_t elements(const TensorType& type) { return num_elements(type.shape).value(); }
 
 double smelt_seconds(const Workload& w, const Target& target, const smelt_threads* threads) {
-  const Graph graph = isolate_results(run_graph_pipeline(w.graph, {}).value().graph);
+  const Graph graph = isolate_results(run_graph_passes(w.graph).value());
   LoopProgram program;
-  VectorRegisters registers = target.registers(DType::F32);
-  registers.bf16_pairs = target.has_bf16_pairs;
-  program.functions.push_back(build_loops(graph, plan_kernels(graph), {}, {.registers = registers}));
-  const auto bytes = static_cast<size_t>(plan_memory(program.functions[0], sizeof(smelt_arena)));
+  const PassContext context{.lower = {.bf16_products = true, .begin = sizeof(smelt_arena)}, .target = target};
+  program.functions.push_back(place_function({graph, {}}, context).loops);
+  const auto bytes = static_cast<size_t>(program.functions[0].temporaries.end);
   const auto object = emit_program(program, target, CodeKind::Object);
   const auto loaded = LoadedObject::load(object).value();
   const smelt_entry entry = loaded.find("product");
@@ -250,7 +248,8 @@ int main(int argc, char** argv) {
   for (const PlainProduct& p : kProducts) workloads.push_back(plain_product(p, options.dtype));
   for (const Convolution& c : kConvolutions) {
     if (options.dtype != DType::F32) break;
-    for (const Pass pass : {Pass::Forward, Pass::Input, Pass::Weights}) workloads.push_back(convolution(c, pass));
+    for (const ConvPass pass : {ConvPass::Forward, ConvPass::Input, ConvPass::Weights})
+      workloads.push_back(convolution(c, pass));
   }
   if (!options.json) {
     fmt::print("GFLOP/s on {} thread(s), {}\n{:28} {:>10} {:>10}", options.threads, target.cpu, "m,n,k", "smelt",

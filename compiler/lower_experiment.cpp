@@ -5,11 +5,9 @@
 #include <algorithm>
 #include <functional>
 
-#include "compiler/loops/fit_budget.h"
-#include "compiler/loops/lower_precision.h"
-#include "compiler/loops/plan_memory.h"
-#include "compiler/pipeline.h"
-#include "ir/half_bits.h"
+#include "compiler/loops/walk.h"
+#include "compiler/lower/build_loops.h"
+#include "compiler/run_passes.h"
 #include "ir/support/check.h"
 #include "runtime/abi.h"
 
@@ -47,9 +45,12 @@ std::string as_identifier(std::string_view name) {
 
 class ExperimentLowering {
  public:
-  ExperimentLowering(const Experiment& experiment, const VectorRegisters& registers, const CompileOptions& options,
+  ExperimentLowering(const Experiment& experiment, const Target& target, const CompileOptions& options,
                      const SourceMap& sources)
-      : experiment_(experiment), registers_(registers), options_(options), sources_(sources) {}
+      : experiment_(experiment),
+        options_(options),
+        sources_(sources),
+        context_(context_of(experiment, target, options)) {}
 
   Result<LoweredExperiment> run() {
     CompiledProgram& program = lowered_.program;
@@ -58,13 +59,13 @@ class ExperimentLowering {
     program.data = experiment_.data;
     program.train = experiment_.train;
     place_fixed();
+    context_.lower.begin = static_cast<int64_t>(program.variables_end);
     for (const Function& function : experiment_.functions) SMELT_TRY_VOID(add_function(function));
     for (size_t o = 0; o < experiment_.objectives.size(); ++o) add_objective(static_cast<int32_t>(o));
     add_iteration();
     uint64_t end = program.variables_end;
-    for (LoopFunction& function : lowered_.loops.functions) {
-      end = std::max(end, static_cast<uint64_t>(plan_memory(function, static_cast<int64_t>(program.variables_end))));
-    }
+    for (const LoopFunction& function : lowered_.loops.functions)
+      end = std::max(end, static_cast<uint64_t>(function.temporaries.end));
     if (options_.profile) end = place_stamps(end);
     program.arena_bytes = align_up(end, SMELT_ARENA_ALIGNMENT);
     return std::move(lowered_);
@@ -101,34 +102,24 @@ class ExperimentLowering {
   }
 
   Result<void> add_function(const Function& function) {
-    SMELT_TRY(PipelineResult optimized, run_graph_pipeline(function.graph, options_));
-    const PlanContext context{.scalars = experiment_.scalars,
-                              .build = {.registers = registers_,
-                                        .batch_symbol = experiment_.train.batch_symbol,
-                                        .batch = experiment_.train.batch},
-                              .begin = static_cast<int64_t>(lowered_.program.variables_end),
-                              .fusion = options_.fusion};
-    Graph graph = isolate_results(std::move(optimized.graph));
-    if (is_half(experiment_.precision)) graph = lower_precision(graph, experiment_.precision);
-    PlannedFunction planned = plan_function({std::move(graph), {}}, context);
-    FunctionMemory memory{.bytes_without = planned.end, .flops_without = planned.flops};
-    if (const int64_t budget = options_.memory_budget; budget > 0) {
-      planned = fit_budget(planned, budget, context);
-      if (planned.end > budget) return too_large(function, planned);
+    PassContext context = context_;
+    context.memory_budget = 0;
+    SMELT_TRY(PassRun run, run_passes(function.graph, context, options_));
+    FunctionMemory memory{.bytes_without = run.unit.end(), .flops_without = work_of(run.unit.loops).flops};
+    if (const int64_t budget = options_.memory_budget; budget > 0 && run.unit.end() > budget) {
+      SMELT_TRY(run, run_passes(function.graph, context_, options_));
+      if (run.unit.end() > budget) return too_large(function, run.unit);
     }
-    if (planned.end > std::max(largest_end_, kSmallArena)) {
-      largest_end_ = planned.end;
+    FunctionUnit& planned = run.unit;
+    if (planned.end() > std::max(largest_end_, kSmallArena)) {
+      largest_end_ = planned.end();
       lowered_.program.largest = largest_of(planned);
     }
-    memory.bytes = planned.end;
-    memory.flops = planned.flops;
-    memory.num_again = planned.fusion.again.size();
+    memory.bytes = planned.end();
+    memory.flops = work_of(planned.loops).flops;
+    memory.num_again = planned.plan.again.size();
     LoopFunction& loops = planned.loops;
     const size_t index = lowered_.loops.functions.size();
-    if (options_.verify != VerifyLevel::Off) {
-      const std::vector<std::string> violations = verify(loops);
-      SMELT_CHECK(violations.empty(), "{}", fmt::join(violations, "\n"));
-    }
     loops.name = fmt::format("smelt_{}_{}_{}", as_identifier(experiment_.name), to_string(function.kind),
                              as_identifier(function.name));
     loops.runs_offset = static_cast<int64_t>(runs_begin_ + sizeof(int64_t) * index);
@@ -143,7 +134,7 @@ class ExperimentLowering {
     add_entry(function, planned.source.graph, loops);
     lowered_.loops.functions.push_back(std::move(loops));
     lowered_.optimized.push_back(std::move(planned.source.graph));
-    lowered_.fusion.push_back(std::move(planned.fusion));
+    lowered_.fusion.push_back(std::move(planned.plan));
     lowered_.memory.push_back(memory);
     return {};
   }
@@ -155,14 +146,14 @@ class ExperimentLowering {
   };
 
   /// All that a function's arena holds, the largest first.
-  std::vector<Tensor> tensors_of(const PlannedFunction& planned) const {
+  std::vector<Tensor> tensors_of(const FunctionUnit& planned) const {
     std::vector<Tensor> tensors;
     for (const Variable& variable : experiment_.variables) {
       tensors.push_back({fmt::format("{} `{}`", to_string(variable.kind), variable.path),
                          byte_size(variable.type).value_or(0),
                          variable.layer.empty() ? variable.span : variable.layer});
     }
-    const std::vector<NodeId> made_for = nodes_of_buffers(planned.source.graph, planned.fusion, planned.loops);
+    const std::vector<NodeId> made_for = nodes_of_buffers(planned.source.graph, planned.plan, planned.loops);
     const std::vector<Lifetime> alive = lifetimes(planned.loops);
     for (size_t b = 0; b < planned.loops.buffers.size(); ++b) {
       const LoopBuffer& buffer = planned.loops.buffers[b];
@@ -176,7 +167,7 @@ class ExperimentLowering {
   }
 
   /// The three largest, with their lines.
-  std::vector<std::string> largest_of(const PlannedFunction& planned) const {
+  std::vector<std::string> largest_of(const FunctionUnit& planned) const {
     std::vector<Tensor> tensors = tensors_of(planned);
     tensors.resize(std::min<size_t>(tensors.size(), 3));
     std::vector<std::string> largest;
@@ -189,14 +180,14 @@ class ExperimentLowering {
   }
 
   /// The budget cannot be kept: what would do, and what takes most.
-  std::unexpected<Error> too_large(const Function& function, const PlannedFunction& planned) const {
+  std::unexpected<Error> too_large(const Function& function, const FunctionUnit& planned) const {
     const std::vector<Tensor> tensors = tensors_of(planned);
     return fail(ErrorKind::Limit,
                 fmt::format("{} `{}` cannot run in a memory budget of {} bytes: the least that was found is {} bytes, "
                             "{} of them for variables; the largest tensors are {}",
-                            to_string(function.kind), function.name, options_.memory_budget, planned.end,
+                            to_string(function.kind), function.name, options_.memory_budget, planned.end(),
                             lowered_.program.variables_end, fmt::join(largest_of(planned), "; ")),
-                fmt::format("give --memory-budget {} or more, or make the batch smaller with --batch", planned.end),
+                fmt::format("give --memory-budget {} or more, or make the batch smaller with --batch", planned.end()),
                 tensors.empty() ? Span{} : tensors.front().place);
   }
 
@@ -249,9 +240,9 @@ class ExperimentLowering {
   }
 
   const Experiment& experiment_;
-  const VectorRegisters& registers_;
   const CompileOptions& options_;
   const SourceMap& sources_;
+  PassContext context_;
   LoweredExperiment lowered_;
   static constexpr int64_t kSmallArena = int64_t{16} << 20;  // nobody asks what it is made of
   int64_t largest_end_ = 0;
@@ -261,9 +252,22 @@ class ExperimentLowering {
 
 }  // namespace
 
-Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const VectorRegisters& registers,
+PassContext context_of(const Experiment& experiment, const Target& target, const CompileOptions& options) {
+  return {.fusion = options.fusion,
+          .precision = experiment.precision,
+          .lower = {.scalars = experiment.scalars,
+                    .batch_symbol = experiment.train.batch_symbol,
+                    .batch = experiment.train.batch,
+                    .arithmetic = experiment.precision == DType::F64 ? DType::F64 : DType::F32,
+                    .bf16_products = experiment.precision == DType::BF16},
+          .target = target,
+          .memory_budget = options.memory_budget,
+          .skip = options.skip};
+}
+
+Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const Target& target,
                                            const CompileOptions& options, const SourceMap& sources) {
-  return ExperimentLowering(experiment, registers, options, sources).run();
+  return ExperimentLowering(experiment, target, options, sources).run();
 }
 
 }  // namespace smelt

@@ -2,17 +2,15 @@
 //
 // Assumes:  an Experiment of verified graphs.
 // Ensures:  the program's functions carry planned memory; `program` lacks only object, cpu and hash.
-// `loops.vector_dtype`
-//           is the caller's to set: the type whose lanes `tile` counts.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "compiler/loops/build_loops.h"
 #include "compiler/loops/loop_ir.h"
 #include "compiler/options.h"
+#include "compiler/unit.h"
 #include "ir/experiment.h"
 #include "ir/support/result.h"
 #include "ir/support/source.h"
@@ -37,7 +35,10 @@ struct LoweredExperiment {
 
 /// Errors (Limit): a function that cannot be brought within the memory budget; its largest tensors are named by their
 /// places in `sources`.
-Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const VectorRegisters& registers,
+Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const Target& target,
                                            const CompileOptions& options, const SourceMap& sources);
+
+/// What the passes need to know of an experiment and of the machine. It refers to the experiment.
+PassContext context_of(const Experiment& experiment, const Target& target, const CompileOptions& options);
 
 }  // namespace smelt

@@ -7,7 +7,10 @@
 #include <cstring>
 
 #include "compiler/codegen/emit_program.h"
-#include "compiler/loops/fit_budget.h"
+#include "compiler/codegen/make_target.h"
+#include "compiler/fit_budget.h"
+#include "compiler/plan/isolate_results.h"
+#include "compiler/run_passes.h"
 #include "fuzz/tensor_memory.h"
 #include "ir/support/check.h"
 #include "runtime/abi.h"
@@ -30,25 +33,24 @@ bool has_f64_vectors(const Graph& graph) {
 }
 
 /// Half way between the least that is found and what no budget takes.
-PlannedFunction plan_in_half(PlannedFunction usual, const PlanContext& context) {
-  const int64_t least = fit_budget(usual, context.begin, context).end;
-  return fit_budget(usual, least + (usual.end - least) / 2, context);
+FunctionUnit plan_in_half(FunctionUnit usual, const PassContext& context) {
+  const int64_t least = plan_within(usual, context.lower.begin, context).end();
+  return plan_within(usual, least + (usual.end() - least) / 2, context);
 }
 
-PlannedFunction lower(const Graph& graph, const VectorRegisters& registers, const CodeOptions& options) {
-  const Blocking blocking =
-      options.serial_work == 0 ? kFineBlocking : Blocking{};  // what is shared although small is also cut small
-  const std::vector<ScalarInput> scalars;
-  const PlanContext context{.scalars = scalars,
-                            .build = {.registers = registers, .blocking = blocking, .serial_work = options.serial_work},
-                            .begin = sizeof(smelt_arena),
-                            .fusion = options.fusion,
-                            .small_bytes = 0};
-  PlannedFunction planned = plan_function({graph, {}}, context);
-  if (options.memory == Memory::Budget) planned = plan_in_half(std::move(planned), context);
-  const std::vector<std::string> violations = verify(planned.loops);
-  SMELT_CHECK(violations.empty(), "{}\n{}", fmt::join(violations, "\n"), print(planned.loops));
-  return planned;
+FunctionUnit place(const Graph& graph, DType arithmetic, Target target, const CodeOptions& options) {
+  if (options.serial_work == 0) target.blocking = kFineBlocking;  // what is shared although small is also cut small
+  target.serial_work = options.serial_work;
+  const PassContext context{
+      .fusion = options.fusion,
+      .lower = {.arithmetic = arithmetic, .bf16_products = arithmetic == DType::F32, .begin = sizeof(smelt_arena)},
+      .target = std::move(target),
+      .small_bytes = 0};
+  FunctionUnit placed = place_function({graph, {}}, context);
+  if (options.memory == Memory::Budget) placed = plan_in_half(std::move(placed), context);
+  const std::vector<std::string> violations = verify(placed);
+  SMELT_CHECK(violations.empty(), "{}\n{}", fmt::join(violations, "\n"), print(placed.loops));
+  return placed;
 }
 
 std::byte* open_arena(GuardedMemory& memory, const std::vector<size_t>& temporaries, Placement placement) {
@@ -83,29 +85,28 @@ std::vector<size_t> place_apart(LoopFunction& function, Placement placement) {
 
 }  // namespace
 
-std::string loops_of(Graph graph, const VectorRegisters& registers) {
-  return print(lower(as_plain_function(std::move(graph), "f"), registers, {}).loops);
+LoopFunction loops_of(Graph graph, const Target& target) {
+  const DType arithmetic = has_f64_vectors(graph) ? DType::F64 : DType::F32;
+  return place(as_plain_function(std::move(graph), "f"), arithmetic, target, {}).loops;
 }
+
+std::string loops_text(Graph graph) { return print(loops_of(std::move(graph), make_target("native").value())); }
 
 Result<CompiledGraphs> CompiledGraphs::compile(std::vector<Graph> graphs, const CodeOptions& options) {
   SMELT_TRY(const Target target, make_target(options.cpu));
   LoopProgram program;
-  for (Graph& graph : graphs) {
-    if (has_f64_vectors(graph)) program.vector_dtype = DType::F64;
-  }
-  VectorRegisters registers = target.registers(program.vector_dtype);
-  registers.bf16_pairs = target.has_bf16_pairs && program.vector_dtype == DType::F32;
+  const DType arithmetic = std::ranges::any_of(graphs, has_f64_vectors) ? DType::F64 : DType::F32;
   std::vector<Function> functions;
   for (size_t g = 0; g < graphs.size(); ++g) {
     Function function{.graph = as_plain_function(std::move(graphs[g]), fmt::format("g{}", g))};
-    PlannedFunction planned = lower(function.graph, registers, options);
+    FunctionUnit planned = place(function.graph, arithmetic, target, options);
     LoopFunction& loops = planned.loops;
     if (options.memory == Memory::Guarded) {
       function.placement = g % 2 == 0 ? Placement::EndAtGuard : Placement::StartAtGuard;
       function.temporaries = place_apart(loops, function.placement);
     } else {
-      function.arena_bytes = static_cast<size_t>(planned.end);
-      function.num_again = planned.fusion.again.size();
+      function.arena_bytes = static_cast<size_t>(planned.end());
+      function.num_again = planned.plan.again.size();
     }
     program.functions.push_back(std::move(loops));
     functions.push_back(std::move(function));

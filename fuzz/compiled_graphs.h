@@ -7,8 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "compiler/loops/build_loops.h"
-#include "compiler/loops/plan_kernels.h"
+#include "compiler/loops/loop_ir.h"
+#include "compiler/options.h"
+#include "compiler/schedule/target.h"
 #include "fuzz/guarded_memory.h"
 #include "ir/evaluator.h"
 #include "ir/graph.h"
@@ -68,7 +69,9 @@ class CompiledGraphs {
   std::vector<Function> functions_;
 };
 
-/// The loop IR of a graph, for messages.
-std::string loops_of(Graph graph, const VectorRegisters& registers = {});
+/// The loops of a graph, as they are scheduled for a machine.
+LoopFunction loops_of(Graph graph, const Target& target);
+/// Their text for this machine, for messages.
+std::string loops_text(Graph graph);
 
 }  // namespace smelt::fuzz

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "compiler/codegen/target.h"
+#include "compiler/codegen/make_target.h"
 #include "ir/half_bits.h"
 #include "ir/op.h"
 

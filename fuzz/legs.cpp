@@ -2,9 +2,10 @@
 
 #include <array>
 
-#include "compiler/codegen/target.h"
+#include "compiler/codegen/make_target.h"
 #include "compiler/graph/differentiate.h"
 #include "compiler/graph/expand_composites.h"
+#include "compiler/run_passes.h"
 #include "fuzz/lockstep_threads.h"
 #include "fuzz/numbers.h"
 
@@ -15,11 +16,10 @@ constexpr double kWidestCpu = 0.2;  // beside its share of the others
 Result<Graph> prepare(const Graph& graph, const Leg& leg) {
   CompileOptions options;
   options.verify = VerifyLevel::EachPass;
-  for (const GraphPass& pass : all_graph_passes()) {
-    if (!leg.all_passes && pass.needed.empty()) options.skip.emplace_back(pass.name);
+  for (const Pass* pass : graph_passes()) {
+    if (!leg.all_passes && pass->needed.empty()) options.skip.emplace_back(pass->name);
   }
-  SMELT_TRY(PipelineResult result, run_graph_pipeline(graph, options));
-  return std::move(result.graph);
+  return run_graph_passes(graph, options);
 }
 
 Graph plain_graph(const Graph& graph) { return expand_composites(differentiate(graph)); }

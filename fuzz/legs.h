@@ -7,7 +7,6 @@
 #include <string>
 #include <string_view>
 
-#include "compiler/pipeline.h"
 #include "fuzz/compiled_graphs.h"
 #include "ir/support/result.h"
 

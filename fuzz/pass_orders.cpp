@@ -7,7 +7,7 @@
 
 #include "compiler/graph/differentiate.h"
 #include "compiler/graph/remove_dead_nodes.h"
-#include "compiler/pipeline.h"
+#include "compiler/passes.h"
 #include "fuzz/numbers.h"
 #include "ir/support/check.h"
 #include "ir/text.h"
@@ -25,9 +25,9 @@ class Order {
 
   /// What broke, with the passes up to it.
   std::optional<std::string> run() {
-    while (stage_ != GraphStage::Primitive || numbers_.chance(0.6)) {
+    while (stage_ != Stage::Primitive || numbers_.chance(0.6)) {
       if (static_cast<int>(names_.size()) >= 2 * kMostPasses) break;
-      const GraphPass& pass = draw();
+      const Pass& pass = draw();
       names_.emplace_back(pass.name);
       ++passes_;
       if (const auto wrong = step(pass)) return fmt::format("after {}: {}", fmt::join(names_, ", "), *wrong);
@@ -36,28 +36,30 @@ class Order {
   }
 
  private:
-  const GraphPass& draw() {
-    std::vector<const GraphPass*> legal;
-    for (const GraphPass& pass : all_graph_passes()) {
-      if (!pass.may_run_on(stage_)) continue;
+  const Pass& draw() {
+    std::vector<const Pass*> legal;
+    for (const Pass* pass : graph_passes()) {
+      if (!pass->may_run_on(stage_)) continue;
       const bool in_time =
-          static_cast<int>(names_.size()) < kMostPasses || pass.changes_stage() || stage_ == GraphStage::Primitive;
-      if (in_time) legal.push_back(&pass);
+          static_cast<int>(names_.size()) < kMostPasses || pass->changes_stage() || stage_ == Stage::Primitive;
+      if (in_time) legal.push_back(pass);
     }
     return *numbers_.pick(legal);
   }
 
-  std::optional<std::string> step(const GraphPass& pass) {
-    const bool had_grad = stage_ < GraphStage::Differentiated;
-    graph_ = pass.run(std::move(graph_));
+  std::optional<std::string> step(const Pass& pass) {
+    const bool had_grad = stage_ < Stage::Differentiated;
+    graph_ = pass.rewrite(std::move(graph_));
     if (pass.changes_stage()) stage_ = pass.after;
-    if (const auto violations = verify(graph_, stage_); !violations.empty())
+    const FunctionUnit unit{.stage = stage_, .source = {graph_, {}}, .plan = {}, .loops = {}};
+    if (const auto violations = verify(unit); !violations.empty())
       return fmt::format("{}", fmt::join(violations, "; "));
     if (const auto wrong = check_text()) return wrong;
     // Dead nodes that a pass leaves may still change in a second run.
     const Graph live = remove_dead_nodes(graph_);
-    if (print(remove_dead_nodes(pass.run(live))) != print(live)) return "a second run of the pass changes the graph";
-    return check_values(had_grad && stage_ < GraphStage::Differentiated);
+    if (print(remove_dead_nodes(pass.rewrite(live))) != print(live))
+      return "a second run of the pass changes the graph";
+    return check_values(had_grad && stage_ < Stage::Differentiated);
   }
 
   std::optional<std::string> check_text() const {
@@ -78,7 +80,7 @@ class Order {
   const Case& tested_;
   Numbers numbers_;
   Graph graph_;
-  GraphStage stage_ = GraphStage::Any;
+  Stage stage_ = Stage::Any;
   std::vector<std::string> names_;
   int64_t& passes_;
 };

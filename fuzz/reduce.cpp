@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "compiler/graph/differentiate.h"
+#include "compiler/run_passes.h"
 #include "fuzz/budgets.h"
 #include "fuzz/derivatives.h"
 #include "fuzz/pass_orders.h"
@@ -39,20 +40,20 @@ Verdict blame_passes(const Case& tested) {
   options.dump_after = {"all"};
   size_t done = 0;
   Verdict verdict;
-  const auto check = [&](int number, std::string_view pass, const Graph& graph) {
+  const auto check = [&](int number, std::string_view pass, const FunctionUnit& unit) {
     done = static_cast<size_t>(number) + 1;
     if (verdict.fails()) return;
-    const auto values =
-        evaluate(differentiate(graph), tested.random.arguments, tested.random.extents, {.rounding = Rounding::Halves});
+    const auto values = evaluate(differentiate(unit.source.graph), tested.random.arguments, tested.random.extents,
+                                 {.rounding = Rounding::Halves});
     const auto wrong =
         values ? compare(tested, {.results = *values, .fault = {}}) : std::optional(values.error().message);
     if (wrong) verdict = {"passes", fmt::format("pass {} (run {} of the pipeline)", pass, number), *wrong};
   };
   try {
-    const auto result = run_graph_pipeline(tested.random.graph, options, check);
+    const auto result = run_passes(tested.random.graph, {}, options, check, Stage::Primitive);
     SMELT_CHECK(result.has_value(), "{}", result.error().message);
   } catch (const InternalError& error) {
-    const auto names = graph_pipeline();
+    const auto names = pipeline();
     if (!verdict.fails())
       verdict = {"passes",
                  fmt::format("pass {} (run {} of the pipeline)", names[std::min(done, names.size() - 1)], done),

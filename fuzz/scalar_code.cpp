@@ -11,9 +11,8 @@
 #include <vector>
 
 #include "compiler/codegen/emit_program.h"
-#include "compiler/loops/build_loops.h"
-#include "compiler/loops/plan_kernels.h"
-#include "compiler/loops/plan_memory.h"
+#include "compiler/codegen/make_target.h"
+#include "compiler/run_passes.h"
 #include "ir/builder.h"
 #include "ir/support/check.h"
 #include "runtime/abi.h"
@@ -81,12 +80,11 @@ Result<ScalarCode> ScalarCode::compile(DType dtype, const std::string& cpu) {
   if (!runs_here(target))
     return fail(ErrorKind::Usage, fmt::format("this machine cannot run code for `{}`", cpu), "leave out --cpu");
   LoopProgram program;
-  program.vector_dtype = dtype;
+  const PassContext context{.lower = {.arithmetic = dtype, .begin = sizeof(smelt_arena)}, .target = target};
   size_t arena_bytes = 0;
   for (const ScalarFunction& function : kFunctions) {
-    const Graph graph = graph_of(function, dtype);
-    LoopFunction loops = build_loops(graph, plan_kernels(graph), {}, {});
-    arena_bytes = std::max(arena_bytes, static_cast<size_t>(plan_memory(loops, sizeof(smelt_arena))));
+    LoopFunction loops = place_function({graph_of(function, dtype), {}}, context).loops;
+    arena_bytes = std::max(arena_bytes, static_cast<size_t>(loops.temporaries.end));
     program.functions.push_back(std::move(loops));
   }
   SMELT_TRY(LoadedObject object, LoadedObject::load(emit_program(program, target, CodeKind::Object, {})));

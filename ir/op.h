@@ -46,6 +46,7 @@ struct Traits {
   bool logical = false;     // operands are bool
   bool float_only = false;  // operands must be f16, bf16, f32 or f64
   bool repeats = false;     // the operands may be given several times over
+  bool stays_f32 = false;   // of softmax, likelihoods and norms: rounding the result to a half loses what it is for
 };
 
 struct AttrDef {

@@ -7,8 +7,7 @@
 #include "ir/builder.h"
 #include "ir/op.h"
 #include "ir/text.h"
-#include "ir/text_formula.h"
-#include "ir/text_scanner.h"
+#include "ir/text_reader.h"
 #include "ir/verifier.h"
 
 namespace smelt {
@@ -23,14 +22,13 @@ std::optional<Role> parse_role(std::string_view text, std::initializer_list<Role
 }
 
 /// Recursive descent; what nests is a body, in braces after the type of its node.
-class Parser {
+class Parser : TextReader {
  public:
-  Parser(TextScanner& scanner, std::string_view text) : scanner_(scanner), builder_(graph_), text_(text) {}
+  Parser(TextScanner& scanner, std::string_view text) : TextReader(scanner), builder_(graph_), text_(text) {}
 
   Result<Graph> parse() {
     if (scanner_.take("dims")) SMELT_TRY_VOID(read_dims());
     SMELT_TRY_VOID(read_function());
-    if (!scanner_.at_end()) return unexpected("the end");
     const std::vector<std::string> violations = verify(graph_);
     if (!violations.empty()) return wrong("{}", violations.front());
     return std::move(graph_);
@@ -72,28 +70,9 @@ class Parser {
     return std::make_shared<const Graph>(std::move(inner.graph_));
   }
 
-  template <typename... Parts>
-  std::unexpected<Error> wrong(fmt::format_string<Parts...> format, Parts&&... parts) const {
-    return fail(ErrorKind::Model,
-                fmt::format("line {}: {}", scanner_.line(), fmt::format(format, std::forward<Parts>(parts)...)));
-  }
-  std::unexpected<Error> unexpected(std::string_view wanted) const {
-    return wrong("expected {}, got `{}`", wanted, scanner_.next());
-  }
-  Result<void> expect(std::string_view token) {
-    if (!scanner_.take(token)) return unexpected(fmt::format("`{}`", token));
-    return {};
-  }
-  Result<int64_t> read_integer() {
-    const std::optional<int64_t> value = scanner_.number<int64_t>();
-    if (!value) return unexpected("an integer");
-    return *value;
-  }
   Result<int32_t> read_reference() {
     if (!scanner_.take("#")) return -1;
-    SMELT_TRY(const int64_t value, read_integer());
-    if (value < 0 || value > INT32_MAX) return wrong("reference #{} is out of range", value);
-    return static_cast<int32_t>(value);
+    return read_index();
   }
 
   Result<void> read_dims() {
@@ -105,28 +84,6 @@ class Parser {
       graph_.symbols.push_back({name, bound});
     } while (scanner_.take(","));
     return {};
-  }
-
-  Result<Extent> read_extent() { return at_line(smelt::read_extent(scanner_, graph_.symbols)); }
-
-  template <typename T>
-  Result<T> at_line(Result<T> result) const {
-    if (!result) return wrong("{}", result.error().message);
-    return result;
-  }
-
-  Result<TensorType> read_type() {
-    const std::string_view name = scanner_.word();
-    const std::optional<DType> dtype = parse_dtype(name);
-    if (!dtype) return wrong("no dtype `{}`", name);
-    TensorType type{*dtype, {}};
-    if (!scanner_.take("[")) return type;
-    do {
-      SMELT_TRY(const Extent extent, read_extent());
-      type.shape.push_back(extent);
-    } while (scanner_.take(","));
-    SMELT_TRY_VOID(expect("]"));
-    return type;
   }
 
   Result<void> read_arguments() {
@@ -144,7 +101,7 @@ class Parser {
                                  ArgRole::Seed, ArgRole::Run, ArgRole::Carry, ArgRole::Slice, ArgRole::Whole});
       if (!role) return wrong("no argument role `{}`", role_name);
       argument.role = *role;
-      SMELT_TRY(TensorType type, read_type());
+      SMELT_TRY(TensorType type, read_type(graph_.symbols));
       SMELT_TRY(argument.ref, read_reference());
       if (ids_.contains(id)) return wrong("`%{}` is defined twice", id);
       ids_[id] = {};
@@ -179,42 +136,6 @@ class Parser {
     return found->second;
   }
 
-  Result<AttrValue> read_attribute(AttrType type) {
-    switch (type) {
-      case AttrType::Int: {
-        SMELT_TRY(const int64_t value, read_integer());
-        return AttrValue(value);
-      }
-      case AttrType::Float: {
-        const std::optional<double> value = scanner_.number<double>();
-        if (!value) return unexpected("a number");
-        return AttrValue(*value);
-      }
-      case AttrType::String: {
-        std::optional<std::string> value = scanner_.quoted();
-        if (!value) return unexpected("a string");
-        return AttrValue(*std::move(value));
-      }
-      case AttrType::Ints: {
-        SMELT_TRY_VOID(expect("["));
-        std::vector<int64_t> values;
-        if (scanner_.take("]")) return AttrValue(std::move(values));
-        do {
-          SMELT_TRY(const int64_t value, read_integer());
-          values.push_back(value);
-        } while (scanner_.take(","));
-        SMELT_TRY_VOID(expect("]"));
-        return AttrValue(std::move(values));
-      }
-      case AttrType::Formula: {
-        SMELT_TRY(IndexFormula formula, at_line(read_formula(scanner_, graph_.symbols)));
-        return AttrValue(std::move(formula));
-      }
-      case AttrType::Type: break;
-    }
-    return wrong("a type stands after the colon");
-  }
-
   Result<void> read_node() {
     SMELT_TRY_VOID(expect("%"));
     const std::string id(scanner_.word());
@@ -234,20 +155,9 @@ class Parser {
       SMELT_TRY(const NodeId input, read_operand());
       inputs.push_back(input);
     }
-    Attributes attrs;
-    if (scanner_.take("{")) {
-      do {
-        const std::string_view key = scanner_.word();
-        const AttrDef* attribute = std::ranges::find(def->attributes, key, &AttrDef::name);
-        if (attribute == def->attributes.end()) return wrong("`{}` has no attribute `{}`", name, key);
-        SMELT_TRY_VOID(expect("="));
-        SMELT_TRY(AttrValue value, read_attribute(attribute->type));
-        attrs.set(attribute->name, std::move(value));
-      } while (scanner_.take(","));
-      SMELT_TRY_VOID(expect("}"));
-    }
+    SMELT_TRY(Attributes attrs, read_attributes(*def, graph_.symbols));
     SMELT_TRY_VOID(expect(":"));
-    SMELT_TRY(const TensorType type, read_type());
+    SMELT_TRY(const TensorType type, read_type(graph_.symbols));
     for (const AttrDef& attribute : def->attributes) {
       if (attribute.type == AttrType::Type) attrs.set(attribute.name, type);
     }
@@ -288,7 +198,6 @@ class Parser {
 
   static constexpr int kMaxDepth = 64;
 
-  TextScanner& scanner_;
   Graph graph_;
   Builder builder_;
   std::string_view text_;
@@ -300,9 +209,14 @@ class Parser {
 
 }  // namespace
 
+Result<Graph> read_graph(TextScanner& scanner, std::string_view text) { return Parser(scanner, text).parse(); }
+
 Result<Graph> parse_graph(std::string_view text) {
   TextScanner scanner(text);
-  return Parser(scanner, text).parse();
+  SMELT_TRY(Graph graph, read_graph(scanner, text));
+  if (!scanner.at_end())
+    return fail(ErrorKind::Model, fmt::format("line {}: expected the end, got `{}`", scanner.line(), scanner.next()));
+  return graph;
 }
 
 }  // namespace smelt

@@ -1,31 +1,13 @@
 #include <fmt/format.h>
 
-#include <cctype>
 #include <map>
 
 #include "ir/op.h"
 #include "ir/text.h"
+#include "ir/text_reader.h"
 
 namespace smelt {
 namespace {
-
-bool is_identifier(std::string_view name) {
-  if (name.empty() || (std::isalpha(static_cast<unsigned char>(name[0])) == 0 && name[0] != '_')) return false;
-  for (const char c : name) {
-    const bool allowed = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '/';
-    if (!allowed) return false;
-  }
-  return true;
-}
-
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "\"";
-}
 
 class Printer {
  public:
@@ -97,7 +79,8 @@ class Printer {
     }
     std::vector<std::string> parts;
     for (const auto& [name, value] : node.attrs) {
-      if (!std::holds_alternative<TensorType>(value)) parts.push_back(fmt::format("{} = {}", name, attribute(value)));
+      if (!std::holds_alternative<TensorType>(value))
+        parts.push_back(fmt::format("{} = {}", name, to_string(value, graph_.symbols)));
     }
     if (!parts.empty()) out += fmt::format(" {{{}}}", fmt::join(parts, ", "));
     out += fmt::format(" : {}", type(node.type));
@@ -112,14 +95,6 @@ class Printer {
       text.remove_prefix(size);
     }
     return out;
-  }
-
-  std::string attribute(const AttrValue& value) const {
-    if (const auto* integer = std::get_if<int64_t>(&value)) return fmt::format("{}", *integer);
-    if (const auto* number = std::get_if<double>(&value)) return fmt::format("{}", *number);
-    if (const auto* text = std::get_if<std::string>(&value)) return quoted(*text);
-    if (const auto* formula = std::get_if<IndexFormula>(&value)) return to_string(*formula, graph_.symbols);
-    return fmt::format("[{}]", fmt::join(std::get<std::vector<int64_t>>(value), ", "));
   }
 
   std::string type(const TensorType& type) const { return to_string(type, graph_.symbols); }

@@ -18,11 +18,14 @@
 
 #include "ir/graph.h"
 #include "ir/support/result.h"
+#include "ir/text_scanner.h"
 
 namespace smelt {
 
 std::string print(const Graph& graph);
 /// Errors (Model) name the line of the text. The result is verified.
 Result<Graph> parse_graph(std::string_view text);
+/// The graph that comes next in `text`, which the scanner reads.
+Result<Graph> read_graph(TextScanner& scanner, std::string_view text);
 
 }  // namespace smelt

@@ -26,6 +26,13 @@ class TextScanner {
     return true;
   }
 
+  /// Takes one character, whatever follows it.
+  bool take_char(char c) {
+    if (at_end() || text_[position_] != c) return false;
+    advance(1);
+    return true;
+  }
+
   /// Letters, digits, `_`, `.` and `/`; empty when none comes next.
   std::string_view word() {
     size_t size = 0;

@@ -3,19 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <filesystem>
 
 #include "compiler/codegen/emit_program.h"
+#include "compiler/codegen/make_target.h"
 #include "compiler/loops/kernel_identity.h"
-#include "compiler/loops/plan_memory.h"
-#include "compiler/pipeline.h"
 #include "frontend/build_experiment.h"
-#include "frontend/parser.h"
 #include "ir/support/check.h"
 #include "ir/support/printable.h"
-#include "ir/text.h"
 #include "runtime/files/file.h"
 #include "runtime/files/sha256.h"
 #include "runtime/object_cache.h"
@@ -80,8 +76,8 @@ std::string cache_key(const LoopProgram& loops, const Target& target, bool optim
 KernelPlaces places_of(const LoopProgram& loops, const SourceMap& sources) {
   KernelPlaces places;
   for (const LoopFunction& function : loops.functions) {
-    for (const Kernel& kernel : function.kernels)
-      places[fmt::format("{}.{}", function.name, kernel.name)] = sources.describe(kernel.span);
+    for (size_t k = 0; k < function.kernels.size(); ++k)
+      places[fmt::format("{}.{}", function.name, name_of(function, k))] = sources.describe(function.kernels[k].span);
   }
   return places;
 }
@@ -117,26 +113,33 @@ CheckedModel check_text(std::string path, std::string text, const ModelOptions& 
   return model;
 }
 
-Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& options) {
+namespace {
+
+Result<LoweredExperiment> lower_for(const CheckedModel& model, const Target& target, const ModelOptions& options) {
   SMELT_CHECK(model.experiment.has_value(), "a model with errors is not lowered");
-  SMELT_TRY(const Target target, make_target(options.cpu));
-  const DType arithmetic = model.experiment->precision == DType::F64 ? DType::F64 : DType::F32;
-  VectorRegisters registers = target.registers(arithmetic);
-  registers.bf16_pairs = target.has_bf16_pairs && model.experiment->precision == DType::BF16;
-  SMELT_TRY(LoweredExperiment lowered, lower_experiment(*model.experiment, registers, options.passes, *model.sources));
-  lowered.loops.vector_dtype = arithmetic;  // what the tile's columns are counted in
-  return lowered;
+  return lower_experiment(*model.experiment, target, options.passes, *model.sources);
 }
 
-Result<CompiledProgram> compile_program(const CheckedModel& model, const ModelOptions& options) {
-  SMELT_TRY(LoweredExperiment lowered, lower(model, options));
-  SMELT_TRY(const Target target, make_target(options.cpu));
+Result<CompiledProgram> compile_for(const CheckedModel& model, const Target& target, const ModelOptions& options) {
+  SMELT_TRY(LoweredExperiment lowered, lower_for(model, target, options));
   CompiledProgram program = std::move(lowered.program);
   program.cpu = target.name == "native" ? target.cpu : target.name;
   program.hash = hash_of(program, model.text);
   program.places = places_of(lowered.loops, *model.sources);
   program.object = cached_object(lowered.loops, target, options);
   return program;
+}
+
+}  // namespace
+
+Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& options) {
+  SMELT_TRY(const Target target, make_target(options.cpu));
+  return lower_for(model, target, options);
+}
+
+Result<CompiledProgram> compile_program(const CheckedModel& model, const ModelOptions& options) {
+  SMELT_TRY(const Target target, make_target(options.cpu));
+  return compile_for(model, target, options);
 }
 
 Result<std::unique_ptr<CompiledModel>> load(CompiledProgram program) {
@@ -150,7 +153,7 @@ Result<std::unique_ptr<CompiledModel>> compile(const CheckedModel& model, const 
   if (!runs_here(target)) {
     return fail(ErrorKind::Usage, fmt::format("this machine cannot run code for `{}`", options.cpu), "leave out --cpu");
   }
-  SMELT_TRY(CompiledProgram program, compile_program(model, options));
+  SMELT_TRY(CompiledProgram program, compile_for(model, target, options));
   SMELT_TRY(std::unique_ptr<CompiledModel> compiled, load(std::move(program)));
   compiled->functions();  // links, so that the first step does not
   compiled->compile_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
@@ -162,106 +165,6 @@ LoadedProgram CompiledModel::functions() const {
   for (const Entry& entry : program.entries) loaded.entries.push_back(object.find(entry.symbol));
   if (!program.iteration_symbol.empty()) loaded.iteration = object.find(program.iteration_symbol);
   return loaded;
-}
-
-namespace {
-
-struct DumpContext {
-  const CheckedModel& model;
-  const ModelOptions& options;
-};
-
-Result<std::string> dump_ast(const DumpContext& context) {
-  Diagnostics diagnostics;
-  return ast::print(parse(*context.model.sources, 0, diagnostics));
-}
-
-Result<std::string> dump_graph(const DumpContext& context) {
-  std::string out;
-  for (const Function& function : context.model.experiment->functions) out += print(function.graph) + "\n";
-  return out;
-}
-
-/// Every function's graph after the pass that `stop_after` names.
-Result<std::string> dump_stopped(const DumpContext& context) {
-  std::string out;
-  for (const Function& function : context.model.experiment->functions) {
-    SMELT_TRY(const PipelineResult stopped, run_graph_pipeline(function.graph, context.options.passes));
-    out += print(stopped.graph) + "\n";
-  }
-  return out;
-}
-
-Result<std::string> dump_grad(const DumpContext& context) {
-  SMELT_TRY(const LoweredExperiment lowered, lower(context.model, context.options));
-  std::string out;
-  for (const Graph& graph : lowered.optimized) out += print(graph) + "\n";
-  return out;
-}
-
-Result<std::string> dump_fused(const DumpContext& context) {
-  SMELT_TRY(const LoweredExperiment lowered, lower(context.model, context.options));
-  std::string out;
-  for (size_t f = 0; f < lowered.optimized.size(); ++f) out += print(lowered.optimized[f], lowered.fusion[f]) + "\n";
-  return out;
-}
-
-Result<std::string> dump_loops(const DumpContext& context) {
-  SMELT_TRY(const LoweredExperiment lowered, lower(context.model, context.options));
-  std::string out;
-  for (const LoopFunction& function : lowered.loops.functions) out += print(function) + "\n";
-  return out;
-}
-
-Result<std::string> dump_memory(const DumpContext& context) {
-  SMELT_TRY(const LoweredExperiment lowered, lower(context.model, context.options));
-  std::string out = fmt::format("arena {} bytes, of which variables {}\n", lowered.program.arena_bytes,
-                                lowered.program.variables_end);
-  for (const LoopFunction& function : lowered.loops.functions) out += print_memory(function);
-  return out;
-}
-
-Result<std::string> dump_code(const DumpContext& context, CodeKind kind) {
-  SMELT_TRY(const LoweredExperiment lowered, lower(context.model, context.options));
-  SMELT_TRY(const Target target, make_target(context.options.cpu));
-  const std::vector<char> text = emit_program(lowered.loops, target, kind, {.optimize = context.options.optimize});
-  return std::string(text.begin(), text.end());
-}
-Result<std::string> dump_llvm(const DumpContext& context) { return dump_code(context, CodeKind::LlvmIr); }
-Result<std::string> dump_asm(const DumpContext& context) { return dump_code(context, CodeKind::Assembly); }
-
-struct StageRow {
-  std::string_view name;
-  Result<std::string> (*dump)(const DumpContext&);
-};
-constexpr std::array kStages = {StageRow{"ast", dump_ast},     StageRow{"graph", dump_graph},
-                                StageRow{"grad", dump_grad},   StageRow{"fused", dump_fused},
-                                StageRow{"loops", dump_loops}, StageRow{"memory", dump_memory},
-                                StageRow{"llvm", dump_llvm},   StageRow{"asm", dump_asm}};
-
-}  // namespace
-
-std::vector<std::string_view> dump_stages() {
-  std::vector<std::string_view> names;
-  for (const StageRow& row : kStages) names.push_back(row.name);
-  return names;
-}
-
-Result<std::string> dump(const CheckedModel& model, std::string_view stage, const ModelOptions& options) {
-  const std::string& stop = options.passes.stop_after;
-  for (const StageRow& row : kStages) {
-    if (row.name != stage) continue;
-    if (stop.empty()) return row.dump({model, options});
-    if (stage == "graph" || stage == "grad") return dump_stopped({model, options});
-    return fail(ErrorKind::Usage,
-                fmt::format("stage `{}` is {}: stopped after `{}` there is none", stage,
-                            stage == "ast" ? "made before any pass" : "made when all passes of graphs have run",
-                            printable(stop)),
-                "print the graph where it stopped with `--stage graph`");
-  }
-  std::string known;
-  for (const std::string_view name : dump_stages()) known += fmt::format("{}{}", known.empty() ? "" : ", ", name);
-  return fail(ErrorKind::Usage, fmt::format("unknown stage `{}`", stage), "one of " + known);
 }
 
 }  // namespace smelt

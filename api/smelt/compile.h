@@ -69,9 +69,4 @@ Result<CompiledProgram> compile_program(const CheckedModel& model, const ModelOp
 Result<std::unique_ptr<CompiledModel>> compile(const CheckedModel& model, const ModelOptions& options);
 Result<std::unique_ptr<CompiledModel>> load(CompiledProgram program);
 
-/// The stages that `smelt dump --stage` knows, in order.
-std::vector<std::string_view> dump_stages();
-/// The text of one stage. Errors (Usage): an unknown stage, with the known ones.
-Result<std::string> dump(const CheckedModel& model, std::string_view stage, const ModelOptions& options);
-
 }  // namespace smelt

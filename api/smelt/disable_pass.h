@@ -8,7 +8,7 @@
 
 namespace smelt {
 
-/// The graph passes that are not needed, then `fusion` and `llvm`.
+/// The passes of the table that are not needed, then `fusion` and `llvm`.
 std::vector<std::string_view> optional_passes();
 
 /// Leaves the pass out of what `options` compile. Without `fusion` each value has a kernel and memory of its own;

@@ -7,7 +7,7 @@
 
 #include "api/smelt/call_values.h"
 #include "api/smelt/step_parts.h"
-#include "compiler/pipeline.h"
+#include "compiler/run_passes.h"
 #include "ir/find_nonfinite.h"
 #include "ir/op.h"
 #include "ir/rewrite.h"
@@ -46,8 +46,7 @@ class Tracer {
             static_cast<size_t>(&call.frame.entry() - call.session.program().entries.data()))) {}
 
   Result<Diagnostic> run() {
-    SMELT_TRY(PipelineResult optimized, run_graph_pipeline(function_.graph, options_.passes));
-    graph_ = std::move(optimized.graph);
+    SMELT_TRY(graph_, run_graph_passes(function_.graph, options_.passes));
     if (function_.kind == FunctionKind::Step) parts_ = find_step_parts(function_.graph, graph_, states());
     std::erase_if(graph_.results, [&](const Output& result) { return !decides(result, call_.status, function_.kind); });
     values_ = read_call(experiment_, graph_, call_);

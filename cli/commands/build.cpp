@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "api/smelt/dump.h"
 #include "cli/commands.h"
 #include "compiler/emit_header.h"
 #include "ir/support/printable.h"

@@ -5,8 +5,8 @@
 namespace smelt::cli {
 
 Runner add_debug(CLI::App& app) {
-  std::vector<DebugTool> tools{add_debug_grads(app), add_debug_fuzz(app), add_debug_reduce(app),
-                               add_debug_scalars(app)};
+  std::vector<DebugTool> tools{add_debug_passes(app), add_debug_pass(app),   add_debug_grads(app),
+                               add_debug_fuzz(app),   add_debug_reduce(app), add_debug_scalars(app)};
   return [tools] {
     for (const DebugTool& tool : tools) {
       if (tool.app->parsed()) return tool.run();

@@ -10,6 +10,8 @@ struct DebugTool {
   Runner run;
 };
 DebugTool add_debug_grads(CLI::App& app);
+DebugTool add_debug_passes(CLI::App& app);
+DebugTool add_debug_pass(CLI::App& app);
 DebugTool add_debug_fuzz(CLI::App& app);
 DebugTool add_debug_reduce(CLI::App& app);
 DebugTool add_debug_scalars(CLI::App& app);

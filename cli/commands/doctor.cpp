@@ -9,7 +9,7 @@
 
 #include "cli/commands.h"
 #include "compiler/codegen/emit_program.h"
-#include "compiler/codegen/target.h"
+#include "compiler/codegen/make_target.h"
 #include "ir/support/version.h"
 #include "runtime/data/dataset.h"
 #include "runtime/measure_peak.h"

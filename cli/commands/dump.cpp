@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "api/smelt/dump.h"
 #include "cli/commands.h"
 
 namespace smelt::cli {
@@ -7,18 +8,20 @@ namespace smelt::cli {
 Runner add_dump(CLI::App& app) {
   struct Flags {
     ModelFlags model;
-    std::string stage = "graph";
-    std::string stop_after;
+    std::string stage, stop_after;
+    std::vector<std::string> dump_after;
   };
   auto flags = std::make_shared<Flags>();
   add_model_flags(app, flags->model, 0);
-  app.add_option("--stage", flags->stage, "ast, graph, grad, fused, loops, memory, llvm or asm");
-  app.add_option("--stop-after", flags->stop_after, "the last pass to run");
+  app.add_option("--stage", flags->stage, "ast, graph (default), grad, fused, loops, memory, llvm or asm");
+  app.add_option("--stop-after", flags->stop_after, "the last pass to run; `smelt debug passes` lists them");
+  app.add_option("--dump-after", flags->dump_after, "print functions after this pass as well, or after `all`");
   return [flags] {
     int code = kOk;
     std::optional<OpenedModel> model = open_model(flags->model, code);
     if (!model) return code;
     model->options.passes.stop_after = flags->stop_after;
+    model->options.passes.dump_after = flags->dump_after;
     const Result<std::string> text = dump(model->checked, flags->stage, model->options);
     if (!text) return report(text.error());
     fmt::print("{}", *text);

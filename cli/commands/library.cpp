@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/commands.h"
-#include "compiler/loops/explain_fusion.h"
+#include "compiler/plan/explain_fusion.h"
 #include "frontend/library.h"
 #include "ir/op.h"
 #include "ir/support/diagnostics.h"

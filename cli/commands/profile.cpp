@@ -27,6 +27,7 @@ struct Flags {
 struct KernelTimes {
   const LoopFunction* function = nullptr;
   const Kernel* kernel = nullptr;
+  std::string name = {};
   std::vector<double> cycles = {};  // by step
 
   double median() const {
@@ -62,7 +63,9 @@ Result<Measured> measure(const Flags& flags, Session& session, const LoopProgram
   for (const CallFrame& frame : run.frames) {
     const auto function = std::ranges::find(loops.functions, frame.entry().symbol, &LoopFunction::name);
     functions.push_back(&*function);
-    for (const Kernel& kernel : function->kernels) measured.kernels.push_back({&*function, &kernel});
+    for (size_t k = 0; k < function->kernels.size(); ++k)
+      measured.kernels.push_back(
+          {.function = &*function, .kernel = &function->kernels[k], .name = name_of(*function, k)});
   }
   const char* arena = reinterpret_cast<const char*>(&session.header());
   uint64_t first_stamp = 0, last_stamp = 0;
@@ -96,7 +99,7 @@ std::string short_name(const KernelTimes& times) {
   // smelt_<file>_<kind>_<objective>: the objective is what tells functions of one iteration apart.
   const std::string& name = times.function->name;
   const size_t step = name.find("_step_");
-  return fmt::format("{}.{}", step == std::string::npos ? name : name.substr(step + 6), times.kernel->name);
+  return fmt::format("{}.{}", step == std::string::npos ? name : name.substr(step + 6), times.name);
 }
 
 std::vector<Row> rows_of(const Measured& measured, const SourceMap& sources, const Ceiling& ceiling, bool by_line) {
@@ -173,7 +176,7 @@ Result<void> write_trace(const std::string& path, const Measured& measured, cons
     for (const double duration : cycles) {
       const Kernel& kernel = *times->kernel;
       events.push_back(
-          {{"name", kernel.name},
+          {{"name", times->name},
            {"ph", "X"},
            {"pid", 1},
            {"tid", 2},

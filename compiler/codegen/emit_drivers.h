@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "compiler/codegen/target.h"
 #include "compiler/loops/kernel_identity.h"
 #include "compiler/loops/loop_ir.h"
+#include "compiler/schedule/target.h"
 
 namespace smelt {
 

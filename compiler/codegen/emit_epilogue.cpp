@@ -7,7 +7,7 @@
 namespace smelt {
 
 void KernelEmitter::set_outer_loops(const Tile& tile) {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   for (size_t axis = 0; axis < product.outer.size(); ++axis) {
     loop_values_[static_cast<size_t>(product.outer[axis].loop)] = tile.outer[axis];
   }
@@ -15,9 +15,9 @@ void KernelEmitter::set_outer_loops(const Tile& tile) {
 
 /// The sweep's body at each element of the tile, vectors along the result's innermost axis.
 void KernelEmitter::emit_epilogue(const Tile& tile) {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   set_outer_loops(tile);
-  if (product.form == ProductForm::Transposed) {
+  if (schedule().form == ProductForm::Transposed) {
     llvm::Value* sums = emit_transposed_tile(tile);
     for_range(i64(0), tile.columns, 1, [&](llvm::Value* c) {
       if (product.column.loop >= 0)
@@ -57,7 +57,7 @@ void KernelEmitter::emit_epilogue_row(const ProductAxis& axis, llvm::Value* firs
 
 /// [columns, lanes]: each column's sums side by side, rows that do not exist are 0.
 llvm::Value* KernelEmitter::emit_transposed_tile(const Tile& tile) {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   llvm::Value* turned = stack(scalars_.element_type(product.dtype), tile_columns() * lanes_, "turned");
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(product.dtype), static_cast<unsigned>(lanes_));
   const llvm::Align align(static_cast<uint64_t>(size_of(product.dtype)));

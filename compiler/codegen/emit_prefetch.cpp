@@ -9,7 +9,7 @@ namespace smelt {
 /// Asks for what the epilogue will read at the tile: it arrives while the sums are computed. An optimiser's update
 /// reads a parameter and its moments, which no cache holds since the last step.
 void KernelEmitter::emit_prefetch(const Tile& tile) {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   set_outer_loops(tile);
   for (const Stmt& stmt : kernel_->sweeps[0].body) {
     const Access& access = stmt.access;
@@ -39,22 +39,22 @@ void KernelEmitter::prefetch_row(llvm::Value* at, DType dtype) {
 /// Each tile of rows asks for its part of the next panel of columns: weights that no cache has held since the last step
 /// arrive while this panel is used.
 void KernelEmitter::emit_panel_prefetch(const Tile& tile, const TileGrid& grid) {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   const Extent depth = product.inner.back().extent;
   constexpr int64_t kFewestTiles = 4;
-  const bool reads_panels_in_place = product.form == ProductForm::Broadcast && product.packed < 0 &&
+  const bool reads_panels_in_place = schedule().form == ProductForm::Broadcast && !is_packed(schedule()) &&
                                      product.column.b_stride == 1 && product.inner.size() == 1 && product.outer.empty();
   if (!reads_panels_in_place || !depth.is_static() || grid.split.tiles < kFewestTiles) return;
   if (product.column.extent.bound <= tile_columns()) return;
   llvm::Value* next = ir_.CreateAdd(tile.column, i64(tile_columns() + product.b_start));
-  prefetch_part(product.b, next, depth.bound, tile.number, grid.row_tiles());
+  prefetch_part(product.pairs[0].b, next, depth.bound, tile.number, grid.row_tiles());
 }
 
 /// Part `number` of `parts` of a panel of so many steps of the depth, whose columns begin at element `first` of the
 /// right operand. Behind its last panel there is nothing, and nothing is read.
 void KernelEmitter::prefetch_part(int32_t right, llvm::Value* first, int64_t steps, llvm::Value* number,
                                   llvm::Value* parts) {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   const DType stored = operand_dtype(right);
   const auto begin_of = [&](llvm::Value* part) { return ir_.CreateSDiv(ir_.CreateMul(part, i64(steps)), parts); };
   for_range(begin_of(number), begin_of(ir_.CreateAdd(number, i64(1))), 1, [&](llvm::Value* k) {

@@ -15,16 +15,16 @@
 namespace smelt {
 
 KernelEmitter::TileGrid KernelEmitter::make_grid() {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   const auto tiles_of = [&](llvm::Value* size, int64_t tile) {
     return ir_.CreateSDiv(ir_.CreateAdd(size, i64(tile - 1)), i64(tile));
   };
-  TileGrid grid{.split = split_evenly(product.row.extent.bound, product.tile.rows),
+  TileGrid grid{.split = split_evenly(product.row.extent.bound, schedule().tile.rows),
                 .columns = extent(product.column.extent)};
   for (const ProductAxis& axis : product.outer) grid.extents.push_back(extent(axis.extent));
   grid.extents.push_back(tiles_of(grid.columns, tile_columns()));
   grid.extents.push_back(product.row.extent.is_static() ? i64(grid.split.tiles)
-                                                        : tiles_of(extent(product.row.extent), product.tile.rows));
+                                                        : tiles_of(extent(product.row.extent), schedule().tile.rows));
   std::tie(grid.begin, grid.end) = my_tiles(grid);
   return grid;
 }
@@ -32,14 +32,14 @@ KernelEmitter::TileGrid KernelEmitter::make_grid() {
 /// Threads share the tiles by what they cost: those of a last, narrower panel cost less. What a thread computes changes
 /// no sum.
 std::pair<llvm::Value*, llvm::Value*> KernelEmitter::my_tiles(const TileGrid& grid) {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   llvm::Value* total = i64(1);
   for (llvm::Value* size : grid.extents) total = ir_.CreateMul(total, size);
   const Extent& columns = product.column.extent;
-  const int64_t rest = columns.is_static() && product.form != ProductForm::Dot ? columns.bound % tile_columns() : 0;
+  const int64_t rest = columns.is_static() && schedule().form != ProductForm::Dot ? columns.bound % tile_columns() : 0;
   if (kernel_->serial || rest == 0 || columns.bound < tile_columns()) return my_share(total);
-  const int64_t cost = step_cycles(product.tile.rows, tile_columns() / lanes_),
-                rest_cost = step_cycles(product.tile.rows, (rest + lanes_ - 1) / lanes_);
+  const int64_t cost = step_cycles(schedule().tile.rows, tile_columns() / lanes_),
+                rest_cost = step_cycles(schedule().tile.rows, (rest + lanes_ - 1) / lanes_);
   llvm::Value* whole_tiles =
       ir_.CreateMul(grid.row_tiles(), i64(columns.bound / tile_columns()));  // in whole panels side by side
   llvm::Value* whole_cost = ir_.CreateMul(whole_tiles, i64(cost));
@@ -76,9 +76,9 @@ KernelEmitter::Tile KernelEmitter::make_tile(const TileGrid& grid, llvm::Value* 
 
 void KernelEmitter::emit_product() {
   const TileGrid grid = make_grid();
-  if (kernel_->product.partials >= 0) return emit_blocks(grid);
-  if (kernel_->product.stretch > 0) return emit_stretches(grid);
-  const Product& product = kernel_->product;
+  if (schedule().blocks) return emit_blocks(grid, *schedule().blocks);
+  if (const auto* copied = std::get_if<CopiedColumns>(&schedule().right)) return emit_stretches(grid, copied->steps);
+  const Product& product = kernel_->product();
   const Stmt* store = only_store();
   llvm::Value* sums = store == nullptr ? stack(scalars_.element_type(product.dtype), sums_of_tile(), "tile") : nullptr;
   for_range(grid.begin, grid.end, 1, [&](llvm::Value* unit) {
@@ -94,22 +94,22 @@ void KernelEmitter::emit_product() {
 
 /// All tiles pass over a block of the depth's outermost axis before the next one; their sums lie in memory between
 /// blocks.
-void KernelEmitter::emit_blocks(const TileGrid& grid) {
-  const Product& product = kernel_->product;
+void KernelEmitter::emit_blocks(const TileGrid& grid, const DepthBlocks& blocks) {
+  const Product& product = kernel_->product();
   const auto each_tile = [&](const std::function<void(Tile&)>& body) {
     for_range(grid.begin, grid.end, 1, [&](llvm::Value* unit) {
       Tile tile = make_tile(grid, unit);
       llvm::Value* at = ir_.CreateMul(unit, i64(sums_of_tile()));
-      tile.sums = element_pointer(buffer_pointer(product.partials), product.dtype, at);
+      tile.sums = element_pointer(buffer_pointer(blocks.sums), product.dtype, at);
       body(tile);
     });
   };
   each_tile([&](Tile& tile) { clear_sums(tile); });
   llvm::Value* const positions = extent(product.inner[0].extent);
-  for_range(i64(0), positions, product.block, [&](llvm::Value* first) {
+  for_range(i64(0), positions, blocks.positions, [&](llvm::Value* first) {
     each_tile([&](Tile& tile) {
       tile.block_begin = first;
-      tile.block_end = smaller(positions, ir_.CreateAdd(first, i64(product.block)));
+      tile.block_end = smaller(positions, ir_.CreateAdd(first, i64(blocks.positions)));
       emit_tile_sums(tile);
     });
   });
@@ -119,11 +119,12 @@ void KernelEmitter::emit_blocks(const TileGrid& grid) {
 /// A run of row tiles passes over a stretch of the depth in one panel before the next stretch: columns are copied for
 /// it, so that they lie side by side, and sums lie on the stack between stretches. A sum takes its terms in the same
 /// order as without.
-void KernelEmitter::emit_stretches(const TileGrid& grid) {
-  const Product& product = kernel_->product;
+void KernelEmitter::emit_stretches(const TileGrid& grid, int64_t stretch) {
+  const Product& product = kernel_->product();
   const int64_t in_run = tiles_in_run(product);
-  const Run run{.sums = stack(scalars_.element_type(product.dtype), in_run * sums_of_tile(), "tiles"),
-                .columns = stack(scalars_.element_type(product.dtype), product.stretch * tile_columns(), "columns")};
+  const Run run{.stretch = stretch,
+                .sums = stack(scalars_.element_type(product.dtype), in_run * sums_of_tile(), "tiles"),
+                .columns = stack(scalars_.element_type(product.dtype), stretch * tile_columns(), "columns")};
   llvm::Value* runs = ir_.CreateSDiv(ir_.CreateAdd(grid.row_tiles(), i64(in_run - 1)), i64(in_run));  // in a panel
   const auto run_of = [&](llvm::Value* unit) {
     llvm::Value* number = ir_.CreateSDiv(ir_.CreateSRem(unit, grid.row_tiles()), i64(in_run));
@@ -137,7 +138,7 @@ void KernelEmitter::emit_stretches(const TileGrid& grid) {
     Run here = run;
     here.begin = ir_.CreateSelect(ir_.CreateICmpSLT(begin, grid.begin), grid.begin, begin);
     here.end = smaller(end, grid.end);
-    const std::vector<ProductOperands> pairs = operand_pairs(product);
+    const std::vector<ProductOperands>& pairs = product.pairs;
     for (size_t p = 0; p < pairs.size(); ++p) emit_run(grid, here, pairs[p], p == 0, p + 1 == pairs.size());
   };
   if_then(ir_.CreateICmpSLT(grid.begin, grid.end), [&] {
@@ -148,21 +149,28 @@ void KernelEmitter::emit_stretches(const TileGrid& grid) {
 /// All stretches of one pair of operands; the first pair clears the sums, the last one finishes the tiles.
 void KernelEmitter::emit_run(const TileGrid& grid, const Run& run, const ProductOperands& pair, bool clears,
                              bool finishes) {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   const Tile panel = make_tile(grid, run.begin);
   llvm::Value *b = right_start(panel), *depth = extent(product.inner.back().extent);
   // At least one stretch, if of no steps: it finishes the tiles.
   llvm::Value* end = ir_.CreateSelect(ir_.CreateICmpSLT(depth, i64(1)), i64(1), depth);
-  for_range(i64(0), end, product.stretch, [&](llvm::Value* first) {
-    llvm::Value *steps = at_most(product.stretch, ir_.CreateSub(depth, first)),
-                *below = ir_.CreateAdd(first, i64(product.stretch));
+  for_range(i64(0), end, run.stretch, [&](llvm::Value* first) {
+    llvm::Value *steps = at_most(run.stretch, ir_.CreateSub(depth, first)),
+                *below = ir_.CreateAdd(first, i64(run.stretch));
     llvm::Value *is_first = ir_.CreateICmpEQ(first, i64(0)), *is_last = ir_.CreateICmpSGE(below, depth);
     llvm::Value* from = ir_.CreateAdd(b, ir_.CreateMul(first, i64(product.inner.back().b_stride)));
     const DType stored = operand_dtype(pair.b);
-    copy_panel(element_pointer(buffer_pointer(pair.b), stored, from), stored, run.columns, steps, panel.columns);
+    copy_columns_side_by_side({.source = element_pointer(buffer_pointer(pair.b), stored, from),
+                               .panel = run.columns,
+                               .from = stored,
+                               .to = product.dtype,
+                               .depth_stride = product.inner.back().b_stride,
+                               .width = tile_columns(),
+                               .depth = steps,
+                               .columns = panel.columns});
     // The next stretch begins further down, or at the top of the next panel.
     llvm::Value* next = ir_.CreateSelect(is_last, ir_.CreateAdd(b, i64(tile_columns())),
-                                         ir_.CreateAdd(from, i64(product.stretch * product.inner.back().b_stride)));
+                                         ir_.CreateAdd(from, i64(run.stretch * product.inner.back().b_stride)));
     for_range(run.begin, run.end, 1, [&](llvm::Value* unit) {
       Tile tile = make_tile(grid, unit);
       llvm::Value* in_run = ir_.CreateSub(unit, run.begin);
@@ -171,7 +179,7 @@ void KernelEmitter::emit_run(const TileGrid& grid, const Run& run, const Product
       tile.copied = run.columns;
       if (clears) if_then(is_first, [&] { clear_sums(tile); });
       if (finishes) if_then(is_last, [&] { emit_prefetch(tile); });
-      prefetch_part(pair.b, next, product.stretch, in_run, ir_.CreateSub(run.end, run.begin));
+      prefetch_part(pair.b, next, run.stretch, in_run, ir_.CreateSub(run.end, run.begin));
       emit_sums(tile, pair, advance(left_start(tile), first, product.inner.back().a_stride), nullptr);
       if (finishes) if_then(is_last, [&] { emit_epilogue(tile); });
     });
@@ -181,7 +189,7 @@ void KernelEmitter::emit_run(const TileGrid& grid, const Run& run, const Product
 /// The store of an epilogue that does nothing else, where the micro-kernel can do it: columns side by side, one
 /// micro-kernel for all sums of the tile.
 const Stmt* KernelEmitter::only_store() const {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   const std::vector<Stmt>& body = kernel_->sweeps[0].body;
   if (body.size() != 2 || body[0].kind != StmtKind::Product || body[1].kind != StmtKind::Store) return nullptr;
   const Access& access = body[1].access;
@@ -189,11 +197,11 @@ const Stmt* KernelEmitter::only_store() const {
                       body[1].dtype == product.dtype &&
                       !function_.buffers[static_cast<size_t>(access.buffer)].check_finite;
   const bool in_columns = product.column.loop >= 0 && access.offset.coefficient(product.column.loop) == 1;
-  return simple && in_columns && product.form == ProductForm::Broadcast && !adds_up(product) ? &body[1] : nullptr;
+  return simple && in_columns && schedule().form == ProductForm::Broadcast && !adds_up(product) ? &body[1] : nullptr;
 }
 
 void KernelEmitter::place_in_result(Tile& tile, const Stmt& store) {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   set_outer_loops(tile);
   if (product.row.loop >= 0) loop_values_[static_cast<size_t>(product.row.loop)] = tile.row;
   loop_values_[static_cast<size_t>(product.column.loop)] = tile.column;
@@ -210,7 +218,7 @@ llvm::Value* KernelEmitter::at_most(int64_t limit, llvm::Value* left) { return s
 /// A known number of rows is shared evenly. Of an unknown one the last tile moves up to be whole, and computes rows
 /// that the one before it has finished, unless there are fewer rows than a tile has.
 void KernelEmitter::set_rows(Tile& tile, const EvenSplit& split, llvm::Value* number) {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   if (product.row.extent.is_static()) {
     tile.longer = split.extra > 0 ? ir_.CreateICmpSLT(number, i64(split.extra)) : nullptr;
     tile.row = ir_.CreateAdd(ir_.CreateMul(number, i64(split.base)), at_most(split.extra, number));
@@ -219,12 +227,12 @@ void KernelEmitter::set_rows(Tile& tile, const EvenSplit& split, llvm::Value* nu
     return;
   }
   llvm::Value* rows = extent(product.row.extent);
-  llvm::Value* first = ir_.CreateMul(number, i64(product.tile.rows));
-  llvm::Value* last_start = ir_.CreateSub(rows, i64(product.tile.rows));
+  llvm::Value* first = ir_.CreateMul(number, i64(schedule().tile.rows));
+  llvm::Value* last_start = ir_.CreateSub(rows, i64(schedule().tile.rows));
   llvm::Value* moved_up = ir_.CreateAnd(ir_.CreateICmpSGT(first, last_start), ir_.CreateICmpSGE(last_start, i64(0)));
   tile.row = ir_.CreateSelect(moved_up, last_start, first);
   tile.done = ir_.CreateSub(first, tile.row);
-  tile.rows = at_most(product.tile.rows, ir_.CreateSub(rows, tile.row));
+  tile.rows = at_most(schedule().tile.rows, ir_.CreateSub(rows, tile.row));
 }
 
 }  // namespace smelt

@@ -10,6 +10,7 @@
 #include "compiler/codegen/link_objects.h"
 #include "compiler/codegen/machine_code.h"
 #include "compiler/loops/kernel_identity.h"
+#include "ir/support/check.h"
 
 namespace smelt {
 namespace {
@@ -26,7 +27,7 @@ class ProgramEmitter {
   void run() {
     for (const LoopFunction& function : program_.functions) {
       std::vector<KernelUse>& uses = uses_.emplace_back();
-      for (const Kernel& kernel : function.kernels) uses.push_back(use_of(function, kernel));
+      for (size_t k = 0; k < function.kernels.size(); ++k) uses.push_back(use_of(function, k));
     }
     for (const auto& [name, define] : shared_.wanted()) {
       define(*part_.module);
@@ -37,11 +38,12 @@ class ProgramEmitter {
   }
 
  private:
-  KernelUse use_of(const LoopFunction& function, const Kernel& kernel) {
+  KernelUse use_of(const LoopFunction& function, size_t k) {
+    const Kernel& kernel = function.kernels[k];
     KernelIdentity identity = identify(function, kernel);
-    const auto [known, fresh] = kernels_.try_emplace(identity.key, function.name + "." + kernel.name);
+    const auto [known, fresh] = kernels_.try_emplace(identity.key, function.name + "." + name_of(function, k));
     if (fresh) {
-      KernelEmitter emitter(*part_.module, target_, function, program_.vector_dtype, shared_);
+      KernelEmitter emitter(*part_.module, target_, function, shared_);
       emitter.emit(kernel, identity, known->second);
       hand_over_if_full();
     }
@@ -63,9 +65,19 @@ class ProgramEmitter {
 
 }  // namespace
 
+/// Kernels of a program share functions, and tiles were made for the lanes of its target.
+static void check_lanes(const LoopProgram& program, const Target& target) {
+  for (const LoopFunction& function : program.functions) {
+    const bool fits = function.lanes && function.lanes == program.functions[0].lanes &&
+                      function.lanes->count == target.lanes(function.lanes->dtype);
+    SMELT_CHECK(fits, "`{}` was not scheduled for the vectors of `{}` and of its program", function.name, target.name);
+  }
+}
+
 std::vector<char> emit_program(const LoopProgram& program, const Target& target, CodeKind kind,
                                const CodegenOptions& options) {
   CodeQueue queue(target, kind, options);
+  check_lanes(program, target);
   ProgramEmitter(program, target, queue).run();
   const std::vector<std::vector<char>> parts = queue.finish();
   if (kind == CodeKind::Object) {

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "compiler/codegen/target.h"
 #include "compiler/loops/loop_ir.h"
+#include "compiler/schedule/target.h"
 
 namespace smelt {
 

@@ -5,7 +5,6 @@
 #include "compiler/codegen/dot_kernel.h"
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/product_tile.h"
-#include "compiler/loops/lower_product.h"
 
 namespace smelt {
 
@@ -14,10 +13,8 @@ constexpr int64_t kMaxRowAddresses = 9;  // general registers that a micro-kerne
 /// Pairs of operands, and axes of the depth but the last two, are loops around the micro-kernel, which adds to the tile
 /// then.
 void KernelEmitter::emit_tile_sums(const Tile& tile) {
-  const Product& product = kernel_->product;
-  const bool packed = product.packed >= 0;
-  const PanelLayout layout = panel_layout(product);
-  if (adds_up(product) && product.partials < 0) clear_sums(tile);
+  const Product& product = kernel_->product();
+  if (adds_up(product) && !schedule().blocks) clear_sums(tile);
   using Positions = std::function<void(const ProductOperands&, size_t, llvm::Value*, llvm::Value*)>;
   const Positions inner = [&](const ProductOperands& pair, size_t axis, llvm::Value* a, llvm::Value* b) {
     if (axis + kMicroKernelAxes >= product.inner.size()) return emit_sums(tile, pair, a, b);
@@ -25,11 +22,10 @@ void KernelEmitter::emit_tile_sums(const Tile& tile) {
     llvm::Value* first = in_block ? tile.block_begin : i64(0);
     llvm::Value* end = in_block ? tile.block_end : extent(product.inner[axis].extent);
     for_range(first, end, 1, [&](llvm::Value* i) {
-      inner(pair, axis + 1, advance(a, i, product.inner[axis].a_stride),
-            advance(b, i, packed ? layout.inner_strides[axis] : product.inner[axis].b_stride));
+      inner(pair, axis + 1, advance(a, i, product.inner[axis].a_stride), advance(b, i, product.inner[axis].b_stride));
     });
   };
-  for (const ProductOperands& pair : operand_pairs(product)) inner(pair, 0, left_start(tile), right_start(tile));
+  for (const ProductOperands& pair : product.pairs) inner(pair, 0, left_start(tile), right_start(tile));
 }
 
 llvm::Value* KernelEmitter::advance(llvm::Value* at, llvm::Value* position, int64_t stride) {
@@ -38,7 +34,7 @@ llvm::Value* KernelEmitter::advance(llvm::Value* at, llvm::Value* position, int6
 
 /// The element of a at which a tile's rows begin.
 llvm::Value* KernelEmitter::left_start(const Tile& tile) {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   llvm::Value* at = advance(i64(product.a_start), tile.row, product.row.a_stride);
   for (size_t axis = 0; axis < product.outer.size(); ++axis)
     at = advance(at, tile.outer[axis], product.outer[axis].a_stride);
@@ -47,20 +43,18 @@ llvm::Value* KernelEmitter::left_start(const Tile& tile) {
 
 /// The element of b, or of its panels, at which a tile's columns begin.
 llvm::Value* KernelEmitter::right_start(const Tile& tile) {
-  const Product& product = kernel_->product;
-  const bool packed = product.packed >= 0;
-  const PanelLayout layout = panel_layout(product);
-  llvm::Value* at = packed ? ir_.CreateMul(tile.panel, i64(layout.panel_elements))
-                           : advance(i64(product.b_start), tile.column, product.column.b_stride);
-  for (size_t axis = 0; axis < product.outer.size(); ++axis) {
-    at = advance(at, tile.outer[axis], packed ? layout.outer_strides[axis] : product.outer[axis].b_stride);
-  }
+  const Product& product = kernel_->product();
+  const auto* packed = std::get_if<PackedColumns>(&schedule().right);
+  llvm::Value* at = packed != nullptr ? ir_.CreateMul(tile.panel, i64(packed->panel_elements))
+                                      : advance(i64(product.b_start), tile.column, product.column.b_stride);
+  for (size_t axis = 0; axis < product.outer.size(); ++axis)
+    at = advance(at, tile.outer[axis], product.outer[axis].b_stride);
   return at;
 }
 
 /// No memset: the code calls nothing outside itself.
 void KernelEmitter::clear_sums(const Tile& tile) {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(product.dtype), static_cast<unsigned>(lanes_));
   for_range(i64(0), i64(sums_of_tile()), lanes_, [&](llvm::Value* at) {
     ir_.CreateAlignedStore(llvm::Constant::getNullValue(vector), element_pointer(tile.sums, product.dtype, at),
@@ -70,10 +64,9 @@ void KernelEmitter::clear_sums(const Tile& tile) {
 
 /// Long depths in blocks of kSumBlock steps, each of which begins at 0 and is added to the tile's sums.
 void KernelEmitter::emit_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b) {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   if (!sums_in_blocks(product)) return emit_block_sums(tile, pair, a, b);
   const ProductAxis& depth = product.inner.back();
-  const int64_t b_stride = product.form == ProductForm::Dot ? 1 : product.packed >= 0 ? tile_columns() : depth.b_stride;
   Tile block = tile;
   block.sums = stack(scalars_.element_type(product.dtype), sums_of_tile(), "block");
   block.sums_stride = i64(tile_columns());
@@ -83,13 +76,14 @@ void KernelEmitter::emit_sums(const Tile& tile, const ProductOperands& pair, llv
     if (tile.copied != nullptr)
       block.copied = element_pointer(tile.copied, product.dtype, ir_.CreateMul(first, i64(tile_columns())));
     clear_sums(block);
-    emit_block_sums(block, pair, advance(a, first, depth.a_stride), b == nullptr ? b : advance(b, first, b_stride));
+    emit_block_sums(block, pair, advance(a, first, depth.a_stride),
+                    b == nullptr ? b : advance(b, first, depth.b_stride));
     add_sums(block, tile);
   });
 }
 
 void KernelEmitter::add_sums(const Tile& from, const Tile& to) {
-  const DType dtype = kernel_->product.dtype;
+  const DType dtype = product().dtype;
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(dtype), static_cast<unsigned>(lanes_));
   const llvm::Align align(static_cast<uint64_t>(size_of(dtype)));
   for_range(i64(0), i64(sums_of_tile()), lanes_, [&](llvm::Value* at) {
@@ -102,20 +96,19 @@ void KernelEmitter::add_sums(const Tile& from, const Tile& to) {
 
 /// All rows of the tile by the micro-kernels for as many.
 void KernelEmitter::emit_block_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b) {
-  const Product& product = kernel_->product;
-  const int32_t right = pair.packed >= 0 ? pair.packed : pair.b;
+  const Product& product = kernel_->product();
   llvm::Value* a_pointer = element_pointer(buffer_pointer(pair.a), operand_dtype(pair.a), a);
   llvm::Value* b_pointer =
-      tile.copied != nullptr ? tile.copied : element_pointer(buffer_pointer(right), operand_dtype(right), b);
+      tile.copied != nullptr ? tile.copied : element_pointer(buffer_pointer(pair.b), operand_dtype(pair.b), b);
   const auto rows = [&](int64_t count) {
     return [&, count] { call_micro_kernel(tile, pair, count, a_pointer, b_pointer, tile.sums); };
   };
   if (product.row.extent.is_static()) {
-    const EvenSplit split = split_evenly(product.row.extent.bound, product.tile.rows);
+    const EvenSplit split = split_evenly(product.row.extent.bound, schedule().tile.rows);
     if (tile.longer == nullptr) return rows(split.base)();
     return if_else(tile.longer, rows(split.base + 1), rows(split.base));
   }
-  if_else(ir_.CreateICmpEQ(tile.rows, i64(product.tile.rows)), rows(product.tile.rows), [&] {
+  if_else(ir_.CreateICmpEQ(tile.rows, i64(schedule().tile.rows)), rows(schedule().tile.rows), [&] {
     for_range(i64(0), tile.rows, 1, [&](llvm::Value* r) {
       call_micro_kernel(tile, pair, 1,
                         element_pointer(a_pointer, operand_dtype(pair.a), ir_.CreateMul(r, i64(product.row.a_stride))),
@@ -125,27 +118,26 @@ void KernelEmitter::emit_block_sums(const Tile& tile, const ProductOperands& pai
 }
 
 void KernelEmitter::call_dot_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums) {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   const DotKernelForm form{.dtype = product.dtype,
-                           .left = operand_dtype(product.a),
-                           .right = operand_dtype(product.packed >= 0 ? product.packed : product.b),
+                           .left = operand_dtype(product.pairs[0].a),
+                           .right = operand_dtype(product.pairs[0].b),
                            .rows = rows,
                            .columns = product.column.extent.bound};
   llvm::Function* dot = shared_.declare(module_, form.name(), DotKernelEmitter::type(context_),
                                         [&target = target_, lanes = lanes_, form](llvm::Module& module) {
                                           DotKernelEmitter(module, target, lanes, form).emit();
                                         });
-  const int64_t column_stride = product.packed >= 0 ? panel_layout(product).depth : product.column.b_stride;
   llvm::Value* steps = tile.steps != nullptr ? tile.steps : extent(product.inner.back().extent);
-  ir_.CreateCall(dot, {a, b, sums, steps, i64(product.row.a_stride), i64(column_stride), tile.sums_stride});
+  ir_.CreateCall(dot, {a, b, sums, steps, i64(product.row.a_stride), i64(product.column.b_stride), tile.sums_stride});
 }
 
 void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a,
                                       llvm::Value* b, llvm::Value* sums) {
-  const Product& product = kernel_->product;
-  if (product.form == ProductForm::Dot) return call_dot_kernel(tile, rows, a, b, sums);
+  const Product& product = kernel_->product();
+  if (schedule().form == ProductForm::Dot) return call_dot_kernel(tile, rows, a, b, sums);
   using Columns = MicroKernelForm::Columns;
-  const bool packed = product.packed >= 0 || tile.copied != nullptr;
+  const bool packed = is_packed(schedule()) || tile.copied != nullptr;
   const bool padded =
       packed && only_store() == nullptr;  // panels end with zeros, and the tile has room for sums of them
   const ProductAxis& step = product.inner.back();
@@ -154,11 +146,11 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& p
     const size_t axis = product.inner.size() - kMicroKernelAxes;
     turns = extent(product.inner[axis].extent);
     a_turn = i64(product.inner[axis].a_stride);
-    b_turn = i64(packed ? panel_layout(product).inner_strides[axis] : product.inner[axis].b_stride);
+    b_turn = i64(product.inner[axis].b_stride);
   }
   const auto call = [&](int64_t vectors, Columns columns) {
-    const int64_t at_once = product.bf16_pairs ? 2 : 1;
-    const int64_t b_step = packed ? tile_columns() * at_once : step.b_stride;
+    const int64_t at_once = schedule().multiply == Multiply::Bf16Pairs ? 2 : 1;
+    const int64_t b_step = tile.copied != nullptr ? tile_columns() : step.b_stride * at_once;
     const int64_t a_step = step.a_stride * at_once;
     llvm::Value* steps = tile.steps != nullptr ? tile.steps : extent(step.extent);
     // The kernel makes one turn at least: without any, one of no steps.
@@ -189,21 +181,21 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& p
 
 llvm::Function* KernelEmitter::micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors,
                                             MicroKernelForm::Columns columns) {
-  const Product& product = kernel_->product;
+  const Product& product = kernel_->product();
   const bool far_rows = rows > kMaxRowAddresses && product.row.a_stride != 1;
   const MicroKernelForm form{
       .dtype = product.dtype,
       .left = operand_dtype(pair.a),
-      .right = product.stretch > 0 ? product.dtype : operand_dtype(pair.packed >= 0 ? pair.packed : pair.b),
+      .right = std::holds_alternative<CopiedColumns>(schedule().right) ? product.dtype : operand_dtype(pair.b),
       .rows = rows,
       .vectors = vectors,
       .columns = columns,
       .unit_steps = product.inner.back().a_stride == 1,
       .unit_rows = product.row.a_stride == 1,
-      .row_stride = far_rows || reads_left_panel(product) ? product.row.a_stride : 0,
+      .row_stride = far_rows || schedule().left == LeftOperand::PairPanel ? product.row.a_stride : 0,
       .accumulate = adds_up(product),
       .direct = only_store() != nullptr,
-      .pairs = product.bf16_pairs,
+      .pairs = schedule().multiply == Multiply::Bf16Pairs,
       .turns = product.inner.size() >= kMicroKernelAxes};
   return shared_.declare(module_, form.name(), MicroKernelEmitter::type(context_),
                          [&target = target_, lanes = lanes_, form](llvm::Module& module) {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "compiler/codegen/llvm_scalars.h"
-#include "compiler/codegen/target.h"
+#include "compiler/schedule/target.h"
 
 namespace smelt {
 

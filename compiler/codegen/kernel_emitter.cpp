@@ -11,14 +11,13 @@
 namespace smelt {
 
 KernelEmitter::KernelEmitter(llvm::Module& module, const Target& target, const LoopFunction& function,
-                             DType vector_dtype, SharedFunctions& shared)
+                             SharedFunctions& shared)
     : module_(module),
       context_(module.getContext()),
       target_(target),
       function_(function),
-      vector_dtype_(vector_dtype),
       shared_(shared),
-      lanes_(target.lanes(vector_dtype)),
+      lanes_(function.lanes->count),
       ir_(context_),
       scalars_(ir_, target.has_fma) {}
 
@@ -43,7 +42,7 @@ void KernelEmitter::emit(const Kernel& kernel, const KernelIdentity& identity, c
   }
   load_frame(identity);
   emit_statements(kernel.setup);
-  switch (kernel.kind) {
+  switch (kernel.kind()) {
     case KernelKind::Nest: emit_nest(); break;
     case KernelKind::Product: emit_product(); break;
     case KernelKind::Pack: emit_pack(); break;

@@ -17,10 +17,10 @@
 #include "compiler/codegen/llvm_scalars.h"
 #include "compiler/codegen/micro_kernel.h"
 #include "compiler/codegen/shared_functions.h"
-#include "compiler/codegen/target.h"
-#include "compiler/loops/choose_tile.h"
 #include "compiler/loops/kernel_identity.h"
 #include "compiler/loops/loop_ir.h"
+#include "compiler/schedule/choose_tile.h"
+#include "compiler/schedule/target.h"
 
 namespace smelt {
 
@@ -30,8 +30,7 @@ enum FrameSlot : unsigned { kFrameArena, kFrameExtents, kFrameBuffers };
 
 class KernelEmitter {
  public:
-  KernelEmitter(llvm::Module& module, const Target& target, const LoopFunction& function, DType vector_dtype,
-                SharedFunctions& shared);
+  KernelEmitter(llvm::Module& module, const Target& target, const LoopFunction& function, SharedFunctions& shared);
 
   /// void name(ptr frame, i32 thread, i32 count)
   void emit(const Kernel& kernel, const KernelIdentity& identity, const std::string& name);
@@ -93,9 +92,9 @@ class KernelEmitter {
   TileGrid make_grid();
   std::pair<llvm::Value*, llvm::Value*> my_tiles(const TileGrid& grid);
   Tile make_tile(const TileGrid& grid, llvm::Value* unit);
-  void emit_blocks(const TileGrid& grid);
+  void emit_blocks(const TileGrid& grid, const DepthBlocks& blocks);
   struct Run;
-  void emit_stretches(const TileGrid& grid);
+  void emit_stretches(const TileGrid& grid, int64_t stretch);
   void emit_run(const TileGrid& grid, const Run& run, const ProductOperands& pair, bool clears, bool finishes);
   llvm::Value* left_start(const Tile& tile);
   llvm::Value* right_start(const Tile& tile);
@@ -121,31 +120,39 @@ class KernelEmitter {
   llvm::Value* emit_transposed_tile(const Tile& tile);
   void emit_pack();
   DType operand_dtype(int32_t buffer) const { return function_.buffers[static_cast<size_t>(buffer)].type.dtype; }
-  llvm::Value* as_product(llvm::Value* loaded, DType from);
-  void emit_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
-  /// panel[k / 2, c, k % 2] = source[c * column_stride + k * depth_stride] rounded to bf16, 0 from `columns` and
-  /// `depth` on.
-  struct PairPanel {
-    llvm::Value *source = nullptr, *panel = nullptr, *depth = nullptr, *columns = nullptr;
+  llvm::Value* converted(llvm::Value* loaded, DType from, DType to);
+  /// One panel, of the columns that exist: panel[k, c] = source[c * column_stride + k * depth_stride] in the layout of
+  /// its form, 0 from `columns` and, of pairs, from `depth` on.
+  struct PanelCopy {
+    llvm::Value *source = nullptr, *panel = nullptr;
+    DType from = DType::F32, to = DType::F32;
+    int64_t column_stride = 0, depth_stride = 0;
+    int64_t width = 0;  // of the panel
+    llvm::Value *depth = nullptr, *columns = nullptr;
   };
-  void emit_pair_panel(const PairPanel& p);
-  void emit_pair_step(const PairPanel& p, llvm::Value* pair);
-  void emit_pair_squares(const PairPanel& p);
-  void emit_pair_elements(const PairPanel& p);
-  llvm::Value* pair_source(const PairPanel& p, llvm::Value* k, llvm::Value* c);
-  llvm::Value* pair_place(const PairPanel& p, llvm::Value* pair, llvm::Value* c);
-  llvm::Value* rounded_to_bf16(llvm::Value* loaded);
+  PanelCopy panel_copy(llvm::Value* from, llvm::Value* to);
+  void emit_panel(const PanelCopy& p);
+  void emit_panel_elements(const PanelCopy& p);
+  void emit_pair_panel(const PanelCopy& p);
+  void emit_pair_step(const PanelCopy& p, llvm::Value* pair);
+  void emit_pair_squares(const PanelCopy& p);
+  void emit_pair_elements(const PanelCopy& p);
+  llvm::Value* pair_source(const PanelCopy& p, llvm::Value* k, llvm::Value* c);
+  llvm::Value* pair_place(const PanelCopy& p, llvm::Value* pair, llvm::Value* c);
+  llvm::Value* rounded_to_bf16(llvm::Value* loaded, DType from);
   llvm::Value* interleaved_pair(llvm::Value* first, llvm::Value* second);
-  void emit_dot_panel(llvm::Value* source, llvm::Value* panel, llvm::Value* depth);
-  void copy_panel(llvm::Value* source, DType from, llvm::Value* panel, llvm::Value* depth, llvm::Value* columns);
-  llvm::Function* pack_transposed();
+  void emit_depth_panel(const PanelCopy& p, int64_t padded_depth);
+  void copy_columns_side_by_side(const PanelCopy& p);
+  llvm::Function* pack_transposed(const PanelCopy& p);
   void define_pack_transposed(const std::string& name, DType from, DType dtype, int64_t width);
   std::vector<llvm::Value*> transposed(std::vector<llvm::Value*> rows);
   llvm::Function* micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors,
                                MicroKernelForm::Columns columns);
   std::vector<llvm::Value*> decompose(llvm::Value* unit, const std::vector<llvm::Value*>& extents);
-  int64_t tile_columns() const { return kernel_->product.tile.columns; }
-  int64_t sums_of_tile() const { return kernel_->product.tile.rows * tile_columns(); }
+  const Product& product() const { return kernel_->product(); }
+  const ProductSchedule& schedule() const { return *kernel_->product().schedule; }
+  int64_t tile_columns() const { return schedule().tile.columns; }
+  int64_t sums_of_tile() const { return schedule().tile.rows * tile_columns(); }
 
   // helpers
   llvm::Value* i64(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
@@ -171,7 +178,6 @@ class KernelEmitter {
   llvm::LLVMContext& context_;
   const Target& target_;
   const LoopFunction& function_;
-  const DType vector_dtype_;
   SharedFunctions& shared_;
   const int64_t lanes_;
   llvm::IRBuilder<> ir_;

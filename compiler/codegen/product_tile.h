@@ -35,6 +35,7 @@ struct KernelEmitter::TileGrid {
 
 /// Row tiles of one panel of columns that pass over the depth together.
 struct KernelEmitter::Run {
+  int64_t stretch = 0;                              // steps of the depth
   llvm::Value *sums = nullptr, *columns = nullptr;  // of all its tiles; of the stretch at hand, side by side
   llvm::Value *begin = nullptr, *end = nullptr;
 };
@@ -46,8 +47,8 @@ inline bool sums_in_blocks(const Product& product) { return product.inner.back()
 
 /// Whether a tile's sums need more than one call of the micro-kernel, which adds to them in memory then.
 inline bool adds_up(const Product& product) {
-  return sums_in_blocks(product) || product.inner.size() > kMicroKernelAxes || !product.more.empty() ||
-         product.stretch > 0;
+  return sums_in_blocks(product) || product.inner.size() > kMicroKernelAxes || product.pairs.size() > 1 ||
+         std::holds_alternative<CopiedColumns>(product.schedule->right);
 }
 
 }  // namespace smelt

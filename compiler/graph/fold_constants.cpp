@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ir/half_bits.h"
 #include "ir/host_scalar.h"
 #include "ir/rewrite.h"
 
 namespace smelt {
 namespace {
-
-bool is_half(DType dtype) { return dtype == DType::F16 || dtype == DType::BF16; }
 
 /// The operands' numbers, if each has one and the host can compute with it.
 std::optional<std::vector<Scalar>> host_operands(const Graph& graph, const Node& node) {

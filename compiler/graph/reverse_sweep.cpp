@@ -4,6 +4,7 @@
 #include <map>
 
 #include "compiler/graph/differentiate_scan.h"
+#include "ir/example_axis.h"
 #include "ir/op.h"
 #include "ir/ops/vjp_rules.h"
 
@@ -21,7 +22,7 @@ std::vector<bool> depends_on(const Graph& graph, const std::vector<NodeId>& sour
     // A scan has the type of its steps, and floats among its parts.
     const bool passes = is_float(node.type.dtype) || node.op == OpKind::Scan;
     if (depends[i] || node.op == OpKind::Stop || !passes) continue;
-    depends[i] = std::ranges::any_of(derivative_paths(node), [&](NodeId input) { return depends[input.index]; });
+    depends[i] = std::ranges::any_of(paths_of(node), [&](NodeId input) { return depends[input.index]; });
   }
   return depends;
 }
@@ -106,10 +107,6 @@ class Sweep {
 };
 
 }  // namespace
-
-std::span<const NodeId> derivative_paths(const Node& node) {
-  return std::span(node.inputs).first(node.op == OpKind::Adjoint ? 2 : node.inputs.size());
-}
 
 std::vector<NodeId> reverse_sweep(Builder& build, NodeId last, const std::vector<Seed>& seeds,
                                   const std::vector<NodeId>& xs) {

@@ -1,15 +1,11 @@
 // One reverse sweep over a graph: cotangents from results to operands (reverse mode).
 #pragma once
 
-#include <span>
 #include <vector>
 
 #include "ir/builder.h"
 
 namespace smelt {
-
-/// Along which operands of a node a derivative flows: an `adjoint` says what its own graph may not.
-std::span<const NodeId> derivative_paths(const Node& node);
 
 /// A value and its cotangent.
 struct Seed {

@@ -6,6 +6,8 @@
 #include <bit>
 #include <iterator>
 
+#include "compiler/loops/scalar_names.h"
+
 namespace smelt {
 namespace {
 
@@ -14,10 +16,11 @@ class Identifier {
   explicit Identifier(const LoopFunction& function) : function_(function) {}
 
   KernelIdentity run(const Kernel& kernel) {
-    write("kernel", static_cast<int>(kernel.kind), kernel.num_outer, kernel.vector_outer, kernel.serial,
+    write("kernel", static_cast<int>(kernel.kind()), kernel.num_outer, kernel.vector_outer, kernel.serial,
           kernel.num_values);
     for (const Loop& loop : kernel.loops) add(loop.extent);
-    if (kernel.kind != KernelKind::Nest) add(kernel.product);
+    if (kernel.kind() == KernelKind::Product) add(kernel.product());
+    if (kernel.kind() == KernelKind::Pack) add(kernel.pack());
     add(kernel.setup);
     for (const Sweep& sweep : kernel.sweeps) add(sweep);
     return std::move(identity_);
@@ -58,20 +61,35 @@ class Identifier {
   }
 
   void add(const Product& product) {
-    write("product", to_string(product.dtype), place(product.a), place(product.b), product.a_start, product.b_start,
-          static_cast<int>(product.form), product.tile.rows, product.tile.columns, product.outer.size(),
+    write("product", to_string(product.dtype), product.a_start, product.b_start, product.outer.size(),
           product.inner.size());
-    if (product.packed >= 0) write("packed", place(product.packed), product.bf16_pairs);
-    for (const ProductOperands& pair : product.more) {
-      write("more", place(pair.a), place(pair.b));
-      if (pair.packed >= 0) write("packed", place(pair.packed));
-    }
-    if (product.stretch > 0) write("stretch", product.stretch);
-    if (product.partials >= 0) write("partials", place(product.partials), product.block);
+    for (const ProductOperands& pair : product.pairs) write("pair", place(pair.a), place(pair.b));
     for (const ProductAxis& axis : product.outer) add(axis);
     add(product.row);
     add(product.column);
     for (const ProductAxis& axis : product.inner) add(axis);
+    if (product.schedule) add(*product.schedule);
+  }
+
+  void add(const ProductSchedule& schedule) {
+    write("tile", static_cast<int>(schedule.form), schedule.tile.rows, schedule.tile.columns,
+          static_cast<int>(schedule.multiply), static_cast<int>(schedule.left));
+    if (const auto* copied = std::get_if<CopiedColumns>(&schedule.right)) write("copied", copied->steps);
+    if (const auto* packed = std::get_if<PackedColumns>(&schedule.right)) write("packed", packed->panel_elements);
+    if (schedule.blocks) write("blocks", schedule.blocks->positions, place(schedule.blocks->sums));
+  }
+
+  void add(const PackAxis& axis) {
+    add(axis.extent);
+    write("axis", axis.from, axis.to);
+  }
+
+  void add(const Pack& pack) {
+    write("pack", place(pack.from), place(pack.to), pack.start, static_cast<int>(pack.form),
+          static_cast<int>(pack.units), pack.width, pack.outer.size());
+    add(pack.column);
+    add(pack.depth);
+    for (const PackAxis& axis : pack.outer) add(axis);
   }
 
   void add(const Access& access) {
@@ -82,7 +100,6 @@ class Identifier {
 
   void add(const Attributes& attributes) {
     for (const auto& [name, value] : attributes) {
-      if (name == "loop" || name == "site") continue;  // given with the call: see DrawSite
       write(name);
       std::visit([&](const auto& held) { add_value(held); }, value);
     }
@@ -100,13 +117,11 @@ class Identifier {
   }
 
   void add(const Stmt& stmt) {
-    write("stmt", static_cast<int>(stmt.kind), stmt.value, to_string(stmt.dtype), stmt.name, stmt.symbol,
+    write("stmt", static_cast<int>(stmt.kind), stmt.value, to_string(stmt.dtype), stmt.symbol,
           std::bit_cast<uint64_t>(stmt.constant));
+    if (stmt.body != nullptr) write(name_of(stmt.body));
     for (const int32_t operand : stmt.operands) write("%", operand);
-    if (stmt.kind == StmtKind::Random) {
-      identity_.draws.push_back(
-          {static_cast<uint32_t>(stmt.attrs.integer("loop")), static_cast<uint32_t>(stmt.attrs.integer("site"))});
-    }
+    if (stmt.kind == StmtKind::Random) identity_.draws.push_back(stmt.draw);  // given with the call
     add(stmt.attrs);
     if (stmt.kind == StmtKind::Index || stmt.kind == StmtKind::Random) add(stmt.index);
     if (stmt.kind == StmtKind::Load || stmt.kind == StmtKind::Store) add(stmt.access);
@@ -123,7 +138,8 @@ class Identifier {
     add(sweep.setup);
     add(sweep.body);
     for (const Fold& fold : sweep.folds) {
-      write("fold", fold.name, fold.input, fold.result, to_string(fold.dtype), std::bit_cast<uint64_t>(fold.identity));
+      write("fold", name_of(fold.body), fold.input, fold.result, to_string(fold.dtype),
+            std::bit_cast<uint64_t>(fold.identity));
       add(fold.attrs);
     }
   }
@@ -137,17 +153,18 @@ class Identifier {
 KernelIdentity identify(const LoopFunction& function, const Kernel& kernel) { return Identifier(function).run(kernel); }
 
 std::string identify(const LoopProgram& program) {
-  std::string key = fmt::format("{} {} {}\n", program.iteration_symbol, to_string(program.vector_dtype),
-                                fmt::join(program.iteration, ","));
+  std::string key = fmt::format("{} {}\n", program.iteration_symbol, fmt::join(program.iteration, ","));
   for (const LoopFunction& function : program.functions) {
-    key += fmt::format("{} runs {} advances {} stamps {}\n", function.name, function.runs_offset, function.advances,
-                       function.stamps_offset);
+    key +=
+        fmt::format("{} runs {} advances {} stamps {} lanes {} {}\n", function.name, function.runs_offset,
+                    function.advances, function.stamps_offset, to_string(function.lanes->dtype), function.lanes->count);
     for (const Repeat& repeat : function.repeats)
       key += fmt::format("repeat {} {} {} {} {} {}\n", repeat.first, repeat.last, repeat.parent, repeat.steps.bound,
                          repeat.steps.symbol, repeat.reverse);
-    for (const Kernel& kernel : function.kernels) {
+    for (size_t k = 0; k < function.kernels.size(); ++k) {
+      const Kernel& kernel = function.kernels[k];
       const KernelIdentity identity = identify(function, kernel);
-      key += fmt::format("{} guards {}\n{}\n", kernel.name, fmt::join(kernel.guarded, ","), identity.key);
+      key += fmt::format("{} guards {}\n{}\n", name_of(function, k), fmt::join(kernel.guarded, ","), identity.key);
       for (const int32_t b : identity.buffers) {
         // Of a slice also what it is a slice of.
         for (int32_t at = b; at >= 0;) {

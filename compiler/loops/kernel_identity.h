@@ -10,11 +10,6 @@
 
 namespace smelt {
 
-/// The part of a draw's counter that tells one random site of the experiment from another.
-struct DrawSite {
-  uint32_t loop = 0, site = 0;
-};
-
 struct KernelIdentity {
   std::string key;               // equal keys: the same machine code
   std::vector<int32_t> buffers;  // the function's buffers that the kernel names, in the order of their first use

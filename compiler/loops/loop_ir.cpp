@@ -6,6 +6,15 @@
 
 namespace smelt {
 
+std::string name_of(const LoopFunction& function, size_t kernel) {
+  return fmt::format("k{}_{}", kernel, function.kernels[kernel].label);
+}
+
+int64_t usual_size(const LoopFunction& function, const Extent& extent) {
+  if (extent.is_static() || static_cast<size_t>(extent.symbol) >= function.usual.size()) return extent.bound;
+  return function.usual[static_cast<size_t>(extent.symbol)];
+}
+
 int32_t repeat_of(const LoopFunction& function, size_t kernel) {
   int32_t innermost = -1;  // outer ones come first
   for (size_t r = 0; r < function.repeats.size(); ++r) {
@@ -16,10 +25,17 @@ int32_t repeat_of(const LoopFunction& function, size_t kernel) {
   return innermost;
 }
 
-std::vector<ProductOperands> operand_pairs(const Product& product) {
-  std::vector<ProductOperands> pairs{product};
-  pairs.insert(pairs.end(), product.more.begin(), product.more.end());
-  return pairs;
+void insert_kernel(LoopFunction& function, size_t at, Kernel kernel) {
+  for (Repeat& repeat : function.repeats) {
+    if (repeat.first > static_cast<int32_t>(at)) ++repeat.first;
+    if (repeat.last > static_cast<int32_t>(at)) ++repeat.last;
+  }
+  function.kernels.insert(function.kernels.begin() + static_cast<ptrdiff_t>(at), std::move(kernel));
+}
+
+int32_t add_buffer(LoopFunction& function, LoopBuffer buffer) {
+  function.buffers.push_back(std::move(buffer));
+  return static_cast<int32_t>(function.buffers.size()) - 1;
 }
 
 }  // namespace smelt

@@ -1,12 +1,17 @@
-// The loop IR: what stands between fused groups and LLVM. A LoopProgram is a list of functions, each a sequence of
-// kernels over buffers. A kernel is a nest of loops with straight-line bodies, or a register-tiled product with such a
-// body as its epilogue. Loops have names and extents; accesses are affine in the loop variables. No CPU feature and no
-// op name is in it: a statement points at the scalar body of its op.
+// The loop IR: what stands between fused groups and machine code. A LoopProgram is a list of functions, each a sequence
+// of kernels over buffers. A kernel is a nest of loops with straight-line bodies, or a product with such a body as its
+// epilogue. Loops have names and extents; accesses are affine in the loop variables.
+//
+// Lowering says what is computed, the passes of compiler/schedule how. No CPU feature and no op name is in what
+// lowering makes: a statement points at its scalar body. What a pass of the schedule fills in is marked `how`.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "ir/affine.h"
@@ -38,6 +43,7 @@ struct LoopBuffer {
   ScalarSlot slot = ScalarSlot::Stored;
   TensorType type;
   int64_t offset = 0;         // bytes into the arena, once planned
+  int32_t over = -1;          // how: the temporary whose bytes it takes over, or -1
   bool check_finite = false;  // a store of a non-finite value raises the call's flag (new parameters)
   int32_t repeat = -1;        // of a Slice: the repetition that moves it; else the one that the value lives in, or -1
   Span span;
@@ -64,14 +70,19 @@ enum class StmtKind : uint8_t {
   Product    // value = the finished sum of the kernel's product at (row, column)
 };
 
+/// The part of a draw's counter that tells one random site of the experiment from another.
+struct DrawSite {
+  uint32_t loop = 0, site = 0;
+};
+
 struct Stmt {
   StmtKind kind = StmtKind::Compute;
   int32_t value = -1;  // ids are kernel-wide; a Store defines none
   DType dtype = DType::F32;
   std::vector<int32_t> operands;
-  std::string name;  // of the op, for the printer
   ScalarBody body = nullptr;
-  Attributes attrs;
+  Attributes attrs;  // what the body reads
+  DrawSite draw;     // of a Random
   double constant = 0;
   int32_t symbol = -1;
   Affine index;
@@ -86,7 +97,6 @@ struct Fold {
   int32_t result = -1;
   double identity = 0;
   DType dtype = DType::F32;
-  std::string name;
   ScalarBody body = nullptr;
   Attributes attrs;
 };
@@ -101,15 +111,10 @@ struct Loop {
 struct Sweep {
   std::vector<Stmt> setup;
   std::vector<int32_t> loops;  // outermost first
-  bool vectorize = false;      // the innermost of `loops` runs in vectors
+  bool ordered = false;        // turns may touch one element: one after the other
+  bool vectorize = false;      // how: the innermost of `loops` runs in vectors
   std::vector<Stmt> body;
   std::vector<Fold> folds;
-};
-
-enum class KernelKind : uint8_t {
-  Nest,     // sweeps at each point of the outer loops
-  Product,  // tiles of sums of products, then sweeps[0].body at each element of a tile
-  Pack      // copies the right operand of a product into panels of its register tile's width
 };
 
 /// One axis of a product's iteration space, with the operands' strides in elements.
@@ -134,47 +139,117 @@ enum class ProductForm : uint8_t {
 
 inline constexpr size_t kMicroKernelAxes = 2;  // of the depth, with the sums in registers: turns, and steps in each
 
+/// What one step of the depth multiplies.
+enum class Multiply : uint8_t {
+  Elements,
+  Bf16Pairs  // two steps of the depth at once: both operands are bf16, b in panels of pairs
+};
+
+/// Where a product finds its left operand.
+enum class LeftOperand : uint8_t {
+  InPlace,   // in the buffer as the graph has it; pairs lie along the depth
+  PairPanel  // in one panel [depth / 2, rows, 2] that a Pack kernel has filled
+};
+
+/// Where a product finds the columns of its right operand: in place, side by side in memory ..
+struct ColumnsInPlace {};
+/// .. or copied for `steps` of the depth at a time, while tiles of rows pass over them ..
+struct CopiedColumns {
+  int64_t steps = 0;
+};
+/// .. or in panels that a Pack kernel has filled. `b` of each pair is the buffer with the panels then, and strides of b
+/// are those of the panels.
+struct PackedColumns {
+  int64_t panel_elements = 0;
+};
+using RightOperand = std::variant<ColumnsInPlace, CopiedColumns, PackedColumns>;
+
+/// The tiles pass over so many positions of the outermost axis of the depth before the next ones. Their sums lie in
+/// buffer `sums` between blocks.
+struct DepthBlocks {
+  int64_t positions = 0;
+  int32_t sums = -1;
+};
+
+struct ProductSchedule {
+  ProductForm form = ProductForm::Broadcast;
+  TileShape tile;
+  Multiply multiply = Multiply::Elements;
+  LeftOperand left = LeftOperand::InPlace;
+  RightOperand right = ColumnsInPlace{};
+  std::optional<DepthBlocks> blocks;
+};
+
 /// Buffers of a product.
 struct ProductOperands {
   int32_t a = -1, b = -1;
-  int32_t packed = -1;  // with b in panels, or -1: b is read in place (its column stride is 1)
 };
 
 /// out[outer, row, column] = sum over inner of a[outer, row, inner] * b[outer, inner, column], and over pairs of
 /// operands.
-struct Product : ProductOperands {
-  std::vector<ProductOperands> more;  // pairs that lie in memory as the first one does
+struct Product {
+  std::vector<ProductOperands> pairs;  // at least one; all lie in memory as the first one does
   DType dtype = DType::F32;
   std::vector<ProductAxis> outer;  // batch axes, and further axes of rows and columns
   ProductAxis row, column;
-  std::vector<ProductAxis> inner;    // summed; the last two run inside the micro-kernel
-  int64_t a_start = 0, b_start = 0;  // elements at which all indices are 0
-  ProductForm form = ProductForm::Broadcast;
-  TileShape tile;
-  int64_t block = 0;        // positions of inner[0] that all tiles pass over before the next ones; 0: all
-  int32_t partials = -1;    // buffer with the tiles' sums between blocks
-  int64_t stretch = 0;      // steps of inner.back() that tiles of rows pass over before the next ones; 0: all
-  bool bf16_pairs = false;  // panels of bf16, two steps of the depth side by side for each column; a is bf16
+  std::vector<ProductAxis> inner;           // summed; the last two run inside the micro-kernel
+  int64_t a_start = 0, b_start = 0;         // elements at which all indices are 0
+  std::optional<ProductSchedule> schedule;  // how
 };
 
-/// All of them, the first one first.
-std::vector<ProductOperands> operand_pairs(const Product& product);
+inline bool is_packed(const ProductSchedule& schedule) { return std::holds_alternative<PackedColumns>(schedule.right); }
+
+/// How a panel holds columns of its operand.
+enum class PanelForm : uint8_t {
+  Columns,  // [depth, width]
+  Pairs,    // [depth / 2, width, 2] of bf16, 0 behind an odd depth
+  Depth     // [columns, depth]: one panel, for dot products
+};
+
+/// What threads share of a pack.
+enum class PackUnits : uint8_t { Panels, Steps };
+
+struct PackAxis {
+  Extent extent;
+  int64_t from = 0, to = 0;  // strides, in elements of the operand and of the panels
+};
+
+/// How, as a whole: copies one operand of a product into panels of `width` columns. Columns that do not exist are 0.
+struct Pack {
+  int32_t from = -1, to = -1;  // buffers
+  int64_t start = 0;           // element of `from` at which all indices are 0
+  PanelForm form = PanelForm::Columns;
+  PackUnits units = PackUnits::Panels;
+  int64_t width = 0;
+  PackAxis column, depth;       // `to` of a column: elements from panel to panel; of Depth: from column to column
+  std::vector<PackAxis> outer;  // all other axes
+};
+
+/// Sweeps at each point of the outer loops.
+struct Nest {};
+
+enum class KernelKind : uint8_t { Nest, Product, Pack };
 
 struct Kernel {
-  std::string name;
-  KernelKind kind = KernelKind::Nest;
+  std::string label;                       // what it computes, for people: name_of(function, k) begins with its number
+  std::variant<Nest, Product, Pack> work;  // a product has sweeps[0].body at each element of a tile
   std::vector<Loop> loops;
   int32_t num_outer = 0;         // loops[0 .. num_outer) are the parallel ones
-  bool vector_outer = false;     // the last outer loop runs in vectors
-  bool serial = false;           // too small to share: one thread runs it
+  bool by_columns = false;       // of a nest: sums of neighbouring points of the last outer loop run side by side
+  bool vector_outer = false;     // how: the last outer loop runs in vectors
+  bool serial = false;           // how: too small to share, one thread runs it
   std::vector<int32_t> guarded;  // the step stops after it when one of these buffers, scalars, is not finite
   std::vector<Stmt> setup;       // once a thread
   std::vector<Sweep> sweeps;
-  Product product;
   int32_t num_values = 0;
-  double flops = 0, bytes = 0;  // estimates, see BuildOptions
+  double flops = 0, bytes = 0;  // by `estimate_work`
   int32_t group = -1;           // of the function's fusion plan; in a repetition the group of the loop
   Span span;
+
+  KernelKind kind() const { return static_cast<KernelKind>(work.index()); }
+  const Product& product() const { return std::get<Product>(work); }
+  Product& product() { return std::get<Product>(work); }
+  const Pack& pack() const { return std::get<Pack>(work); }
 };
 
 /// Kernels first .. last - 1 run `steps` times, one step after the other. Repetitions nest: they are the inner nodes of
@@ -186,12 +261,29 @@ struct Repeat {
   bool reverse = false;  // slices move from the last element to the first
 };
 
+/// Vectors of all kernels of a program.
+struct VectorLanes {
+  DType dtype = DType::F32;
+  int64_t count = 16;
+  friend bool operator==(const VectorLanes&, const VectorLanes&) = default;
+};
+
+/// Bytes of the arena.
+struct ArenaRange {
+  int64_t begin = 0, end = 0;
+};
+
 struct LoopFunction {
   std::string name;  // linker symbol
   std::vector<LoopBuffer> buffers;
   std::vector<Kernel> kernels;
   std::vector<Repeat> repeats;
   std::vector<DimSymbol> symbols;
+  std::vector<int64_t> usual;        // by symbol: the size that runs usually have; empty: the bounds
+  DType arithmetic = DType::F32;     // what most of it is computed in
+  bool bf16_products = false;        // a product may round its operands to bf16
+  std::optional<VectorLanes> lanes;  // how
+  ArenaRange temporaries;            // how: `begin` is given, `plan_memory` finds `end`
   int32_t num_inputs = 0, num_outputs = 0;
   int64_t runs_offset = 0;     // arena offset of this function's run counter
   bool advances = false;       // a step: counts its run once it has committed
@@ -199,23 +291,43 @@ struct LoopFunction {
                                // its steps, the cycle counter at the start, and the last one read
 };
 
+/// `k3_contract`: unique in the function, in its symbols and in all listings.
+std::string name_of(const LoopFunction& function, size_t kernel);
+/// The size of `extent` that runs usually have.
+int64_t usual_size(const LoopFunction& function, const Extent& extent);
 /// The innermost repetition that runs kernel `kernel`, or -1.
 int32_t repeat_of(const LoopFunction& function, size_t kernel);
+/// Puts a kernel before kernel `at`, into the repetitions that run that one.
+void insert_kernel(LoopFunction& function, size_t at, Kernel kernel);
+int32_t add_buffer(LoopFunction& function, LoopBuffer buffer);
+inline DType dtype_of(const LoopFunction& function, int32_t buffer) {
+  return function.buffers[static_cast<size_t>(buffer)].type.dtype;
+}
 
 struct LoopProgram {
   std::vector<LoopFunction> functions;
   std::vector<int32_t> iteration;  // functions that one pass of the training loop runs, in order
   std::string iteration_symbol;
-  DType vector_dtype = DType::F32;  // lanes are counted in elements of it
 };
 
 std::string print(const LoopFunction& function);
-/// All violations of what code generation relies on:
+
+/// What the passes of the schedule have done; each stage holds what the ones before it promise.
+enum class LoopStage : uint8_t {
+  Lowered,    // says what is computed
+  Tiled,      // vectors have lanes, every product has a schedule
+  Scheduled,  // products read what they read: panels are packed
+  Placed      // temporaries have offsets
+};
+
+/// All violations of what later passes and code generation rely on:
 ///   values are defined once, before they are used: setup before sweeps, a body's values only inside it
 ///   indices use loops that are open there; sweeps own their loops
 ///   accesses name buffers, in the buffer's dtype; offsets without row or predicate stay within the buffer's bounds
 ///   stores go to variables, temporaries and outputs only
 ///   products have operands, sum at least one axis, and read columns side by side, or packed
-std::vector<std::string> verify(const LoopFunction& function);
+///   by stage: lowered loops have no schedule, tiled ones have lanes that tiles are made of, panels are as large as
+///   what is read of them, and temporaries lie where the function may have them
+std::vector<std::string> verify(const LoopFunction& function, LoopStage stage = LoopStage::Placed);
 
 }  // namespace smelt

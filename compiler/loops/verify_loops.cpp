@@ -4,27 +4,31 @@
 #include <optional>
 
 #include "compiler/loops/loop_ir.h"
-#include "compiler/loops/lower_product.h"
 
 namespace smelt {
 namespace {
 
 class Verifier {
  public:
-  explicit Verifier(const LoopFunction& function) : function_(function) {}
+  Verifier(const LoopFunction& function, LoopStage stage) : function_(function), stage_(stage) {}
 
   std::vector<std::string> run() {
-    for (const Kernel& kernel : function_.kernels) check(kernel);
+    if (stage_ >= LoopStage::Tiled && !function_.lanes)
+      violations_.push_back(fmt::format("{}: vectors have no lanes", function_.name));
+    for (size_t k = 0; k < function_.kernels.size(); ++k) check(k);
     for (size_t r = 0; r < function_.repeats.size(); ++r) check_repeat(r);
-    for (const LoopBuffer& buffer : function_.buffers) check_slice(buffer);
+    for (const LoopBuffer& buffer : function_.buffers) {
+      check_slice(buffer);
+      if (stage_ == LoopStage::Placed) check_place(buffer);
+    }
     return std::move(violations_);
   }
 
  private:
   template <typename... Args>
   void violation(fmt::format_string<Args...> format, Args&&... args) {
-    violations_.push_back(
-        fmt::format("{}.{}: {}", function_.name, kernel_->name, fmt::format(format, std::forward<Args>(args)...)));
+    violations_.push_back(fmt::format("{}.{}: {}", function_.name, name_of(function_, number_),
+                                      fmt::format(format, std::forward<Args>(args)...)));
   }
 
   void check_repeat(size_t r) {
@@ -51,10 +55,32 @@ class Verifier {
       violations_.push_back(fmt::format("{}: `{}` leaves what it is a slice of", function_.name, buffer.name));
   }
 
-  void check(const Kernel& kernel) {
+  void check_place(const LoopBuffer& buffer) {
+    if (buffer.storage != Storage::Temporary) return;
+    const ArenaRange& range = function_.temporaries;
+    const int64_t end = buffer.offset + byte_size(buffer.type).value_or(0);
+    // One that nobody touches has no place.
+    if (buffer.offset != 0 && (buffer.offset < range.begin || end > range.end))
+      violations_.push_back(fmt::format("{}: `{}` lies at bytes {} to {}, outside of {} to {}", function_.name,
+                                        buffer.name, buffer.offset, end, range.begin, range.end));
+    if (!is_buffer(buffer.over)) return;
+    const LoopBuffer& below = function_.buffers[static_cast<size_t>(buffer.over)];
+    if (below.storage != Storage::Temporary || size_of(below.type.dtype) != size_of(buffer.type.dtype))
+      violations_.push_back(fmt::format("{}: `{}` cannot take over `{}`", function_.name, buffer.name, below.name));
+  }
+
+  void check(size_t number) {
+    number_ = number;
+    const Kernel& kernel = function_.kernels[number];
     kernel_ = &kernel;
     defined_.assign(static_cast<size_t>(kernel.num_values), false);
-    if (kernel.kind != KernelKind::Nest) check_product(kernel.product, kernel.kind);
+    if (stage_ < LoopStage::Scheduled && kernel.kind() == KernelKind::Pack)
+      violation("packs before operands are packed");
+    if (stage_ < LoopStage::Tiled && kernel.kind() == KernelKind::Product && kernel.product().schedule)
+      violation("says how before it is scheduled");
+    if (kernel.kind() == KernelKind::Product) check_product(kernel.product());
+    if (kernel.kind() == KernelKind::Pack) check_pack(kernel.pack());
+    if (kernel.vector_outer && kernel.num_outer == 0) violation("vectorizes outer loops that it does not have");
     in_scope_.assign(kernel.loops.size(), false);
     check(kernel.setup);
     for (int32_t loop = 0; loop < kernel.num_outer; ++loop) in_scope_[static_cast<size_t>(loop)] = true;
@@ -65,6 +91,9 @@ class Verifier {
   void check(const Sweep& sweep) {
     check(sweep.setup);
     if (sweep.vectorize && sweep.loops.empty()) violation("vectorizes a sweep without loops");
+    if (sweep.vectorize && (sweep.ordered || kernel_->vector_outer)) violation("vectorizes a sweep that may not be");
+    if (stage_ < LoopStage::Tiled && (sweep.vectorize || kernel_->vector_outer) && !function_.lanes)
+      violation("has vectors without lanes");
     for (const int32_t loop : sweep.loops) {
       if (loop < kernel_->num_outer || loop >= static_cast<int32_t>(kernel_->loops.size())) {
         violation("sweeps over loop {}", loop);
@@ -89,8 +118,8 @@ class Verifier {
     if (stmt.kind == StmtKind::Load || stmt.kind == StmtKind::Store) check_access(stmt);
     if (stmt.kind == StmtKind::Index || stmt.kind == StmtKind::Random) check_loops(stmt.index);
     if ((stmt.kind == StmtKind::Compute || stmt.kind == StmtKind::Random) && stmt.body == nullptr)
-      violation("`{}` has no body", stmt.name);
-    if (stmt.kind == StmtKind::Product && kernel_->kind != KernelKind::Product)
+      violation("%{} is computed by nothing", stmt.value);
+    if (stmt.kind == StmtKind::Product && kernel_->kind() != KernelKind::Product)
       violation("%{} reads a sum of products in a nest", stmt.value);
     if (stmt.kind == StmtKind::Store) {
       if (stmt.operands.size() != 1) violation("a store of {} values", stmt.operands.size());
@@ -135,42 +164,90 @@ class Verifier {
     return true;
   }
 
-  void check_product(const Product& product, KernelKind kind) {
-    for (const ProductOperands& pair : operand_pairs(product)) {
-      if (kind == KernelKind::Product && !is_buffer(pair.a)) violation("a product without a left operand");
-      if (!is_buffer(pair.b)) violation("a product without a right operand");
-      if (kind == KernelKind::Pack && !is_buffer(pair.packed)) violation("packs into no buffer");
-      if ((pair.packed < 0) != (product.packed < 0)) violation("some right operands are packed and others are not");
-      if (kind == KernelKind::Product && !(alike(pair.a, product.a) && alike(pair.b, product.b)))
+  void check_product(const Product& product) {
+    if (product.pairs.empty()) return violation("a product without operands");
+    for (const ProductOperands& pair : product.pairs) {
+      if (!is_buffer(pair.a)) return violation("a product without a left operand");
+      if (!is_buffer(pair.b)) return violation("a product without a right operand");
+      if (!(alike(pair.a, product.pairs[0].a) && alike(pair.b, product.pairs[0].b)))
         violation("adds up products of unlike operands");
     }
-    if (product.form == ProductForm::Dot && !product.more.empty()) violation("dot products of several pairs");
-    if (product.inner.empty()) violation("a product that sums nothing");
-    if (product.bf16_pairs && kind == KernelKind::Product) check_bf16_pairs(product);
-    if (product.form == ProductForm::Dot) {
+    if (product.inner.empty()) return violation("a product that sums nothing");
+    if (stage_ >= LoopStage::Tiled && !product.schedule) return violation("a product without a tile");
+    if (product.schedule) check_schedule(product, *product.schedule);
+  }
+
+  void check_schedule(const Product& product, const ProductSchedule& schedule) {
+    if (schedule.tile.rows < 1 || schedule.tile.columns < 1) violation("a tile of no elements");
+    if (function_.lanes && schedule.tile.columns % function_.lanes->count != 0)
+      violation("a tile of {} columns, with vectors of {} lanes", schedule.tile.columns, function_.lanes->count);
+    if (schedule.blocks && !is_buffer(schedule.blocks->sums)) violation("sums of blocks have no buffer");
+    if (stage_ < LoopStage::Scheduled) return;
+    if (schedule.multiply == Multiply::Bf16Pairs) check_bf16_pairs(product, schedule);
+    if (schedule.left == LeftOperand::PairPanel && schedule.multiply != Multiply::Bf16Pairs)
+      violation("a left panel of pairs that are not multiplied as pairs");
+    if (is_packed(schedule)) check_panels(product);
+    if (schedule.form == ProductForm::Dot) {
+      if (product.pairs.size() > 1) violation("dot products of several pairs");
       if (product.inner.size() != 1 || product.inner[0].a_stride != 1)
         violation("dot products of rows that do not lie along the depth");
-      if (product.packed < 0 && product.inner.back().b_stride != 1)
-        violation("dot products of columns that do not lie along the depth");
-      return;
-    }
-    if (product.packed < 0 && product.column.extent != Extent(1) && product.column.b_stride != 1) {
+      if (product.inner.back().b_stride != 1) violation("dot products of columns that do not lie along the depth");
+    } else if (!is_packed(schedule) && product.column.extent != Extent(1) && product.column.b_stride != 1) {
       violation("columns are {} apart and not packed", product.column.b_stride);
     }
   }
 
-  void check_bf16_pairs(const Product& product) {
-    const auto is_bf16 = [&](int32_t index) {
-      return is_buffer(index) && function_.buffers[static_cast<size_t>(index)].type.dtype == DType::BF16;
-    };
-    for (const ProductOperands& pair : operand_pairs(product)) {
-      if (!is_bf16(pair.a) || !is_bf16(pair.packed)) violation("pairs that are not bf16 on both sides");
+  /// The last column of the last panel ends inside of the buffer.
+  void check_panels(const Product& product) {
+    const auto& panels = std::get<PackedColumns>(product.schedule->right);
+    const int64_t columns = product.schedule->form == ProductForm::Dot
+                                ? std::max<int64_t>(product.column.extent.bound, 1)
+                                : product.schedule->tile.columns;
+    int64_t reach = (product.column.extent.bound + columns - 1) / columns * panels.panel_elements;
+    for (const ProductAxis& axis : product.outer) reach += axis.b_stride * std::max<int64_t>(axis.extent.bound - 1, 0);
+    for (size_t axis = 0; axis + 1 < product.inner.size(); ++axis)
+      reach += product.inner[axis].b_stride * std::max<int64_t>(product.inner[axis].extent.bound - 1, 0);
+    for (const ProductOperands& pair : product.pairs) check_room(pair.b, reach);
+  }
+
+  void check_room(int32_t buffer, int64_t elements) {
+    const LoopBuffer& panels = function_.buffers[static_cast<size_t>(buffer)];
+    const std::optional<int64_t> size = num_elements(panels.type.shape);
+    if (!size || *size < elements)
+      violation("panels of {} elements in `{}`, which has {}", elements, panels.name, size.value_or(0));
+  }
+
+  void check_pack(const Pack& pack) {
+    if (!is_buffer(pack.from) || !is_buffer(pack.to)) return violation("packs from or into no buffer");
+    if (pack.width < 1) return violation("packs panels of no columns");
+    const bool one_panel = pack.form == PanelForm::Depth;
+    const bool has_vectors = one_panel || !function_.lanes || pack.width % function_.lanes->count == 0;
+    if (!has_vectors && pack.units == PackUnits::Panels)
+      violation("panels of {} columns, with vectors of {} lanes", pack.width, function_.lanes->count);
+    if (pack.form == PanelForm::Pairs && !is_bf16(pack.to)) violation("pairs that are not bf16");
+    if (pack.units == PackUnits::Steps &&
+        (pack.form != PanelForm::Pairs || pack.column.from != 1 || !pack.outer.empty()))
+      violation("steps are shared of a panel that cannot be filled by them");
+    int64_t reach = (pack.column.extent.bound + pack.width - 1) / pack.width * pack.column.to;
+    if (one_panel) reach = pack.column.extent.bound * pack.column.to;
+    for (const PackAxis& axis : pack.outer) reach += axis.to * std::max<int64_t>(axis.extent.bound - 1, 0);
+    check_room(pack.to, reach);
+  }
+
+  void check_bf16_pairs(const Product& product, const ProductSchedule& schedule) {
+    if (!function_.bf16_products) violation("multiplies pairs of bf16, which the function may not");
+    if (!is_packed(schedule)) violation("pairs of a right operand that is not packed");
+    for (const ProductOperands& pair : product.pairs) {
+      if (!is_bf16(pair.a) || !is_bf16(pair.b)) violation("pairs that are not bf16 on both sides");
     }
-    if (reads_left_panel(product) && product.row.a_stride != 2)
+    const bool in_panel = schedule.left == LeftOperand::PairPanel;
+    if (in_panel ? product.row.a_stride != 2 : product.inner.back().a_stride != 1)
       violation("pairs of a left operand that does not lie along the depth");
-    if (product.form != ProductForm::Broadcast || product.dtype != DType::F32)
+    if (schedule.form != ProductForm::Broadcast || product.dtype != DType::F32)
       violation("pairs in a form that has none");
   }
+
+  bool is_bf16(int32_t buffer) const { return is_buffer(buffer) && dtype_of(function_, buffer) == DType::BF16; }
 
   bool alike(int32_t one, int32_t other) const {
     if (!is_buffer(one) || !is_buffer(other)) return false;
@@ -190,6 +267,8 @@ class Verifier {
   }
 
   const LoopFunction& function_;
+  const LoopStage stage_;
+  size_t number_ = 0;  // of the kernel at hand
   const Kernel* kernel_ = nullptr;
   std::vector<bool> defined_, in_scope_;
   std::vector<std::string> violations_;
@@ -197,6 +276,8 @@ class Verifier {
 
 }  // namespace
 
-std::vector<std::string> verify(const LoopFunction& function) { return Verifier(function).run(); }
+std::vector<std::string> verify(const LoopFunction& function, LoopStage stage) {
+  return Verifier(function, stage).run();
+}
 
 }  // namespace smelt

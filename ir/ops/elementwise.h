@@ -97,7 +97,7 @@ inline constexpr OpDef kExp = {
     .name = "exp",
     .doc = "e^x",
     .operands = {"x"},
-    .traits = {.cheap = false, .float_only = true},
+    .traits = {.cheap = false, .float_only = true, .stays_f32 = true},
     .infer = shape_rules::elementwise,
     .vjp = [](Vjp& v) { v.add(0, v.times(v.ct(), v.result())); },
     .reference = [](std::span<const double> a) { return std::exp(a[0]); },
@@ -108,7 +108,7 @@ inline constexpr OpDef kExpm1 = {
     .name = "expm1",
     .doc = "e^x - 1, accurate near 0",
     .operands = {"x"},
-    .traits = {.cheap = false, .float_only = true},
+    .traits = {.cheap = false, .float_only = true, .stays_f32 = true},
     .infer = shape_rules::elementwise,
     .vjp = [](Vjp& v) { v.add(0, v.times(v.ct(), v.build().exp(v.operand(0)))); },
     .reference = [](std::span<const double> a) { return std::expm1(a[0]); },
@@ -119,7 +119,7 @@ inline constexpr OpDef kLog = {
     .name = "log",
     .doc = "natural logarithm",
     .operands = {"x"},
-    .traits = {.cheap = false, .float_only = true},
+    .traits = {.cheap = false, .float_only = true, .stays_f32 = true},
     .infer = shape_rules::elementwise,
     .vjp = [](Vjp& v) { v.add(0, v.over(v.ct(), v.operand(0))); },
     .reference = [](std::span<const double> a) { return std::log(a[0]); },
@@ -131,7 +131,7 @@ inline constexpr OpDef kLog1p = {
     .name = "log1p",
     .doc = "log(1 + x), accurate near 0",
     .operands = {"x"},
-    .traits = {.cheap = false, .float_only = true},
+    .traits = {.cheap = false, .float_only = true, .stays_f32 = true},
     .infer = shape_rules::elementwise,
     .vjp =
         [](Vjp& v) {
@@ -159,7 +159,7 @@ inline constexpr OpDef kRsqrt = {
     .name = "rsqrt",
     .doc = "1 / sqrt(x)",
     .operands = {"x"},
-    .traits = {.float_only = true},
+    .traits = {.float_only = true, .stays_f32 = true},
     .infer = shape_rules::elementwise,
     .vjp =
         [](Vjp& v) {  // y' = -y^3 / 2
@@ -242,7 +242,7 @@ inline constexpr OpDef kSoftplus = {
     .name = "softplus",
     .doc = "log(1 + e^x), for any x without overflow",
     .operands = {"x"},
-    .traits = {.cheap = false, .float_only = true},
+    .traits = {.cheap = false, .float_only = true, .stays_f32 = true},
     .infer = shape_rules::elementwise,
     .vjp = [](Vjp& v) { v.add(0, v.times(v.ct(), v.build().make(OpKind::Sigmoid, {v.operand(0)}))); },
     .reference =
@@ -336,7 +336,7 @@ inline constexpr OpDef kPow = {
     .name = "pow",
     .doc = "a^b; a negative base needs an integer exponent",
     .operands = {"a", "b"},
-    .traits = {.cheap = false, .float_only = true},
+    .traits = {.cheap = false, .float_only = true, .stays_f32 = true},
     .infer = shape_rules::elementwise,
     .vjp = vjp_rules::pow,
     .reference = [](std::span<const double> a) { return std::pow(a[0], a[1]); },

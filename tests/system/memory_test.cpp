@@ -11,7 +11,7 @@
 
 #include "api/smelt/compile.h"
 #include "cli/synthetic_run.h"
-#include "compiler/loops/plan_memory.h"
+#include "compiler/loops/walk.h"
 #include "tests/system/run_command.h"
 
 namespace smelt::test {

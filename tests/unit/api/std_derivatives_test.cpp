@@ -9,7 +9,7 @@
 #include "api/smelt/compile.h"
 #include "api/smelt/gradcheck.h"
 #include "api/smelt/gradients.h"
-#include "compiler/pipeline.h"
+#include "compiler/run_passes.h"
 #include "frontend/library.h"
 #include "ir/op.h"
 #include "runtime/session.h"
@@ -67,9 +67,9 @@ Errors check_entry(const StdEntry& entry) {
 template <typename Wanted>
 int64_t num_operations(Graph graph, Wanted wanted) {
   std::erase_if(graph.results, [&](const Output& output) { return !wanted(output); });
-  const Result<PipelineResult> prepared = run_graph_pipeline(std::move(graph), {});
+  const Result<Graph> prepared = run_graph_passes(std::move(graph));
   REQUIRE(prepared);
-  return std::ranges::count_if(prepared->graph.nodes, [](const Node& node) {
+  return std::ranges::count_if(prepared->nodes, [](const Node& node) {
     const Kind kind = op_def(node).kind;
     return kind != Kind::Argument && kind != Kind::Constant;
   });

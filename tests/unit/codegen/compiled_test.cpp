@@ -44,7 +44,7 @@ void expect_equal(const Graph& graph, std::vector<int64_t> extents = {}, double 
           if (!(error <= worst)) worst = error, at = i;
         }
         INFO(cpu, " threads ", threads, " result ", r, " element ", at, ": ", (*got)[r].values[at], " expected ",
-             (*expected)[r].values[at], "\n", fuzz::loops_of(graph));
+             (*expected)[r].values[at], "\n", fuzz::loops_text(graph));
         CHECK(worst <= tolerance);
       }
     }
@@ -63,7 +63,7 @@ TEST_CASE("a chain of 20,000 operations is planned: nothing follows it recursive
   NodeId x = argument(b, "x", f32({8}));
   for (int i = 0; i < 10'000; ++i) x = b.add(b.make(OpKind::Tanh, {x}), b.like(x, 1));
   b.result({"y", ResultRole::Value, -1, x});
-  CHECK(fuzz::loops_of(graph).size() > 20'000);
+  CHECK(fuzz::loops_text(graph).size() > 20'000);
 }
 
 TEST_CASE("an elementwise chain with a masked tail") {

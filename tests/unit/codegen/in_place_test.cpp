@@ -4,9 +4,7 @@
 
 #include <string>
 
-#include "compiler/loops/build_loops.h"
-#include "compiler/loops/in_place.h"
-#include "compiler/loops/plan_memory.h"
+#include "compiler/codegen/make_target.h"
 #include "fuzz/compiled_graphs.h"
 #include "ir/evaluator.h"
 #include "ir/text.h"
@@ -25,14 +23,12 @@ Graph graph_of(const std::string& body, const std::string& type = "f32[40, 40]")
 
 /// "result over operand, .." in the order of kernels.
 std::string in_place(const Graph& graph) {
-  const Graph isolated = isolate_results(graph);
-  LoopFunction function = build_loops(isolated, plan_kernels(isolated, Fusion::Full), {}, {});
-  const std::vector<int32_t> over = find_in_place(function);
+  const LoopFunction function = fuzz::loops_of(graph, make_target("x86-64-v4").value());
   std::string text;
-  for (size_t b = 0; b < over.size(); ++b) {
-    if (over[b] < 0) continue;
-    text += fmt::format("{}{} over {}", text.empty() ? "" : ", ", function.buffers[b].name,
-                        function.buffers[static_cast<size_t>(over[b])].name);
+  for (const LoopBuffer& buffer : function.buffers) {
+    if (buffer.over < 0) continue;
+    text += fmt::format("{}{} over {}", text.empty() ? "" : ", ", buffer.name,
+                        function.buffers[static_cast<size_t>(buffer.over)].name);
   }
   return text;
 }

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "compiler/codegen/emit_program.h"
-#include "compiler/loops/build_loops.h"
-#include "compiler/loops/plan_memory.h"
+#include "compiler/codegen/make_target.h"
+#include "compiler/run_passes.h"
 #include "ir/builder.h"
 #include "ir/text_formula.h"
 #include "runtime/abi.h"
@@ -37,8 +37,8 @@ LoopProgram deep_net(int depth, const std::string& name) {
   for (int layer = 0; layer < depth; ++layer) x = dense(b, x, "w" + std::to_string(layer), 80, 80);
   b.result({.name = "y", .node = x});
   LoopProgram program;
-  program.functions.push_back(build_loops(graph, plan_kernels(graph), {}, {}));
-  plan_memory(program.functions[0], sizeof(smelt_arena));
+  const PassContext context{.lower = {.begin = sizeof(smelt_arena)}, .target = make_target("native").value()};
+  program.functions.push_back(place_function({graph, {}}, context).loops);
   return program;
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("profilers and debuggers see the kernels and the lines that they come 
   const void* const before = __jit_debug_descriptor.first_entry;
   {
     LoopProgram program = deep_net(1, "net");
-    const std::string kernel = program.functions[0].name + "." + program.functions[0].kernels[0].name;
+    const std::string kernel = program.functions[0].name + "." + name_of(program.functions[0], 0);
     const auto loaded = LoadedObject::load(object_of(program), {{kernel, "net.smelt:4:7"}});
     REQUIRE(loaded.has_value());
     const jit_code_entry* entry = __jit_debug_descriptor.first_entry;

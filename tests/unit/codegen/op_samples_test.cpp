@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "compiler/pipeline.h"
+#include "compiler/run_passes.h"
 #include "fuzz/compiled_graphs.h"
 #include "ir/op.h"
 #include "tests/support/op_samples.h"
@@ -14,9 +14,9 @@ using namespace smelt;
 namespace {
 
 Graph primitives(const Graph& graph) {
-  auto result = run_graph_pipeline(graph, {});
+  Result<Graph> result = run_graph_passes(graph);
   REQUIRE(result.has_value());
-  return std::move(result->graph);
+  return *std::move(result);
 }
 
 /// The largest |a - b| / (1 + |b|); values that are not finite must be the same.
@@ -44,7 +44,7 @@ void compare_all(DType dtype, double tolerance, const test::RunOptions& options)
     const double worst = worst_error((*got)[0], (*expected)[0], at);
     INFO(sample.name, " on ", options.cpu, ": element ", at, " is ",
          (*got)[0].values.empty() ? 0 : (*got)[0].values[at], ", expected ",
-         (*expected)[0].values.empty() ? 0 : (*expected)[0].values[at], "\n", fuzz::loops_of(graph));
+         (*expected)[0].values.empty() ? 0 : (*expected)[0].values[at], "\n", fuzz::loops_text(graph));
     CHECK(worst <= tolerance);
   }
 }

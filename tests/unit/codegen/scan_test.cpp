@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "compiler/pipeline.h"
+#include "compiler/run_passes.h"
 #include "fuzz/compiled_graphs.h"
 #include "ir/scan.h"
 #include "ir/text.h"
@@ -65,9 +65,9 @@ Graph parsed(const std::string& text) {
 Graph differentiated(Graph graph) {
   CompileOptions options;
   options.verify = VerifyLevel::EachPass;
-  Result<PipelineResult> result = run_graph_pipeline(std::move(graph), options);
+  Result<Graph> result = run_graph_passes(std::move(graph), options);
   REQUIRE_MESSAGE(result.has_value(), result.error().message);
-  return std::move(result->graph);
+  return *std::move(result);
 }
 
 std::vector<RefTensor> random_arguments(const Graph& graph, std::span<const int64_t> extents) {

@@ -8,8 +8,9 @@
 #include <memory>
 
 #include "compiler/codegen/emit_program.h"
-#include "compiler/loops/build_loops.h"
-#include "compiler/loops/plan_memory.h"
+#include "compiler/codegen/make_target.h"
+#include "compiler/plan/isolate_results.h"
+#include "compiler/run_passes.h"
 #include "ir/evaluator.h"
 #include "ir/text.h"
 #include "runtime/loader.h"
@@ -76,8 +77,8 @@ class Step {
     REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
     graph_ = isolate_results(*std::move(graph));
     const Target target = *make_target("native");
-    LoopFunction function =
-        build_loops(graph_, plan_kernels(graph_, fusion), {}, {.registers = target.registers(DType::F32)});
+    const PassContext context{.fusion = fusion, .lower = {.begin = kVariables + 256}, .target = target};
+    LoopFunction function = place_function({graph_, {}}, context).loops;
     function.name = "step";
     function.runs_offset = kRuns;
     function.advances = true;
@@ -85,7 +86,7 @@ class Step {
       if (buffer.storage == Storage::Variable) buffer.offset = kVariables + buffer.ref * 128;
     }
     LoopProgram program;
-    bytes_ = static_cast<size_t>(plan_memory(function, kVariables + 256));
+    bytes_ = static_cast<size_t>(function.temporaries.end);
     program.functions.push_back(std::move(function));
     object_ = std::make_unique<LoadedObject>(*LoadedObject::load(emit_program(program, target, CodeKind::Object)));
     arena_.reset(std::aligned_alloc(64, (bytes_ + 127) / 64 * 64));

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "compiler/graph/differentiate.h"
-#include "compiler/pipeline.h"
+#include "compiler/run_passes.h"
 #include "ir/text.h"
 #include "tests/support/graph_checks.h"
 #include "tests/support/op_samples.h"
@@ -60,24 +60,23 @@ TEST_CASE("rewrites do not lead around the value that something is differentiate
   return %7 as value "g"
 }})",
                                          moved);
-    const auto prepared = run_graph_pipeline(parsed(text), {});
+    const auto prepared = run_graph_passes(parsed(text));
     REQUIRE(prepared);
-    const std::vector<double> x = {1, 2, 3, 4, 5, 6}, g = first_result(prepared->graph, x);
+    const std::vector<double> x = {1, 2, 3, 4, 5, 6}, g = first_result(*prepared, x);
     double sum = 0;
     for (const double value : g) sum += value;
     CHECK(sum == doctest::Approx(4 * 21));
   }
   // neg(x) merged into a difference
-  const auto prepared = run_graph_pipeline(parsed(R"(func @f(%x: feed f64) {
+  const auto prepared = run_graph_passes(parsed(R"(func @f(%x: feed f64) {
   %1 = neg %x : f64
   %2 = sub %x, %1 : f64
   %3 = mul %2, %2 : f64
   %4 = grad %3, %1 : f64
   return %4 as value "g"
-})"),
-                                           {});
+})"));
   REQUIRE(prepared);
-  CHECK(first_result(prepared->graph, {3}) == std::vector<double>{-12});
+  CHECK(first_result(*prepared, {3}) == std::vector<double>{-12});
 }
 
 TEST_CASE("a custom adjoint replaces the derivative in reverse and forward mode, and has one itself") {

@@ -1,8 +1,9 @@
 // Plans under a memory budget, for graphs that the examples do not have.
 #include <doctest/doctest.h>
 
-#include "compiler/loops/fit_budget.h"
-#include "compiler/pipeline.h"
+#include "compiler/fit_budget.h"
+#include "compiler/plan/isolate_results.h"
+#include "compiler/run_passes.h"
 #include "ir/builder.h"
 #include "ir/text_formula.h"
 #include "runtime/abi.h"
@@ -33,16 +34,16 @@ Graph three_axes() {
 }  // namespace
 
 TEST_CASE("a budget is kept by products that pass over their depth in blocks") {
-  const Graph graph = run_graph_pipeline(three_axes(), {}).value().graph;
-  const std::vector<ScalarInput> scalars;
-  const PlanContext context{.scalars = scalars, .build = {.blocking = kFineBlocking}, .begin = sizeof(smelt_arena)};
-  const PlannedFunction usual = plan_function({isolate_results(graph), {}}, context);
+  const Graph graph = run_graph_passes(three_axes()).value();
+  const PassContext context{.lower = {.begin = sizeof(smelt_arena)},
+                            .target = {.vector_bytes = 64, .vector_registers = 32, .blocking = kFineBlocking}};
+  const FunctionUnit usual = place_function({isolate_results(graph), {}}, context);
   int in_blocks = 0;
   for (const Kernel& kernel : usual.loops.kernels)
-    in_blocks += kernel.product.partials >= 0 && kernel.kind == KernelKind::Product ? 1 : 0;
+    in_blocks += kernel.kind() == KernelKind::Product && kernel.product().schedule->blocks ? 1 : 0;
   CHECK(in_blocks >= 3);
-  const int64_t budget = usual.end * 9 / 10;
-  const PlannedFunction planned = fit_budget(usual, budget, context);
-  CHECK(planned.end <= budget);
-  CHECK(verify(planned.loops).empty());
+  const int64_t budget = usual.end() * 9 / 10;
+  const FunctionUnit planned = plan_within(usual, budget, context);
+  CHECK(planned.end() <= budget);
+  CHECK(verify(planned).empty());
 }

@@ -5,10 +5,9 @@
 #include <string>
 
 #include "compiler/graph/widen_halves.h"
-#include "compiler/loops/build_loops.h"
-#include "compiler/loops/lower_precision.h"
-#include "compiler/loops/plan_kernels.h"
-#include "compiler/pipeline.h"
+#include "compiler/plan/isolate_results.h"
+#include "compiler/plan/lower_precision.h"
+#include "compiler/run_passes.h"
 #include "ir/builder.h"
 #include "ir/text.h"
 #include "ir/verifier.h"
@@ -43,9 +42,9 @@ Graph parse(std::string_view text) {
 }
 
 LoopFunction loops_of(const Graph& graph) {
-  LoopFunction loops = build_loops(graph, plan_kernels(graph), {}, {});
-  CHECK(verify(loops) == std::vector<std::string>{});
-  return loops;
+  FunctionUnit placed = place_function({graph, {}}, {.target = {.vector_bytes = 64, .vector_registers = 32}});
+  CHECK(verify(placed) == std::vector<std::string>{});
+  return std::move(placed.loops);
 }
 
 int64_t temporary_bytes(const Graph& graph) {
@@ -54,8 +53,8 @@ int64_t temporary_bytes(const Graph& graph) {
   for (size_t b = 0; b < loops.buffers.size(); ++b) {
     const LoopBuffer& buffer = loops.buffers[b];
     const bool used = std::ranges::any_of(loops.kernels, [&](const Kernel& kernel) {
-      return kernel.kind == KernelKind::Product &&
-             (kernel.product.a == static_cast<int32_t>(b) || kernel.product.b == static_cast<int32_t>(b));
+      return kernel.kind() == KernelKind::Product && (kernel.product().pairs[0].a == static_cast<int32_t>(b) ||
+                                                      kernel.product().pairs[0].b == static_cast<int32_t>(b));
     });
     if (buffer.storage == Storage::Temporary && used) bytes += byte_size(buffer.type).value_or(0);
   }

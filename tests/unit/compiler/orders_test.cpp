@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "compiler/graph/differentiate.h"
-#include "compiler/pipeline.h"
+#include "compiler/run_passes.h"
 #include "fuzz/random_graph.h"
 #include "ir/builder.h"
 #include "ir/op.h"

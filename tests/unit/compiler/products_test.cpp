@@ -2,10 +2,10 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "compiler/loops/build_loops.h"
-#include "compiler/loops/choose_tile.h"
-#include "compiler/loops/lower_product.h"
-#include "compiler/loops/plan_kernels.h"
+#include "compiler/lower/lower_product.h"
+#include "compiler/plan/isolate_results.h"
+#include "compiler/run_passes.h"
+#include "compiler/schedule/choose_tile.h"
 #include "ir/builder.h"
 #include "ir/text_formula.h"
 
@@ -78,14 +78,14 @@ TEST_CASE("the form follows from the shape") {
   for (const Row& row : rows) {
     INFO(row.formula, " ", row.a[0].bound, " ", row.a[1].bound, " ", row.b[1].bound);
     const Product product = product_of(row.a, row.b, row.formula);
-    CHECK(product.form == row.form);
-    CHECK(product.tile.rows == row.rows);
-    CHECK(product.tile.columns == row.columns);
+    CHECK(product.schedule->form == row.form);
+    CHECK(product.schedule->tile.rows == row.rows);
+    CHECK(product.schedule->tile.columns == row.columns);
   }
   const Product exchanged = product_of({128, 512}, {128, 10}, "[k,m] [k,n] -> [m,n]");
   CHECK(exchanged.row.extent.bound == 10);
   CHECK(exchanged.column.extent.bound == 512);
-  CHECK(product_of({128, 784}, {784, 400}, "[m,k] [k,n] -> [m,n]", kAvx2).tile.rows == 6);
+  CHECK(product_of({128, 784}, {784, 400}, "[m,k] [k,n] -> [m,n]", kAvx2).schedule->tile.rows == 6);
 }
 
 TEST_CASE("a depth that no cache holds is cut") {
@@ -101,7 +101,7 @@ TEST_CASE("a run-time number of rows takes tiles that its usual number fills") {
   const auto tile_of = [](int64_t usual, int64_t columns, const VectorRegisters& registers) {
     Product product = product_of({Extent(256, 0), 784}, {784, columns}, "[m,k] [k,n] -> [m,n]");
     choose_tile(product, registers, usual);
-    return fmt::format("{}x{}", product.tile.rows, product.tile.columns);
+    return fmt::format("{}x{}", product.schedule->tile.rows, product.schedule->tile.columns);
   };
   CHECK(tile_of(128, 400, kAvx512) == "8x48");  // 16 tiles of 8 are fewer rows than 15 of 9
   CHECK(tile_of(99, 400, kAvx512) == "9x48");
@@ -131,9 +131,10 @@ TEST_CASE("all three products of a layer multiply pairs of bf16, where there is 
     build.result(
         {.name = "c",
          .node = build.contract(build.cast(a, DType::F32), y.front() == x.front() ? rounded : b, formula_of(formula))});
-    const Graph isolated = isolate_results(graph);
-    const VectorRegisters registers{.count = 32, .lanes = 16, .scratch = 2, .bf16_pairs = has_pairs};
-    return print(build_loops(isolated, plan_kernels(isolated), {}, {.registers = registers}));
+    const PassContext context{
+        .lower = {.bf16_products = true},
+        .target = {.vector_bytes = 64, .has_fma = true, .has_bf16_pairs = has_pairs, .vector_registers = 32}};
+    return print(place_function({isolate_results(graph), {}}, context).loops);
   };
   const auto count = [](const std::string& text, std::string_view what) {
     int found = 0;

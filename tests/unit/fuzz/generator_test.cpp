@@ -74,8 +74,7 @@ TEST_CASE("every op of the table is drawn, and about as many gradients as asked 
 }
 
 TEST_CASE("a third of the graphs has halves, and products of bf16 in every layout that pairs have code for") {
-  VectorRegisters registers{.count = 32, .lanes = 16};
-  registers.bf16_pairs = true;
+  const Target target{.vector_bytes = 64, .has_fma = true, .has_bf16_pairs = true, .vector_registers = 32};
   int64_t once = 0, freely = 0, odd_depth = 0, strided = 0, joined = 0;
   for (uint64_t seed = 1; seed <= kGraphs; ++seed) {
     const RandomGraph random = random_graph(seed);
@@ -85,13 +84,10 @@ TEST_CASE("a third of the graphs has halves, and products of bf16 in every layou
     if (halves == HalfRounding::None) continue;
     const Graph prepared = *prepare(random.graph, kFull);
     joined += joins_bf16(prepared) ? 1 : 0;
-    std::istringstream loops(loops_of(prepared, registers));
-    const std::regex depth("inner<([0-9]+)\\(a\\+1, b\\+([0-9]+)\\)$"), column("column<[^ ]*\\(a\\+0, b\\+([0-9]+)\\)");
-    for (std::string line; std::getline(loops, line);) {
-      std::smatch inner, outer;
-      if (line.find(" by pairs ") == std::string::npos || !std::regex_search(line, inner, depth)) continue;
-      odd_depth += std::stoi(inner[1]) % 2;
-      strided += std::regex_search(line, outer, column) && outer[1] != "1" && inner[2] != "1" ? 1 : 0;
+    for (const Kernel& kernel : loops_of(prepared, target).kernels) {
+      if (kernel.kind() != KernelKind::Pack || kernel.pack().form != PanelForm::Pairs) continue;
+      odd_depth += kernel.pack().depth.extent.bound % 2;
+      strided += kernel.pack().column.from != 1 && kernel.pack().depth.from != 1 ? 1 : 0;
     }
   }
   CHECK(once > static_cast<int64_t>(kGraphs / 5));

@@ -9,6 +9,9 @@
 #include <limits>
 
 #include "compiler/codegen/emit_program.h"
+#include "compiler/codegen/make_target.h"
+#include "compiler/plan/isolate_results.h"
+#include "compiler/run_passes.h"
 #include "fuzz/compiled_graphs.h"
 #include "fuzz/legs.h"
 #include "fuzz/random_graph.h"
@@ -129,8 +132,8 @@ TEST_CASE("no instruction of ours lets LLVM assume that a number is ordinary") {
     const Result<Graph> graph = prepare(random_graph(seed).graph, kFull);
     REQUIRE(graph.has_value());
     LoopProgram program;
-    program.functions.push_back(build_loops(isolate_results(*graph), plan_kernels(isolate_results(*graph)), {}, {}));
     const Result<Target> target = make_target("x86-64-v3");
+    program.functions.push_back(place_function({isolate_results(*graph), {}}, {.target = *target}).loops);
     const auto text = emit_program(program, *target, CodeKind::LlvmIr, {});
     const std::string_view ir(text.data(), text.size());
     for (const std::string_view flag :

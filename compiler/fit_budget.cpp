@@ -1,0 +1,300 @@
+#include "compiler/fit_budget.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+#include "compiler/loops/walk.h"
+#include "compiler/plan/order_nodes.h"
+#include "compiler/plan/recompute.h"
+#include "compiler/run_passes.h"
+#include "ir/op.h"
+#include "runtime/abi.h"
+
+namespace smelt {
+namespace {
+
+constexpr double kFlopsPerByte = 4;  // what a byte of traffic costs beside an operation, roughly
+constexpr double kFreeShare = 1e-4;  // of a function's cost: below it, candidates cost nothing
+constexpr size_t kTrials = 6;        // candidates that are planned at once; the best of them is taken
+constexpr size_t kMaxTrials = 48;    // in a round, while none of them helps
+constexpr int kMaxRounds = 400;
+constexpr int kLeastRounds = 6;  // searches for the least that can be reached, when the budget cannot
+
+double cost_of(const FunctionUnit& unit) {
+  const Work work = work_of(unit.loops);
+  return work.flops + kFlopsPerByte * work.bytes;
+}
+
+/// Work of one node, in operations.
+double cost_of(const Graph& graph, NodeId id) {
+  const Node& node = graph[id];
+  const auto elements = [&](NodeId of) { return static_cast<double>(num_elements(graph.type(of).shape).value_or(0)); };
+  switch (op_def(node).kind) {
+    case Kind::Reduce: return elements(node.inputs[0]);
+    case Kind::Random: return 40 * elements(id);
+    case Kind::Contract: {
+      // Every index of the formula occurs in two of the three tensors, but for those of a batch.
+      const auto terms = static_cast<double>(node.inputs.size());
+      return terms * std::sqrt(elements(node.inputs[0]) * elements(node.inputs[1]) * elements(id));
+    }
+    default: return elements(id);
+  }
+}
+
+/// Where memory goes in one plan.
+class Occupancy {
+ public:
+  explicit Occupancy(const FunctionUnit& plan) : touched_(plan.loops.buffers.size()) {
+    const LoopFunction& loops = plan.loops;
+    lifetimes_ = lifetimes(loops);
+    live_.assign(loops.kernels.size(), 0);
+    for (size_t b = 0; b < loops.buffers.size(); ++b) {
+      if (loops.buffers[b].storage != Storage::Temporary) continue;
+      // Where it takes over an operand's bytes, they count for the operand.
+      const int32_t first = lifetimes_[b].first + (loops.buffers[b].over >= 0 ? 1 : 0);
+      for (int32_t k = first; k <= lifetimes_[b].last; ++k) live_[static_cast<size_t>(k)] += bytes(loops, b);
+    }
+    int32_t planned = 0;
+    for (size_t k = 0; k < loops.kernels.size(); ++k) {
+      for_each_buffer(loops.kernels[k], [&](int32_t b) {
+        auto& kernels = touched_[static_cast<size_t>(b)];
+        if (kernels.empty() || kernels.back() != static_cast<int32_t>(k)) kernels.push_back(static_cast<int32_t>(k));
+      });
+      planned_.push_back(planned);
+      if (loops.kernels[k].kind() != KernelKind::Pack) ++planned;
+    }
+    buffer_of_.assign(plan.source.graph.size(), -1);
+    const std::vector<NodeId> nodes = nodes_of_buffers(plan.source.graph, plan.plan, loops);
+    for (size_t b = nodes.size(); b-- > 0;)
+      buffer_of_[nodes[b].index] = static_cast<int32_t>(b);  // a product's panels come after it
+  }
+
+  static int64_t bytes(const LoopFunction& loops, size_t buffer) {
+    constexpr int64_t kAlignment = SMELT_ARENA_ALIGNMENT;
+    return (byte_size(loops.buffers[buffer].type).value_or(0) + kAlignment - 1) / kAlignment * kAlignment;
+  }
+
+  int32_t buffer_of(NodeId id) const { return buffer_of_[id.index]; }
+  const std::vector<int32_t>& touched(int32_t buffer) const { return touched_[static_cast<size_t>(buffer)]; }
+  const Lifetime& lifetime(int32_t buffer) const { return lifetimes_[static_cast<size_t>(buffer)]; }
+  /// The plan's kernel that kernel k of the loops is, or packs for.
+  int32_t planned_kernel(int32_t k) const { return planned_[static_cast<size_t>(k)]; }
+
+  int64_t over(int32_t k, int64_t target) const { return std::max<int64_t>(live_[static_cast<size_t>(k)] - target, 0); }
+  /// Bytes over the target, added up over the kernels.
+  double excess(int64_t target) const {
+    double sum = 0;
+    for (size_t k = 0; k < live_.size(); ++k) sum += static_cast<double>(over(static_cast<int32_t>(k), target));
+    return sum;
+  }
+
+ private:
+  std::vector<Lifetime> lifetimes_;
+  std::vector<int64_t> live_;
+  std::vector<std::vector<int32_t>> touched_;
+  std::vector<int32_t> planned_, buffer_of_;
+};
+
+struct Candidate {
+  Recomputation what;
+  double gain = 0;  // bytes over the target that go, added up over the kernels, if nothing else changes
+  double cost = 0;
+  double score = 0;
+};
+
+class Candidates {
+ public:
+  Candidates(const FunctionUnit& plan, const Occupancy& occupancy, int64_t target, int64_t small_bytes)
+      : plan_(plan), graph_(plan.source.graph), occupancy_(occupancy), target_(target), small_bytes_(small_bytes) {}
+
+  std::vector<Candidate> run() {
+    const double free_cost = kFreeShare * cost_of(plan_);
+    for (uint32_t i = 0; i < graph_.size(); ++i) add({i});
+    for (Candidate& candidate : found_) candidate.score = candidate.gain / (candidate.cost + free_cost);
+    std::ranges::stable_sort(found_, std::greater<>(), &Candidate::score);
+    return std::move(found_);
+  }
+
+ private:
+  int64_t bytes(NodeId id) const {
+    return Occupancy::bytes(plan_.loops, static_cast<size_t>(occupancy_.buffer_of(id)));
+  }
+
+  /// Candidates that compute `id` again behind the longest stretch, over the target, in which nobody touches it.
+  void add(NodeId id) {
+    const int32_t buffer = occupancy_.buffer_of(id);
+    if (buffer < 0 || plan_.loops.buffers[static_cast<size_t>(buffer)].storage != Storage::Temporary ||
+        bytes(id) <= small_bytes_)
+      return;
+    const std::vector<int32_t>& touched = occupancy_.touched(buffer);
+    double gain = 0;
+    int32_t first_late = -1;
+    for (size_t t = 0; t + 1 < touched.size(); ++t) {
+      double here = 0;
+      for (int32_t k = touched[t] + 1; k < touched[t + 1]; ++k)
+        here += static_cast<double>(std::min(bytes(id), occupancy_.over(k, target_)));
+      if (here > gain) std::tie(gain, first_late) = std::pair(here, touched[t + 1]);
+    }
+    if (gain == 0) return;
+    // From operands that live longer for it, and from operands that are computed again as well.
+    const std::optional<Candidate> kept = make(id, first_late, gain, Dead::Keep),
+                                   deep = make(id, first_late, gain, Dead::Again);
+    if (kept) found_.push_back(*kept);
+    if (deep && (!kept || kept->what.again != deep->what.again)) found_.push_back(*deep);
+  }
+
+  enum class Dead : uint8_t { Keep, Again };
+
+  std::optional<Candidate> make(NodeId id, int32_t first_late, double gain, Dead dead) const {
+    Candidate candidate{.what = {.again = std::vector<bool>(graph_.size(), false),
+                                 .first_kernel = occupancy_.planned_kernel(first_late)},
+                        .gain = gain};
+    std::vector<bool> seen(graph_.size(), false);
+    std::vector<NodeId> open{id};
+    double lost = 0;  // bytes that operands take longer, added up as the gain is
+    candidate.what.again[id.index] = true;
+    while (!open.empty()) {
+      const NodeId at = open.back();
+      open.pop_back();
+      if (seen[at.index]) continue;
+      seen[at.index] = true;
+      candidate.cost += cost_of(graph_, at);
+      for (const NodeId input : graph_[at].inputs) {
+        if (graph_[input].op == OpKind::Argument) continue;
+        if (!plan_.plan.stored[input.index]) {
+          open.push_back(input);
+          continue;
+        }
+        const int32_t buffer = occupancy_.buffer_of(input);
+        const bool available = occupancy_.lifetime(buffer).last >= first_late ||
+                               plan_.loops.buffers[static_cast<size_t>(buffer)].storage != Storage::Temporary;
+        if (available || seen[input.index]) continue;
+        if (dead == Dead::Keep || bytes(input) <= std::max(small_bytes_, bytes(id) / 8)) {
+          for (int32_t k = occupancy_.lifetime(buffer).last + 1; k <= first_late; ++k) {
+            if (occupancy_.over(k, target_) > 0) lost += static_cast<double>(bytes(input));
+          }
+        } else {
+          candidate.what.again[input.index] = true;
+          open.push_back(input);
+        }
+      }
+    }
+    candidate.gain -= lost;
+    return candidate.gain > 0 ? std::optional(std::move(candidate)) : std::nullopt;
+  }
+
+  const FunctionUnit& plan_;
+  const Graph& graph_;
+  const Occupancy& occupancy_;
+  const int64_t target_, small_bytes_;
+  std::vector<Candidate> found_;
+};
+
+class Search {
+ public:
+  /// Ends when the plan is within the budget; on the way values are chosen as if it were `aim`.
+  Search(FunctionUnit start, int64_t budget, int64_t aim, const PassContext& context)
+      : context_(context), budget_(budget), target_(aim - context.lower.begin), plan_(std::move(start)) {}
+
+  FunctionUnit run() {
+    std::optional<FunctionUnit> smallest;
+    for (int round = 0; round < kMaxRounds; ++round) {
+      if (!smallest || plan_.end() < smallest->end()) smallest = plan_;
+      if (plan_.end() <= budget_ || !improve()) break;
+    }
+    return plan_.end() < smallest->end() ? std::move(plan_) : std::move(*smallest);
+  }
+
+ private:
+  /// Takes the best of the next candidates. False when none frees anything.
+  bool improve() {
+    const Occupancy occupancy(plan_);
+    double excess = occupancy.excess(target_);
+    // What is alive would fit, but not as it lies: aim lower.
+    for (int tries = 0; excess == 0 && tries < 20; ++tries) {
+      target_ -= std::max<int64_t>(plan_.end() - budget_, 64);
+      excess = occupancy.excess(target_);
+    }
+    const std::vector<Candidate> candidates = Candidates(plan_, occupancy, target_, context_.small_bytes).run();
+    const double cost = cost_of(plan_);
+    std::optional<FunctionUnit> best;
+    double best_score = 0;
+    for (size_t c = 0; c < std::min(candidates.size(), kMaxTrials) && !(c % kTrials == 0 && best); ++c) {
+      ScheduledGraph source = recompute(plan_.source, plan_.plan, candidates[c].what);
+      if (!can_be_ordered(source.graph)) continue;
+      FunctionUnit planned = place_function(std::move(source), context_);
+      const double freed = excess - Occupancy(planned).excess(target_);
+      if (freed <= 1e-6 * excess) continue;
+      const double score = freed / (std::max(cost_of(planned) - cost, 0.0) + kFreeShare * cost);
+      if (score <= best_score) continue;
+      best_score = score;
+      best = std::move(planned);
+    }
+    if (!best) return false;
+    plan_ = std::move(*best);
+    return true;
+  }
+
+  const PassContext& context_;
+  const int64_t budget_;
+  int64_t target_;
+  FunctionUnit plan_;
+};
+
+/// Sums keep the form that they have in the plan without a budget, and with it their bits.
+std::vector<SumForm> sum_forms(const FunctionUnit& plan) {
+  std::vector<SumForm> forms(plan.source.graph.size(), SumForm::Any);
+  for (uint32_t i = 0; i < forms.size(); ++i) {
+    if (op_def(plan.source.graph.nodes[i]).kind != Kind::Reduce || plan.plan.kernel_of[i] < 0) continue;
+    const KernelPlan& kernel = plan.plan.kernels[static_cast<size_t>(plan.plan.kernel_of[i])];
+    forms[i] = kernel.by_columns ? SumForm::Columns : SumForm::Rows;
+  }
+  return forms;
+}
+
+/// The better of the searches from both orders: the smaller plan, or of those within the budget the cheaper one.
+FunctionUnit search(const FunctionUnit& function, int64_t budget, int64_t aim, const PassContext& context) {
+  const auto from = [&](bool deepest_last) {
+    ScheduledGraph start = function.source;
+    start.schedule.sum_forms = sum_forms(function);
+    start.schedule.deepest_last = deepest_last;
+    return Search(place_function(std::move(start), context), budget, aim, context).run();
+  };
+  const auto rank = [&](const FunctionUnit& plan) { return std::pair(std::max(plan.end(), budget), cost_of(plan)); };
+  FunctionUnit as_usual = from(false), by_layer = from(true);
+  return rank(by_layer) < rank(as_usual) ? std::move(by_layer) : std::move(as_usual);
+}
+
+}  // namespace
+
+FunctionUnit plan_within(const FunctionUnit& function, int64_t budget, const PassContext& context) {
+  // Values of a loop's steps are not computed again yet: its plan stays as it is.
+  if (function.end() <= budget || !function.loops.repeats.empty()) return function;
+  FunctionUnit best = search(function, budget, budget, context);
+  // Where nothing at the peak can be freed alone, what lies under it has to go as well.
+  for (int64_t eighths = 7; eighths >= 1 && best.end() > budget; eighths -= 2) {
+    FunctionUnit found =
+        search(function, budget, context.lower.begin + (budget - context.lower.begin) * eighths / 8, context);
+    if (found.end() < best.end()) best = std::move(found);
+  }
+  // A search that aims too low frees the wrong values first: look between for the least that can be reached.
+  int64_t low = budget;
+  for (int round = 0; round < kLeastRounds && best.end() > budget && best.end() - low > best.end() / 100; ++round) {
+    const int64_t middle = low + (best.end() - low) / 2;
+    FunctionUnit found = search(function, middle, middle, context);
+    if (found.end() > middle) low = middle;
+    if (found.end() < best.end()) best = std::move(found);
+  }
+  return best;
+}
+
+ScheduledGraph fit_budget(ScheduledGraph source, const PassContext& context) {
+  if (context.memory_budget == 0) return source;
+  return plan_within(place_function(std::move(source), context), context.memory_budget, context).source;
+}
+
+}  // namespace smelt

@@ -1,0 +1,100 @@
+#include "compiler/lower/lower_product.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "ir/index_formula.h"
+#include "ir/support/check.h"
+
+namespace smelt {
+namespace {
+
+/// One operand: elements between neighbours along each index.
+struct Side {
+  std::vector<int64_t> strides;
+  std::vector<bool> has;
+  int64_t start = 0;  // the element at which all indices are 0
+
+  Side(const IndexMap& map, const Shape& shape, int32_t num_indices) {
+    const std::vector<int64_t> axis_strides = row_major_strides(shape);
+    Affine element;
+    for (size_t axis = 0; axis < shape.size(); ++axis) element = element + map.axes[axis] * axis_strides[axis];
+    start = element.constant;
+    for (int32_t index = 0; index < num_indices; ++index) {
+      strides.push_back(element.coefficient(index));
+      has.push_back(map.has(index));
+    }
+  }
+};
+
+/// Neighbours that are one longer axis for both operands become one, so that the depth is long.
+std::vector<ProductAxis> merged(std::vector<ProductAxis> axes) {
+  std::vector<ProductAxis> result;
+  for (const ProductAxis& axis : axes) {
+    ProductAxis* outer = result.empty() ? nullptr : &result.back();
+    const int64_t size = axis.extent.bound;
+    if (outer != nullptr && outer->extent.is_static() && axis.extent.is_static() &&
+        outer->a_stride == size * axis.a_stride && outer->b_stride == size * axis.b_stride) {
+      *outer = {Extent(outer->extent.bound * size), axis.a_stride, axis.b_stride, -1};
+    } else {
+      result.push_back(axis);
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+LoweredProduct lower_product(const Graph& graph, NodeId id) {
+  const Node& node = graph[id];
+  const IndexFormula& formula = node.attrs.formula("formula");
+  const Shape shapes[] = {graph.type(node.inputs[0]).shape, graph.type(node.inputs[1]).shape};
+  const Result<std::vector<Extent>> extents = extents_of(formula, shapes);
+  SMELT_CHECK(extents.has_value() && !formula.operands[0].bounded && !formula.operands[1].bounded,
+              "contraction with a bad formula, or one that reads outside of its operands");
+  Side a(formula.operands[0], shapes[0], formula.num_indices()),
+      b(formula.operands[1], shapes[1], formula.num_indices());
+  LoweredProduct lowered;
+  for (size_t k = 0; k < node.inputs.size(); k += 2) lowered.pairs.push_back({node.inputs[k], node.inputs[k + 1]});
+  lowered.product.pairs.resize(lowered.pairs.size());
+  const auto only_in = [](const Side& one, const Side& other, int32_t index) {
+    return one.has[static_cast<size_t>(index)] && !other.has[static_cast<size_t>(index)];
+  };
+  const int32_t last = formula.rank - 1;
+  if (last >= 0 && only_in(a, b, last)) {
+    std::swap(a, b);
+    for (LoweredProduct::Operands& pair : lowered.pairs) std::swap(pair.a, pair.b);
+  }
+  Product& product = lowered.product;
+  product.dtype = node.type.dtype;
+  product.a_start = a.start;
+  product.b_start = b.start;
+  const auto axis_of = [&](int32_t index) {
+    const auto at = static_cast<size_t>(index);
+    return ProductAxis{(*extents)[at], a.strides[at], b.strides[at], formula.is_summed(index) ? -1 : index};
+  };
+  int32_t row = -1;
+  const int32_t column = last >= 0 && only_in(b, a, last) ? last : -1;
+  // The longest axis of a's own is the one that register tiles run over.
+  for (int32_t index = 0; index < formula.rank; ++index) {
+    if (!only_in(a, b, index)) continue;
+    if (row < 0 || axis_of(index).extent.bound >= axis_of(row).extent.bound) row = index;
+  }
+  for (int32_t index = 0; index < formula.num_indices(); ++index) {
+    const ProductAxis axis = axis_of(index);
+    if (index == row) {
+      product.row = axis;
+    } else if (index == column) {
+      product.column = axis;
+    } else {
+      (formula.is_summed(index) ? product.inner : product.outer).push_back(axis);
+    }
+  }
+  if (product.inner.empty()) product.inner.push_back({});  // an outer product sums one term
+  std::ranges::stable_sort(product.inner, std::greater{},
+                           [](const ProductAxis& axis) { return std::abs(axis.a_stride); });
+  product.inner = merged(std::move(product.inner));
+  return lowered;
+}
+
+}  // namespace smelt

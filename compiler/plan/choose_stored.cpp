@@ -1,0 +1,134 @@
+#include "compiler/plan/choose_stored.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "compiler/plan/index_walk.h"
+#include "compiler/plan/order_nodes.h"
+#include "ir/half_bits.h"
+#include "ir/op.h"
+
+namespace smelt {
+
+bool is_loop(Kind kind) { return kind == Kind::Scan || kind == Kind::Part; }
+
+bool is_always_stored(Kind kind) {
+  return kind == Kind::Reduce || kind == Kind::Contract || kind == Kind::Scatter || is_loop(kind);
+}
+
+namespace {
+
+// Cycles a vector, roughly: what recomputing a value costs against one store and one load.
+constexpr int kLoadCost = 1;
+constexpr int kCheapCost = 1;
+constexpr int kTranscendentalCost = 15;
+constexpr int kRandomCost = 80;
+constexpr int kStoreIfShared = 10;   // a value with several readers is stored from this cost on
+constexpr int kStoreIfRepeated = 3;  // ... and one that a broadcast repeats
+// Values in registers, one made of the other. The planner and the builder of kernels follow them recursively, and LLVM
+// takes time that grows with the square of a block. `tanh(x) + 1` applied 2000 times took 21.7 s to compile with its
+// gradient without a limit, and takes 4.3 s with this one, as 4000 times do: equal parts are one kernel. Nothing in
+// examples/ has 40. Measured with `smelt bench`, nothing cached, in November 2026.
+constexpr int kMaxDepth = 64;
+
+int own_cost(const Node& node) {
+  const OpDef& op = op_def(node);
+  switch (op.kind) {
+    case Kind::Elementwise: return op.traits.cheap ? kCheapCost : kTranscendentalCost;
+    case Kind::Random: return kRandomCost;
+    case Kind::Gather: return 2 * kLoadCost;
+    default: return 0;
+  }
+}
+
+/// Which nodes get a buffer, and why.
+std::vector<StoreReason> reasons_to_store(const Graph& graph, Fusion fusion) {
+  std::vector<StoreReason> why(graph.size(), StoreReason::InRegisters);
+  const auto users = users_of(graph);
+  const auto store = [&](NodeId id, StoreReason reason, bool as_table = false) {
+    while (graph[id].op == OpKind::Reshape || (!as_table && is_widening(graph, id))) id = graph[id].inputs[0];
+    StoreReason& known = why[id.index];
+    if (graph[id].op != OpKind::Argument && known == StoreReason::InRegisters) known = reason;
+  };
+  // A column of data under another shape: a copy would have as many rows as data may have.
+  const auto views_argument = [&](NodeId id) {
+    const bool is_view = graph[id].op == OpKind::Reshape;
+    while (graph[id].op == OpKind::Reshape) id = graph[id].inputs[0];
+    return is_view && graph[id].op == OpKind::Argument;
+  };
+  for (const Output& result : graph.results) {
+    why[result.node.index] = StoreReason::Result;
+    if (const std::optional<NodeId> copied = copied_by(graph, result)) store(*copied, StoreReason::Shared);
+  }
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    const Kind kind = op_def(node).kind;
+    const bool unfused = fusion == Fusion::None && !node.inputs.empty() && !views_argument({i});
+    if ((is_always_stored(kind) || unfused) && why[i] == StoreReason::InRegisters)
+      why[i] = is_loop(kind) ? StoreReason::Looped : is_always_stored(kind) ? StoreReason::Sum : StoreReason::Unfused;
+    if (kind == Kind::Contract) {
+      for (const NodeId input : node.inputs) store(input, StoreReason::ProductOperand);
+    }
+    if (kind == Kind::Scan) {
+      for (const NodeId input : node.inputs) store(input, StoreReason::Looped, true);
+    }
+    if (kind == Kind::Gather) store(node.inputs[0], StoreReason::ProductOperand, true);
+    if (node.op == OpKind::Cast && is_half(node.type.dtype) && is_always_stored(op_def(graph[node.inputs[0]]).kind)) {
+      store({i}, StoreReason::Shared);  // the sum itself stays in registers
+    }
+    if (node.op == OpKind::Reshape && !keeps_index(graph, node)) store(node.inputs[0], StoreReason::Reshaped);
+  }
+  std::vector<int> depth(graph.size(), 0);
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    const auto deeper = [&](NodeId input) {
+      return why[input.index] == StoreReason::InRegisters ? depth[input.index] : 0;
+    };
+    for (const NodeId input : graph.nodes[i].inputs) depth[i] = std::max(depth[i], 1 + deeper(input));
+    if (depth[i] < kMaxDepth) continue;
+    store({i}, StoreReason::Deep);
+    depth[i] = 0;
+  }
+  if (fusion == Fusion::Recompute) return why;
+  std::vector<int> cost(graph.size(), 0);
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    if (op_def(node).kind == Kind::Argument) {
+      cost[i] = kLoadCost;
+      continue;
+    }
+    cost[i] = own_cost(node);
+    for (const NodeId input : node.inputs)
+      cost[i] += why[input.index] != StoreReason::InRegisters ? kLoadCost : cost[input.index];
+    if (why[i] != StoreReason::InRegisters) continue;
+    const auto store_here = [&](StoreReason reason) {
+      if (!is_widening(graph, {i})) {
+        why[i] = reason;
+        return;
+      }
+      store(node.inputs[0], reason);  // in half the bytes
+      cost[i] = own_cost(node) + kLoadCost;
+    };
+    if (users[i].size() >= 2 && cost[i] >= kStoreIfShared) store_here(StoreReason::Shared);
+    for (const NodeId user : users[i]) {
+      const bool repeats = graph[user].op == OpKind::Broadcast && graph[user].type.shape != node.type.shape;
+      if (repeats && cost[i] >= kStoreIfRepeated && why[i] == StoreReason::InRegisters)
+        store_here(StoreReason::Repeated);
+    }
+  }
+  return why;
+}
+
+}  // namespace
+
+FusionPlan choose_stored(const Graph& graph, const NodeSchedule& schedule, Fusion fusion) {
+  FusionPlan plan;
+  plan.fusion = fusion;
+  plan.why_stored = reasons_to_store(graph, fusion);
+  for (const StoreReason reason : plan.why_stored) plan.stored.push_back(reason != StoreReason::InRegisters);
+  for (uint32_t i = 0; i < schedule.again.size(); ++i) {
+    if (schedule.again[i]) plan.again.push_back({i});
+  }
+  return plan;
+}
+
+}  // namespace smelt

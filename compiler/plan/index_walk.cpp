@@ -1,0 +1,88 @@
+#include "compiler/plan/index_walk.h"
+
+#include <algorithm>
+
+#include "ir/half_bits.h"
+#include "ir/op.h"
+#include "ir/support/check.h"
+
+namespace smelt {
+
+Affine linear_offset(const IndexVector& index, const Shape& shape) {
+  SMELT_CHECK(index.size() == shape.size(), "index of rank {} in a shape of rank {}", index.size(), shape.size());
+  const std::vector<int64_t> strides = row_major_strides(shape);
+  Affine offset;
+  for (size_t axis = 0; axis < shape.size(); ++axis) offset = offset + index[axis] * strides[axis];
+  return offset;
+}
+
+NodeId alias_root(const Graph& graph, const std::vector<bool>& stored, NodeId node) {
+  while (graph[node].op == OpKind::Reshape && !stored[node.index]) node = graph[node].inputs[0];
+  return node;
+}
+
+bool is_widening(const Graph& graph, NodeId node) {
+  return graph[node].op == OpKind::Cast && graph.type(node).dtype == DType::F32 &&
+         is_half(graph.type(graph[node].inputs[0]).dtype);
+}
+
+NodeId operand_root(const Graph& graph, const std::vector<bool>& stored, NodeId node) {
+  while (!stored[node.index] && (graph[node].op == OpKind::Reshape || is_widening(graph, node)))
+    node = graph[node].inputs[0];
+  return node;
+}
+
+bool keeps_index(const Graph& graph, const Node& reshape) {
+  const auto without_ones = [](const Shape& shape) {
+    Shape kept;
+    std::ranges::copy_if(shape, std::back_inserter(kept), [](const Extent& e) { return e != Extent(1); });
+    return kept;
+  };
+  return without_ones(graph.type(reshape.inputs[0]).shape) == without_ones(reshape.type.shape);
+}
+
+namespace {
+
+IndexVector reshaped_index(const Shape& from, const Shape& to, const IndexVector& index) {
+  IndexVector kept;
+  for (size_t axis = 0; axis < to.size(); ++axis) {
+    if (to[axis] != Extent(1)) kept.push_back(index[axis]);
+  }
+  IndexVector result;
+  size_t next = 0;
+  for (const Extent& extent : from) result.push_back(extent == Extent(1) ? Affine{} : kept[next++]);
+  return result;
+}
+
+}  // namespace
+
+IndexVector operand_index(const Graph& graph, const Node& node, size_t operand, const IndexVector& index) {
+  const OpDef& op = op_def(node);
+  const Shape& shape = graph.type(node.inputs[operand]).shape;
+  switch (op.kind) {
+    case Kind::Elementwise: return index;
+    case Kind::Random: return {};  // seed and run are scalars
+    case Kind::Gather: return {index.begin(), index.begin() + static_cast<ptrdiff_t>(shape.size())};
+    case Kind::Move: {
+      const std::optional<IndexMap> map = op.access(graph.type(node.inputs[operand]), node.type, node.attrs);
+      if (!map) return reshaped_index(shape, node.type.shape, index);
+      IndexVector result;
+      for (const Affine& axis : map->axes) result.push_back(substitute(axis, index));
+      return result;
+    }
+    case Kind::Argument:
+    case Kind::Constant:
+    case Kind::Index:
+    case Kind::Extent:
+    case Kind::Reduce:
+    case Kind::Contract:
+    case Kind::Scatter:
+    case Kind::Scan:
+    case Kind::Part:
+    case Kind::Composite:
+    case Kind::Meta: break;
+  }
+  SMELT_CHECK(false, "`{}` has no index map", op.name);
+}
+
+}  // namespace smelt

@@ -1,0 +1,131 @@
+#include "compiler/plan/recompute.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "ir/op.h"
+#include "ir/rewrite.h"
+#include "ir/support/check.h"
+
+namespace smelt {
+namespace {
+
+/// Appends what a schedule says of a node, for a graph that is being built.
+void append(NodeSchedule& to, const NodeSchedule& from, NodeId id) {
+  to.late.push_back(from.is_late(id));
+  to.again.push_back(!from.again.empty() && from.again[id.index]);
+  to.sum_forms.push_back(from.sum_form(id));
+}
+
+class LateCopies {
+ public:
+  LateCopies(const ScheduledGraph& from, const FusionPlan& plan, const Recomputation& what)
+      : from_(from),
+        graph_(from.graph),
+        plan_(plan),
+        what_(what),
+        rebuilder_(from.graph),
+        copies_(from.graph.size()),
+        reaches_(from.graph.size()) {}
+
+  ScheduledGraph run() {
+    schedule_.deepest_last = from_.schedule.deepest_last;
+    for (uint32_t i = 0; i < graph_.size(); ++i) {
+      const NodeId id{i};
+      const bool late = plan_.stored[i] && plan_.kernel_of[i] >= what_.first_kernel;
+      if (!late || !reads_copies(id)) {
+        rebuilder_.copy(id);
+      } else {
+        rebuilder_.replace(
+            id, push(id, [&](NodeId input) { return reaches(input) ? copy(input) : rebuilder_.map(input); }));
+      }
+      append(schedule_, from_.schedule, id);
+    }
+    return drop_dead();
+  }
+
+ private:
+  bool is_again(NodeId id) const { return what_.again[id.index]; }
+
+  /// Whether `id` is copied, or computed in registers from something that is.
+  bool reaches(NodeId id) {
+    if (is_again(id)) return true;
+    if (plan_.stored[id.index] || graph_[id].op == OpKind::Argument) return false;
+    std::optional<bool>& known = reaches_[id.index];
+    if (!known) known = reads_copies(id);
+    return *known;
+  }
+
+  bool reads_copies(NodeId id) {
+    return std::ranges::any_of(graph_[id].inputs, [&](NodeId input) { return reaches(input); });
+  }
+
+  template <typename Operand>
+  NodeId push(NodeId id, const Operand& operand) {
+    const Node& node = graph_[id];
+    std::vector<NodeId> inputs;
+    for (const NodeId input : node.inputs) inputs.push_back(operand(input));
+    rebuilder_.build().set_place(node);
+    const NodeId now = rebuilder_.build().make(node.op, std::move(inputs), node.attrs);
+    SMELT_CHECK(rebuilder_.to().type(now) == node.type, "%{} has another type when it is made again", id.index);
+    return now;
+  }
+
+  /// The late value of `id`, which is copied or in registers. Values in registers are copied along, because one with
+  /// more readers than before might be stored.
+  NodeId copy(NodeId id) {
+    NodeId& known = copies_[id.index];
+    if (known.valid()) return known;
+    const NodeId now = push(id, [&](NodeId input) { return copy_operand(input); });
+    append(schedule_, from_.schedule, id);
+    schedule_.late.back() = true;
+    schedule_.again.back() = is_again(id);
+    known = now;
+    return now;
+  }
+
+  NodeId copy_operand(NodeId id) {
+    if (reaches(id)) return copy(id);
+    const Node& node = graph_[id];
+    const bool kept = plan_.stored[id.index] || node.inputs.empty() || node.type.rank() == 0;
+    return kept ? rebuilder_.map(id) : copy(id);
+  }
+
+  ScheduledGraph drop_dead() {
+    const Graph whole = rebuilder_.finish();
+    const std::vector<bool> live = live_nodes(whole);
+    // A copy whose original is gone is the only one.
+    for (uint32_t i = 0; i < graph_.size(); ++i) {
+      if (is_again({i}) && copies_[i].valid() && !live[rebuilder_.map({i}).index])
+        schedule_.again[copies_[i].index] = false;
+    }
+    GraphRebuilder kept(whole);
+    NodeSchedule schedule;
+    schedule.deepest_last = schedule_.deepest_last;
+    for (uint32_t i = 0; i < whole.size(); ++i) {
+      if (!live[i]) continue;
+      kept.copy({i});
+      append(schedule, schedule_, {i});
+    }
+    return {kept.finish(), std::move(schedule)};
+  }
+
+  const ScheduledGraph& from_;
+  const Graph& graph_;
+  const FusionPlan& plan_;
+  const Recomputation& what_;
+  GraphRebuilder rebuilder_;
+  NodeSchedule schedule_;  // of the graph that is being built
+  std::vector<NodeId> copies_;
+  std::vector<std::optional<bool>> reaches_;
+};
+
+}  // namespace
+
+ScheduledGraph recompute(const ScheduledGraph& from, const FusionPlan& plan, const Recomputation& what) {
+  return LateCopies(from, plan, what).run();
+}
+
+}  // namespace smelt

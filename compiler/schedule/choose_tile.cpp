@@ -1,0 +1,165 @@
+#include "compiler/schedule/choose_tile.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+namespace smelt {
+namespace {
+
+constexpr int64_t kMaxVectors = 6;
+constexpr int64_t kUsualVectors = 3;  // tiles of one form share code, so another one has to pay
+constexpr double kWorthAnother = 0.97;
+constexpr int64_t kSumsInFlight = 8;  // fewer sums wait for each other: latency times throughput of multiply-add
+
+/// Rows of a product: a known number is shared evenly by its tiles; of a run-time one, usually `usual`, all tiles have
+/// one size and the last of them computes rows again that others have.
+struct Rows {
+  bool known = true;
+  int64_t usual = 1;
+};
+
+double panel_cycles(const Rows& rows, int64_t row_limit, int64_t vectors) {
+  const EvenSplit split = split_evenly(rows.usual, row_limit);
+  if (!rows.known) return static_cast<double>(split.tiles * step_cycles(row_limit, vectors));
+  return static_cast<double>(split.extra * step_cycles(split.base + 1, vectors) +
+                             (split.tiles - split.extra) * step_cycles(split.base, vectors));
+}
+
+double cycles(const Rows& rows, int64_t row_limit, int64_t total_vectors, int64_t vectors) {
+  const int64_t rest = total_vectors % vectors;
+  return static_cast<double>(total_vectors / vectors) * panel_cycles(rows, row_limit, vectors) +
+         (rest > 0 ? panel_cycles(rows, row_limit, rest) : 0);
+}
+
+int64_t rows_beside(int64_t vectors, const VectorRegisters& registers) {
+  return std::max<int64_t>(1, (registers.count - registers.scratch - vectors) / vectors);
+}
+
+/// As many as the registers allow, or fewer where that many leave the last tile less to repeat.
+int64_t choose_rows(const Rows& rows, int64_t vectors, const VectorRegisters& registers) {
+  constexpr double kWorthFewer = 0.96;  // columns are loaded more often for them
+  int64_t chosen = rows_beside(vectors, registers);
+  if (rows.known) return chosen;
+  for (int64_t fewer = chosen - 1, least = (chosen + 1) / 2; fewer >= least; --fewer) {
+    if (panel_cycles(rows, fewer, vectors) < kWorthFewer * panel_cycles(rows, chosen, vectors)) chosen = fewer;
+  }
+  return chosen;
+}
+
+TileShape broadcast_tile(const Product& product, const VectorRegisters& registers, int64_t usual_rows) {
+  const int64_t total = std::max<int64_t>(1, (product.column.extent.bound + registers.lanes - 1) / registers.lanes);
+  const Rows rows{.known = product.row.extent.is_static(), .usual = std::max<int64_t>(1, usual_rows)};
+  const auto cost = [&](int64_t vectors) {
+    return cycles(rows, choose_rows(rows, vectors, registers), total, vectors);
+  };
+  int64_t chosen = std::min({kUsualVectors, total, registers.count / 8});
+  double least = cost(chosen) * kWorthAnother;
+  for (int64_t vectors = 1; vectors <= std::min(kMaxVectors, total); ++vectors) {
+    if (cost(vectors) < least) {
+      chosen = vectors;
+      least = cost(vectors);
+    }
+  }
+  return {choose_rows(rows, chosen, registers), chosen * registers.lanes};
+}
+
+/// Long dot products of rows that lie along the depth.
+bool sums_along_depth(const Product& product, const VectorRegisters& registers) {
+  constexpr int64_t kVectorsToPay = 4;  // for adding up across lanes
+  const ProductAxis& depth = product.inner.back();
+  return product.inner.size() == 1 && product.pairs.size() <= 1 && depth.a_stride == 1 &&
+         depth.extent.bound >= kVectorsToPay * registers.lanes;
+}
+
+void transpose(Product& product) {
+  const auto exchange = [](ProductAxis& axis) { std::swap(axis.a_stride, axis.b_stride); };
+  for (ProductAxis& axis : product.outer) exchange(axis);
+  for (ProductAxis& axis : product.inner) exchange(axis);
+  exchange(product.row);
+  exchange(product.column);
+  std::swap(product.row, product.column);
+  for (ProductOperands& pair : product.pairs) std::swap(pair.a, pair.b);
+  std::swap(product.a_start, product.b_start);
+}
+
+/// So many that `rows` rows fit beside them, at least one.
+int64_t vectors_beside(int64_t rows, const VectorRegisters& registers) {
+  return std::clamp<int64_t>((registers.count - registers.scratch) / (rows + 1), 1, kMaxVectors);
+}
+
+}  // namespace
+
+int64_t step_cycles(int64_t rows, int64_t vectors) { return std::max({rows * vectors, rows + vectors, kSumsInFlight}); }
+
+EvenSplit split_evenly(int64_t size, int64_t limit) {
+  const int64_t tiles = std::max<int64_t>(1, (size + limit - 1) / limit);
+  return {tiles, size / tiles, size % tiles};
+}
+
+void choose_tile(Product& product, const VectorRegisters& registers, int64_t usual_rows) {
+  ProductSchedule& schedule = product.schedule.emplace();
+  const Extent columns = product.column.extent;
+  if (columns.is_static() && columns.bound > 1 && columns.bound < registers.lanes) {
+    if (sums_along_depth(product, registers)) {
+      schedule.form = ProductForm::Dot;
+      // A register for each sum, each row, and a few for the columns that pass by.
+      schedule.tile = {std::max<int64_t>(1, (registers.count - registers.scratch - 2) / (columns.bound + 1)),
+                       registers.lanes};
+      return;
+    }
+    if (product.row.a_stride == 1 && product.row.extent.bound >= 2 * registers.lanes) {
+      transpose(product);
+      schedule.form = ProductForm::Transposed;
+      schedule.tile = {product.row.extent.bound, vectors_beside(product.row.extent.bound, registers) * registers.lanes};
+      return;
+    }
+  }
+  schedule.tile = broadcast_tile(product, registers, usual_rows);
+}
+
+int64_t tile_elements(const Product& product) {
+  const TileShape& tile = product.schedule->tile;
+  int64_t tiles = split_evenly(product.row.extent.bound, tile.rows).tiles *
+                  split_evenly(product.column.extent.bound, tile.columns).tiles;
+  for (const ProductAxis& axis : product.outer) tiles *= axis.extent.bound;
+  return tiles * tile.rows * tile.columns;
+}
+
+int64_t choose_block(const Product& product, const Blocking& blocking) {
+  constexpr int64_t kPositions = 2;
+  const auto known = [](const ProductAxis& axis) { return axis.extent.is_static(); };
+  if (product.inner.size() <= kMicroKernelAxes || product.schedule->form != ProductForm::Broadcast) return 0;
+  if (!known(product.row) || !known(product.column) || !std::ranges::all_of(product.outer, known)) return 0;
+  // One position reads what lies between it and the next.
+  const ProductAxis& outermost = product.inner[0];
+  const int64_t bytes = (std::abs(outermost.a_stride) + std::abs(outermost.b_stride)) * size_of(product.dtype);
+  if (bytes == 0 || outermost.extent.bound * bytes <= blocking.cache_bytes) return 0;
+  return std::max(kPositions, blocking.cache_bytes / bytes);
+}
+
+int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t usual_rows) {
+  constexpr int64_t kFewRows = 8;   // a line of b is used up before the next one of its set can arrive
+  constexpr int64_t kOverfull = 8;  // times the lines of these sets in the second level
+  const ProductSchedule& schedule = *product.schedule;
+  const ProductAxis& depth = product.inner.back();
+  const bool is_plain =
+      schedule.form == ProductForm::Broadcast && product.inner.size() == 1 && product.column.b_stride == 1;
+  const int64_t apart = std::abs(depth.b_stride) * size_of(product.dtype);
+  if (!is_plain || apart == 0 || apart % blocking.rows_apart != 0 || depth.extent.bound < blocking.stretch / 2)
+    return 0;
+  if (split_evenly(usual_rows, schedule.tile.rows).tiles < blocking.fewest_tiles) return 0;
+  const int64_t lines =
+      std::max<int64_t>(2 * blocking.cache_bytes / apart, 1);  // that the second level holds so far apart
+  return schedule.tile.rows < kFewRows || depth.extent.bound >= kOverfull * lines ? blocking.stretch : 0;
+}
+
+int64_t tiles_in_run(const Product& product) {
+  constexpr int64_t kSumsBytes = int64_t{32} << 10;
+  const TileShape& tile = product.schedule->tile;
+  const int64_t tiles = (product.row.extent.bound + tile.rows - 1) / tile.rows;
+  return std::clamp<int64_t>(kSumsBytes / (tile.rows * tile.columns * size_of(product.dtype)), 1,
+                             std::max<int64_t>(1, tiles));
+}
+
+}  // namespace smelt

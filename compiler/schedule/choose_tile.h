@@ -1,0 +1,37 @@
+// The register tile of a product and how it is computed: by its shape and the target's registers alone.
+#pragma once
+
+#include <cstdint>
+
+#include "compiler/loops/loop_ir.h"
+#include "compiler/schedule/target.h"
+
+namespace smelt {
+
+/// Gives the product a schedule with a form and a tile. Rows are shared evenly among as few tiles as the registers
+/// allow, columns are whole vectors. The transposed form exchanges the product's sides. `usual_rows`: how many there
+/// are, where that is known at run time only.
+void choose_tile(Product& product, const VectorRegisters& registers, int64_t usual_rows);
+
+/// Positions of the depth's outermost axis whose operands stay in a cache while all tiles pass over them; 0: the whole
+/// depth does, or the shape is not known. The depth of a convolution's weight gradient is all pixels of all images.
+int64_t choose_block(const Product& product, const Blocking& blocking);
+/// Elements of all tiles of a product whose shape is known.
+int64_t tile_elements(const Product& product);
+
+/// Steps of the depth whose columns are copied, to lie side by side while tiles of rows pass over them; 0: b is read in
+/// place. That is slow where rows of b meet in one set of the first-level cache, and in few of the second's.
+int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t usual_rows);
+/// Row tiles that pass over a stretch together: their sums stay in the first-level cache.
+int64_t tiles_in_run(const Product& product);
+
+/// Cycles of one step of the depth in a tile: multiply-adds, or loads of columns and broadcasts of rows, or waiting.
+int64_t step_cycles(int64_t rows, int64_t vectors);
+
+/// How `size` positions are split into tiles of at most `limit`: the first `extra` tiles have one more than `base`.
+struct EvenSplit {
+  int64_t tiles = 1, base = 1, extra = 0;
+};
+EvenSplit split_evenly(int64_t size, int64_t limit);
+
+}  // namespace smelt

@@ -1,0 +1,38 @@
+#include "compiler/schedule/panels.h"
+
+namespace smelt {
+namespace {
+
+int64_t round_up(int64_t size, int64_t step) { return (size + step - 1) / step * step; }
+
+}  // namespace
+
+PanelLayout panel_layout(const Product& product) {
+  const ProductSchedule& schedule = *product.schedule;
+  PanelLayout layout;
+  layout.form = schedule.form == ProductForm::Dot          ? PanelForm::Depth
+                : schedule.multiply == Multiply::Bf16Pairs ? PanelForm::Pairs
+                                                           : PanelForm::Columns;
+  layout.width = layout.form == PanelForm::Depth ? product.column.extent.bound : schedule.tile.columns;
+  layout.depth = round_up(product.inner.back().extent.bound,
+                          layout.form == PanelForm::Pairs ? 2 * kPanelDepthStep : kPanelDepthStep);
+  layout.panel_elements = layout.depth * layout.width;
+  int64_t stride = (product.column.extent.bound + layout.width - 1) / layout.width * layout.panel_elements;
+  layout.inner_strides.assign(product.inner.size() - 1, 0);
+  for (size_t axis = product.inner.size() - 1; axis-- > 0;) {
+    layout.inner_strides[axis] = stride;
+    stride *= product.inner[axis].extent.bound;
+  }
+  layout.outer_strides.assign(product.outer.size(), 0);
+  for (size_t axis = product.outer.size(); axis-- > 0;) {
+    if (product.outer[axis].b_stride == 0) continue;
+    layout.outer_strides[axis] = stride;
+    stride *= product.outer[axis].extent.bound;
+  }
+  layout.total_elements = stride;
+  return layout;
+}
+
+int64_t left_panel_width(const Product& product) { return round_up(product.row.extent.bound, kPanelDepthStep); }
+
+}  // namespace smelt

@@ -1,0 +1,51 @@
+// What loops are scheduled and code is generated for: one value that holds all facts of the machine.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "ir/type.h"
+
+namespace smelt {
+
+/// What register tiles are made of.
+struct VectorRegisters {
+  int64_t count = 32;
+  int64_t lanes = 16;   // elements of the function's vector type in one
+  int64_t scratch = 2;  // not for sums or columns
+};
+
+/// How long depths are cut. Caches are sized for any machine: results depend on these numbers.
+struct Blocking {
+  int64_t cache_bytes = int64_t{512} << 10;  // of operands in a block: half of a second-level cache
+  int64_t stretch = 128;                     // steps of the depth that are copied at a time
+  int64_t rows_apart = 4096;  // bytes: rows of b at multiples of it meet in one set of the first-level cache
+  int64_t fewest_tiles = 4;   // of rows, that share what a copy costs
+  int64_t pairs_pay = 32;     // rows, columns and steps for which packing pairs of bf16 pays
+};
+inline constexpr Blocking kFineBlocking{.cache_bytes = 1,
+                                        .stretch = 3,
+                                        .rows_apart = 4,
+                                        .fewest_tiles = 1,
+                                        .pairs_pay = 1};  // for trying it on small shapes
+
+// Below this many elements times operations one thread is faster than waking another and waiting for it.
+inline constexpr double kSerialWork = 16384;
+
+struct Target {
+  std::string name;      // as asked for: native, x86-64-v2, x86-64-v3, x86-64-v4
+  std::string cpu;       // LLVM's name
+  std::string features;  // LLVM's list, such as "+avx2,+fma"
+  int64_t vector_bytes = 16;
+  bool has_fma = false;
+  bool has_bf16_pairs = false;  // AVX512-BF16, in no named level
+  int64_t vector_registers = 16;
+  Blocking blocking;
+  double serial_work = kSerialWork;  // 0: every kernel is shared among threads, for trying the sharing on small shapes
+
+  int64_t lanes(DType dtype) const { return vector_bytes / size_of(dtype); }
+  /// What register tiles have: without fused multiply-add a product needs a register before it is added.
+  VectorRegisters registers(DType dtype) const { return {vector_registers, lanes(dtype), has_fma ? 2 : 5}; }
+};
+
+}  // namespace smelt
