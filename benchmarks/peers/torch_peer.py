@@ -1,4 +1,4 @@
-"""One workload in PyTorch: python torch_peer.py {eager|compile} {mlp|vae|gan|critic|small1|small8|small32} THREADS
+"""One workload in PyTorch: python torch_peer.py {eager|compile} {mlp|vae|gan|critic|conv|dcgan32|dcgan64|small1|small8|small32} THREADS
 
 Prints `ready` and, when compiled, the milliseconds of the first step when warm; then for each line `N` on standard input times N steps and prints their milliseconds, and a
 step's processor time, as JSON.
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 MODE, WORKLOAD, THREADS = sys.argv[1], sys.argv[2], int(sys.argv[3])
-BATCH = int(WORKLOAD[5:]) if WORKLOAD.startswith("small") else 128
+BATCH = int(WORKLOAD[5:]) if WORKLOAD.startswith("small") else {"dcgan32": 64, "dcgan64": 32}.get(WORKLOAD, 128)
 torch.set_num_threads(THREADS)
 torch.manual_seed(1)
 
@@ -140,7 +140,69 @@ def small():
     return lambda rows: step(features[rows], labels[rows]).item()
 
 
-step = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic}.get(WORKLOAD, small)()
+def conv(w=16):
+    """examples/conv.smelt; its random shift is one of all pictures here."""
+    nn = torch.nn
+
+    def block(n_in, n_out):
+        layers = [layer for a in (n_in, n_out) for layer in
+                  (nn.Conv2d(a, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU())]
+        return nn.Sequential(*layers)
+
+    body = nn.Sequential(block(1, w), nn.MaxPool2d(2), block(w, 2 * w), nn.MaxPool2d(2), block(2 * w, 4 * w),
+                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4 * w, 10))
+    p = list(body.parameters())
+    optimiser = torch.optim.AdamW(p, lr=3e-3, weight_decay=0.02, fused=True)
+
+    def loss(x, y):
+        x = (x.float() / 255).view(-1, 1, 28, 28)
+        x = torch.where(torch.rand(len(x), 1, 1, 1) < 0.5, x.flip(3), x)
+        return F.cross_entropy(body(F.pad(x, (2, 2, 2, 2))[:, :, 1:29, 1:29]), y)
+
+    step = training_step(p, optimiser, loss)
+    return lambda rows: step(pixels[rows], labels[rows]).item()
+
+
+def dcgan(side, channels, w=64):
+    """Radford, Metz, Chintala 2015, as examples/dcgan.smelt has it: `side` pixels, a first picture of 4x4."""
+    nn = torch.nn
+    ups = {32: 3, 64: 4}[side]
+    widths = [w * 2**k for k in range(ups - 1, -1, -1)]
+    generator = [nn.Linear(100, widths[0] * 16, bias=False), nn.Unflatten(1, (widths[0], 4, 4)), nn.BatchNorm2d(widths[0]), nn.ReLU()]
+    for a, b in zip(widths, widths[1:]):
+        generator += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
+    g = nn.Sequential(*generator, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
+    judge = [nn.Conv2d(channels, w, 4, 2, 1), nn.LeakyReLU(0.2)]
+    for a, b in zip(widths[::-1], widths[-2::-1]):
+        judge += [nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(0.2)]
+    d = nn.Sequential(*judge, nn.Flatten(), nn.Linear(widths[0] * 16, 1))
+
+    def adam(net):
+        return torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999), fused=True)
+
+    def d_loss(x):
+        with torch.no_grad():
+            made = g(torch.randn(BATCH, 100))
+        return F.softplus(-d(x)).mean() + F.softplus(d(made)).mean()
+
+    def g_loss():
+        return F.softplus(-d(g(torch.randn(BATCH, 100)))).mean()
+
+    d_step = training_step(list(d.parameters()), adam(d), d_loss)
+    g_step = training_step(list(g.parameters()), adam(g), g_loss)
+    pictures = torch.randint(0, 256, (2048, channels, side, side), dtype=torch.uint8)
+    return lambda rows: (d_step(pictures[rows % 2048].float() / 127.5 - 1).item(), g_step().item())
+
+
+def dcgan32():
+    return dcgan(32, 1)
+
+
+def dcgan64():
+    return dcgan(64, 3)
+
+
+step = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic, "conv": conv, "dcgan32": dcgan32, "dcgan64": dcgan64}.get(WORKLOAD, small)()
 count = 0
 
 
@@ -157,7 +219,7 @@ def run(steps):
 
 
 first = run(1)[0]
-run(20)
+run(3 if WORKLOAD.startswith("dcgan") else 20)
 print(f"ready {first}" if MODE == "compile" else "ready", flush=True)
 for line in sys.stdin:
     cpu = time.process_time()
