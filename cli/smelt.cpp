@@ -15,6 +15,7 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "cli/console.h"
+#include "frontend/planned.h"
 #include "ir/support/check.h"
 #include "ir/support/suggest.h"
 #include "ir/support/version.h"
@@ -42,11 +43,8 @@ constexpr std::array kCommands = {
     Command{"debug", "tools for developing Smelt", add_debug},
 };
 
-// Commands of the design that do not exist yet: named, so that nobody looks for a typing mistake.
-constexpr std::array<std::string_view, 6> kPlanned = {"export", "graph", "fmt", "diff", "runs", "lsp"};
-
 int unknown_command(const std::string& name) {
-  if (std::ranges::find(kPlanned, name) != kPlanned.end()) {
+  if (frontend::is_planned(frontend::PlannedKind::Command, name)) {
     return report_usage(fmt::format("`smelt {}` is not supported yet", name), "`smelt --help` lists what is");
   }
   std::vector<std::string_view> names;

@@ -102,7 +102,8 @@ class HeaderWriter {
       case FunctionKind::Totals:
       case FunctionKind::Result:
       case FunctionKind::Image:
-      case FunctionKind::Stop: return {};
+      case FunctionKind::Stop:
+      case FunctionKind::Gradients: return {};
     }
     return {};
   }

@@ -34,7 +34,6 @@ BindingKind binding_kind(ResultRole role) {
     default: return BindingKind::Value;
   }
 }
-bool is_input(ArgRole role) { return role == ArgRole::Column || role == ArgRole::Rows || role == ArgRole::Feed; }
 
 /// A name as part of a linker symbol.
 std::string as_identifier(std::string_view name) {
@@ -203,8 +202,13 @@ class ExperimentLowering {
     }
     for (const Output& result : graph.results) {
       if (result.role == ResultRole::Variable) continue;
-      entry.outputs.push_back(
-          {result.name, binding_kind(result.role), graph.type(result.node), result.ref, {}, result.range});
+      entry.outputs.push_back({result.name,
+                               binding_kind(result.role),
+                               graph.type(result.node),
+                               result.ref,
+                               {},
+                               result.range,
+                               guards(result)});
     }
     for (const Node& node : graph.nodes) {
       for (const Extent& extent : node.type.shape) {

@@ -106,7 +106,7 @@ Value Calls::call_intrinsic(const Intrinsic& intrinsic, Args args, Span span) {
   }
   auto matched = match_args(intrinsic.name, specs, std::move(args), span);
   if (!matched) return {};
-  Call call{provided_, std::move(*matched), span, intrinsic.name};
+  Call call{provided_, intrinsic, std::move(*matched), span};
   return intrinsic.evaluate(call);
 }
 

@@ -3,21 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 #include <set>
 
 #include "frontend/ast_walk.h"
 #include "frontend/intrinsics.h"
 #include "frontend/names.h"
+#include "frontend/planned.h"
 #include "ir/support/suggest.h"
 
 namespace smelt::frontend {
 
 namespace {
-
-/// Layers of the library that are planned: importing one says so instead of calling it unknown.
-constexpr std::string_view kPlannedLayers[] = {"RMSNorm", "Embedding", "MultiHeadAttention", "TransformerBlock", "RNN",
-                                               "LSTM",    "GRU"};
 
 /// A name bound in a body.
 struct Local {
@@ -302,7 +298,7 @@ class NameChecker {
     std::vector<std::string> names;
     for (const auto& [name, d] : file->names) names.push_back(name);
     for (const ast::Ident& name : decl.names) {
-      if (std::ranges::find(kPlannedLayers, name.text) != std::end(kPlannedLayers)) {
+      if (is_planned(PlannedKind::Layer, name.text)) {
         diagnostics_.report(Diag::E0701, name.span, fmt::format("layer `{}` is not supported yet", name.text));
         tolerated_.insert(name.text);
       } else if (!file->names.contains(name.text)) {

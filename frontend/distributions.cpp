@@ -13,29 +13,32 @@ namespace smelt::frontend {
 
 namespace {
 
-struct DistInfo {
-  DistKind kind;
-  std::string_view prefix;  // of the functions in std/dist.smelt
-  OpKind noise;
+constexpr DistributionRecord kDistributions[] = {
+    {DistKind::Normal, "Normal", "mean, std=, logvar=", "normal", OpKind::RandomNormal,
+     "`Normal` takes a mean and either std or logvar", "write `Normal(0, 1)` or `Normal(mean = m, logvar = v)`"},
+    {DistKind::Bernoulli, "Bernoulli", "logits", "bernoulli", OpKind::RandomUniform},
+    {DistKind::Uniform, "Uniform", "low, high", "uniform", OpKind::RandomUniform},
 };
-constexpr DistInfo kDistributions[] = {
-    {DistKind::Normal, "normal", OpKind::RandomNormal},
-    {DistKind::Bernoulli, "bernoulli", OpKind::RandomUniform},
-    {DistKind::Uniform, "uniform", OpKind::RandomUniform},
-};
-const DistInfo& info_of(DistKind kind) { return kDistributions[static_cast<size_t>(kind)]; }
 
 }  // namespace
 
-Value Distributions::make_distribution(DistKind kind, std::vector<Value> params, bool by_logvar, Span span) {
+std::span<const DistributionRecord> all_distributions() { return kDistributions; }
+
+const DistributionRecord* find_distribution(std::string_view name) {
+  const auto found = std::ranges::find(kDistributions, name, &DistributionRecord::name);
+  return found == std::end(kDistributions) ? nullptr : &*found;
+}
+
+Value Distributions::make_distribution(const DistributionRecord& record, std::vector<Value> params, bool by_logvar,
+                                       Span span) {
   Distribution dist;
-  dist.kind = kind;
+  dist.record = &record;
   dist.by_logvar = by_logvar;
   for (const Value& param : params) {
     if (param.bad()) return {};
     if (!shapes_.number_of(param) && !graph_.expect_float(param, span)) return {};
   }
-  if (kind == DistKind::Normal && !by_logvar) {
+  if (record.kind == DistKind::Normal && !by_logvar) {
     const auto std = shapes_.number_of(params[1]);
     if (std && *std < 0) {
       diagnostics_.report(Diag::E0503, span, fmt::format("a standard deviation is at least 0, not {}", *std));
@@ -86,7 +89,7 @@ Value Distributions::distribution_function(std::string_view function, const Valu
     return {};
   }
   const auto* other = function == "kl" ? args[0].as<Distribution>() : nullptr;
-  const auto by_std = [](const Distribution& d) { return d.kind == DistKind::Normal && !d.by_logvar; };
+  const auto by_std = [](const Distribution& d) { return d.kind() == DistKind::Normal && !d.by_logvar; };
   // Formulas by the standard deviation lose nothing to its logarithm; kl of both kinds takes logarithms.
   const bool std_form = by_std(*dist) && (other == nullptr || by_std(*other));
   const auto parameters = [&](const Distribution& d) {
@@ -101,7 +104,7 @@ Value Distributions::distribution_function(std::string_view function, const Valu
   std::vector<Value> all;
   if (function == "log_prob") {
     const auto* x = args[0].as<Tensor>();
-    if (dist->kind == DistKind::Bernoulli && x != nullptr && x->range && (x->range->low < 0 || x->range->high > 1)) {
+    if (dist->kind() == DistKind::Bernoulli && x != nullptr && x->range && (x->range->low < 0 || x->range->high > 1)) {
       diagnostics_
           .report(Diag::W0004, span,
                   fmt::format("Bernoulli likelihood of data in {}..{}", x->range->low, x->range->high))
@@ -114,7 +117,7 @@ Value Distributions::distribution_function(std::string_view function, const Valu
   const std::vector<Value> own = parameters(*dist);
   all.insert(all.end(), own.begin(), own.end());
   if (function == "kl") {
-    if (other == nullptr || other->kind != dist->kind || dist->kind == DistKind::Uniform) {
+    if (other == nullptr || other->kind() != dist->kind() || dist->kind() == DistKind::Uniform) {
       diagnostics_
           .report(
               Diag::E0610, span,
@@ -126,8 +129,8 @@ Value Distributions::distribution_function(std::string_view function, const Valu
     const std::vector<Value> theirs = parameters(*other);
     all.insert(all.end(), theirs.begin(), theirs.end());
   }
-  Value result = calls_.call_library(
-      fmt::format("{}_{}{}", info_of(dist->kind).prefix, function, std_form ? "_std" : ""), std::move(all), span);
+  Value result = calls_.call_library(fmt::format("{}_{}{}", dist->record->prefix, function, std_form ? "_std" : ""),
+                                     std::move(all), span);
   if (dist->shape && function != "log_prob" && function != "kl") {
     auto t = graph_.expect_float(result, span);
     if (t) t = graph_.broadcast_to(*t, *dist->shape, span);
@@ -154,7 +157,7 @@ Value Distributions::draw_site(const Distribution& dist, const std::string& name
 /// parameters.
 Value Distributions::sample(const Distribution& dist, const Axes& axes, const std::string& path, Span span) {
   if (!shapes_.check_size(graph_.real(), axes, span)) return {};
-  const DistInfo& record = info_of(dist.kind);
+  const DistributionRecord& record = *dist.record;
   const TensorType type{graph_.real(), shape_of(axes)};
   graph_.builder().set_span(span);
   const NodeId seed = graph_.seed_argument(), run = graph_.run_argument();
@@ -170,22 +173,22 @@ Value Distributions::sample(const Distribution& dist, const Axes& axes, const st
   const Tensor noise = graph_.tensor(*node, axes);
   const auto is = [&](size_t i, double value) { return shapes_.number_of(dist.params[i]) == value; };
   Value result;
-  if (dist.kind == DistKind::Normal && !dist.by_logvar && is(0, 0) && is(1, 1))
+  if (dist.kind() == DistKind::Normal && !dist.by_logvar && is(0, 0) && is(1, 1))
     result = Value(noise);
-  else if (dist.kind == DistKind::Uniform && is(0, 0) && is(1, 1))
+  else if (dist.kind() == DistKind::Uniform && is(0, 0) && is(1, 1))
     result = Value(noise);
   else {
     std::vector<Value> args{Value(noise)};
     args.insert(args.end(), dist.params.begin(), dist.params.end());
-    const bool by_std = dist.kind == DistKind::Normal && !dist.by_logvar;
+    const bool by_std = dist.kind() == DistKind::Normal && !dist.by_logvar;
     result =
         calls_.call_library(fmt::format("{}_from_noise{}", record.prefix, by_std ? "_std" : ""), std::move(args), span);
   }
   const auto* drawn = result.as<Tensor>();
   if (drawn == nullptr) return {};
   std::optional<Tensor> shaped = graph_.broadcast_to(*drawn, axes, span);
-  if (shaped && dist.kind != DistKind::Normal)
-    shaped->range = dist.kind == DistKind::Bernoulli ? std::optional(Range{0, 1}) : std::nullopt;
+  if (shaped && dist.kind() != DistKind::Normal)
+    shaped->range = dist.kind() == DistKind::Bernoulli ? std::optional(Range{0, 1}) : std::nullopt;
   return shaped ? Value(*shaped) : Value();
 }
 

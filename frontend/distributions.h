@@ -1,4 +1,4 @@
-// Distributions: a table of what each is called and which library function computes what; draws and their sites.
+// Distributions: what the library computes of them, draws and their sites.
 #pragma once
 
 #include <string>
@@ -30,7 +30,7 @@ class Distributions {
   Distributions(Scopes& scopes, Shapes& shapes, GraphWriter& graph, Calls& calls, Diagnostics& diagnostics)
       : scopes_(scopes), shapes_(shapes), graph_(graph), calls_(calls), diagnostics_(diagnostics) {}
 
-  Value make_distribution(DistKind kind, std::vector<Value> params, bool by_logvar, Span span);
+  Value make_distribution(const DistributionRecord& record, std::vector<Value> params, bool by_logvar, Span span);
   Axes distribution_axes(const Distribution& dist, Span span);
   Value distribution_function(std::string_view function, const Value& dist, std::vector<Value> args, Span span);
   Value draw_site(const Distribution& dist, const std::string& name, Span span);

@@ -1,8 +1,8 @@
 // Evaluates a model file: compile-time values are computed, tensor expressions become nodes of the graph at hand.
 //
 // A body is evaluated once for each function that calls it (a step, an evaluation, a metric, an export). What outlives
-// one evaluation is in the parts: dims in Shapes, layers in Layers, variables in the experiment. Each part names what
-// it uses in its constructor.
+// one evaluation is in the classes below: dims in Shapes, layers in Layers, variables in the experiment. Each names
+// what it uses in its constructor.
 #pragma once
 
 #include <optional>
@@ -44,7 +44,7 @@ class Elaborator {
   Diagnostics& diagnostics_;
   Experiment experiment_;
 
-  // Expressions need declarations, and those expressions: parts refer to each other, and are used when all are there.
+  // Expressions need declarations, and those expressions: these refer to each other, and are used when all are there.
   Scopes scopes_{file_, library_};
   Shapes shapes_{experiment_, diagnostics_};
   GraphWriter graph_{experiment_, scopes_, shapes_, diagnostics_};

@@ -284,6 +284,31 @@ Value Evaluator::apply_stage(ast::ExprId stage, Value value, Span value_span, co
   return calls_.call(callee, std::move(args), span, printable(sources_.text(span)));
 }
 
+namespace {
+
+/// One turn of a `repeat`: names of its own, and its index in the paths of layers and in the numbers of draws.
+class RepeatTurn {
+ public:
+  RepeatTurn(Frame& frame, const std::string& label, int64_t index, int64_t count)
+      : frame_(frame), names_(frame), outer_(frame.loop) {
+    frame_.loop = outer_ * count + index;
+    frame_.repeats.push_back({label, index});
+  }
+  RepeatTurn(const RepeatTurn&) = delete;
+  RepeatTurn& operator=(const RepeatTurn&) = delete;
+  ~RepeatTurn() {
+    frame_.repeats.pop_back();
+    frame_.loop = outer_;
+  }
+
+ private:
+  Frame& frame_;
+  BlockScope names_;
+  int64_t outer_;
+};
+
+}  // namespace
+
 /// Applies the layer that the body yields, fresh for each i, to the running value.
 Value Evaluator::apply_repeat(const ast::RepeatExpr& e, Value value, const std::string& label, const Naming& naming,
                               Span span) {
@@ -300,21 +325,16 @@ Value Evaluator::apply_repeat(const ast::RepeatExpr& e, Value value, const std::
         .with_help("write `repeat i < n { Dense{h} }`");
     return {};
   }
-  const int64_t outer_loop = scopes_.frame().loop;
   const Naming inside{naming.bound, {}, naming.repeat_result};
   for (int64_t i = 0; i < *count && !value.bad() && !diagnostics_.is_full(); ++i) {
-    scopes_.frame().loop = outer_loop * *count + i;
-    scopes_.frame().repeats.push_back({label, i});
-    const BlockScope turn(scopes_.frame());
+    const RepeatTurn turn(scopes_.frame(), label, i, *count);
     scopes_.bind(e.index, Value(i));
     Value ignored;
     for (size_t s = 0; s + 1 < e.body.statements.size(); ++s)
       execute(scopes_.ast()[e.body.statements[s]], ignored, inside);
     const ast::ExprId stage = scopes_.ast().as<ast::ExprStmt>(e.body.statements.back())->value;
     value = apply_stage(stage, std::move(value), span, {.repeat_result = true}, scopes_.span_of(stage));
-    scopes_.frame().repeats.pop_back();
   }
-  scopes_.frame().loop = outer_loop;
   return value;
 }
 

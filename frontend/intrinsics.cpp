@@ -3,15 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <limits>
-#include <numbers>
 #include <numeric>
 
 #include "frontend/calls.h"
 #include "frontend/data_section.h"
 #include "frontend/derivatives.h"
 #include "frontend/distributions.h"
+#include "frontend/planned.h"
 #include "frontend/window_functions.h"
 #include "ir/op.h"
 
@@ -19,52 +19,88 @@ namespace smelt::frontend {
 
 namespace {
 
-/// A function of one number or of each element: how it folds, and what is known of its results.
-struct Unary {
-  std::string_view name;
-  OpKind op;
-  double (*fold)(double);
-  std::optional<Range> range;
-};
+// ---- functions of the op table ----
 
-double sigmoid_of(double x) { return 1 / (1 + std::exp(-x)); }
-constexpr double kInf = std::numeric_limits<double>::infinity();
-
-const Unary kUnary[] = {
-    {"abs", OpKind::Abs, [](double x) { return std::abs(x); }, Range{0, kInf}},
-    {"sign", OpKind::Sign, [](double x) { return x > 0   ? 1.0
-                                                 : x < 0 ? -1.0
-                                                         : x; }, Range{-1, 1}},
-    {"floor", OpKind::Floor, [](double x) { return std::floor(x); }, {}},
-    {"exp", OpKind::Exp, [](double x) { return std::exp(x); }, Range{0, kInf}},
-    {"expm1", OpKind::Expm1, [](double x) { return std::expm1(x); }, Range{-1, kInf}},
-    {"log", OpKind::Log, [](double x) { return std::log(x); }, {}},
-    {"log1p", OpKind::Log1p, [](double x) { return std::log1p(x); }, {}},
-    {"sqrt", OpKind::Sqrt, [](double x) { return std::sqrt(x); }, Range{0, kInf}},
-    {"rsqrt", OpKind::Rsqrt, [](double x) { return 1 / std::sqrt(x); }, Range{0, kInf}},
-    {"tanh", OpKind::Tanh, [](double x) { return std::tanh(x); }, Range{-1, 1}},
-    {"sigmoid", OpKind::Sigmoid, sigmoid_of, Range{0, 1}},
-    {"softplus", OpKind::Softplus, [](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); },
-     Range{0, kInf}},
-    {"erf", OpKind::Erf, [](double x) { return std::erf(x); }, Range{-1, 1}},
-    {"normal_cdf", OpKind::NormalCdf, [](double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }, Range{0, 1}},
-    {"sin", OpKind::Sin, [](double x) { return std::sin(x); }, Range{-1, 1}},
-    {"cos", OpKind::Cos, [](double x) { return std::cos(x); }, Range{-1, 1}},
-    {"relu", OpKind::Relu, [](double x) { return std::max(x, 0.0); }, Range{0, kInf}},
-    {"square", OpKind::Square, [](double x) { return x * x; }, Range{0, kInf}},
-};
-
-template <size_t I>
-Value evaluate_unary(Call& c) {
-  const Unary& f = kUnary[I];
+/// One number, or each element.
+Value apply_by_element(Call& c) {
+  const OpDef& op = *c.function.op;
   const Value& x = c.value(0);
   if (const auto number = c.use.shapes.number_of(x)) {
-    if (f.op == OpKind::Floor && x.as<int64_t>() != nullptr) return x;
-    return Value(f.fold(*number));
+    if (op_kind(op) == OpKind::Floor && x.as<int64_t>() != nullptr) return x;  // whole numbers may be sizes
+    return Value(op.reference(std::array{*number}));
   }
-  Value result = c.use.graph.elementwise(f.op, {x}, c.span, fmt::format("`{}`", f.name));
-  if (auto* t = result.as<Tensor>()) t->range = f.range;
+  Value result = c.use.graph.elementwise(op_kind(op), {x}, c.span, fmt::format("`{}`", op.name));
+  if (auto* t = result.as<Tensor>(); t != nullptr && op.range.known()) t->range = Range{op.range.low, op.range.high};
   return result;
+}
+
+std::optional<std::vector<int64_t>> places_of(Call& c, const Tensor& x, size_t over);
+
+/// The axes go, or stay as they are.
+Value apply_over_axes(Call& c) {
+  const OpDef& op = *c.function.op;
+  const bool removes = op.applied == Applied::OverAxes;
+  const auto x = c.use.graph.expect_float(c.value(0), c.span_of(0));
+  auto places = x ? places_of(c, *x, 1) : std::nullopt;
+  if (!places) return {};
+  if (!removes && !c.has(1) && places->size() > 1) {  // where axes go, the result shows what it was over
+    std::vector<std::string> names;
+    for (const int64_t at : *places) names.push_back(c.use.shapes.axis_text(x->axes[static_cast<size_t>(at)]));
+    c.use.diagnostics
+        .report(Diag::E0105, c.use.graph.call_site(c.span),
+                fmt::format("`{}` of `{}` does not say which axis it is over", op.name, c.use.shapes.type_text(*x)))
+        .with_help(fmt::format("write `over={}`, or `over=({})` for all of them together", names.back(),
+                               fmt::join(names, ", ")));
+    return {};
+  }
+  std::ranges::sort(*places);
+  Axes axes;
+  for (size_t i = 0; i < x->axes.size(); ++i) {
+    if (!removes || !std::ranges::binary_search(*places, static_cast<int64_t>(i))) axes.push_back(x->axes[i]);
+  }
+  if (places->empty()) {
+    c.use.diagnostics.report(Diag::E0105, c.span,
+                             fmt::format("`{}` has no axis to normalise over", c.use.shapes.type_text(*x)));
+    return {};
+  }
+  c.use.graph.builder().set_span(c.span);
+  Tensor t =
+      c.use.graph.tensor(c.use.graph.builder().make(op_kind(op), {x->node}, {{"axes", *places}}), std::move(axes));
+  if (op.range.known()) t.range = Range{op.range.low, op.range.high};
+  return Value(t);
+}
+
+/// Positions along one axis, as labels of it.
+Value apply_of_axis(Call& c) {
+  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
+  const auto over = x ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
+  const auto places = over ? c.use.shapes.find_axes(*x, *over, c.span) : std::nullopt;
+  if (!places) return {};
+  if (places->size() != 1) {
+    c.use.diagnostics.report(Diag::E0105, c.span, "the index of an extremum is along one axis");
+    return {};
+  }
+  Axes axes = x->axes;
+  const auto place = (*places)[0];
+  const DimId label = axes[static_cast<size_t>(place)].dim;
+  axes.erase(axes.begin() + place);
+  c.use.graph.builder().set_span(c.span);
+  const NodeId node = c.use.graph.builder().make(op_kind(*c.function.op), {x->node}, {{"axis", place}});
+  Tensor t = c.use.graph.tensor(node, std::move(axes));
+  t.label = label;
+  return Value(t);
+}
+
+/// Nothing for an op that the language does not have under its name.
+std::optional<Intrinsic> function_of(const OpDef& op) {
+  switch (op.applied) {
+    case Applied::No: break;
+    case Applied::ByElement: return Intrinsic{op.name, "x", op.doc, apply_by_element, &op};
+    case Applied::OverAxes:
+    case Applied::AlongAxes: return Intrinsic{op.name, "x, over=", op.doc, apply_over_axes, &op};
+    case Applied::OfAxis: return Intrinsic{op.name, "x, over", op.doc, apply_of_axis, &op};
+  }
+  return std::nullopt;
 }
 
 // ---- by element ----
@@ -195,60 +231,6 @@ Value mean(Call& c) {
   Value result = c.use.graph.binary(ast::BinaryOp::Div, total, count_of(c.use.graph, *x, *places), c.span);
   if (auto* t = result.as<Tensor>()) t->range = x->range;
   return result;
-}
-
-/// logsumexp removes its axes; softmax and log_softmax keep them.
-template <OpKind Op>
-Value over_axes(Call& c) {
-  const auto x = c.use.graph.expect_float(c.value(0), c.span_of(0));
-  auto places = x ? places_of(c, *x, 1) : std::nullopt;
-  if (!places) return {};
-  if (Op != OpKind::LogSumExp && !c.has(1) && places->size() > 1) {  // the others' result shows what they were over
-    std::vector<std::string> names;
-    for (const int64_t at : *places) names.push_back(c.use.shapes.axis_text(x->axes[static_cast<size_t>(at)]));
-    c.use.diagnostics
-        .report(
-            Diag::E0105, c.use.graph.call_site(c.span),
-            fmt::format("`{}` of `{}` does not say which axis it is over", op_def(Op).name, c.use.shapes.type_text(*x)))
-        .with_help(fmt::format("write `over={}`, or `over=({})` for all of them together", names.back(),
-                               fmt::join(names, ", ")));
-    return {};
-  }
-  std::ranges::sort(*places);
-  Axes axes;
-  for (size_t i = 0; i < x->axes.size(); ++i) {
-    const bool removed = Op == OpKind::LogSumExp && std::ranges::binary_search(*places, static_cast<int64_t>(i));
-    if (!removed) axes.push_back(x->axes[i]);
-  }
-  if (places->empty()) {
-    c.use.diagnostics.report(Diag::E0105, c.span,
-                             fmt::format("`{}` has no axis to normalise over", c.use.shapes.type_text(*x)));
-    return {};
-  }
-  c.use.graph.builder().set_span(c.span);
-  Tensor t = c.use.graph.tensor(c.use.graph.builder().make(Op, {x->node}, {{"axes", *places}}), std::move(axes));
-  if (Op == OpKind::Softmax) t.range = Range{0, 1};
-  return Value(t);
-}
-
-template <OpKind Op>
-Value arg_extremum(Call& c) {
-  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
-  const auto over = x ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
-  const auto places = over ? c.use.shapes.find_axes(*x, *over, c.span) : std::nullopt;
-  if (!places) return {};
-  if (places->size() != 1) {
-    c.use.diagnostics.report(Diag::E0105, c.span, "the index of an extremum is along one axis");
-    return {};
-  }
-  Axes axes = x->axes;
-  const auto place = (*places)[0];
-  const DimId label = axes[static_cast<size_t>(place)].dim;
-  axes.erase(axes.begin() + place);
-  c.use.graph.builder().set_span(c.span);
-  Tensor t = c.use.graph.tensor(c.use.graph.builder().make(Op, {x->node}, {{"axis", place}}), std::move(axes));
-  t.label = label;
-  return Value(t);
 }
 
 Value contract(Call& c) {
@@ -398,20 +380,19 @@ Value field(Call& c) {
 }
 Value row(Call& c) { return c.use.data.field_column(Column::kWholeRow, c.span); }
 
-Value normal(Call& c) {
-  if (c.has(1) == c.has(2)) {
-    c.use.diagnostics.report(Diag::E0401, c.span, "`Normal` takes a mean and either std or logvar")
-        .with_help("write `Normal(0, 1)` or `Normal(mean = m, logvar = v)`");
+/// A distribution of two forms takes one of its last two parameters.
+Value distribution(Call& c) {
+  const DistributionRecord& record = *c.function.distribution;
+  const bool two_forms = !record.misuse.empty();
+  const size_t last = c.args.size() - 1;
+  if (two_forms && c.has(last) == c.has(last - 1)) {
+    c.use.diagnostics.report(Diag::E0401, c.span, std::string(record.misuse)).with_help(std::string(record.help));
     return {};
   }
-  return c.use.distributions.make_distribution(DistKind::Normal, {c.value(0), c.has(1) ? c.value(1) : c.value(2)},
-                                               c.has(2), c.span);
-}
-Value bernoulli(Call& c) {
-  return c.use.distributions.make_distribution(DistKind::Bernoulli, {c.value(0)}, false, c.span);
-}
-Value uniform(Call& c) {
-  return c.use.distributions.make_distribution(DistKind::Uniform, {c.value(0), c.value(1)}, false, c.span);
+  std::vector<Value> params;
+  for (size_t i = 0; i < c.args.size(); ++i)
+    if (c.has(i)) params.push_back(c.value(i));
+  return c.use.distributions.make_distribution(record, std::move(params), two_forms && c.has(last), c.span);
 }
 Value log_prob(Call& c) {
   return c.use.distributions.distribution_function("log_prob", c.value(0), {c.value(1)}, c.span);
@@ -420,7 +401,7 @@ Value kl(Call& c) { return c.use.distributions.distribution_function("kl", c.val
 Value entropy(Call& c) { return c.use.distributions.distribution_function("entropy", c.value(0), {}, c.span); }
 Value mean_of(Call& c) { return c.use.distributions.distribution_function("mean", c.value(0), {}, c.span); }
 
-Value not_yet(Call& c) { return unsupported(c.use.diagnostics, c.span, fmt::format("`{}`", c.name)); }
+Value not_yet(Call& c) { return unsupported(c.use.diagnostics, c.span, fmt::format("`{}`", c.function.name)); }
 Value grid(Call& c) {
   c.use.diagnostics.report(Diag::E0609, c.span, "`grid` stands in an `image` action only");
   return {};
@@ -430,27 +411,7 @@ Value nan(Call& c) {
   return x ? c.use.graph.elementwise(OpKind::Ne, {Value(*x), Value(*x)}, c.span, "`nan`") : Value();
 }
 
-static_assert(std::size(kUnary) == 18, "each function of the table has a line below");
-#define SMELT_UNARY(i) {kUnary[i].name, "x", "by element", evaluate_unary<i>}
-const Intrinsic kIntrinsics[] = {
-    SMELT_UNARY(0),
-    SMELT_UNARY(1),
-    SMELT_UNARY(2),
-    SMELT_UNARY(3),
-    SMELT_UNARY(4),
-    SMELT_UNARY(5),
-    SMELT_UNARY(6),
-    SMELT_UNARY(7),
-    SMELT_UNARY(8),
-    SMELT_UNARY(9),
-    SMELT_UNARY(10),
-    SMELT_UNARY(11),
-    SMELT_UNARY(12),
-    SMELT_UNARY(13),
-    SMELT_UNARY(14),
-    SMELT_UNARY(15),
-    SMELT_UNARY(16),
-    SMELT_UNARY(17),
+const Intrinsic kOwn[] = {
     {"max", "x, y=, over=", "larger of two by element, or the largest over axes",
      extremum<OpKind::Max, OpKind::ReduceMax>},
     {"min", "x, y=, over=", "smaller of two by element, or the smallest over axes",
@@ -465,11 +426,6 @@ const Intrinsic kIntrinsics[] = {
     {"sum", "x, over=", "sum over axes, or over all", sum},
     {"mean", "x, over=", "mean over axes, or over all; run-time dims count their actual size", mean},
     {"count", "x, over=", "number of elements along axes", count},
-    {"logsumexp", "x, over=", "log of the sum of e^x", over_axes<OpKind::LogSumExp>},
-    {"softmax", "x, over=", "e^x divided by its sum", over_axes<OpKind::Softmax>},
-    {"log_softmax", "x, over=", "log of softmax", over_axes<OpKind::LogSoftmax>},
-    {"argmax", "x, over", "index of the largest element along an axis", arg_extremum<OpKind::ArgMax>},
-    {"argmin", "x, over", "index of the smallest element along an axis", arg_extremum<OpKind::ArgMin>},
     {"contract", "a, b, over", "sum of products over the named axes", contract},
     {"reshape", "x, shape", "the same elements in row-major order", reshape},
     {"flatten", "x", "all axes but the first become one", flatten},
@@ -493,39 +449,45 @@ const Intrinsic kIntrinsics[] = {
     {"l2", "what", "half the sum of squares of parameters or of a tensor", l2},
     {"l1", "a, b=", "sum of magnitudes of parameters; of two tensors, mean magnitude of the difference", l1},
     {"given", "option", "whether an option of an optimiser is written on the step line", given},
-    {"field", "k", "field k of the reader, one row", field, true},
+    {"field", "k", "field k of the reader, one row", field, nullptr, nullptr, true},
     {"row", "", "all columns of a csv file", row},
-    {"Normal", "mean, std=, logvar=", "the normal distribution", normal},
-    {"Bernoulli", "logits", "the Bernoulli distribution", bernoulli},
-    {"Uniform", "low, high", "the uniform distribution", uniform},
     {"log_prob", "dist, x", "log of the density, by element", log_prob},
     {"kl", "q, p", "Kullback-Leibler divergence by element, in closed form", kl},
     {"entropy", "dist", "by element", entropy},
     {"mean_of", "dist", "mean of a distribution", mean_of},
     {"grid", "x, columns", "pictures side by side, in an image action", grid},
-    // understood, not built yet
-    {"Categorical", "p", "", not_yet},
-    {"UniformInt", "n", "", not_yet},
-    {"Laplace", "mean, scale", "", not_yet},
-    {"LogNormal", "mean, std", "", not_yet},
-    {"uniform", "dim", "", not_yet},
-    {"orthogonal", "", "", not_yet},
-    {"prod", "x, over=", "", not_yet},
-    {"generate", "model, prompt, n=, temperature=", "", not_yet},
-    {"power_iteration", "W, u", "", not_yet},
 };
-#undef SMELT_UNARY
+
+std::vector<Intrinsic> all_functions() {
+  std::vector<Intrinsic> all;
+  for (const OpDef& op : all_ops()) {
+    if (const std::optional<Intrinsic> function = function_of(op)) all.push_back(*function);
+  }
+  all.insert(all.end(), std::begin(kOwn), std::end(kOwn));
+  for (const DistributionRecord& record : all_distributions())
+    all.push_back({.name = record.name, .params = record.params, .evaluate = distribution, .distribution = &record});
+  for (const Planned& planned : kPlanned) {
+    if (planned.kind == PlannedKind::Function)
+      all.push_back({.name = planned.name, .params = planned.params, .evaluate = not_yet});
+  }
+  return all;
+}
 
 }  // namespace
 
+std::span<const Intrinsic> intrinsics() {
+  static const std::vector<Intrinsic> all = all_functions();
+  return all;
+}
+
 const Intrinsic* find_intrinsic(std::string_view name) {
-  const auto found = std::ranges::find(kIntrinsics, name, &Intrinsic::name);
-  return found == std::end(kIntrinsics) ? nullptr : &*found;
+  const auto found = std::ranges::find(intrinsics(), name, &Intrinsic::name);
+  return found == intrinsics().end() ? nullptr : &*found;
 }
 
 std::vector<std::string_view> intrinsic_names() {
   std::vector<std::string_view> names;
-  for (const Intrinsic& intrinsic : kIntrinsics) names.push_back(intrinsic.name);
+  for (const Intrinsic& intrinsic : intrinsics()) names.push_back(intrinsic.name);
   return names;
 }
 

@@ -243,16 +243,12 @@ bool Signatures::check_result(ast::TypeId type_id, Value& value, Span span, std:
   auto* dist = value.as<Distribution>();
   std::optional<Tensor> t;
   if (dist != nullptr) {
-    constexpr std::string_view kNames[] = {"Normal", "Bernoulli", "Uniform"};
-    if (type.head.text != kNames[static_cast<size_t>(dist->kind)])
-      return mismatch(shapes_.describe(value), "another distribution");
+    if (type.head.text != dist->record->name) return mismatch(shapes_.describe(value), "another distribution");
     axes = distributions_.distribution_axes(*dist, span);
   } else {
     DimId label = kAnonymous;
     const std::optional<DType> dtype =
-        type.head.text == "Normal" || type.head.text == "Bernoulli" || type.head.text == "Uniform"
-            ? std::nullopt
-            : dtype_of(type, &label);
+        find_distribution(type.head.text) != nullptr ? std::nullopt : dtype_of(type, &label);
     if (!dtype)
       return parse_dtype(type.head.text) || type.head.text == "ix"
                  ? false

@@ -5,7 +5,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -96,9 +98,22 @@ struct NoneValue {};  // the default of an option that is left out
 
 enum class DistKind : uint8_t { Normal, Bernoulli, Uniform };
 
-/// `params` in the order of the distribution's record (distributions.cpp).
+/// What a distribution is called, how it is made and what a draw is made of.
+struct DistributionRecord {
+  DistKind kind;
+  std::string_view name;
+  std::string_view params;  // like those of an intrinsic; where two are optional, exactly one is given
+  std::string_view prefix;  // of the functions in std/dist.smelt
+  OpKind noise;
+  std::string_view misuse = {}, help = {};  // said when not exactly one of the last two is given
+};
+std::span<const DistributionRecord> all_distributions();
+const DistributionRecord* find_distribution(std::string_view name);
+
+/// `params` in the order of the record.
 struct Distribution {
-  DistKind kind{};
+  const DistributionRecord* record = nullptr;
+  DistKind kind() const { return record->kind; }
   bool by_logvar = false;  // Normal: the second parameter is logvar instead of std
   std::vector<Value> params;
   std::optional<Axes> shape;  // `[B, Z]` after it

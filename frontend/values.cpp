@@ -35,9 +35,7 @@ std::string Shapes::describe(const Value& value) const {
     std::string operator()(const DTypeValue& v) const { return fmt::format("the type {}", to_string(v.dtype)); }
     std::string operator()(const NoneValue&) const { return "`none`"; }
     std::string operator()(const Distribution& v) const {
-      constexpr std::string_view kNames[] = {"Normal", "Bernoulli", "Uniform"};
-      return fmt::format("a {} distribution{}", kNames[static_cast<size_t>(v.kind)],
-                         v.shape ? " over " + e.axes_text(*v.shape) : "");
+      return fmt::format("a {} distribution{}", v.record->name, v.shape ? " over " + e.axes_text(*v.shape) : "");
     }
   };
   return std::visit(Describer{*this}, static_cast<const Value::variant&>(value));

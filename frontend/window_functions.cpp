@@ -107,7 +107,7 @@ namespace {
 /// The position that `axis=` or `over=` names; `rank` of them.
 std::optional<size_t> place_of(Call& c, const Tensor& x, size_t over, size_t axis, int64_t rank) {
   if (c.has(over) == c.has(axis)) {
-    c.use.diagnostics.report(Diag::E0401, c.span, fmt::format("`{}` takes either `over=` or `axis=`", c.name))
+    c.use.diagnostics.report(Diag::E0401, c.span, fmt::format("`{}` takes either `over=` or `axis=`", c.name()))
         .with_help("`over=C` names the axis, `axis=1` counts from 0, and from the end below 0");
     return std::nullopt;
   }
@@ -135,7 +135,7 @@ std::optional<std::vector<Tensor>> tensors_of(Call& c) {
     tensors.push_back(*x);
   }
   if (!tensors.empty()) return tensors;
-  c.use.diagnostics.report(Diag::E0401, c.span, fmt::format("`{}` is given nothing", c.name));
+  c.use.diagnostics.report(Diag::E0401, c.span, fmt::format("`{}` is given nothing", c.name()));
   return std::nullopt;
 }
 
@@ -145,7 +145,7 @@ bool fits(Call& c, const Tensor& a, const Tensor& b, std::optional<size_t> along
     c.use.diagnostics
         .report(
             Diag::E0501, c.span,
-            fmt::format("`{}` is given `{}` and `{}`", c.name, c.use.shapes.type_text(a), c.use.shapes.type_text(b)))
+            fmt::format("`{}` is given `{}` and `{}`", c.name(), c.use.shapes.type_text(a), c.use.shapes.type_text(b)))
         .with_help(fmt::format("convert one of them: `cast(x, {})`", to_string(a.dtype)));
     return false;
   }
@@ -155,7 +155,7 @@ bool fits(Call& c, const Tensor& a, const Tensor& b, std::optional<size_t> along
   c.use.diagnostics
       .report(
           Diag::E0101, c.span,
-          fmt::format("`{}` cannot join `{}` and `{}`", c.name, c.use.shapes.type_text(a), c.use.shapes.type_text(b)))
+          fmt::format("`{}` cannot join `{}` and `{}`", c.name(), c.use.shapes.type_text(a), c.use.shapes.type_text(b)))
       .with_help(along ? fmt::format("all axes but axis {} are the same, in the same order", *along)
                        : std::string("all axes are the same, in the same order"));
   return false;

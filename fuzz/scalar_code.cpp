@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 #include <numbers>
 #include <utility>
 #include <vector>
@@ -33,35 +32,32 @@ namespace {
         return formula;                                 \
       }
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
 constexpr std::array kFunctions = {
-    ScalarFunction{"exp", OpKind::Exp, SMELT_EXACT(std::exp(x)), 1, 2, true, 0, kInfinity},
-    ScalarFunction{"expm1", OpKind::Expm1, SMELT_EXACT(std::expm1(x)), 1, 2, false, -1, kInfinity},
-    ScalarFunction{"log", OpKind::Log, SMELT_EXACT(std::log(x)), 1, 2},
-    ScalarFunction{"log1p", OpKind::Log1p, SMELT_EXACT(std::log1p(x)), 1, 2},
-    ScalarFunction{"sqrt", OpKind::Sqrt, SMELT_EXACT(std::sqrt(x)), 0.5001, 0.501, true, -0.0, kInfinity},
-    ScalarFunction{"rsqrt", OpKind::Rsqrt, SMELT_EXACT(1 / std::sqrt(x)), 2, 2},
-    ScalarFunction{"tanh", OpKind::Tanh, SMELT_EXACT(std::tanh(x)), 2, 2, true, -1, 1},
-    ScalarFunction{"sigmoid", OpKind::Sigmoid, SMELT_EXACT(1 / (1 + exp(-x))), 2, 2, false, 0, 1},
-    ScalarFunction{"softplus", OpKind::Softplus,
+    ScalarFunction{OpKind::Exp, SMELT_EXACT(std::exp(x)), 1, 2, true},
+    ScalarFunction{OpKind::Expm1, SMELT_EXACT(std::expm1(x)), 1, 2},
+    ScalarFunction{OpKind::Log, SMELT_EXACT(std::log(x)), 1, 2},
+    ScalarFunction{OpKind::Log1p, SMELT_EXACT(std::log1p(x)), 1, 2},
+    ScalarFunction{OpKind::Sqrt, SMELT_EXACT(std::sqrt(x)), 0.5001, 0.501, true},
+    ScalarFunction{OpKind::Rsqrt, SMELT_EXACT(1 / std::sqrt(x)), 2, 2},
+    ScalarFunction{OpKind::Tanh, SMELT_EXACT(std::tanh(x)), 2, 2, true},
+    ScalarFunction{OpKind::Sigmoid, SMELT_EXACT(1 / (1 + exp(-x))), 2, 2},
+    ScalarFunction{OpKind::Softplus,
                    SMELT_EXACT((x > 0    ? x
                                 : x <= 0 ? 0
                                          : x) +
                                log1p(exp(-fabs(x)))),
-                   4, 2, false, 0, kInfinity},
-    ScalarFunction{"erf", OpKind::Erf, SMELT_EXACT(std::erf(x)), 2, 2, false, -1, 1},
-    ScalarFunction{"normal_cdf", OpKind::NormalCdf,
-                   SMELT_EXACT(std::erfc(-x*(std::numbers::sqrt2_v<decltype(x)> / 2)) / 2), 4, 4, false, 0, 1},
-    ScalarFunction{"sin", OpKind::Sin, SMELT_EXACT(fabs(x) < 0x1.c6bf52p+49 ? std::sin(x) : NAN), 1, 2, false, -1, 1},
-    ScalarFunction{"cos", OpKind::Cos, SMELT_EXACT(fabs(x) < 0x1.c6bf52p+49 ? std::cos(x) : NAN), 1, 2, false, -1, 1},
-    ScalarFunction{"pow", OpKind::Pow, SMELT_EXACT(std::pow(x, y)), 2, 2, false, -kInfinity, kInfinity, true},
+                   4, 2},
+    ScalarFunction{OpKind::Erf, SMELT_EXACT(std::erf(x)), 2, 2},
+    ScalarFunction{OpKind::NormalCdf, SMELT_EXACT(std::erfc(-x*(std::numbers::sqrt2_v<decltype(x)> / 2)) / 2), 4, 4},
+    ScalarFunction{OpKind::Sin, SMELT_EXACT(fabs(x) < 0x1.c6bf52p+49 ? std::sin(x) : NAN), 1, 2},
+    ScalarFunction{OpKind::Cos, SMELT_EXACT(fabs(x) < 0x1.c6bf52p+49 ? std::cos(x) : NAN), 1, 2},
+    ScalarFunction{OpKind::Pow, SMELT_EXACT(std::pow(x, y)), 2, 2, false, true},
 };
 #undef SMELT_EXACT
 
 Graph graph_of(const ScalarFunction& function, DType dtype) {
   Graph graph;
-  graph.name = fmt::format("scalar_{}", function.name);
+  graph.name = fmt::format("scalar_{}", function.name());
   Builder builder(graph);
   const TensorType type{dtype, {static_cast<int64_t>(ScalarCode::kBlock)}};
   std::vector<NodeId> operands{builder.argument({"a"}, type)};
@@ -73,7 +69,14 @@ Graph graph_of(const ScalarFunction& function, DType dtype) {
 
 }  // namespace
 
-std::span<const ScalarFunction> scalar_functions() { return kFunctions; }
+std::span<const ScalarFunction> scalar_functions() {
+  static const auto all = [] {
+    auto functions = kFunctions;
+    for (ScalarFunction& function : functions) function.range = op_def(function.op).range;
+    return functions;
+  }();
+  return all;
+}
 
 Result<ScalarCode> ScalarCode::compile(DType dtype, const std::string& cpu) {
   SMELT_TRY(const Target target, make_target(cpu));
@@ -94,14 +97,14 @@ Result<ScalarCode> ScalarCode::compile(DType dtype, const std::string& cpu) {
 }
 
 void ScalarCode::run(const ScalarFunction& function, const void* a, const void* b, void* results) const {
-  const smelt_entry entry = object_.find(fmt::format("scalar_{}", function.name));
+  const smelt_entry entry = object_.find(fmt::format("scalar_{}", function.name()));
   SMELT_CHECK(entry != nullptr && arena_bytes_ <= sizeof(smelt_arena) + SMELT_ARENA_ALIGNMENT,
-              "`{}` was not compiled as one kernel", function.name);
+              "`{}` was not compiled as one kernel", function.name());
   alignas(SMELT_ARENA_ALIGNMENT) std::array<std::byte, sizeof(smelt_arena) + 2 * SMELT_ARENA_ALIGNMENT> arena{};
   const std::array inputs{a, b};
   void* outputs[] = {results};
   const smelt_call call{arena.data(), inputs.data(), outputs, nullptr};
-  SMELT_CHECK(entry(&call) == SMELT_CALL_OK, "`{}` failed", function.name);
+  SMELT_CHECK(entry(&call) == SMELT_CALL_OK, "`{}` failed", function.name());
 }
 
 }  // namespace smelt::fuzz

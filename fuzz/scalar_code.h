@@ -3,12 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
 
-#include "ir/graph.h"
+#include "ir/op.h"
 #include "ir/support/result.h"
 #include "runtime/loader.h"
 
@@ -16,15 +15,15 @@ namespace smelt::fuzz {
 
 /// A function of one argument, or of two: then `exact_*` take both.
 struct ScalarFunction {
-  std::string_view name;
   OpKind op;
   double (*exact_f32)(double, double);                 // for f32 arguments: relative error far below 2^-24
   long double (*exact_f64)(long double, long double);  // for f64 arguments
   double bound_f32, bound_f64;                         // ulp
   bool rises = false;                                  // never falls from one argument to the next
-  double low = -std::numeric_limits<double>::infinity(),
-         high = std::numeric_limits<double>::infinity();  // results lie between, both included
   bool binary = false;
+  ResultRange range = {};  // of the record
+
+  std::string_view name() const { return op_def(op).name; }
 };
 
 /// What docs/numerics.md promises on machines with fused multiply-add.

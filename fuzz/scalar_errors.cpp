@@ -141,9 +141,12 @@ class Sweep {
       errors.worst_b = static_cast<double>(b_[i]);
     }
     if (got < before && !errors.falls_at) errors.falls_at = static_cast<double>(a_[i]);
-    const bool outside = static_cast<double>(got) < function_.low || static_cast<double>(got) > function_.high;
-    if (outside && !errors.outside_at) errors.outside_at = static_cast<double>(a_[i]);
+    // The reciprocal root of -0 is outside of its range in earnest.
+    if (is_outside(static_cast<double>(got)) && !is_outside(static_cast<double>(want)) && !errors.outside_at)
+      errors.outside_at = static_cast<double>(a_[i]);
   }
+
+  bool is_outside(double y) const { return y < function_.range.low || y > function_.range.high; }
 
   const ScalarCode& code_;
   const ScalarFunction& function_;

@@ -102,6 +102,9 @@ struct Graph {
   uint32_t size() const { return static_cast<uint32_t>(nodes.size()); }
 };
 
+/// Whether the caller gives it with each call. The others are in the arena, or belong to a body.
+inline bool is_input(ArgRole role) { return role == ArgRole::Column || role == ArgRole::Rows || role == ArgRole::Feed; }
+
 /// A step commits nothing unless this scalar is finite.
 inline bool guards(const Output& output) { return output.role == ResultRole::Loss || output.role == ResultRole::Norm; }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <functional>
 #include <initializer_list>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -107,6 +108,24 @@ struct Samples {
   bool differentiable = true;   // false: vjp is zero almost everywhere, or the operands are not floats
 };
 
+/// How the language calls an op by its name. Functions with other parameters are in frontend/intrinsics.cpp.
+enum class Applied : uint8_t {
+  No,
+  ByElement,  // f(x), of a number too: then the reference computes it
+  OverAxes,   // f(x, over=) without the axes; over all of them when none is named
+  AlongAxes,  // f(x, over=) with all axes
+  OfAxis      // f(x, over): labels of the one axis that is named, which goes
+};
+
+/// Bounds of all elements of a result, whatever the operands are.
+struct ResultRange {
+  double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
+  constexpr bool known() const {
+    return low > -std::numeric_limits<double>::infinity() || high < std::numeric_limits<double>::infinity();
+  }
+};
+inline constexpr double kUnbounded = std::numeric_limits<double>::infinity();
+
 struct OpDef {
   std::string_view name;
   std::string_view doc;
@@ -122,6 +141,8 @@ struct OpDef {
   double identity = 0.0;      // Reduce
   AccessFn access = nullptr;  // Move
   ExpandFn expand = nullptr;  // Composite
+  Applied applied = Applied::No;
+  ResultRange range{};
   Samples samples{};
   std::string_view source{};
 };
@@ -137,7 +158,7 @@ constexpr bool is_complete(const OpDef& op) {
     case Kind::Scan:
     case Kind::Part:
     case Kind::Meta: return true;
-    case Kind::Composite: return op.expand != nullptr;
+    case Kind::Composite: return op.expand != nullptr && (op.applied != Applied::ByElement || op.reference != nullptr);
     case Kind::Elementwise:
     case Kind::Reduce: return op.vjp != nullptr && op.reference != nullptr && op.body != nullptr;
     case Kind::Random: return op.vjp != nullptr && op.tensor_reference != nullptr && op.body != nullptr;

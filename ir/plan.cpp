@@ -24,6 +24,7 @@ std::string_view to_string(FunctionKind kind) {
     case FunctionKind::Sample: return "sample";
     case FunctionKind::Image: return "image";
     case FunctionKind::Stop: return "stop";
+    case FunctionKind::Gradients: return "gradients";
   }
   return "?";
 }

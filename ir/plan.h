@@ -31,16 +31,17 @@ struct ScalarInput {
 };
 
 enum class FunctionKind : uint8_t {
-  Init,    // seed -> every variable; exactly one
-  Step,    // one execution of an objective: loss, reports, new variables
-  Loss,    // the objective with `training` false: loss and reports (run by `eval`)
-  Metric,  // one value
-  Export,  // feeds -> values
-  Totals,  // sums and the like over the rows of a batch, for the values of function `ref` that are no means by rows
-  Result,  // those values, from the totals of all batches; `ref` likewise
-  Sample,  // draws the feeds of export `ref` that have a distribution, named as its arguments
-  Image,   // the picture of an action
-  Stop     // bool scalar, from Loss scalars
+  Init,      // seed -> every variable; exactly one
+  Step,      // one execution of an objective: loss, reports, new variables
+  Loss,      // the objective with `training` false: loss and reports (run by `eval`)
+  Metric,    // one value
+  Export,    // feeds -> values
+  Totals,    // sums and the like over the rows of a batch, for the values of function `ref` that are no means by rows
+  Result,    // those values, from the totals of all batches; `ref` likewise
+  Sample,    // draws the feeds of export `ref` that have a distribution, named as its arguments
+  Image,     // the picture of an action
+  Stop,      // bool scalar, from Loss scalars
+  Gradients  // the loss of the objective of this name, and its derivatives by parameters (api/smelt/gradients.h)
 };
 std::string_view to_string(FunctionKind kind);
 

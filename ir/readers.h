@@ -19,4 +19,10 @@ inline constexpr ReaderRecord kReaders[] = {
     {"images", true, {}, true}, {"wav", true, {}, true},
 };
 
+constexpr const ReaderRecord* find_reader_record(std::string_view name) {
+  for (const ReaderRecord& record : kReaders)
+    if (record.name == name) return &record;
+  return nullptr;
+}
+
 }  // namespace smelt

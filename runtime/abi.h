@@ -30,7 +30,8 @@ typedef struct smelt_arena {
   int64_t horizon;              /* total iterations, for schedules */
   const smelt_threads* threads; /* NULL: the caller's thread only */
   uint64_t entered;             /* how often generated code was entered from outside */
-  uint64_t reserved[2];
+  uint64_t nonfinite;           /* not 0: a step wrote a parameter that is not finite */
+  uint64_t reserved;
 } smelt_arena;
 
 /* status of a call */

@@ -3,11 +3,6 @@
 #include <cmath>
 
 namespace smelt {
-namespace {
-
-constexpr std::string_view kClipNorm = "grad_norm";  // the report of a step line's `clip_norm`
-
-}  // namespace
 
 Result<void> Iteration::prepare() {
   const TrainPlan& plan = session_.program().train;
@@ -26,7 +21,7 @@ Result<void> Iteration::add_call(const PlannedCall& call) {
   const CompiledProgram& program = session_.program();
   const StepInfo& info = program.steps.at(static_cast<size_t>(call.step));
   const Entry& entry = program.entries.at(static_cast<size_t>(info.step_entry));
-  CallSlot slot{call, session_.frame(entry), {}};
+  CallSlot slot{call, session_.frame(entry), {}, {}};
   SMELT_TRY_VOID(slot.frame.own_outputs());
   slot.frame.set_batch(program.train.batch);
   if (train_data_ != nullptr) slot.frame.set_dataset(*train_data_);
@@ -36,7 +31,10 @@ Result<void> Iteration::add_call(const PlannedCall& call) {
   ObjectiveValues values;
   for (const Binding& binding : entry.outputs) {
     if (binding.kind == BindingKind::Loss) values.loss = {info.objective, 0, binding.type.dtype};
-    if (binding.kind == BindingKind::Report) values.reports.push_back({binding.name, 0, binding.type.dtype});
+    if (binding.kind == BindingKind::Report) {
+      if (binding.guards) slots_.back().guards.push_back(values.reports.size());
+      values.reports.push_back({binding.name, 0, binding.type.dtype});
+    }
   }
   values_.push_back(std::move(values));
   return {};
@@ -76,8 +74,8 @@ void Iteration::read_values() {
 const NamedValue* Iteration::guard_that_stopped(size_t call) const {
   const ObjectiveValues& values = values_[call];
   if (!std::isfinite(values.loss.value)) return &values.loss;
-  for (const NamedValue& report : values.reports) {
-    if (report.name == kClipNorm && !std::isfinite(report.value)) return &report;
+  for (const size_t report : slots_[call].guards) {
+    if (!std::isfinite(values.reports[report].value)) return &values.reports[report];
   }
   return nullptr;
 }

@@ -54,6 +54,7 @@ class Iteration {
     PlannedCall plan;
     CallFrame frame;
     std::vector<int32_t> rows;
+    std::vector<size_t> guards;  // reports that have to be finite
   };
   Result<void> add_call(const PlannedCall& call);
 

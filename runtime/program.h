@@ -36,6 +36,7 @@ struct Binding {
   int32_t ref = -1;       // Column: index into DataPlan::columns
   LabelLimit limit = {};  // Feed of labels: checked before every call
   KnownRange range = {};  // Value
+  bool guards = false;    // a step commits nothing unless this scalar is finite: Loss, and the Report of a clip's norm
 };
 
 struct Entry {

@@ -139,7 +139,7 @@ Result<std::unique_ptr<Session>> Session::create(const CompiledProgram& program,
 }
 
 void Session::reset(uint64_t seed, int64_t horizon, const smelt_threads* threads) {
-  header() = smelt_arena{program_.hash, seed, 0, horizon, threads, 0, {0, 0}};
+  header() = smelt_arena{program_.hash, seed, 0, horizon, threads, 0, 0, 0};
   for (const StoredScalar& scalar : program_.scalars) at_scalar(scalar) = scalar.scalar.initial;
   for (const Entry& entry : program_.entries) set_runs(entry, 0);
 }

@@ -35,9 +35,7 @@ class CallReader {
     std::vector<const void*> inputs;
     size_t next = 0;
     for (const Argument& argument : graph_.arguments) {
-      const bool given =
-          argument.role == ArgRole::Column || argument.role == ArgRole::Rows || argument.role == ArgRole::Feed;
-      inputs.push_back(given ? call_.frame.input(next++) : nullptr);
+      inputs.push_back(is_input(argument.role) ? call_.frame.input(next++) : nullptr);
     }
     return inputs;
   }

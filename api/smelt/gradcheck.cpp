@@ -48,16 +48,13 @@ class Checker {
       const Binding& output = entry.outputs[i];
       if (output.kind == BindingKind::Loss) loss_ = i;
       if (output.kind != BindingKind::Value) continue;
-      if (output.name.starts_with("hessian ")) {
-        parameter(output.ref).product = i;
-      } else {
-        parameter(output.ref).gradient = i;
-      }
+      Checked& each = parameter(output.ref);
+      (each.gradient == 0 ? each.gradient : each.product) = i;  // the loss is output 0
     }
     for (size_t i = 0; i < entry.inputs.size(); ++i) {
       if (entry.inputs[i].kind != BindingKind::Feed) continue;
       for (Checked& each : parameters_) {
-        if (entry.inputs[i].name == "along " + path(each)) frame.set_input(i, each.direction.data());
+        if (entry.inputs[i].ref == each.variable) frame.set_input(i, each.direction.data());
       }
     }
   }

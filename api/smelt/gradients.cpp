@@ -44,7 +44,7 @@ void add_hessian_product(Graph& graph, const std::vector<ParameterGradient>& gra
   for (const ParameterGradient& each : gradients) {
     const TensorType type = build.type(each.gradient);
     const std::string& path = variables[static_cast<size_t>(each.variable)].path;
-    const NodeId v = build.argument({fmt::format("along {}", path), ArgRole::Feed, -1, {}}, type);
+    const NodeId v = build.argument({fmt::format("v {}", path), ArgRole::Feed, each.variable, {}}, type);
     std::vector<int64_t> axes(type.rank());
     std::iota(axes.begin(), axes.end(), 0);
     const NodeId part = build.reduce_sum(build.mul(each.gradient, v), axes);
@@ -53,29 +53,28 @@ void add_hessian_product(Graph& graph, const std::vector<ParameterGradient>& gra
   for (const ParameterGradient& each : gradients) {
     const NodeId product = build.make(OpKind::Grad, {along, each.parameter});
     const std::string& path = variables[static_cast<size_t>(each.variable)].path;
-    graph.results.push_back({fmt::format("hessian {}", path), ResultRole::Value, each.variable, product});
+    graph.results.push_back({fmt::format("Hv {}", path), ResultRole::Value, each.variable, product});
   }
 }
 
 }  // namespace
 
-Result<Experiment> with_gradients(const Experiment& experiment, const std::string& objective,
-                                  const GradientFunction& added) {
+Result<Experiment> with_gradients(const Experiment& experiment, const std::string& objective, GradientOrder order) {
   const auto at = std::ranges::find(experiment.objectives, objective, &Objective::name);
   if (at == experiment.objectives.end() || at->step < 0) {
     return fail(ErrorKind::Usage, fmt::format("no `step` line runs an objective `{}`", objective));
   }
   Experiment result = experiment;
   Function function = experiment.functions[static_cast<size_t>(at->step)];
-  function.name = added.name;
-  function.kind = FunctionKind::Loss;
+  function.kind = FunctionKind::Gradients;
   const std::vector<ParameterGradient> gradients = gradients_of(function.graph);
   std::erase_if(function.graph.results, [](const Output& output) { return output.role != ResultRole::Loss; });
   for (const ParameterGradient& each : gradients) {
     const std::string& path = experiment.variables[static_cast<size_t>(each.variable)].path;
     function.graph.results.push_back({path, ResultRole::Value, each.variable, each.gradient});
   }
-  if (added.second && !gradients.empty()) add_hessian_product(function.graph, gradients, experiment.variables);
+  if (order == GradientOrder::Second && !gradients.empty())
+    add_hessian_product(function.graph, gradients, experiment.variables);
   result.functions.push_back(std::move(function));
   return result;
 }

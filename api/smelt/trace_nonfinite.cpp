@@ -96,7 +96,8 @@ class Tracer {
 
   std::string part_text(const NonFiniteSearch& search) const {
     const std::string what = fmt::format("{} `{}`",
-                                         function_.kind == FunctionKind::Step || function_.kind == FunctionKind::Loss
+                                         function_.kind == FunctionKind::Step || function_.kind == FunctionKind::Loss ||
+                                                 function_.kind == FunctionKind::Gradients
                                              ? "objective"
                                              : to_string(function_.kind),
                                          function_.name);

@@ -23,7 +23,8 @@ struct Flags {
 
 Result<void> write_gradients(const Flags& flags, Session& session, std::span<const Dataset> data) {
   const CompiledProgram& program = session.program();
-  const Entry* entry = program.find(FunctionKind::Loss, "grads");
+  const auto entry =
+      std::ranges::find(program.entries, FunctionKind::Gradients, &Entry::kind);  // the one that was added
   CallFrame frame = session.frame(*entry);
   SMELT_TRY_VOID(frame.own_outputs());
   std::vector<int32_t> rows;

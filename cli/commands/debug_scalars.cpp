@@ -27,8 +27,8 @@ std::string where(const fuzz::ScalarFunction& function, const fuzz::ScalarErrors
 }
 
 void print_row(const fuzz::ScalarFunction& function, DType dtype, double bound, const fuzz::ScalarErrors& errors) {
-  fmt::print("{:<9} {:<4} {:>7.4f} {:>7.3g}  {:<28} {:<5} {:<6} {:>11} {:>7.1f}  {}\n", function.name, to_string(dtype),
-             errors.max_ulp, bound, where(function, errors),
+  fmt::print("{:<9} {:<4} {:>7.4f} {:>7.3g}  {:<28} {:<5} {:<6} {:>11} {:>7.1f}  {}\n", function.name(),
+             to_string(dtype), errors.max_ulp, bound, where(function, errors),
              function.binary   ? "-"
              : errors.falls_at ? "no"
                                : "yes",
@@ -40,7 +40,7 @@ void print_row(const fuzz::ScalarFunction& function, DType dtype, double bound, 
 nlohmann::ordered_json to_json(const fuzz::ScalarFunction& function, DType dtype, double bound,
                                const fuzz::ScalarErrors& errors) {
   nlohmann::ordered_json row;
-  row["function"] = function.name;
+  row["function"] = function.name();
   row["dtype"] = to_string(dtype);
   row["max_ulp"] =
       std::isfinite(errors.max_ulp) ? nlohmann::ordered_json(errors.max_ulp) : nlohmann::ordered_json("inf");
@@ -60,7 +60,7 @@ Result<bool> sweep(const Flags& flags, DType dtype, nlohmann::ordered_json& rows
       flags.threads > 0 ? flags.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   bool good = true;
   for (const fuzz::ScalarFunction& function : fuzz::scalar_functions()) {
-    if (!flags.function.empty() && flags.function != function.name) continue;
+    if (!flags.function.empty() && flags.function != function.name()) continue;
     const fuzz::ScalarErrors errors =
         fuzz::measure(code, function, dtype, {.stride = flags.stride, .threads = threads, .time = true});
     const double bound = dtype == DType::F32 ? function.bound_f32 : function.bound_f64;
@@ -76,7 +76,7 @@ Result<bool> sweep(const Flags& flags, DType dtype, nlohmann::ordered_json& rows
 
 int run_scalars(const Flags& flags) {
   std::vector<std::string_view> names;
-  for (const fuzz::ScalarFunction& function : fuzz::scalar_functions()) names.push_back(function.name);
+  for (const fuzz::ScalarFunction& function : fuzz::scalar_functions()) names.push_back(function.name());
   if (!flags.function.empty() && std::ranges::find(names, flags.function) == names.end()) {
     return report_usage(fmt::format("no function `{}`", flags.function),
                         fmt::format("one of {}", fmt::join(names, ", ")));

@@ -145,7 +145,7 @@ Result<std::vector<Report>> check_objectives(const Flags& flags, Session& sessio
   std::vector<Report> reports;
   Point point{.most = flags.model.batch.value_or(kBatch), .columns = {}, .rows = {}};
   for (const std::string& objective : objectives) {
-    SMELT_TRY(CallFrame frame, point.frame(session, *session.program().find(FunctionKind::Loss, "grads " + objective)));
+    SMELT_TRY(CallFrame frame, point.frame(session, *session.program().find(FunctionKind::Gradients, objective)));
     SMELT_TRY(GradcheckResult result,
               gradcheck(session, frame, {.order = flags.order, .tolerance = kTolerances[flags.order]}));
     reports.push_back({objective, std::move(result)});
@@ -165,7 +165,7 @@ Result<std::vector<std::string>> add_functions(const Flags& flags, CheckedModel&
                 "see examples/mlp.smelt");
   for (const std::string& name : names) {
     SMELT_TRY(*model.experiment,
-              with_gradients(*model.experiment, name, {.name = "grads " + name, .second = flags.order == 2}));
+              with_gradients(*model.experiment, name, flags.order == 2 ? GradientOrder::Second : GradientOrder::First));
   }
   return names;
 }

@@ -26,6 +26,7 @@ struct Flags {
 /// One kernel of one call of the iteration.
 struct KernelTimes {
   const LoopFunction* function = nullptr;
+  std::string_view objective;
   const Kernel* kernel = nullptr;
   std::string name = {};
   std::vector<double> cycles = {};  // by step
@@ -63,9 +64,12 @@ Result<Measured> measure(const Flags& flags, Session& session, const LoopProgram
   for (const CallFrame& frame : run.frames) {
     const auto function = std::ranges::find(loops.functions, frame.entry().symbol, &LoopFunction::name);
     functions.push_back(&*function);
-    for (size_t k = 0; k < function->kernels.size(); ++k)
-      measured.kernels.push_back(
-          {.function = &*function, .kernel = &function->kernels[k], .name = name_of(*function, k)});
+    for (size_t k = 0; k < function->kernels.size(); ++k) {
+      measured.kernels.push_back({.function = &*function,
+                                  .objective = frame.entry().name,
+                                  .kernel = &function->kernels[k],
+                                  .name = name_of(*function, k)});
+    }
   }
   const char* arena = reinterpret_cast<const char*>(&session.header());
   uint64_t first_stamp = 0, last_stamp = 0;
@@ -95,12 +99,8 @@ Result<Measured> measure(const Flags& flags, Session& session, const LoopProgram
   return measured;
 }
 
-std::string short_name(const KernelTimes& times) {
-  // smelt_<file>_<kind>_<objective>: the objective is what tells functions of one iteration apart.
-  const std::string& name = times.function->name;
-  const size_t step = name.find("_step_");
-  return fmt::format("{}.{}", step == std::string::npos ? name : name.substr(step + 6), times.name);
-}
+/// The objective is what tells functions of one iteration apart.
+std::string short_name(const KernelTimes& times) { return fmt::format("{}.{}", times.objective, times.name); }
 
 std::vector<Row> rows_of(const Measured& measured, const SourceMap& sources, const Ceiling& ceiling, bool by_line) {
   std::vector<Row> rows;

@@ -337,7 +337,7 @@ class DriverEmitter {
 
   void commit(const LoopFunction& function, llvm::Function* driver, llvm::Value* arena) {
     count_up(arena, function.runs_offset);
-    llvm::Value* flag = ir_.CreateLoad(ir_.getInt64Ty(), at_offset(arena, offsetof(smelt_arena, reserved)));
+    llvm::Value* flag = ir_.CreateLoad(ir_.getInt64Ty(), at_offset(arena, offsetof(smelt_arena, nonfinite)));
     llvm::Value* status = ir_.CreateSelect(ir_.CreateICmpNE(flag, ir_.getInt64(0)),
                                            ir_.getInt32(SMELT_CALL_NONFINITE_UPDATE), ir_.getInt32(SMELT_CALL_OK));
     ir_.CreateStore(status, driver->getArg(1));

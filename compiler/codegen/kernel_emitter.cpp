@@ -83,7 +83,7 @@ void KernelEmitter::end_finite_check() {
   if_then(ir_.CreateOrReduce(ir_.CreateFCmpUNO(seen, seen)), [&] {
     llvm::Value* arena = frame_slot(kFrameArena, "arena", ir_.getPtrTy());
     ir_.CreateStore(ir_.getInt64(1),
-                    ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), arena, offsetof(smelt_arena, reserved)));
+                    ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), arena, offsetof(smelt_arena, nonfinite)));
   });
 }
 

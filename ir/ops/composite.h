@@ -102,7 +102,10 @@ inline constexpr OpDef kSquare = {
     .kind = Kind::Composite,
     .operands = {"x"},
     .infer = shape_rules::elementwise,
+    .reference = [](std::span<const double> a) { return a[0] * a[0]; },
     .expand = square_expand,
+    .applied = Applied::ByElement,
+    .range = {0, kUnbounded},
 };
 
 inline constexpr OpDef kRelu = {
@@ -111,7 +114,10 @@ inline constexpr OpDef kRelu = {
     .kind = Kind::Composite,
     .operands = {"x"},
     .infer = shape_rules::elementwise,
+    .reference = [](std::span<const double> a) { return std::max(a[0], 0.0); },
     .expand = relu_expand,
+    .applied = Applied::ByElement,
+    .range = {0, kUnbounded},
     .samples = {.away_from_zero = 0.1},
 };
 
@@ -123,6 +129,7 @@ inline constexpr OpDef kArgMax = {
     .attributes = {{"axis", AttrType::Int, "the axis that is removed"}},
     .infer = shape_rules::arg_reduce,
     .expand = arg_max_expand,
+    .applied = Applied::OfAxis,
     .samples = {.differentiable = false},
 };
 
@@ -134,6 +141,7 @@ inline constexpr OpDef kArgMin = {
     .attributes = {{"axis", AttrType::Int, "the axis that is removed"}},
     .infer = shape_rules::arg_reduce,
     .expand = arg_min_expand,
+    .applied = Applied::OfAxis,
     .samples = {.differentiable = false},
 };
 
@@ -146,6 +154,7 @@ inline constexpr OpDef kLogSumExp = {
     .traits = {.cheap = false, .float_only = true},
     .infer = shape_rules::reduce,
     .expand = log_sum_exp_expand,
+    .applied = Applied::OverAxes,
     .source = "Blanchard, Higham, Higham 2021, Accurately computing the log-sum-exp and softmax functions",
 };
 
@@ -158,6 +167,8 @@ inline constexpr OpDef kSoftmax = {
     .traits = {.cheap = false, .float_only = true},
     .infer = shape_rules::softmax,
     .expand = softmax_expand,
+    .applied = Applied::AlongAxes,
+    .range = {0, 1},
     .source = "Blanchard, Higham, Higham 2021, Accurately computing the log-sum-exp and softmax functions",
 };
 
@@ -170,6 +181,7 @@ inline constexpr OpDef kLogSoftmax = {
     .traits = {.cheap = false, .float_only = true},
     .infer = shape_rules::softmax,
     .expand = log_softmax_expand,
+    .applied = Applied::AlongAxes,
     .source = "Blanchard, Higham, Higham 2021, Accurately computing the log-sum-exp and softmax functions",
 };
 

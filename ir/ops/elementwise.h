@@ -65,6 +65,8 @@ inline constexpr OpDef kAbs = {
     .vjp = [](Vjp& v) { v.add(0, v.times(v.ct(), v.build().make(OpKind::Sign, {v.operand(0)}))); },
     .reference = [](std::span<const double> a) { return std::fabs(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return s.abs(a[0]); },
+    .applied = Applied::ByElement,
+    .range = {0, kUnbounded},
     .samples = {.away_from_zero = 0.1},
 };
 
@@ -78,6 +80,8 @@ inline constexpr OpDef kSign = {
                                                         : a[0] < 0 ? -1.0
                                                                    : a[0]; },
     .body = sign_body,
+    .applied = Applied::ByElement,
+    .range = {-1, 1},
     .samples = {.away_from_zero = 0.1, .differentiable = false},
 };
 
@@ -90,6 +94,7 @@ inline constexpr OpDef kFloor = {
     .vjp = vjp_rules::none,
     .reference = [](std::span<const double> a) { return std::floor(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return s.floor(a[0]); },
+    .applied = Applied::ByElement,
     .samples = {.differentiable = false},
 };
 
@@ -102,6 +107,8 @@ inline constexpr OpDef kExp = {
     .vjp = [](Vjp& v) { v.add(0, v.times(v.ct(), v.result())); },
     .reference = [](std::span<const double> a) { return std::exp(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::exp(s, a[0]); },
+    .applied = Applied::ByElement,
+    .range = {0, kUnbounded},
 };
 
 inline constexpr OpDef kExpm1 = {
@@ -113,6 +120,8 @@ inline constexpr OpDef kExpm1 = {
     .vjp = [](Vjp& v) { v.add(0, v.times(v.ct(), v.build().exp(v.operand(0)))); },
     .reference = [](std::span<const double> a) { return std::expm1(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::expm1(s, a[0]); },
+    .applied = Applied::ByElement,
+    .range = {-1, kUnbounded},
 };
 
 inline constexpr OpDef kLog = {
@@ -124,6 +133,7 @@ inline constexpr OpDef kLog = {
     .vjp = [](Vjp& v) { v.add(0, v.over(v.ct(), v.operand(0))); },
     .reference = [](std::span<const double> a) { return std::log(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::log(s, a[0]); },
+    .applied = Applied::ByElement,
     .samples = {.low = 0.2, .high = 4.0},
 };
 
@@ -140,6 +150,7 @@ inline constexpr OpDef kLog1p = {
         },
     .reference = [](std::span<const double> a) { return std::log1p(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::log1p(s, a[0]); },
+    .applied = Applied::ByElement,
     .samples = {.low = -0.6, .high = 3.0},
 };
 
@@ -152,6 +163,8 @@ inline constexpr OpDef kSqrt = {
     .vjp = [](Vjp& v) { v.add(0, v.over(v.times(v.ct(), 0.5), v.result())); },
     .reference = [](std::span<const double> a) { return std::sqrt(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return s.sqrt(a[0]); },
+    .applied = Applied::ByElement,
+    .range = {0, kUnbounded},
     .samples = {.low = 0.2, .high = 4.0},
 };
 
@@ -169,6 +182,8 @@ inline constexpr OpDef kRsqrt = {
         },
     .reference = [](std::span<const double> a) { return 1.0 / std::sqrt(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return s.div(literal(s, a[0], 1), s.sqrt(a[0])); },
+    .applied = Applied::ByElement,
+    .range = {0, kUnbounded},
     .samples = {.low = 0.2, .high = 4.0},
 };
 
@@ -186,6 +201,8 @@ inline constexpr OpDef kTanh = {
         },
     .reference = [](std::span<const double> a) { return std::tanh(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::tanh(s, a[0]); },
+    .applied = Applied::ByElement,
+    .range = {-1, 1},
 };
 
 /// factor e^(-scale x^2), the derivative of erf and of the normal distribution.
@@ -206,6 +223,8 @@ inline constexpr OpDef kErf = {
         },  // 2 / sqrt(pi)
     .reference = [](std::span<const double> a) { return std::erf(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::erf(s, a[0]); },
+    .applied = Applied::ByElement,
+    .range = {-1, 1},
 };
 
 inline constexpr OpDef kNormalCdf = {
@@ -220,6 +239,8 @@ inline constexpr OpDef kNormalCdf = {
         },  // 1 / sqrt(2 pi)
     .reference = [](std::span<const double> a) { return 0.5 * std::erfc(a[0] * -0.7071067811865476); },  // 1 / sqrt(2)
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::normal_cdf(s, a[0]); },
+    .applied = Applied::ByElement,
+    .range = {0, 1},
 };
 
 inline constexpr OpDef kSigmoid = {
@@ -236,6 +257,8 @@ inline constexpr OpDef kSigmoid = {
         },
     .reference = [](std::span<const double> a) { return 1.0 / (1.0 + std::exp(-a[0])); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::sigmoid(s, a[0]); },
+    .applied = Applied::ByElement,
+    .range = {0, 1},
 };
 
 inline constexpr OpDef kSoftplus = {
@@ -248,6 +271,8 @@ inline constexpr OpDef kSoftplus = {
     .reference =
         [](std::span<const double> a) { return max_reference(a[0], 0) + std::log1p(std::exp(-std::fabs(a[0]))); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::softplus(s, a[0]); },
+    .applied = Applied::ByElement,
+    .range = {0, kUnbounded},
 };
 
 inline constexpr OpDef kSin = {
@@ -259,6 +284,8 @@ inline constexpr OpDef kSin = {
     .vjp = [](Vjp& v) { v.add(0, v.times(v.ct(), v.build().make(OpKind::Cos, {v.operand(0)}))); },
     .reference = [](std::span<const double> a) { return std::sin(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::sin(s, a[0]); },
+    .applied = Applied::ByElement,
+    .range = {-1, 1},
 };
 
 inline constexpr OpDef kCos = {
@@ -270,6 +297,8 @@ inline constexpr OpDef kCos = {
     .vjp = [](Vjp& v) { v.add(0, v.negated(v.times(v.ct(), v.build().make(OpKind::Sin, {v.operand(0)})))); },
     .reference = [](std::span<const double> a) { return std::cos(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::cos(s, a[0]); },
+    .applied = Applied::ByElement,
+    .range = {-1, 1},
 };
 
 inline constexpr OpDef kAdd = {

@@ -88,9 +88,12 @@ Result<ReadTable> read_csv_table(const std::string& path) {
   return ReadTable{std::move(table.values), {}};
 }
 
-constexpr DataReader kReaders[] = {{"idx", probe_idx, check_idx, read_idx_table, false},
-                                   {"npy", probe_npy, check_npy, read_npy_table, false},
-                                   {"csv", probe_csv, check_csv, read_csv_table, true}};
+constexpr DataReader kDataReaders[] = {{find_reader_record("idx"), probe_idx, check_idx, read_idx_table},
+                                       {find_reader_record("npy"), probe_npy, check_npy, read_npy_table},
+                                       {find_reader_record("csv"), probe_csv, check_csv, read_csv_table}};
+// A reader of the language that is not planned has a row, and no row is left over.
+static_assert(std::ranges::count(kReaders, false, &ReaderRecord::planned) == std::ssize(kDataReaders) &&
+              std::ranges::none_of(kDataReaders, [](const DataReader& r) { return r.record->planned; }));
 
 }  // namespace
 
@@ -106,17 +109,17 @@ Result<void> check_row_shape(DType dtype, const std::vector<int64_t>& row_shape,
 
 std::vector<std::string_view> reader_names() {
   std::vector<std::string_view> names;
-  for (const DataReader& reader : kReaders) names.push_back(reader.name);
+  for (const DataReader& reader : kDataReaders) names.push_back(reader.record->name);
   return names;
 }
 
 Result<const DataReader*> find_reader(const SourceCall& source) {
-  for (const DataReader& reader : kReaders) {
-    if (reader.name != source.reader) continue;
-    if (source.paths.empty() || (reader.splits_columns && source.paths.size() != 1)) {
+  for (const DataReader& reader : kDataReaders) {
+    if (reader.record->name != source.reader) continue;
+    if (source.paths.empty() || (!reader.record->field_is_file && source.paths.size() != 1)) {
       return fail(ErrorKind::Input,
-                  fmt::format("`{}` takes {}, got {}", reader.name,
-                              reader.splits_columns ? "one file" : "one file or more", source.paths.size()),
+                  fmt::format("`{}` takes {}, got {}", reader.record->name,
+                              reader.record->field_is_file ? "one file or more" : "one file", source.paths.size()),
                   {}, source.span);
     }
     return &reader;

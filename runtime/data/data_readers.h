@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ir/plan.h"
+#include "ir/readers.h"
 #include "ir/support/result.h"
 #include "runtime/host_tensor.h"
 
@@ -18,13 +19,12 @@ struct ReadTable {
 };
 
 struct DataReader {
-  std::string_view name;
+  const ReaderRecord* record;  // its name, and whether field(k) is a file or a column of one
   /// The columns of the file (one for idx and npy), from its start. `path` is where it is.
   Result<std::vector<Column>> (*probe)(const std::string& path);
   /// That the file is as long as its header says, without reading it. A packed one is checked when it is read.
   Result<void> (*check)(const std::string& path);
   Result<ReadTable> (*read)(const std::string& path);
-  bool splits_columns = false;  // field(k) is the k-th column of one table, not the k-th file
 };
 
 /// What a row of a column may be: a model's arithmetic on sizes holds for any number of such rows.

@@ -146,7 +146,7 @@ class Loader {
   }
 
   Result<LoadedColumn> take_column(const Column& column, bool last_use) {
-    if (reader_->splits_columns) return take_table_column(column);
+    if (!reader_->record->field_is_file) return take_table_column(column);
     if (column.field < 0 || static_cast<size_t>(column.field) >= files_.size()) {
       return fail(
           ErrorKind::Input,
@@ -197,7 +197,7 @@ class Loader {
     if (limit.column < 0 || static_cast<size_t>(limit.column) >= columns.size()) return {};
     const LoadedColumn& column = columns[static_cast<size_t>(limit.column)];
     const int32_t field = plan_.columns[static_cast<size_t>(limit.column)].field;
-    const std::string& path = files_[reader_->splits_columns ? 0 : static_cast<size_t>(field)].path;
+    const std::string& path = files_[reader_->record->field_is_file ? static_cast<size_t>(field) : 0].path;
     const int64_t width = size_of(column.dtype);
     const auto count = static_cast<int64_t>(column.data.size()) / width;
     const int64_t per_row = std::max<int64_t>(count / std::max<int64_t>(column.rows, 1), 1);
@@ -205,7 +205,7 @@ class Loader {
       const double value = element_of(column, i);
       const bool whole = value == std::floor(value) && (column.dtype != DType::F32 || value <= kMaxWholeFloat);
       if (whole && value >= 0 && value < static_cast<double>(limit.below)) continue;
-      const std::string place = reader_->splits_columns ? fmt::format(", in column {}", std::max(field, 0)) : "";
+      const std::string place = reader_->record->field_is_file ? "" : fmt::format(", in column {}", std::max(field, 0));
       return fail(ErrorKind::Input,
                   fmt::format("{}: row {}: {} is not in 0..{}, the range of `{}` ({}){}", printable(path), i / per_row,
                               value, limit.below - 1, limit.dim, limit.below, place),
@@ -218,7 +218,7 @@ class Loader {
 
   const std::string& path_of(int32_t column) const {
     const int32_t field = plan_.columns[static_cast<size_t>(column)].field;
-    return files_[reader_->splits_columns ? 0 : static_cast<size_t>(field)].path;
+    return files_[reader_->record->field_is_file ? static_cast<size_t>(field) : 0].path;
   }
 
   /// NaN is outside of no range: a note tells of it.

@@ -51,7 +51,7 @@ const std::vector<Row>& table() {
         "ir/half_bits.h", "ir/philox.h", "ir/type.h", "ir/support/", "runtime/abi.h", "runtime/object_file.h"},
        {"fmt/", "llvm/"}},
       {"compiler/codegen/link_objects", {"compiler/codegen/", "ir/support/", "runtime/object_file.h"}, {"elf.h"}},
-      {"runtime/", {"runtime/", "ir/support/", "ir/type.h", "ir/plan.h", "ir/philox.h"}, {"fmt/"}},
+      {"runtime/", {"runtime/", "ir/support/", "ir/type.h", "ir/plan.h", "ir/readers.h", "ir/philox.h"}, {"fmt/"}},
       {"runtime/files/", {"runtime/", "ir/support/", "ir/type.h"}, {"fmt/", "nlohmann/", "zlib.h", "png.h"}},
       {"runtime/checkpoint_metadata",
        {"runtime/", "ir/support/", "ir/type.h", "ir/plan.h"},

@@ -23,7 +23,7 @@ CheckedModel checked(const StdEntry& entry) {
   options.precision = DType::F64;
   CheckedModel model = check_text("entry.smelt", model_of(entry), options);
   REQUIRE_MESSAGE(model.experiment, render(model.diagnostics, *model.sources));
-  Result<Experiment> extended = with_gradients(*model.experiment, "loss", {.name = "grads", .second = true});
+  Result<Experiment> extended = with_gradients(*model.experiment, "loss", GradientOrder::Second);
   REQUIRE(extended);
   model.experiment = std::move(*extended);
   return model;
@@ -43,7 +43,7 @@ Errors check_entry(const StdEntry& entry) {
   auto session = Session::create(program, (*compiled)->functions(), {.seed = program.train.seed});
   REQUIRE(session);
   REQUIRE((*session)->initialise());
-  CallFrame frame = (*session)->frame(*program.find(FunctionKind::Loss, "grads"));
+  CallFrame frame = (*session)->frame(*program.find(FunctionKind::Gradients, "loss"));
   REQUIRE(frame.own_outputs());
   Errors errors;
   for (const int order : {1, 2}) {
@@ -100,8 +100,7 @@ TEST_CASE("a product with the Hessian has at most 7 n + 20 operations for n forw
   for (const StdEntry& entry : kStdEntries) {
     const Graph graph = checked(entry).experiment->functions.back().graph;
     const int64_t forward = num_operations(graph, [](const Output& output) { return output.role == ResultRole::Loss; });
-    const int64_t product =
-        num_operations(graph, [](const Output& output) { return output.name.starts_with("hessian "); });
+    const int64_t product = num_operations(graph, [](const Output& output) { return output.name.starts_with("Hv "); });
     table += fmt::format("{:24} {:>8} {:>8} {:>8}\n", entry.name, forward, product, 7 * forward + 20);
     CHECK_MESSAGE(product <= 7 * forward + 20, fmt::format("{}: {} operations for {}", entry.name, product, forward));
   }

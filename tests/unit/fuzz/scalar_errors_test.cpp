@@ -17,12 +17,12 @@ void check_bounds(DType dtype, const std::string& cpu, uint64_t stride) {
     const ScalarErrors errors = measure(*code, function, dtype, {.stride = stride, .threads = 2});
     const double bound = dtype == DType::F32 ? function.bound_f32 : function.bound_f64;
     CHECK_MESSAGE(errors.max_ulp <= bound,
-                  fmt::format("{} {} on {}: {} ulp at {:a}, {:a}", function.name, to_string(dtype), cpu, errors.max_ulp,
-                              errors.worst_a, errors.worst_b));
-    CHECK_MESSAGE(!errors.outside_at, fmt::format("{} {} on {} leaves its range at {:a}", function.name,
+                  fmt::format("{} {} on {}: {} ulp at {:a}, {:a}", function.name(), to_string(dtype), cpu,
+                              errors.max_ulp, errors.worst_a, errors.worst_b));
+    CHECK_MESSAGE(!errors.outside_at, fmt::format("{} {} on {} leaves its range at {:a}", function.name(),
                                                   to_string(dtype), cpu, errors.outside_at.value_or(0)));
     if (function.rises) {
-      CHECK_MESSAGE(!errors.falls_at, fmt::format("{} {} on {} falls at {:a}", function.name, to_string(dtype), cpu,
+      CHECK_MESSAGE(!errors.falls_at, fmt::format("{} {} on {} falls at {:a}", function.name(), to_string(dtype), cpu,
                                                   errors.falls_at.value_or(0)));
     }
   }
@@ -44,7 +44,7 @@ TEST_CASE("a wrong function is seen") {
   REQUIRE(code.has_value());
   ScalarFunction exp = scalar_functions()[0];
   exp.exact_f32 = [](double x, double) { return x; };
-  exp.high = 1;
+  exp.range.high = 1;
   const ScalarErrors errors = measure(*code, exp, DType::F32, {.stride = 1'000'003});
   CHECK(errors.max_ulp > 1);
   CHECK(errors.outside_at.has_value());

@@ -1,0 +1,48 @@
+// What is known by name and not built yet: using it says so, instead of calling it unknown. Readers that are planned
+// are in ir/readers.h.
+#pragma once
+
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+
+namespace smelt::frontend {
+
+enum class PlannedKind { Layer, Function, Command };
+
+struct Planned {
+  PlannedKind kind;
+  std::string_view name;
+  std::string_view params = {};  // of a function
+};
+
+inline constexpr Planned kPlanned[] = {
+    {PlannedKind::Layer, "RMSNorm"},
+    {PlannedKind::Layer, "Embedding"},
+    {PlannedKind::Layer, "MultiHeadAttention"},
+    {PlannedKind::Layer, "TransformerBlock"},
+    {PlannedKind::Layer, "RNN"},
+    {PlannedKind::Layer, "LSTM"},
+    {PlannedKind::Layer, "GRU"},
+    {PlannedKind::Function, "Categorical", "p"},
+    {PlannedKind::Function, "UniformInt", "n"},
+    {PlannedKind::Function, "Laplace", "mean, scale"},
+    {PlannedKind::Function, "LogNormal", "mean, std"},
+    {PlannedKind::Function, "uniform", "dim"},
+    {PlannedKind::Function, "orthogonal"},
+    {PlannedKind::Function, "prod", "x, over="},
+    {PlannedKind::Function, "generate", "model, prompt, n=, temperature="},
+    {PlannedKind::Function, "power_iteration", "W, u"},
+    {PlannedKind::Command, "export"},
+    {PlannedKind::Command, "graph"},
+    {PlannedKind::Command, "fmt"},
+    {PlannedKind::Command, "diff"},
+    {PlannedKind::Command, "runs"},
+    {PlannedKind::Command, "lsp"},
+};
+
+inline bool is_planned(PlannedKind kind, std::string_view name) {
+  return std::ranges::any_of(kPlanned, [&](const Planned& p) { return p.kind == kind && p.name == name; });
+}
+
+}  // namespace smelt::frontend
