@@ -33,7 +33,7 @@ class DotKernelEmitter : InnerKernelEmitter {
   /// The sums after lanes k .. k + lanes; `mask`: those that exist, null: all.
   Values emit_step(llvm::Value* k, llvm::Value* mask, const Values& sums);
   llvm::Value* add_across_lanes(Values vectors);
-  llvm::Value* argument(Argument index) { return function_->getArg(index); }
+  llvm::Value* argument(Argument index) { return llvm_function_->getArg(index); }
   llvm::Value* at(Argument base, DType dtype, Argument stride, int64_t count, llvm::Value* offset);
 
   const DotKernelForm form_;

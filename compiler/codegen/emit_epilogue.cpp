@@ -1,21 +1,20 @@
 // What becomes of a tile's sums: the body of the product's only sweep at each of its elements.
 #include <utility>
 
-#include "compiler/codegen/kernel_emitter.h"
-#include "compiler/codegen/product_tile.h"
+#include "compiler/codegen/product_emitter.h"
 
 namespace smelt {
 
-void KernelEmitter::set_outer_loops(const Tile& tile) {
-  const Product& product = kernel_->product();
+void ProductEmitter::set_outer_loops(const Tile& tile) {
+  const Product& product = this->product();
   for (size_t axis = 0; axis < product.outer.size(); ++axis) {
     loop_values_[static_cast<size_t>(product.outer[axis].loop)] = tile.outer[axis];
   }
 }
 
 /// The sweep's body at each element of the tile, vectors along the result's innermost axis.
-void KernelEmitter::emit_epilogue(const Tile& tile) {
-  const Product& product = kernel_->product();
+void ProductEmitter::emit_epilogue(const Tile& tile) {
+  const Product& product = this->product();
   set_outer_loops(tile);
   if (schedule().form == ProductForm::Transposed) {
     llvm::Value* sums = emit_transposed_tile(tile);
@@ -35,8 +34,8 @@ void KernelEmitter::emit_epilogue(const Tile& tile) {
 }
 
 /// `count` elements from `first` on along `axis`, whose sums stand side by side at tile_row_.
-void KernelEmitter::emit_epilogue_row(const ProductAxis& axis, llvm::Value* first, llvm::Value* count) {
-  const std::vector<Stmt>& body = kernel_->sweeps[0].body;
+void ProductEmitter::emit_epilogue_row(const ProductAxis& axis, llvm::Value* first, llvm::Value* count) {
+  const std::vector<Stmt>& body = kernel_.sweeps[0].body;
   if (axis.loop < 0) {
     tile_column_ = i64(0);
     emit_statements(body);
@@ -56,8 +55,8 @@ void KernelEmitter::emit_epilogue_row(const ProductAxis& axis, llvm::Value* firs
 }
 
 /// [columns, lanes]: each column's sums side by side, rows that do not exist are 0.
-llvm::Value* KernelEmitter::emit_transposed_tile(const Tile& tile) {
-  const Product& product = kernel_->product();
+llvm::Value* ProductEmitter::emit_transposed_tile(const Tile& tile) {
+  const Product& product = this->product();
   llvm::Value* turned = stack(scalars_.element_type(product.dtype), tile_columns() * lanes_, "turned");
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(product.dtype), static_cast<unsigned>(lanes_));
   const llvm::Align align(static_cast<uint64_t>(size_of(product.dtype)));
@@ -74,6 +73,13 @@ llvm::Value* KernelEmitter::emit_transposed_tile(const Tile& tile) {
     }
   });
   return turned;
+}
+
+llvm::Value* ProductEmitter::load_sum(const Stmt& stmt) {
+  llvm::Type* element = scalars_.element_type(stmt.dtype);
+  llvm::Value* at = ir_.CreateInBoundsGEP(element, tile_row_, tile_column_);
+  llvm::Type* type = vector_loop_ < 0 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes_));
+  return ir_.CreateAlignedLoad(type, at, llvm::Align(static_cast<uint64_t>(size_of(stmt.dtype))));
 }
 
 }  // namespace smelt

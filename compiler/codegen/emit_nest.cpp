@@ -1,14 +1,13 @@
-// Loop nests: outer points shared among threads, sweeps at each of them, folds.
+#include "compiler/codegen/nest_emitter.h"
+
 #include <algorithm>
 #include <functional>
 #include <numeric>
 
-#include "compiler/codegen/kernel_emitter.h"
-
 namespace smelt {
 
-void KernelEmitter::emit_nest() {
-  const Kernel& kernel = *kernel_;
+void NestEmitter::emit_work() {
+  const Kernel& kernel = kernel_;
   std::vector<llvm::Value*> extents;
   for (int32_t l = 0; l < kernel.num_outer; ++l) extents.push_back(extent(kernel.loops[static_cast<size_t>(l)].extent));
   llvm::Value* last = nullptr;
@@ -47,21 +46,11 @@ void KernelEmitter::emit_nest() {
   });
 }
 
-/// unit = ((p0 * e1 + p1) * e2 + p2) ...
-std::vector<llvm::Value*> KernelEmitter::decompose(llvm::Value* unit, const std::vector<llvm::Value*>& extents) {
-  std::vector<llvm::Value*> position(extents.size());
-  for (size_t axis = extents.size(); axis-- > 0;) {
-    position[axis] = axis == 0 ? unit : ir_.CreateURem(unit, extents[axis]);
-    if (axis > 0) unit = ir_.CreateUDiv(unit, extents[axis]);
-  }
-  return position;
+void NestEmitter::emit_point() {
+  for (const Sweep& sweep : kernel_.sweeps) emit_sweep(sweep);
 }
 
-void KernelEmitter::emit_point() {
-  for (const Sweep& sweep : kernel_->sweeps) emit_sweep(sweep);
-}
-
-void KernelEmitter::emit_sweep(const Sweep& sweep) {
+void NestEmitter::emit_sweep(const Sweep& sweep) {
   emit_statements(sweep.setup);
   if (sweep.loops.empty()) return;
   plan_folds(sweep);
@@ -79,14 +68,14 @@ void KernelEmitter::emit_sweep(const Sweep& sweep) {
 constexpr int64_t kFoldBlock = 256;
 
 /// Which loops fold an accumulator into the next level, innermost first.
-void KernelEmitter::plan_folds(const Sweep& sweep) {
+void NestEmitter::plan_folds(const Sweep& sweep) {
   fold_levels_.assign(sweep.loops.size(), {});
   num_fold_levels_ = 1;
   if (sweep.folds.empty()) return;
   int64_t terms = 1;  // that the accumulator of the highest level has taken when a loop's body has run
   for (size_t depth = sweep.loops.size(); depth-- > 0;) {
     const bool vectors = sweep.vectorize && depth + 1 == sweep.loops.size();
-    const int64_t bound = kernel_->loops[static_cast<size_t>(sweep.loops[depth])].extent.bound;
+    const int64_t bound = kernel_.loops[static_cast<size_t>(sweep.loops[depth])].extent.bound;
     const int64_t turns = vectors ? (bound + lanes_ - 1) / lanes_ : bound;
     FoldLevels& levels = fold_levels_[depth];
     levels.first = num_fold_levels_ - 1;
@@ -101,7 +90,7 @@ void KernelEmitter::plan_folds(const Sweep& sweep) {
 }
 
 /// Adds the accumulators of a level to those of the next, and clears them.
-void KernelEmitter::carry_folds(const Sweep& sweep, int level) {
+void NestEmitter::carry_folds(const Sweep& sweep, int level) {
   for (size_t f = 0; f < sweep.folds.size(); ++f) {
     const Fold& fold = sweep.folds[f];
     llvm::AllocaInst *from = accumulators_[static_cast<size_t>(level)][f],
@@ -114,8 +103,8 @@ void KernelEmitter::carry_folds(const Sweep& sweep, int level) {
 }
 
 /// Turns of a loop, in blocks of blocks where the plan says so.
-void KernelEmitter::fold_range(const Sweep& sweep, llvm::Value* begin, llvm::Value* end, int64_t step,
-                               const FoldLevels& levels, const std::function<void(llvm::Value*)>& body) {
+void NestEmitter::fold_range(const Sweep& sweep, llvm::Value* begin, llvm::Value* end, int64_t step,
+                             const FoldLevels& levels, const std::function<void(llvm::Value*)>& body) {
   const std::function<void(llvm::Value*, llvm::Value*, size_t)> blocks = [&](llvm::Value* first, llvm::Value* last,
                                                                              size_t depth) {
     if (depth == 0) return for_range(first, last, step, body);
@@ -128,7 +117,7 @@ void KernelEmitter::fold_range(const Sweep& sweep, llvm::Value* begin, llvm::Val
   blocks(begin, end, levels.blocks.size());
 }
 
-void KernelEmitter::emit_sweep_loops(const Sweep& sweep, size_t depth, const Body& body) {
+void NestEmitter::emit_sweep_loops(const Sweep& sweep, size_t depth, const Body& body) {
   if (depth == sweep.loops.size()) {
     body();
     return;
@@ -138,7 +127,7 @@ void KernelEmitter::emit_sweep_loops(const Sweep& sweep, size_t depth, const Bod
     emit_vector_loop(sweep, body);
     return;
   }
-  llvm::Value* end = extent(kernel_->loops[static_cast<size_t>(loop)].extent);
+  llvm::Value* end = extent(kernel_.loops[static_cast<size_t>(loop)].extent);
   fold_range(sweep, i64(0), end, 1, fold_levels_[depth], [&](llvm::Value* i) {
     loop_values_[static_cast<size_t>(loop)] = i;
     emit_sweep_loops(sweep, depth + 1, body);
@@ -147,10 +136,10 @@ void KernelEmitter::emit_sweep_loops(const Sweep& sweep, size_t depth, const Bod
 
 /// Long loops: whole vectors first, then one masked vector for what is left. Short ones: one body, masked on every
 /// turn, because a second copy of the body costs more to compile than the masks cost to run.
-void KernelEmitter::emit_vector_loop(const Sweep& sweep, const Body& body) {
+void NestEmitter::emit_vector_loop(const Sweep& sweep, const Body& body) {
   constexpr int64_t kShortTurns = 8;
   const int32_t loop = sweep.loops.back();
-  const Extent size = kernel_->loops[static_cast<size_t>(loop)].extent;
+  const Extent size = kernel_.loops[static_cast<size_t>(loop)].extent;
   llvm::Value* total = extent(size);
   vector_loop_ = loop;
   llvm::Value*& position = loop_values_[static_cast<size_t>(loop)];
@@ -174,12 +163,12 @@ void KernelEmitter::emit_vector_loop(const Sweep& sweep, const Body& body) {
   vector_loop_ = -1;
 }
 
-llvm::Value* KernelEmitter::fold_identity(const Sweep& sweep, const Fold& fold) {
+llvm::Value* NestEmitter::fold_identity(const Sweep& sweep, const Fold& fold) {
   llvm::Value* identity = LlvmScalars::value(scalars_.constant(fold.dtype, fold.identity));
   return sweep.vectorize || vector_loop_ >= 0 ? scalars_.splat(identity, lanes_) : identity;
 }
 
-void KernelEmitter::begin_folds(const Sweep& sweep) {
+void NestEmitter::begin_folds(const Sweep& sweep) {
   accumulators_.assign(static_cast<size_t>(num_fold_levels_), {});
   for (const Fold& fold : sweep.folds) {
     llvm::Value* identity = fold_identity(sweep, fold);
@@ -190,7 +179,7 @@ void KernelEmitter::begin_folds(const Sweep& sweep) {
   }
 }
 
-void KernelEmitter::step_folds(const Sweep& sweep) {
+void NestEmitter::step_folds(const Sweep& sweep) {
   for (size_t f = 0; f < sweep.folds.size(); ++f) {
     const Fold& fold = sweep.folds[f];
     llvm::AllocaInst* lowest = accumulators_[0][f];
@@ -202,7 +191,7 @@ void KernelEmitter::step_folds(const Sweep& sweep) {
   }
 }
 
-void KernelEmitter::finish_folds(const Sweep& sweep) {
+void NestEmitter::finish_folds(const Sweep& sweep) {
   for (int level = 0; level + 1 < num_fold_levels_; ++level) carry_folds(sweep, level);
   for (size_t f = 0; f < sweep.folds.size(); ++f) {
     const Fold& fold = sweep.folds[f];
@@ -214,7 +203,7 @@ void KernelEmitter::finish_folds(const Sweep& sweep) {
 }
 
 /// Halves against each other: a tree that depends on the number of lanes alone.
-llvm::Value* KernelEmitter::combine_lanes(const Fold& fold, llvm::Value* lanes) {
+llvm::Value* NestEmitter::combine_lanes(const Fold& fold, llvm::Value* lanes) {
   for (int64_t width = lanes_ / 2; width >= 1; width /= 2) {
     std::vector<int> low(static_cast<size_t>(width)), high(static_cast<size_t>(width));
     std::iota(low.begin(), low.end(), 0);

@@ -1,16 +1,57 @@
-// The packing of an operand of a product into panels, mostly of its right one in the width of the register tile.
 #include <llvm/IR/Intrinsics.h>
 
 #include <fmt/format.h>
 
 #include <utility>
 
-#include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/pack_emitter.h"
 
 namespace smelt {
+namespace {
 
-void KernelEmitter::emit_pack() {
-  const Pack& pack = kernel_->pack();
+/// A panel from columns that lie along the depth, a square of lanes x lanes at a time through registers. The panel's
+/// depth is rounded up to whole squares.
+class TransposedPack : LaneBuilder {
+ public:
+  TransposedPack(llvm::Module& module, const Target& target, int64_t lanes) : LaneBuilder(module, target, lanes) {}
+
+  void define(const std::string& name, DType from, DType dtype, int64_t width) {
+    llvm::Type *pointer = ir_.getPtrTy(), *i64_type = ir_.getInt64Ty();
+    auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, i64_type, i64_type, i64_type}, false);
+    begin_function(name, type);
+    const llvm::Function* function = llvm_function_;
+    llvm::Value *source = function->getArg(0), *panel = function->getArg(1), *depth = function->getArg(2);
+    llvm::Value *columns = function->getArg(3), *column_stride = function->getArg(4);
+    llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(from), static_cast<unsigned>(lanes_));
+    llvm::Value* zero = llvm::Constant::getNullValue(vector);
+    const llvm::Align from_align(static_cast<uint64_t>(size_of(from))), align(static_cast<uint64_t>(size_of(dtype)));
+    for_range(i64(0), i64(width), lanes_, [&](llvm::Value* first_column) {
+      for_range(i64(0), depth, lanes_, [&](llvm::Value* k) {
+        llvm::Value* mask = mask_below(ir_.CreateSub(depth, k));
+        std::vector<llvm::Value*> rows;
+        for (int64_t i = 0; i < lanes_; ++i) {
+          llvm::Value* c = ir_.CreateAdd(first_column, i64(i));
+          llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
+          llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateSelect(exists, c, i64(0)), column_stride), k);
+          llvm::Value* row = ir_.CreateMaskedLoad(vector, element_pointer(source, from, at), from_align, mask, zero);
+          row = ir_.CreateSelect(exists, row, zero);
+          rows.push_back(LlvmScalars::value(scalars_.cast(dtype, LlvmScalars::wrap(row, from))));
+        }
+        rows = transposed(std::move(rows));
+        for (int64_t i = 0; i < lanes_; ++i) {
+          llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateAdd(k, i64(i)), i64(width)), first_column);
+          ir_.CreateAlignedStore(rows[static_cast<size_t>(i)], element_pointer(panel, dtype, at), align);
+        }
+      });
+    });
+    ir_.CreateRetVoid();
+  }
+};
+
+}  // namespace
+
+void PackEmitter::emit_work() {
+  const Pack& pack = kernel_.pack();
   llvm::Value* columns = extent(pack.column.extent);
   if (pack.units == PackUnits::Steps) {
     PanelCopy copy = panel_copy(i64(pack.start), i64(0));
@@ -45,8 +86,8 @@ void KernelEmitter::emit_pack() {
 }
 
 /// The copy that begins at these elements of the operand and of the panels; `columns` is not set.
-KernelEmitter::PanelCopy KernelEmitter::panel_copy(llvm::Value* from, llvm::Value* to) {
-  const Pack& pack = kernel_->pack();
+PackEmitter::PanelCopy PackEmitter::panel_copy(llvm::Value* from, llvm::Value* to) {
+  const Pack& pack = kernel_.pack();
   PanelCopy copy{.from = operand_dtype(pack.from),
                  .to = operand_dtype(pack.to),
                  .column_stride = pack.column.from,
@@ -58,14 +99,9 @@ KernelEmitter::PanelCopy KernelEmitter::panel_copy(llvm::Value* from, llvm::Valu
   return copy;
 }
 
-/// What was loaded from an operand of dtype `from`, as `to`.
-llvm::Value* KernelEmitter::converted(llvm::Value* loaded, DType from, DType to) {
-  return LlvmScalars::value(scalars_.cast(to, LlvmScalars::wrap(loaded, from)));
-}
-
-void KernelEmitter::emit_panel(const PanelCopy& p) {
-  switch (kernel_->pack().form) {
-    case PanelForm::Depth: return emit_depth_panel(p, kernel_->pack().column.to);
+void PackEmitter::emit_panel(const PanelCopy& p) {
+  switch (kernel_.pack().form) {
+    case PanelForm::Depth: return emit_depth_panel(p, kernel_.pack().column.to);
     case PanelForm::Pairs: return emit_pair_panel(p);
     case PanelForm::Columns: break;
   }
@@ -79,7 +115,7 @@ void KernelEmitter::emit_panel(const PanelCopy& p) {
 }
 
 /// Any strides, one element at a time.
-void KernelEmitter::emit_panel_elements(const PanelCopy& p) {
+void PackEmitter::emit_panel_elements(const PanelCopy& p) {
   llvm::Type* element = scalars_.element_type(p.from);
   for_range(i64(0), p.depth, 1, [&](llvm::Value* k) {
     for_range(i64(0), i64(p.width), 1, [&](llvm::Value* c) {
@@ -96,7 +132,7 @@ void KernelEmitter::emit_panel_elements(const PanelCopy& p) {
 
 /// panel[c, k] = source[c * column_stride + k * depth_stride], a square of lanes x lanes at a time where columns lie
 /// side by side.
-void KernelEmitter::emit_depth_panel(const PanelCopy& p, int64_t padded_depth) {
+void PackEmitter::emit_depth_panel(const PanelCopy& p, int64_t padded_depth) {
   const auto from = [&](llvm::Value* k, int64_t c) {
     return element_pointer(p.source, p.from,
                            ir_.CreateAdd(ir_.CreateMul(k, i64(p.depth_stride)), i64(c * p.column_stride)));
@@ -130,88 +166,18 @@ void KernelEmitter::emit_depth_panel(const PanelCopy& p, int64_t padded_depth) {
   });
 }
 
-/// Whole vectors, masked where the columns end.
-void KernelEmitter::copy_columns_side_by_side(const PanelCopy& p) {
-  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(p.from), static_cast<unsigned>(lanes_));
-  const llvm::Align from_align(static_cast<uint64_t>(size_of(p.from))), align(static_cast<uint64_t>(size_of(p.to)));
-  std::vector<llvm::Value*> masks;
-  for (int64_t c = 0; c < p.width; c += lanes_) masks.push_back(mask_below(ir_.CreateSub(p.columns, i64(c))));
-  for_range(i64(0), p.depth, 1, [&](llvm::Value* k) {
-    llvm::Value* row = element_pointer(p.source, p.from, ir_.CreateMul(k, i64(p.depth_stride)));
-    llvm::Value* to = element_pointer(p.panel, p.to, ir_.CreateMul(k, i64(p.width)));
-    for (size_t v = 0; v < masks.size(); ++v) {
-      llvm::Value* offset = i64(static_cast<int64_t>(v) * lanes_);
-      llvm::Value* loaded = ir_.CreateMaskedLoad(vector, element_pointer(row, p.from, offset), from_align, masks[v],
-                                                 llvm::Constant::getNullValue(vector));
-      ir_.CreateAlignedStore(converted(loaded, p.from, p.to), element_pointer(to, p.to, offset), align);
-    }
-  });
-}
-
 /// void pack(ptr source, ptr panel, i64 depth, i64 columns, i64 column_stride): a panel from columns that lie along k,
 /// a square of lanes x lanes at a time through registers. The panel's depth is rounded up to whole squares.
-llvm::Function* KernelEmitter::pack_transposed(const PanelCopy& p) {
+llvm::Function* PackEmitter::pack_transposed(const PanelCopy& p) {
   const std::string name = fmt::format("pack_{}x_{}{}", p.width, to_string(p.to),
                                        p.from == p.to ? "" : fmt::format("_{}", to_string(p.from)));
   llvm::Type *pointer = ir_.getPtrTy(), *i64_type = ir_.getInt64Ty();
   auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, i64_type, i64_type, i64_type}, false);
-  const auto define = [&target = target_, &function = function_, &shared = shared_, name, from = p.from, to = p.to,
+  const auto define = [&target = target_, lanes = lanes_, name, from = p.from, to = p.to,
                        width = p.width](llvm::Module& module) {
-    KernelEmitter(module, target, function, shared).define_pack_transposed(name, from, to, width);
+    TransposedPack(module, target, lanes).define(name, from, to, width);
   };
   return shared_.declare(module_, name, type, define);
-}
-
-void KernelEmitter::define_pack_transposed(const std::string& name, DType from, DType dtype, int64_t width) {
-  llvm::Type *pointer = ir_.getPtrTy(), *i64_type = ir_.getInt64Ty();
-  auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, i64_type, i64_type, i64_type}, false);
-  llvm::Function* function = llvm_function_ = new_function(module_, name, type);
-  ir_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", function));
-  llvm::Value *source = function->getArg(0), *panel = function->getArg(1), *depth = function->getArg(2);
-  llvm::Value *columns = function->getArg(3), *column_stride = function->getArg(4);
-  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(from), static_cast<unsigned>(lanes_));
-  llvm::Value* zero = llvm::Constant::getNullValue(vector);
-  const llvm::Align from_align(static_cast<uint64_t>(size_of(from))), align(static_cast<uint64_t>(size_of(dtype)));
-  for_range(i64(0), i64(width), lanes_, [&](llvm::Value* first_column) {
-    for_range(i64(0), depth, lanes_, [&](llvm::Value* k) {
-      llvm::Value* mask = mask_below(ir_.CreateSub(depth, k));
-      std::vector<llvm::Value*> rows;
-      for (int64_t i = 0; i < lanes_; ++i) {
-        llvm::Value* c = ir_.CreateAdd(first_column, i64(i));
-        llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
-        llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateSelect(exists, c, i64(0)), column_stride), k);
-        llvm::Value* row = ir_.CreateMaskedLoad(vector, element_pointer(source, from, at), from_align, mask, zero);
-        row = ir_.CreateSelect(exists, row, zero);
-        rows.push_back(LlvmScalars::value(scalars_.cast(dtype, LlvmScalars::wrap(row, from))));
-      }
-      rows = transposed(std::move(rows));
-      for (int64_t i = 0; i < lanes_; ++i) {
-        llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateAdd(k, i64(i)), i64(width)), first_column);
-        ir_.CreateAlignedStore(rows[static_cast<size_t>(i)], element_pointer(panel, dtype, at), align);
-      }
-    });
-  });
-  ir_.CreateRetVoid();
-}
-
-/// A square of lanes x lanes by interleaving rows i and i + lanes/2, log2(lanes) times: each turn moves the top bit of
-/// the row number to the bottom of the column number and the top bit of the column number to the bottom of the row's.
-std::vector<llvm::Value*> KernelEmitter::transposed(std::vector<llvm::Value*> rows) {
-  const auto n = static_cast<size_t>(lanes_);
-  std::vector<int> low, high;
-  for (size_t i = 0; i < n / 2; ++i) {
-    for (const size_t from : {i, i + n}) low.push_back(static_cast<int>(from));
-    for (const size_t from : {i + n / 2, i + n + n / 2}) high.push_back(static_cast<int>(from));
-  }
-  for (size_t bits = n; bits > 1; bits /= 2) {
-    std::vector<llvm::Value*> next(n);
-    for (size_t i = 0; i < n / 2; ++i) {
-      next[2 * i] = ir_.CreateShuffleVector(rows[i], rows[i + n / 2], low);
-      next[2 * i + 1] = ir_.CreateShuffleVector(rows[i], rows[i + n / 2], high);
-    }
-    rows = std::move(next);
-  }
-  return rows;
 }
 
 }  // namespace smelt

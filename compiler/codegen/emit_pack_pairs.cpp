@@ -1,11 +1,11 @@
 // Panels of bf16 in pairs: two steps of the depth side by side for each column, for instructions that multiply both at
 // once.
-#include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/pack_emitter.h"
 
 namespace smelt {
 
 /// Two vectors of columns, rounded to bf16, with the elements of each column side by side.
-llvm::Value* KernelEmitter::interleaved_pair(llvm::Value* first, llvm::Value* second) {
+llvm::Value* PackEmitter::interleaved_pair(llvm::Value* first, llvm::Value* second) {
   std::vector<int> order;
   for (int lane = 0; lane < static_cast<int>(lanes_); ++lane) {
     order.push_back(lane);
@@ -14,21 +14,21 @@ llvm::Value* KernelEmitter::interleaved_pair(llvm::Value* first, llvm::Value* se
   return ir_.CreateShuffleVector(first, second, order);
 }
 
-llvm::Value* KernelEmitter::pair_source(const PanelCopy& p, llvm::Value* k, llvm::Value* c) {
+llvm::Value* PackEmitter::pair_source(const PanelCopy& p, llvm::Value* k, llvm::Value* c) {
   llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(k, i64(p.depth_stride)), ir_.CreateMul(c, i64(p.column_stride)));
   return element_pointer(p.source, p.from, at);
 }
 
-llvm::Value* KernelEmitter::pair_place(const PanelCopy& p, llvm::Value* pair, llvm::Value* c) {
+llvm::Value* PackEmitter::pair_place(const PanelCopy& p, llvm::Value* pair, llvm::Value* c) {
   return element_pointer(p.panel, DType::BF16,
                          ir_.CreateMul(ir_.CreateAdd(ir_.CreateMul(pair, i64(p.width)), c), i64(2)));
 }
 
-llvm::Value* KernelEmitter::rounded_to_bf16(llvm::Value* loaded, DType from) {
+llvm::Value* PackEmitter::rounded_to_bf16(llvm::Value* loaded, DType from) {
   return from == DType::BF16 ? loaded : converted(loaded, from, DType::BF16);
 }
 
-void KernelEmitter::emit_pair_panel(const PanelCopy& p) {
+void PackEmitter::emit_pair_panel(const PanelCopy& p) {
   if (p.column_stride == 1) {
     for_range(i64(0), ir_.CreateLShr(ir_.CreateAdd(p.depth, i64(1)), i64(1)), 1,
               [&](llvm::Value* pair) { emit_pair_step(p, pair); });
@@ -40,7 +40,7 @@ void KernelEmitter::emit_pair_panel(const PanelCopy& p) {
 }
 
 /// Two steps of the depth, of columns that lie side by side.
-void KernelEmitter::emit_pair_step(const PanelCopy& p, llvm::Value* pair) {
+void PackEmitter::emit_pair_step(const PanelCopy& p, llvm::Value* pair) {
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(p.from), static_cast<unsigned>(lanes_));
   llvm::Value* zero = llvm::Constant::getNullValue(vector);
   const llvm::Align from_align(static_cast<uint64_t>(size_of(p.from))),
@@ -59,7 +59,7 @@ void KernelEmitter::emit_pair_step(const PanelCopy& p, llvm::Value* pair) {
 }
 
 /// Columns that lie along the depth: a square of lanes x pairs at a time.
-void KernelEmitter::emit_pair_squares(const PanelCopy& p) {
+void PackEmitter::emit_pair_squares(const PanelCopy& p) {
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(p.from), static_cast<unsigned>(lanes_));
   llvm::Value* zero = llvm::Constant::getNullValue(vector);
   const llvm::Align from_align(static_cast<uint64_t>(size_of(p.from))),
@@ -94,7 +94,7 @@ void KernelEmitter::emit_pair_squares(const PanelCopy& p) {
 }
 
 /// Any strides, one element at a time.
-void KernelEmitter::emit_pair_elements(const PanelCopy& p) {
+void PackEmitter::emit_pair_elements(const PanelCopy& p) {
   llvm::Type* element = scalars_.element_type(p.from);
   for_range(i64(0), ir_.CreateAnd(ir_.CreateAdd(p.depth, i64(1)), i64(-2)), 1, [&](llvm::Value* k) {
     for_range(i64(0), i64(p.width), 1, [&](llvm::Value* c) {

@@ -1,17 +1,16 @@
 // Asking for memory before it is read: what an epilogue will load, and the next columns of b.
 #include <llvm/IR/Intrinsics.h>
 
-#include "compiler/codegen/kernel_emitter.h"
-#include "compiler/codegen/product_tile.h"
+#include "compiler/codegen/product_emitter.h"
 
 namespace smelt {
 
 /// Asks for what the epilogue will read at the tile: it arrives while the sums are computed. An optimiser's update
 /// reads a parameter and its moments, which no cache holds since the last step.
-void KernelEmitter::emit_prefetch(const Tile& tile) {
-  const Product& product = kernel_->product();
+void ProductEmitter::emit_prefetch(const Tile& tile) {
+  const Product& product = this->product();
   set_outer_loops(tile);
-  for (const Stmt& stmt : kernel_->sweeps[0].body) {
+  for (const Stmt& stmt : kernel_.sweeps[0].body) {
     const Access& access = stmt.access;
     if (stmt.kind != StmtKind::Load || access.row >= 0 || product.row.loop < 0 || product.column.loop < 0) continue;
     if (access.offset.coefficient(product.column.loop) != 1 || access.offset.coefficient(product.row.loop) == 0)
@@ -27,7 +26,7 @@ void KernelEmitter::emit_prefetch(const Tile& tile) {
 
 /// A tile's columns from `at` on. Not to the first level: there the burst would stand in the way of the panel that the
 /// sums read.
-void KernelEmitter::prefetch_row(llvm::Value* at, DType dtype) {
+void ProductEmitter::prefetch_row(llvm::Value* at, DType dtype) {
   constexpr int64_t kLine = 64;
   llvm::Value *read = ir_.getInt32(0), *second_level = ir_.getInt32(2), *data = ir_.getInt32(1);
   for (int64_t byte = 0; byte < tile_columns() * size_of(dtype); byte += kLine) {
@@ -38,8 +37,8 @@ void KernelEmitter::prefetch_row(llvm::Value* at, DType dtype) {
 
 /// Each tile of rows asks for its part of the next panel of columns: weights that no cache has held since the last step
 /// arrive while this panel is used.
-void KernelEmitter::emit_panel_prefetch(const Tile& tile, const TileGrid& grid) {
-  const Product& product = kernel_->product();
+void ProductEmitter::emit_panel_prefetch(const Tile& tile, const TileGrid& grid) {
+  const Product& product = this->product();
   const Extent depth = product.inner.back().extent;
   constexpr int64_t kFewestTiles = 4;
   const bool reads_panels_in_place = schedule().form == ProductForm::Broadcast && !is_packed(schedule()) &&
@@ -52,9 +51,9 @@ void KernelEmitter::emit_panel_prefetch(const Tile& tile, const TileGrid& grid) 
 
 /// Part `number` of `parts` of a panel of so many steps of the depth, whose columns begin at element `first` of the
 /// right operand. Behind its last panel there is nothing, and nothing is read.
-void KernelEmitter::prefetch_part(int32_t right, llvm::Value* first, int64_t steps, llvm::Value* number,
-                                  llvm::Value* parts) {
-  const Product& product = kernel_->product();
+void ProductEmitter::prefetch_part(int32_t right, llvm::Value* first, int64_t steps, llvm::Value* number,
+                                   llvm::Value* parts) {
+  const Product& product = this->product();
   const DType stored = operand_dtype(right);
   const auto begin_of = [&](llvm::Value* part) { return ir_.CreateSDiv(ir_.CreateMul(part, i64(steps)), parts); };
   for_range(begin_of(number), begin_of(ir_.CreateAdd(number, i64(1))), 1, [&](llvm::Value* k) {

@@ -9,13 +9,12 @@
 #include <tuple>
 #include <utility>
 
-#include "compiler/codegen/kernel_emitter.h"
-#include "compiler/codegen/product_tile.h"
+#include "compiler/codegen/product_emitter.h"
 
 namespace smelt {
 
-KernelEmitter::TileGrid KernelEmitter::make_grid() {
-  const Product& product = kernel_->product();
+ProductEmitter::TileGrid ProductEmitter::make_grid() {
+  const Product& product = this->product();
   const auto tiles_of = [&](llvm::Value* size, int64_t tile) {
     return ir_.CreateSDiv(ir_.CreateAdd(size, i64(tile - 1)), i64(tile));
   };
@@ -31,13 +30,13 @@ KernelEmitter::TileGrid KernelEmitter::make_grid() {
 
 /// Threads share the tiles by what they cost: those of a last, narrower panel cost less. What a thread computes changes
 /// no sum.
-std::pair<llvm::Value*, llvm::Value*> KernelEmitter::my_tiles(const TileGrid& grid) {
-  const Product& product = kernel_->product();
+std::pair<llvm::Value*, llvm::Value*> ProductEmitter::my_tiles(const TileGrid& grid) {
+  const Product& product = this->product();
   llvm::Value* total = i64(1);
   for (llvm::Value* size : grid.extents) total = ir_.CreateMul(total, size);
   const Extent& columns = product.column.extent;
   const int64_t rest = columns.is_static() && schedule().form != ProductForm::Dot ? columns.bound % tile_columns() : 0;
-  if (kernel_->serial || rest == 0 || columns.bound < tile_columns()) return my_share(total);
+  if (kernel_.serial || rest == 0 || columns.bound < tile_columns()) return my_share(total);
   const int64_t cost = step_cycles(schedule().tile.rows, tile_columns() / lanes_),
                 rest_cost = step_cycles(schedule().tile.rows, (rest + lanes_ - 1) / lanes_);
   llvm::Value* whole_tiles =
@@ -60,7 +59,7 @@ std::pair<llvm::Value*, llvm::Value*> KernelEmitter::my_tiles(const TileGrid& gr
   return {begin_of(thread), begin_of(ir_.CreateAdd(thread, i64(1)))};
 }
 
-KernelEmitter::Tile KernelEmitter::make_tile(const TileGrid& grid, llvm::Value* unit) {
+ProductEmitter::Tile ProductEmitter::make_tile(const TileGrid& grid, llvm::Value* unit) {
   Tile tile;
   tile.sums_stride = i64(tile_columns());
   tile.outer = decompose(unit, grid.extents);
@@ -74,11 +73,11 @@ KernelEmitter::Tile KernelEmitter::make_tile(const TileGrid& grid, llvm::Value* 
   return tile;
 }
 
-void KernelEmitter::emit_product() {
+void ProductEmitter::emit_work() {
   const TileGrid grid = make_grid();
   if (schedule().blocks) return emit_blocks(grid, *schedule().blocks);
   if (const auto* copied = std::get_if<CopiedColumns>(&schedule().right)) return emit_stretches(grid, copied->steps);
-  const Product& product = kernel_->product();
+  const Product& product = this->product();
   const Stmt* store = only_store();
   llvm::Value* sums = store == nullptr ? stack(scalars_.element_type(product.dtype), sums_of_tile(), "tile") : nullptr;
   for_range(grid.begin, grid.end, 1, [&](llvm::Value* unit) {
@@ -94,8 +93,8 @@ void KernelEmitter::emit_product() {
 
 /// All tiles pass over a block of the depth's outermost axis before the next one; their sums lie in memory between
 /// blocks.
-void KernelEmitter::emit_blocks(const TileGrid& grid, const DepthBlocks& blocks) {
-  const Product& product = kernel_->product();
+void ProductEmitter::emit_blocks(const TileGrid& grid, const DepthBlocks& blocks) {
+  const Product& product = this->product();
   const auto each_tile = [&](const std::function<void(Tile&)>& body) {
     for_range(grid.begin, grid.end, 1, [&](llvm::Value* unit) {
       Tile tile = make_tile(grid, unit);
@@ -119,12 +118,12 @@ void KernelEmitter::emit_blocks(const TileGrid& grid, const DepthBlocks& blocks)
 /// A run of row tiles passes over a stretch of the depth in one panel before the next stretch: columns are copied for
 /// it, so that they lie side by side, and sums lie on the stack between stretches. A sum takes its terms in the same
 /// order as without.
-void KernelEmitter::emit_stretches(const TileGrid& grid, int64_t stretch) {
-  const Product& product = kernel_->product();
+void ProductEmitter::emit_stretches(const TileGrid& grid, int64_t stretch) {
+  const Product& product = this->product();
   const int64_t in_run = tiles_in_run(product);
-  const Run run{.stretch = stretch,
-                .sums = stack(scalars_.element_type(product.dtype), in_run * sums_of_tile(), "tiles"),
-                .columns = stack(scalars_.element_type(product.dtype), stretch * tile_columns(), "columns")};
+  const TileRun run{.stretch = stretch,
+                    .sums = stack(scalars_.element_type(product.dtype), in_run * sums_of_tile(), "tiles"),
+                    .columns = stack(scalars_.element_type(product.dtype), stretch * tile_columns(), "columns")};
   llvm::Value* runs = ir_.CreateSDiv(ir_.CreateAdd(grid.row_tiles(), i64(in_run - 1)), i64(in_run));  // in a panel
   const auto run_of = [&](llvm::Value* unit) {
     llvm::Value* number = ir_.CreateSDiv(ir_.CreateSRem(unit, grid.row_tiles()), i64(in_run));
@@ -135,7 +134,7 @@ void KernelEmitter::emit_stretches(const TileGrid& grid, int64_t stretch) {
     llvm::Value* begin = ir_.CreateAdd(panel_begin, ir_.CreateMul(ir_.CreateSRem(number, runs), i64(in_run)));
     llvm::Value* end = smaller(ir_.CreateAdd(begin, i64(in_run)), ir_.CreateAdd(panel_begin, grid.row_tiles()));
     // A thread's share begins and ends anywhere.
-    Run here = run;
+    TileRun here = run;
     here.begin = ir_.CreateSelect(ir_.CreateICmpSLT(begin, grid.begin), grid.begin, begin);
     here.end = smaller(end, grid.end);
     const std::vector<ProductOperands>& pairs = product.pairs;
@@ -147,9 +146,9 @@ void KernelEmitter::emit_stretches(const TileGrid& grid, int64_t stretch) {
 }
 
 /// All stretches of one pair of operands; the first pair clears the sums, the last one finishes the tiles.
-void KernelEmitter::emit_run(const TileGrid& grid, const Run& run, const ProductOperands& pair, bool clears,
-                             bool finishes) {
-  const Product& product = kernel_->product();
+void ProductEmitter::emit_run(const TileGrid& grid, const TileRun& run, const ProductOperands& pair, bool clears,
+                              bool finishes) {
+  const Product& product = this->product();
   const Tile panel = make_tile(grid, run.begin);
   llvm::Value *b = right_start(panel), *depth = extent(product.inner.back().extent);
   // At least one stretch, if of no steps: it finishes the tiles.
@@ -188,9 +187,9 @@ void KernelEmitter::emit_run(const TileGrid& grid, const Run& run, const Product
 
 /// The store of an epilogue that does nothing else, where the micro-kernel can do it: columns side by side, one
 /// micro-kernel for all sums of the tile.
-const Stmt* KernelEmitter::only_store() const {
-  const Product& product = kernel_->product();
-  const std::vector<Stmt>& body = kernel_->sweeps[0].body;
+const Stmt* ProductEmitter::only_store() const {
+  const Product& product = this->product();
+  const std::vector<Stmt>& body = kernel_.sweeps[0].body;
   if (body.size() != 2 || body[0].kind != StmtKind::Product || body[1].kind != StmtKind::Store) return nullptr;
   const Access& access = body[1].access;
   const bool simple = access.row < 0 && access.predicate < 0 && body[1].operands[0] == body[0].value &&
@@ -200,8 +199,8 @@ const Stmt* KernelEmitter::only_store() const {
   return simple && in_columns && schedule().form == ProductForm::Broadcast && !adds_up(product) ? &body[1] : nullptr;
 }
 
-void KernelEmitter::place_in_result(Tile& tile, const Stmt& store) {
-  const Product& product = kernel_->product();
+void ProductEmitter::place_in_result(Tile& tile, const Stmt& store) {
+  const Product& product = this->product();
   set_outer_loops(tile);
   if (product.row.loop >= 0) loop_values_[static_cast<size_t>(product.row.loop)] = tile.row;
   loop_values_[static_cast<size_t>(product.column.loop)] = tile.column;
@@ -209,16 +208,10 @@ void KernelEmitter::place_in_result(Tile& tile, const Stmt& store) {
   tile.sums_stride = i64(product.row.loop >= 0 ? store.access.offset.coefficient(product.row.loop) : 0);
 }
 
-llvm::Value* KernelEmitter::smaller(llvm::Value* a, llvm::Value* b) {
-  return ir_.CreateSelect(ir_.CreateICmpSLT(a, b), a, b);
-}
-
-llvm::Value* KernelEmitter::at_most(int64_t limit, llvm::Value* left) { return smaller(left, i64(limit)); }
-
 /// A known number of rows is shared evenly. Of an unknown one the last tile moves up to be whole, and computes rows
 /// that the one before it has finished, unless there are fewer rows than a tile has.
-void KernelEmitter::set_rows(Tile& tile, const EvenSplit& split, llvm::Value* number) {
-  const Product& product = kernel_->product();
+void ProductEmitter::set_rows(Tile& tile, const EvenSplit& split, llvm::Value* number) {
+  const Product& product = this->product();
   if (product.row.extent.is_static()) {
     tile.longer = split.extra > 0 ? ir_.CreateICmpSLT(number, i64(split.extra)) : nullptr;
     tile.row = ir_.CreateAdd(ir_.CreateMul(number, i64(split.base)), at_most(split.extra, number));

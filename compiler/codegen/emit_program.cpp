@@ -43,8 +43,7 @@ class ProgramEmitter {
     KernelIdentity identity = identify(function, kernel);
     const auto [known, fresh] = kernels_.try_emplace(identity.key, function.name + "." + name_of(function, k));
     if (fresh) {
-      KernelEmitter emitter(*part_.module, target_, function, shared_);
-      emitter.emit(kernel, identity, known->second);
+      emit_kernel({*part_.module, target_, function, shared_}, kernel, identity, known->second);
       hand_over_if_full();
     }
     return {known->second, std::move(identity.buffers), std::move(identity.draws)};

@@ -28,14 +28,7 @@ void KernelEmitter::emit_statement(const Stmt& stmt) {
       result = LlvmScalars::value(scalars_.cast(stmt.dtype, size));
       break;
     }
-    case StmtKind::Product: {
-      llvm::Type* element = scalars_.element_type(stmt.dtype);
-      llvm::Value* at = ir_.CreateInBoundsGEP(element, tile_row_, tile_column_);
-      llvm::Type* type =
-          vector_loop_ < 0 ? element : llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes_));
-      result = ir_.CreateAlignedLoad(type, at, llvm::Align(static_cast<uint64_t>(size_of(stmt.dtype))));
-      break;
-    }
+    case StmtKind::Product: result = load_sum(stmt); break;
     case StmtKind::Compute: {
       std::vector<Scalar> operands;
       for (size_t i = 0; i < stmt.operands.size(); ++i) operands.push_back(operand(stmt, i));

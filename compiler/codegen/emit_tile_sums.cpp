@@ -3,8 +3,7 @@
 #include <utility>
 
 #include "compiler/codegen/dot_kernel.h"
-#include "compiler/codegen/kernel_emitter.h"
-#include "compiler/codegen/product_tile.h"
+#include "compiler/codegen/product_emitter.h"
 
 namespace smelt {
 
@@ -12,8 +11,8 @@ constexpr int64_t kMaxRowAddresses = 9;  // general registers that a micro-kerne
 
 /// Pairs of operands, and axes of the depth but the last two, are loops around the micro-kernel, which adds to the tile
 /// then.
-void KernelEmitter::emit_tile_sums(const Tile& tile) {
-  const Product& product = kernel_->product();
+void ProductEmitter::emit_tile_sums(const Tile& tile) {
+  const Product& product = this->product();
   if (adds_up(product) && !schedule().blocks) clear_sums(tile);
   using Positions = std::function<void(const ProductOperands&, size_t, llvm::Value*, llvm::Value*)>;
   const Positions inner = [&](const ProductOperands& pair, size_t axis, llvm::Value* a, llvm::Value* b) {
@@ -28,13 +27,13 @@ void KernelEmitter::emit_tile_sums(const Tile& tile) {
   for (const ProductOperands& pair : product.pairs) inner(pair, 0, left_start(tile), right_start(tile));
 }
 
-llvm::Value* KernelEmitter::advance(llvm::Value* at, llvm::Value* position, int64_t stride) {
+llvm::Value* ProductEmitter::advance(llvm::Value* at, llvm::Value* position, int64_t stride) {
   return stride == 0 ? at : ir_.CreateAdd(at, ir_.CreateMul(position, i64(stride)));
 }
 
 /// The element of a at which a tile's rows begin.
-llvm::Value* KernelEmitter::left_start(const Tile& tile) {
-  const Product& product = kernel_->product();
+llvm::Value* ProductEmitter::left_start(const Tile& tile) {
+  const Product& product = this->product();
   llvm::Value* at = advance(i64(product.a_start), tile.row, product.row.a_stride);
   for (size_t axis = 0; axis < product.outer.size(); ++axis)
     at = advance(at, tile.outer[axis], product.outer[axis].a_stride);
@@ -42,8 +41,8 @@ llvm::Value* KernelEmitter::left_start(const Tile& tile) {
 }
 
 /// The element of b, or of its panels, at which a tile's columns begin.
-llvm::Value* KernelEmitter::right_start(const Tile& tile) {
-  const Product& product = kernel_->product();
+llvm::Value* ProductEmitter::right_start(const Tile& tile) {
+  const Product& product = this->product();
   const auto* packed = std::get_if<PackedColumns>(&schedule().right);
   llvm::Value* at = packed != nullptr ? ir_.CreateMul(tile.panel, i64(packed->panel_elements))
                                       : advance(i64(product.b_start), tile.column, product.column.b_stride);
@@ -53,8 +52,8 @@ llvm::Value* KernelEmitter::right_start(const Tile& tile) {
 }
 
 /// No memset: the code calls nothing outside itself.
-void KernelEmitter::clear_sums(const Tile& tile) {
-  const Product& product = kernel_->product();
+void ProductEmitter::clear_sums(const Tile& tile) {
+  const Product& product = this->product();
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(product.dtype), static_cast<unsigned>(lanes_));
   for_range(i64(0), i64(sums_of_tile()), lanes_, [&](llvm::Value* at) {
     ir_.CreateAlignedStore(llvm::Constant::getNullValue(vector), element_pointer(tile.sums, product.dtype, at),
@@ -63,8 +62,8 @@ void KernelEmitter::clear_sums(const Tile& tile) {
 }
 
 /// Long depths in blocks of kSumBlock steps, each of which begins at 0 and is added to the tile's sums.
-void KernelEmitter::emit_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b) {
-  const Product& product = kernel_->product();
+void ProductEmitter::emit_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b) {
+  const Product& product = this->product();
   if (!sums_in_blocks(product)) return emit_block_sums(tile, pair, a, b);
   const ProductAxis& depth = product.inner.back();
   Tile block = tile;
@@ -82,7 +81,7 @@ void KernelEmitter::emit_sums(const Tile& tile, const ProductOperands& pair, llv
   });
 }
 
-void KernelEmitter::add_sums(const Tile& from, const Tile& to) {
+void ProductEmitter::add_sums(const Tile& from, const Tile& to) {
   const DType dtype = product().dtype;
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(dtype), static_cast<unsigned>(lanes_));
   const llvm::Align align(static_cast<uint64_t>(size_of(dtype)));
@@ -95,8 +94,8 @@ void KernelEmitter::add_sums(const Tile& from, const Tile& to) {
 }
 
 /// All rows of the tile by the micro-kernels for as many.
-void KernelEmitter::emit_block_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b) {
-  const Product& product = kernel_->product();
+void ProductEmitter::emit_block_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b) {
+  const Product& product = this->product();
   llvm::Value* a_pointer = element_pointer(buffer_pointer(pair.a), operand_dtype(pair.a), a);
   llvm::Value* b_pointer =
       tile.copied != nullptr ? tile.copied : element_pointer(buffer_pointer(pair.b), operand_dtype(pair.b), b);
@@ -117,8 +116,9 @@ void KernelEmitter::emit_block_sums(const Tile& tile, const ProductOperands& pai
   });
 }
 
-void KernelEmitter::call_dot_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums) {
-  const Product& product = kernel_->product();
+void ProductEmitter::call_dot_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b,
+                                     llvm::Value* sums) {
+  const Product& product = this->product();
   const DotKernelForm form{.dtype = product.dtype,
                            .left = operand_dtype(product.pairs[0].a),
                            .right = operand_dtype(product.pairs[0].b),
@@ -132,9 +132,9 @@ void KernelEmitter::call_dot_kernel(const Tile& tile, int64_t rows, llvm::Value*
   ir_.CreateCall(dot, {a, b, sums, steps, i64(product.row.a_stride), i64(product.column.b_stride), tile.sums_stride});
 }
 
-void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a,
-                                      llvm::Value* b, llvm::Value* sums) {
-  const Product& product = kernel_->product();
+void ProductEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a,
+                                       llvm::Value* b, llvm::Value* sums) {
+  const Product& product = this->product();
   if (schedule().form == ProductForm::Dot) return call_dot_kernel(tile, rows, a, b, sums);
   using Columns = MicroKernelForm::Columns;
   const bool packed = is_packed(schedule()) || tile.copied != nullptr;
@@ -179,9 +179,9 @@ void KernelEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& p
   }
 }
 
-llvm::Function* KernelEmitter::micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors,
-                                            MicroKernelForm::Columns columns) {
-  const Product& product = kernel_->product();
+llvm::Function* ProductEmitter::micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors,
+                                             MicroKernelForm::Columns columns) {
+  const Product& product = this->product();
   const bool far_rows = rows > kMaxRowAddresses && product.row.a_stride != 1;
   const MicroKernelForm form{
       .dtype = product.dtype,

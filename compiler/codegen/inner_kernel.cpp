@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "compiler/codegen/shared_functions.h"
-
 namespace smelt {
 
 constexpr unsigned kNumPointers = 3;  // the first arguments: a, b, sums
@@ -16,12 +14,8 @@ std::string operands(DType left, DType right, DType dtype) {
 }
 
 InnerKernelEmitter::InnerKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, DType dtype)
-    : module_(module),
-      context_(module.getContext()),
+    : LaneBuilder(module, target, lanes),
       dtype_(dtype),
-      lanes_(lanes),
-      ir_(context_),
-      scalars_(ir_, target.has_fma),
       element_(scalars_.element_type(dtype)),
       vector_(llvm::FixedVectorType::get(element_, static_cast<unsigned>(lanes_))),
       align_(static_cast<uint64_t>(size_of(dtype))) {}
@@ -33,15 +27,8 @@ llvm::FunctionType* InnerKernelEmitter::type(llvm::LLVMContext& context, size_t 
 }
 
 void InnerKernelEmitter::begin(const std::string& name, llvm::FunctionType* type) {
-  function_ = new_function(module_, name, type);
-  for (unsigned i = 0; i < kNumPointers; ++i) function_->addParamAttr(i, llvm::Attribute::NoAlias);
-  ir_.SetInsertPoint(block("entry"));
-}
-
-llvm::Value* InnerKernelEmitter::mask_below(llvm::Value* limit) {
-  std::vector<llvm::Constant*> numbers;
-  for (int64_t lane = 0; lane < lanes_; ++lane) numbers.push_back(ir_.getInt64(static_cast<uint64_t>(lane)));
-  return ir_.CreateICmpSLT(llvm::ConstantVector::get(numbers), scalars_.splat(limit, lanes_));
+  begin_function(name, type);
+  for (unsigned i = 0; i < kNumPointers; ++i) llvm_function_->addParamAttr(i, llvm::Attribute::NoAlias);
 }
 
 llvm::Value* InnerKernelEmitter::load(llvm::Value* from, DType stored, llvm::Value* mask) {

@@ -1,15 +1,11 @@
 // What the emitters of inner kernels share: one function each, vectors of one element type.
 #pragma once
 
-#include <llvm/IR/IRBuilder.h>
-#include <llvm/IR/Module.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "compiler/codegen/llvm_scalars.h"
-#include "compiler/schedule/target.h"
+#include "compiler/codegen/lane_builder.h"
 
 namespace smelt {
 
@@ -17,7 +13,7 @@ namespace smelt {
 /// arithmetic.
 std::string operands(DType left, DType right, DType dtype);
 
-class InnerKernelEmitter {
+class InnerKernelEmitter : protected LaneBuilder {
  protected:
   InnerKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, DType dtype);
 
@@ -26,22 +22,14 @@ class InnerKernelEmitter {
   /// The function, whose three operands do not overlap; the builder stands in its first block.
   void begin(const std::string& name, llvm::FunctionType* type);
 
-  llvm::BasicBlock* block(const char* name) { return llvm::BasicBlock::Create(context_, name, function_); }
-  llvm::Value* i64(int64_t value) { return ir_.getInt64(static_cast<uint64_t>(value)); }
-  llvm::Value* mask_below(llvm::Value* limit);  // lane < limit
+  llvm::BasicBlock* block(const char* name) { return llvm::BasicBlock::Create(context_, name, llvm_function_); }
   /// A vector of `stored` elements at `from`, as the kernel's type; lanes outside of `mask` are 0; null: all lanes.
   llvm::Value* load(llvm::Value* from, DType stored, llvm::Value* mask);
   llvm::Value* multiply_add(llvm::Value* a, llvm::Value* b, llvm::Value* sum);
 
-  llvm::Module& module_;
-  llvm::LLVMContext& context_;
   const DType dtype_;
-  const int64_t lanes_;
-  llvm::IRBuilder<> ir_;
-  LlvmScalars scalars_;
   llvm::Type *element_, *vector_;
   llvm::Align align_;
-  llvm::Function* function_ = nullptr;
 };
 
 }  // namespace smelt

@@ -1,38 +1,31 @@
 #include "compiler/codegen/kernel_emitter.h"
 
-#include <llvm/IR/Intrinsics.h>
-
 #include <cstddef>
-#include <utility>
 
+#include "compiler/codegen/nest_emitter.h"
+#include "compiler/codegen/pack_emitter.h"
+#include "compiler/codegen/product_emitter.h"
 #include "ir/support/check.h"
 #include "runtime/abi.h"
 
 namespace smelt {
 
-KernelEmitter::KernelEmitter(llvm::Module& module, const Target& target, const LoopFunction& function,
-                             SharedFunctions& shared)
-    : module_(module),
-      context_(module.getContext()),
-      target_(target),
-      function_(function),
-      shared_(shared),
-      lanes_(function.lanes->count),
-      ir_(context_),
-      scalars_(ir_, target.has_fma) {}
+KernelEmitter::KernelEmitter(const EmitContext& context, const Kernel& kernel)
+    : LaneBuilder(context.module, context.target, context.function.lanes->count),
+      target_(context.target),
+      function_(context.function),
+      shared_(context.shared),
+      kernel_(kernel) {}
 
-void KernelEmitter::emit(const Kernel& kernel, const KernelIdentity& identity, const std::string& name) {
-  kernel_ = &kernel;
-  llvm_function_ = new_function(
-      module_, name,
-      llvm::FunctionType::get(ir_.getVoidTy(), {ir_.getPtrTy(), ir_.getInt32Ty(), ir_.getInt32Ty()}, false));
+void KernelEmitter::emit(const KernelIdentity& identity, const std::string& name) {
+  begin_function(name,
+                 llvm::FunctionType::get(ir_.getVoidTy(), {ir_.getPtrTy(), ir_.getInt32Ty(), ir_.getInt32Ty()}, false));
   frame_ = llvm_function_->getArg(0);
   thread_ = llvm_function_->getArg(1);
   count_ = llvm_function_->getArg(2);
-  ir_.SetInsertPoint(llvm::BasicBlock::Create(context_, "entry", llvm_function_));
-  values_.assign(static_cast<size_t>(kernel.num_values), Scalar{});
-  loop_values_.assign(kernel.loops.size(), nullptr);
-  if (kernel.serial) {
+  values_.assign(static_cast<size_t>(kernel_.num_values), Scalar{});
+  loop_values_.assign(kernel_.loops.size(), nullptr);
+  if (kernel_.serial) {
     auto* work = llvm::BasicBlock::Create(context_, "work", llvm_function_);
     auto* idle = llvm::BasicBlock::Create(context_, "idle", llvm_function_);
     ir_.CreateCondBr(ir_.CreateICmpEQ(thread_, ir_.getInt32(0)), work, idle);
@@ -41,14 +34,14 @@ void KernelEmitter::emit(const Kernel& kernel, const KernelIdentity& identity, c
     ir_.SetInsertPoint(work);
   }
   load_frame(identity);
-  emit_statements(kernel.setup);
-  switch (kernel.kind()) {
-    case KernelKind::Nest: emit_nest(); break;
-    case KernelKind::Product: emit_product(); break;
-    case KernelKind::Pack: emit_pack(); break;
-  }
+  emit_statements(kernel_.setup);
+  emit_work();
   if (nonfinite_ != nullptr) end_finite_check();
   ir_.CreateRetVoid();
+}
+
+llvm::Value* KernelEmitter::load_sum(const Stmt& stmt) {
+  SMELT_CHECK(false, "%{} reads a sum of products outside of a product", stmt.value);
 }
 
 /// Here, at the start, pointers and sizes dominate every use.
@@ -65,8 +58,8 @@ void KernelEmitter::load_frame(const KernelIdentity& identity) {
       if (stmt.kind == StmtKind::Random) draw_slots_[stmt.value] = slot++;
     }
   };
-  number_draws(kernel_->setup);
-  for (const Sweep& sweep : kernel_->sweeps) {
+  number_draws(kernel_.setup);
+  for (const Sweep& sweep : kernel_.sweeps) {
     number_draws(sweep.setup);
     number_draws(sweep.body);
   }
@@ -100,98 +93,22 @@ llvm::Value* KernelEmitter::extent(const Extent& extent) {
              ir_.CreateLoad(ir_.getInt64Ty(), at, function_.symbols[static_cast<size_t>(extent.symbol)].name);
 }
 
-llvm::Type* KernelEmitter::memory_type(DType dtype) {
-  return dtype == DType::Bool ? ir_.getInt8Ty() : scalars_.element_type(dtype);
-}
-
-llvm::Value* KernelEmitter::element_pointer(llvm::Value* base, DType dtype, llvm::Value* element) {
-  return ir_.CreateInBoundsGEP(memory_type(dtype), base, element);
-}
-
-llvm::Value* KernelEmitter::from_memory(llvm::Value* loaded, DType dtype) {
-  if (dtype != DType::Bool) return loaded;
-  return ir_.CreateICmpNE(loaded, llvm::Constant::getNullValue(loaded->getType()));
-}
-
-llvm::Value* KernelEmitter::to_memory(llvm::Value* value, DType dtype) {
-  if (dtype != DType::Bool) return value;
-  llvm::Type* byte = ir_.getInt8Ty();
-  if (const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(value->getType())) {
-    byte = llvm::FixedVectorType::get(byte, vector->getNumElements());
-  }
-  return ir_.CreateZExt(value, byte);
-}
-
-// In the entry block, so that every alloca becomes a register or one fixed stack slot.
-llvm::AllocaInst* KernelEmitter::stack(llvm::Type* type, int64_t count, const char* name) {
-  llvm::BasicBlock& entry = llvm_function_->getEntryBlock();
-  llvm::IRBuilder<> at(&entry, entry.begin());
-  llvm::AllocaInst* slot = at.CreateAlloca(type, at.getInt32(static_cast<uint32_t>(count)), name);
-  slot->setAlignment(llvm::Align(SMELT_ARENA_ALIGNMENT));
-  return slot;
-}
-
-llvm::Value* KernelEmitter::lane_numbers(llvm::Type* element) {
-  std::vector<llvm::Constant*> lanes;
-  for (int64_t lane = 0; lane < lanes_; ++lane)
-    lanes.push_back(llvm::ConstantInt::get(element, static_cast<uint64_t>(lane)));
-  return llvm::ConstantVector::get(lanes);
-}
-
-llvm::Value* KernelEmitter::mask_below(llvm::Value* limit) {
-  // 32-bit lanes compare in one instruction; a limit above the lanes means all of them.
-  llvm::Value* capped = ir_.CreateSelect(ir_.CreateICmpSLT(limit, i64(lanes_)), limit, i64(lanes_));
-  llvm::Value* narrow = ir_.CreateTrunc(capped, ir_.getInt32Ty());
-  return ir_.CreateICmpSLT(lane_numbers(ir_.getInt32Ty()), scalars_.splat(narrow, lanes_));
-}
-
-void KernelEmitter::for_range(llvm::Value* begin, llvm::Value* end, int64_t step,
-                              const std::function<void(llvm::Value*)>& body) {
-  auto* head = llvm::BasicBlock::Create(context_, "loop", llvm_function_);
-  auto* inside = llvm::BasicBlock::Create(context_, "body", llvm_function_);
-  auto* after = llvm::BasicBlock::Create(context_, "after", llvm_function_);
-  llvm::BasicBlock* before = ir_.GetInsertBlock();
-  ir_.CreateBr(head);
-  ir_.SetInsertPoint(head);
-  llvm::PHINode* i = ir_.CreatePHI(ir_.getInt64Ty(), 2);
-  i->addIncoming(begin, before);
-  ir_.CreateCondBr(ir_.CreateICmpSLT(i, end), inside, after);
-  ir_.SetInsertPoint(inside);
-  body(i);
-  i->addIncoming(ir_.CreateAdd(i, i64(step), "", true, true), ir_.GetInsertBlock());
-  ir_.CreateBr(head);
-  ir_.SetInsertPoint(after);
-}
-
-void KernelEmitter::if_then(llvm::Value* condition, const Body& body) {
-  if_else(condition, body, [] {});
-}
-
-void KernelEmitter::if_else(llvm::Value* condition, const Body& yes, const Body& no) {
-  if (const auto* known = llvm::dyn_cast<llvm::ConstantInt>(condition)) {
-    (known->isOne() ? yes : no)();
-    return;
-  }
-  auto* then_block = llvm::BasicBlock::Create(context_, "then", llvm_function_);
-  auto* else_block = llvm::BasicBlock::Create(context_, "else", llvm_function_);
-  auto* after = llvm::BasicBlock::Create(context_, "joined", llvm_function_);
-  ir_.CreateCondBr(condition, then_block, else_block);
-  ir_.SetInsertPoint(then_block);
-  yes();
-  ir_.CreateBr(after);
-  ir_.SetInsertPoint(else_block);
-  no();
-  ir_.CreateBr(after);
-  ir_.SetInsertPoint(after);
-}
-
 std::pair<llvm::Value*, llvm::Value*> KernelEmitter::my_share(llvm::Value* total) {
-  if (kernel_->serial) return {i64(0), total};
+  if (kernel_.serial) return {i64(0), total};
   llvm::Value* thread = ir_.CreateSExt(thread_, ir_.getInt64Ty());
   llvm::Value* count = ir_.CreateSExt(count_, ir_.getInt64Ty());
   llvm::Value* begin = ir_.CreateSDiv(ir_.CreateMul(total, thread), count);
   llvm::Value* end = ir_.CreateSDiv(ir_.CreateMul(total, ir_.CreateAdd(thread, i64(1))), count);
   return {begin, end};
+}
+
+void emit_kernel(const EmitContext& context, const Kernel& kernel, const KernelIdentity& identity,
+                 const std::string& name) {
+  switch (kernel.kind()) {
+    case KernelKind::Nest: return NestEmitter(context, kernel).emit(identity, name);
+    case KernelKind::Product: return ProductEmitter(context, kernel).emit(identity, name);
+    case KernelKind::Pack: return PackEmitter(context, kernel).emit(identity, name);
+  }
 }
 
 }  // namespace smelt

@@ -74,7 +74,7 @@ class MicroKernelEmitter : InnerKernelEmitter {
   void emit_step(const State& state, size_t step, std::vector<llvm::Value*>& sums, bool lone = false);
   std::vector<llvm::Value*> emit_lone_step(const State& state, llvm::Value* exists);
   llvm::VectorType* pair_vector();
-  llvm::Value* argument(Argument index) { return function_->getArg(index); }
+  llvm::Value* argument(Argument index) { return llvm_function_->getArg(index); }
   llvm::Value* moved(llvm::Value* from, llvm::Value* offset, DType dtype) {
     return ir_.CreateInBoundsGEP(scalars_.element_type(dtype), from, offset);
   }

@@ -1,0 +1,109 @@
+// Products: which tiles a thread computes, and in which order; the sums of a tile; what becomes of them.
+//
+// A tile of sums lives in registers over the last two axes of the depth; each step of it loads the columns' vectors,
+// broadcasts one left element a row and multiplies and adds (micro_kernel.h). The finished tile goes to a small buffer
+// in L1 from which the epilogue, a body like any other, reads it.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/micro_kernel.h"
+#include "compiler/schedule/choose_tile.h"
+
+namespace smelt {
+
+class ProductEmitter : public KernelEmitter {
+ public:
+  using KernelEmitter::KernelEmitter;
+
+ private:
+  /// The tile at hand.
+  struct Tile {
+    llvm::Value* sums = nullptr;                  // of its first row and column
+    llvm::Value* sums_stride = nullptr;           // elements from row to row
+    llvm::Value* number = nullptr;                // among the tiles of rows
+    llvm::Value *row = nullptr, *rows = nullptr;  // first row, number of rows
+    llvm::Value* done = nullptr;                  // rows at the start that another tile has finished; null: none
+    llvm::Value* longer = nullptr;  // an even split's tile has one row more; null: all have the same number
+    llvm::Value *column = nullptr, *columns = nullptr;  // first column, number of columns
+    llvm::Value* panel = nullptr;
+    std::vector<llvm::Value*> outer;
+    llvm::Value *block_begin = nullptr, *block_end = nullptr;  // of the depth's outermost axis; null: all of it
+    llvm::Value *steps = nullptr,
+                *copied = nullptr;  // of its innermost axis, and their columns of b; null: all of it, in place
+  };
+
+  /// How the tiles of a product are numbered. Rows run fastest: a panel of columns stays in cache while all rows pass
+  /// over it.
+  struct TileGrid {
+    EvenSplit split;  // of a known number of rows
+    llvm::Value* columns = nullptr;
+    std::vector<llvm::Value*> extents;             // outer axes, panels of columns, tiles of rows
+    llvm::Value *begin = nullptr, *end = nullptr;  // this thread's tiles
+
+    llvm::Value* row_tiles() const { return extents.back(); }
+  };
+
+  /// Row tiles of one panel of columns that pass over the depth together.
+  struct TileRun {
+    int64_t stretch = 0;                              // steps of the depth
+    llvm::Value *sums = nullptr, *columns = nullptr;  // of all its tiles; of the stretch at hand, side by side
+    llvm::Value *begin = nullptr, *end = nullptr;
+  };
+
+  void emit_work() override;
+  llvm::Value* load_sum(const Stmt& stmt) override;
+  // emit_product.cpp: the order of tiles; emit_tile_sums.cpp, emit_epilogue.cpp, emit_prefetch.cpp: one tile
+  TileGrid make_grid();
+  std::pair<llvm::Value*, llvm::Value*> my_tiles(const TileGrid& grid);
+  Tile make_tile(const TileGrid& grid, llvm::Value* unit);
+  void emit_blocks(const TileGrid& grid, const DepthBlocks& blocks);
+  void emit_stretches(const TileGrid& grid, int64_t stretch);
+  void emit_run(const TileGrid& grid, const TileRun& run, const ProductOperands& pair, bool clears, bool finishes);
+  llvm::Value* left_start(const Tile& tile);
+  llvm::Value* right_start(const Tile& tile);
+  llvm::Value* advance(llvm::Value* at, llvm::Value* position, int64_t stride);
+  void set_rows(Tile& tile, const EvenSplit& split, llvm::Value* number);
+  const Stmt* only_store() const;
+  void place_in_result(Tile& tile, const Stmt& store);
+  void set_outer_loops(const Tile& tile);
+  void emit_prefetch(const Tile& tile);
+  void emit_panel_prefetch(const Tile& tile, const TileGrid& grid);
+  void prefetch_row(llvm::Value* at, DType dtype);
+  void prefetch_part(int32_t right, llvm::Value* first, int64_t steps, llvm::Value* number, llvm::Value* parts);
+  void emit_tile_sums(const Tile& tile);
+  void emit_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b);
+  void emit_block_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b);
+  void add_sums(const Tile& from, const Tile& to);
+  void clear_sums(const Tile& tile);
+  void call_micro_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a, llvm::Value* b,
+                         llvm::Value* sums);
+  void call_dot_kernel(const Tile& tile, int64_t rows, llvm::Value* a, llvm::Value* b, llvm::Value* sums);
+  void emit_epilogue(const Tile& tile);
+  void emit_epilogue_row(const ProductAxis& axis, llvm::Value* first, llvm::Value* count);
+  llvm::Value* emit_transposed_tile(const Tile& tile);
+  llvm::Function* micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors,
+                               MicroKernelForm::Columns columns);
+
+  const Product& product() const { return kernel_.product(); }
+  const ProductSchedule& schedule() const { return *kernel_.product().schedule; }
+  int64_t tile_columns() const { return schedule().tile.columns; }
+  int64_t sums_of_tile() const { return schedule().tile.rows * tile_columns(); }
+
+  llvm::Value *tile_row_ = nullptr, *tile_column_ = nullptr;  // where sums are read: the tile's current row, its column
+};
+
+/// Steps of the depth that a sum in a register takes before it is added to the tile's: its error grows with their
+/// number, and no more than this many are ever added one after the other.
+inline constexpr int64_t kSumBlock = 4096;
+inline bool sums_in_blocks(const Product& product) { return product.inner.back().extent.bound > kSumBlock; }
+
+/// Whether a tile's sums need more than one call of the micro-kernel, which adds to them in memory then.
+inline bool adds_up(const Product& product) {
+  return sums_in_blocks(product) || product.inner.size() > kMicroKernelAxes || product.pairs.size() > 1 ||
+         std::holds_alternative<CopiedColumns>(product.schedule->right);
+}
+
+}  // namespace smelt
