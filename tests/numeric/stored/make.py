@@ -2,7 +2,8 @@
 
     python tests/numeric/stored/make.py DIR_OF_FASHION_MNIST
     python tests/numeric/stored/make.py std                    # std.json alone
-    python tests/numeric/stored/make.py derivatives            # the last two alone
+    python tests/numeric/stored/make.py derivatives            # wgan_gp.json and derivatives.json alone
+    python tests/numeric/stored/make.py pictures               # pictures.json alone
 
 Needs torch, numpy and safetensors; the tests need none of them. Nothing here is drawn at random: weights, pictures
 and noise are integer formulas (`mix`), exact in f32, and `tests/numeric/formula.h` has the same ones.
@@ -15,6 +16,8 @@ Writes, beside itself:
   wgan_gp.json                 60 losses of a Wasserstein GAN with gradient penalty on a ring, in f32 and f64
   derivatives.json             for each line of derivative_cases.json the gradient of a weighted sum and the product of its
                                Hessian with a direction, in f64
+  pictures.json                3 losses and the final parameters for each line of picture_cases.json, in f64: a layer or function
+                               of pictures, with the square of its gradient in the loss
 
 cases.json avoids F.hardsigmoid, whose gradient multiplies by 1/6 rounded to f32 in f64 as well.
 """
@@ -41,7 +44,7 @@ HORIZON = 20  # iterations of the tiny experiments: 5 epochs of 4 batches
 MLP_SEED = 11
 
 # Streams of `mix`; parameter k of a net uses stream k + 1000 * its seed.
-IMAGE_BOX, IMAGE_PIXEL, NOISE, SAMPLE_AT, SIGN, TINY, RING, DERIVATIVE = 100, 101, 200, 300, 400, 500, 600, 700
+IMAGE_BOX, IMAGE_PIXEL, NOISE, SAMPLE_AT, SIGN, TINY, RING, DERIVATIVE, PICTURE = 100, 101, 200, 300, 400, 500, 600, 700, 800
 
 
 def mix(stream, i):
@@ -375,10 +378,40 @@ def store_derivatives():
     write_json("derivatives.json", {"cases": {case["name"]: derivatives_of(case) for case in cases}})
 
 
+# Layers and functions of pictures, trained for three steps with the square of their gradient in the loss.
+
+def picture_case(case):
+    x = torch.tensor(uniform(PICTURE, (4, 4, 6, 7), 2.0)).float().double().requires_grad_()
+    spec = [{"path": "net.gain", "shape": [4], "scale": 0.5, "stream": 0}] + case["parameters"]
+    p = {line["path"]: torch.tensor(uniform(line["stream"], line["shape"], line["scale"])).requires_grad_() for line in spec}
+    losses = []
+    for _ in range(3):
+        names = {path.rsplit(".", 1)[1]: value for path, value in p.items()}
+        h = x * names.pop("gain").reshape(1, 4, 1, 1)
+        z = eval(case["torch"], dict(globals(), h=h, **names)).flatten(1)
+        n, k = torch.meshgrid(torch.arange(z.shape[0]), torch.arange(z.shape[1]), indexing="ij")
+        s = (z * torch.cos(0.1 * (k + 31 * n).double())).sum()
+        g, = torch.autograd.grad(s, x, create_graph=True)
+        loss = s + 0.05 * (g**2).sum()
+        grads = torch.autograd.grad(loss, list(p.values()))
+        losses.append(loss.item())
+        p = {path: (value - 0.01 * grad).detach().requires_grad_() for (path, value), grad in zip(p.items(), grads)}
+    return {"losses": losses, "parameters": {path: value.detach().reshape(-1).tolist() for path, value in p.items()}}
+
+
+def store_pictures():
+    cases = json.loads((HERE / "picture_cases.json").read_text())
+    write_json("pictures.json", {case["name"]: picture_case(case) for case in cases})
+
+
 def main():
     if sys.argv[1:] == ["std"]:  # needs no pictures
         torch.set_num_threads(1)
         store_std()
+        return
+    if sys.argv[1:] == ["pictures"]:
+        torch.set_num_threads(1)
+        store_pictures()
         return
     if sys.argv[1:] == ["derivatives"]:
         store_wgan()
@@ -411,6 +444,7 @@ def main():
     store_std()
     store_wgan()
     store_derivatives()
+    store_pictures()
 
 
 def store_std():
