@@ -16,7 +16,8 @@ enum Stream : uint32_t {
   kSign = 400,
   kTiny = 500,
   kRing = 600,
-  kDerivative = 700
+  kDerivative = 700,
+  kPicture = 800
 };
 
 /// 32 well-mixed bits of (stream, i). Source: lowbias32 of Wellons' hash-prospector.

@@ -46,16 +46,8 @@ void compare(const std::string& kind) {
     check_losses(kind + " " + name, read_losses(folder + name), stored[name]["losses"], 10, kTolerance);
 
     const TensorFile parameters(folder + name + "/checkpoints/step-10.safetensors");
-    for (const auto& [path, values] : stored[name]["parameters"].items()) {
-      const std::vector<double> ours = parameters.values(path), theirs = values;
-      REQUIRE(ours.size() == theirs.size());
-      double scale = 0, error = 0;
-      for (size_t i = 0; i < ours.size(); ++i) {
-        scale = std::max(scale, std::abs(theirs[i]));
-        error = std::max(error, std::abs(ours[i] - theirs[i]));
-      }
-      CHECK_MESSAGE(error <= kTolerance * scale, fmt::format("{} {}: {:.2e}", name, path, error / scale));
-    }
+    for (const auto& [path, values] : stored[name]["parameters"].items())
+      check_parameter(name + " " + path, parameters.values(path), values, kTolerance);
   }
 }
 

@@ -114,6 +114,18 @@ inline void check_losses(const std::string& what, const std::vector<double>& los
   CHECK_MESSAGE(worst <= tolerance, message);
 }
 
+/// The elements of a trained parameter against the stored ones, relative to the largest.
+inline void check_parameter(const std::string& what, const std::vector<double>& ours, const std::vector<double>& theirs,
+                            double tolerance) {
+  REQUIRE(ours.size() == theirs.size());
+  double scale = 0, error = 0;
+  for (size_t i = 0; i < ours.size(); ++i) {
+    scale = std::max(scale, std::abs(theirs[i]));
+    if (!(std::abs(ours[i] - theirs[i]) <= error)) error = std::abs(ours[i] - theirs[i]);
+  }
+  CHECK_MESSAGE(error <= tolerance * scale, fmt::format("{}: {:.2e}", what, error / scale));
+}
+
 /// Tensors of a file as doubles.
 class TensorFile {
  public:

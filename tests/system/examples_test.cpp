@@ -18,25 +18,34 @@ double mean(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-std::vector<double> trained_losses(std::string_view model, std::string_view objective, int steps) {
+std::vector<double> trained_losses(std::string_view model, std::string_view objective, int steps,
+                                   const std::vector<std::string>& flags = {}) {
   const std::string run = fresh_directory(fmt::format("learns-{}", model)) + "/run";
-  const CommandResult result = run_smelt({"train", example(model), "-o", run, "--data", "fashion=" + unpacked_data(),
-                                          "--threads", "1", "--steps", fmt::format("{}", steps)});
+  std::vector<std::string> arguments = {
+      "train",   example(model),          "-o", run, "--data", "fashion=" + unpacked_data(), "--threads", "1",
+      "--steps", fmt::format("{}", steps)};
+  arguments.insert(arguments.end(), flags.begin(), flags.end());
+  const CommandResult result = run_smelt(arguments);
   REQUIRE_MESSAGE(result.exit_code == 0, result.err);
   const std::vector<double> losses = logged_losses(run, objective);
   REQUIRE(losses.size() == static_cast<size_t>(steps));
   return losses;
 }
 
-void check_learns(std::string_view model, std::string_view objective, double share) {
+void check_learns(std::string_view model, std::string_view objective, double share, int steps = 120,
+                  const std::vector<std::string>& flags = {}) {
   if (skip_without_data()) return;
-  const std::vector<double> losses = trained_losses(model, objective, 120);
+  const std::vector<double> losses = trained_losses(model, objective, steps, flags);
   const double first = mean(std::span(losses).first(5)), last = mean(std::span(losses).last(20));
   CHECK_MESSAGE(last < share * first, fmt::format("{}: {} at first, {} at last", model, first, last));
 }
 
 TEST_CASE("softmax learns") { check_learns("softmax", "loss", 0.5); }
 TEST_CASE("mlp learns") { check_learns("mlp", "loss", 0.5); }
+TEST_CASE("a narrow convolutional classifier learns") { check_learns("conv", "loss", 0.8, 40, {"--set", "w=8"}); }
+TEST_CASE("the discriminator of a narrow DCGAN learns to tell") {
+  check_learns("dcgan", "d_loss", 0.8, 40, {"--set", "w=8"});
+}
 TEST_CASE("vae learns") { check_learns("vae", "neg_elbo", 0.7); }
 TEST_CASE("the discriminators of both GANs learn to tell") {
   check_learns("gan", "d_loss", 0.8);
