@@ -9,7 +9,7 @@ constexpr double kTolerance = 1e-9;  // of a loss, and of a final parameter rela
 
 TEST_CASE("layers_of_pictures_agree_with_pytorch") {
   const nlohmann::json lines = read_json(kStored + "picture_cases.json");
-  const nlohmann::json stored = read_json(kStored + "pictures.json");
+  const nlohmann::json stored = read_json(kStored + "pictures.json")["cases"];
   const std::string text = read_text(kSource + "pictures.smelt.in");
   const std::string folder = work_folder("pictures");
   write_array(folder + "x.npy", DType::F32, {4, 4, 6, 7}, to_float(uniform(kPicture, 4 * 4 * 6 * 7, 2.0)));

@@ -401,7 +401,7 @@ def picture_case(case):
 
 def store_pictures():
     cases = json.loads((HERE / "picture_cases.json").read_text())
-    write_json("pictures.json", {case["name"]: picture_case(case) for case in cases})
+    write_json("pictures.json", {"cases": {case["name"]: picture_case(case) for case in cases}})
 
 
 def main():
