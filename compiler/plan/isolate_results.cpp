@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "compiler/plan/choose_stored.h"
 #include "compiler/plan/old_value_readers.h"
 #include "compiler/plan/order_nodes.h"
 #include "ir/builder.h"
@@ -41,6 +42,27 @@ static Graph isolate_carries(Graph graph) {
   return rebuilder.finish();
 }
 
+/// Whether `result` itself, or through values in registers, reads elements of `argument` other than the one that it is
+/// about to give: a product with the old value, or its transpose. Written in place it would read what is new already. A
+/// sum on the way has memory of its own, and its kernel comes before.
+static bool reads_other_elements(const Graph& graph, NodeId result, NodeId argument) {
+  std::vector<bool> seen[2] = {std::vector<bool>(graph.size(), false), std::vector<bool>(graph.size(), false)};
+  std::vector<std::pair<NodeId, bool>> open{{result, false}};  // a value; whether an element of another place is read
+  while (!open.empty()) {
+    auto [id, elsewhere] = open.back();
+    open.pop_back();
+    if (seen[elsewhere ? 1 : 0][id.index]) continue;
+    seen[elsewhere ? 1 : 0][id.index] = true;
+    if (id == argument && elsewhere) return true;
+    const Node& node = graph[id];
+    const Kind kind = op_def(node).kind;
+    if (id != result && is_always_stored(kind)) continue;
+    const bool same_element = kind == Kind::Elementwise || node.op == OpKind::Reshape;
+    for (const NodeId input : node.inputs) open.emplace_back(input, elsewhere || !same_element);
+  }
+  return false;
+}
+
 Graph isolate_results(Graph graph) {
   graph = isolate_carries(std::move(graph));
   Builder builder(graph);
@@ -70,9 +92,9 @@ Graph isolate_results(Graph graph) {
       // The loss is known before anything is committed, so what it reads cannot be a commit.
       copy = std::ranges::any_of(guarding, [&](NodeId guard) { return reaches(result.node, guard); });
       if (const auto argument = argument_of.find(result.ref); argument != argument_of.end()) {
-        copy = copy || std::ranges::any_of(readers.of(argument->second), [&](NodeId user) {
-                 return user != result.node && reaches(result.node, user);
-               });
+        copy = copy || reads_other_elements(graph, result.node, argument->second) ||
+               std::ranges::any_of(readers.of(argument->second),
+                                   [&](NodeId user) { return user != result.node && reaches(result.node, user); });
       }
     }
     taken[result.node.index] = true;

@@ -60,6 +60,16 @@ constexpr std::string_view kMutual =
   return %7 as loss "loss", %5 as variable "v" #0, %6 as variable "w" #1
 })";
 
+// New values that are made of other elements of their own old ones.
+constexpr std::string_view kOwn =
+    R"(func @step(%v: variable f32[5, 5] #0, %w: variable f32[5, 5] #1, %x: feed f32[5, 5]) {
+  %3 = contract %v, %x {formula = [i,k] [k,j] -> [i,j]} : f32[5, 5]
+  %4 = transpose %w {permutation = [1, 0]} : f32[5, 5]
+  %5 = reduce_sum %x {axes = [0, 1]} : f32
+  %6 = sub %4, %x : f32[5, 5]
+  return %5 as loss "loss", %3 as variable "v" #0, %6 as variable "w" #1
+})";
+
 /// A chain of 200 values, each with a kernel of its own when nothing is fused: its driver has parts.
 std::string long_step() {
   std::string text = "func @step(%v: variable f32[5, 5] #0, %w: variable f32[5, 5] #1, %x: feed f32[5, 5]) {\n";
@@ -130,7 +140,7 @@ RefTensor matrix(const float* values) { return {{DType::F32, {kN, kN}}, {kN, kN}
 }  // namespace
 
 TEST_CASE("each new value is computed from old ones, whatever order they are written in") {
-  for (const std::string_view text : {kStep, kMutual}) {
+  for (const std::string_view text : {kStep, kMutual, kOwn}) {
     for (const Fusion fusion : {Fusion::Full, Fusion::None}) {
       Step step(text, fusion);
       fill(step);
