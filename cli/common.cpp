@@ -219,7 +219,7 @@ Result<RunningModel> start_model(CheckedModel checked, const ModelOptions& optio
 }
 
 Result<std::vector<Dataset>> open_data(const std::optional<DataPlan>& plan, const ModelOptions& options,
-                                       const std::string& file, const std::vector<std::string>& splits) {
+                                       const std::string& file, int threads, const std::vector<std::string>& splits) {
   std::vector<Dataset> data;
   if (!plan) return data;
   DataPaths paths = options.data;
@@ -229,7 +229,8 @@ Result<std::vector<Dataset>> open_data(const std::optional<DataPlan>& plan, cons
   std::vector<std::future<Result<Dataset>>> opening;
   for (const Split& split : plan->splits) {
     if (!splits.empty() && std::ranges::find(splits, split.name) == splits.end()) continue;
-    opening.push_back(start_work([&plan, &split, &paths] { return Dataset::open(*plan, split, paths); }));
+    opening.push_back(
+        start_work([&plan, &split, &paths, threads] { return Dataset::open(*plan, split, paths, threads); }));
   }
   std::vector<Result<Dataset>> opened;
   for (std::future<Result<Dataset>>& split : opening) opened.push_back(split.get());

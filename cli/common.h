@@ -109,8 +109,9 @@ auto start_work(const Work& work) {
   return std::async(std::launch::async | std::launch::deferred, work);
 }
 
-/// Opens the data sets of `names` (all splits when empty).
+/// Opens the data sets of `splits` (all when empty). `threads` decode pictures; 0: one a processor.
 Result<std::vector<Dataset>> open_data(const std::optional<DataPlan>& plan, const ModelOptions& options,
-                                       const std::string& file, const std::vector<std::string>& splits = {});
+                                       const std::string& file, int threads,
+                                       const std::vector<std::string>& splits = {});
 
 }  // namespace smelt::cli

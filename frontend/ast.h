@@ -253,6 +253,7 @@ struct ConstDecl {
 };
 struct FieldDecl {
   Ident name;
+  std::vector<Ident> others;  // `train, valid = .. |> split(0.9)`: the splits behind the first
   TypeId type;
   ExprId range;
   ExprId value;

@@ -214,7 +214,9 @@ class Printer {
   void data(const DataDecl& d) {
     open("data " + d.name.text);
     for (const FieldDecl& f : d.entries) {
-      line(fmt::format("{}{}{} = {}", f.name.text, f.type.valid() ? ": " + type(f.type) : "",
+      std::string names = f.name.text;
+      for (const Ident& other : f.others) names += ", " + other.text;
+      line(fmt::format("{}{}{} = {}", names, f.type.valid() ? ": " + type(f.type) : "",
                        f.range.valid() ? " in " + expr(f.range) : "", expr(f.value)));
     }
     close();

@@ -367,12 +367,30 @@ class NameChecker {
     pop();
   }
 
+  /// Sizes and shares of a split. Its reader, and the words among its options, are checked with the data.
+  void numbers_of_split(ast::ExprId id) {
+    if (const auto* pipe = ast_.as<ast::PipeExpr>(id)) {
+      numbers_of_split(pipe->value);
+      numbers_of_split(pipe->stage);
+    } else if (const auto* call = ast_.as<ast::CallExpr>(id)) {
+      for (const ast::Arg& arg : call->args) {
+        const bool word = !arg.name.empty() && ast_.as<ast::NameExpr>(arg.value) != nullptr &&
+                          arg.name.text != "size" && arg.name.text != "channels";
+        if (!word) expr(arg.value);
+      }
+    }
+  }
+
   void data(const ast::DataDecl& decl) {
     push();
     for (const ast::FieldDecl& field : decl.entries) {
       type(field.type);
       expr(field.range);
-      if (field.type.valid()) expr(field.value);  // a split's reader is checked with the data
+      if (field.type.valid()) {
+        expr(field.value);
+      } else {
+        numbers_of_split(field.value);
+      }
     }
     pop();
   }

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "frontend/evaluator.h"
+#include "frontend/picture_options.h"
+#include "frontend/shapes.h"
 #include "ir/readers.h"
 #include "ir/support/suggest.h"
 
@@ -46,52 +49,144 @@ void DataSection::check_data_sections() {
   }
 }
 
+/// `split(0.9)` behind `|>`: where each of `count` parts begins and ends.
+std::optional<std::vector<Share>> DataSection::read_shares(ast::ExprId stage, size_t count) {
+  const Span span = file_.ast[stage].span;
+  const auto* call = file_.ast.as<ast::CallExpr>(stage);
+  const auto* name = call != nullptr ? file_.ast.as<ast::NameExpr>(call->callee) : nullptr;
+  constexpr std::string_view kForm = "write `train, valid = images(\"pets/**/*.png\", size = 64) |> split(0.9)`";
+  if (name == nullptr || name->name != "split") {
+    diagnostics_.report(Diag::E0301, span, "a reader goes through `|> split(..)` only").with_help(std::string(kForm));
+    return std::nullopt;
+  }
+  std::vector<Share> shares;
+  double from = 0;
+  for (const ast::Arg& arg : call->args) {
+    const std::optional<double> part = shapes_.number_of(evaluator_.eval(arg.value));
+    if (!arg.name.empty() || !part || !(*part > 0) || !(from + *part < 1)) {
+      diagnostics_.report(Diag::E0503, file_.ast[arg.value].span, "shares are above 0, and below 1 in all")
+          .with_help("the last split has what the others leave: `split(0.9)` is 0.9 and 0.1");
+      return std::nullopt;
+    }
+    shares.push_back({from, from + *part});
+    from += *part;
+  }
+  shares.push_back({from, 1});
+  if (shares.size() == count && count > 1) return shares;
+  diagnostics_
+      .report(Diag::E0401, span,
+              fmt::format("`split` of {} makes {} splits, and {} named",
+                          call->args.size() == 1 ? "one share" : fmt::format("{} shares", call->args.size()),
+                          shares.size(), count == 1 ? "one is" : fmt::format("{} are", count)))
+      .with_help(std::string(kForm));
+  return std::nullopt;
+}
+
+/// A call of a reader; nothing when it is none.
+std::optional<SourceCall> DataSection::read_source(ast::ExprId id, const std::string& split) {
+  const auto* call = file_.ast.as<ast::CallExpr>(id);
+  const auto* name = call != nullptr ? file_.ast.as<ast::NameExpr>(call->callee) : nullptr;
+  const Span span = file_.ast[id].span;
+  const ReaderRecord* reader = name != nullptr ? find_reader_record(name->name) : nullptr;
+  if (reader == nullptr) {
+    std::vector<std::string_view> names;
+    for (const ReaderRecord& r : kReaders) names.push_back(r.name);
+    std::string help = name != nullptr ? did_you_mean(name->name, names) : "";
+    diagnostics_.report(Diag::E0301, span, fmt::format("split `{}` is not a reader", split))
+        .with_help(help.empty()
+                       ? "write `train = idx(\"images\", \"labels\")`; a field has a type: `x: f32[Pixel] = ..`"
+                       : help);
+    return std::nullopt;
+  }
+  if (reader->planned) {
+    unsupported(diagnostics_, span, fmt::format("reader `{}`", reader->name));
+    return std::nullopt;
+  }
+  SourceCall source{std::string(reader->name), {}, span};
+  for (const ast::Arg& arg : call->args) {
+    const auto* path = file_.ast.as<ast::StringExpr>(arg.value);
+    if (reader->pictures && !arg.name.empty()) continue;
+    if (path != nullptr && arg.name.empty())
+      source.paths.push_back(path->value);
+    else
+      diagnostics_.report(Diag::E0401, file_.ast[arg.value].span,
+                          fmt::format("`{}` takes paths as strings", reader->name));
+  }
+  if (reader->pictures) read_picture_options(file_.ast, *call, source, evaluator_, shapes_, diagnostics_);
+  if (source.paths.empty() && (call->args.empty() || reader->pictures))
+    diagnostics_.report(Diag::E0401, span, fmt::format("`{}` lacks a path", reader->name))
+        .with_help(reader->pictures ? "write `images(\"pets/**/*.png\", size = 64)`"
+                                    : "write `idx(\"train-images-idx3-ubyte\")`");
+  return source;
+}
+
+/// `train = idx(..)`, or `train, valid = images(..) |> split(0.9)`.
+void DataSection::read_split(const ast::FieldDecl& entry, DataPlan& plan) {
+  std::vector<ast::Ident> names = {entry.name};
+  names.insert(names.end(), entry.others.begin(), entry.others.end());
+  std::vector<Share> shares(1);
+  ast::ExprId value = entry.value;
+  if (const auto* pipe = file_.ast.as<ast::PipeExpr>(value)) {
+    std::optional<std::vector<Share>> parts = read_shares(pipe->stage, names.size());
+    if (!parts) return;
+    shares = std::move(*parts);
+    value = pipe->value;
+  } else if (names.size() > 1) {
+    diagnostics_.report(Diag::E0401, file_.ast[value].span, fmt::format("{} splits of one reader", names.size()))
+        .with_help("say how large they are: `train, valid = .. |> split(0.9)`");
+    return;
+  }
+  const std::optional<SourceCall> source = read_source(value, entry.name.text);
+  if (!source) return;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (std::ranges::any_of(plan.splits, [&](const Split& s) { return s.name == names[i].text; }))
+      diagnostics_.report(Diag::E0303, names[i].span, fmt::format("split `{}` is declared twice", names[i].text));
+    plan.splits.push_back({names[i].text, *source, shares[i]});
+  }
+}
+
+/// What the files of each split hold, where they are at hand. All splits have to look alike.
+void DataSection::probe_splits(const DataPlan& plan) {
+  for (const Split& split : plan.splits) {
+    std::optional<std::vector<Column>> columns;
+    if (options_.probe) {
+      Result<std::optional<std::vector<Column>>> probed = options_.probe(plan.name, split.source);
+      if (!probed) {
+        diagnostics_.report(Diag::E0604, split.source.span, probed.error().message).with_help(probed.error().help);
+        data_failed_ = true;
+        if (!split.share.whole()) return;  // the others are of the same files
+        continue;
+      }
+      columns = std::move(*probed);
+    }
+    if (find_reader_record(split.source.reader)->pictures) columns = picture_columns(split.source);
+    if (!columns) continue;
+    if (probed_.empty()) probed_ = *columns;
+    const auto same = [](const Column& a, const Column& b) {
+      return a.field == b.field && a.dtype == b.dtype && a.row_shape == b.row_shape;
+    };
+    if (!std::ranges::equal(probed_, *columns, same)) {
+      data_failed_ = true;
+      diagnostics_
+          .report(Diag::E0604, split.source.span,
+                  fmt::format("split `{}` has other columns than `{}`", split.name, plan.splits.front().name))
+          .label(plan.splits.front().source.span, "compared with this");
+    }
+  }
+}
+
 void DataSection::read_columns() {
+  Frame frame(file_, &scopes_.frame());
+  const auto entered = scopes_.enter(frame);
   DataPlan plan;
   plan.name = data_->name.text;
   plan.span = data_->span;
+  plan.seed = options_.seed.value_or(0);  // that of the train section comes later
+  const bool clean = !diagnostics_.has_errors();
   for (const ast::FieldDecl& entry : data_->entries) {
-    if (entry.type.valid()) continue;
-    Split split{entry.name.text, {}};
-    const auto* call = file_.ast.as<ast::CallExpr>(entry.value);
-    const auto* name = call != nullptr ? file_.ast.as<ast::NameExpr>(call->callee) : nullptr;
-    const Span span = file_.ast[entry.value].span;
-    const ReaderRecord* reader = nullptr;
-    if (name != nullptr)
-      for (const ReaderRecord& r : kReaders)
-        if (r.name == name->name) reader = &r;
-    if (reader == nullptr) {
-      std::vector<std::string_view> names;
-      for (const ReaderRecord& r : kReaders) names.push_back(r.name);
-      std::string help = name != nullptr ? did_you_mean(name->name, names) : "";
-      diagnostics_.report(Diag::E0301, span, fmt::format("split `{}` is not a reader", entry.name.text))
-          .with_help(help.empty()
-                         ? "write `train = idx(\"images\", \"labels\")`; a field has a type: `x: f32[Pixel] = ..`"
-                         : help);
-      continue;
-    }
-    if (reader->planned) {
-      unsupported(diagnostics_, span, fmt::format("reader `{}`", reader->name));
-      continue;
-    }
-    split.source.reader = reader->name;
-    split.source.span = span;
-    for (const ast::Arg& arg : call->args) {
-      const auto* path = file_.ast.as<ast::StringExpr>(arg.value);
-      if (path != nullptr && arg.name.empty())
-        split.source.paths.push_back(path->value);
-      else
-        diagnostics_.report(Diag::E0401, file_.ast[arg.value].span,
-                            fmt::format("`{}` takes paths as strings", reader->name));
-    }
-    if (call->args.empty())
-      diagnostics_.report(Diag::E0401, span, fmt::format("`{}` lacks a path", reader->name))
-          .with_help("write `idx(\"train-images-idx3-ubyte\")`");
-    if (std::ranges::any_of(plan.splits, [&](const Split& s) { return s.name == split.name; })) {
-      diagnostics_.report(Diag::E0303, entry.name.span, fmt::format("split `{}` is declared twice", split.name));
-    }
-    plan.splits.push_back(std::move(split));
+    if (!entry.type.valid()) read_split(entry, plan);
   }
+  data_failed_ = clean && diagnostics_.has_errors();
   std::map<std::string, Span> fields;
   for (const ast::FieldDecl& entry : data_->entries) {
     if (!entry.type.valid()) continue;
@@ -103,29 +198,7 @@ void DataSection::read_columns() {
   if (plan.splits.empty() && !diagnostics_.has_errors())
     diagnostics_.report(Diag::E0605, data_->name.span, fmt::format("data section `{}` has no split", plan.name))
         .with_help("write `train = idx(\"images\", \"labels\")`");
-  if (options_.probe && !diagnostics_.has_errors()) {
-    for (const Split& split : plan.splits) {
-      const Result<std::optional<std::vector<Column>>> probed = options_.probe(plan.name, split.source);
-      if (!probed) {
-        diagnostics_.report(Diag::E0604, split.source.span, probed.error().message).with_help(probed.error().help);
-        data_failed_ = true;
-        continue;
-      }
-      if (!*probed) continue;
-      const std::optional<std::vector<Column>>& columns = *probed;
-      if (probed_.empty()) probed_ = *columns;
-      const auto same = [](const Column& a, const Column& b) {
-        return a.field == b.field && a.dtype == b.dtype && a.row_shape == b.row_shape;
-      };
-      if (!std::ranges::equal(probed_, *columns, same)) {
-        data_failed_ = true;
-        diagnostics_
-            .report(Diag::E0604, split.source.span,
-                    fmt::format("split `{}` has other columns than `{}`", split.name, plan.splits.front().name))
-            .label(plan.splits.front().source.span, "compared with this");
-      }
-    }
-  }
+  if (!diagnostics_.has_errors()) probe_splits(plan);
   experiment_.data = std::move(plan);
 }
 

@@ -52,6 +52,10 @@ class DataSection {
 
  private:
   void read_columns();
+  void read_split(const ast::FieldDecl& entry, DataPlan& plan);
+  std::optional<SourceCall> read_source(ast::ExprId id, const std::string& split);
+  std::optional<std::vector<Share>> read_shares(ast::ExprId stage, size_t count);
+  void probe_splits(const DataPlan& plan);
   std::optional<Tensor> field_value(const std::string& name, Span span, const Axis& batch);
   std::optional<Tensor> convert_field(const ast::FieldDecl& decl, Value value, const Axis& batch);
   struct AffineColumn;

@@ -33,11 +33,16 @@ Value DataSection::field_column(int32_t field, Span span) {
     column.dtype = probed_.front().dtype;  // all columns side by side
     column.row_shape = {static_cast<int64_t>(probed_.size())};
   } else if (!probed_.empty()) {
-    diagnostics_.report(Diag::E0109, span, fmt::format("the reader has {} fields, counted from 0", probed_.size()));
+    const bool pictures = find_reader_record(plan.splits.front().source.reader)->pictures;
+    diagnostics_
+        .report(
+            Diag::E0109, span,
+            fmt::format("the reader has {} field{}, counted from 0", probed_.size(), probed_.size() == 1 ? "" : "s"))
+        .with_help(pictures && field == 1 ? "`field(1)` is the class: say where it is, with `label = folder`" : "");
     return {};
   } else {
     const std::string& name = plan.splits.front().source.reader;
-    const auto reader = std::ranges::find(kReaders, name, &ReaderRecord::name);
+    const ReaderRecord* reader = find_reader_record(name);
     // Without its files a column is what its field says. Their readers check it against what is there.
     const size_t files = plan.splits.front().source.paths.size();
     if (reader->field_is_file && (field < 0 || static_cast<size_t>(field) >= files)) {

@@ -125,6 +125,7 @@ void Parser::const_section() {
 }
 
 // data mnist { train = idx("..")   x: f32[Pixel] in 0..1 = field(0) / 255 }
+// data pets { train, valid = images("..", size = 64) |> split(0.9)   x: .. }
 void Parser::data_section() {
   ast::DataDecl decl;
   const Span begin = previous().span;
@@ -133,7 +134,8 @@ void Parser::data_section() {
   braced("a data section", [&] {
     ast::FieldDecl entry;
     entry.name = expect_name("the name of a split or a field");
-    if (!panic_ && accept(TokenKind::Colon)) entry.type = type();
+    while (!panic_ && accept(TokenKind::Comma)) entry.others.push_back(expect_name("the name of a split"));
+    if (!panic_ && entry.others.empty() && accept(TokenKind::Colon)) entry.type = type();
     if (!panic_ && entry.type.valid() && accept_word("in")) entry.range = binary(0);
     expect(TokenKind::Equal, "a data section");
     if (!panic_) entry.value = expression();

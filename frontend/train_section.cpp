@@ -72,6 +72,7 @@ void TrainSection::build_train() {
                item.node);
   }
   if (options_.seed) plan.seed = *options_.seed;
+  if (experiment_.data) experiment_.data->seed = plan.seed;
   if (options_.steps || options_.epochs) {
     plan.steps = options_.steps.value_or(-1);
     plan.epochs = options_.steps ? -1 : options_.epochs.value_or(-1);
@@ -309,17 +310,20 @@ void TrainSection::image_action(const ast::OutputAction& action, Action& out, Sp
   }
   const auto* call = scopes_.ast().as<ast::CallExpr>(action.value);
   const auto* name = call != nullptr ? scopes_.ast().as<ast::NameExpr>(call->callee) : nullptr;
-  if (name == nullptr || name->name != "grid" || call->args.size() != 2) {
+  if (name == nullptr || name->name != "grid" || call->args.empty() || call->args.size() > 2) {
     diagnostics_.report(Diag::E0609, scopes_.span_of(action.value), "an image action shows a grid of pictures")
         .with_help("write `image grid(x, 8) to \"x-{step}.png\"`");
     return;
   }
-  const std::optional<int64_t> columns = shapes_.expect_integer(
-      evaluator_.eval(call->args[1].value), scopes_.span_of(call->args[1].value), "the number of columns");
-  if (columns && (*columns < 1 || *columns > 1000))
-    diagnostics_.report(Diag::E0503, scopes_.span_of(call->args[1].value),
-                        fmt::format("the grid has {} columns; it may have 1 to 1000", *columns));
-  out.grid_columns = static_cast<int32_t>(std::clamp<int64_t>(columns.value_or(1), 1, 1000));
+  if (call->args.size() == 2) {  // else 0: as many as make a square
+    const ast::ExprId given = call->args[1].value;
+    const std::optional<int64_t> columns =
+        shapes_.expect_integer(evaluator_.eval(given), scopes_.span_of(given), "the number of columns");
+    if (columns && (*columns < 1 || *columns > 1000))
+      diagnostics_.report(Diag::E0503, scopes_.span_of(given),
+                          fmt::format("the grid has {} columns; it may have 1 to 1000", *columns));
+    out.grid_columns = static_cast<int32_t>(std::clamp<int64_t>(columns.value_or(1), 1, 1000));
+  }
   const Span value_span = scopes_.span_of(call->args[0].value);
   out.function =
       functions_.build_function(FunctionKind::Image, fmt::format("image{}", num_images_++), false, span, [&] {

@@ -29,4 +29,11 @@ std::string_view to_string(FunctionKind kind) {
   return "?";
 }
 
+std::vector<Column> picture_columns(const SourceCall& source) {
+  const PictureOptions& o = source.pictures;
+  std::vector<Column> columns = {{0, DType::U8, {o.channels, o.height, o.width}, source.span}};
+  if (o.label != PictureLabel::None) columns.push_back({1, DType::I32, {}, source.span});
+  return columns;
+}
+
 }  // namespace smelt

@@ -1,6 +1,7 @@
 // What a model file says about data and training, as plain structs: no graphs, no files, no threads.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -53,20 +54,43 @@ struct RowCoupling {
   std::string place = {};  // "net.smelt:7:3", once the sources are known
 };
 
-/// One call of a reader: `idx("a", "b")`, `csv("points.csv")`, `npy("x.npy", "y.npy")`.
+/// How a picture of another size or shape becomes `height` x `width`: scaled until it covers that and cut in the
+/// middle, scaled until it lies within and padded, or scaled by a factor an axis.
+enum class Fit : uint8_t { Crop, Pad, Stretch };
+/// Where the class of a picture is: nowhere, in the name of its folder, or in the second column of a list.
+enum class PictureLabel : uint8_t { None, Folder, Column };
+
+/// The options of `images`.
+struct PictureOptions {
+  int64_t height = 0, width = 0;
+  int64_t channels = 3;  // 1 grey, 3 red, green, blue
+  Fit fit = Fit::Crop;
+  PictureLabel label = PictureLabel::None;
+  std::array<uint8_t, 3> over = {255, 255, 255};  // the colour behind what is transparent, and of the padding
+};
+
+/// One call of a reader: `idx("a", "b")`, `csv("points.csv")`, `images("pets/**/*.png", size = 64)`.
 struct SourceCall {
   std::string reader;
   std::vector<std::string> paths;
   Span span;
+  PictureOptions pictures = {};  // of the reader that has such
+};
+
+/// A part of the rows of a source, from a share to another: `split(0.9)` makes 0..0.9 and 0.9..1 of it.
+struct Share {
+  double from = 0, to = 1;
+  bool whole() const { return from <= 0 && to >= 1; }
 };
 
 struct Split {
   std::string name;  // train, valid, ...
   SourceCall source;
+  Share share = {};
 };
 
 /// One raw column that field expressions read: `field(k)` of idx and npy is the k-th file, of csv the k-th column;
-/// `row()` is all columns of a csv.
+/// `row()` is all columns of a csv. `field(0)` of images is the picture, `field(1)` its class.
 struct Column {
   static constexpr int32_t kWholeRow = -1;
   int32_t field = 0;
@@ -113,8 +137,12 @@ struct DataPlan {
   std::vector<Column> columns;
   std::vector<ColumnLimit> limits;
   std::vector<ColumnRange> ranges;
+  uint64_t seed = 0;  // what the shares of splits are drawn by: that of the run
   Span span;
 };
+
+/// `u8[channels, height, width]`, and `i32` where pictures have labels: what `images` gives, whatever its files hold.
+std::vector<Column> picture_columns(const SourceCall& source);
 
 /// One line of a loop: these objectives, together (same point) or one alone, `times` times.
 struct LoopItem {

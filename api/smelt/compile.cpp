@@ -10,6 +10,7 @@
 #include "compiler/codegen/make_target.h"
 #include "compiler/loops/kernel_identity.h"
 #include "frontend/build_experiment.h"
+#include "ir/readers.h"
 #include "ir/support/check.h"
 #include "ir/support/printable.h"
 #include "runtime/files/file.h"
@@ -33,7 +34,8 @@ Result<Probed> probe(const std::string& section, const SourceCall& source, const
   for (const std::string& path : source.paths) {
     const Result<std::string> place = resolve_data_path(path, section, paths);
     if (place || options.needs_data) continue;
-    if (source.reader != "idx")  // whose columns are bytes, as its field's shape says
+    const ReaderRecord* reader = find_reader_record(source.reader);
+    if (reader == nullptr || (!reader->pictures && reader->dtype != DType::U8))  // those say what their columns are
       model.data_notes.push_back(
           fmt::format("{}; its columns are taken to be what the model declares", place.error().message));
     return std::nullopt;

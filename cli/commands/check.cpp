@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/look_at_data.h"
 #include "ir/support/printable.h"
 
 namespace smelt::cli {
@@ -23,10 +25,46 @@ void print_budget(const Experiment& experiment, const LoweredExperiment& lowered
   }
 }
 
-int run_check(const ModelFlags& flags) {
+struct CheckFlags {
+  ModelFlags model;
+  std::string output;
+  bool force = false;
+};
+
+/// Reads the data, when they were asked for. False after a report: `code` is set then.
+bool look_at_data(const CheckFlags& flags, const OpenedModel& model, std::vector<SplitLook>& looks, int& code) {
+  const std::optional<DataPlan>& plan = model.checked.experiment->data;
+  if (!plan) {
+    code = report_usage("`--data` asks for the data, and the file has no `data` section");
+    return false;
+  }
+  if (!flags.output.empty() && !flags.force && std::filesystem::exists(flags.output)) {
+    code = report(
+        {ErrorKind::Output, fmt::format("{} exists", printable(flags.output)), "give another name, or --force", {}});
+    return false;
+  }
+  const Result<std::vector<Dataset>> sets = open_data(plan, model.options, flags.model.file, flags.model.threads);
+  if (!sets) {
+    code = report(sets.error());
+    return false;
+  }
+  for (const Dataset& set : *sets) looks.push_back(look_at(*plan, set));
+  if (flags.output.empty()) return true;
+  const Result<void> drawn = draw_first_batch(*model.checked.experiment, *sets, flags.output);
+  if (!drawn) code = report(drawn.error());
+  return drawn.has_value();
+}
+
+int run_check(CheckFlags flags_given) {
+  const bool with_data = std::erase(flags_given.model.data, "") != 0;
+  const ModelFlags& flags = flags_given.model;
   int code = kOk;
-  const std::optional<OpenedModel> model = open_model(flags, code, {.tells_of_missing_data = true});
+  if (!with_data && !flags_given.output.empty()) return report_usage("-o draws data: it goes with `--data`");
+  const std::optional<OpenedModel> model =
+      open_model(flags, code, {.needs_data = with_data, .tells_of_missing_data = true});
   if (!model) return code;
+  std::vector<SplitLook> looks;
+  if (with_data && !look_at_data(flags_given, *model, looks, code)) return code;
   const Result<LoweredExperiment> lowered = lower(model->checked, model->options);
   if (!lowered) return report(lowered.error());
   const Experiment& experiment = *model->checked.experiment;
@@ -50,12 +88,14 @@ int run_check(const ModelFlags& flags) {
                            {"flops_without_budget", memory.flops_without},
                            {"computed_again", memory.num_again}});
     }
-    fmt::print("{}\n", nlohmann::json{{"ok", true},
-                                      {"parameters", parameters},
-                                      {"arena_bytes", lowered->program.arena_bytes},
-                                      {"variables", variables},
-                                      {"functions", functions}}
-                           .dump());
+    nlohmann::json data = nlohmann::json::array();
+    for (const SplitLook& look : looks) data.push_back(as_json(look));
+    fmt::print("{}\n", dump_json({{"ok", true},
+                                  {"data", std::move(data)},
+                                  {"parameters", parameters},
+                                  {"arena_bytes", lowered->program.arena_bytes},
+                                  {"variables", variables},
+                                  {"functions", functions}}));
     return kOk;
   }
   for (const Variable& variable : experiment.variables) {
@@ -72,6 +112,7 @@ int run_check(const ModelFlags& flags) {
     }
     fmt::print("objective {} updates {}\n", objective.name, updates);
   }
+  for (const SplitLook& look : looks) print(look);
   print_budget(experiment, *lowered);
   fmt::print("{}: {} parameters; {} bytes of memory in all, data excluded\n", printable_lines(flags.file), parameters,
              lowered->program.arena_bytes);
@@ -81,8 +122,13 @@ int run_check(const ModelFlags& flags) {
 }  // namespace
 
 Runner add_check(CLI::App& app) {
-  auto flags = std::make_shared<ModelFlags>();
-  add_model_flags(app, *flags, kTraining);
+  auto flags = std::make_shared<CheckFlags>();
+  add_model_flags(app, flags->model, kTraining);
+  // With a value it is where the data are, as everywhere; alone it asks for a look at them.
+  app.get_option("--data")->expected(0, 1)->description(
+      "read the data and say what they hold; NAME=DIR: a data section's directory (may be repeated)");
+  app.add_option("-o,--output", flags->output, "with --data: a .png of the pictures of the first batch");
+  app.add_flag("--force", flags->force, "with -o: replace the file");
   return [flags] { return run_check(*flags); };
 }
 

@@ -71,7 +71,7 @@ int run_grads(const Flags& flags) {
     if (!loaded) return report(loaded.error());
   }
   const Result<std::vector<Dataset>> data =
-      open_data(running->session->program().data, model->options, flags.model.file);
+      open_data(running->session->program().data, model->options, flags.model.file, flags.model.threads);
   if (!data) return report(data.error());
   const Result<void> written = write_gradients(flags, *running->session, *data);
   if (!written) return report(written.error());

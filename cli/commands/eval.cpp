@@ -74,7 +74,8 @@ int run_eval(const Flags& flags) {
     if (std::ranges::find(known, split) == known.end()) {
       return report_usage(fmt::format("the data has no split `{}`", split), suggest(split, known));
     }
-    Result<std::vector<Dataset>> opened = open_data(program.data, options, running->checked.path, {split});
+    Result<std::vector<Dataset>> opened =
+        open_data(program.data, options, running->checked.path, flags.model.threads, {split});
     if (!opened) return report(opened.error());
     data = std::move(*opened);
   }

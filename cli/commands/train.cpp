@@ -116,9 +116,9 @@ struct LoadedData {
   std::vector<Dataset> sets;
   std::map<std::string, SplitMark> marks;
 };
-Result<LoadedData> load_data(const std::optional<DataPlan>& plan, const ModelOptions& options,
-                             const std::string& file) {
-  SMELT_TRY(std::vector<Dataset> sets, open_data(plan, options, file));
+Result<LoadedData> load_data(const std::optional<DataPlan>& plan, const ModelOptions& options, const std::string& file,
+                             int threads) {
+  SMELT_TRY(std::vector<Dataset> sets, open_data(plan, options, file, threads));
   std::map<std::string, SplitMark> marks = mark_data(sets);
   return LoadedData{std::move(sets), std::move(marks)};
 }
@@ -168,8 +168,9 @@ int run_training(TrainFlags flags) {
   Result<RunRecord> record = make_record(flags.model, options, experiment.data);
   if (!record) return report(record.error());
   // The data is unpacked while the model is compiled.
-  auto opening =
-      start_work([&options, &flags, plan = experiment.data] { return load_data(plan, options, flags.model.file); });
+  auto opening = start_work([&options, &flags, plan = experiment.data] {
+    return load_data(plan, options, flags.model.file, flags.model.threads);
+  });
   const std::string identity = training_identity(experiment);
   Result<RunningModel> running = start_model(std::move(model->checked), options, flags.model.threads, 0);
   Result<LoadedData> data = opening.get();

@@ -18,13 +18,14 @@ struct ReadTable {
   std::vector<std::string> notes;
 };
 
+/// Pictures have no functions here: load_pictures.h reads them.
 struct DataReader {
   const ReaderRecord* record;  // its name, and whether field(k) is a file or a column of one
   /// The columns of the file (one for idx and npy), from its start. `path` is where it is.
-  Result<std::vector<Column>> (*probe)(const std::string& path);
+  Result<std::vector<Column>> (*probe)(const std::string& path) = nullptr;
   /// That the file is as long as its header says, without reading it. A packed one is checked when it is read.
-  Result<void> (*check)(const std::string& path);
-  Result<ReadTable> (*read)(const std::string& path);
+  Result<void> (*check)(const std::string& path) = nullptr;
+  Result<ReadTable> (*read)(const std::string& path) = nullptr;
 };
 
 /// What a row of a column may be: a model's arithmetic on sizes holds for any number of such rows.

@@ -6,11 +6,13 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 #include <limits>
+#include <span>
+#include <thread>
 
 #include "runtime/data/data_readers.h"
-#include "runtime/files/file.h"
+#include "runtime/data/load_pictures.h"
+#include "runtime/data/picture_list.h"
 #include "runtime/files/message.h"
 
 namespace smelt {
@@ -18,37 +20,11 @@ namespace {
 
 constexpr double kMaxWholeFloat = 0x1p24;  // above it f32 skips whole numbers
 
-// `a/../../x` leaves its directory: a model file that came from elsewhere must not read around.
-bool leaves_directory(const std::filesystem::path& path) {
-  int depth = 0;
-  for (const std::filesystem::path& part : path) {
-    if (part == "..") {
-      if (--depth < 0) return true;
-    } else if (part != "." && !part.empty()) {
-      ++depth;
-    }
-  }
-  return false;
-}
-
 template <typename E>
 std::unexpected<Error> with_span(E&& error, Span span) {
   Error out = std::forward<E>(error);
   if (out.span.empty()) out.span = span;
   return std::unexpected(std::move(out));
-}
-
-// Why a file is not where a model's files are expected, when nobody but the model said so (decision 14).
-std::string why_outside(const std::string& path, const std::string& place, const std::string& section,
-                        const DataPaths& paths) {
-  namespace fs = std::filesystem;
-  if (paths.directories.contains(section) || paths.recorded.contains(path)) return {};
-  if (fs::path(path).is_absolute()) return "the model names it with an absolute path";
-  std::error_code error;
-  const fs::path real = fs::weakly_canonical(place, error), home = fs::weakly_canonical(paths.model_directory, error);
-  const bool inside = std::ranges::mismatch(home, real).in1 == home.end();
-  if (error || inside || place.starts_with(kSystemData)) return {};
-  return fmt::format("a link beside the model leads to `{}`", printable(real.string()));
 }
 
 struct LoadedFile {
@@ -82,15 +58,30 @@ Result<Buffer> gather_column(const HostTensor& table, int64_t column) {
   return out;
 }
 
+// Some rows of a table, in their order.
+Result<HostTensor> select_rows(const HostTensor& table, std::span<const int32_t> rows) {
+  std::vector<int64_t> shape = table.shape;
+  const uint64_t bytes = table.data.size() / static_cast<uint64_t>(std::max<int64_t>(shape[0], 1));
+  shape[0] = static_cast<int64_t>(rows.size());
+  SMELT_TRY(HostTensor out, HostTensor::zeros(table.dtype, std::move(shape), "the rows of a split"));
+  std::byte* to = out.data.data();
+  for (const int32_t row : rows) {
+    std::memcpy(to, table.data.data() + static_cast<uint64_t>(row) * bytes, bytes);
+    to += bytes;
+  }
+  return out;
+}
+
 class Loader {
  public:
-  Loader(const DataPlan& plan, const Split& split, const DataPaths& paths)
-      : plan_(plan), split_(split), paths_(paths) {}
+  Loader(const DataPlan& plan, const Split& split, const DataPaths& paths, int threads)
+      : plan_(plan), split_(split), paths_(paths), threads_(threads) {}
 
   Result<std::vector<LoadedColumn>> load(std::vector<std::string>& notes) {
     SMELT_TRY(reader_, find_reader(split_.source));
-    for (const std::string& path : split_.source.paths) SMELT_TRY_VOID(load_file(path, notes));
-    SMELT_TRY_VOID(check_rows());
+    SMELT_TRY(places_, find_places(notes));
+    if (auto loaded = reader_->record->pictures ? load_pictures() : load_tables(notes); !loaded)
+      return with_span(std::move(loaded).error(), split_.source.span);
     std::vector<LoadedColumn> columns;
     for (size_t i = 0; i < plan_.columns.size(); ++i) {
       SMELT_TRY(LoadedColumn column, take_column(plan_.columns[i], is_last_use(i)));
@@ -101,28 +92,49 @@ class Loader {
     return columns;
   }
 
-  std::vector<std::string> places() const {
-    std::vector<std::string> out;
-    for (const LoadedFile& file : files_) out.push_back(file.path);
-    return out;
-  }
+  const std::vector<std::string>& places() const { return places_; }
+  const std::vector<std::string>& classes() const { return classes_; }
 
  private:
-  Result<void> load_file(const std::string& path, std::vector<std::string>& notes) {
-    auto resolved = resolve_data_path(path, plan_.name, paths_);
-    if (!resolved) return with_span(std::move(resolved).error(), split_.source.span);
-    auto table = reader_->read(*resolved);
-    if (!table) return with_span(std::move(table).error(), split_.source.span);
-    if (table->tensor.shape.empty()) {
-      return fail(ErrorKind::Input, fmt::format("{}: holds one number, not rows", printable(*resolved)));
+  Result<std::vector<std::string>> find_places(std::vector<std::string>& notes) const {
+    std::vector<std::string> places;
+    for (const std::string& path : split_.source.paths) {
+      auto place = resolve_data_path(path, plan_.name, paths_);
+      if (!place) return with_span(std::move(place).error(), split_.source.span);
+      if (const std::string why = why_outside(path, *place, plan_.name, paths_); !why.empty())
+        notes.push_back(fmt::format("`{}` lies outside of the model's directory: {}", printable(*place), why));
+      places.push_back(std::move(*place));
     }
-    if (const std::string why = why_outside(path, *resolved, plan_.name, paths_); !why.empty())
-      notes.push_back(fmt::format("`{}` lies outside of the model's directory: {}", printable(*resolved), why));
-    files_.push_back({std::move(*resolved), std::move(*table)});
-    const LoadedFile& file = files_.back();
-    notes.insert(notes.end(), file.table.notes.begin(), file.table.notes.end());
-    if (file.table.tensor.dtype == DType::F32) note_nonfinite<float>(file, notes);
-    if (file.table.tensor.dtype == DType::F64) note_nonfinite<double>(file, notes);
+    return places;
+  }
+
+  Result<void> load_tables(std::vector<std::string>& notes) {
+    for (const std::string& place : places_) {
+      SMELT_TRY(ReadTable table, reader_->read(place));
+      if (table.tensor.shape.empty())
+        return fail(ErrorKind::Input, fmt::format("{}: holds one number, not rows", printable(place)));
+      files_.push_back({place, std::move(table)});
+      const LoadedFile& file = files_.back();
+      notes.insert(notes.end(), file.table.notes.begin(), file.table.notes.end());
+      if (file.table.tensor.dtype == DType::F32) note_nonfinite<float>(file, notes);
+      if (file.table.tensor.dtype == DType::F64) note_nonfinite<double>(file, notes);
+    }
+    SMELT_TRY_VOID(check_rows());
+    if (split_.share.whole()) return {};
+    SMELT_TRY(const std::vector<int32_t> rows, rows_of_split(plan_, split_, files_.front().table.tensor.shape[0]));
+    for (LoadedFile& file : files_) {
+      SMELT_TRY(file.table.tensor, select_rows(file.table.tensor, rows));
+    }
+    return {};
+  }
+
+  Result<void> load_pictures() {
+    SMELT_TRY(LoadedPictures loaded, smelt::load_pictures(plan_, split_, places_, paths_, threads_));
+    const std::string place = fmt::format("{}", fmt::join(places_, ", "));
+    files_.push_back({place, {std::move(loaded.pixels), {}}});
+    files_.push_back({place, {std::move(loaded.labels), {}}});
+    classes_ = std::move(loaded.classes);
+    row_names_ = std::move(loaded.names);
     return {};
   }
 
@@ -206,14 +218,19 @@ class Loader {
       const bool whole = value == std::floor(value) && (column.dtype != DType::F32 || value <= kMaxWholeFloat);
       if (whole && value >= 0 && value < static_cast<double>(limit.below)) continue;
       const std::string place = reader_->record->field_is_file ? "" : fmt::format(", in column {}", std::max(field, 0));
-      return fail(ErrorKind::Input,
-                  fmt::format("{}: row {}: {} is not in 0..{}, the range of `{}` ({}){}", printable(path), i / per_row,
-                              value, limit.below - 1, limit.dim, limit.below, place),
-                  whole ? fmt::format("make `{}` larger or mend the file; rows count from 0", limit.dim)
-                        : "labels are whole numbers; rows count from 0",
-                  limit.span);
+      return fail(
+          ErrorKind::Input,
+          fmt::format("{}: row {}{}: {} is not in 0..{}, the range of `{}` ({}){}", printable(path), i / per_row,
+                      row_name(i / per_row), value, limit.below - 1, limit.dim, limit.below, place),
+          whole ? fmt::format("make `{}` larger or mend the file; rows count from 0", limit.dim)
+                : "labels are whole numbers; rows count from 0",
+          limit.span);
     }
     return {};
+  }
+
+  std::string row_name(int64_t row) const {
+    return row_names_.empty() ? "" : fmt::format(" (`{}`)", printable(row_names_[static_cast<size_t>(row)]));
   }
 
   const std::string& path_of(int32_t column) const {
@@ -239,8 +256,8 @@ class Loader {
     const int64_t per_row = std::max<int64_t>(count / std::max<int64_t>(column.rows, 1), 1);
     return fail(
         ErrorKind::Input,
-        fmt::format("{}: row {}: `{}` is {:.6g}, outside of {:.6g}..{:.6g}, the range that the model states",
-                    printable(path_of(stated.column)), first / per_row, stated.field,
+        fmt::format("{}: row {}{}: `{}` is {:.6g}, outside of {:.6g}..{:.6g}, the range that the model states",
+                    printable(path_of(stated.column)), first / per_row, row_name(first / per_row), stated.field,
                     element_of(column, first) * stated.scale + stated.offset, stated.range.low, stated.range.high),
         fmt::format("its values are in {0:.6g}..{1:.6g}: scale them, as in `field(0) / {1:.6g}`, or state `in "
                     "{0:.6g}..{1:.6g}`; "
@@ -264,46 +281,22 @@ class Loader {
   const Split& split_;
   const DataPaths& paths_;
   const DataReader* reader_ = nullptr;
+  const int threads_;
+  std::vector<std::string> places_, classes_;
+  std::vector<std::string> row_names_;  // of pictures
   std::vector<LoadedFile> files_;
 };
 
 }  // namespace
 
-Result<std::string> resolve_data_path(const std::string& path, const std::string& section, const DataPaths& paths) {
-  namespace fs = std::filesystem;
-  const fs::path wanted(path);
-  std::vector<std::string> candidates;
-  const auto directory = paths.directories.find(section);
-  if (directory != paths.directories.end()) {
-    candidates.push_back((fs::path(directory->second) / wanted.filename()).string());
-  } else if (const auto place = paths.recorded.find(path); place != paths.recorded.end() && find_file(place->second)) {
-    return place->second;
-  } else if (wanted.is_absolute()) {
-    candidates.push_back(path);
-  } else if (leaves_directory(wanted)) {
-    return fail(ErrorKind::Input, fmt::format("data path `{}` leaves the model's directory", printable(path)),
-                fmt::format("give the place with `--data {}=DIR`", section));
-  } else {
-    candidates.push_back((fs::path(paths.model_directory) / wanted).lexically_normal().string());
-    candidates.push_back((fs::path(kSystemData) / wanted).lexically_normal().string());
-  }
-  for (const std::string& candidate : candidates) {
-    if (std::optional<std::string> found = find_file(candidate)) return *std::move(found);
-  }
-  std::vector<std::string> shown;
-  for (const std::string& candidate : candidates) shown.push_back(fmt::format("`{}`", printable(candidate)));
-  return fail(ErrorKind::Input,
-              fmt::format("cannot find `{}`: looked for {}, each with and without .gz", printable(path),
-                          fmt::join(shown, " and ")),
-              fmt::format("give the directory with `--data {}=DIR`", section));
-}
-
-Result<Dataset> Dataset::open(const DataPlan& plan, const Split& split, const DataPaths& paths) {
+Result<Dataset> Dataset::open(const DataPlan& plan, const Split& split, const DataPaths& paths, int threads) {
+  if (threads < 1) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   Dataset out;
   out.split_ = split.name;
-  Loader loader(plan, split, paths);
+  Loader loader(plan, split, paths, threads);
   SMELT_TRY(out.columns_, loader.load(out.notes_));
   out.places_ = loader.places();
+  out.classes_ = loader.classes();
   if (!out.columns_.empty()) out.rows_ = out.columns_.front().rows;
   return out;
 }
@@ -334,6 +327,7 @@ Result<std::vector<Column>> probe_source(const SourceCall& source, const std::st
   for (size_t k = 0; k < source.paths.size(); ++k) {
     auto path = resolve_data_path(source.paths[k], section, paths);
     if (!path) return with_span(std::move(path).error(), source.span);
+    if (reader->record->pictures) continue;
     auto columns = reader->probe(*path);
     if (!columns) return with_span(std::move(columns).error(), source.span);
     for (Column& column : *columns) {
@@ -342,15 +336,20 @@ Result<std::vector<Column>> probe_source(const SourceCall& source, const std::st
       out.push_back(std::move(column));
     }
   }
-  return out;
+  return reader->record->pictures ? picture_columns(source) : out;
 }
 
 Result<void> check_source(const SourceCall& source, const std::string& section, const DataPaths& paths) {
   SMELT_TRY(const DataReader* reader, find_reader(source));
+  std::vector<std::string> places;
   for (const std::string& path : source.paths) {
-    SMELT_TRY(const std::string place, resolve_data_path(path, section, paths));
-    if (auto checked = reader->check(place); !checked) return with_span(std::move(checked).error(), source.span);
+    SMELT_TRY(places.emplace_back(), resolve_data_path(path, section, paths));
+    if (reader->record->pictures) continue;
+    if (auto checked = reader->check(places.back()); !checked)
+      return with_span(std::move(checked).error(), source.span);
   }
+  if (!reader->record->pictures) return {};
+  if (auto listed = list_pictures(source, places); !listed) return with_span(std::move(listed).error(), source.span);
   return {};
 }
 

@@ -1,6 +1,9 @@
 #include "runtime/data/shuffle.h"
 
+#include <algorithm>
+#include <cmath>
 #include <numeric>
+#include <string_view>
 #include <utility>
 
 #include "ir/philox.h"
@@ -8,21 +11,34 @@
 namespace smelt {
 namespace {
 
-constexpr char kSite[] = "shuffle";
-constexpr uint32_t kShuffleSite = fnv1a(kSite, sizeof kSite - 1);
+constexpr uint32_t site_of(std::string_view name) { return fnv1a(name.data(), name.size()); }
+constexpr uint32_t kShuffleSite = site_of("shuffle"), kSplitSite = site_of("split");
 
-}  // namespace
-
-void shuffle_rows(uint64_t seed, uint32_t epoch, std::span<int32_t> rows) {
+void permute(uint64_t seed, uint32_t epoch, uint32_t site, std::span<int32_t> rows) {
   std::iota(rows.begin(), rows.end(), 0);
   std::array<uint32_t, 4> words{};
   for (size_t i = rows.size(); i-- > 1;) {
     const auto place = static_cast<uint32_t>(i);
     // Going down, a block of four words starts at its last one or, the first time, at any.
-    if (place % 4 == 3 || i + 1 == rows.size()) words = philox(seed, {place / 4, 0, epoch, kShuffleSite});
+    if (place % 4 == 3 || i + 1 == rows.size()) words = philox(seed, {place / 4, 0, epoch, site});
     const uint64_t j = (uint64_t{words[place % 4]} * (uint64_t{place} + 1u)) >> 32;
     std::swap(rows[i], rows[j]);
   }
+}
+
+}  // namespace
+
+void shuffle_rows(uint64_t seed, uint32_t epoch, std::span<int32_t> rows) { permute(seed, epoch, kShuffleSite, rows); }
+
+std::vector<int32_t> rows_of_share(int64_t count, const Share& share, uint64_t seed) {
+  std::vector<int32_t> all(static_cast<size_t>(count));
+  permute(seed, 0, kSplitSite, all);
+  const auto place = [&](double part) {
+    return std::clamp<int64_t>(std::llround(part * static_cast<double>(count)), 0, count);
+  };
+  std::vector<int32_t> rows(all.begin() + place(share.from), all.begin() + place(share.to));
+  std::ranges::sort(rows);
+  return rows;
 }
 
 }  // namespace smelt

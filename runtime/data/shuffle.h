@@ -9,10 +9,17 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
+
+#include "ir/plan.h"
 
 namespace smelt {
 
 /// A permutation of 0 .. rows.size()-1. At most 2^31-1 rows.
 void shuffle_rows(uint64_t seed, uint32_t epoch, std::span<int32_t> rows);
+
+/// The rows of `count` that belong to `share`, ascending: a stretch of a permutation by `seed`, drawn as above with
+/// another site. Shares that meet have no row in common and leave none out.
+std::vector<int32_t> rows_of_share(int64_t count, const Share& share, uint64_t seed);
 
 }  // namespace smelt

@@ -249,4 +249,22 @@ Result<CsvTable> read_csv(const std::string& path, const CsvLimits& limits) {
   return parse_csv({reinterpret_cast<const char*>(file.data()), file.size()}, path, limits);
 }
 
+Result<std::vector<CsvRecord>> read_csv_texts(const std::string& path, const CsvLimits& limits) {
+  SMELT_TRY(const Buffer file, read_file(path));
+  std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  CsvReader reader(text, path, limits, sniff_delimiter(text));
+  std::vector<CsvRecord> records;
+  std::vector<std::string_view> fields;
+  while (true) {
+    SMELT_TRY(const bool more, reader.next(fields));
+    if (!more) break;
+    CsvRecord record{reader.line(), {}};
+    for (const std::string_view field : fields) record.fields.emplace_back(trimmed(field));
+    records.push_back(std::move(record));
+  }
+  if (records.empty()) return fail(ErrorKind::Input, fmt::format("{}: the file has no rows", printable(path)));
+  return records;
+}
+
 }  // namespace smelt

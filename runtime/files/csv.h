@@ -36,4 +36,11 @@ Result<CsvHeader> parse_csv_header(std::string_view text, const std::string& nam
 Result<CsvTable> parse_csv(std::string_view text, const std::string& name, const CsvLimits& limits = {});
 Result<CsvTable> read_csv(const std::string& path, const CsvLimits& limits = {});
 
+struct CsvRecord {
+  size_t line = 0;  // of the file, from 1
+  std::vector<std::string> fields;
+};
+/// All lines as texts, the first one too. Errors: as parse_csv, but fields may hold anything.
+Result<std::vector<CsvRecord>> read_csv_texts(const std::string& path, const CsvLimits& limits = {});
+
 }  // namespace smelt

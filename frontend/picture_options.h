@@ -1,0 +1,22 @@
+// The options of `images(..)`: `size = 64, channels = 3, fit = crop, label = folder, over = white`.
+#pragma once
+
+#include "frontend/ast.h"
+#include "ir/plan.h"
+
+namespace smelt {
+
+class Diagnostics;
+
+namespace frontend {
+
+class Shapes;
+class Evaluator;
+
+/// Reads the options among the arguments of `call` into `source`. Reports those that are unknown, doubled, missing or
+/// out of range.
+void read_picture_options(const ast::Ast& ast, const ast::CallExpr& call, SourceCall& source, Evaluator& evaluator,
+                          Shapes& shapes, Diagnostics& diagnostics);
+
+}  // namespace frontend
+}  // namespace smelt

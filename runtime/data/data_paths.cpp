@@ -1,0 +1,82 @@
+#include "runtime/data/data_paths.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "runtime/files/file.h"
+#include "runtime/files/message.h"
+#include "runtime/files/pattern.h"
+
+namespace smelt {
+
+bool leaves_directory(const std::filesystem::path& path) {
+  int depth = 0;
+  for (const std::filesystem::path& part : path) {
+    if (part == "..") {
+      if (--depth < 0) return true;
+    } else if (part != "." && !part.empty()) {
+      ++depth;
+    }
+  }
+  return false;
+}
+
+std::string why_outside(const std::string& path, const std::string& place, const std::string& section,
+                        const DataPaths& paths) {
+  namespace fs = std::filesystem;
+  if (paths.directories.contains(section) || paths.recorded.contains(path)) return {};
+  if (fs::path(path).is_absolute()) return "the model names it with an absolute path";
+  std::error_code error;
+  const fs::path real = fs::weakly_canonical(place, error), home = fs::weakly_canonical(paths.model_directory, error);
+  const bool inside = std::ranges::mismatch(home, real).in1 == home.end();
+  if (error || inside || place.starts_with(kSystemData)) return {};
+  return fmt::format("a link beside the model leads to `{}`", printable(real.string()));
+}
+
+/// Where `candidate` is: a file, or for the folder of a pattern that folder.
+static std::optional<std::string> find_place(const std::string& candidate, bool folder) {
+  std::error_code ignored;
+  if (!folder) return find_file(candidate);
+  return std::filesystem::is_directory(candidate, ignored) ? std::optional(candidate) : std::nullopt;
+}
+
+Result<std::string> resolve_data_path(const std::string& path, const std::string& section, const DataPaths& paths) {
+  namespace fs = std::filesystem;
+  const bool pattern = is_pattern(path);
+  const Pattern parts = pattern ? split_pattern(path) : Pattern{path, {}};
+  const fs::path wanted(parts.folder);
+  const auto place_of = [&](const std::string& found) {
+    return pattern ? (fs::path(found) / parts.rest).string() : found;
+  };
+  std::vector<std::string> candidates;
+  const auto directory = paths.directories.find(section);
+  const auto recorded = paths.recorded.find(path);
+  if (directory != paths.directories.end()) {
+    candidates.push_back((fs::path(directory->second) / wanted.filename()).lexically_normal().string());
+  } else if (recorded != paths.recorded.end() &&
+             find_place(pattern ? split_pattern(recorded->second).folder : recorded->second, pattern)) {
+    return recorded->second;
+  } else if (wanted.is_absolute()) {
+    candidates.push_back(wanted.string());
+  } else if (leaves_directory(wanted)) {
+    return fail(ErrorKind::Input, fmt::format("data path `{}` leaves the model's directory", printable(path)),
+                fmt::format("give the place with `--data {}=DIR`", section));
+  } else {
+    candidates.push_back((fs::path(paths.model_directory) / wanted).lexically_normal().string());
+    candidates.push_back((fs::path(kSystemData) / wanted).lexically_normal().string());
+  }
+  for (const std::string& candidate : candidates) {
+    if (const std::optional<std::string> found = find_place(candidate, pattern)) return place_of(*found);
+  }
+  std::vector<std::string> shown;
+  for (const std::string& candidate : candidates) shown.push_back(fmt::format("`{}`", printable(candidate)));
+  return fail(ErrorKind::Input,
+              fmt::format("cannot find {}`{}`: looked for {}{}", pattern ? "the folder of " : "", printable(path),
+                          fmt::join(shown, " and "), pattern ? "" : ", each with and without .gz"),
+              fmt::format("give the directory {}with `--data {}=DIR`", pattern ? "that it is in " : "", section));
+}
+
+}  // namespace smelt

@@ -1,0 +1,77 @@
+#include "runtime/data/load_pictures.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "runtime/data/picture_list.h"
+#include "runtime/data/read_pictures.h"
+#include "runtime/data/shuffle.h"
+#include "runtime/files/message.h"
+
+namespace smelt {
+namespace {
+
+/// Those of the section's first split, so that a number means the same class in all of them.
+Result<std::vector<std::string>> classes_of_section(const DataPlan& plan, const Split& split,
+                                                    std::span<const PictureFile> ours, const DataPaths& paths) {
+  const SourceCall& first = plan.splits.front().source;
+  const bool known = first.paths == split.source.paths || first.pictures.label == PictureLabel::None;
+  if (known || first.reader != split.source.reader) return class_names(ours);
+  std::vector<std::string> places;
+  for (const std::string& path : first.paths) {
+    SMELT_TRY(places.emplace_back(), resolve_data_path(path, plan.name, paths));
+  }
+  SMELT_TRY(const std::vector<PictureFile> files, list_pictures(first, places));
+  return class_names(files);
+}
+
+Result<void> check_class_count(const DataPlan& plan, const Split& split, const std::vector<std::string>& classes) {
+  for (const ColumnLimit& limit : plan.limits) {
+    if (plan.columns[static_cast<size_t>(limit.column)].field != 1) continue;
+    if (static_cast<int64_t>(classes.size()) <= limit.below) continue;
+    return fail(
+        ErrorKind::Input,
+        fmt::format("`{}` has {} classes, `{}` is {}", printable(split.source.paths.front()), classes.size(), limit.dim,
+                    limit.below),
+        fmt::format("the first that has no place is `{}`", printable(classes[static_cast<size_t>(limit.below)])),
+        limit.span);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<LoadedPictures> load_pictures(const DataPlan& plan, const Split& split, std::span<const std::string> places,
+                                     const DataPaths& paths, int threads) {
+  LoadedPictures out;
+  SMELT_TRY(const std::vector<PictureFile> all, list_pictures(split.source, places));
+  std::vector<int32_t> numbers(all.size());
+  if (split.source.pictures.label != PictureLabel::None) {
+    SMELT_TRY(out.classes, classes_of_section(plan, split, all, paths));
+    SMELT_TRY_VOID(check_class_count(plan, split, out.classes));
+    SMELT_TRY(numbers, class_numbers(all, out.classes, plan.splits.front().name));
+  }
+  SMELT_TRY(const std::vector<int32_t> rows, rows_of_split(plan, split, static_cast<int64_t>(all.size())));
+  SMELT_TRY(out.labels, HostTensor::zeros(DType::I32, {static_cast<int64_t>(rows.size())}, "labels"));
+  std::vector<PictureFile> chosen;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto row = static_cast<size_t>(rows[i]);
+    chosen.push_back(all[row]);
+    out.labels.as<int32_t>()[i] = numbers[row];
+    out.names.push_back(all[row].name);
+  }
+  SMELT_TRY(out.pixels, read_pictures(chosen, split.source.pictures, threads));
+  return out;
+}
+
+Result<std::vector<int32_t>> rows_of_split(const DataPlan& plan, const Split& split, int64_t count) {
+  if (count > std::numeric_limits<int32_t>::max())
+    return fail(ErrorKind::Limit, fmt::format("split `{}` has {} rows, the limit is 2^31-1", split.name, count));
+  std::vector<int32_t> rows = rows_of_share(count, split.share, plan.seed);
+  if (!rows.empty() || count == 0) return rows;
+  return fail(ErrorKind::Input, fmt::format("split `{}` has none of the {} rows", split.name, count),
+              "its share is too small for them");
+}
+
+}  // namespace smelt

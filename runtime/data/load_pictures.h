@@ -1,0 +1,30 @@
+// One split of pictures: which rows it has, their pixels and their classes.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ir/plan.h"
+#include "ir/support/result.h"
+#include "runtime/data/data_paths.h"
+#include "runtime/host_tensor.h"
+
+namespace smelt {
+
+struct LoadedPictures {
+  HostTensor pixels;                 // u8[rows, channels, height, width]
+  HostTensor labels;                 // i32[rows], 0 where pictures have no classes
+  std::vector<std::string> classes;  // names by number; empty where labels are numbers, or are none
+  std::vector<std::string> names;    // of each row's file
+};
+
+/// `split` of `plan`, whose paths are at `places`. Errors: those of list_pictures and read_pictures; Input for a class
+/// that the section's first split lacks, or that has no place in the dim of the labels.
+Result<LoadedPictures> load_pictures(const DataPlan& plan, const Split& split, std::span<const std::string> places,
+                                     const DataPaths& paths, int threads);
+
+/// The rows of a source of `count` rows that `split` has. Errors: Input when there is none; Limit beyond 2^31-1.
+Result<std::vector<int32_t>> rows_of_split(const DataPlan& plan, const Split& split, int64_t count);
+
+}  // namespace smelt
