@@ -95,12 +95,20 @@ class Convolution {
 class LayoutChooser {
  public:
   explicit LayoutChooser(const Graph& graph)
-      : graph_(graph), rebuilder_(graph), orders_(graph.size()), wishes_(graph.size()), with_variable_(graph.size()) {
+      : graph_(graph),
+        rebuilder_(graph),
+        orders_(graph.size()),
+        wishes_(graph.size()),
+        is_read_(graph.size()),
+        with_variable_(graph.size()) {
     for (const Argument& argument : graph.arguments)
       with_variable_[argument.node.index] = argument.role == ArgRole::Variable && graph.type(argument.node).rank() > 1;
   }
 
   Graph run() {
+    for (const Node& node : graph_.nodes) {
+      for (const NodeId x : node.inputs) is_read_[x.index] = true;
+    }
     note_wishes();
     for (uint32_t i = 0; i < graph_.size(); ++i) place({i});
     for (const Output& result : graph_.results) set(result.node, arranged_node(result.node, {}), {});
@@ -328,13 +336,13 @@ class LayoutChooser {
     const IndexFormula& formula = node.attrs.formula("formula");
     std::vector<Affine> result_axes;
     for (int32_t i = 0; i < formula.rank; ++i) result_axes.push_back(Affine::of(i));
-    std::vector<Order> orders;
+    std::vector<Order> orders;  // of the first pair: the others are read alike
+    for (size_t k = 0; k < 2; ++k) orders.push_back(order_of(node.inputs[k]));
     Order result;
     if (const auto convolution = Convolution::of(formula)) {
-      for (const IndexMap& map : formula.operands) orders.push_back(convolution->order_of(map.axes));
-      result = convolution->order_of(result_axes);
+      // What is a result of the graph and nothing else is computed in the order that it is asked for.
+      result = is_read_[old.index] ? convolution->order_of(result_axes) : in_order(result_axes.size());
     } else {
-      for (size_t k = 0; k < 2; ++k) orders.push_back(order_of(node.inputs[k]));
       const size_t leads = is_in_order(orders[0]) ? 1 : 0;
       result = formula.rank < 3 ? in_order(result_axes.size())
                                 : order_of_result(formula.operands[leads], orders[leads], formula.rank);
@@ -350,6 +358,7 @@ class LayoutChooser {
   GraphRebuilder rebuilder_;
   std::vector<Order> orders_;        // by old node; empty: the model's
   std::vector<Order> wishes_;        // by old node: the order in which a convolution reads it; empty: none does
+  std::vector<bool> is_read_;        // by a node
   std::vector<bool> with_variable_;  // made by element of a variable among others
 };
 

@@ -6,8 +6,8 @@
 // for the model's own order (results, variables, a reshape that joins axes which now lie apart).
 //
 // Assumes:  primitives.
-// Ensures:  the same results. Contractions with windows read and give channels last.
-// Leaves:   graphs without windows as they are; transposes to `simplify`, which takes them into what reads them.
+// Ensures:  the same results. Contractions with windows give channels last, and read so what elementwise operations
+// made. Leaves:   graphs without windows as they are; transposes to `simplify`, which takes them into what reads them.
 #pragma once
 
 #include "ir/graph.h"
