@@ -21,6 +21,18 @@ inline constexpr StdEntry kStdEntries[] = {
     {"Dropout", "x |> drop: Dropout{0.4}"},
     {"LayerNorm", "x |> ln: LayerNorm{H}"},
     {"BatchNorm", "x |> bn: BatchNorm"},
+    // of pictures and sequences in [N, C, ..]
+    {"Conv1d", "sum(square(reshape(x, [2, 2, 3]) |> c: Conv1d{2, pad=1, act=tanh}))"},
+    {"Conv2d", "sum(square(reshape(x, [1, 1, 4, 3]) |> c: Conv2d{2, pad=1, act=tanh}))"},
+    {"ConvT1d", "sum(square(reshape(x, [2, 2, 3]) |> c: ConvT1d{2, stride=2, act=tanh}))"},
+    {"ConvT2d", "sum(square(reshape(x, [1, 1, 4, 3]) |> c: ConvT2d{2, stride=2, act=tanh}))"},
+    {"MaxPool", "sum(square(reshape(x, [1, 1, 4, 3]) |> MaxPool{2, stride=1}))"},
+    {"AvgPool", "sum(square(reshape(x, [1, 1, 4, 3]) |> AvgPool{2, stride=1}))"},
+    {"GlobalAvgPool", "sum(sin(reshape(x, [2, 2, 1, 3]) |> GlobalAvgPool))"},
+    {"AdaptiveAvgPool", "sum(sin(reshape(x, [1, 1, 4, 3]) |> AdaptiveAvgPool{(2, 2)}))"},
+    {"GroupNorm", "sum(sin(reshape(x, [1, 4, 1, 3]) |> g: GroupNorm{2}))"},
+    {"InstanceNorm", "sum(sin(reshape(x, [2, 2, 1, 3]) |> g: InstanceNorm))"},
+    {"Maxout", "sum(sin(x |> m: Maxout{2, pieces=2}))"},
     // activations
     {"identity", "identity(x)"},
     {"leaky_relu", "leaky_relu(x, 0.2)"},
@@ -86,7 +98,9 @@ inline constexpr std::string_view kWithoutDerivative[] = {"straight_through", "b
 
 /// A model whose loss is the sum of the entry's values against fixed weights. Its parameters are what the entry reads.
 inline std::string model_of(const StdEntry& entry) {
-  constexpr std::string_view kLayers = "Dense Dropout LayerNorm BatchNorm";
+  constexpr std::string_view kLayers =
+      "Dense Dropout LayerNorm BatchNorm Conv1d Conv2d ConvT1d ConvT2d MaxPool AvgPool GlobalAvgPool AdaptiveAvgPool "
+      "GroupNorm InstanceNorm Maxout";
   const std::string_view layer = kLayers.find(entry.name) != std::string_view::npos ? entry.name : "Dense";
   return fmt::format(R"(import std.nn ({})
 dim B = 4, Row = 4, H = 3
