@@ -137,6 +137,7 @@ struct RepeatExpr {
 struct ScanExpr {
   Ident index;
   ExprId count;
+  bool reverse = false;
   std::vector<Arg> carries;
   Block body;
 };

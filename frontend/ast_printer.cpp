@@ -156,8 +156,8 @@ class Printer {
     return fmt::format("repeat {} < {} {}", e.index.text, expr(e.count), inline_block(e.body));
   }
   std::string text(const ScanExpr& e) const {
-    return fmt::format("scan {} < {} with {} {}", e.index.text, expr(e.count), args("", e.carries, ""),
-                       inline_block(e.body));
+    return fmt::format("scan {} < {}{} with {} {}", e.index.text, expr(e.count), e.reverse ? " reverse" : "",
+                       args("", e.carries, ""), inline_block(e.body));
   }
   std::string text(const IfExpr& e) const {
     return fmt::format("if {} {} else {}", expr(e.condition), inline_block(e.then_block), inline_block(e.else_block));

@@ -192,4 +192,9 @@ Value Distributions::sample(const Distribution& dist, const Axes& axes, const st
   return shaped ? Value(*shaped) : Value();
 }
 
+void Distributions::move_site(const FunctionContext& context, NodeId from, NodeId to) {
+  for (Site& site : sites_)
+    if (site.context == &context && site.node == from) site.node = to;
+}
+
 }  // namespace smelt::frontend

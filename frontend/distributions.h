@@ -38,6 +38,8 @@ class Distributions {
 
   /// Of all draws so far.
   const std::vector<Site>& sites() const { return sites_; }
+  /// The draw `from` is now made by `to`.
+  void move_site(const FunctionContext& context, NodeId from, NodeId to);
   /// Forgets those of all functions but this one.
   void forget_trials(const FunctionContext& init);
 

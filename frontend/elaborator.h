@@ -18,6 +18,7 @@
 #include "frontend/intrinsics.h"
 #include "frontend/layers.h"
 #include "frontend/names.h"
+#include "frontend/scan.h"
 #include "frontend/selectors.h"
 #include "frontend/signatures.h"
 #include "frontend/step_lines.h"
@@ -61,8 +62,9 @@ class Elaborator {
   Distributions distributions_{scopes_, shapes_, graph_, calls_, diagnostics_};
   Derivatives derivatives_{experiment_, shapes_, graph_, diagnostics_};
   Formulas formulas_{sources_, scopes_, shapes_, graph_, signatures_, evaluator_, diagnostics_};
+  Scans scans_{scopes_, shapes_, graph_, signatures_, distributions_, evaluator_, diagnostics_};
   Evaluator evaluator_{sources_, scopes_, shapes_,    graph_,         names_,    signatures_, variables_,
-                       calls_,   layers_, selectors_, distributions_, formulas_, diagnostics_};
+                       calls_,   layers_, selectors_, distributions_, formulas_, scans_,      diagnostics_};
   DataSection data_{file_, options_, experiment_, scopes_, shapes_, graph_, signatures_, evaluator_, diagnostics_};
   StepLines step_lines_{file_, library_, experiment_, scopes_, shapes_, graph_, evaluator_, selectors_, diagnostics_};
   Functions bodies_{file_,      experiment_, scopes_,     shapes_,    graph_,     signatures_, distributions_,

@@ -25,12 +25,13 @@ class Layers;
 class Selectors;
 class Distributions;
 class Formulas;
+class Scans;
 
 class Evaluator {
  public:
   Evaluator(const SourceMap& sources, Scopes& scopes, Shapes& shapes, GraphWriter& graph, Names& names,
             Signatures& signatures, Variables& variables, Calls& calls, Layers& layers, Selectors& selectors,
-            Distributions& distributions, Formulas& formulas, Diagnostics& diagnostics)
+            Distributions& distributions, Formulas& formulas, Scans& scans, Diagnostics& diagnostics)
       : sources_(sources),
         scopes_(scopes),
         shapes_(shapes),
@@ -43,6 +44,7 @@ class Evaluator {
         selectors_(selectors),
         distributions_(distributions),
         formulas_(formulas),
+        scans_(scans),
         diagnostics_(diagnostics) {}
 
   Value eval(ast::ExprId id, const Naming& naming = {});
@@ -98,6 +100,7 @@ class Evaluator {
   Selectors& selectors_;
   Distributions& distributions_;
   Formulas& formulas_;
+  Scans& scans_;
   Diagnostics& diagnostics_;
   int depth_ = 0;  // calls and expressions inside each other
 };

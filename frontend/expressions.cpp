@@ -10,6 +10,7 @@
 #include "frontend/intrinsics.h"
 #include "frontend/layers.h"
 #include "frontend/names.h"
+#include "frontend/scan.h"
 #include "frontend/selectors.h"
 #include "frontend/signatures.h"
 #include "ir/support/source.h"
@@ -210,6 +211,13 @@ Value Evaluator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span spa
     const Value first = eval(is_range ? range->lhs : index);
     if (first.bad()) return {};
     if (const auto* labels = first.as<Tensor>(); labels != nullptr && !labels->weak) {
+      if (OpenScan* const scan = scans_.scan_of(*labels); scan != nullptr && e.indices.size() == 1)
+        return scans_.sliced(x, *scan, span);
+      if (scans_.is_open() && labels->axes.empty() && labels->label == kAnonymous) {
+        diagnostics_.report(Diag::E0403, scopes_.span_of(index), "a step reads its own slice, `x[t]`")
+            .with_help("carry what later steps need: `with before = zeros([B]) { .. before <- x[t] }`");
+        return {};
+      }
       if (e.indices.size() == 1) return graph_.gather(x, *labels, span);
       return unsupported(diagnostics_, span, "an index list with a tensor in it");
     }
@@ -342,8 +350,8 @@ Value Evaluator::eval_node(const ast::RepeatExpr&, ast::ExprId id, const Naming&
   diagnostics_.report(Diag::E0403, scopes_.span_of(id), "`repeat` stands only after `|>`");
   return {};
 }
-Value Evaluator::eval_node(const ast::ScanExpr&, ast::ExprId id, const Naming&) {
-  return unsupported(diagnostics_, scopes_.span_of(id), "`scan`");
+Value Evaluator::eval_node(const ast::ScanExpr& e, ast::ExprId id, const Naming&) {
+  return scans_.evaluated(e, scopes_.span_of(id));
 }
 Value Evaluator::eval_node(const ast::ReduceExpr& e, ast::ExprId id, const Naming&) {
   return formulas_.reduced(e, scopes_.span_of(id));

@@ -60,6 +60,7 @@ struct Frame {
   };
   std::vector<Repeat> repeats;
   std::vector<FormulaIndex> indices;      // of the index formulas around, outermost first
+  OpenScan* scan = nullptr;               // whose body this is
   std::vector<Tensor>* inside = nullptr;  // where the `?[..]` of the `max[..]` at hand are inside
   std::string slots;                      // of an optimiser's body: in front of the paths of its states
   bool allows_layers = false;             // layer bodies and `model` lines

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "ir/scan.h"
+
 namespace smelt::frontend {
 
 namespace {
@@ -55,7 +57,12 @@ void FunctionBuilder::end_trial() {
 std::vector<Function> FunctionBuilder::take(const std::vector<DimSymbol>& symbols) {
   std::vector<Function> functions;
   for (const auto& context : contexts_) {
-    context->function.graph.symbols = symbols;
+    Graph& graph = context->function.graph;
+    graph = change_bodies(std::move(graph), [&](Graph body) {
+      body.symbols = symbols;
+      return body;
+    });
+    graph.symbols = symbols;
     functions.push_back(std::move(context->function));
   }
   return functions;

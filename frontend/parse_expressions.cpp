@@ -266,7 +266,7 @@ ast::ExprId Parser::repeat_expr() {
   return make(std::move(result), begin);
 }
 
-// scan t < T with h = e, c = e { .. }
+// scan t < T with h = e, c = e { .. }    scan t < T reverse with ..
 ast::ExprId Parser::scan_expr() {
   const Depth depth(*this);
   if (!depth.ok) return {};
@@ -277,6 +277,7 @@ ast::ExprId Parser::scan_expr() {
   expect(TokenKind::Less, "scan");
   if (panic_) return {};
   result.count = head_expression();
+  result.reverse = accept_word("reverse");
   expect_word("with", "scan");
   do {
     ast::Arg carry;

@@ -17,13 +17,8 @@ struct Planned {
 };
 
 inline constexpr Planned kPlanned[] = {
-    {PlannedKind::Layer, "RMSNorm"},
-    {PlannedKind::Layer, "Embedding"},
     {PlannedKind::Layer, "MultiHeadAttention"},
     {PlannedKind::Layer, "TransformerBlock"},
-    {PlannedKind::Layer, "RNN"},
-    {PlannedKind::Layer, "LSTM"},
-    {PlannedKind::Layer, "GRU"},
     {PlannedKind::Function, "Categorical", "p"},
     {PlannedKind::Function, "UniformInt", "n"},
     {PlannedKind::Function, "Laplace", "mean, scale"},

@@ -6,6 +6,7 @@
 #include "frontend/evaluator.h"
 #include "frontend/formula.h"
 #include "frontend/names.h"
+#include "frontend/scan.h"
 #include "frontend/signatures.h"
 #include "frontend/variables.h"
 
@@ -59,7 +60,7 @@ bool Evaluator::execute(const ast::Stmt& stmt, Value& result, const Naming& nami
                  [&](const ast::AssignStmt& s) { execute_assign(s, naming, stmt.span); },
                  [&](const ast::DrawStmt& s) { execute_draw(s, naming); },
                  [&](const ast::WriteStmt& s) { execute_write(s, naming); },
-                 [&](const ast::YieldStmt&) { unsupported(diagnostics_, stmt.span, "`yield`"); },
+                 [&](const ast::YieldStmt& s) { scans_.yield(s, stmt.span); },
                  [&](const ast::ExprStmt& s) { result = eval(s.value, naming); },
              },
              stmt.node);
@@ -196,15 +197,18 @@ void Evaluator::execute_write(const ast::WriteStmt& stmt, const Naming& naming) 
   if (target == nullptr || !target->writable) {
     if (target != nullptr && target->value.bad()) return;
     auto& diagnostic = diagnostics_.report(
-        Diag::E0608, stmt.target.span, fmt::format("`{}` is not a state of this body", printable(stmt.target.text)));
+        Diag::E0608, stmt.target.span,
+        fmt::format("`{}` is neither a state nor a carry of this body", printable(stmt.target.text)));
     if (target != nullptr) diagnostic.label(target->span, "bound here");
-    diagnostic.with_help("declare it with `state`, or bind a new name with `=`");
+    diagnostic.with_help(
+        "declare it with `state`, carry it with `scan t < T with x = ..`, or bind a new name with `=`");
     return;
   }
   std::optional<bool> when = true;
   if (stmt.when.valid())
     when = shapes_.expect_bool(eval(stmt.when), scopes_.span_of(stmt.when), "the condition after `when`");
   if (!when || !*when) return;
+  if (target->scan != nullptr) return scans_.write(*target, stmt, eval(stmt.value, naming));
   const std::optional<Tensor> value =
       graph_.expect_tensor(eval(stmt.value, naming), scopes_.span_of(stmt.value), target->value.as<Tensor>()->dtype);
   if (!value) return;

@@ -135,12 +135,15 @@ struct Value
   bool bad() const { return as<std::monostate>() != nullptr; }
 };
 
+struct OpenScan;
+
 /// A name in a body. A variable's current value is looked up in the function that is being built.
 struct Binding {
   Value value;
   Span span;
   int32_t variable = -1;
-  bool writable = false;  // by `<-`
+  bool writable = false;           // by `<-`
+  const OpenScan* scan = nullptr;  // whose carry it is
 };
 
 struct ArgValue {

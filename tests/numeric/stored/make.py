@@ -378,7 +378,15 @@ def store_derivatives():
     write_json("derivatives.json", {"cases": {case["name"]: derivatives_of(case) for case in cases}})
 
 
-# Layers and functions of pictures, trained for three steps with the square of their gradient in the loss.
+# Layers and functions of pictures and sequences, trained for three steps with the square of their gradient in the loss.
+
+def recurrent(kind, x, Wx, Wh, b, bh=None):
+    """All steps of one layer from zeros; weights as Smelt has them: [In, gates, hidden]."""
+    weights = [w.flatten(1).T for w in (Wx, Wh)] + [b.flatten(), torch.zeros_like(b.flatten()) if bh is None else bh.flatten()]
+    start = x.new_zeros(1, x.shape[0], Wh.shape[0])
+    run = {"rnn": torch.rnn_tanh, "lstm": torch.lstm, "gru": torch.gru}[kind]
+    return run(x, (start, start) if kind == "lstm" else start, weights, True, 1, 0.0, False, False, True)[0]
+
 
 def picture_case(case):
     x = torch.tensor(uniform(PICTURE, (4, 4, 6, 7), 2.0)).float().double().requires_grad_()

@@ -33,6 +33,11 @@ inline constexpr StdEntry kStdEntries[] = {
     {"GroupNorm", "sum(sin(reshape(x, [1, 4, 1, 3]) |> g: GroupNorm{2}))"},
     {"InstanceNorm", "sum(sin(reshape(x, [2, 2, 1, 3]) |> g: InstanceNorm))"},
     {"Maxout", "sum(sin(x |> m: Maxout{2, pieces=2}))"},
+    {"RMSNorm", "x |> n: RMSNorm{H}"},
+    {"Embedding", "sum(sin(y |> e: Embedding{H, 2}))"},
+    {"RNN", "sum(sin(reshape(x, [2, 3, 2]) |> r: RNN{2}))"},
+    {"LSTM", "sum(sin(reshape(x, [2, 3, 2]) |> r: LSTM{2}))"},
+    {"GRU", "sum(sin(reshape(x, [2, 3, 2]) |> r: GRU{2}))"},
     // activations
     {"identity", "identity(x)"},
     {"leaky_relu", "leaky_relu(x, 0.2)"},
@@ -100,7 +105,7 @@ inline constexpr std::string_view kWithoutDerivative[] = {"straight_through", "b
 inline std::string model_of(const StdEntry& entry) {
   constexpr std::string_view kLayers =
       "Dense Dropout LayerNorm BatchNorm Conv1d Conv2d ConvT1d ConvT2d MaxPool AvgPool GlobalAvgPool AdaptiveAvgPool "
-      "GroupNorm InstanceNorm Maxout";
+      "GroupNorm InstanceNorm Maxout RMSNorm Embedding RNN LSTM GRU";
   const std::string_view layer = kLayers.find(entry.name) != std::string_view::npos ? entry.name : "Dense";
   return fmt::format(R"(import std.nn ({})
 dim B = 4, Row = 4, H = 3

@@ -1,0 +1,90 @@
+// Loops over steps: `scan t < T with h = e { h <- .. x[t] ..; yield y }`.
+//
+// The body is written into the graph at hand, where carries, slices and the number of the step are placeholders. When
+// it ends, the nodes that its results need move into the body of a `scan` node (ir/scan.h); what was computed before is
+// an operand that every step sees.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "frontend/frame.h"
+
+namespace smelt {
+
+class Diagnostics;
+
+namespace frontend {
+
+class Scopes;
+class Shapes;
+class GraphWriter;
+class Signatures;
+class Distributions;
+class Evaluator;
+struct FunctionContext;
+
+/// A scan whose body is being evaluated.
+struct OpenScan {
+  struct Operand {
+    NodeId outside, inside;
+  };
+  struct Carry {
+    std::string name;
+    Tensor start;
+    NodeId inside, next;
+  };
+  Axis steps;
+  uint32_t begin = 0;  // the first node of the body
+  NodeId index;        // the number of the step
+  std::vector<Carry> carries;
+  std::vector<Operand> slices;
+  bool yields = false, as_tuple = false;
+  std::vector<Tensor> yielded;
+};
+
+class Scans {
+ public:
+  Scans(Scopes& scopes, Shapes& shapes, GraphWriter& graph, Signatures& signatures, Distributions& distributions,
+        Evaluator& evaluator, Diagnostics& diagnostics)
+      : scopes_(scopes),
+        shapes_(shapes),
+        graph_(graph),
+        signatures_(signatures),
+        distributions_(distributions),
+        evaluator_(evaluator),
+        diagnostics_(diagnostics) {}
+
+  Value evaluated(const ast::ScanExpr& scan, Span span);
+  /// `h <- e` of a carry.
+  void write(Binding& carry, const ast::WriteStmt& stmt, const Value& value);
+  void yield(const ast::YieldStmt& stmt, Span span);
+  /// The scan whose number of the step `index` is, or null.
+  OpenScan* scan_of(const Tensor& index);
+  bool is_open() const { return !open_.empty(); }
+  /// `x[t]`: the slice of the axis of x that is the scan's.
+  Value sliced(const Tensor& x, OpenScan& scan, Span span);
+
+ private:
+  bool begin(OpenScan& scan, const ast::ScanExpr& e, Span span);
+  bool refuse_effects(const FunctionContext& before, Span span);
+  std::optional<size_t> axis_of_steps(const Tensor& x, const OpenScan& scan, Span span);
+  bool varies(const OpenScan& scan, NodeId node) const;
+  NodeId placeholder(const TensorType& type);
+  void move_draws(OpenScan& scan);
+  Graph body_of(const OpenScan& scan, std::vector<NodeId>& operands);
+  Value close(OpenScan& scan, bool reverse, Span span);
+
+  Scopes& scopes_;
+  Shapes& shapes_;
+  GraphWriter& graph_;
+  Signatures& signatures_;
+  Distributions& distributions_;
+  Evaluator& evaluator_;
+  Diagnostics& diagnostics_;
+  std::vector<OpenScan*> open_;
+};
+
+}  // namespace frontend
+}  // namespace smelt
