@@ -19,6 +19,25 @@ namespace smelt::frontend {
 
 namespace {
 
+/// In an index formula the axes of a value are indices, which `sum[i]` and the like reduce. Tells of a function that
+/// would take them all without a word; true when it would. `over`: the argument that names axes.
+bool takes_indices(Call& c, size_t over) {
+  const auto* x = c.value(0).as<Tensor>();
+  if (c.has(over) || x == nullptr) return false;
+  for (const Frame* frame = &c.use.scopes.frame(); frame != nullptr; frame = frame->caller) {
+    for (const FormulaIndex& index : frame->indices) {
+      if (std::ranges::find(x->axes, index.dim, &Axis::dim) == x->axes.end()) continue;
+      c.use.diagnostics
+          .report(Diag::E0111, c.span,
+                  fmt::format("`{}` of `{}` would be over index `{}` of the formula", c.name(),
+                              c.use.shapes.type_text(*x), index.name))
+          .with_help("indices are reduced in brackets, `sum[i] x[i]`, and a mean is that divided by the size");
+      return true;
+    }
+  }
+  return false;
+}
+
 // ---- functions of the op table ----
 
 /// One number, or each element.
@@ -108,6 +127,7 @@ std::optional<Intrinsic> function_of(const OpDef& op) {
 /// max(a, b) by element; max(x, over=..) and max(x) reduce.
 template <OpKind Pairwise, OpKind Reduce>
 Value extremum(Call& c) {
+  if (!c.has(1) && takes_indices(c, 2)) return {};
   if (!c.has(1)) return c.use.graph.reduce(Reduce, c.value(0), c.has(2) ? &c.value(2) : nullptr, c.span);
   if (c.has(2)) {
     c.use.diagnostics.report(Diag::E0401, c.span, "two operands are compared by element, without `over=`");
@@ -195,6 +215,7 @@ Value same_axes(Call& c) {
 // ---- reductions ----
 
 Value sum(Call& c) {
+  if (takes_indices(c, 1)) return {};
   return c.use.graph.reduce(OpKind::ReduceSum, c.value(0), c.has(1) ? &c.value(1) : nullptr, c.span);
 }
 
@@ -210,6 +231,7 @@ std::optional<std::vector<int64_t>> places_of(Call& c, const Tensor& x, size_t o
     const auto axes = c.use.shapes.expect_axes(c.value(over), c.span_of(over));
     return axes ? c.use.shapes.find_axes(x, *axes, c.span) : std::nullopt;
   }
+  if (takes_indices(c, over)) return std::nullopt;
   std::vector<int64_t> all;
   for (size_t i = c.use.scopes.in_field() ? 1 : 0; i < x.axes.size(); ++i) all.push_back(static_cast<int64_t>(i));
   return all;

@@ -81,6 +81,7 @@ std::string Shapes::label_help(const Tensor& a, const Tensor& b) const {
   const Tensor& scores = is_float(a.dtype) ? a : b;
   if (is_float(labels.dtype) || !is_float(scores.dtype)) return {};
   DimId dim = labels.label;
+  if (dim == kAnonymous && labels.grid) return {};  // the number that an index of a formula is
   if (dim == kAnonymous && labels.axes.size() == 1) dim = labels.axes[0].dim;  // `index(Class)`
   const bool scored = dim != kAnonymous && std::ranges::find(scores.axes, dim, &Axis::dim) != scores.axes.end();
   if (dim != kAnonymous && !scored && labels.axes.size() == 1)  // floats where labels are compared with `index(Class)`

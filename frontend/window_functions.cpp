@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 
 namespace smelt::frontend {
@@ -54,13 +55,26 @@ Value pair(Call& c) {
 
 /// pad, axis, of, size, kernel, stride, dilation
 Value margins(Call& c) {
-  int64_t given[6];
+  std::array<int64_t, 6> given{};
   for (size_t i = 1; i < 7; ++i) {
     const auto number = c.use.shapes.expect_integer(c.value(i), c.span_of(i), "a size");
     if (!number) return {};
     given[i - 1] = *number;
   }
   const auto [axis, of, size, kernel, stride, dilation] = given;
+  const std::array sizes{kernel, stride, dilation};
+  if (std::ranges::any_of(sizes, [](int64_t n) { return n < 1 || n > kLargestWindow; })) {
+    c.use.diagnostics
+        .report(Diag::E0503, c.use.graph.call_site(c.span),
+                fmt::format("kernel {}, stride {} and dilation {}", kernel, stride, dilation))
+        .with_help("each of them is a whole number from 1");
+    return {};
+  }
+  if (of < 1 || axis < 0 || axis >= of) {
+    c.use.diagnostics.report(Diag::E0503, c.span, fmt::format("axis {} of {}", axis, of))
+        .with_help("axes are counted from 0");
+    return {};
+  }
   const int64_t reach = dilation * (kernel - 1) + 1;
   int64_t before = 0, after = 0;
   const auto* word = c.value(0).as<std::string>();
