@@ -146,7 +146,16 @@ IndexFormula Formulas::formula_of(const std::vector<int32_t>& kept, const std::v
 std::optional<Affine> Formulas::affine(ast::ExprId expr) {
   const ast::Ast& ast = scopes_.ast();
   if (!mentions_index(expr)) {
-    const auto constant = shapes_.expect_integer(evaluator_.eval(expr), scopes_.span_of(expr), "an index");
+    const Value value = evaluator_.eval(expr);
+    if (const auto* tensor = value.as<Tensor>()) {
+      diagnostics_
+          .report(Diag::E0111, scopes_.span_of(expr),
+                  fmt::format("a position without an index is known while compiling, `{}` is not",
+                              shapes_.type_text(*tensor)))
+          .with_help("read it before: `x[t][i]` instead of `x[t, i]`");
+      return std::nullopt;
+    }
+    const auto constant = shapes_.expect_integer(value, scopes_.span_of(expr), "an index");
     return constant ? std::optional(Affine{*constant, {}}) : std::nullopt;
   }
   if (const auto* name = ast.as<ast::NameExpr>(expr)) return Affine::of(find(name->name));
