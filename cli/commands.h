@@ -5,20 +5,20 @@
 
 namespace smelt::cli {
 
-Runner add_check(CLI::App& app);
-Runner add_train(CLI::App& app);
-Runner add_eval(CLI::App& app);
-Runner add_sample(CLI::App& app);
-Runner add_run(CLI::App& app);
-Runner add_build(CLI::App& app);
-Runner add_bench(CLI::App& app);
-Runner add_profile(CLI::App& app);
-Runner add_gradcheck(CLI::App& app);
-Runner add_dump(CLI::App& app);
-Runner add_show(CLI::App& app);
-Runner add_explain(CLI::App& app);
-Runner add_ops(CLI::App& app);
-Runner add_debug(CLI::App& app);
-Runner add_doctor(CLI::App& app);
+Runner add_check(Options options);
+Runner add_train(Options options);
+Runner add_eval(Options options);
+Runner add_sample(Options options);
+Runner add_run(Options options);
+Runner add_build(Options options);
+Runner add_bench(Options options);
+Runner add_profile(Options options);
+Runner add_gradcheck(Options options);
+Runner add_dump(Options options);
+Runner add_show(Options options);
+Runner add_explain(Options options);
+Runner add_ops(Options options);
+Runner add_debug(Options options);
+Runner add_doctor(Options options);
 
 }  // namespace smelt::cli

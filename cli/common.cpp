@@ -48,43 +48,28 @@ int report_usage(const std::string& message, const std::string& help) {
   return report({.kind = ErrorKind::Usage, .message = message, .help = help});
 }
 
-CLI::Validator whole_number(uint64_t low, uint64_t high) {
-  const auto check = [low, high](const std::string& text) -> std::string {
-    uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error == std::errc() && end == text.data() + text.size() && number >= low && number <= high) return {};
-    return fmt::format("`{}` is not a whole number from {} to {}", printable(text, 40), low, high);
-  };
-  return CLI::Validator(check, "");
-}
-
-void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups, std::pair<const char*, const char*> file) {
-  app.add_option(file.first, flags.file, file.second)->required();
-  app.add_option("--set", flags.sets, "config value, NAME=VALUE (may be repeated)")
-      ->take_all()
-      ->allow_extra_args(false);
-  app.add_option("--data", flags.data, "directory of a data section's files, NAME=DIR (may be repeated)")
-      ->take_all()
-      ->allow_extra_args(false);
-  app.add_option("--batch", flags.batch, "rows of a batch")->check(whole_number(1, uint64_t{1} << 31));
-  app.add_option("--seed", flags.seed, "seed of everything random")->check(whole_number(0, UINT64_MAX));
-  app.add_option("--precision", flags.precision,
-                 "f32, f64, or bf16, which is f32 stored as bf16 between kernels; instead of the file's");
-  app.add_option("--cpu", flags.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4");
-  app.add_option("--disable-pass", flags.disabled,
-                 fmt::format("a pass to leave out (may be repeated): {}", fmt::join(optional_passes(), ", ")))
-      ->take_all()
-      ->allow_extra_args(false);
-  app.add_option("--memory-budget", flags.memory_budget,
-                 "most memory to use, data excluded, such as 24MB or 1.5GiB: takes time for it, never bits");
-  app.add_flag("--json", flags.json, "machine-readable output");
+void add_model_flags(Options options, ModelFlags& flags, unsigned groups, std::pair<const char*, const char*> file) {
+  options.add(file.first, flags.file, file.second).required();
+  options.add("--set", flags.sets, "config value, NAME=VALUE (may be repeated)").repeated();
+  options.add("--data", flags.data, "directory of a data section's files, NAME=DIR (may be repeated)").repeated();
+  options.add("--batch", flags.batch, "rows of a batch").between(1, uint64_t{1} << 31);
+  options.add("--seed", flags.seed, "seed of everything random").between(0, UINT64_MAX);
+  options.add("--precision", flags.precision,
+              "f32, f64, or bf16, which is f32 stored as bf16 between kernels; instead of the file's");
+  options.add("--cpu", flags.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4");
+  options
+      .add("--disable-pass", flags.disabled,
+           fmt::format("a pass to leave out (may be repeated): {}", fmt::join(optional_passes(), ", ")))
+      .repeated();
+  options.add("--memory-budget", flags.memory_budget,
+              "most memory to use, data excluded, such as 24MB or 1.5GiB: takes time for it, never bits");
+  options.flag("--json", flags.json, "machine-readable output");
   if ((groups & kTraining) != 0) {
-    app.add_option("--epochs", flags.epochs, "epochs, instead of the file's")
-        ->check(whole_number(1, uint64_t{1} << 40));
+    options.add("--epochs", flags.epochs, "epochs, instead of the file's").between(1, uint64_t{1} << 40);
   }
   if ((groups & kRunning) != 0) {
-    app.add_option("--threads", flags.threads, "threads, 1 to 1024; results do not depend on it")
-        ->check(whole_number(1, ThreadPool::kMaxThreads));
+    options.add("--threads", flags.threads, "threads, 1 to 1024; results do not depend on it")
+        .between(1, ThreadPool::kMaxThreads);
   }
 }
 

@@ -1,7 +1,6 @@
 // What the commands share: flags of a model, reading a model file, reporting errors, exit codes.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
 #include <future>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "api/smelt/compile.h"
+#include "cli/options.h"
 #include "runtime/session.h"
 #include "runtime/thread_pool.h"
 
@@ -36,7 +36,7 @@ using Runner = std::function<int()>;
 struct Command {
   const char* name;
   const char* doc;
-  Runner (*add)(CLI::App& app);
+  Runner (*add)(Options options);
 };
 
 /// One line of JSON. Paths may hold any bytes, JSON only UTF-8: others become U+FFFD.
@@ -45,9 +45,6 @@ std::string dump_json(const nlohmann::json& json);
 /// `error: message`, with the help below; to stderr. Returns the exit code.
 int report(const Error& error);
 int report_usage(const std::string& message, const std::string& help = {});
-
-/// A check of a flag's text: a whole number in [low, high], with a message that says so.
-CLI::Validator whole_number(uint64_t low, uint64_t high);
 
 /// Flags that choose a model and how it is compiled and run.
 struct ModelFlags {
@@ -65,7 +62,7 @@ struct ModelFlags {
 };
 enum FlagGroup : unsigned { kTraining = 1, kRunning = 2, kCompiling = 4 };
 /// `file`: how --help calls the positional argument, and what it says of it.
-void add_model_flags(CLI::App& app, ModelFlags& flags, unsigned groups,
+void add_model_flags(Options options, ModelFlags& flags, unsigned groups,
                      std::pair<const char*, const char*> file = {"FILE", "model file"});
 
 /// `24MB`, `1.5GiB`, `800 KB`, `4096`: bytes; KB is 1000 of them, KiB 1024. Errors (Usage): anything else, and 0.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -102,7 +103,7 @@ int run(int argc, char** argv) {
   for (const Command& command : kCommands) {
     CLI::App* sub = app.add_subcommand(command.name, command.doc);
     sub->allow_extras();
-    runners.emplace_back(sub, command.add(*sub));
+    runners.emplace_back(sub, command.add(Options(*sub)));
   }
   app.allow_extras();
   try {

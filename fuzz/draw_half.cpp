@@ -7,7 +7,7 @@
 namespace smelt::fuzz {
 namespace {
 
-constexpr double kProducts = 0.6;      // of what is drawn
+constexpr double kHalfProducts = 0.6;  // of what is drawn
 constexpr double kWideOperands = 0.2;  // of a product's right operands: not rounded
 constexpr double kSums = 0.3;          // of products: two of one shape, which `join_products` makes one
 
@@ -87,7 +87,7 @@ Made draw_product(NodePool& pool, DType half) {
 
 Made draw_through_half(NodePool& pool) {
   const DType half = pool.draw_half_dtype();
-  const Made made = pool.numbers().chance(kProducts) ? draw_product(pool, half) : draw_rounded(pool, half, 0, 4);
+  const Made made = pool.numbers().chance(kHalfProducts) ? draw_product(pool, half) : draw_rounded(pool, half, 0, 4);
   if (made) pool.keep(*made);
   return made;
 }

@@ -13,9 +13,9 @@ namespace {
 
 constexpr std::array kUnary = {OpKind::Tanh, OpKind::Sigmoid, OpKind::Sin, OpKind::Neg, OpKind::Softplus};
 constexpr std::array kBinary = {OpKind::Add, OpKind::Sub, OpKind::Mul};
-constexpr double kInnerLoops = 0.25;  // of bodies
-constexpr double kCounters = 0.3;     // of bodies: a whole-number carry
-constexpr double kProducts = 0.4;     // of bodies whose carry has an axis
+constexpr double kInnerLoops = 0.25;    // of bodies
+constexpr double kCounters = 0.3;       // of bodies: a whole-number carry
+constexpr double kCarryProducts = 0.4;  // of bodies whose carry has an axis
 
 std::vector<int64_t> all_axes(size_t rank) {
   std::vector<int64_t> axes(rank);
@@ -79,7 +79,7 @@ class ScanDraw {
   void add_wholes() {
     const auto whole = pool_.draw_live(DTypeClass::Float, 0, 2);
     if (whole && numbers_.chance(0.6)) add(ArgRole::Whole, *whole, pool_.type(*whole));
-    if (shape_.empty() || !shape_.back().is_static() || !numbers_.chance(kProducts)) return;
+    if (shape_.empty() || !shape_.back().is_static() || !numbers_.chance(kCarryProducts)) return;
     const TensorType type{pool_.dtype(), {shape_.back(), shape_.back()}};
     if (num_elements(type.shape).value_or(kMaxElements) > kMaxElements / 2) return;
     weight_ = add(ArgRole::Whole, pool_.argument(type), type);

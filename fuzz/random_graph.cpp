@@ -28,7 +28,7 @@ constexpr std::array kWeights = {
 constexpr double kHalfOps =
     0.25;                     // of the ops of a graph with halves: a value that is rounded to one, or a product of such
 constexpr int kMaxTries = 8;  // for one op
-constexpr int kMaxAttempts = 20;        // for one graph
+constexpr int kMaxDraws = 20;           // for one graph
 constexpr double kTrivialShare = 0.65;  // a result with more of one value than this tests little
 constexpr double kLargestResult = 1e4;
 constexpr double kKeptAnyway = 0.1;  // of the results that say little
@@ -218,7 +218,7 @@ RandomGraph random_graph(uint64_t seed, const GraphOptions& options) {
   Numbers seeds(seed);
   for (int attempt = 1;; ++attempt) {
     GraphOptions chosen = options;
-    if (attempt > kMaxAttempts) chosen.num_ops = 40;
+    if (attempt > kMaxDraws) chosen.num_ops = 40;
     std::optional<RandomGraph> made = Maker(attempt == 1 ? seed : seeds.next(), chosen).make();
     if (!made) continue;
     made->graph.name = fmt::format("random_{}", seed);

@@ -18,7 +18,7 @@ namespace smelt::fuzz {
 namespace {
 
 constexpr int kOrders = 40;  // pass orders and rewrites that a reduced graph is tried with
-constexpr int kMaxAttempts = 3000;
+constexpr int kMaxTrials = 3000;
 
 const Leg* leg_named(const std::string& name) {
   const auto leg = std::ranges::find(kLegs, name, &Leg::name);
@@ -103,7 +103,7 @@ class Reducer {
     std::swap(setup_, alone);
     if (!still_fails(current_)) std::swap(setup_, alone);
     if (still_fails(current_)) {
-      while (attempts_ < kMaxAttempts && shrink_once()) continue;
+      while (attempts_ < kMaxTrials && shrink_once()) continue;
     }
     Result<Case> tested = make_case(seed_, setup_, current_);
     SMELT_CHECK(tested.has_value(), "{}", tested.error().message);
@@ -128,7 +128,7 @@ class Reducer {
     const RandomGraph base = current_;
     const int ops = count_ops(base.graph);
     for (const auto& variant : smaller_variants(base)) {
-      if (attempts_ >= kMaxAttempts) return false;
+      if (attempts_ >= kMaxTrials) return false;
       RandomGraph smaller;
       try {
         smaller = variant();

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kPadding = 2;
 constexpr int64_t kMinSide = 512;
-constexpr int64_t kMaxPixels = int64_t{1} << 28;
+constexpr int64_t kMaxGridPixels = int64_t{1} << 28;
 
 struct Layout {
   int64_t count, channels, height, width, columns, rows, scale;
@@ -39,7 +39,7 @@ Result<Layout> plan(const HostTensor& images, int64_t columns) {
   layout.scale = std::max<int64_t>(1, (kMinSide + side - 1) / side);
   const double pixels = static_cast<double>(layout.sheet_width()) * static_cast<double>(layout.sheet_height()) *
                         static_cast<double>(layout.scale * layout.scale);
-  if (pixels > static_cast<double>(kMaxPixels)) {
+  if (pixels > static_cast<double>(kMaxGridPixels)) {
     return fail(ErrorKind::Limit, fmt::format("a sheet of {} x {} pixels, the limit is 2^28", layout.sheet_width(),
                                               layout.sheet_height()));
   }

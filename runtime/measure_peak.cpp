@@ -27,22 +27,22 @@ constexpr int kWindows = 3;
 // peak so. Each sum starts at a value of its own, because equal ones would be computed once: that measured twice the
 // peak.
 #define SMELT_EACH_CHAIN(i) _Pragma("GCC unroll 12") for (int i = 0; i < kChains; ++i)
-#define SMELT_PEAK_BODY(name, bytes, features)                     \
-  typedef float name##_vector __attribute__((vector_size(bytes))); \
-  __attribute__((target(features))) double name(float seed) {      \
-    name##_vector sums[kChains];                                   \
-    name##_vector factor, term;                                    \
-    SMELT_EACH_CHAIN(i) sums[i] = name##_vector{} + (seed + i);    \
-    factor = name##_vector{} + 0.999f;                             \
-    term = name##_vector{} + 1e-3f;                                \
-    for (int turn = 0; turn < kTurns; ++turn) {                    \
-      SMELT_EACH_CHAIN(i) sums[i] = sums[i] * factor + term;       \
-      asm volatile("" : "+x"(factor));                             \
-    }                                                              \
-    name##_vector total{};                                         \
-    SMELT_EACH_CHAIN(i) total += sums[i];                          \
-    asm volatile("" : : "x"(total));                               \
-    return 2.0 * kTurns * kChains * (bytes / sizeof(float));       \
+#define SMELT_PEAK_BODY(name, bytes, features)                                      \
+  typedef float name##_vector __attribute__((vector_size(bytes)));                  \
+  __attribute__((target(features))) double name(float seed) {                       \
+    name##_vector sums[kChains];                                                    \
+    name##_vector factor, term;                                                     \
+    SMELT_EACH_CHAIN(i) sums[i] = name##_vector{} + (seed + static_cast<float>(i)); \
+    factor = name##_vector{} + 0.999f;                                              \
+    term = name##_vector{} + 1e-3f;                                                 \
+    for (int turn = 0; turn < kTurns; ++turn) {                                     \
+      SMELT_EACH_CHAIN(i) sums[i] = sums[i] * factor + term;                        \
+      asm volatile("" : "+x"(factor));                                              \
+    }                                                                               \
+    name##_vector total{};                                                          \
+    SMELT_EACH_CHAIN(i) total += sums[i];                                           \
+    asm volatile("" : : "x"(total));                                                \
+    return 2.0 * kTurns * kChains * (bytes / sizeof(float));                        \
   }
 
 SMELT_PEAK_BODY(flops_avx512, 64, "avx512f,fma")

@@ -28,14 +28,14 @@ constexpr size_t kDigestSize = 64;
 constexpr std::string_view kSuffix = ".o";
 constexpr uint64_t kMaxEntryBytes = uint64_t{1} << 30;
 
-struct Entry {
+struct CacheEntry {
   std::string path;
   uint64_t bytes = 0;
   timespec used{};
 };
 
-std::vector<Entry> entries_of(const std::string& directory) {
-  std::vector<Entry> entries;
+std::vector<CacheEntry> entries_of(const std::string& directory) {
+  std::vector<CacheEntry> entries;
   for (const std::string& name : list_files(directory)) {
     struct stat status{};
     std::string path = directory + "/" + name;
@@ -135,12 +135,13 @@ Result<void> ObjectCache::store(const std::string& key, const std::vector<char>&
 }
 
 void ObjectCache::evict() const {
-  std::vector<Entry> entries = entries_of(directory_);
+  std::vector<CacheEntry> entries = entries_of(directory_);
   uint64_t bytes = 0;
-  for (const Entry& entry : entries) bytes += entry.bytes;
+  for (const CacheEntry& entry : entries) bytes += entry.bytes;
   if (bytes <= max_bytes_) return;
-  std::ranges::sort(entries, {}, [](const Entry& entry) { return std::pair(entry.used.tv_sec, entry.used.tv_nsec); });
-  for (const Entry& entry : entries) {
+  std::ranges::sort(entries, {},
+                    [](const CacheEntry& entry) { return std::pair(entry.used.tv_sec, entry.used.tv_nsec); });
+  for (const CacheEntry& entry : entries) {
     if (bytes <= max_bytes_) break;
     ::unlink(entry.path.c_str());
     bytes -= entry.bytes;
@@ -149,7 +150,7 @@ void ObjectCache::evict() const {
 
 CacheStatus ObjectCache::status() const {
   CacheStatus status;
-  for (const Entry& entry : entries_of(directory_)) {
+  for (const CacheEntry& entry : entries_of(directory_)) {
     ++status.entries;
     status.bytes += entry.bytes;
   }
@@ -158,7 +159,7 @@ CacheStatus ObjectCache::status() const {
 
 int64_t ObjectCache::clear() const {
   int64_t removed = 0;
-  for (const Entry& entry : entries_of(directory_)) removed += ::unlink(entry.path.c_str()) == 0 ? 1 : 0;
+  for (const CacheEntry& entry : entries_of(directory_)) removed += ::unlink(entry.path.c_str()) == 0 ? 1 : 0;
   remove_leftovers(directory_);
   return removed;
 }

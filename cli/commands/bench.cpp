@@ -16,7 +16,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Flags {
+struct BenchFlags {
   ModelFlags model;
   int64_t steps = 200, warmup = 20;
 };
@@ -30,7 +30,7 @@ Timings timings_of(std::vector<double> ms) {
   return {at(0.5), at(0.1), at(0.9)};
 }
 
-struct Row {
+struct BenchRow {
   std::string name;
   Timings ms;
   double cpu_ms = 0;  // a step's processor time, all threads: what a busy machine leaves as it is
@@ -45,7 +45,7 @@ double cpu_clock_ms() {
 
 /// Times `body` with the session's counters going on; a loss that is not finite ends it.
 template <typename Body>
-Result<void> time_steps(const Flags& flags, Row& row, const Body& body) {
+Result<void> time_steps(const BenchFlags& flags, BenchRow& row, const Body& body) {
   std::vector<double> ms;
   double cpu_start = cpu_clock_ms();
   for (int64_t step = 0; step < flags.warmup + flags.steps; ++step) {
@@ -59,12 +59,12 @@ Result<void> time_steps(const Flags& flags, Row& row, const Body& body) {
   return {};
 }
 
-Result<std::vector<Row>> measure(const Flags& flags, Session& session, double& first_step_ms) {
+Result<std::vector<BenchRow>> measure(const BenchFlags& flags, Session& session, double& first_step_ms) {
   const CompiledProgram& program = session.program();
   SyntheticRun run;
   SMELT_TRY_VOID(run.prepare(session));
-  std::vector<Row> rows;
-  Row iteration{.name = "iteration"};
+  std::vector<BenchRow> rows;
+  BenchRow iteration{.name = "iteration"};
   for (const CallFrame& frame : run.frames) iteration.flops += frame.entry().flops;
   SMELT_TRY_VOID(time_steps(flags, iteration, [&]() -> Result<void> {
     const int32_t status = session.call_iteration(run.calls);
@@ -78,14 +78,14 @@ Result<std::vector<Row>> measure(const Flags& flags, Session& session, double& f
   for (const CallFrame& frame : run.frames) {
     if (std::ranges::find(done, frame.entry().name) != done.end()) continue;
     done.push_back(frame.entry().name);
-    Row row{.name = frame.entry().name, .flops = frame.entry().flops};
+    BenchRow row{.name = frame.entry().name, .flops = frame.entry().flops};
     SMELT_TRY_VOID(time_steps(flags, row, [&] { return check_status(session.call(frame), frame.entry()); }));
     rows.push_back(row);
   }
   return rows;
 }
 
-int run_bench(const Flags& flags) {
+int run_bench(const BenchFlags& flags) {
   int code = kOk;
   std::optional<OpenedModel> model = open_model(flags.model, code, {.to_train = "to time"});
   if (!model) return code;
@@ -93,14 +93,14 @@ int run_bench(const Flags& flags) {
       start_model(std::move(model->checked), model->options, flags.model.threads, flags.warmup + flags.steps);
   if (!running) return report(running.error());
   double first_step_ms = 0;
-  const Result<std::vector<Row>> rows = measure(flags, *running->session, first_step_ms);
+  const Result<std::vector<BenchRow>> rows = measure(flags, *running->session, first_step_ms);
   if (!rows) return report(rows.error());
   const int threads = running->pool ? running->pool->count() : 1;
   const double peak = measure_peak_gflops(threads);
   const CompiledProgram& program = running->compiled->program;
   if (flags.model.json) {
     nlohmann::json list = nlohmann::json::array();
-    for (const Row& row : *rows) {
+    for (const BenchRow& row : *rows) {
       const double rate = row.flops / row.ms.median * 1e-6;
       list.push_back({{"objective", row.name},
                       {"ms", row.ms.median},
@@ -129,7 +129,7 @@ int run_bench(const Flags& flags) {
       peak);
   fmt::print("{:16} {:>10} {:>10} {:>10} {:>10} {:>10} {:>8}\n", "", "median ms", "p10", "p90", "MFLOP", "GFLOP/s",
              "of peak");
-  for (const Row& row : *rows) {
+  for (const BenchRow& row : *rows) {
     const double rate = row.flops / row.ms.median * 1e-6;
     fmt::print("{:16} {:10.3f} {:10.3f} {:10.3f} {:10.1f} {:10.1f} {:7.0f}%\n", row.name, row.ms.median, row.ms.p10,
                row.ms.p90, row.flops * 1e-6, rate, 100 * rate / peak);
@@ -139,11 +139,11 @@ int run_bench(const Flags& flags) {
 
 }  // namespace
 
-Runner add_bench(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  add_model_flags(app, flags->model, kRunning);
-  app.add_option("--steps", flags->steps, "iterations to time")->check(whole_number(1, uint64_t{1} << 40));
-  app.add_option("--warmup", flags->warmup, "iterations before that")->check(whole_number(0, uint64_t{1} << 40));
+Runner add_bench(Options options) {
+  auto flags = std::make_shared<BenchFlags>();
+  add_model_flags(options, flags->model, kRunning);
+  options.add("--steps", flags->steps, "iterations to time").between(1, uint64_t{1} << 40);
+  options.add("--warmup", flags->warmup, "iterations before that").between(0, uint64_t{1} << 40);
   return [flags] { return run_bench(*flags); };
 }
 

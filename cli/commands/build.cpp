@@ -14,7 +14,7 @@
 namespace smelt::cli {
 namespace {
 
-struct Flags {
+struct BuildFlags {
   ModelFlags model;
   std::string output;
   std::vector<std::string> emit = {"obj", "header"};
@@ -44,7 +44,7 @@ constexpr std::array kArtefacts = {
              }},
 };
 
-int run_build(const Flags& flags) {
+int run_build(const BuildFlags& flags) {
   std::vector<const Artefact*> wanted;
   for (const std::string& name : flags.emit) {
     const auto at = std::ranges::find(kArtefacts, name, &Artefact::name);
@@ -75,11 +75,11 @@ int run_build(const Flags& flags) {
 
 }  // namespace
 
-Runner add_build(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  add_model_flags(app, flags->model, 0);
-  app.add_option("-o,--output", flags->output, "directory for the files")->required();
-  app.add_option("--emit", flags->emit, "any of obj, header, llvm-ir, asm")->delimiter(',');
+Runner add_build(Options options) {
+  auto flags = std::make_shared<BuildFlags>();
+  add_model_flags(options, flags->model, 0);
+  options.add("-o,--output", flags->output, "directory for the files").required();
+  options.add("--emit", flags->emit, "any of obj, header, llvm-ir, asm").separated_by(',');
   return [flags] { return run_build(*flags); };
 }
 

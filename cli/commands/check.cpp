@@ -121,14 +121,14 @@ int run_check(CheckFlags flags_given) {
 
 }  // namespace
 
-Runner add_check(CLI::App& app) {
+Runner add_check(Options options) {
   auto flags = std::make_shared<CheckFlags>();
-  add_model_flags(app, flags->model, kTraining);
+  add_model_flags(options, flags->model, kTraining);
   // With a value it is where the data are, as everywhere; alone it asks for a look at them.
-  app.get_option("--data")->expected(0, 1)->description(
+  options.declared("--data").with_or_without_value().described(
       "read the data and say what they hold; NAME=DIR: a data section's directory (may be repeated)");
-  app.add_option("-o,--output", flags->output, "with --data: a .png of the pictures of the first batch");
-  app.add_flag("--force", flags->force, "with -o: replace the file");
+  options.add("-o,--output", flags->output, "with --data: a .png of the pictures of the first batch");
+  options.flag("--force", flags->force, "with -o: replace the file");
   return [flags] { return run_check(*flags); };
 }
 

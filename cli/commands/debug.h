@@ -6,14 +6,14 @@
 namespace smelt::cli {
 
 struct DebugTool {
-  CLI::App* app;
+  Options options;
   Runner run;
 };
-DebugTool add_debug_grads(CLI::App& app);
-DebugTool add_debug_passes(CLI::App& app);
-DebugTool add_debug_pass(CLI::App& app);
-DebugTool add_debug_fuzz(CLI::App& app);
-DebugTool add_debug_reduce(CLI::App& app);
-DebugTool add_debug_scalars(CLI::App& app);
+DebugTool add_debug_grads(Options options);
+DebugTool add_debug_passes(Options options);
+DebugTool add_debug_pass(Options options);
+DebugTool add_debug_fuzz(Options options);
+DebugTool add_debug_reduce(Options options);
+DebugTool add_debug_scalars(Options options);
 
 }  // namespace smelt::cli

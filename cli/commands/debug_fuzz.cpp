@@ -13,14 +13,14 @@
 namespace smelt::cli {
 namespace {
 
-struct Flags {
+struct FuzzFlags {
   int64_t count = 2000, stop_at = 20;
   std::optional<uint64_t> seed;
   std::string resume, directory = ".";
   bool json = false;
 };
 
-Result<fuzz::Totals> start(const Flags& flags) {
+Result<fuzz::Totals> start(const FuzzFlags& flags) {
   fuzz::Totals totals;
   totals.seed = flags.seed ? *flags.seed : std::random_device()();
   if (flags.resume.empty() || !std::filesystem::exists(flags.resume)) return totals;
@@ -56,7 +56,7 @@ void print_totals(const fuzz::Totals& totals) {
   fmt::print("  {:.1f} processor seconds, {:.1f} ms a graph\n", totals.cpu_seconds, 1000 * totals.cpu_seconds / graphs);
 }
 
-int run_fuzz(const Flags& flags) {
+int run_fuzz(const FuzzFlags& flags) {
   Result<fuzz::Totals> totals = start(flags);
   if (!totals) return report(totals.error());
   Result<void> kept;
@@ -82,16 +82,15 @@ int run_fuzz(const Flags& flags) {
 
 }  // namespace
 
-DebugTool add_debug_fuzz(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  CLI::App* fuzz = app.add_subcommand("fuzz", "random graphs: reference evaluator against compiled code");
-  fuzz->add_option("--count", flags->count, "graphs in all (2000), those of --resume-from included")
-      ->check(whole_number(1, 1'000'000'000));
-  fuzz->add_option("--seed", flags->seed, "seed of the first graph; graph k has seed + k (a new one)");
-  fuzz->add_option("--resume-from", flags->resume, "totals of earlier runs: read when it exists, kept up to date");
-  fuzz->add_option("-o,--output", flags->directory, "where failing graphs are written (.)");
-  fuzz->add_option("--stop-at", flags->stop_at, "end after so many mismatches (20)")->check(whole_number(1, 1'000'000));
-  fuzz->add_flag("--json", flags->json, "totals as JSON");
+DebugTool add_debug_fuzz(Options options) {
+  auto flags = std::make_shared<FuzzFlags>();
+  Options fuzz = options.command("fuzz", "random graphs: reference evaluator against compiled code");
+  fuzz.add("--count", flags->count, "graphs in all (2000), those of --resume-from included").between(1, 1'000'000'000);
+  fuzz.add("--seed", flags->seed, "seed of the first graph; graph k has seed + k (a new one)");
+  fuzz.add("--resume-from", flags->resume, "totals of earlier runs: read when it exists, kept up to date");
+  fuzz.add("-o,--output", flags->directory, "where failing graphs are written (.)");
+  fuzz.add("--stop-at", flags->stop_at, "end after so many mismatches (20)").between(1, 1'000'000);
+  fuzz.flag("--json", flags->json, "totals as JSON");
   return {fuzz, [flags] { return run_fuzz(*flags); }};
 }
 

@@ -15,13 +15,13 @@
 namespace smelt::cli {
 namespace {
 
-struct Flags {
+struct GradsFlags {
   ModelFlags model;
   std::string weights, output, objective;
   bool shuffle = false;
 };
 
-Result<void> write_gradients(const Flags& flags, Session& session, std::span<const Dataset> data) {
+Result<void> write_gradients(const GradsFlags& flags, Session& session, std::span<const Dataset> data) {
   const CompiledProgram& program = session.program();
   const auto entry =
       std::ranges::find(program.entries, FunctionKind::Gradients, &Entry::kind);  // the one that was added
@@ -54,7 +54,7 @@ Result<void> write_gradients(const Flags& flags, Session& session, std::span<con
   return write_safetensors(flags.output, std::move(views), {});
 }
 
-int run_grads(const Flags& flags) {
+int run_grads(const GradsFlags& flags) {
   int code = kOk;
   std::optional<OpenedModel> model = open_model(flags.model, code, {.needs_data = true});
   if (!model) return code;
@@ -81,14 +81,14 @@ int run_grads(const Flags& flags) {
 
 }  // namespace
 
-DebugTool add_debug_grads(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  CLI::App* grads = app.add_subcommand("grads", "gradients of the first batch, in file order, as safetensors");
-  add_model_flags(*grads, flags->model, kRunning);
-  grads->add_option("--weights", flags->weights, "parameters (safetensors)");
-  grads->add_option("--objective", flags->objective, "default: the first");
-  grads->add_option("-o,--output", flags->output, "result file")->required();
-  grads->add_flag("--shuffle", flags->shuffle, "the first batch of the shuffled order");
+DebugTool add_debug_grads(Options options) {
+  auto flags = std::make_shared<GradsFlags>();
+  Options grads = options.command("grads", "gradients of the first batch, in file order, as safetensors");
+  add_model_flags(grads, flags->model, kRunning);
+  grads.add("--weights", flags->weights, "parameters (safetensors)");
+  grads.add("--objective", flags->objective, "default: the first");
+  grads.add("-o,--output", flags->output, "result file").required();
+  grads.flag("--shuffle", flags->shuffle, "the first batch of the shuffled order");
   return {grads, [flags] { return run_grads(*flags); }};
 }
 

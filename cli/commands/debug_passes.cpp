@@ -11,12 +11,12 @@
 namespace smelt::cli {
 namespace {
 
-struct Flags {
+struct PassToolFlags {
   std::string name, memory_budget;
   PassFlags pass;
 };
 
-int run_one(Flags flags) {
+int run_one(PassToolFlags flags) {
   if (!flags.memory_budget.empty()) {
     const Result<int64_t> budget = parse_size(flags.memory_budget);
     if (!budget) return report(budget.error());
@@ -31,24 +31,24 @@ int run_one(Flags flags) {
 
 }  // namespace
 
-DebugTool add_debug_passes(CLI::App& app) {
-  CLI::App* passes = app.add_subcommand("passes", "every pass of the compiler, in the order in which they run first");
+DebugTool add_debug_passes(Options options) {
+  Options passes = options.command("passes", "every pass of the compiler, in the order in which they run first");
   return {passes, [] {
             fmt::print("{}", describe_passes());
             return static_cast<int>(kOk);
           }};
 }
 
-DebugTool add_debug_pass(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  CLI::App* pass = app.add_subcommand(
+DebugTool add_debug_pass(Options options) {
+  auto flags = std::make_shared<PassToolFlags>();
+  Options pass = options.command(
       "pass", "one pass: reads a graph, plan or loops as `smelt dump --stop-after` prints them, prints what it leaves");
-  pass->add_option("NAME", flags->name, "the pass; `smelt debug passes` lists them")->required();
-  pass->add_option("--cpu", flags->pass.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4");
-  pass->add_option("--precision", flags->pass.precision, "f32, f64 or bf16: for lower_precision and build_loops");
-  pass->add_option("--memory-budget", flags->memory_budget, "for fit_budget");
-  pass->add_flag("--unfused", flags->pass.unfused, "for choose_stored: every value has memory of its own");
-  pass->add_flag("--bf16-pairs", flags->pass.bf16_pairs, "for pair_products: as if the machine could multiply pairs");
+  pass.add("NAME", flags->name, "the pass; `smelt debug passes` lists them").required();
+  pass.add("--cpu", flags->pass.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4");
+  pass.add("--precision", flags->pass.precision, "f32, f64 or bf16: for lower_precision and build_loops");
+  pass.add("--memory-budget", flags->memory_budget, "for fit_budget");
+  pass.flag("--unfused", flags->pass.unfused, "for choose_stored: every value has memory of its own");
+  pass.flag("--bf16-pairs", flags->pass.bf16_pairs, "for pair_products: as if the machine could multiply pairs");
   return {pass, [flags] { return run_one(*flags); }};
 }
 

@@ -9,11 +9,11 @@
 namespace smelt::cli {
 namespace {
 
-struct Flags {
+struct ReduceFlags {
   std::string file, output;
 };
 
-int run_reduce(const Flags& flags) {
+int run_reduce(const ReduceFlags& flags) {
   const Result<fuzz::ReadCase> read = fuzz::read_case(flags.file);
   if (!read) return report(read.error());
   const fuzz::Reduced reduced = fuzz::reduce(*read);
@@ -33,12 +33,11 @@ int run_reduce(const Flags& flags) {
 
 }  // namespace
 
-DebugTool add_debug_reduce(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  CLI::App* reduce =
-      app.add_subcommand("reduce", "shrinks a failing graph of `debug fuzz` and names the first wrong pass");
-  reduce->add_option("FILE", flags->file, "the graph that `debug fuzz` wrote")->required();
-  reduce->add_option("-o,--output", flags->output, "where the reduced graph goes (FILE.reduced)");
+DebugTool add_debug_reduce(Options options) {
+  auto flags = std::make_shared<ReduceFlags>();
+  Options reduce = options.command("reduce", "shrinks a failing graph of `debug fuzz` and names the first wrong pass");
+  reduce.add("FILE", flags->file, "the graph that `debug fuzz` wrote").required();
+  reduce.add("-o,--output", flags->output, "where the reduced graph goes (FILE.reduced)");
   return {reduce, [flags] { return run_reduce(*flags); }};
 }
 

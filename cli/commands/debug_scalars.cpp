@@ -14,7 +14,7 @@
 namespace smelt::cli {
 namespace {
 
-struct Flags {
+struct ScalarsFlags {
   uint64_t stride = 257;
   std::string function, dtype, cpu = "native";
   int threads = 0;
@@ -54,7 +54,7 @@ nlohmann::ordered_json to_json(const fuzz::ScalarFunction& function, DType dtype
   return row;
 }
 
-Result<bool> sweep(const Flags& flags, DType dtype, nlohmann::ordered_json& rows) {
+Result<bool> sweep(const ScalarsFlags& flags, DType dtype, nlohmann::ordered_json& rows) {
   SMELT_TRY(const fuzz::ScalarCode code, fuzz::ScalarCode::compile(dtype, flags.cpu));
   const int threads =
       flags.threads > 0 ? flags.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
@@ -74,7 +74,7 @@ Result<bool> sweep(const Flags& flags, DType dtype, nlohmann::ordered_json& rows
   return good;
 }
 
-int run_scalars(const Flags& flags) {
+int run_scalars(const ScalarsFlags& flags) {
   std::vector<std::string_view> names;
   for (const fuzz::ScalarFunction& function : fuzz::scalar_functions()) names.push_back(function.name());
   if (!flags.function.empty() && std::ranges::find(names, flags.function) == names.end()) {
@@ -99,17 +99,17 @@ int run_scalars(const Flags& flags) {
 
 }  // namespace
 
-DebugTool add_debug_scalars(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  CLI::App* scalars = app.add_subcommand(
+DebugTool add_debug_scalars(Options options) {
+  auto flags = std::make_shared<ScalarsFlags>();
+  Options scalars = options.command(
       "scalars", "compiled exp, log, tanh, ..: errors against the exact values, and cycles for 16 elements");
-  scalars->add_option("--stride", flags->stride, "every so many of the 2^32 f32 arguments (257); 1: all of them")
-      ->check(whole_number(1, 1'000'000'000));
-  scalars->add_option("--function", flags->function, "one function (all)");
-  scalars->add_option("--dtype", flags->dtype, "f32 or f64 (both)")->check(CLI::IsMember({"f32", "f64"}));
-  scalars->add_option("--cpu", flags->cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4");
-  scalars->add_option("--threads", flags->threads, "of the sweep (all cores)")->check(whole_number(1, 256));
-  scalars->add_flag("--json", flags->json, "rows as JSON");
+  scalars.add("--stride", flags->stride, "every so many of the 2^32 f32 arguments (257); 1: all of them")
+      .between(1, 1'000'000'000);
+  scalars.add("--function", flags->function, "one function (all)");
+  scalars.add("--dtype", flags->dtype, "f32 or f64 (both)").one_of({"f32", "f64"});
+  scalars.add("--cpu", flags->cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4");
+  scalars.add("--threads", flags->threads, "of the sweep (all cores)").between(1, 256);
+  scalars.flag("--json", flags->json, "rows as JSON");
   return {scalars, [flags] { return run_scalars(*flags); }};
 }
 

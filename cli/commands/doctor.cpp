@@ -18,7 +18,7 @@
 namespace smelt::cli {
 namespace {
 
-struct Flags {
+struct DoctorFlags {
   bool json = false, clear_cache = false;
 };
 
@@ -97,7 +97,7 @@ int clear_cache() {
   return kOk;
 }
 
-int run_doctor(const Flags& flags) {
+int run_doctor(const DoctorFlags& flags) {
   if (flags.clear_cache) return clear_cache();
   const Result<Target> target = make_target("native");
   if (!target) return report(target.error());
@@ -128,10 +128,10 @@ int run_doctor(const Flags& flags) {
 
 }  // namespace
 
-Runner add_doctor(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  app.add_flag("--json", flags->json, "one JSON array of findings");
-  app.add_flag("--clear-cache", flags->clear_cache, "remove all compiled objects from the cache");
+Runner add_doctor(Options options) {
+  auto flags = std::make_shared<DoctorFlags>();
+  options.flag("--json", flags->json, "one JSON array of findings");
+  options.flag("--clear-cache", flags->clear_cache, "remove all compiled objects from the cache");
   return [flags] { return run_doctor(*flags); };
 }
 

@@ -5,17 +5,17 @@
 
 namespace smelt::cli {
 
-Runner add_dump(CLI::App& app) {
-  struct Flags {
+Runner add_dump(Options options) {
+  struct DumpFlags {
     ModelFlags model;
     std::string stage, stop_after;
     std::vector<std::string> dump_after;
   };
-  auto flags = std::make_shared<Flags>();
-  add_model_flags(app, flags->model, 0);
-  app.add_option("--stage", flags->stage, "ast, graph (default), grad, fused, loops, memory, llvm or asm");
-  app.add_option("--stop-after", flags->stop_after, "the last pass to run; `smelt debug passes` lists them");
-  app.add_option("--dump-after", flags->dump_after, "print functions after this pass as well, or after `all`");
+  auto flags = std::make_shared<DumpFlags>();
+  add_model_flags(options, flags->model, 0);
+  options.add("--stage", flags->stage, "ast, graph (default), grad, fused, loops, memory, llvm or asm");
+  options.add("--stop-after", flags->stop_after, "the last pass to run; `smelt debug passes` lists them");
+  options.add("--dump-after", flags->dump_after, "print functions after this pass as well, or after `all`");
   return [flags] {
     int code = kOk;
     std::optional<OpenedModel> model = open_model(flags->model, code);

@@ -14,7 +14,7 @@
 namespace smelt::cli {
 namespace {
 
-struct Flags {
+struct EvalFlags {
   ModelFlags model;
   std::string weights, split;
   std::vector<std::string> names;
@@ -49,7 +49,7 @@ void note_coupling(const CompiledProgram& program, const std::string& name) {
       name, coupling.what, coupling.place, program.train.batch);
 }
 
-int run_eval(const Flags& flags) {
+int run_eval(const EvalFlags& flags) {
   int code = kOk;
   std::optional<SourcedModel> source = open_source(flags.model, flags.weights, NeedsData::Yes, code);
   if (!source) return code;
@@ -96,15 +96,15 @@ int run_eval(const Flags& flags) {
 
 }  // namespace
 
-Runner add_eval(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  add_model_flags(app, flags->model, kRunning);
-  app.add_option("NAMES", flags->names, "objectives and metrics (default: all)");
-  app.add_option("--weights", flags->weights, "checkpoint or safetensors file");
-  app.add_option("--split", flags->split, "split of the data (default: valid, else the last)");
-  app.add_flag("--check-nan", flags->check_nan,
+Runner add_eval(Options options) {
+  auto flags = std::make_shared<EvalFlags>();
+  add_model_flags(options, flags->model, kRunning);
+  options.add("NAMES", flags->names, "objectives and metrics (default: all)");
+  options.add("--weights", flags->weights, "checkpoint or safetensors file");
+  options.add("--split", flags->split, "split of the data (default: valid, else the last)");
+  options.flag("--check-nan", flags->check_nan,
                "name the line that the first NaN or infinity came from, and end with 6");
-  app.add_flag("--partial", flags->partial, "--weights: load what fits");
+  options.flag("--partial", flags->partial, "--weights: load what fits");
   return [flags] { return run_eval(*flags); };
 }
 

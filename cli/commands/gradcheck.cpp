@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kBatch = 8;
 constexpr double kTolerances[] = {0, 1e-7, 1e-6};  // by order
 
-struct Flags {
+struct GradcheckFlags {
   ModelFlags model;
   std::string objective, weights;
   int order = 1;
@@ -81,7 +81,7 @@ const std::string& path_of(const CheckedModel& model, const GradcheckRow& row) {
   return model.experiment->variables[static_cast<size_t>(row.variable)].path;
 }
 
-void print_table(const Flags& flags, const CheckedModel& model, const Report& report) {
+void print_table(const GradcheckFlags& flags, const CheckedModel& model, const Report& report) {
   fmt::print("objective {}, loss {:.6g}, order {}\n", report.objective, report.result.loss, flags.order);
   fmt::print("  {:24} {:>9} {:>13} {:>6} {:>9}  {}\n", "parameter", "entries", "checked", "finer", "worst",
              "at (computed, by differences), declared");
@@ -109,7 +109,7 @@ nlohmann::json as_json(const CheckedModel& model, const Report& report) {
 }
 
 /// The verdict over all objectives; the worst row decides.
-int conclude(const Flags& flags, const CheckedModel& model, const std::vector<Report>& reports) {
+int conclude(const GradcheckFlags& flags, const CheckedModel& model, const std::vector<Report>& reports) {
   const double tolerance = kTolerances[flags.order];
   const GradcheckRow* worst = nullptr;
   const Report* of = nullptr;
@@ -140,7 +140,7 @@ int conclude(const Flags& flags, const CheckedModel& model, const std::vector<Re
                  {}});
 }
 
-Result<std::vector<Report>> check_objectives(const Flags& flags, Session& session,
+Result<std::vector<Report>> check_objectives(const GradcheckFlags& flags, Session& session,
                                              const std::vector<std::string>& objectives) {
   std::vector<Report> reports;
   Point point{.most = flags.model.batch.value_or(kBatch), .columns = {}, .rows = {}};
@@ -154,7 +154,7 @@ Result<std::vector<Report>> check_objectives(const Flags& flags, Session& sessio
 }
 
 /// The objectives to check, each with its function added to the experiment.
-Result<std::vector<std::string>> add_functions(const Flags& flags, CheckedModel& model) {
+Result<std::vector<std::string>> add_functions(const GradcheckFlags& flags, CheckedModel& model) {
   std::vector<std::string> names;
   if (!flags.objective.empty()) names.push_back(flags.objective);
   for (const Objective& objective : model.experiment->objectives) {
@@ -170,7 +170,7 @@ Result<std::vector<std::string>> add_functions(const Flags& flags, CheckedModel&
   return names;
 }
 
-int run_gradcheck(const Flags& flags) {
+int run_gradcheck(const GradcheckFlags& flags) {
   if (flags.model.precision != "f64")
     return report_usage("gradcheck runs in f64: differences of f32 losses tell nothing", "leave out --precision");
   int code = kOk;
@@ -196,13 +196,13 @@ int run_gradcheck(const Flags& flags) {
 
 }  // namespace
 
-Runner add_gradcheck(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+Runner add_gradcheck(Options options) {
+  auto flags = std::make_shared<GradcheckFlags>();
   flags->model.precision = "f64";
-  add_model_flags(app, flags->model, kRunning);
-  app.add_option("--order", flags->order, "1: gradients; 2: products with the Hessian")->check(whole_number(1, 2));
-  app.add_option("--objective", flags->objective, "one of the file's; default: all that a `step` line runs");
-  app.add_option("--weights", flags->weights, "where to look (safetensors); default: near the start values");
+  add_model_flags(options, flags->model, kRunning);
+  options.add("--order", flags->order, "1: gradients; 2: products with the Hessian").between(1, 2);
+  options.add("--objective", flags->objective, "one of the file's; default: all that a `step` line runs");
+  options.add("--weights", flags->weights, "where to look (safetensors); default: near the start values");
   return [flags] { return run_gradcheck(*flags); };
 }
 

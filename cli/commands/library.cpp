@@ -57,30 +57,29 @@ void list_ops() {
 
 }  // namespace
 
-Runner add_show(CLI::App& app) {
+Runner add_show(Options options) {
   auto name = std::make_shared<std::string>();
-  app.add_option("NAME", *name, "such as std.nn.Dense, or std.nn for all of it")->required();
+  options.add("NAME", *name, "such as std.nn.Dense, or std.nn for all of it").required();
   return [name] { return show(*name); };
 }
 
-Runner add_explain(CLI::App& app) {
+Runner add_explain(Options options) {
   auto flags = std::make_shared<ModelFlags>();
   add_model_flags(
-      app, *flags, 0,
+      options, *flags, 0,
       {"CODE|FILE", "a diagnostic's code, such as E0107, or a model file: what was fused with what, and why not"});
-  return [flags, &app] {
+  return [flags, options] {
     if (flags->file.ends_with(".smelt")) return explain_file(*flags);
-    for (const CLI::Option* option :
-         app.get_options([](const CLI::Option* each) { return each->nonpositional() && each->count() > 0; })) {
-      return report_usage(fmt::format("{} is for a model file, and `{}` is a diagnostic's code", option->get_name(),
-                                      printable(flags->file, 40)),
-                          "leave it out");
+    if (const std::optional<std::string> given = options.given_option()) {
+      return report_usage(
+          fmt::format("{} is for a model file, and `{}` is a diagnostic's code", *given, printable(flags->file, 40)),
+          "leave it out");
     }
     return explain(flags->file);
   };
 }
 
-Runner add_ops(CLI::App&) {
+Runner add_ops(Options) {
   return [] {
     list_ops();
     return static_cast<int>(kOk);

@@ -16,7 +16,7 @@
 namespace smelt::cli {
 namespace {
 
-struct Flags {
+struct ProfileFlags {
   ModelFlags model;
   int64_t steps = 50, warmup = 10, top = 20;
   bool by_line = false;
@@ -39,7 +39,7 @@ struct KernelTimes {
 };
 
 /// A line of the report: one kernel, or all kernels of a source line.
-struct Row {
+struct KernelRow {
   std::string name, place;
   double ms = 0, flops = 0, bytes = 0, floor_ms = 0;
 };
@@ -56,7 +56,7 @@ struct Measured {
   double step_ms = 0;
 };
 
-Result<Measured> measure(const Flags& flags, Session& session, const LoopProgram& loops) {
+Result<Measured> measure(const ProfileFlags& flags, Session& session, const LoopProgram& loops) {
   SyntheticRun run;
   SMELT_TRY_VOID(run.prepare(session));
   Measured measured;
@@ -102,13 +102,14 @@ Result<Measured> measure(const Flags& flags, Session& session, const LoopProgram
 /// The objective is what tells functions of one iteration apart.
 std::string short_name(const KernelTimes& times) { return fmt::format("{}.{}", times.objective, times.name); }
 
-std::vector<Row> rows_of(const Measured& measured, const SourceMap& sources, const Ceiling& ceiling, bool by_line) {
-  std::vector<Row> rows;
+std::vector<KernelRow> rows_of(const Measured& measured, const SourceMap& sources, const Ceiling& ceiling,
+                               bool by_line) {
+  std::vector<KernelRow> rows;
   std::map<std::string, size_t> line_rows;
   for (const KernelTimes& times : measured.kernels) {
     const Span span = times.kernel->span;
-    Row row{short_name(times),   sources.describe(span), times.median() * measured.ms_per_cycle,
-            times.kernel->flops, times.kernel->bytes,    ceiling.floor_ms(*times.kernel)};
+    KernelRow row{short_name(times),   sources.describe(span), times.median() * measured.ms_per_cycle,
+                  times.kernel->flops, times.kernel->bytes,    ceiling.floor_ms(*times.kernel)};
     if (!by_line) {
       rows.push_back(std::move(row));
       continue;
@@ -122,20 +123,20 @@ std::vector<Row> rows_of(const Measured& measured, const SourceMap& sources, con
                       .place = span.empty() ? ""
                                             : std::string(sources.line_text(
                                                   span.file, sources.locate(span.file, span.begin).line))});
-    Row& sum = rows[known->second];
+    KernelRow& sum = rows[known->second];
     sum.ms += row.ms;
     sum.flops += row.flops;
     sum.bytes += row.bytes;
     sum.floor_ms += row.floor_ms;
   }
-  std::ranges::sort(rows, {}, [](const Row& row) { return std::pair(-row.ms, row.name); });
+  std::ranges::sort(rows, {}, [](const KernelRow& row) { return std::pair(-row.ms, row.name); });
   return rows;
 }
 
-void print_table(const Flags& flags, const Measured& measured, const std::vector<Row>& rows, const Ceiling& ceiling,
-                 const std::string& head) {
+void print_table(const ProfileFlags& flags, const Measured& measured, const std::vector<KernelRow>& rows,
+                 const Ceiling& ceiling, const std::string& head) {
   double total = 0, floor = 0;
-  for (const Row& row : rows) total += row.ms, floor += row.floor_ms;
+  for (const KernelRow& row : rows) total += row.ms, floor += row.floor_ms;
   fmt::print(
       "{}\n{:.3f} ms a step ({:.3f} in kernels); floor {:.3f} ms at {:.0f} GFLOP/s and {:.0f} GB/s; {:.0f}% of the "
       "roofline\n\n",
@@ -143,7 +144,7 @@ void print_table(const Flags& flags, const Measured& measured, const std::vector
   fmt::print("{:>9} {:>6} {:>9} {:>8} {:>9}  {:32} {}\n", "ms", "share", "GFLOP/s", "GB/s", "roofline",
              flags.by_line ? "line" : "kernel", flags.by_line ? "text" : "line");
   int64_t shown = 0;
-  for (const Row& row : rows) {
+  for (const KernelRow& row : rows) {
     if (shown++ == flags.top) break;
     fmt::print("{:9.4f} {:5.1f}% {:9.1f} {:8.1f} {:8.0f}%  {:32} {}\n", row.ms, 100 * row.ms / total,
                row.flops / row.ms * 1e-6, row.bytes / row.ms * 1e-6, 100 * row.floor_ms / row.ms, row.name, row.place);
@@ -152,9 +153,9 @@ void print_table(const Flags& flags, const Measured& measured, const std::vector
     fmt::print("{:9} {} more; --top N shows them\n", "", static_cast<int64_t>(rows.size()) - flags.top);
 }
 
-nlohmann::json to_json(const std::vector<Row>& rows, const Measured& measured, const Ceiling& ceiling) {
+nlohmann::json to_json(const std::vector<KernelRow>& rows, const Measured& measured, const Ceiling& ceiling) {
   nlohmann::json list = nlohmann::json::array();
-  for (const Row& row : rows) {
+  for (const KernelRow& row : rows) {
     list.push_back({{"name", row.name},
                     {"place", row.place},
                     {"ms", row.ms},
@@ -192,7 +193,7 @@ Result<void> write_trace(const std::string& path, const Measured& measured, cons
   return write_output(path, dump_json({{"traceEvents", events}}) + "\n");
 }
 
-int run_profile(const Flags& flags) {
+int run_profile(const ProfileFlags& flags) {
   int code = kOk;
   std::optional<OpenedModel> model = open_model(flags.model, code, {.profile = true, .to_train = "to profile"});
   if (!model) return code;
@@ -207,7 +208,7 @@ int run_profile(const Flags& flags) {
   const CompiledProgram& program = running->compiled->program;
   const Ceiling ceiling{measure_peak_gflops(threads), measure_read_gbps(program.arena_bytes, threads)};
   const SourceMap& sources = *running->checked.sources;
-  const std::vector<Row> rows = rows_of(*measured, sources, ceiling, flags.by_line);
+  const std::vector<KernelRow> rows = rows_of(*measured, sources, ceiling, flags.by_line);
   if (flags.model.json) {
     fmt::print("{}\n", dump_json(to_json(rows, *measured, ceiling)));
   } else {
@@ -224,14 +225,14 @@ int run_profile(const Flags& flags) {
 
 }  // namespace
 
-Runner add_profile(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  add_model_flags(app, flags->model, kRunning);
-  app.add_option("--steps", flags->steps, "iterations to time")->check(whole_number(1, uint64_t{1} << 30));
-  app.add_option("--warmup", flags->warmup, "iterations before that")->check(whole_number(0, uint64_t{1} << 30));
-  app.add_option("--top", flags->top, "rows to print")->check(whole_number(1, uint64_t{1} << 30));
-  app.add_flag("--by-line", flags->by_line, "add up the kernels of a source line");
-  app.add_option("--trace", flags->trace, "write the last step for chrome://tracing");
+Runner add_profile(Options options) {
+  auto flags = std::make_shared<ProfileFlags>();
+  add_model_flags(options, flags->model, kRunning);
+  options.add("--steps", flags->steps, "iterations to time").between(1, uint64_t{1} << 30);
+  options.add("--warmup", flags->warmup, "iterations before that").between(0, uint64_t{1} << 30);
+  options.add("--top", flags->top, "rows to print").between(1, uint64_t{1} << 30);
+  options.flag("--by-line", flags->by_line, "add up the kernels of a source line");
+  options.add("--trace", flags->trace, "write the last step for chrome://tracing");
   return [flags] { return run_profile(*flags); };
 }
 

@@ -18,7 +18,7 @@
 namespace smelt::cli {
 namespace {
 
-struct Flags {
+struct RunFlags {
   ModelFlags model;
   std::string name, weights, output, shape;
   std::vector<std::string> inputs;  // name=FILE.npy
@@ -107,7 +107,7 @@ std::string place_of(const std::string& output, size_t index, size_t count) {
   return (path.parent_path() / fmt::format("{}.{}{}", path.stem().string(), index, path.extension().string())).string();
 }
 
-Result<void> write_result(const Flags& flags, const std::string& path, NamedTensor& named, const Entry& entry,
+Result<void> write_result(const RunFlags& flags, const std::string& path, NamedTensor& named, const Entry& entry,
                           const CompiledProgram& program) {
   HostTensor& result = named.tensor;
   if (!flags.force && !is_stream(path) && std::filesystem::exists(path)) {
@@ -149,7 +149,7 @@ Result<void> convert_inputs(std::vector<NamedTensor>& inputs, const Entry& entry
   return {};
 }
 
-Result<void> run_export(const Flags& flags, Session& session, bool draw) {
+Result<void> run_export(const RunFlags& flags, Session& session, bool draw) {
   const CompiledProgram& program = session.program();
   SMELT_TRY(const Entry* entry, find_export(program, flags.name));
   SMELT_TRY(std::vector<NamedTensor> inputs, read_inputs(flags.inputs));
@@ -189,7 +189,7 @@ Result<void> run_export(const Flags& flags, Session& session, bool draw) {
   return {};
 }
 
-int run_command(const Flags& flags, bool draw) {
+int run_command(const RunFlags& flags, bool draw) {
   if (const Result<Format> format = format_of(flags.output); !format) return report(format.error());
   int code = kOk;
   std::optional<SourcedModel> source = open_source(flags.model, flags.weights, NeedsData::No, code);
@@ -207,26 +207,23 @@ int run_command(const Flags& flags, bool draw) {
   return done ? static_cast<int>(kOk) : report(done.error());
 }
 
-Runner add(CLI::App& app, bool draw) {
-  auto flags = std::make_shared<Flags>();
-  add_model_flags(app, flags->model, kRunning);
-  app.add_option("EXPORT", flags->name, "name of the export")->required();
-  app.add_option("--weights", flags->weights, "checkpoint or safetensors file");
-  app.add_option("--input", flags->inputs, "an input, NAME=FILE.npy (may be repeated)")
-      ->take_all()
-      ->allow_extra_args(false);
-  app.add_option("-o,--output", flags->output, "result: .npy or .png, or - for an .npy on the standard output")
-      ->required();
-  app.add_option("--shape", flags->shape, "fold flat pixels for a .png, such as 28x28");
-  app.add_flag("--partial", flags->partial, "--weights: load what fits");
-  app.add_flag("--force", flags->force, "overwrite the result file");
-  if (draw) app.add_option("-n", flags->count, "how many to draw")->check(whole_number(1, uint64_t{1} << 31));
+Runner add(Options options, bool draw) {
+  auto flags = std::make_shared<RunFlags>();
+  add_model_flags(options, flags->model, kRunning);
+  options.add("EXPORT", flags->name, "name of the export").required();
+  options.add("--weights", flags->weights, "checkpoint or safetensors file");
+  options.add("--input", flags->inputs, "an input, NAME=FILE.npy (may be repeated)").repeated();
+  options.add("-o,--output", flags->output, "result: .npy or .png, or - for an .npy on the standard output").required();
+  options.add("--shape", flags->shape, "fold flat pixels for a .png, such as 28x28");
+  options.flag("--partial", flags->partial, "--weights: load what fits");
+  options.flag("--force", flags->force, "overwrite the result file");
+  if (draw) options.add("-n", flags->count, "how many to draw").between(1, uint64_t{1} << 31);
   return [flags, draw] { return run_command(*flags, draw); };
 }
 
 }  // namespace
 
-Runner add_run(CLI::App& app) { return add(app, false); }
-Runner add_sample(CLI::App& app) { return add(app, true); }
+Runner add_run(Options options) { return add(options, false); }
+Runner add_sample(Options options) { return add(options, true); }
 
 }  // namespace smelt::cli

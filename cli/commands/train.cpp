@@ -232,23 +232,24 @@ int run_training(TrainFlags flags) {
 
 }  // namespace
 
-Runner add_train(CLI::App& app) {
+Runner add_train(Options options) {
   auto flags = std::make_shared<TrainFlags>();
-  add_model_flags(app, flags->model, kTraining | kRunning);
-  app.add_option("--steps", flags->steps, "stop at this many iterations; schedules keep their horizon")
-      ->check(whole_number(1, uint64_t{1} << 50));
-  app.add_option("-o,--output", flags->output, "run directory (default: runs/<file>-<k>)");
-  app.add_option("--init", flags->init, "start from these parameters (safetensors)");
-  app.add_flag("--partial", flags->partial, "--init: load what fits");
-  app.add_flag("--resume", flags->resume, "go on with the run in -o");
-  app.add_option("--autosave", flags->autosave,
-                 "seconds between checkpoints of a model without `checkpoint` lines (default 180; 0: none)")
-      ->check(whole_number(0, uint64_t{1} << 30));
-  app.add_flag("--no-shuffle", flags->no_shuffle, "rows in file order");
-  app.add_flag("--force", flags->force, "replace an existing run");
-  app.add_flag("--check-nan", flags->check_nan,
+  add_model_flags(options, flags->model, kTraining | kRunning);
+  options.add("--steps", flags->steps, "stop at this many iterations; schedules keep their horizon")
+      .between(1, uint64_t{1} << 50);
+  options.add("-o,--output", flags->output, "run directory (default: runs/<file>-<k>)");
+  options.add("--init", flags->init, "start from these parameters (safetensors)");
+  options.flag("--partial", flags->partial, "--init: load what fits");
+  options.flag("--resume", flags->resume, "go on with the run in -o");
+  options
+      .add("--autosave", flags->autosave,
+           "seconds between checkpoints of a model without `checkpoint` lines (default 180; 0: none)")
+      .between(0, uint64_t{1} << 30);
+  options.flag("--no-shuffle", flags->no_shuffle, "rows in file order");
+  options.flag("--force", flags->force, "replace an existing run");
+  options.flag("--check-nan", flags->check_nan,
                "a step with a NaN or infinity changes nothing, and the step before it is saved");
-  app.add_flag("--interp", flags->interp, "not supported yet");
+  options.flag("--interp", flags->interp, "not supported yet");
   return [flags] { return run_training(*flags); };
 }
 

@@ -40,9 +40,9 @@ NodeId substitute(Builder& builder, NodeId g, NodeId ct, NodeId value) {
   return now[g.index].valid() ? now[g.index] : g;
 }
 
-class Sweep {
+class ReverseSweep {
  public:
-  Sweep(Builder& builder, NodeId last, const std::vector<NodeId>& xs)
+  ReverseSweep(Builder& builder, NodeId last, const std::vector<NodeId>& xs)
       : builder_(builder), depends_(depends_on(builder.graph(), xs, last)), cotangents_(last.index + 1) {}
 
   std::vector<NodeId> run(const std::vector<Seed>& seeds, const std::vector<NodeId>& xs) {
@@ -110,7 +110,7 @@ class Sweep {
 
 std::vector<NodeId> reverse_sweep(Builder& build, NodeId last, const std::vector<Seed>& seeds,
                                   const std::vector<NodeId>& xs) {
-  return Sweep(build, last, xs).run(seeds, xs);
+  return ReverseSweep(build, last, xs).run(seeds, xs);
 }
 
 }  // namespace smelt

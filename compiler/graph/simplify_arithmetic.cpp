@@ -106,7 +106,7 @@ NodeId logical_identity(Match& m, double absorbing) {
   return other_than(m, absorbing).valid() ? m.build().constant(absorbing, m.type()) : kNoMatch;
 }
 
-constexpr Rule kRules[] = {
+constexpr Rule kArithmeticRules[] = {
     {"add_zero", "x + 0 -> x; the sign of a zero sum may change", OpKind::Add,
      [](Match& m) { return other_than(m, 0); }},
     {"sub_zero", "x - 0 -> x", OpKind::Sub, [](Match& m) { return m.is_number(1, 0) ? m.in(0) : kNoMatch; }},
@@ -160,6 +160,6 @@ constexpr Rule kRules[] = {
 
 }  // namespace
 
-std::span<const Rule> arithmetic_rules() { return kRules; }
+std::span<const Rule> arithmetic_rules() { return kArithmeticRules; }
 
 }  // namespace smelt

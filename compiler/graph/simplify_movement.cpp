@@ -251,7 +251,7 @@ NodeId elementwise_of_broadcasts(Match& m) {
   return m.build().broadcast(m.build().make(m.node().op, std::move(inputs), m.attrs()), m.type().shape, axes);
 }
 
-constexpr Rule kRules[] = {
+constexpr Rule kMovementRules[] = {
     {"broadcast_constant", "broadcast(c) -> c", OpKind::Broadcast, move_of_constant},
     {"transpose_constant", "transpose(c) -> c", OpKind::Transpose, move_of_constant},
     {"reshape_constant", "reshape(c) -> c", OpKind::Reshape, move_of_constant},
@@ -295,7 +295,7 @@ constexpr std::string_view kPullDoc = "f(broadcast(a), broadcast(b), c) -> broad
 
 /// The table, and `elementwise_broadcasts` for each elementwise op.
 std::vector<Rule> all_rules() {
-  std::vector<Rule> rules(std::begin(kRules), std::end(kRules));
+  std::vector<Rule> rules(std::begin(kMovementRules), std::end(kMovementRules));
   for (const OpDef& op : all_ops()) {
     if (op.kind == Kind::Elementwise) rules.push_back({kPullName, kPullDoc, op_kind(op), elementwise_of_broadcasts});
   }

@@ -69,7 +69,7 @@ NodeId spelled_out_sigmoid(Match& m) {
   return x ? m.build().make(OpKind::Sigmoid, {*x}) : kNoMatch;
 }
 
-constexpr Rule kRules[] = {
+constexpr Rule kStableRules[] = {
     {"log_sigmoid", "log(sigmoid(x)) -> neg(softplus(neg(x)))", OpKind::Log, log_of_sigmoid},
     {"log_one_minus_sigmoid", "log(1 - sigmoid(x)) -> neg(softplus(x))", OpKind::Log, log_of_one_minus_sigmoid},
     {"log_one_plus_exp", "log(1 + exp(x)) -> softplus(x)", OpKind::Log, log_of_one_plus_exp},
@@ -84,8 +84,8 @@ constexpr Rule kRules[] = {
 
 }  // namespace
 
-std::span<const Rule> stability_rules() { return kRules; }
+std::span<const Rule> stability_rules() { return kStableRules; }
 
-Graph stabilize(Graph graph, RuleHits* hits) { return rewrite(std::move(graph), kRules, hits); }
+Graph stabilize(Graph graph, RuleHits* hits) { return rewrite(std::move(graph), kStableRules, hits); }
 
 }  // namespace smelt

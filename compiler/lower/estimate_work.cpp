@@ -27,7 +27,7 @@ double usual_bytes(const LoopFunction& function, int32_t buffer) {
   return bytes;
 }
 
-struct Work {
+struct KernelWork {
   double flops = 0, bytes = 0;
 
   void add(const std::vector<Stmt>& body, double times) {
@@ -40,8 +40,8 @@ struct Work {
   }
 };
 
-Work work_of(const LoopFunction& function, const Kernel& kernel) {
-  Work work;
+KernelWork work_of(const LoopFunction& function, const Kernel& kernel) {
+  KernelWork work;
   const double outer_points = points(function, kernel, outer_loops(kernel));
   for (const Sweep& sweep : kernel.sweeps) {
     const double times = outer_points * points(function, kernel, sweep.loops);
@@ -64,7 +64,7 @@ Work work_of(const LoopFunction& function, const Kernel& kernel) {
 LoopFunction estimate_work(LoopFunction function) {
   for (size_t k = 0; k < function.kernels.size(); ++k) {
     Kernel& kernel = function.kernels[k];
-    const Work work = work_of(function, kernel);
+    const KernelWork work = work_of(function, kernel);
     const double times = usual_times(function, k);
     kernel.flops = work.flops * times;
     kernel.bytes = work.bytes * times;

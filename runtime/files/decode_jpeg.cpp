@@ -22,7 +22,7 @@ constexpr int kMaxScans = 500;
 constexpr std::array kHarmless = {JWRN_EXTRANEOUS_DATA, JWRN_ADOBE_XFORM, JWRN_JFIF_MAJOR};
 
 // libjpeg reports errors by longjmp, which runs no destructors: objects that have one live in the caller.
-struct Decoder {
+struct JpegDecoder {
   jpeg_decompress_struct jpeg{};
   jpeg_error_mgr errors{};
   jpeg_progress_mgr progress{};
@@ -53,7 +53,7 @@ struct Decoder {
   }
 };
 
-Decoder& decoder_of(j_common_ptr jpeg) { return *static_cast<Decoder*>(jpeg->client_data); }
+JpegDecoder& decoder_of(j_common_ptr jpeg) { return *static_cast<JpegDecoder*>(jpeg->client_data); }
 
 [[noreturn]] void stop(j_common_ptr jpeg) {
   jpeg->err->format_message(jpeg, decoder_of(jpeg).message.data());
@@ -70,7 +70,7 @@ void count_scans(j_common_ptr jpeg) {
   std::longjmp(decoder_of(jpeg).jump, 1);
 }
 
-void read_picture(Decoder& decoder, std::span<const std::byte> file) {
+void read_picture(JpegDecoder& decoder, std::span<const std::byte> file) {
   jpeg_decompress_struct* jpeg = &decoder.jpeg;
   jpeg_create_decompress(jpeg);
   decoder.progress.progress_monitor = count_scans;
@@ -90,7 +90,7 @@ void read_picture(Decoder& decoder, std::span<const std::byte> file) {
 }
 
 // Only trivial objects live in this frame.
-bool run(Decoder& decoder, std::span<const std::byte> file) {
+bool run(JpegDecoder& decoder, std::span<const std::byte> file) {
   decoder.jpeg.err = jpeg_std_error(&decoder.errors);
   decoder.jpeg.client_data = &decoder;
   decoder.errors.error_exit = stop;
@@ -126,7 +126,7 @@ Result<Picture> decode_jpeg(std::span<const std::byte> file, const std::string& 
                             Colour /*over: a JPEG is opaque*/) {
   Picture picture;
   std::optional<Error> refused;
-  Decoder decoder;
+  JpegDecoder decoder;
   decoder.name = &name;
   decoder.picture = &picture;
   decoder.refused = &refused;

@@ -19,7 +19,7 @@ constexpr uint64_t kSlackBytes = 4096;
 
 // libpng reports errors by longjmp, which runs no destructors. So everything with a destructor lives here, outside of
 // the functions that libpng may leave.
-struct Decoder {
+struct PngDecoder {
   std::span<const std::byte> file;
   const std::string& name;
   size_t at = 0;
@@ -52,16 +52,16 @@ struct Decoder {
 };
 
 void take(png_structp png, png_bytep to, size_t size) {
-  auto* decoder = static_cast<Decoder*>(png_get_io_ptr(png));
+  auto* decoder = static_cast<PngDecoder*>(png_get_io_ptr(png));
   if (size > decoder->file.size() - decoder->at) png_error(png, "the file ends too early");
   std::memcpy(to, decoder->file.data() + decoder->at, size);
   decoder->at += size;
 }
-[[noreturn]] void on_error(png_structp png, png_const_charp message) {
-  static_cast<Decoder*>(png_get_error_ptr(png))->error = message;
+[[noreturn]] void on_read_error(png_structp png, png_const_charp message) {
+  static_cast<PngDecoder*>(png_get_error_ptr(png))->error = message;
   png_longjmp(png, 1);
 }
-void on_warning(png_structp, png_const_charp) {}
+void on_read_warning(png_structp, png_const_charp) {}
 
 void ask_for_rgba(png_structp png, png_infop info) {
   const int colour = png_get_color_type(png, info);
@@ -74,7 +74,7 @@ void ask_for_rgba(png_structp png, png_infop info) {
   png_set_interlace_handling(png);
 }
 
-void read_picture(png_structp png, png_infop info, Decoder& decoder) {
+void read_picture(png_structp png, png_infop info, PngDecoder& decoder) {
   png_set_read_fn(png, &decoder, take);
   png_set_user_limits(png, kMaxSide, kMaxSide);
   png_read_info(png, info);
@@ -89,8 +89,8 @@ void read_picture(png_structp png, png_infop info, Decoder& decoder) {
 }
 
 // Only trivial objects live in this frame.
-bool run(Decoder& decoder) {
-  png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, on_error, on_warning);
+bool run(PngDecoder& decoder) {
+  png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, on_read_error, on_read_warning);
   if (png == nullptr) return false;
   png_infop info = png_create_info_struct(png);
   if (info == nullptr || setjmp(png_jmpbuf(png)) != 0) {
@@ -109,7 +109,7 @@ constexpr uint8_t mix(int colour, int alpha, int over) {
 }  // namespace
 
 Result<Picture> decode_png(std::span<const std::byte> file, const std::string& name, int32_t channels, Colour over) {
-  Decoder decoder{.file = file, .name = name};
+  PngDecoder decoder{.file = file, .name = name};
   if (!run(decoder)) {
     if (decoder.refused) return std::unexpected(std::move(*decoder.refused));
     return fail(ErrorKind::Input,

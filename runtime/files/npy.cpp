@@ -17,7 +17,7 @@ using namespace std::string_view_literals;
 
 constexpr std::string_view kMagic = "\x93NUMPY"sv;
 constexpr uint64_t kMaxHeader = 10'000;  // NumPy's own limit for files that are not trusted
-constexpr size_t kMaxRank = 8;
+constexpr size_t kMaxNpyRank = 8;
 
 struct NpyType {
   std::string_view code;
@@ -25,10 +25,10 @@ struct NpyType {
   DType dtype;
 };
 
-constexpr NpyType kTypes[] = {{"b1", 1, DType::Bool}, {"u1", 1, DType::U8},  {"i1", 1, DType::I8},
-                              {"i2", 2, DType::I16},  {"u2", 2, DType::I32}, {"i4", 4, DType::I32},
-                              {"u4", 4, DType::I64},  {"i8", 8, DType::I64}, {"f2", 2, DType::F32},
-                              {"f4", 4, DType::F32},  {"f8", 8, DType::F64}};
+constexpr NpyType kNpyTypes[] = {{"b1", 1, DType::Bool}, {"u1", 1, DType::U8},  {"i1", 1, DType::I8},
+                                 {"i2", 2, DType::I16},  {"u2", 2, DType::I32}, {"i4", 4, DType::I32},
+                                 {"u4", 4, DType::I64},  {"i8", 8, DType::I64}, {"f2", 2, DType::F32},
+                                 {"f4", 4, DType::F32},  {"f8", 8, DType::F64}};
 
 struct Refusal {
   char kind;
@@ -47,7 +47,7 @@ constexpr Refusal kRefused[] = {
     {'u', "unsigned 64-bit integers are not supported", "save it with `.astype('i8')`"},
 };
 
-std::unexpected<Error> bad(const std::string& name, std::string_view what, std::string_view help = {}) {
+std::unexpected<Error> bad_npy(const std::string& name, std::string_view what, std::string_view help = {}) {
   return fail(ErrorKind::Input, fmt::format("{}: {}", printable(name), what), std::string(help));
 }
 
@@ -55,10 +55,10 @@ Result<void> set_type(NpyHeader& header, const std::string& name) {
   const std::string_view descr = header.descr;
   const std::string shown = printable(descr, 32);
   if (descr.size() < 2 || "<>|="sv.find(descr[0]) == std::string_view::npos) {
-    return bad(name, fmt::format("key `descr`: `{}` is no element type", shown));
+    return bad_npy(name, fmt::format("key `descr`: `{}` is no element type", shown));
   }
   header.big_endian = descr[0] == '>';
-  for (const NpyType& type : kTypes) {
+  for (const NpyType& type : kNpyTypes) {
     if (type.code != descr.substr(1)) continue;
     header.dtype = type.dtype;
     header.stored_bytes = type.stored_bytes;
@@ -66,10 +66,10 @@ Result<void> set_type(NpyHeader& header, const std::string& name) {
   }
   for (const Refusal& refusal : kRefused) {
     if (refusal.kind == descr[1]) {
-      return bad(name, fmt::format("key `descr`: `{}`: {}", shown, refusal.why), refusal.help);
+      return bad_npy(name, fmt::format("key `descr`: `{}`: {}", shown, refusal.why), refusal.help);
     }
   }
-  return bad(name, fmt::format("key `descr`: `{}` is not supported", shown), "save it with `.astype('f4')`");
+  return bad_npy(name, fmt::format("key `descr`: `{}` is not supported", shown), "save it with `.astype('f4')`");
 }
 
 uint64_t little_endian(std::span<const std::byte> bytes) {
@@ -166,23 +166,24 @@ std::string_view numpy_name(DType dtype) { return npy_code(dtype).substr(1); }
 Result<NpyHeader> parse_npy_header(std::span<const std::byte> file, const std::string& name) {
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   if (!text.starts_with(kMagic)) {
-    return bad(name, text.empty() ? "the file is empty" : "byte 0: no .npy file (it should start with \\x93NUMPY)",
-               text.starts_with("PK") ? "this is a zip archive, perhaps .npz: save its arrays one by one" : "");
+    return bad_npy(name, text.empty() ? "the file is empty" : "byte 0: no .npy file (it should start with \\x93NUMPY)",
+                   text.starts_with("PK") ? "this is a zip archive, perhaps .npz: save its arrays one by one" : "");
   }
-  if (file.size() < 10) return bad(name, "the file ends inside its header", "copy or download it again");
+  if (file.size() < 10) return bad_npy(name, "the file ends inside its header", "copy or download it again");
   const int major = std::to_integer<int>(file[6]);
   if (major < 1 || major > 3) {
-    return bad(name, fmt::format("byte 6: version {} of the format; 1 to 3 are known", major));
+    return bad_npy(name, fmt::format("byte 6: version {} of the format; 1 to 3 are known", major));
   }
   const uint64_t field = major == 1 ? 2 : 4;
-  if (file.size() < 8 + field) return bad(name, "the file ends inside its header", "copy or download it again");
+  if (file.size() < 8 + field) return bad_npy(name, "the file ends inside its header", "copy or download it again");
   const uint64_t length = little_endian(file.subspan(8, field));
   if (length > kMaxHeader) {
-    return bad(name, fmt::format("byte 8: a header of {} bytes, the limit is {}", length, kMaxHeader));
+    return bad_npy(name, fmt::format("byte 8: a header of {} bytes, the limit is {}", length, kMaxHeader));
   }
   if (8 + field + length > file.size()) {
-    return bad(name, fmt::format("byte 8: a header of {} bytes does not fit into a file of {}", length, file.size()),
-               "copy or download it again");
+    return bad_npy(name,
+                   fmt::format("byte 8: a header of {} bytes does not fit into a file of {}", length, file.size()),
+                   "copy or download it again");
   }
   NpyHeader header;
   header.data_begin = 8 + field + length;
@@ -190,8 +191,8 @@ Result<NpyHeader> parse_npy_header(std::span<const std::byte> file, const std::s
   header.descr = std::move(dict.descr);
   header.fortran_order = dict.fortran_order;
   header.shape = std::move(dict.shape);
-  if (header.shape.size() > kMaxRank) {
-    return bad(name, fmt::format("key `shape`: rank {}, the limit is {}", header.shape.size(), kMaxRank));
+  if (header.shape.size() > kMaxNpyRank) {
+    return bad_npy(name, fmt::format("key `shape`: rank {}, the limit is {}", header.shape.size(), kMaxNpyRank));
   }
   SMELT_TRY_VOID(set_type(header, name));
   return header;
@@ -202,14 +203,14 @@ Result<void> check_npy_size(const NpyHeader& header, uint64_t file_bytes, const 
   int64_t stored = 0, widened = 0;
   if (!count || __builtin_mul_overflow(*count, header.stored_bytes, &stored) ||
       __builtin_mul_overflow(*count, size_of(header.dtype), &widened)) {
-    return bad(name, fmt::format("key `shape`: the size of ({}) leaves 64 bits", fmt::join(header.shape, ", ")));
+    return bad_npy(name, fmt::format("key `shape`: the size of ({}) leaves 64 bits", fmt::join(header.shape, ", ")));
   }
   const uint64_t present = file_bytes - std::min(file_bytes, header.data_begin);
   if (present == static_cast<uint64_t>(stored)) return {};
-  return bad(name,
-             fmt::format("shape ({}) of {} needs {} bytes of data, the file has {}", fmt::join(header.shape, ", "),
-                         header.descr, stored, present),
-             present < static_cast<uint64_t>(stored) ? "the file is truncated: copy or download it again" : "");
+  return bad_npy(name,
+                 fmt::format("shape ({}) of {} needs {} bytes of data, the file has {}", fmt::join(header.shape, ", "),
+                             header.descr, stored, present),
+                 present < static_cast<uint64_t>(stored) ? "the file is truncated: copy or download it again" : "");
 }
 
 Result<NpyFile> parse_npy(Buffer file, const std::string& name) {

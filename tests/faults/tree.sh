@@ -15,8 +15,8 @@ refresh_tree() {
   done < <(cd "$tree" && find . -path ./build -prune -o \( -type f -o -type l \) -print0)
 }
 
-# In the place that the preset gives it, so that ccache with a `base_dir` has what another tree compiled.
-configure_tree() { (cd "$tree" && cmake --preset release > /dev/null); }
+# One file that changed is compiled alone. In the place that the preset gives it, so that ccache with a `base_dir` has what another tree compiled.
+configure_tree() { (cd "$tree" && cmake --preset release -DSMELT_UNITY=OFF > /dev/null); }
 
 # build_target NAME..: says what the compiler said when it fails.
 build_target() {
