@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "compiler/loops/walk.h"
+#include "compiler/plan/choose_stored.h"
 #include "compiler/plan/order_nodes.h"
 #include "compiler/plan/recompute.h"
 #include "compiler/run_passes.h"
@@ -58,19 +59,18 @@ class Occupancy {
       const int32_t first = lifetimes_[b].first + (loops.buffers[b].over >= 0 ? 1 : 0);
       for (int32_t k = first; k <= lifetimes_[b].last; ++k) live_[static_cast<size_t>(k)] += bytes(loops, b);
     }
-    int32_t planned = 0;
     for (size_t k = 0; k < loops.kernels.size(); ++k) {
       for_each_buffer(loops.kernels[k], [&](int32_t b) {
         auto& kernels = touched_[static_cast<size_t>(b)];
         if (kernels.empty() || kernels.back() != static_cast<int32_t>(k)) kernels.push_back(static_cast<int32_t>(k));
       });
-      planned_.push_back(planned);
-      if (loops.kernels[k].kind() != KernelKind::Pack) ++planned;
+      planned_.push_back(loops.kernels[k].group);
     }
     buffer_of_.assign(plan.source.graph.size(), -1);
     const std::vector<NodeId> nodes = nodes_of_buffers(plan.source.graph, plan.plan, loops);
-    for (size_t b = nodes.size(); b-- > 0;)
-      buffer_of_[nodes[b].index] = static_cast<int32_t>(b);  // a product's panels come after it
+    for (size_t b = nodes.size(); b-- > 0;) {
+      if (nodes[b].valid()) buffer_of_[nodes[b].index] = static_cast<int32_t>(b);  // a product's panels come after it
+    }
   }
 
   static int64_t bytes(const LoopFunction& loops, size_t buffer) {
@@ -81,7 +81,7 @@ class Occupancy {
   int32_t buffer_of(NodeId id) const { return buffer_of_[id.index]; }
   const std::vector<int32_t>& touched(int32_t buffer) const { return touched_[static_cast<size_t>(buffer)]; }
   const Lifetime& lifetime(int32_t buffer) const { return lifetimes_[static_cast<size_t>(buffer)]; }
-  /// The plan's kernel that kernel k of the loops is, or packs for.
+  /// The plan's kernel that kernel k of the loops is, packs for, or is a step of.
   int32_t planned_kernel(int32_t k) const { return planned_[static_cast<size_t>(k)]; }
 
   int64_t over(int32_t k, int64_t target) const { return std::max<int64_t>(live_[static_cast<size_t>(k)] - target, 0); }
@@ -124,8 +124,10 @@ class Candidates {
     return Occupancy::bytes(plan_.loops, static_cast<size_t>(occupancy_.buffer_of(id)));
   }
 
-  /// Candidates that compute `id` again behind the longest stretch, over the target, in which nobody touches it.
+  /// Candidates that compute `id` again behind the longest stretch, over the target, in which nobody touches it. A loop
+  /// runs once: its results live as long as their readers ask.
   void add(NodeId id) {
+    if (is_loop(op_def(graph_[id]).kind)) return;
     const int32_t buffer = occupancy_.buffer_of(id);
     if (buffer < 0 || plan_.loops.buffers[static_cast<size_t>(buffer)].storage != Storage::Temporary ||
         bytes(id) <= small_bytes_)
@@ -169,6 +171,7 @@ class Candidates {
           open.push_back(input);
           continue;
         }
+        if (is_loop(op_def(graph_[input]).kind)) continue;
         const int32_t buffer = occupancy_.buffer_of(input);
         const bool available = occupancy_.lifetime(buffer).last >= first_late ||
                                plan_.loops.buffers[static_cast<size_t>(buffer)].storage != Storage::Temporary;

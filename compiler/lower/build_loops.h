@@ -30,7 +30,8 @@ struct LowerOptions {
 
 LoopFunction build_loops(const Graph& graph, const FusionPlan& plan, const LowerOptions& options = {});
 
-/// The node whose value each buffer holds; of panels and partial sums the product that reads them.
+/// The node whose value each buffer holds; of panels and partial sums the product that reads them, of what lives in a
+/// repetition its loop, and of what no kernel touches none.
 std::vector<NodeId> nodes_of_buffers(const Graph& graph, const FusionPlan& plan, const LoopFunction& function);
 
 }  // namespace smelt

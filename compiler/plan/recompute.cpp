@@ -7,7 +7,6 @@
 
 #include "ir/op.h"
 #include "ir/rewrite.h"
-#include "ir/support/check.h"
 
 namespace smelt {
 namespace {
@@ -67,10 +66,7 @@ class LateCopies {
     const Node& node = graph_[id];
     std::vector<NodeId> inputs;
     for (const NodeId input : node.inputs) inputs.push_back(operand(input));
-    rebuilder_.build().set_place(node);
-    const NodeId now = rebuilder_.build().make(node.op, std::move(inputs), node.attrs);
-    SMELT_CHECK(rebuilder_.to().type(now) == node.type, "%{} has another type when it is made again", id.index);
-    return now;
+    return rebuilder_.build().copy(node, std::move(inputs));
   }
 
   /// The late value of `id`, which is copied or in registers. Values in registers are copied along, because one with

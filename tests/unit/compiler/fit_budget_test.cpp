@@ -1,10 +1,14 @@
 // Plans under a memory budget, for graphs that the examples do not have.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "compiler/fit_budget.h"
 #include "compiler/plan/isolate_results.h"
+#include "compiler/plan/recompute.h"
 #include "compiler/run_passes.h"
 #include "ir/builder.h"
+#include "ir/text.h"
 #include "ir/text_formula.h"
 #include "runtime/abi.h"
 
@@ -46,4 +50,41 @@ TEST_CASE("a budget is kept by products that pass over their depth in blocks") {
   const FunctionUnit planned = plan_within(usual, budget, context);
   CHECK(planned.end() <= budget);
   CHECK(verify(planned).empty());
+}
+
+// A copy of a loop lost its body, and the kernels of a body were taken for further kernels of the plan.
+TEST_CASE("a loop may be what reads a value that a budget computes again") {
+  const Graph graph = parse_graph(R"(
+func @late(%h: feed f32[256], %x: feed f32[64, 256], %s: feed f32) {
+  %3 = exp %x : f32[64, 256]
+  %4 = reduce_sum %3 {axes = [0]} : f32[256]
+  %5 = mul %h, %4 : f32[256]
+  %6 = scan %5, %3, %3 {reverse = 0} : i32[64] {
+    func @step(%h: carry f32[256] #0, %x: slice f32[256], %w: whole f32[64, 256]) {
+      %3 = reduce_sum %w {axes = [0]} : f32[256]
+      %4 = mul %h, %x : f32[256]
+      %5 = add %4, %3 : f32[256]
+      %6 = reduce_sum %5 {axes = [0]} : f32
+      %7 = broadcast %6 {axes = []} : f32[256]
+      %8 = div %5, %7 : f32[256]
+      return %8 as carry "h" #0
+    }
+  }
+  %7 = part %6 {result = 0} : f32[256]
+  return %7 as value "y"
+}
+)")
+                          .value();
+  const PassContext context{.lower = {.begin = sizeof(smelt_arena)},
+                            .target = {.vector_bytes = 64, .vector_registers = 32, .blocking = kFineBlocking}};
+  const FunctionUnit usual = place_function({isolate_results(graph), {}}, context);
+  Recomputation late{.again = std::vector<bool>(usual.source.graph.size(), false)};
+  for (uint32_t i = 0; i < usual.source.graph.size(); ++i) {
+    if (usual.source.graph[{i}].op == OpKind::Exp) late.again[i] = true;
+    if (usual.source.graph[{i}].op == OpKind::Scan) late.first_kernel = usual.plan.kernel_of[i];
+  }
+  const FunctionUnit planned = place_function(recompute(usual.source, usual.plan, late), context);
+  CHECK(verify(planned).empty());
+  CHECK(std::ranges::count(planned.source.graph.nodes, OpKind::Exp, &Node::op) == 2);
+  CHECK(plan_within(usual, usual.end() - 1, context).end() <= usual.end());
 }
