@@ -1,4 +1,4 @@
-"""One workload in JAX: python jax_peer.py jit {mlp|vae|gan|critic|small1|small8|small32} THREADS, spoken to like torch_peer.py.
+"""One workload in JAX: python jax_peer.py jit {mlp|vae|gan|critic|discount|small1|small8|small32} THREADS, spoken to like torch_peer.py.
 
 The whole step is one jitted function whose state is donated, noise from the generator that is fastest on a CPU (rbg).
 """
@@ -165,7 +165,24 @@ def small():
     return step, (p, zeros(p), zeros(p), jnp.float32(1)), lambda rows: (features[rows], labels[rows])
 
 
-step, state, batch = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic}.get(WORKLOAD, small)()
+def discount():
+    """benchmarks/models/discount.smelt: a discounted sum by lax.scan, and its gradient by gamma."""
+    rewards = jnp.asarray(rng.standard_normal(100_000), jnp.float32)
+
+    def total(gamma):
+        return jax.lax.scan(lambda sum, reward: (gamma * sum + reward, None), jnp.float32(0), rewards)[0]
+
+    def step(gamma):
+        value, slope = jax.value_and_grad(total)(gamma)
+        return gamma - 1e-20 * slope, value
+
+    return step, jnp.float32(0.9999), lambda rows: ()
+
+
+WORKLOADS = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic, "discount": discount, "small1": small, "small8": small, "small32": small}
+if WORKLOAD not in WORKLOADS:
+    sys.exit(f"{WORKLOAD} is not written in JAX")
+step, state, batch = WORKLOADS[WORKLOAD]()
 start = time.perf_counter()
 step = jax.jit(step, donate_argnums=0).lower(state, *batch(order[:BATCH])).compile()
 compile_ms = (time.perf_counter() - start) * 1e3

@@ -202,7 +202,11 @@ def dcgan64():
     return dcgan(64, 3)
 
 
-step = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic, "conv": conv, "dcgan32": dcgan32, "dcgan64": dcgan64}.get(WORKLOAD, small)()
+WORKLOADS = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic, "conv": conv, "dcgan32": dcgan32, "dcgan64": dcgan64,
+             "small1": small, "small8": small, "small32": small}
+if WORKLOAD not in WORKLOADS:
+    sys.exit(f"{WORKLOAD} is not written in PyTorch")
+step = WORKLOADS[WORKLOAD]()
 count = 0
 
 

@@ -55,10 +55,14 @@ void NestEmitter::emit_sweep(const Sweep& sweep) {
   if (sweep.loops.empty()) return;
   plan_folds(sweep);
   begin_folds(sweep);
+  begin_carries(sweep);
   emit_sweep_loops(sweep, 0, [&] {
+    take_carries(sweep);
     emit_statements(sweep.body);
+    hand_carries_on(sweep);
     step_folds(sweep);
   });
+  finish_carries(sweep);
   finish_folds(sweep);
 }
 
@@ -129,7 +133,8 @@ void NestEmitter::emit_sweep_loops(const Sweep& sweep, size_t depth, const Body&
   }
   llvm::Value* end = extent(kernel_.loops[static_cast<size_t>(loop)].extent);
   fold_range(sweep, i64(0), end, 1, fold_levels_[depth], [&](llvm::Value* i) {
-    loop_values_[static_cast<size_t>(loop)] = i;
+    const bool reverse = kernel_.loops[static_cast<size_t>(loop)].reverse;
+    loop_values_[static_cast<size_t>(loop)] = reverse ? ir_.CreateSub(ir_.CreateSub(end, i64(1)), i) : i;
     emit_sweep_loops(sweep, depth + 1, body);
   });
 }
@@ -166,6 +171,41 @@ void NestEmitter::emit_vector_loop(const Sweep& sweep, const Body& body) {
 llvm::Value* NestEmitter::fold_identity(const Sweep& sweep, const Fold& fold) {
   llvm::Value* identity = LlvmScalars::value(scalars_.constant(fold.dtype, fold.identity));
   return sweep.vectorize || vector_loop_ >= 0 ? scalars_.splat(identity, lanes_) : identity;
+}
+
+/// On the stack for the code's sake: LLVM keeps them in registers.
+void NestEmitter::begin_carries(const Sweep& sweep) {
+  carries_.clear();
+  for (const Carry& carry : sweep.carries) {
+    llvm::Value* start = LlvmScalars::value(values_[static_cast<size_t>(carry.start)]);
+    if (vector_loop_ >= 0) start = scalars_.splat(start, lanes_);
+    carries_.push_back(stack(start->getType(), 1, "carry"));
+    ir_.CreateStore(start, carries_.back());
+  }
+}
+
+void NestEmitter::take_carries(const Sweep& sweep) {
+  for (size_t c = 0; c < sweep.carries.size(); ++c) {
+    const Carry& carry = sweep.carries[c];
+    values_[static_cast<size_t>(carry.value)] = LlvmScalars::wrap(
+        ir_.CreateLoad(carries_[c]->getAllocatedType(), carries_[c]), values_[static_cast<size_t>(carry.start)].dtype);
+  }
+}
+
+void NestEmitter::hand_carries_on(const Sweep& sweep) {
+  for (size_t c = 0; c < sweep.carries.size(); ++c) {
+    llvm::Value* next = LlvmScalars::value(values_[static_cast<size_t>(sweep.carries[c].next)]);
+    if (vector_loop_ >= 0) next = scalars_.splat(next, lanes_);
+    ir_.CreateStore(next, carries_[c]);
+  }
+}
+
+void NestEmitter::finish_carries(const Sweep& sweep) {
+  for (size_t c = 0; c < sweep.carries.size(); ++c) {
+    const Carry& carry = sweep.carries[c];
+    values_[static_cast<size_t>(carry.last)] = LlvmScalars::wrap(
+        ir_.CreateLoad(carries_[c]->getAllocatedType(), carries_[c]), values_[static_cast<size_t>(carry.start)].dtype);
+  }
 }
 
 void NestEmitter::begin_folds(const Sweep& sweep) {

@@ -32,9 +32,14 @@ class NestEmitter : public KernelEmitter {
   void begin_folds(const Sweep& sweep);
   void step_folds(const Sweep& sweep);
   void finish_folds(const Sweep& sweep);
+  void begin_carries(const Sweep& sweep);
+  void take_carries(const Sweep& sweep);
+  void hand_carries_on(const Sweep& sweep);
+  void finish_carries(const Sweep& sweep);
   llvm::Value* combine_lanes(const Fold& fold, llvm::Value* lanes);
 
   std::vector<std::vector<llvm::AllocaInst*>> accumulators_;  // by level, then by fold
+  std::vector<llvm::AllocaInst*> carries_;                    // by carry
   std::vector<FoldLevels> fold_levels_;                       // by depth of the sweep's loops
   int num_fold_levels_ = 1;
 };

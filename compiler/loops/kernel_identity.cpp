@@ -18,7 +18,10 @@ class Identifier {
   KernelIdentity run(const Kernel& kernel) {
     write("kernel", static_cast<int>(kernel.kind()), kernel.num_outer, kernel.vector_outer, kernel.serial,
           kernel.num_values);
-    for (const Loop& loop : kernel.loops) add(loop.extent);
+    for (const Loop& loop : kernel.loops) {
+      add(loop.extent);
+      write("turns", loop.reverse);
+    }
     if (kernel.kind() == KernelKind::Product) add(kernel.product());
     if (kernel.kind() == KernelKind::Pack) add(kernel.pack());
     add(kernel.setup);
@@ -137,6 +140,7 @@ class Identifier {
     for (const int32_t loop : sweep.loops) write("over", loop);
     add(sweep.setup);
     add(sweep.body);
+    for (const Carry& carry : sweep.carries) write("carry", carry.value, carry.start, carry.next, carry.last);
     for (const Fold& fold : sweep.folds) {
       write("fold", name_of(fold.body), fold.input, fold.result, to_string(fold.dtype),
             std::bit_cast<uint64_t>(fold.identity));

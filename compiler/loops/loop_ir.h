@@ -101,13 +101,20 @@ struct Fold {
   Attributes attrs;
 };
 
+/// A value that turns of a sweep hand on: `value` is `start` in the first one, and in each later one the `next` of the
+/// turn before. `last` is the `next` of the last turn, `start` when there is none.
+struct Carry {
+  int32_t value = -1, start = -1, next = -1, last = -1;
+};
+
 struct Loop {
   std::string name;
   Extent extent;
+  bool reverse = false;  // from the last turn to the first; of a sweep in order
 };
 
 /// Runs at each point of the kernel's outer loops: `setup`, then `body` over the sweep's own loops (none: no body),
-/// then folds are finished. Later sweeps see folds and setup values of earlier ones.
+/// then folds are finished. Later sweeps see folds, last values of carries, and setup values of earlier ones.
 struct Sweep {
   std::vector<Stmt> setup;
   std::vector<int32_t> loops;  // outermost first
@@ -115,6 +122,7 @@ struct Sweep {
   bool vectorize = false;      // how: the innermost of `loops` runs in vectors
   std::vector<Stmt> body;
   std::vector<Fold> folds;
+  std::vector<Carry> carries;  // of a sweep in order
 };
 
 /// One axis of a product's iteration space, with the operands' strides in elements.
@@ -325,6 +333,7 @@ enum class LoopStage : uint8_t {
 ///   indices use loops that are open there; sweeps own their loops
 ///   accesses name buffers, in the buffer's dtype; offsets without row or predicate stay within the buffer's bounds
 ///   stores go to variables, temporaries and outputs only
+///   carries start and go on with values of their own type, and only where turns have an order
 ///   products have operands, sum at least one axis, and read columns side by side, or packed
 ///   by stage: lowered loops have no schedule, tiled ones have lanes that tiles are made of, panels are as large as
 ///   what is read of them, and temporaries lie where the function may have them

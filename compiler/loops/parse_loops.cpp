@@ -196,6 +196,7 @@ class LoopReader : StatementReader {
       Loop loop{std::string(scanner_.word()), {}};
       SMELT_TRY_VOID(expect("<"));
       SMELT_TRY(loop.extent, read_extent(function_.symbols));
+      loop.reverse = scanner_.take("backwards");
       if (!loops_.try_emplace(loop.name, static_cast<int32_t>(kernel_.loops.size())).second)
         return wrong("loop `{}` is there twice", loop.name);
       kernel_.loops.push_back(std::move(loop));
@@ -334,6 +335,10 @@ class LoopReader : StatementReader {
       }
       sweep.ordered = scanner_.take("in order");
       sweep.vectorize = scanner_.take("in vectors");
+      while (scanner_.take("carry")) {
+        SMELT_TRY(const Carry carry, read_carry());
+        sweep.carries.push_back(carry);
+      }
       SMELT_TRY_VOID(read_statements(sweep.body));
       while (scanner_.take("fold")) {
         SMELT_TRY(Fold fold, read_fold());

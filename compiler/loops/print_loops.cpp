@@ -96,7 +96,8 @@ class LoopPrinter {
   std::string loops(int32_t begin, int32_t end) const {
     std::vector<std::string> parts;
     for (int32_t l = begin; l < end; ++l)
-      parts.push_back(fmt::format("{}<{}", loop_name(l), extent(kernel_->loops[static_cast<size_t>(l)].extent)));
+      parts.push_back(fmt::format("{}<{}{}", loop_name(l), extent(kernel_->loops[static_cast<size_t>(l)].extent),
+                                  kernel_->loops[static_cast<size_t>(l)].reverse ? " backwards" : ""));
     return fmt::format("{}", fmt::join(parts, ", "));
   }
 
@@ -224,6 +225,9 @@ class LoopPrinter {
     for (const int32_t l : sweep.loops) names.push_back(loop_name(l));
     out_ += fmt::format("      for{}{}{}{}\n", names.empty() ? "" : " ", fmt::join(names, ", "),
                         sweep.ordered ? " in order" : "", sweep.vectorize ? " in vectors" : "");
+    for (const Carry& carry : sweep.carries)
+      out_ += fmt::format("        carry %{} from %{} next %{} last %{}\n", carry.value, carry.start, carry.next,
+                          carry.last);
     body(sweep.body, 8);
     for (const Fold& fold : sweep.folds) {
       out_ += fmt::format("        fold %{}: {} = {} %{} from {}{}\n", fold.result, to_string(fold.dtype),

@@ -51,6 +51,18 @@ Result<int32_t> StatementReader::define_value() {
   return value;
 }
 
+Result<Carry> StatementReader::read_carry() {
+  Carry carry;
+  SMELT_TRY(carry.value, define_value());
+  SMELT_TRY_VOID(expect("from"));
+  SMELT_TRY(carry.start, read_value());
+  SMELT_TRY_VOID(expect("next"));
+  SMELT_TRY(carry.next, define_value());
+  SMELT_TRY_VOID(expect("last"));
+  SMELT_TRY(carry.last, define_value());
+  return carry;
+}
+
 Result<Fold> StatementReader::read_fold() {
   Fold fold;
   SMELT_TRY(fold.result, define_value());

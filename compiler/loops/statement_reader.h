@@ -22,6 +22,7 @@ class StatementReader : protected TextReader {
   int32_t take_loop();
   /// All statements that come next.
   Result<void> read_statements(std::vector<Stmt>& statements);
+  Result<Carry> read_carry();
   Result<Fold> read_fold();
 
   LoopFunction function_;

@@ -102,11 +102,24 @@ class Verifier {
       in_scope_[static_cast<size_t>(loop)] = true;
     }
     const std::vector<bool> outside = defined_;
+    if (!sweep.ordered && (!sweep.carries.empty() || turns_back(sweep)))
+      violation("hands on where turns have no order");
+    for (const Carry& carry : sweep.carries) {
+      use(carry.start);
+      define(carry.value);
+    }
     check(sweep.body);
+    for (const Carry& carry : sweep.carries) use(carry.next);
     for (const Fold& fold : sweep.folds) use(fold.input);
     defined_ = outside;  // what a body computes is gone after its loops, but for folds
+    for (const Carry& carry : sweep.carries) define(carry.last);
     for (const Fold& fold : sweep.folds) define(fold.result);
     for (const int32_t loop : sweep.loops) in_scope_[static_cast<size_t>(loop)] = false;
+  }
+
+  bool turns_back(const Sweep& sweep) const {
+    return std::ranges::any_of(sweep.loops,
+                               [&](int32_t loop) { return kernel_->loops[static_cast<size_t>(loop)].reverse; });
   }
 
   void check(const std::vector<Stmt>& statements) {
