@@ -28,7 +28,7 @@ std::vector<double> trained_losses(std::string_view model, std::string_view obje
   const CommandResult result = run_smelt(arguments);
   REQUIRE_MESSAGE(result.exit_code == 0, result.err);
   const std::vector<double> losses = logged_losses(run, objective);
-  REQUIRE(losses.size() == static_cast<size_t>(steps));
+  REQUIRE((!losses.empty() && losses.size() % static_cast<size_t>(steps) == 0));
   return losses;
 }
 
@@ -46,6 +46,13 @@ TEST_CASE("a narrow convolutional classifier learns") { check_learns("conv", "lo
 TEST_CASE("the discriminator of a narrow DCGAN learns to tell") {
   check_learns("dcgan", "d_loss", 0.8, 40, {"--set", "w=8"});
 }
+TEST_CASE("a narrow discriminator with spectral normalisation learns to tell") {
+  check_learns("sngan", "d_loss", 0.8, 40, {"--set", "w=8"});
+}
+TEST_CASE("a narrow convolutional critic with gradient penalty learns to tell") {
+  check_learns("wgan_gp_conv", "critic", 0.6, 20, {"--set", "w=8"});
+}
+TEST_CASE("a narrow convolutional VAE learns") { check_learns("conv_vae", "neg_elbo", 0.8, 80, {"--set", "w=8"}); }
 TEST_CASE("vae learns") { check_learns("vae", "neg_elbo", 0.7); }
 TEST_CASE("the discriminators of both GANs learn to tell") {
   check_learns("gan", "d_loss", 0.8);

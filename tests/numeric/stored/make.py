@@ -388,15 +388,70 @@ def recurrent(kind, x, Wx, Wh, b, bh=None):
     return run(x, (start, start) if kind == "lstm" else start, weights, True, 1, 0.0, False, False, True)[0]
 
 
+def spectral(W, u, v, iterations=1):
+    """W as PyTorch's spectral norm makes it; u and v change."""
+    norm = torch.nn.utils.parametrizations._SpectralNorm(W.detach(), iterations)
+    norm._u, norm._v = u, v.view(-1)
+    return norm(W)
+
+
+def unit(p, name, x, eps=1e-3, act=F.relu, **how):
+    """A convolution of a block with its normalisation."""
+    y = F.conv2d(x, p[name + "_conv_kern"], **how)
+    return act(F.batch_norm(y, None, None, p[name + "_bn_scale"], p[name + "_bn_shift"], True, 0.1, eps))
+
+
+def inception(kind, p, x):
+    """torchvision's block of this letter, from the layers that it is made of."""
+    def chain(x, *steps):
+        for name, how in steps:
+            x = unit(p, name, x, **how)
+        return x
+    one, wide, high = {}, {"padding": (0, 3)}, {"padding": (3, 0)}
+    same, half = {"padding": 1}, {"stride": 2}
+    pooled, largest = F.avg_pool2d(x, 3, 1, 1), F.max_pool2d(x, 3, 2)
+    double = [("branch3x3dbl_1", one), ("branch3x3dbl_2", same)]
+    if kind == "A":
+        branches = [chain(x, ("branch1x1", one)), chain(x, ("branch5x5_1", one), ("branch5x5_2", {"padding": 2})),
+                    chain(x, *double, ("branch3x3dbl_3", same)), chain(pooled, ("branch_pool", one))]
+    if kind == "B":
+        branches = [chain(x, ("branch3x3", half)), chain(x, *double, ("branch3x3dbl_3", half)), largest]
+    if kind == "C":
+        branches = [chain(x, ("branch1x1", one)), chain(x, ("branch7x7_1", one), ("branch7x7_2", wide), ("branch7x7_3", high)),
+                    chain(x, ("branch7x7dbl_1", one), ("branch7x7dbl_2", high), ("branch7x7dbl_3", wide),
+                          ("branch7x7dbl_4", high), ("branch7x7dbl_5", wide)), chain(pooled, ("branch_pool", one))]
+    if kind == "D":
+        branches = [chain(x, ("branch3x3_1", one), ("branch3x3_2", half)),
+                    chain(x, ("branch7x7x3_1", one), ("branch7x7x3_2", wide), ("branch7x7x3_3", high), ("branch7x7x3_4", half)),
+                    largest]
+    if kind == "E":
+        b, c = chain(x, ("branch3x3_1", one)), chain(x, *double)
+        flat, tall = {"padding": (0, 1)}, {"padding": (1, 0)}
+        branches = [chain(x, ("branch1x1", one)), chain(b, ("branch3x3_2a", flat)), chain(b, ("branch3x3_2b", tall)),
+                    chain(c, ("branch3x3dbl_3a", flat)), chain(c, ("branch3x3dbl_3b", tall)), chain(pooled, ("branch_pool", one))]
+    return torch.cat(branches, 1)
+
+
+def preact(p, x, stride):
+    """A residual block that normalises before it convolves."""
+    def normed(name, y):
+        return F.relu(F.batch_norm(y, None, None, p[name + "_scale"], p[name + "_shift"], True, 0.1, 1e-5))
+    first = normed("bn1", x)
+    y = F.conv2d(normed("bn2", F.conv2d(first, p["conv1_kern"], None, stride, 1)), p["conv2_kern"], None, 1, 1)
+    return y + (F.conv2d(first, p["shortcut_kern"], None, stride) if "shortcut_kern" in p else x)
+
+
 def picture_case(case):
     x = torch.tensor(uniform(PICTURE, (4, 4, 6, 7), 2.0)).float().double().requires_grad_()
     spec = [{"path": "net.gain", "shape": [4], "scale": 0.5, "stream": 0}] + case["parameters"]
     p = {line["path"]: torch.tensor(uniform(line["stream"], line["shape"], line["scale"])).requires_grad_() for line in spec}
+    states = {line["path"]: p.pop(line["path"]).detach() for line in spec if line.get("state")}
     losses = []
     for _ in range(3):
-        names = {path.rsplit(".", 1)[1]: value for path, value in p.items()}
-        h = x * names.pop("gain").reshape(1, 4, 1, 1)
-        z = eval(case["torch"], dict(globals(), h=h, **names)).flatten(1)
+        names = {path.rsplit(".", 1)[1]: value for path, value in (p | states).items()}
+        inner = {path.removeprefix("net.l.").replace(".", "_"): value for path, value in p.items()}
+        h = x * p["net.gain"].reshape(1, 4, 1, 1)
+        z = eval(case["torch"], dict(globals(), h=h, p=inner, **names)).flatten(1)
         n, k = torch.meshgrid(torch.arange(z.shape[0]), torch.arange(z.shape[1]), indexing="ij")
         s = (z * torch.cos(0.1 * (k + 31 * n).double())).sum()
         g, = torch.autograd.grad(s, x, create_graph=True)
@@ -404,7 +459,7 @@ def picture_case(case):
         grads = torch.autograd.grad(loss, list(p.values()))
         losses.append(loss.item())
         p = {path: (value - 0.01 * grad).detach().requires_grad_() for (path, value), grad in zip(p.items(), grads)}
-    return {"losses": losses, "parameters": {path: value.detach().reshape(-1).tolist() for path, value in p.items()}}
+    return {"losses": losses, "parameters": {path: value.detach().reshape(-1).tolist() for path, value in (p | states).items()}}
 
 
 def store_pictures():

@@ -32,6 +32,11 @@ inline constexpr StdEntry kStdEntries[] = {
     {"AdaptiveAvgPool", "sum(sin(reshape(x, [1, 1, 4, 3]) |> AdaptiveAvgPool{(2, 2)}))"},
     {"GroupNorm", "sum(sin(reshape(x, [1, 4, 1, 3]) |> g: GroupNorm{2}))"},
     {"InstanceNorm", "sum(sin(reshape(x, [2, 2, 1, 3]) |> g: InstanceNorm))"},
+    {"WeightNorm", "sum(sin(x |> fc: Dense{H, reparam=WeightNorm}))"},
+    {"transposed", "sum(sin(transposed(x)))"},
+    {"power_step", "sum(sin(left_vector(x)))"},
+    {"power_right", "sum(sin(power_right(sum(x, over=Row), x, 1e-12)))"},
+    {"unit_vector", "sum(sin(unit_vector(x, 1e-12)))"},
     {"Maxout", "sum(sin(x |> m: Maxout{2, pieces=2}))"},
     {"RMSNorm", "x |> n: RMSNorm{H}"},
     {"Embedding", "sum(sin(y |> e: Embedding{H, 2}))"},
@@ -99,19 +104,24 @@ inline constexpr StdEntry kStdEntries[] = {
 };
 
 /// Entries whose gradient is not that of their value, by design, or that draw nothing that has one.
-inline constexpr std::string_view kWithoutDerivative[] = {"straight_through", "bernoulli_from_noise"};
+inline constexpr std::string_view kWithoutDerivative[] = {"straight_through", "bernoulli_from_noise", "SpectralNorm"};
 
 /// A model whose loss is the sum of the entry's values against fixed weights. Its parameters are what the entry reads.
 inline std::string model_of(const StdEntry& entry) {
   constexpr std::string_view kLayers =
       "Dense Dropout LayerNorm BatchNorm Conv1d Conv2d ConvT1d ConvT2d MaxPool AvgPool GlobalAvgPool AdaptiveAvgPool "
-      "GroupNorm InstanceNorm Maxout RMSNorm Embedding RNN LSTM GRU";
-  const std::string_view layer = kLayers.find(entry.name) != std::string_view::npos ? entry.name : "Dense";
+      "GroupNorm InstanceNorm WeightNorm Maxout RMSNorm Embedding RNN LSTM GRU";
+  const std::string_view other = kLayers.find(entry.name) != std::string_view::npos ? entry.name : "";
+  const std::string layers = other.empty() || other == "Dense" ? "Dense" : fmt::format("Dense, {}", other);
   return fmt::format(R"(import std.nn ({})
 dim B = 4, Row = 4, H = 3
 fn variance(x) {{
   (_m, v) = moments(x, over=Row)
   v
+}}
+fn left_vector(w) {{
+  (u, _v) = power_step(sum(w, over=Row), w, 1e-12)
+  u
 }}
 fn drawn(d) {{
   z ~ d
@@ -136,7 +146,7 @@ train {{
   step loss with sgd(lr = 0.1)
 }}
 )",
-                     layer, entry.expression);
+                     layers, entry.expression);
 }
 
 }  // namespace smelt::test
