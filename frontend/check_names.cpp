@@ -292,19 +292,19 @@ class NameChecker {
     const FileScope* const file = module.starts_with("std.") ? library_.find_file(module.substr(4)) : nullptr;
     if (file == nullptr) {
       diagnostics_.report(Diag::E0306, decl.span, fmt::format("no module `{}`", printable(module)))
-          .with_help("layers come from `std.nn`; files cannot import each other");
+          .with_help("layers come from `std.nn` and `std.sequence`; files cannot import each other");
       return;
     }
     std::vector<std::string> names;
     for (const auto& [name, d] : file->names) names.push_back(name);
     for (const ast::Ident& name : decl.names) {
-      if (is_planned(PlannedKind::Layer, name.text)) {
-        diagnostics_.report(Diag::E0701, name.span, fmt::format("layer `{}` is not supported yet", name.text));
+      if (!file->names.contains(name.text)) {
         tolerated_.insert(name.text);
-      } else if (!file->names.contains(name.text)) {
-        tolerated_.insert(name.text);
+        const FileScope* const other = library_.find(name.text).first;
         diagnostics_.report(Diag::E0306, name.span, fmt::format("`{}` has no `{}`", module, printable(name.text)))
-            .with_help(did_you_mean(name.text, names));
+            .with_help(other == nullptr ? did_you_mean(name.text, names)
+                                        : fmt::format("`{0}` is in `std.{1}`: write `import std.{1} ({0})`", name.text,
+                                                      other->name));
       } else if (scope_.names.contains(name.text)) {
         diagnostics_.report(Diag::E0303, name.span, fmt::format("`{}` is imported and declared", name.text))
             .label(declaration(name.text), "declared here");

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "frontend/evaluator.h"
-#include "frontend/picture_options.h"
+#include "frontend/reader_options.h"
 #include "frontend/shapes.h"
 #include "ir/readers.h"
 #include "ir/support/suggest.h"
@@ -105,18 +105,17 @@ std::optional<SourceCall> DataSection::read_source(ast::ExprId id, const std::st
   SourceCall source{std::string(reader->name), {}, span};
   for (const ast::Arg& arg : call->args) {
     const auto* path = file_.ast.as<ast::StringExpr>(arg.value);
-    if (reader->pictures && !arg.name.empty()) continue;
+    if (reader->typed() && !arg.name.empty()) continue;  // an option
     if (path != nullptr && arg.name.empty())
       source.paths.push_back(path->value);
     else
       diagnostics_.report(Diag::E0401, file_.ast[arg.value].span,
                           fmt::format("`{}` takes paths as strings", reader->name));
   }
-  if (reader->pictures) read_picture_options(file_.ast, *call, source, evaluator_, shapes_, diagnostics_);
-  if (source.paths.empty() && (call->args.empty() || reader->pictures))
+  if (reader->typed()) read_reader_options(file_.ast, *call, source, evaluator_, shapes_, diagnostics_);
+  if (source.paths.empty() && (call->args.empty() || reader->typed()))
     diagnostics_.report(Diag::E0401, span, fmt::format("`{}` lacks a path", reader->name))
-        .with_help(reader->pictures ? "write `images(\"pets/**/*.png\", size = 64)`"
-                                    : "write `idx(\"train-images-idx3-ubyte\")`");
+        .with_help(fmt::format("write `{}`", reader->example));
   return source;
 }
 
@@ -159,7 +158,7 @@ void DataSection::probe_splits(const DataPlan& plan) {
       }
       columns = std::move(*probed);
     }
-    if (find_reader_record(split.source.reader)->pictures) columns = picture_columns(split.source);
+    if (find_reader_record(split.source.reader)->typed()) columns = typed_columns(split.source);
     if (!columns) continue;
     if (probed_.empty()) probed_ = *columns;
     const auto same = [](const Column& a, const Column& b) {

@@ -8,7 +8,7 @@
 
 namespace smelt::frontend {
 
-enum class PlannedKind { Layer, Function, Command };
+enum class PlannedKind { Function, Command };
 
 struct Planned {
   PlannedKind kind;
@@ -17,8 +17,6 @@ struct Planned {
 };
 
 inline constexpr Planned kPlanned[] = {
-    {PlannedKind::Layer, "MultiHeadAttention"},
-    {PlannedKind::Layer, "TransformerBlock"},
     {PlannedKind::Function, "Categorical", "p"},
     {PlannedKind::Function, "UniformInt", "n"},
     {PlannedKind::Function, "Laplace", "mean, scale"},

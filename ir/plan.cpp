@@ -29,7 +29,9 @@ std::string_view to_string(FunctionKind kind) {
   return "?";
 }
 
-std::vector<Column> picture_columns(const SourceCall& source) {
+std::vector<Column> typed_columns(const SourceCall& source) {
+  if (source.window > 0)
+    return {{0, DType::U8, {source.window}, source.span}, {1, DType::U8, {source.window}, source.span}};
   const PictureOptions& o = source.pictures;
   std::vector<Column> columns = {{0, DType::U8, {o.channels, o.height, o.width}, source.span}};
   if (o.label != PictureLabel::None) columns.push_back({1, DType::I32, {}, source.span});

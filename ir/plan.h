@@ -74,7 +74,8 @@ struct SourceCall {
   std::string reader;
   std::vector<std::string> paths;
   Span span;
-  PictureOptions pictures = {};  // of the reader that has such
+  PictureOptions pictures = {};  // of `images`
+  int64_t window = 0;            // of `bytes`: those of a row
 };
 
 /// A part of the rows of a source, from a share to another: `split(0.9)` makes 0..0.9 and 0.9..1 of it.
@@ -90,7 +91,8 @@ struct Split {
 };
 
 /// One raw column that field expressions read: `field(k)` of idx and npy is the k-th file, of csv the k-th column;
-/// `row()` is all columns of a csv. `field(0)` of images is the picture, `field(1)` its class.
+/// `row()` is all columns of a csv. `field(0)` of images is the picture, `field(1)` its class. `field(0)` of bytes is a
+/// window of the text, `field(1)` the byte that follows each of them.
 struct Column {
   static constexpr int32_t kWholeRow = -1;
   int32_t field = 0;
@@ -141,8 +143,9 @@ struct DataPlan {
   Span span;
 };
 
-/// `u8[channels, height, width]`, and `i32` where pictures have labels: what `images` gives, whatever its files hold.
-std::vector<Column> picture_columns(const SourceCall& source);
+/// The columns of a reader whose options say what they are (ReaderRecord::typed), whatever its files hold. Of `images`
+/// `u8[channels, height, width]`, and `i32` where pictures have labels; of `bytes` two of `u8[window]`.
+std::vector<Column> typed_columns(const SourceCall& source);
 
 /// One line of a loop: these objectives, together (same point) or one alone, `times` times.
 struct LoopItem {

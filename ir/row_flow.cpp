@@ -7,6 +7,7 @@
 
 #include "ir/builder.h"
 #include "ir/op.h"
+#include "ir/scan.h"
 
 namespace smelt {
 
@@ -20,13 +21,65 @@ class RowFlow {
       : graph_(graph), sums_(sums), source_(source), values_(graph.size()) {}
 
   std::vector<RowValue> run() {
-    for (uint32_t i = 0; i < graph_.size(); ++i) values_[i] = value_of(NodeId{i});
+    for (uint32_t i = 0; i < graph_.size(); ++i) {
+      const NodeId id{i};
+      if (graph_[id].op == OpKind::Scan) parts_[id] = parts_of(id);
+      values_[i] = graph_[id].op == OpKind::Part ? of_part(id) : value_of(id);
+    }
     return std::move(values_);
   }
 
  private:
+  RowValue of_part(NodeId id) const {
+    return parts_.at(graph_[id].inputs[0])[static_cast<size_t>(graph_[id].attrs.integer("result"))];
+  }
+
+  /// The results of a scan, as the graph around it sees them. A step is like any other piece of the graph; a carry is
+  /// by row as soon as one step makes it so, and then later steps see it like that.
+  std::vector<RowValue> parts_of(NodeId id) const {
+    const Node& scan = graph_[id];
+    const Graph& body = *scan.body;
+    const RowValue mixed{RowUse::Mixed, -1, id};
+    std::vector<RowValue> parts(body.results.size(), mixed);
+    if (is_row_axis(steps_of(scan))) return parts;
+    std::vector<RowValue> given;
+    for (size_t k = 0; k < scan.inputs.size(); ++k) {
+      RowValue value = values_[scan.inputs[k].index];
+      if (value.use != RowUse::None && value.use != RowUse::ByRow) return parts;
+      if (value.use == RowUse::ByRow && body.arguments[k].role == ArgRole::Slice) --value.axis;
+      given.push_back(value);
+    }
+    const ExampleSums none;  // they are of the graph around
+    for (bool settled = false; !settled;) {
+      settled = true;
+      RowFlow steps(body, none, source_);
+      steps.given_ = &given;
+      const std::vector<RowValue> inside = steps.run();
+      for (size_t k = 0; k < body.results.size(); ++k) {
+        const Output& result = body.results[k];
+        RowValue value = inside[result.node.index];
+        if (value.use > RowUse::ByRow) return std::vector<RowValue>(parts.size(), mixed);
+        if (result.role == ResultRole::Carry) {
+          RowValue& start = given[carry_argument(body, result.ref)];
+          if (start.use == RowUse::ByRow && value.use == RowUse::ByRow && start.axis != value.axis)
+            return std::vector<RowValue>(parts.size(), mixed);
+          if (start.use == RowUse::None && value.use == RowUse::ByRow) {
+            start = value;
+            settled = false;
+          }
+          value = start;
+        } else if (value.use == RowUse::ByRow) {
+          ++value.axis;  // the steps are in front
+        }
+        parts[k] = value;
+      }
+    }
+    return parts;
+  }
+
   RowValue value_of(NodeId id) const {
     const Node& node = graph_[id];
+    if (node.op == OpKind::Scan) return {};  // its steps; what it gives has parts of its own
     if (sums_.contains(id))
       return values_[node.inputs[0].index];  // read by its gradient alone, which is one per example
     switch (op_def(node).kind) {
@@ -46,6 +99,7 @@ class RowFlow {
   bool is_row_axis(const Extent& extent) const { return !extent.is_static() && extent.symbol == source_.symbol; }
 
   RowValue of_argument(NodeId id) const {
+    if (given_ != nullptr) return (*given_)[id.index];  // those of a body are its first nodes
     if (id == source_.rows) return {RowUse::ByRow, 0, {}};
     return by_type(id);
   }
@@ -166,7 +220,9 @@ class RowFlow {
   const Graph& graph_;
   const ExampleSums& sums_;
   const RowSource& source_;
+  const std::vector<RowValue>* given_ = nullptr;  // of a body: what its arguments are
   std::vector<RowValue> values_;
+  std::map<NodeId, std::vector<RowValue>> parts_;  // of each scan
 };
 
 ResultRole role_of(RowUse use) {

@@ -35,7 +35,7 @@ Result<Probed> probe(const std::string& section, const SourceCall& source, const
     const Result<std::string> place = resolve_data_path(path, section, paths);
     if (place || options.needs_data) continue;
     const ReaderRecord* reader = find_reader_record(source.reader);
-    if (reader == nullptr || (!reader->pictures && reader->dtype != DType::U8))  // those say what their columns are
+    if (reader == nullptr || (!reader->typed() && reader->dtype != DType::U8))  // those say what their columns are
       model.data_notes.push_back(
           fmt::format("{}; its columns are taken to be what the model declares", place.error().message));
     return std::nullopt;

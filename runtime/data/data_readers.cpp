@@ -91,7 +91,8 @@ Result<ReadTable> read_csv_table(const std::string& path) {
 constexpr DataReader kDataReaders[] = {{find_reader_record("idx"), probe_idx, check_idx, read_idx_table},
                                        {find_reader_record("npy"), probe_npy, check_npy, read_npy_table},
                                        {find_reader_record("csv"), probe_csv, check_csv, read_csv_table},
-                                       {find_reader_record("images")}};  // by load_pictures.h
+                                       {find_reader_record("images")},  // by load_pictures.h
+                                       {find_reader_record("bytes")}};  // by load_text.h
 // A reader of the language that is not planned has a row, and no row is left over.
 static_assert(std::ranges::count(kReaders, false, &ReaderRecord::planned) == std::ssize(kDataReaders) &&
               std::ranges::none_of(kDataReaders, [](const DataReader& r) { return r.record->planned; }));

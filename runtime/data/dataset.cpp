@@ -12,7 +12,9 @@
 
 #include "runtime/data/data_readers.h"
 #include "runtime/data/load_pictures.h"
+#include "runtime/data/load_text.h"
 #include "runtime/data/picture_list.h"
+#include "runtime/data/split_rows.h"
 #include "runtime/files/message.h"
 
 namespace smelt {
@@ -80,8 +82,7 @@ class Loader {
   Result<std::vector<LoadedColumn>> load(std::vector<std::string>& notes) {
     SMELT_TRY(reader_, find_reader(split_.source));
     SMELT_TRY(places_, find_places(notes));
-    if (auto loaded = reader_->record->pictures ? load_pictures() : load_tables(notes); !loaded)
-      return with_span(std::move(loaded).error(), split_.source.span);
+    if (auto loaded = load_rows(notes); !loaded) return with_span(std::move(loaded).error(), split_.source.span);
     std::vector<LoadedColumn> columns;
     for (size_t i = 0; i < plan_.columns.size(); ++i) {
       SMELT_TRY(LoadedColumn column, take_column(plan_.columns[i], is_last_use(i)));
@@ -106,6 +107,15 @@ class Loader {
       places.push_back(std::move(*place));
     }
     return places;
+  }
+
+  Result<void> load_rows(std::vector<std::string>& notes) {
+    switch (reader_->record->kind) {
+      case FileKind::Table: return load_tables(notes);
+      case FileKind::Picture: return load_pictures();
+      case FileKind::Text: return load_text();
+    }
+    return {};
   }
 
   Result<void> load_tables(std::vector<std::string>& notes) {
@@ -135,6 +145,14 @@ class Loader {
     files_.push_back({place, {std::move(loaded.labels), {}}});
     classes_ = std::move(loaded.classes);
     row_names_ = std::move(loaded.names);
+    return {};
+  }
+
+  Result<void> load_text() {
+    SMELT_TRY(LoadedText loaded, smelt::load_text(plan_, split_, places_));
+    const std::string place = fmt::format("{}", fmt::join(places_, ", "));
+    files_.push_back({place, {std::move(loaded.windows), {}}});
+    files_.push_back({place, {std::move(loaded.next), {}}});
     return {};
   }
 
@@ -208,6 +226,7 @@ class Loader {
   Result<void> check_limit(const ColumnLimit& limit, const std::vector<LoadedColumn>& columns) const {
     if (limit.column < 0 || static_cast<size_t>(limit.column) >= columns.size()) return {};
     const LoadedColumn& column = columns[static_cast<size_t>(limit.column)];
+    if (column.dtype == DType::U8 && limit.below > 255) return {};
     const int32_t field = plan_.columns[static_cast<size_t>(limit.column)].field;
     const std::string& path = files_[reader_->record->field_is_file ? static_cast<size_t>(field) : 0].path;
     const int64_t width = size_of(column.dtype);
@@ -327,7 +346,7 @@ Result<std::vector<Column>> probe_source(const SourceCall& source, const std::st
   for (size_t k = 0; k < source.paths.size(); ++k) {
     auto path = resolve_data_path(source.paths[k], section, paths);
     if (!path) return with_span(std::move(path).error(), source.span);
-    if (reader->record->pictures) continue;
+    if (reader->record->typed()) continue;
     auto columns = reader->probe(*path);
     if (!columns) return with_span(std::move(columns).error(), source.span);
     for (Column& column : *columns) {
@@ -336,7 +355,7 @@ Result<std::vector<Column>> probe_source(const SourceCall& source, const std::st
       out.push_back(std::move(column));
     }
   }
-  return reader->record->pictures ? picture_columns(source) : out;
+  return reader->record->typed() ? typed_columns(source) : out;
 }
 
 Result<void> check_source(const SourceCall& source, const std::string& section, const DataPaths& paths) {
@@ -344,11 +363,12 @@ Result<void> check_source(const SourceCall& source, const std::string& section, 
   std::vector<std::string> places;
   for (const std::string& path : source.paths) {
     SMELT_TRY(places.emplace_back(), resolve_data_path(path, section, paths));
-    if (reader->record->pictures) continue;
-    if (auto checked = reader->check(places.back()); !checked)
-      return with_span(std::move(checked).error(), source.span);
+    if (reader->record->kind == FileKind::Picture) continue;
+    auto checked = reader->record->kind == FileKind::Text ? check_text(places.back(), source.window)
+                                                          : reader->check(places.back());
+    if (!checked) return with_span(std::move(checked).error(), source.span);
   }
-  if (!reader->record->pictures) return {};
+  if (reader->record->kind != FileKind::Picture) return {};
   if (auto listed = list_pictures(source, places); !listed) return with_span(std::move(listed).error(), source.span);
   return {};
 }

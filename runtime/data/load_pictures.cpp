@@ -2,11 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <limits>
-
 #include "runtime/data/picture_list.h"
 #include "runtime/data/read_pictures.h"
-#include "runtime/data/shuffle.h"
+#include "runtime/data/split_rows.h"
 #include "runtime/files/message.h"
 
 namespace smelt {
@@ -63,15 +61,6 @@ Result<LoadedPictures> load_pictures(const DataPlan& plan, const Split& split, s
   }
   SMELT_TRY(out.pixels, read_pictures(chosen, split.source.pictures, threads));
   return out;
-}
-
-Result<std::vector<int32_t>> rows_of_split(const DataPlan& plan, const Split& split, int64_t count) {
-  if (count > std::numeric_limits<int32_t>::max())
-    return fail(ErrorKind::Limit, fmt::format("split `{}` has {} rows, the limit is 2^31-1", split.name, count));
-  std::vector<int32_t> rows = rows_of_share(count, split.share, plan.seed);
-  if (!rows.empty() || count == 0) return rows;
-  return fail(ErrorKind::Input, fmt::format("split `{}` has none of the {} rows", split.name, count),
-              "its share is too small for them");
 }
 
 }  // namespace smelt

@@ -24,7 +24,4 @@ struct LoadedPictures {
 Result<LoadedPictures> load_pictures(const DataPlan& plan, const Split& split, std::span<const std::string> places,
                                      const DataPaths& paths, int threads);
 
-/// The rows of a source of `count` rows that `split` has. Errors: Input when there is none; Limit beyond 2^31-1.
-Result<std::vector<int32_t>> rows_of_split(const DataPlan& plan, const Split& split, int64_t count);
-
 }  // namespace smelt

@@ -30,13 +30,18 @@ void permute(uint64_t seed, uint32_t epoch, uint32_t site, std::span<int32_t> ro
 
 void shuffle_rows(uint64_t seed, uint32_t epoch, std::span<int32_t> rows) { permute(seed, epoch, kShuffleSite, rows); }
 
-std::vector<int32_t> rows_of_share(int64_t count, const Share& share, uint64_t seed) {
-  std::vector<int32_t> all(static_cast<size_t>(count));
-  permute(seed, 0, kSplitSite, all);
+std::pair<int64_t, int64_t> stretch_of_share(int64_t count, const Share& share) {
   const auto place = [&](double part) {
     return std::clamp<int64_t>(std::llround(part * static_cast<double>(count)), 0, count);
   };
-  std::vector<int32_t> rows(all.begin() + place(share.from), all.begin() + place(share.to));
+  return {place(share.from), place(share.to)};
+}
+
+std::vector<int32_t> rows_of_share(int64_t count, const Share& share, uint64_t seed) {
+  std::vector<int32_t> all(static_cast<size_t>(count));
+  permute(seed, 0, kSplitSite, all);
+  const auto [from, to] = stretch_of_share(count, share);
+  std::vector<int32_t> rows(all.begin() + from, all.begin() + to);
   std::ranges::sort(rows);
   return rows;
 }

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "ir/plan.h"
@@ -17,6 +18,9 @@ namespace smelt {
 
 /// A permutation of 0 .. rows.size()-1. At most 2^31-1 rows.
 void shuffle_rows(uint64_t seed, uint32_t epoch, std::span<int32_t> rows);
+
+/// Where `share` of `count` rows begins and ends. Shares that meet have no row in common and leave none out.
+std::pair<int64_t, int64_t> stretch_of_share(int64_t count, const Share& share);
 
 /// The rows of `count` that belong to `share`, ascending: a stretch of a permutation by `seed`, drawn as above with
 /// another site. Shares that meet have no row in common and leave none out.

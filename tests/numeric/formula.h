@@ -17,7 +17,9 @@ enum Stream : uint32_t {
   kTiny = 500,
   kRing = 600,
   kDerivative = 700,
-  kPicture = 800
+  kPicture = 800,
+  kSequence = 900,
+  kText = 920
 };
 
 /// 32 well-mixed bits of (stream, i). Source: lowbias32 of Wellons' hash-prospector.

@@ -43,7 +43,7 @@ DataPlan plan_of(const SourceCall& source) {
   DataPlan plan;
   plan.name = "d";
   plan.splits = {{"train", source}};
-  plan.columns = picture_columns(source);
+  plan.columns = typed_columns(source);
   return plan;
 }
 

@@ -1,21 +1,24 @@
-// The options of `images(..)`, one table entry each.
-#include "frontend/picture_options.h"
+// The options of `images(..)` and `bytes(..)`, one table entry each.
+#include "frontend/reader_options.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 #include <optional>
+#include <ranges>
 #include <set>
 
 #include "frontend/evaluator.h"
 #include "frontend/shapes.h"
+#include "ir/readers.h"
 #include "ir/support/suggest.h"
 
 namespace smelt::frontend {
 namespace {
 
-constexpr int64_t kMaxSide = 65'536;  // of a row: far above what a network takes
+constexpr int64_t kMaxSide = 65'536;       // of a picture: far above what a network takes
+constexpr int64_t kMaxWindow = 1'048'576;  // of a text, likewise
 
 template <typename T>
 struct Word {
@@ -29,8 +32,13 @@ constexpr Word<std::array<uint8_t, 3>> kColours[] = {
 
 class Options {
  public:
-  Options(const ast::Ast& ast, PictureOptions& out, Evaluator& evaluator, Shapes& shapes, Diagnostics& diagnostics)
-      : ast_(ast), out_(out), evaluator_(evaluator), shapes_(shapes), diagnostics_(diagnostics) {}
+  Options(const ast::Ast& ast, SourceCall& source, Evaluator& evaluator, Shapes& shapes, Diagnostics& diagnostics)
+      : ast_(ast),
+        source_(source),
+        out_(source.pictures),
+        evaluator_(evaluator),
+        shapes_(shapes),
+        diagnostics_(diagnostics) {}
 
   void size(const ast::Arg& arg) {
     const Value value = evaluator_.eval(arg.value);
@@ -64,6 +72,14 @@ class Options {
     for (size_t c = 0; c < 3; ++c)
       out_.over[c] = static_cast<uint8_t>(std::stoi(hex.substr(1 + 2 * c, 2), nullptr, 16));
   }
+  void window(const ast::Arg& arg) {
+    const auto bytes = shapes_.expect_integer(evaluator_.eval(arg.value), span(arg), "the length of a window");
+    source_.window = std::clamp<int64_t>(bytes.value_or(1), 1, kMaxWindow);
+    if (!bytes || *bytes == source_.window) return;
+    diagnostics_
+        .report(Diag::E0503, span(arg), fmt::format("windows of {} bytes; they have 1 to {}", *bytes, kMaxWindow))
+        .with_help("write `window = 128`, or the dim of the fields: `window = T`");
+  }
 
  private:
   Span span(const ast::Arg& arg) const { return ast_[arg.value].span; }
@@ -94,34 +110,45 @@ class Options {
   }
 
   const ast::Ast& ast_;
+  SourceCall& source_;
   PictureOptions& out_;
   Evaluator& evaluator_;
   Shapes& shapes_;
   Diagnostics& diagnostics_;
 };
 
-constexpr struct {
+struct Option {
+  FileKind kind;  // of the reader that has it
   std::string_view name;
   void (Options::*read)(const ast::Arg&);
-} kOptions[] = {{"size", &Options::size},
-                {"channels", &Options::channels},
-                {"fit", &Options::fit},
-                {"label", &Options::label},
-                {"over", &Options::over}};
+  std::string_view if_missing = {};  // why it must be given
+};
+constexpr Option kOptions[] = {
+    {FileKind::Picture, "size", &Options::size,
+     "pictures become of one size: write `size = 64`, or `size = [48, 64]` for height and width"},
+    {FileKind::Picture, "channels", &Options::channels},
+    {FileKind::Picture, "fit", &Options::fit},
+    {FileKind::Picture, "label", &Options::label},
+    {FileKind::Picture, "over", &Options::over},
+    {FileKind::Text, "window", &Options::window,
+     "a text is cut into rows of equal length: write `window = 128`, or the dim of the fields: `window = T`"}};
 
 }  // namespace
 
-void read_picture_options(const ast::Ast& ast, const ast::CallExpr& call, SourceCall& source, Evaluator& evaluator,
-                          Shapes& shapes, Diagnostics& diagnostics) {
-  Options options(ast, source.pictures, evaluator, shapes, diagnostics);
+void read_reader_options(const ast::Ast& ast, const ast::CallExpr& call, SourceCall& source, Evaluator& evaluator,
+                         Shapes& shapes, Diagnostics& diagnostics) {
+  const ReaderRecord& reader = *find_reader_record(source.reader);
+  const auto of_reader = [&](const Option& o) { return o.kind == reader.kind; };
+  Options options(ast, source, evaluator, shapes, diagnostics);
   std::set<std::string_view> seen;
   for (const ast::Arg& arg : call.args) {
     if (arg.name.empty()) continue;  // a path
-    const auto* option = std::ranges::find_if(kOptions, [&](const auto& o) { return o.name == arg.name.text; });
+    const auto* option =
+        std::ranges::find_if(kOptions, [&](const Option& o) { return of_reader(o) && o.name == arg.name.text; });
     if (option == std::end(kOptions)) {
       std::vector<std::string_view> known;
-      for (const auto& o : kOptions) known.push_back(o.name);
-      diagnostics.report(Diag::E0401, arg.name.span, fmt::format("`images` has no option `{}`", arg.name.text))
+      for (const Option& o : kOptions | std::views::filter(of_reader)) known.push_back(o.name);
+      diagnostics.report(Diag::E0401, arg.name.span, fmt::format("`{}` has no option `{}`", reader.name, arg.name.text))
           .with_help(suggest(arg.name.text, known));
     } else if (!seen.insert(option->name).second) {
       diagnostics.report(Diag::E0401, arg.name.span, fmt::format("`{}` is given twice", option->name));
@@ -129,10 +156,14 @@ void read_picture_options(const ast::Ast& ast, const ast::CallExpr& call, Source
       (options.*option->read)(arg);
     }
   }
-  if (seen.contains("size")) return;
-  diagnostics.report(Diag::E0401, source.span, "`images` lacks `size`")
-      .with_help("pictures become of one size: write `size = 64`, or `size = [48, 64]` for height and width");
-  source.pictures.height = source.pictures.width = 1;
+  for (const Option& o : kOptions | std::views::filter(of_reader)) {
+    if (o.if_missing.empty() || seen.contains(o.name)) continue;
+    diagnostics.report(Diag::E0401, source.span, fmt::format("`{}` lacks `{}`", reader.name, o.name))
+        .with_help(std::string(o.if_missing));
+  }
+  if (reader.kind == FileKind::Text) source.window = std::max<int64_t>(source.window, 1);
+  if (reader.kind == FileKind::Picture && source.pictures.height < 1)
+    source.pictures.height = source.pictures.width = 1;
 }
 
 }  // namespace smelt::frontend

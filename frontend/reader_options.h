@@ -1,4 +1,5 @@
-// The options of `images(..)`: `size = 64, channels = 3, fit = crop, label = folder, over = white`.
+// The options of a reader: `size = 64, channels = 3, fit = crop, label = folder, over = white` of `images(..)`,
+// `window = 128` of `bytes(..)`.
 #pragma once
 
 #include "frontend/ast.h"
@@ -15,8 +16,8 @@ class Evaluator;
 
 /// Reads the options among the arguments of `call` into `source`. Reports those that are unknown, doubled, missing or
 /// out of range.
-void read_picture_options(const ast::Ast& ast, const ast::CallExpr& call, SourceCall& source, Evaluator& evaluator,
-                          Shapes& shapes, Diagnostics& diagnostics);
+void read_reader_options(const ast::Ast& ast, const ast::CallExpr& call, SourceCall& source, Evaluator& evaluator,
+                         Shapes& shapes, Diagnostics& diagnostics);
 
 }  // namespace frontend
 }  // namespace smelt

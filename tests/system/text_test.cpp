@@ -1,0 +1,123 @@
+// A text, from the model file to bytes that an export writes.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "runtime/files/npy.h"
+#include "tests/system/small_model.h"
+
+namespace smelt::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kModel = R"(import std.nn (Embedding, LSTM, Dense)
+dim B <= 4, T = 8, Byte = 256, N = 12, Hidden = 16, Gate = 4
+data text {
+  train, valid = bytes("book.txt", window = T) |> split(0.8)
+  x: ix<Byte>[T] = field(0)
+  y: ix<Byte>[T] = field(1)
+}
+layer Chars(x: ix<Byte>[B, T]) -> f32[B, T, Byte] { x |> emb: Embedding{Byte, 8} |> one: LSTM{16} |> out: Dense{Byte} }
+model lm = Chars
+fn xent(x, y) = mean(softmax_xent(lm(x), y, over=Byte))
+objective loss(x: ix<Byte>[B, T], y: ix<Byte>[B, T]) updates lm { xent(x, y) }
+metric bits(x: ix<Byte>[B, T], y: ix<Byte>[B, T]) = xent(x, y) / log(2)
+train { data text
+  batch B = 4, shuffle
+  epochs 12
+  seed 3
+  step loss with adam(lr = 0.02)
+  every 6 epochs { eval valid: bits }
+}
+export write(start: ix<Byte>[B]) -> ix<Byte>[N, B] {
+  scan s < N with ch = start, h = zeros([B, Hidden]), c = zeros([B, Hidden]) {
+    z = (lm.emb.table[ch] @ lm.one.Wx + h @ lm.one.Wh + lm.one.b) as [B, Gate, Hidden]
+    (i, f, g, o) = split(z, over=Gate)
+    c <- sigmoid(f) * c + sigmoid(i) * tanh(g)
+    h <- sigmoid(o) * tanh(c)
+    u ~ Uniform(0, 1)[B, Byte]
+    ch <- argmax((h @ lm.out.W + lm.out.b) - log(-log(u)), over=Byte)
+    yield ch
+  }
+}
+)";
+
+std::string text_model(const std::string& name) {
+  const std::string work = fresh_directory(name);
+  std::string book;
+  for (int i = 0; i < 40; ++i) book += "the cat sat on the mat. ";
+  write_text_file(work + "/book.txt", book);
+  write_text_file(work + "/m.smelt", kModel);
+  return work;
+}
+
+bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+TEST_CASE("a text is trained on and written, and the bits do not depend on threads or stops") {
+  const std::string work = text_model("text-train");
+  const std::string model = work + "/m.smelt";
+  const CommandResult whole = run_smelt({"train", model, "-o", work + "/a", "--threads", "1"});
+  REQUIRE_MESSAGE(whole.exit_code == 0, whole.err);
+  const CommandResult part = run_smelt({"train", model, "-o", work + "/b", "--threads", "2", "--steps", "40"});
+  REQUIRE_MESSAGE(part.exit_code == 0, part.err);
+  const CommandResult rest = run_smelt({"train", model, "--resume", "-o", work + "/b", "--threads", "3"});
+  REQUIRE_MESSAGE(rest.exit_code == 0, rest.err);
+  const CommandResult evaluated = run_smelt({"eval", work + "/a"});
+  REQUIRE_MESSAGE(evaluated.exit_code == 0, evaluated.err);
+  CHECK(evaluated.out == run_smelt({"eval", work + "/b"}).out);
+  Result<HostTensor> start = HostTensor::zeros(DType::I32, {2}, "the first bytes");
+  REQUIRE(start);
+  std::ranges::fill(start->as<int32_t>(), int32_t{'t'});
+  REQUIRE(write_npy(work + "/start.npy", *start));
+  for (const char* out : {"/one.npy", "/two.npy"}) {
+    const CommandResult written =
+        run_smelt({"run", work + "/a", "write", "--input", "start=" + work + "/start.npy", "-o", work + out});
+    REQUIRE_MESSAGE(written.exit_code == 0, written.err);
+  }
+  const Result<NpyFile> one = read_npy(work + "/one.npy"), two = read_npy(work + "/two.npy");
+  REQUIRE((one && two));
+  CHECK(std::ranges::equal(one->tensor.as<int32_t>(), two->tensor.as<int32_t>()));  // the draws are the seed's
+  for (const int32_t byte : one->tensor.as<int32_t>())
+    CHECK_MESSAGE(has("the cat sat on the mat. ", std::string(1, static_cast<char>(byte))), byte);
+}
+
+TEST_CASE("a text that changed is noticed when the run goes on") {
+  const std::string work = text_model("text-changed");
+  const std::string model = work + "/m.smelt";
+  REQUIRE(run_smelt({"train", model, "-o", work + "/a", "--steps", "9"}).exit_code == 0);
+  std::string book;
+  for (int i = 0; i < 40; ++i) book += "the dog sat on the mat. ";
+  write_text_file(work + "/book.txt", book);
+  const CommandResult rest = run_smelt({"train", model, "--resume", "-o", work + "/a"});
+  CHECK(rest.exit_code != 0);
+  CHECK_MESSAGE(has(rest.err, "the data of split `train` changed since"), rest.err);
+}
+
+TEST_CASE("check needs no text for shapes, and looks at one that is there") {
+  const std::string work = text_model("text-check");
+  const std::string model = work + "/m.smelt";
+  const CommandResult there = run_smelt({"check", model, "--data"});
+  CHECK_MESSAGE(there.exit_code == 0, there.err);
+  CHECK_MESSAGE(has(there.out, "field(0) u8[8]"), there.out);
+  CHECK_MESSAGE(has(there.out, "split train: 95 rows"), there.out);
+  CHECK_MESSAGE(has(there.out, "split valid: 24 rows"), there.out);
+  write_text_file(work + "/book.txt", "short");
+  const CommandResult cut = run_smelt({"check", model});
+  CHECK(cut.exit_code != 0);
+  CHECK_MESSAGE(has(cut.err, "5 bytes are less than one window of 8"), cut.err);
+  CHECK_MESSAGE(has(cut.err, "m.smelt:4:18"), cut.err);
+  write_text_file(work + "/book.txt", "");
+  CHECK(has(run_smelt({"check", model}).err, "the file is empty"));
+  fs::remove(work + "/book.txt");
+  const CommandResult gone = run_smelt({"check", model});
+  CHECK_MESSAGE(gone.exit_code == 0, gone.err);
+  const CommandResult trained = run_smelt({"train", model, "-o", work + "/a"});
+  CHECK(trained.exit_code != 0);
+  CHECK_MESSAGE(has(trained.err, "book.txt"), trained.err);
+}
+
+}  // namespace
+}  // namespace smelt::test
