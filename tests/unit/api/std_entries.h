@@ -43,6 +43,8 @@ inline constexpr StdEntry kStdEntries[] = {
     {"RNN", "sum(sin(reshape(x, [2, 3, 2]) |> r: RNN{2}))"},
     {"LSTM", "sum(sin(reshape(x, [2, 3, 2]) |> r: LSTM{2}))"},
     {"GRU", "sum(sin(reshape(x, [2, 3, 2]) |> r: GRU{2}))"},
+    {"BiLSTM", "sum(sin(reshape(x, [2, 3, 2]) |> r: BiLSTM{2}))"},
+    {"BiGRU", "sum(sin(reshape(x, [2, 3, 2]) |> r: BiGRU{2}))"},
     // activations
     {"identity", "identity(x)"},
     {"leaky_relu", "leaky_relu(x, 0.2)"},
@@ -106,11 +108,14 @@ inline constexpr StdEntry kStdEntries[] = {
 /// Entries whose gradient is not that of their value, by design, or that draw nothing that has one.
 inline constexpr std::string_view kWithoutDerivative[] = {"straight_through", "bernoulli_from_noise", "SpectralNorm"};
 
+/// Steps of recurrent layers, whose operands only those have: their derivatives are those of the layers.
+inline constexpr std::string_view kWithinLayers[] = {"lstm_step", "gru_step", "carried"};
+
 /// A model whose loss is the sum of the entry's values against fixed weights. Its parameters are what the entry reads.
 inline std::string model_of(const StdEntry& entry) {
   constexpr std::string_view kLayers =
       "Dense Dropout LayerNorm BatchNorm Conv1d Conv2d ConvT1d ConvT2d MaxPool AvgPool GlobalAvgPool AdaptiveAvgPool "
-      "GroupNorm InstanceNorm WeightNorm Maxout RMSNorm Embedding RNN LSTM GRU";
+      "GroupNorm InstanceNorm WeightNorm Maxout RMSNorm Embedding RNN LSTM GRU BiLSTM BiGRU";
   const std::string_view other = kLayers.find(entry.name) != std::string_view::npos ? entry.name : "";
   const std::string layers = other.empty() || other == "Dense" ? "Dense" : fmt::format("Dense, {}", other);
   return fmt::format(R"(import std.nn ({})
