@@ -34,22 +34,16 @@ std::vector<double> trained_losses(std::string_view model, std::string_view obje
   return losses;
 }
 
-/// The folder of `bible.txt`, which the program of the package bible-kjv prints as the examples say; empty without it.
-const std::string& bible_folder() {
-  static const std::string folder = [] {
-    const std::string work = fresh_directory("bible");
-    const std::string command = "bible -f gen1:1-rev22:21 2>&1 | cut -d' ' -f2- > '" + work + "/bible.txt'";
-    const bool printed = std::system(("command -v bible > /dev/null && " + command).c_str()) == 0;
-    return printed ? work : std::string();
-  }();
-  return folder;
-}
-
-bool skip_without_bible() {
-  if (!bible_folder().empty()) return false;
-  fmt::print(stderr, "SKIPPED: \"{}\": there is no program `bible`; install the package bible-kjv\n",
-             doctest::getContextOptions()->currentTest->m_name);
-  return true;
+/// A folder with `name` in it, which `command` prints when the program or file that it needs is there; else empty, and
+/// loud.
+std::string printed_text(const std::string& name, const std::string& package, const std::string& needs,
+                         const std::string& command) {
+  const std::string work = fresh_directory("text-" + name);
+  const std::string whole = fmt::format("{} > /dev/null 2>&1 && {} > '{}/{}'", needs, command, work, name);
+  if (std::system(whole.c_str()) == 0) return work;
+  fmt::print(stderr, "SKIPPED: \"{}\": nothing prints {}; install the package {}\n",
+             doctest::getContextOptions()->currentTest->m_name, name, package);
+  return {};
 }
 
 void check_learns(std::string_view model, std::string_view objective, double share, int steps = 120,
@@ -80,11 +74,20 @@ TEST_CASE("the discriminators of both GANs learn to tell") {
 }
 TEST_CASE("a discriminator with R1 learns to tell") { check_learns("r1", "d_loss", 0.8); }
 
+// As the heads of the examples say.
 TEST_CASE("language models learn") {
-  if (skip_without_bible()) return;
-  const std::string data = "text=" + bible_folder();
-  check_learns("charlm_lstm", "loss", 0.75, 40, {"--data", data});
-  check_learns("gpt", "loss", 0.75, 60, {"--data", data, "--set", "depth=1"});
+  const std::string folder = printed_text("bible.txt", "bible-kjv", "command -v bible",
+                                          "bible -f gen1:1-rev22:21 2>/dev/null | cut -d' ' -f2-");
+  if (folder.empty()) return;
+  check_learns("charlm_lstm", "loss", 0.75, 40, {"--data", "text=" + folder});
+  check_learns("gpt", "loss", 0.75, 60, {"--data", "text=" + folder, "--set", "depth=1"});
+}
+TEST_CASE("spelling becomes sound") {
+  const std::string folder =
+      printed_text("words.txt", "festlex-cmu", "test -f /usr/share/festival/dicts/cmu/cmudict-0.4.out",
+                   "sh '" SMELT_SOURCE_DIR "/examples/words.sh'");
+  if (folder.empty()) return;
+  check_learns("transformer", "loss", 0.85, 80, {"--data", "words=" + folder, "--set", "depth=1"});
 }
 
 /// The model of `training`, step by step, in double on the graph as the frontend made it.
