@@ -67,6 +67,7 @@ TEST_CASE("a narrow convolutional critic with gradient penalty learns to tell") 
   check_learns("wgan_gp_conv", "critic", 0.6, 20, {"--set", "w=8"});
 }
 TEST_CASE("a narrow convolutional VAE learns") { check_learns("conv_vae", "neg_elbo", 0.8, 80, {"--set", "w=8"}); }
+TEST_CASE("a small Inception learns") { check_learns("inception_small", "loss", 0.9, 40, {"--batch", "16"}); }
 TEST_CASE("vae learns") { check_learns("vae", "neg_elbo", 0.7); }
 TEST_CASE("the discriminators of both GANs learn to tell") {
   check_learns("gan", "d_loss", 0.8);
