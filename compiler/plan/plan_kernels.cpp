@@ -144,7 +144,7 @@ class Planner {
     const Node& node = graph_[id];
     if (op_def(node).kind == Kind::Reduce) {
       kernel.outer = node.type.shape;
-      kernel.by_columns = !kernel.outer.empty() && keeps_last_axis(node) && schedule_.sum_form(id) != SumForm::Rows;
+      kernel.by_columns = runs_by_columns(id);
     } else {
       kernel.outer = node.type.shape;
       kernel.by_columns = kernel.outer.size() == 1;
@@ -158,6 +158,11 @@ class Planner {
   bool keeps_last_axis(const Node& reduce) const {
     const int64_t last = static_cast<int64_t>(graph_.type(reduce.inputs[0]).rank()) - 1;
     return std::ranges::find(reduce.attrs.integers("axes"), last) == reduce.attrs.integers("axes").end();
+  }
+
+  bool runs_by_columns(NodeId reduce) const {
+    const Node& node = graph_[reduce];
+    return node.type.rank() > 0 && keeps_last_axis(node) && schedule_.sum_form(reduce) != SumForm::Rows;
   }
 
   bool join_existing(NodeId id) {
@@ -292,11 +297,8 @@ class Planner {
     size_t values = 0;
     for (const SweepPlan& sweep : kernel.sweeps) values += sweep.nodes.size();
     if (values >= kMaxNest) return SplitReason::KernelFull;
-    if (kind == Kind::Reduce) {
-      const SumForm form = schedule_.sum_form(id);
-      if (form != SumForm::Any && (form == SumForm::Columns) != kernel.by_columns) return SplitReason::OtherShape;
-      return when(node.type.shape == kernel.outer && (!kernel.by_columns || keeps_last_axis(node)));
-    }
+    // A sum down the columns, in a nest that goes row by row, would take one element of a line of the cache at a time.
+    if (kind == Kind::Reduce) return when(node.type.shape == kernel.outer && runs_by_columns(id) == kernel.by_columns);
     if (kernel.by_columns || kernel.outer.empty()) return when(node.type.shape == kernel.outer);
     return when(node.type.rank() >= kernel.outer.size() &&
                 std::ranges::equal(kernel.outer, node.type.shape | std::views::take(kernel.outer.size())));
