@@ -43,6 +43,15 @@ std::vector<ProductAxis> merged(std::vector<ProductAxis> axes) {
   return result;
 }
 
+/// The result's axis along which its elements lie side by side: the last one, or before axes of size 1, of which
+/// kernels of 1x1 convolutions have two. Its tiles would have one column.
+int32_t innermost(const IndexFormula& formula, const std::vector<Extent>& extents) {
+  for (int32_t index = formula.rank - 1; index >= 0; --index) {
+    if (extents[static_cast<size_t>(index)] != Extent(1)) return index;
+  }
+  return formula.rank - 1;
+}
+
 }  // namespace
 
 LoweredProduct lower_product(const Graph& graph, NodeId id) {
@@ -60,7 +69,7 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
   const auto only_in = [](const Side& one, const Side& other, int32_t index) {
     return one.has[static_cast<size_t>(index)] && !other.has[static_cast<size_t>(index)];
   };
-  const int32_t last = formula.rank - 1;
+  const int32_t last = innermost(formula, *extents);
   if (last >= 0 && only_in(a, b, last)) {
     std::swap(a, b);
     for (LoweredProduct::Operands& pair : lowered.pairs) std::swap(pair.a, pair.b);
