@@ -63,16 +63,24 @@ Errors check_entry(const StdEntry& entry) {
   return errors;
 }
 
+/// Operations of a graph, those of one step of each loop among them.
+int64_t num_operations(const Graph& graph) {
+  int64_t count = 0;
+  for (const Node& node : graph.nodes) {
+    const Kind kind = op_def(node).kind;
+    if (kind != Kind::Argument && kind != Kind::Constant) ++count;
+    if (node.body) count += num_operations(*node.body);
+  }
+  return count;
+}
+
 /// Operations of the graph that computes the results `wanted` selects, after all graph passes.
 template <typename Wanted>
 int64_t num_operations(Graph graph, Wanted wanted) {
   std::erase_if(graph.results, [&](const Output& output) { return !wanted(output); });
   const Result<Graph> prepared = run_graph_passes(std::move(graph));
   REQUIRE(prepared);
-  return std::ranges::count_if(prepared->nodes, [](const Node& node) {
-    const Kind kind = op_def(node).kind;
-    return kind != Kind::Argument && kind != Kind::Constant;
-  });
+  return num_operations(*prepared);
 }
 
 TEST_CASE("every entry of the library has right first and second derivatives") {
@@ -95,15 +103,19 @@ TEST_CASE("every entry of the library is in the table of derivatives") {
   }
 }
 
-// 6 n + 20 holds but for `kl_of_negative`, 541 for 86: its branches for small differences keep cotangents masked.
-TEST_CASE("a product with the Hessian has at most 7 n + 20 operations for n forward") {
-  std::string table = fmt::format("{:24} {:>8} {:>8} {:>8}\n", "entry", "forward", "Hv", "7n + 20");
+// 6 n + 20 holds but for `kl_of_negative`, 541 for 86: its branches for small differences keep cotangents masked. Each
+// loop that a product with the Hessian consists of (values, derivative along a direction, both backwards) has a body of
+// its own, which shares no operation with the others: BiLSTM has 549 for 64.
+TEST_CASE("a product with the Hessian has at most 7 n + 20 operations for n forward, 9 n + 20 where there are loops") {
+  std::string table = fmt::format("{:24} {:>8} {:>8} {:>8}\n", "entry", "forward", "Hv", "bound");
   for (const StdEntry& entry : kStdEntries) {
     const Graph graph = checked(entry).experiment->functions.back().graph;
     const int64_t forward = num_operations(graph, [](const Output& output) { return output.role == ResultRole::Loss; });
     const int64_t product = num_operations(graph, [](const Output& output) { return output.name.starts_with("Hv "); });
-    table += fmt::format("{:24} {:>8} {:>8} {:>8}\n", entry.name, forward, product, 7 * forward + 20);
-    CHECK_MESSAGE(product <= 7 * forward + 20, fmt::format("{}: {} operations for {}", entry.name, product, forward));
+    const bool loops = std::ranges::any_of(graph.nodes, [](const Node& node) { return node.op == OpKind::Scan; });
+    const int64_t bound = (loops ? 9 : 7) * forward + 20;
+    table += fmt::format("{:24} {:>8} {:>8} {:>8}\n", entry.name, forward, product, bound);
+    CHECK_MESSAGE(product <= bound, fmt::format("{}: {} operations for {}", entry.name, product, forward));
   }
   MESSAGE(table);
 }
