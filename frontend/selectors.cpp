@@ -96,7 +96,9 @@ Value Selectors::member_value(ast::ExprId id, const Naming& naming) {
     return {};
   }
   const std::optional<Selector> selector = eval_selector(id);
-  return selector ? Value(*selector) : Value();
+  // What a mistake before this kept from being applied has no parameters yet: one mistake is one error.
+  if (!selector || (selector->variables.empty() && diagnostics_.has_errors())) return {};
+  return *selector;
 }
 
 }  // namespace smelt::frontend
