@@ -57,12 +57,12 @@ void NestEmitter::emit_sweep(const Sweep& sweep) {
   begin_folds(sweep);
   begin_carries(sweep);
   emit_sweep_loops(sweep, 0, [&] {
-    take_carries(sweep);
+    load_carries(sweep, &Carry::value);
     emit_statements(sweep.body);
     hand_carries_on(sweep);
     step_folds(sweep);
   });
-  finish_carries(sweep);
+  load_carries(sweep, &Carry::last);
   finish_folds(sweep);
 }
 
@@ -184,10 +184,11 @@ void NestEmitter::begin_carries(const Sweep& sweep) {
   }
 }
 
-void NestEmitter::take_carries(const Sweep& sweep) {
+/// What the last turn handed on is `value` of the next one, or `last`.
+void NestEmitter::load_carries(const Sweep& sweep, int32_t Carry::* into) {
   for (size_t c = 0; c < sweep.carries.size(); ++c) {
     const Carry& carry = sweep.carries[c];
-    values_[static_cast<size_t>(carry.value)] = LlvmScalars::wrap(
+    values_[static_cast<size_t>(carry.*into)] = LlvmScalars::wrap(
         ir_.CreateLoad(carries_[c]->getAllocatedType(), carries_[c]), values_[static_cast<size_t>(carry.start)].dtype);
   }
 }
@@ -197,14 +198,6 @@ void NestEmitter::hand_carries_on(const Sweep& sweep) {
     llvm::Value* next = LlvmScalars::value(values_[static_cast<size_t>(sweep.carries[c].next)]);
     if (vector_loop_ >= 0) next = scalars_.splat(next, lanes_);
     ir_.CreateStore(next, carries_[c]);
-  }
-}
-
-void NestEmitter::finish_carries(const Sweep& sweep) {
-  for (size_t c = 0; c < sweep.carries.size(); ++c) {
-    const Carry& carry = sweep.carries[c];
-    values_[static_cast<size_t>(carry.last)] = LlvmScalars::wrap(
-        ir_.CreateLoad(carries_[c]->getAllocatedType(), carries_[c]), values_[static_cast<size_t>(carry.start)].dtype);
   }
 }
 

@@ -33,9 +33,8 @@ class NestEmitter : public KernelEmitter {
   void step_folds(const Sweep& sweep);
   void finish_folds(const Sweep& sweep);
   void begin_carries(const Sweep& sweep);
-  void take_carries(const Sweep& sweep);
+  void load_carries(const Sweep& sweep, int32_t Carry::* into);
   void hand_carries_on(const Sweep& sweep);
-  void finish_carries(const Sweep& sweep);
   llvm::Value* combine_lanes(const Fold& fold, llvm::Value* lanes);
 
   std::vector<std::vector<llvm::AllocaInst*>> accumulators_;  // by level, then by fold
