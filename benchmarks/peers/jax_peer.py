@@ -1,4 +1,4 @@
-"""One workload in JAX: python jax_peer.py jit {mlp|vae|gan|critic|discount|small1|small8|small32} THREADS, spoken to like torch_peer.py.
+"""One workload in JAX: python jax_peer.py jit {mlp|vae|gan|critic|discount|gpt|lstm|small1|small8|small32} THREADS, spoken to like torch_peer.py.
 
 The whole step is one jitted function whose state is donated, noise from the generator that is fastest on a CPU (rbg).
 """
@@ -18,7 +18,7 @@ import numpy as np  # noqa: E402
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_default_prng_impl", "unsafe_rbg")
-BATCH = int(WORKLOAD[5:]) if WORKLOAD.startswith("small") else 128
+BATCH = int(WORKLOAD[5:]) if WORKLOAD.startswith("small") else {"gpt": 16, "lstm": 32}.get(WORKLOAD, 128)
 rng = np.random.default_rng(1)
 pixels = rng.integers(0, 256, (60000, 784), dtype=np.uint8)
 labels = rng.integers(0, 10, 60000).astype(np.int32)
@@ -179,7 +179,82 @@ def discount():
     return step, jnp.float32(0.9999), lambda rows: ()
 
 
-WORKLOADS = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic, "discount": discount, "small1": small, "small8": small, "small32": small}
+def clipped(g):
+    norm = jnp.sqrt(sum((leaf**2).sum() for leaf in jax.tree.leaves(g)))
+    return jax.tree.map(lambda leaf: leaf * jnp.minimum(1, 1 / (norm + 1e-6)), g)
+
+
+def cross_entropy(logits, y):
+    return -jnp.take_along_axis(jax.nn.log_softmax(logits), y[..., None], -1).mean()
+
+
+def sequences(loss, p, window, decay=0.0):
+    def step(state, x, y):
+        p, m, v, t = state
+        value, g = jax.value_and_grad(loss)(p, x, y)
+        p = jax.tree.map(lambda leaf: leaf * (1 - 1e-3 * decay), p)
+        p, m, v = adam(p, clipped(g), m, v, t, 1e-3, 0.9)
+        return (p, m, v, t + 1), value
+
+    text = rng.integers(0, 256, (60000, window + 1)).astype(np.int32)
+    return step, (p, zeros(p), zeros(p), jnp.float32(1)), lambda rows: (text[rows, :-1], text[rows, 1:])
+
+
+def gpt(width=256, depth=4, heads=4, window=128):
+    """examples/gpt.smelt"""
+    def norm(h, p):
+        h = h - h.mean(-1, keepdims=True)
+        return h * jax.lax.rsqrt((h**2).mean(-1, keepdims=True) + 1e-5) * p[0] + p[1]
+
+    def block(h, p):
+        q, k, v = jnp.split(linear(norm(h, p["norm1"]), p["qkv"]), 3, -1)
+        q, k, v = (part.reshape(*h.shape[:2], heads, width // heads) for part in (q, k, v))
+        h = h + linear(jax.nn.dot_product_attention(q, k, v, is_causal=True).reshape(h.shape), p["out"])
+        return h + linear(jax.nn.gelu(linear(norm(h, p["norm2"]), p["up"]), approximate=False), p["down"])
+
+    def loss(p, x, y):
+        h = p["table"][x] + p["positions"]
+        for layer in p["blocks"]:
+            h = block(h, layer)
+        return cross_entropy(norm(h, p["norm"]) @ p["table"].T, y)
+
+    def ones():
+        return [jnp.ones(width), jnp.zeros(width)]
+
+    def weight(*shape):
+        return jnp.asarray(0.02 * rng.standard_normal(shape), jnp.float32)
+
+    blocks = [{"norm1": ones(), "norm2": ones(), "qkv": dense(width, 3 * width), "out": dense(width, width),
+               "up": dense(width, 4 * width), "down": dense(4 * width, width)} for _ in range(depth)]
+    return sequences(loss, {"table": weight(256, width), "positions": weight(window, width), "blocks": blocks, "norm": ones()}, window, 0.1)
+
+
+def lstm(width=256, window=64):
+    """examples/charlm_lstm.smelt"""
+    def layer(h, p):
+        def step(carry, x):
+            h, c = carry
+            i, f, g, o = jnp.split(x + h @ p[1], 4, -1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            h = jax.nn.sigmoid(o) * jnp.tanh(c)
+            return (h, c), h
+
+        start = jnp.zeros((h.shape[0], width))
+        return jax.lax.scan(step, (start, start), linear(h, [p[0], p[2]]).swapaxes(0, 1))[1].swapaxes(0, 1)
+
+    def loss(p, x, y):
+        h = layer(layer(p["table"][x], p["one"]), p["two"])
+        return cross_entropy(linear(h, p["out"]), y)
+
+    def recurrent():
+        w, b = dense(width, 4 * width)
+        return [w, dense(width, 4 * width)[0], b]
+
+    p = {"table": jnp.asarray(rng.standard_normal((256, width)), jnp.float32), "one": recurrent(), "two": recurrent(), "out": dense(width, 256)}
+    return sequences(loss, p, window)
+
+
+WORKLOADS = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic, "discount": discount, "gpt": gpt, "lstm": lstm, "small1": small, "small8": small, "small32": small}
 if WORKLOAD not in WORKLOADS:
     sys.exit(f"{WORKLOAD} is not written in JAX")
 step, state, batch = WORKLOADS[WORKLOAD]()
@@ -202,7 +277,7 @@ def run(steps):
     return times
 
 
-run(20)
+run(3 if WORKLOAD in ("gpt", "lstm") else 20)
 print(f"ready {compile_ms}", flush=True)
 for line in sys.stdin:
     cpu = time.process_time()

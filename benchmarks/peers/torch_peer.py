@@ -1,4 +1,4 @@
-"""One workload in PyTorch: python torch_peer.py {eager|compile} {mlp|vae|gan|critic|conv|dcgan32|dcgan64|small1|small8|small32} THREADS
+"""One workload in PyTorch: python torch_peer.py {eager|compile} {mlp|vae|gan|critic|conv|dcgan32|dcgan64|gpt|lstm|small1|small8|small32} THREADS
 
 Prints `ready` and, when compiled, the milliseconds of the first step when warm; then for each line `N` on standard input times N steps and prints their milliseconds, and a
 step's processor time, as JSON.
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 MODE, WORKLOAD, THREADS = sys.argv[1], sys.argv[2], int(sys.argv[3])
-BATCH = int(WORKLOAD[5:]) if WORKLOAD.startswith("small") else {"dcgan32": 64, "dcgan64": 32}.get(WORKLOAD, 128)
+BATCH = int(WORKLOAD[5:]) if WORKLOAD.startswith("small") else {"dcgan32": 64, "dcgan64": 32, "gpt": 16, "lstm": 32}.get(WORKLOAD, 128)
 torch.set_num_threads(THREADS)
 torch.manual_seed(1)
 
@@ -32,7 +32,7 @@ def net(*sizes):
     return [p for n_in, n_out in zip(sizes, sizes[1:]) for p in dense(n_in, n_out)]
 
 
-def training_step(params, optimiser, loss_of):
+def training_step(params, optimiser, loss_of, clip_norm=None):
     """Compiled: forward, loss and backward as one function; the fused optimiser is one kernel already."""
     if MODE == "compile":
         loss_of = torch.compile(loss_of)
@@ -43,6 +43,8 @@ def training_step(params, optimiser, loss_of):
         # Only these: what the other net's gradients cost is not part of the step.
         for p, g in zip(params, torch.autograd.grad(loss, params)):
             p.grad = g
+        if clip_norm:
+            torch.nn.utils.clip_grad_norm_(params, clip_norm)
         optimiser.step()
         return loss
 
@@ -202,7 +204,54 @@ def dcgan64():
     return dcgan(64, 3)
 
 
-WORKLOADS = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic, "conv": conv, "dcgan32": dcgan32, "dcgan64": dcgan64,
+class Block(torch.nn.Module):
+    """A block of a Transformer with its norms first."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        nn = torch.nn
+        self.heads, self.norm1, self.norm2 = heads, nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, h):
+        q, k, v = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in self.qkv(self.norm1(h)).chunk(3, dim=2))
+        h = h + self.out(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2))
+        return h + self.down(F.gelu(self.up(self.norm2(h))))
+
+
+def gpt(width=256, depth=4, heads=4, window=128):
+    """examples/gpt.smelt"""
+    nn = torch.nn
+    table, positions = (nn.Parameter(0.02 * torch.randn(n, width)) for n in (256, window))
+    blocks, norm = nn.Sequential(*(Block(width, heads) for _ in range(depth))), nn.LayerNorm(width)
+    p = [table, positions, *blocks.parameters(), *norm.parameters()]
+    optimiser = torch.optim.AdamW(p, lr=1e-3, weight_decay=0.1, fused=True)
+
+    def loss(x, y):
+        return F.cross_entropy((norm(blocks(F.embedding(x, table) + positions)) @ table.T).flatten(0, 1), y.flatten())
+
+    step = training_step(p, optimiser, loss, clip_norm=1.0)
+    text = torch.randint(0, 256, (60000, window + 1), dtype=torch.uint8).long()
+    return lambda rows: step(text[rows, :-1], text[rows, 1:]).item()
+
+
+def lstm(width=256, window=64):
+    """examples/charlm_lstm.smelt"""
+    nn = torch.nn
+    emb, body, out = nn.Embedding(256, width), nn.LSTM(width, width, num_layers=2, batch_first=True), nn.Linear(width, 256)
+    p = [*emb.parameters(), *body.parameters(), *out.parameters()]
+    optimiser = torch.optim.Adam(p, lr=1e-3, fused=True)
+
+    def loss(x, y):
+        return F.cross_entropy(out(body(emb(x))[0]).flatten(0, 1), y.flatten())
+
+    step = training_step(p, optimiser, loss, clip_norm=1.0)
+    text = torch.randint(0, 256, (60000, window + 1), dtype=torch.uint8).long()
+    return lambda rows: step(text[rows, :-1], text[rows, 1:]).item()
+
+
+WORKLOADS = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic, "conv": conv, "dcgan32": dcgan32, "dcgan64": dcgan64, "gpt": gpt, "lstm": lstm,
              "small1": small, "small8": small, "small32": small}
 if WORKLOAD not in WORKLOADS:
     sys.exit(f"{WORKLOAD} is not written in PyTorch")
@@ -223,7 +272,7 @@ def run(steps):
 
 
 first = run(1)[0]
-run(3 if WORKLOAD.startswith("dcgan") else 20)
+run(3 if WORKLOAD.startswith(("dcgan", "gpt", "lstm")) else 20)
 print(f"ready {first}" if MODE == "compile" else "ready", flush=True)
 for line in sys.stdin:
     cpu = time.process_time()
