@@ -135,23 +135,21 @@ class FormulaReader {
 }  // namespace
 
 Result<Extent> read_extent(TextScanner& scanner, const std::vector<DimSymbol>& symbols) {
-  const auto bound = [&]() -> Result<int64_t> {
-    const std::optional<int64_t> size = scanner.take("<=") ? scanner.number<int64_t>() : std::nullopt;
-    if (!size) return fail(ErrorKind::Model, fmt::format("expected `<=` and a bound, got `{}`", scanner.next()));
-    return *size;
+  const auto run_time = [&](int64_t symbol) -> Result<Extent> {
+    const std::optional<int64_t> scale = scanner.take("*") ? scanner.number<int64_t>() : 1;
+    const std::optional<int64_t> bound = scale && scanner.take("<=") ? scanner.number<int64_t>() : std::nullopt;
+    if (!bound) return fail(ErrorKind::Model, fmt::format("expected `<=` and a bound, got `{}`", scanner.next()));
+    return Extent(*bound, static_cast<int32_t>(symbol), *scale);
   };
   if (scanner.take("$")) {
     const std::optional<int64_t> symbol = scanner.number<int64_t>();
     if (!symbol || *symbol < 0 || *symbol > INT32_MAX) return fail(ErrorKind::Model, "no such run-time dimension");
-    SMELT_TRY(const int64_t size, bound());
-    return Extent(size, static_cast<int32_t>(*symbol));
+    return run_time(*symbol);
   }
   if (const std::optional<int64_t> size = scanner.number<int64_t>()) return Extent(*size);
   const std::string_view name = scanner.word();
   for (size_t i = 0; i < symbols.size(); ++i) {
-    if (symbols[i].name != name) continue;
-    SMELT_TRY(const int64_t size, bound());
-    return Extent(size, static_cast<int32_t>(i));
+    if (symbols[i].name == name) return run_time(static_cast<int64_t>(i));
   }
   return fail(ErrorKind::Model, fmt::format("no run-time dimension `{}`", name));
 }

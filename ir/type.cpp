@@ -64,19 +64,17 @@ bool is_static(const Shape& shape) {
   return true;
 }
 
+std::string to_string(const Extent& extent, const std::vector<DimSymbol>& symbols) {
+  if (extent.is_static()) return fmt::format("{}", extent.bound);
+  const bool named = static_cast<size_t>(extent.symbol) < symbols.size();
+  const std::string name = named ? symbols[static_cast<size_t>(extent.symbol)].name : fmt::format("${}", extent.symbol);
+  const std::string scale = extent.scale == 1 ? "" : fmt::format("*{}", extent.scale);
+  return fmt::format("{}{}<={}", name, scale, extent.bound);
+}
+
 std::string to_string(const Shape& shape, const std::vector<DimSymbol>& symbols) {
   std::string out = "[";
-  for (size_t axis = 0; axis < shape.size(); ++axis) {
-    if (axis > 0) out += ", ";
-    const Extent& extent = shape[axis];
-    if (extent.is_static()) {
-      out += fmt::format("{}", extent.bound);
-    } else if (static_cast<size_t>(extent.symbol) < symbols.size()) {
-      out += fmt::format("{}<={}", symbols[extent.symbol].name, extent.bound);
-    } else {
-      out += fmt::format("${}<={}", extent.symbol, extent.bound);
-    }
-  }
+  for (size_t axis = 0; axis < shape.size(); ++axis) out += (axis > 0 ? ", " : "") + to_string(shape[axis], symbols);
   return out + "]";
 }
 

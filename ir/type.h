@@ -34,15 +34,17 @@ struct DimSymbol {
   friend bool operator==(const DimSymbol&, const DimSymbol&) = default;
 };
 
-/// The size of one axis: exactly `bound` when static, else 0..bound, decided by symbol `symbol` at run time.
+/// The size of one axis: exactly `bound` when static, else 0..bound, `scale` times what symbol `symbol` is at run time.
+/// Only loops have scales: an axis of theirs may be several of a tensor.
 struct Extent {
   static constexpr int32_t kStatic = -1;
   int64_t bound = 1;
   int32_t symbol = kStatic;
+  int64_t scale = 1;
 
   Extent() = default;
   Extent(int64_t size) : bound(size) {}  // NOLINT: an integer is an extent
-  Extent(int64_t most, int32_t symbol_id) : bound(most), symbol(symbol_id) {}
+  Extent(int64_t most, int32_t symbol_id, int64_t times = 1) : bound(most), symbol(symbol_id), scale(times) {}
   bool is_static() const { return symbol == kStatic; }
   friend bool operator==(const Extent&, const Extent&) = default;
 };
@@ -66,6 +68,8 @@ struct TensorType {
 /// `f32[B<=128, 784]`; a symbol prints as `name<=bound`, or `$k<=bound` when no table is given.
 std::string to_string(const TensorType& type, const std::vector<DimSymbol>& symbols = {});
 std::string to_string(const Shape& shape, const std::vector<DimSymbol>& symbols = {});
+/// `128`, `name<=bound`, or `name*scale<=bound`.
+std::string to_string(const Extent& extent, const std::vector<DimSymbol>& symbols = {});
 
 /// Bytes of a tensor by bounds; nullopt on overflow.
 std::optional<int64_t> byte_size(const TensorType& type);

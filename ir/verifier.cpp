@@ -44,6 +44,8 @@ class Verifier {
       const auto symbol = static_cast<size_t>(extent.symbol);
       if (extent.symbol < 0 || symbol >= graph_.symbols.size()) {
         report("%{} has run-time dimension {} of {}", id.index, extent.symbol, graph_.symbols.size());
+      } else if (extent.scale != 1) {
+        report("%{} has {} times `{}`, which only loops may have", id.index, extent.scale, graph_.symbols[symbol].name);
       } else if (extent.bound != graph_.symbols[symbol].bound) {
         report("%{} has bound {} for `{}`, whose bound is {}", id.index, extent.bound, graph_.symbols[symbol].name,
                graph_.symbols[symbol].bound);

@@ -149,39 +149,70 @@ void ProductEmitter::emit_stretches(const TileGrid& grid, int64_t stretch) {
 void ProductEmitter::emit_run(const TileGrid& grid, const TileRun& run, const ProductOperands& pair, bool clears,
                               bool finishes) {
   const Product& product = this->product();
-  const Tile panel = make_tile(grid, run.begin);
-  llvm::Value *b = right_start(panel), *depth = extent(product.inner.back().extent);
+  const StretchSize size = stretch_size(product, run.stretch);
+  llvm::Value* turns = product.inner.size() > 1 ? extent(product.inner[0].extent) : i64(1);
+  llvm::Value* depth = extent(product.inner.back().extent);
+  llvm::Value* b = right_start(make_tile(grid, run.begin));
   // At least one stretch, if of no steps: it finishes the tiles.
-  llvm::Value* end = ir_.CreateSelect(ir_.CreateICmpSLT(depth, i64(1)), i64(1), depth);
-  for_range(i64(0), end, run.stretch, [&](llvm::Value* first) {
-    llvm::Value *steps = at_most(run.stretch, ir_.CreateSub(depth, first)),
-                *below = ir_.CreateAdd(first, i64(run.stretch));
-    llvm::Value *is_first = ir_.CreateICmpEQ(first, i64(0)), *is_last = ir_.CreateICmpSGE(below, depth);
-    llvm::Value* from = ir_.CreateAdd(b, ir_.CreateMul(first, i64(product.inner.back().b_stride)));
-    const DType stored = operand_dtype(pair.b);
-    copy_columns_side_by_side({.source = element_pointer(buffer_pointer(pair.b), stored, from),
-                               .panel = run.columns,
-                               .from = stored,
-                               .to = product.dtype,
-                               .depth_stride = product.inner.back().b_stride,
-                               .width = tile_columns(),
-                               .depth = steps,
-                               .columns = panel.columns});
-    // The next stretch begins further down, or at the top of the next panel.
-    llvm::Value* next = ir_.CreateSelect(is_last, ir_.CreateAdd(b, i64(tile_columns())),
-                                         ir_.CreateAdd(from, i64(run.stretch * product.inner.back().b_stride)));
-    for_range(run.begin, run.end, 1, [&](llvm::Value* unit) {
-      Tile tile = make_tile(grid, unit);
-      llvm::Value* in_run = ir_.CreateSub(unit, run.begin);
-      tile.sums = element_pointer(run.sums, product.dtype, ir_.CreateMul(in_run, i64(sums_of_tile())));
-      tile.steps = steps;
-      tile.copied = run.columns;
-      if (clears) if_then(is_first, [&] { clear_sums(tile); });
-      if (finishes) if_then(is_last, [&] { emit_prefetch(tile); });
-      prefetch_part(pair.b, next, run.stretch, in_run, ir_.CreateSub(run.end, run.begin));
-      emit_sums(tile, pair, advance(left_start(tile), first, product.inner.back().a_stride), nullptr);
-      if (finishes) if_then(is_last, [&] { emit_epilogue(tile); });
+  const auto at_least_one = [&](llvm::Value* count) {
+    return ir_.CreateSelect(ir_.CreateICmpSLT(count, i64(1)), i64(1), count);
+  };
+  for_range(i64(0), at_least_one(turns), size.turns, [&](llvm::Value* turn) {
+    for_range(i64(0), at_least_one(depth), size.steps, [&](llvm::Value* step) {
+      Stretch stretch{.turn = turn,
+                      .step = step,
+                      .turns = at_most(size.turns, ir_.CreateSub(turns, turn)),
+                      .steps = at_most(size.steps, ir_.CreateSub(depth, step))};
+      llvm::Value *next_turn = ir_.CreateAdd(turn, i64(size.turns)), *next_step = ir_.CreateAdd(step, i64(size.steps));
+      llvm::Value *ends_turn = ir_.CreateICmpSGE(next_step, depth), *ends = ir_.CreateICmpSGE(next_turn, turns);
+      stretch.is_first = ir_.CreateAnd(ir_.CreateICmpEQ(turn, i64(0)), ir_.CreateICmpEQ(step, i64(0)));
+      stretch.is_last = ir_.CreateAnd(ends_turn, ends);
+      // The next stretch begins further down, in the next turns, or at the top of the next panel.
+      llvm::Value* below = ir_.CreateSelect(ends_turn, right_at(b, next_turn, i64(0)), right_at(b, turn, next_step));
+      stretch.next = ir_.CreateSelect(stretch.is_last, ir_.CreateAdd(b, i64(tile_columns())), below);
+      copy_stretch(run, stretch, pair.b, right_at(b, turn, step), make_tile(grid, run.begin).columns);
+      for_range(run.begin, run.end, 1, [&](llvm::Value* unit) {
+        Tile tile = make_tile(grid, unit);
+        llvm::Value* in_run = ir_.CreateSub(unit, run.begin);
+        tile.sums = element_pointer(run.sums, product.dtype, ir_.CreateMul(in_run, i64(sums_of_tile())));
+        tile.turns = stretch.turns;
+        tile.steps = stretch.steps;
+        tile.copied = run.columns;
+        if (clears) if_then(stretch.is_first, [&] { clear_sums(tile); });
+        if (finishes) if_then(stretch.is_last, [&] { emit_prefetch(tile); });
+        for (int64_t t = 0; t < size.turns; ++t)
+          prefetch_part(pair.b, right_at(stretch.next, i64(t), i64(0)), size.steps, in_run,
+                        ir_.CreateSub(run.end, run.begin));
+        llvm::Value* a = advance(left_start(tile), step, product.inner.back().a_stride);
+        if (product.inner.size() > 1) a = advance(a, turn, product.inner[0].a_stride);
+        emit_sums(tile, pair, a, nullptr);
+        if (finishes) if_then(stretch.is_last, [&] { emit_epilogue(tile); });
+      });
     });
+  });
+}
+
+/// The element of b so many turns and steps behind `from`.
+llvm::Value* ProductEmitter::right_at(llvm::Value* from, llvm::Value* turn, llvm::Value* step) {
+  const Product& product = this->product();
+  llvm::Value* at = advance(from, step, product.inner.back().b_stride);
+  return product.inner.size() > 1 ? advance(at, turn, product.inner[0].b_stride) : at;
+}
+
+/// [turns, steps, columns of a tile]
+void ProductEmitter::copy_stretch(const TileRun& run, const Stretch& stretch, int32_t right, llvm::Value* from,
+                                  llvm::Value* columns) {
+  const DType dtype = product().dtype, stored = operand_dtype(right);
+  llvm::Value* elements = ir_.CreateMul(stretch.steps, i64(tile_columns()));  // of a turn
+  for_range(i64(0), stretch.turns, 1, [&](llvm::Value* t) {
+    copy_columns_side_by_side({.source = element_pointer(buffer_pointer(right), stored, right_at(from, t, i64(0))),
+                               .panel = element_pointer(run.columns, dtype, ir_.CreateMul(t, elements)),
+                               .from = stored,
+                               .to = dtype,
+                               .depth_stride = product().inner.back().b_stride,
+                               .width = tile_columns(),
+                               .depth = stretch.steps,
+                               .columns = columns});
   });
 }
 

@@ -144,9 +144,10 @@ void ProductEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& 
   llvm::Value *turns = i64(1), *a_turn = i64(0), *b_turn = i64(0);
   if (product.inner.size() >= kMicroKernelAxes) {
     const size_t axis = product.inner.size() - kMicroKernelAxes;
-    turns = extent(product.inner[axis].extent);
+    turns = tile.turns != nullptr ? tile.turns : extent(product.inner[axis].extent);
     a_turn = i64(product.inner[axis].a_stride);
-    b_turn = i64(product.inner[axis].b_stride);
+    b_turn =
+        tile.copied != nullptr ? ir_.CreateMul(tile.steps, i64(tile_columns())) : i64(product.inner[axis].b_stride);
   }
   const auto call = [&](int64_t vectors, Columns columns) {
     const int64_t at_once = schedule().multiply == Multiply::Bf16Pairs ? 2 : 1;
@@ -193,6 +194,7 @@ llvm::Function* ProductEmitter::micro_kernel(const ProductOperands& pair, int64_
       .unit_steps = product.inner.back().a_stride == 1,
       .unit_rows = product.row.a_stride == 1,
       .row_stride = far_rows || schedule().left == LeftOperand::PairPanel ? product.row.a_stride : 0,
+      .fetch_rows = lies_along_rows(product) && std::holds_alternative<CopiedColumns>(schedule().right),
       .accumulate = adds_up(product),
       .direct = only_store() != nullptr,
       .pairs = schedule().multiply == Multiply::Bf16Pairs,

@@ -86,6 +86,7 @@ llvm::Value* KernelEmitter::frame_slot(unsigned slot, const std::string& name, l
 
 llvm::Value* KernelEmitter::extent(const Extent& extent) {
   if (extent.is_static()) return i64(extent.bound);
+  if (extent.scale != 1) return ir_.CreateMul(this->extent(Extent(extent.bound, extent.symbol)), i64(extent.scale));
   if (const auto known = extents_.find(extent.symbol); known != extents_.end()) return known->second;
   llvm::Value* table = frame_slot(kFrameExtents, "extents", ir_.getPtrTy());
   llvm::Value* at = ir_.CreateConstInBoundsGEP1_64(ir_.getInt64Ty(), table, static_cast<uint64_t>(extent.symbol));

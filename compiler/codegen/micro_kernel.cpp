@@ -13,6 +13,7 @@ std::string MicroKernelForm::name() const {
   if (unit_rows && !unit_steps) name += "_r1";
   if (columns != Columns::Whole) name += columns == Columns::LastMasked ? "_last" : "_masked";
   if (row_stride != 0) name += fmt::format("_row{}", row_stride);
+  if (fetch_rows) name += "_fetch";
   if (pairs) name += "_pairs";
   if (direct) name += "_direct";
   if (turns) name += "_turns";
@@ -196,6 +197,14 @@ std::vector<llvm::Value*> MicroKernelEmitter::emit_lone_step(const State& state,
   return sums;
 }
 
+/// Into the second-level cache: in the first one, lines of far apart steps would drive each other out.
+void MicroKernelEmitter::fetch_next_rows(llvm::Value* step) {
+  constexpr int64_t kLineBytes = 64;
+  llvm::Value* next = moved(step, i64(kLineBytes / size_of(form_.left)), form_.left);
+  llvm::Value *read = ir_.getInt32(0), *second_level = ir_.getInt32(2), *data = ir_.getInt32(1);
+  ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {next->getType()}, {next, read, second_level, data});
+}
+
 /// One step: the columns' vectors are loaded once, and each row's element is broadcast against them.
 void MicroKernelEmitter::emit_step(const State& state, size_t step, std::vector<llvm::Value*>& sums, bool lone) {
   std::vector<llvm::Value*> right;
@@ -206,6 +215,7 @@ void MicroKernelEmitter::emit_step(const State& state, size_t step, std::vector<
     right.push_back(form_.pairs ? ir_.CreateAlignedLoad(pair_vector(), at, llvm::Align(2))
                                 : load(at, form_.right, masks_[v]));
   }
+  if (form_.fetch_rows) fetch_next_rows(moved(state.a, a_offsets_[step], form_.left));
   for (size_t r = 0; r < row_offsets_.size(); ++r) {
     // Row, then step: with steps of 1 a row is one pointer and its steps are displacements.
     llvm::Value* first = form_.unit_steps ? row_offsets_[r] : a_offsets_[step];

@@ -22,6 +22,7 @@ struct MicroKernelForm {
   bool unit_steps = false;  // the left operand is contiguous along the depth
   bool unit_rows = false;   // ... along its rows
   int64_t row_stride = 0;   // of the left operand; 0: the argument says
+  bool fetch_rows = false;  // of unit_rows: asks for the line of the left operand that the next tile reads
   bool accumulate = false;  // start from the tile in memory, not from zero
   bool direct = false;      // the tile is in the result itself: columns that do not exist are not written
   bool pairs = false;       // two steps of the depth at a time: a along the depth and panels of b in pairs, both bf16
@@ -73,6 +74,7 @@ class MicroKernelEmitter : InnerKernelEmitter {
   void emit_steps(State& state, int64_t steps, llvm::BasicBlock* next);
   void emit_step(const State& state, size_t step, std::vector<llvm::Value*>& sums, bool lone = false);
   std::vector<llvm::Value*> emit_lone_step(const State& state, llvm::Value* exists);
+  void fetch_next_rows(llvm::Value* step);
   llvm::VectorType* pair_vector();
   llvm::Value* argument(Argument index) { return llvm_function_->getArg(index); }
   llvm::Value* moved(llvm::Value* from, llvm::Value* offset, DType dtype) {

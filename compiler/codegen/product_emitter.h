@@ -31,8 +31,8 @@ class ProductEmitter : public KernelEmitter {
     llvm::Value* panel = nullptr;
     std::vector<llvm::Value*> outer;
     llvm::Value *block_begin = nullptr, *block_end = nullptr;  // of the depth's outermost axis; null: all of it
-    llvm::Value *steps = nullptr,
-                *copied = nullptr;  // of its innermost axis, and their columns of b; null: all of it, in place
+    llvm::Value *turns = nullptr, *steps = nullptr;            // of its last two axes; null: all of them
+    llvm::Value* copied = nullptr;                             // columns of b for these; null: in place
   };
 
   /// How the tiles of a product are numbered. Rows run fastest: a panel of columns stays in cache while all rows pass
@@ -53,6 +53,14 @@ class ProductEmitter : public KernelEmitter {
     llvm::Value *begin = nullptr, *end = nullptr;
   };
 
+  /// A part of the depth whose columns are copied.
+  struct Stretch {
+    llvm::Value *turn = nullptr, *step = nullptr;    // where it begins
+    llvm::Value *turns = nullptr, *steps = nullptr;  // how long it is
+    llvm::Value *is_first = nullptr, *is_last = nullptr;
+    llvm::Value* next = nullptr;  // the element of b at which the next one begins
+  };
+
   void emit_work() override;
   llvm::Value* load_sum(const Stmt& stmt) override;
   // emit_product.cpp: the order of tiles; emit_tile_sums.cpp, emit_epilogue.cpp, emit_prefetch.cpp: one tile
@@ -62,6 +70,8 @@ class ProductEmitter : public KernelEmitter {
   void emit_blocks(const TileGrid& grid, const DepthBlocks& blocks);
   void emit_stretches(const TileGrid& grid, int64_t stretch);
   void emit_run(const TileGrid& grid, const TileRun& run, const ProductOperands& pair, bool clears, bool finishes);
+  void copy_stretch(const TileRun& run, const Stretch& stretch, int32_t right, llvm::Value* from, llvm::Value* columns);
+  llvm::Value* right_at(llvm::Value* from, llvm::Value* turn, llvm::Value* step);
   llvm::Value* left_start(const Tile& tile);
   llvm::Value* right_start(const Tile& tile);
   llvm::Value* advance(llvm::Value* at, llvm::Value* position, int64_t stride);

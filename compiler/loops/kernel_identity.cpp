@@ -51,7 +51,7 @@ class Identifier {
     return at;
   }
 
-  void add(const Extent& extent) { write("extent", extent.bound, extent.symbol); }
+  void add(const Extent& extent) { write("extent", extent.bound, extent.symbol, extent.scale); }
 
   void add(const Affine& index) {
     write("affine", index.constant);

@@ -12,7 +12,7 @@ std::string name_of(const LoopFunction& function, size_t kernel) {
 
 int64_t usual_size(const LoopFunction& function, const Extent& extent) {
   if (extent.is_static() || static_cast<size_t>(extent.symbol) >= function.usual.size()) return extent.bound;
-  return function.usual[static_cast<size_t>(extent.symbol)];
+  return function.usual[static_cast<size_t>(extent.symbol)] * extent.scale;
 }
 
 int32_t repeat_of(const LoopFunction& function, size_t kernel) {
@@ -25,9 +25,21 @@ int32_t repeat_of(const LoopFunction& function, size_t kernel) {
   return innermost;
 }
 
+bool is_inside(const LoopFunction& function, int32_t inner, int32_t outer) {
+  while (inner >= 0 && inner != outer) inner = function.repeats[static_cast<size_t>(inner)].parent;
+  return inner == outer;
+}
+
 void insert_kernel(LoopFunction& function, size_t at, Kernel kernel) {
-  for (Repeat& repeat : function.repeats) {
-    if (repeat.first > static_cast<int32_t>(at)) ++repeat.first;
+  insert_kernel(function, at, std::move(kernel), repeat_of(function, at));
+}
+
+void insert_kernel(LoopFunction& function, size_t at, Kernel kernel, int32_t inside_of) {
+  for (size_t r = 0; r < function.repeats.size(); ++r) {
+    Repeat& repeat = function.repeats[r];
+    const bool holds_it = is_inside(function, inside_of, static_cast<int32_t>(r));
+    if (repeat.first > static_cast<int32_t>(at) || (repeat.first == static_cast<int32_t>(at) && !holds_it))
+      ++repeat.first;
     if (repeat.last > static_cast<int32_t>(at)) ++repeat.last;
   }
   function.kernels.insert(function.kernels.begin() + static_cast<ptrdiff_t>(at), std::move(kernel));

@@ -305,8 +305,11 @@ std::string name_of(const LoopFunction& function, size_t kernel);
 int64_t usual_size(const LoopFunction& function, const Extent& extent);
 /// The innermost repetition that runs kernel `kernel`, or -1.
 int32_t repeat_of(const LoopFunction& function, size_t kernel);
-/// Puts a kernel before kernel `at`, into the repetitions that run that one.
+/// Puts a kernel before kernel `at`, into repetition `repeat` and those around it; by default into those that run `at`.
 void insert_kernel(LoopFunction& function, size_t at, Kernel kernel);
+void insert_kernel(LoopFunction& function, size_t at, Kernel kernel, int32_t repeat);
+/// Whether repetition `inner` is `outer` or one that it holds; all of them are inside of -1.
+bool is_inside(const LoopFunction& function, int32_t inner, int32_t outer);
 int32_t add_buffer(LoopFunction& function, LoopBuffer buffer);
 inline DType dtype_of(const LoopFunction& function, int32_t buffer) {
   return function.buffers[static_cast<size_t>(buffer)].type.dtype;

@@ -85,11 +85,7 @@ class LoopPrinter {
     return repeat.reverse ? text + ", backwards" : text;
   }
 
-  std::string extent(const Extent& e) const {
-    if (e.is_static()) return fmt::format("{}", e.bound);
-    if (static_cast<size_t>(e.symbol) >= function_.symbols.size()) return fmt::format("${}<={}", e.symbol, e.bound);
-    return fmt::format("{}<={}", function_.symbols[static_cast<size_t>(e.symbol)].name, e.bound);
-  }
+  std::string extent(const Extent& e) const { return to_string(e, function_.symbols); }
 
   const std::string& loop_name(int32_t loop) const { return kernel_->loops[static_cast<size_t>(loop)].name; }
 

@@ -39,6 +39,8 @@ class Verifier {
                             : repeat.first >= parent->first && repeat.last <= parent->last;
     if (!inside || repeat.first > repeat.last || repeat.parent >= static_cast<int32_t>(r))
       violations_.push_back(fmt::format("{}: repetition {} does not nest", function_.name, r));
+    if (repeat.steps.scale != 1)
+      violations_.push_back(fmt::format("{}: repetition {} multiplies its steps", function_.name, r));
   }
 
   void check_slice(const LoopBuffer& buffer) {

@@ -29,6 +29,42 @@ std::vector<Lifetime> lifetimes(const LoopFunction& function) {
   return result;
 }
 
+namespace {
+
+int32_t whole_of(const LoopFunction& function, int32_t buffer) {
+  const auto at = [&](int32_t b) -> const LoopBuffer& { return function.buffers[static_cast<size_t>(b)]; };
+  while (at(buffer).storage == Storage::Slice) buffer = at(buffer).ref;
+  return buffer;
+}
+
+bool is_written_in(const LoopFunction& function, int32_t whole, const Repeat& repeat) {
+  bool written = false;
+  for (int32_t k = repeat.first; k < repeat.last; ++k) {
+    for_each_body(function.kernels[static_cast<size_t>(k)], [&](const std::vector<Stmt>& body) {
+      for (const Stmt& stmt : body)
+        written |= stmt.kind == StmtKind::Store && whole_of(function, stmt.access.buffer) == whole;
+    });
+  }
+  return written;
+}
+
+}  // namespace
+
+int32_t changed_in(const LoopFunction& function, int32_t buffer, size_t kernel) {
+  const auto at = [&](int32_t b) -> const LoopBuffer& { return function.buffers[static_cast<size_t>(b)]; };
+  const int32_t whole = whole_of(function, buffer);
+  const auto moves_in = [&](int32_t r) {
+    for (int32_t b = buffer; at(b).storage == Storage::Slice; b = at(b).ref) {
+      if (at(b).repeat == r) return true;
+    }
+    return at(whole).repeat == r;
+  };
+  int32_t r = repeat_of(function, kernel);
+  while (r >= 0 && !moves_in(r) && !is_written_in(function, whole, function.repeats[static_cast<size_t>(r)]))
+    r = function.repeats[static_cast<size_t>(r)].parent;
+  return r;
+}
+
 std::vector<int32_t> outer_loops(const Kernel& kernel) {
   std::vector<int32_t> outer(static_cast<size_t>(kernel.num_outer));
   std::iota(outer.begin(), outer.end(), 0);

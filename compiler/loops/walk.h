@@ -49,6 +49,9 @@ struct Lifetime {
 };
 std::vector<Lifetime> lifetimes(const LoopFunction& function);
 
+/// The innermost repetition around kernel `kernel` that changes what `buffer` holds or where it lies; -1: none.
+int32_t changed_in(const LoopFunction& function, int32_t buffer, size_t kernel);
+
 /// The loops of a kernel that are shared among threads.
 std::vector<int32_t> outer_loops(const Kernel& kernel);
 /// How often a kernel runs in one call, usually: the steps of the repetitions around it.

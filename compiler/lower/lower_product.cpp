@@ -27,15 +27,19 @@ struct Side {
   }
 };
 
-/// Neighbours that are one longer axis for both operands become one, so that the depth is long.
+/// Neighbours that are one longer axis for both operands become one, so that the depth is long: examples and the places
+/// of a sequence, in the gradient of a weight.
 std::vector<ProductAxis> merged(std::vector<ProductAxis> axes) {
   std::vector<ProductAxis> result;
   for (const ProductAxis& axis : axes) {
     ProductAxis* outer = result.empty() ? nullptr : &result.back();
     const int64_t size = axis.extent.bound;
-    if (outer != nullptr && outer->extent.is_static() && axis.extent.is_static() &&
-        outer->a_stride == size * axis.a_stride && outer->b_stride == size * axis.b_stride) {
-      *outer = {Extent(outer->extent.bound * size), axis.a_stride, axis.b_stride, -1};
+    if (outer != nullptr && axis.extent.is_static() && outer->a_stride == size * axis.a_stride &&
+        outer->b_stride == size * axis.b_stride) {
+      const Extent& times = outer->extent;
+      const Extent both =
+          times.is_static() ? Extent(times.bound * size) : Extent(times.bound * size, times.symbol, times.scale * size);
+      *outer = {both, axis.a_stride, axis.b_stride, -1};
     } else {
       result.push_back(axis);
     }

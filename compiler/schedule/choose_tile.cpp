@@ -138,17 +138,36 @@ int64_t choose_block(const Product& product, const Blocking& blocking) {
   return std::max(kPositions, blocking.cache_bytes / bytes);
 }
 
+bool lies_along_rows(const Product& product) {
+  return product.row.a_stride == 1 && product.inner.size() <= kMicroKernelAxes && product.inner.back().a_stride != 1;
+}
+
+StretchSize stretch_size(const Product& product, int64_t stretch) {
+  const int64_t steps = std::max<int64_t>(product.inner.back().extent.bound, 1);
+  if (product.inner.size() == 1 || steps >= stretch) return {1, std::min(steps, stretch)};
+  return {stretch / steps, steps};
+}
+
 int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t usual_rows) {
-  constexpr int64_t kFewRows = 8;   // a line of b is used up before the next one of its set can arrive
-  constexpr int64_t kOverfull = 8;  // times the lines of these sets in the second level
+  constexpr int64_t kFewRows = 8;      // a line of b is used up before the next one of its set can arrive
+  constexpr int64_t kOverfull = 8;     // times the lines of these sets in the second level
+  constexpr int64_t kLongDepth = 4;    // stretches
+  constexpr int64_t kFarApart = 2048;  // bytes from step to step of a: fewer lines of a set in a stretch
   const ProductSchedule& schedule = *product.schedule;
   const ProductAxis& depth = product.inner.back();
-  const bool is_plain =
-      schedule.form == ProductForm::Broadcast && product.inner.size() == 1 && product.column.b_stride == 1;
-  const int64_t apart = std::abs(depth.b_stride) * size_of(product.dtype);
-  if (!is_plain || apart == 0 || apart % blocking.rows_apart != 0 || depth.extent.bound < blocking.stretch / 2)
+  const bool is_plain = schedule.form == ProductForm::Broadcast && product.inner.size() <= kMicroKernelAxes &&
+                        product.column.b_stride == 1;
+  const auto bytes = [&](int64_t stride) { return std::abs(stride) * size_of(product.dtype); };
+  const int64_t apart = bytes(depth.b_stride);
+  if (!is_plain || apart == 0 || split_evenly(usual_rows, schedule.tile.rows).tiles < blocking.fewest_tiles) return 0;
+  // 1024 x 256 over 2048 (benchmarks/products TN): 27 GFLOP/s without, 75 in stretches of 128, 90 of 64; 256 x 256
+  // over 2048: 30 without, 112 of 128, 103 of 64.
+  int64_t steps = 1;
+  for (const ProductAxis& axis : product.inner) steps *= axis.extent.bound;
+  if (lies_along_rows(product) && steps >= kLongDepth * blocking.stretch)
+    return bytes(depth.a_stride) > kFarApart ? std::max<int64_t>(blocking.stretch / 2, 1) : blocking.stretch;
+  if (product.inner.size() > 1 || apart % blocking.rows_apart != 0 || depth.extent.bound < blocking.stretch / 2)
     return 0;
-  if (split_evenly(usual_rows, schedule.tile.rows).tiles < blocking.fewest_tiles) return 0;
   const int64_t lines =
       std::max<int64_t>(2 * blocking.cache_bytes / apart, 1);  // that the second level holds so far apart
   return schedule.tile.rows < kFewRows || depth.extent.bound >= kOverfull * lines ? blocking.stretch : 0;

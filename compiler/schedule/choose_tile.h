@@ -19,9 +19,19 @@ int64_t choose_block(const Product& product, const Blocking& blocking);
 /// Elements of all tiles of a product whose shape is known.
 int64_t tile_elements(const Product& product);
 
+/// A product such as the gradient of a weight, x^T dy: a has its rows side by side, and its depth is the batch.
+bool lies_along_rows(const Product& product);
+
 /// Steps of the depth whose columns are copied, to lie side by side while tiles of rows pass over them; 0: b is read in
-/// place. That is slow where rows of b meet in one set of the first-level cache, and in few of the second's.
+/// place. That is slow where rows of b meet in one set of the first-level cache, and in few of the second's, and where
+/// a long depth of a left operand that lies along its rows passes by at each tile: both sides come from afar then.
 int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t usual_rows);
+/// What a stretch takes of the last two axes of the depth: several turns, or a part of one.
+struct StretchSize {
+  int64_t turns = 1, steps = 1;
+  friend bool operator==(const StretchSize&, const StretchSize&) = default;
+};
+StretchSize stretch_size(const Product& product, int64_t stretch);
 /// Row tiles that pass over a stretch together: their sums stay in the first-level cache.
 int64_t tiles_in_run(const Product& product);
 

@@ -14,7 +14,7 @@ namespace {
 
 class Packer {
  public:
-  explicit Packer(LoopFunction& function) : function_(function) {}
+  Packer(LoopFunction& function, const Blocking& blocking) : function_(function), blocking_(blocking) {}
 
   void run() {
     for (size_t k = 0; k < function_.kernels.size(); ++k) {
@@ -27,23 +27,26 @@ class Packer {
   size_t pack_for(size_t k) {
     Product product = function_.kernels[k].product();
     const bool pairs = product.schedule->multiply == Multiply::Bf16Pairs;
-    if (!pairs && reads_in_place(function_, product)) return 0;
+    const PackPlace place = pack_place(function_, product, k);
+    if (!pairs && reads_in_place(function_, product, blocking_, place.times)) return 0;
     size_t at = k;
     const PanelLayout layout = panel_layout(product);
     for (size_t p = 0; p < product.pairs.size(); ++p) {
       Pack pack = right_pack(product, layout);
       pack.from = product.pairs[p].b;
       product.pairs[p].b = pack.to =
-          add_panels(at, "panels", p, {pairs ? DType::BF16 : product.dtype, {layout.total_elements}});
-      insert(at++, std::move(pack));
+          add_panels(at, "panels", p, {pairs ? DType::BF16 : product.dtype, {layout.total_elements}}, place.repeat);
+      insert(at++, std::move(pack), {.at = place.at + p, .repeat = place.repeat});
     }
     if (product.schedule->left == LeftOperand::PairPanel) {
       const PanelLayout left = left_layout(product);
+      const int32_t here = repeat_of(function_, at);
       for (size_t p = 0; p < product.pairs.size(); ++p) {
         Pack pack = left_pack(product, left);
         pack.from = product.pairs[p].a;
-        product.pairs[p].a = pack.to = add_panels(at, "left", p, {DType::BF16, {left.total_elements}});
-        insert(at++, std::move(pack));
+        product.pairs[p].a = pack.to = add_panels(at, "left", p, {DType::BF16, {left.total_elements}}, here);
+        insert(at, std::move(pack), {.at = at, .repeat = here});
+        ++at;
       }
       read_left_panel(product, left);
     }
@@ -52,21 +55,23 @@ class Packer {
     return at - k;
   }
 
-  int32_t add_panels(size_t at, const char* what, size_t pair, TensorType type) {
+  int32_t add_panels(size_t at, const char* what, size_t pair, TensorType type, int32_t repeat) {
     const std::string name = pair == 0 ? fmt::format("{}{}", what, at) : fmt::format("{}{}_{}", what, pair, at);
     LoopBuffer buffer{.name = name, .type = std::move(type)};
-    buffer.repeat = repeat_of(function_, at);
+    buffer.repeat = repeat;
     buffer.span = function_.kernels[at].span;
     return add_buffer(function_, std::move(buffer));
   }
 
-  void insert(size_t at, Pack pack) {
-    const Kernel& product = function_.kernels[at];
+  /// `product_at`: the product that reads the panels.
+  void insert(size_t product_at, Pack pack, const PackPlace& place) {
+    const Kernel& product = function_.kernels[product_at];
     Kernel kernel{.label = "pack", .group = product.group, .span = product.span};
     const TensorType& panels = function_.buffers[static_cast<size_t>(pack.to)].type;
-    kernel.bytes = 2.0 * static_cast<double>(byte_size(panels).value_or(0)) * usual_times(function_, at);
+    kernel.bytes = 2.0 * static_cast<double>(byte_size(panels).value_or(0));
     kernel.work = std::move(pack);
-    insert_kernel(function_, at, std::move(kernel));
+    insert_kernel(function_, place.at, std::move(kernel), place.repeat);
+    function_.kernels[place.at].bytes *= usual_times(function_, place.at);
   }
 
   static Pack right_pack(const Product& product, const PanelLayout& layout) {
@@ -119,12 +124,13 @@ class Packer {
   }
 
   LoopFunction& function_;
+  const Blocking& blocking_;
 };
 
 }  // namespace
 
-LoopFunction pack_operands(LoopFunction function, const Target&) {
-  Packer(function).run();
+LoopFunction pack_operands(LoopFunction function, const Target& target) {
+  Packer(function, target.blocking).run();
   return function;
 }
 

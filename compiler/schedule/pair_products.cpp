@@ -11,10 +11,10 @@ class Chooser {
  public:
   Chooser(const LoopFunction& function, const Blocking& blocking) : function_(function), blocking_(blocking) {}
 
-  void choose(Product& product) const {
+  void choose(Product& product, int64_t times) const {
     ProductSchedule& schedule = *product.schedule;
     if (product.dtype != DType::F32 || schedule.form != ProductForm::Broadcast) return;
-    if (has_pairs_along_depth(product)) {
+    if (has_pairs_along_depth(product, times)) {
       schedule.multiply = Multiply::Bf16Pairs;
     } else if (pays_for_two_packs(product)) {
       schedule.multiply = Multiply::Bf16Pairs;
@@ -27,12 +27,12 @@ class Chooser {
 
   /// One left operand, of bf16 along the depth. b is packed for it when it is bf16, or packed anyway, or when so many
   /// rows use the panels that half the multiplications pay for the packing.
-  bool has_pairs_along_depth(const Product& product) const {
+  bool has_pairs_along_depth(const Product& product, int64_t times) const {
     const ProductAxis& depth = product.inner.back();
     return product.pairs.size() == 1 && is_bf16(product.pairs[0].a) && depth.a_stride == 1 && depth.extent.bound > 1 &&
            product.column.extent != Extent(1) &&
-           (is_bf16(product.pairs[0].b) || !reads_in_place(function_, product) ||
-            usual_size(function_, product.row.extent) >= blocking_.pairs_pay);
+           (is_bf16(product.pairs[0].b) || !reads_in_place(function_, product, blocking_, times) ||
+            usual_size(function_, product.row.extent) * times >= blocking_.pairs_pay);
   }
 
   /// A gradient of a weight, whose depth is the batch: both operands are packed.
@@ -55,8 +55,10 @@ class Chooser {
 LoopFunction pair_products(LoopFunction function, const Target& target) {
   if (!target.has_bf16_pairs || !function.bf16_products) return function;
   const Chooser chooser(function, target.blocking);
-  for (Kernel& kernel : function.kernels) {
-    if (kernel.kind() == KernelKind::Product) chooser.choose(kernel.product());
+  for (size_t k = 0; k < function.kernels.size(); ++k) {
+    if (function.kernels[k].kind() != KernelKind::Product) continue;
+    Product& product = function.kernels[k].product();
+    chooser.choose(product, pack_place(function, product, k).times);
   }
   return function;
 }

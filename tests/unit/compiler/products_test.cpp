@@ -121,6 +121,27 @@ TEST_CASE("columns are copied where rows of b meet in few sets of a cache") {
   CHECK(choose_stretch(product_of({20, 30}, {30, 40}, "[m,k] [k,n] -> [m,n]"), kFineBlocking, 20) == 3);
 }
 
+TEST_CASE("the gradient of a weight passes over its long depth in stretches") {
+  const auto stretch_of = [](const Product& product) { return choose_stretch(product, {}, product.row.extent.bound); };
+  const auto gradient = [](int64_t m, int64_t k, int64_t n) {
+    return product_of({m, k}, {m, n}, "[m,k] [m,n] -> [k,n]");
+  };
+  CHECK(stretch_of(gradient(2048, 256, 1024)) == 128);
+  CHECK(stretch_of(gradient(2048, 1024, 256)) == 64);
+  CHECK(stretch_of(gradient(128, 256, 1024)) == 0);  // 4096 bytes apart, but no depth to pass over
+
+  const Product merged = product_of({Extent(16, 0), 128, 256}, {Extent(16, 0), 128, 64}, "[b,t,k] [b,t,n] -> [k,n]");
+  REQUIRE(merged.inner.size() == 1);
+  CHECK(merged.inner[0].extent == Extent(2048, 0, 128));
+  CHECK(stretch_of(merged) == 128);
+
+  const Product turned = product_of({Extent(32, 0), 64, 256}, {64, Extent(32, 0), 64}, "[b,t,k] [t,b,n] -> [k,n]");
+  REQUIRE(turned.inner.size() == 2);
+  CHECK(stretch_of(turned) == 128);
+  CHECK(stretch_size(turned, 128) == StretchSize{2, 64});
+  CHECK(stretch_size(turned, 48) == StretchSize{1, 48});
+}
+
 TEST_CASE("all three products of a layer multiply pairs of bf16, where there is an instruction for it") {
   const auto loops_of = [](const Shape& x, const Shape& y, const char* formula, bool has_pairs) {
     Graph graph;
