@@ -136,7 +136,9 @@ void Progress::on_evaluation(int64_t step, std::string_view split, std::span<con
   for (const NamedValue& value : values) text += fmt::format("  {} {:.5g}", value.name, value.value);
   line(text);
 }
-void Progress::on_image(int64_t step, const std::string& path) { line(fmt::format("step {}  picture {}", step, path)); }
+void Progress::on_output(int64_t step, std::string_view what, const std::string& path) {
+  line(fmt::format("step {}  {} {}", step, what, path));
+}
 void Progress::on_checkpoint(int64_t step, const std::string& path, bool best) {
   line(fmt::format("step {}  {}checkpoint {}", step, best ? "best " : "", path));
 }

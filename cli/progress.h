@@ -18,7 +18,7 @@ class Progress final : public TrainObserver {
   void on_start(int64_t first_step, int64_t target) override;
   void on_step(const StepReport& report) override;
   void on_evaluation(int64_t step, std::string_view split, std::span<const NamedValue> values) override;
-  void on_image(int64_t step, const std::string& path) override;
+  void on_output(int64_t step, std::string_view what, const std::string& path) override;
   void on_checkpoint(int64_t step, const std::string& path, bool best) override;
   void on_note(const std::string& text) override;
 

@@ -102,6 +102,8 @@ class HeaderWriter {
       case FunctionKind::Totals:
       case FunctionKind::Result:
       case FunctionKind::Image:
+      case FunctionKind::Text:
+      case FunctionKind::Audio:
       case FunctionKind::Stop:
       case FunctionKind::Gradients: return {};
     }

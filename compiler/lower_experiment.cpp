@@ -202,13 +202,8 @@ class ExperimentLowering {
     }
     for (const Output& result : graph.results) {
       if (result.role == ResultRole::Variable) continue;
-      entry.outputs.push_back({result.name,
-                               binding_kind(result.role),
-                               graph.type(result.node),
-                               result.ref,
-                               {},
-                               result.range,
-                               guards(result)});
+      entry.outputs.push_back({result.name, binding_kind(result.role), graph.type(result.node), result.ref,
+                               result.labels, result.range, guards(result)});
     }
     for (const Node& node : graph.nodes) {
       for (const Extent& extent : node.type.shape) {

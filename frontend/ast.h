@@ -314,9 +314,12 @@ struct EvalAction {
   Ident split;
   std::vector<Ident> names;
 };
+/// `image grid(x, 8) to "x.png"`, `text write(x) to "x.txt"`, `audio say(x) at 8000 to "x.wav"`
+enum class OutputKind : uint8_t { Image, Text, Audio };
 struct OutputAction {
-  bool is_text = false;
+  OutputKind kind = OutputKind::Image;
   ExprId value;
+  ExprId rate;  // of a sound, where the line says it
   ExprId path;
 };
 struct CheckpointAction {

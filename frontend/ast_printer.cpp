@@ -279,7 +279,9 @@ class Printer {
     return fmt::format("eval {}: {}", a.split.text, list("", a.names, "", [](const Ident& n) { return n.text; }));
   }
   std::string action_text(const OutputAction& a) const {
-    return fmt::format("{} {} to {}", a.is_text ? "text" : "image", expr(a.value), expr(a.path));
+    constexpr std::string_view kWords[] = {"image", "text", "audio"};
+    return fmt::format("{} {}{} to {}", kWords[static_cast<size_t>(a.kind)], expr(a.value),
+                       a.rate.valid() ? " at " + expr(a.rate) : "", expr(a.path));
   }
   std::string action_text(const CheckpointAction& a) const {
     if (!a.best_metric.empty())

@@ -374,8 +374,9 @@ class NameChecker {
       numbers_of_split(pipe->stage);
     } else if (const auto* call = ast_.as<ast::CallExpr>(id)) {
       for (const ast::Arg& arg : call->args) {
-        const bool word = !arg.name.empty() && ast_.as<ast::NameExpr>(arg.value) != nullptr &&
-                          arg.name.text != "size" && arg.name.text != "channels";
+        static constexpr std::string_view kWords[] = {"fit", "label", "over"};
+        const bool word = std::ranges::find(kWords, arg.name.text) != std::end(kWords) &&
+                          ast_.as<ast::NameExpr>(arg.value) != nullptr;
         if (!word) expr(arg.value);
       }
     }
@@ -429,9 +430,19 @@ class NameChecker {
   void actions(const ast::EveryItem& item) {
     expr(item.count);
     for (const ast::Action& action : item.actions) {
-      if (const auto* output = std::get_if<ast::OutputAction>(&action.node)) expr(output->value);
+      if (const auto* written = std::get_if<ast::OutputAction>(&action.node)) output(*written);
       if (const auto* checkpoint = std::get_if<ast::CheckpointAction>(&action.node)) expr(checkpoint->keep);
     }
+  }
+
+  /// Exports are called as functions.
+  void output(const ast::OutputAction& action) {
+    push();
+    for (const ast::FnDecl& f : ast_.fns)
+      if (f.kind == ast::FnKind::Export) blocks_.back().try_emplace(f.name.text, Local{f.name.span, true, false});
+    expr(action.value);
+    expr(action.rate);
+    pop();
   }
 
   /// Names of objectives stand for their last loss.

@@ -33,16 +33,11 @@ Value DataSection::field_column(int32_t field, Span span) {
     column.dtype = probed_.front().dtype;  // all columns side by side
     column.row_shape = {static_cast<int64_t>(probed_.size())};
   } else if (!probed_.empty()) {
-    const FileKind kind = find_reader_record(plan.splits.front().source.reader)->kind;
-    std::string_view help;
-    if (kind == FileKind::Picture && field == 1)
-      help = "`field(1)` is the class: say where it is, with `label = folder`";
-    if (kind == FileKind::Text) help = "`field(0)` is the window, `field(1)` the byte after each of its bytes";
     diagnostics_
         .report(
             Diag::E0109, span,
             fmt::format("the reader has {} field{}, counted from 0", probed_.size(), probed_.size() == 1 ? "" : "s"))
-        .with_help(std::string(help));
+        .with_help(std::string(find_reader_record(plan.splits.front().source.reader)->fields));
     return {};
   } else {
     const std::string& name = plan.splits.front().source.reader;

@@ -13,7 +13,8 @@ namespace {
 std::string_view site_prefix(FunctionKind kind) {
   constexpr std::pair<FunctionKind, std::string_view> kPrefixes[] = {
       {FunctionKind::Loss, "eval/"},     {FunctionKind::Metric, "eval/"}, {FunctionKind::Export, "export/"},
-      {FunctionKind::Sample, "sample/"}, {FunctionKind::Image, "image/"}, {FunctionKind::Stop, "stop/"}};
+      {FunctionKind::Sample, "sample/"}, {FunctionKind::Image, "image/"}, {FunctionKind::Text, "text/"},
+      {FunctionKind::Audio, "audio/"},   {FunctionKind::Stop, "stop/"}};
   for (const auto& [of, prefix] : kPrefixes)
     if (of == kind) return prefix;
   return {};

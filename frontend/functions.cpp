@@ -137,6 +137,12 @@ void Functions::build_metric(const ast::FnDecl& decl) {
 }
 
 /// Parameters are feeds; the value is the result, a tuple several.
+LabelLimit Functions::label_limit(DimId label) const {
+  if (label == kAnonymous) return {};
+  const Extent extent = shapes_.axis_of(label).extent;
+  return {extent.bound, extent.symbol, shapes_.dim_of(label).name};
+}
+
 void Functions::build_export(const ast::FnDecl& decl) {
   bool drawn = false;
   const int32_t index = functions_.build_function(FunctionKind::Export, decl.name.text, false, decl.span, [&] {
@@ -157,9 +163,7 @@ void Functions::build_export(const ast::FnDecl& decl) {
       TensorType tensor_type{*dtype, {}};
       for (const Axis& axis : *axes) tensor_type.shape.push_back(axis.extent);
       Argument argument{param.name.text, ArgRole::Feed, -1, {}};
-      if (label != kAnonymous)
-        argument.limit = {shapes_.axis_of(label).extent.bound, shapes_.axis_of(label).extent.symbol,
-                          shapes_.dim_of(label).name};
+      argument.limit = label_limit(label);
       Tensor feed = graph_.tensor(graph_.builder().argument(std::move(argument), tensor_type), *axes);
       feed.label = label;
       scopes_.bind(param.name, Value(feed));
@@ -177,7 +181,7 @@ void Functions::build_export(const ast::FnDecl& decl) {
       if (t->range && std::isfinite(t->range->low) && std::isfinite(t->range->high))
         range = {t->range->low, t->range->high};
       graph_.builder().result({values.size() == 1 ? decl.name.text : fmt::format("{}{}", decl.name.text, i),
-                               ResultRole::Value, -1, t->node, range});
+                               ResultRole::Value, -1, t->node, range, label_limit(t->label)});
     }
   });
   if (!functions_.trial()) find_couplings(index);

@@ -65,6 +65,7 @@ class Functions {
   void build_step(size_t index);
   void build_loss(size_t index);
   void build_metric(const ast::FnDecl& decl);
+  LabelLimit label_limit(DimId label) const;
   void build_export(const ast::FnDecl& decl);
   void build_sample(const ast::FnDecl& decl, int32_t export_index);
   void find_updates(size_t index);

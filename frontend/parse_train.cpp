@@ -139,7 +139,7 @@ ast::EveryItem Parser::every_item() {
 }
 
 ast::Action Parser::action() {
-  static constexpr std::string_view kWords[] = {"eval", "image", "text", "checkpoint"};
+  static constexpr std::string_view kWords[] = {"eval", "image", "text", "audio", "checkpoint"};
   ast::Action result;
   const Span begin = peek().span;
   if (accept_word("eval")) {
@@ -149,14 +149,12 @@ ast::Action Parser::action() {
     do eval.names.push_back(expect_name("the name of an objective or metric"));
     while (!panic_ && accept(TokenKind::Comma));
     result.node = std::move(eval);
-  } else if (at_word("image") || at_word("text")) {
-    ast::OutputAction output;
-    output.is_text = at_word("text");
-    advance();
-    output.value = expression();
-    expect_word("to", "an action");
-    if (!panic_) output.path = atom();
-    result.node = output;
+  } else if (accept_word("image")) {
+    result.node = output_action(ast::OutputKind::Image);
+  } else if (accept_word("text")) {
+    result.node = output_action(ast::OutputKind::Text);
+  } else if (accept_word("audio")) {
+    result.node = output_action(ast::OutputKind::Audio);
   } else if (accept_word("checkpoint")) {
     result.node = checkpoint_action();
   } else {
@@ -166,6 +164,15 @@ ast::Action Parser::action() {
   }
   result.span = since(begin);
   return result;
+}
+
+// image grid(x, 8) to "x.png", audio say(x) at 8000 to "x.wav"
+ast::OutputAction Parser::output_action(ast::OutputKind kind) {
+  ast::OutputAction output{kind, expression(), {}, {}};
+  if (kind == ast::OutputKind::Audio && accept_word("at")) output.rate = expression();
+  expect_word("to", "an action");
+  if (!panic_) output.path = atom();
+  return output;
 }
 
 // checkpoint keep 3, checkpoint keep best(max acc)

@@ -89,6 +89,7 @@ class Parser {
   ast::EmaItem ema_item();
   ast::EveryItem every_item();
   ast::Action action();
+  ast::OutputAction output_action(ast::OutputKind kind);
   ast::CheckpointAction checkpoint_action();
 
   // ---- parse_statements.cpp ----

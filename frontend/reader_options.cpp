@@ -1,4 +1,4 @@
-// The options of `images(..)` and `bytes(..)`, one table entry each.
+// The options of readers, one table entry each.
 #include "frontend/reader_options.h"
 
 #include <fmt/format.h>
@@ -18,7 +18,7 @@ namespace smelt::frontend {
 namespace {
 
 constexpr int64_t kMaxSide = 65'536;       // of a picture: far above what a network takes
-constexpr int64_t kMaxWindow = 1'048'576;  // of a text, likewise
+constexpr int64_t kMaxWindow = 1'048'576;  // of a text or a sound, likewise
 
 template <typename T>
 struct Word {
@@ -73,12 +73,22 @@ class Options {
       out_.over[c] = static_cast<uint8_t>(std::stoi(hex.substr(1 + 2 * c, 2), nullptr, 16));
   }
   void window(const ast::Arg& arg) {
-    const auto bytes = shapes_.expect_integer(evaluator_.eval(arg.value), span(arg), "the length of a window");
-    source_.window = std::clamp<int64_t>(bytes.value_or(1), 1, kMaxWindow);
-    if (!bytes || *bytes == source_.window) return;
+    const auto given = shapes_.expect_integer(evaluator_.eval(arg.value), span(arg), "the length of a window");
+    source_.window = std::clamp<int64_t>(given.value_or(1), 1, kMaxWindow);
+    if (!given || *given == source_.window) return;
+    const std::string_view unit = find_reader_record(source_.reader)->kind == FileKind::Sound ? "samples" : "bytes";
     diagnostics_
-        .report(Diag::E0503, span(arg), fmt::format("windows of {} bytes; they have 1 to {}", *bytes, kMaxWindow))
+        .report(Diag::E0503, span(arg), fmt::format("windows of {} {}; they have 1 to {}", *given, unit, kMaxWindow))
         .with_help("write `window = 128`, or the dim of the fields: `window = T`");
+  }
+  void rate(const ast::Arg& arg) {
+    const auto given = shapes_.expect_integer(evaluator_.eval(arg.value), span(arg), "the rate of a sound");
+    source_.rate = std::clamp(given.value_or(kLeastSoundRate), kLeastSoundRate, kLargestSoundRate);
+    if (!given || *given == source_.rate) return;
+    diagnostics_
+        .report(Diag::E0503, span(arg),
+                fmt::format("{} samples a second; a sound has {} to {}", *given, kLeastSoundRate, kLargestSoundRate))
+        .with_help("telephones have 8000, compact discs 44100: what lies above half of the rate is lost");
   }
 
  private:
@@ -131,7 +141,12 @@ constexpr Option kOptions[] = {
     {FileKind::Picture, "label", &Options::label},
     {FileKind::Picture, "over", &Options::over},
     {FileKind::Text, "window", &Options::window,
-     "a text is cut into rows of equal length: write `window = 128`, or the dim of the fields: `window = T`"}};
+     "a text is cut into rows of equal length: write `window = 128`, or the dim of the fields: `window = T`"},
+    {FileKind::Sound, "rate", &Options::rate,
+     "recordings become of one rate: write `rate = 8000`, the samples a second"},
+    {FileKind::Sound, "window", &Options::window,
+     "recordings are cut into rows of equal length: write `window = 4096`, in samples, or the dim of the field: "
+     "`window = T`"}};
 
 }  // namespace
 
@@ -161,9 +176,9 @@ void read_reader_options(const ast::Ast& ast, const ast::CallExpr& call, SourceC
     diagnostics.report(Diag::E0401, source.span, fmt::format("`{}` lacks `{}`", reader.name, o.name))
         .with_help(std::string(o.if_missing));
   }
-  if (reader.kind == FileKind::Text) source.window = std::max<int64_t>(source.window, 1);
-  if (reader.kind == FileKind::Picture && source.pictures.height < 1)
-    source.pictures.height = source.pictures.width = 1;
+  // What was reported as missing has some size, so that rows have a type.
+  source.window = std::max<int64_t>(source.window, 1);
+  if (source.pictures.height < 1) source.pictures.height = source.pictures.width = 1;
 }
 
 }  // namespace smelt::frontend

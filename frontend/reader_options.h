@@ -1,5 +1,5 @@
 // The options of a reader: `size = 64, channels = 3, fit = crop, label = folder, over = white` of `images(..)`,
-// `window = 128` of `bytes(..)`.
+// `window = 128` of `bytes(..)`, `rate = 8000, window = 4096` of `audio(..)`.
 #pragma once
 
 #include "frontend/ast.h"

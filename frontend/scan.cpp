@@ -210,6 +210,7 @@ Value Scans::evaluated(const ast::ScanExpr& e, Span span) {
   open_.pop_back();
   scopes_.frame().scan = outer;
   if (diagnostics_.num_errors() > errors || !refuse_effects(before, span)) return {};
+  if (scan.yields && scan.yielded.empty()) return {};  // of a mistake that was reported where it is
   bool written = false;
   for (OpenScan::Carry& carry : scan.carries) {
     carry.next = scopes_.find_local(carry.name)->value.as<Tensor>()->node;

@@ -258,6 +258,7 @@ bool Signatures::check_result(ast::TypeId type_id, Value& value, Span span, std:
     if (t->weak) t = graph_.cast_to(*t, *dtype, span);
     if (!t) return false;
     if (t->dtype != *dtype) return mismatch(shapes_.type_text(*t), "another element type");
+    if (label != kAnonymous) t->label = label;
     axes = t->axes;
   }
   std::vector<std::pair<const ast::DimItem*, size_t>> places;

@@ -210,12 +210,7 @@ void TrainSection::train_every(const ast::EveryItem& item, Span span) {
     std::visit(ast::Overloaded{
                    [&](const ast::EvalAction& a) { eval_action(a, out); },
                    [&](const ast::CheckpointAction& a) { checkpoint_action(a, out); },
-                   [&](const ast::OutputAction& a) {
-                     if (a.is_text)
-                       unsupported(diagnostics_, action.span, "a `text` action");
-                     else
-                       image_action(a, out, action.span);
-                   },
+                   [&](const ast::OutputAction& a) { output_action(a, out, action.span); },
                },
                action.node);
     every.actions.push_back(std::move(out));
@@ -289,60 +284,6 @@ void TrainSection::checkpoint_action(const ast::CheckpointAction& action, Action
                     : fmt::format("no objective or metric `{}`", printable(out.best_metric)))
       .with_help(known ? fmt::format("write `every 1 epoch {{ eval valid: {} }}`", out.best_metric)
                        : did_you_mean(out.best_metric, names));
-}
-
-// image grid(x, 8) to "vae-{epoch}.png"
-void TrainSection::image_action(const ast::OutputAction& action, Action& out, Span span) {
-  out.kind = ActionKind::Image;
-  const auto* path = scopes_.ast().as<ast::StringExpr>(action.path);
-  if (path == nullptr) {
-    diagnostics_.report(Diag::E0403, scopes_.span_of(action.path), "the path after `to` is a string");
-    return;
-  }
-  out.path = path->value;
-  const bool escapes = out.path.starts_with("/") || out.path.find("..") != std::string::npos;
-  if (escapes || !out.path.ends_with(".png")) {
-    diagnostics_
-        .report(Diag::E0503, scopes_.span_of(action.path),
-                "the path of a picture is inside the run directory and ends in .png")
-        .with_help("write \"sample-{epoch}.png\"");
-    return;
-  }
-  const auto* call = scopes_.ast().as<ast::CallExpr>(action.value);
-  const auto* name = call != nullptr ? scopes_.ast().as<ast::NameExpr>(call->callee) : nullptr;
-  if (name == nullptr || name->name != "grid" || call->args.empty() || call->args.size() > 2) {
-    diagnostics_.report(Diag::E0609, scopes_.span_of(action.value), "an image action shows a grid of pictures")
-        .with_help("write `image grid(x, 8) to \"x-{step}.png\"`");
-    return;
-  }
-  if (call->args.size() == 2) {  // else 0: as many as make a square
-    const ast::ExprId given = call->args[1].value;
-    const std::optional<int64_t> columns =
-        shapes_.expect_integer(evaluator_.eval(given), scopes_.span_of(given), "the number of columns");
-    if (columns && (*columns < 1 || *columns > 1000))
-      diagnostics_.report(Diag::E0503, scopes_.span_of(given),
-                          fmt::format("the grid has {} columns; it may have 1 to 1000", *columns));
-    out.grid_columns = static_cast<int32_t>(std::clamp<int64_t>(columns.value_or(1), 1, 1000));
-  }
-  const Span value_span = scopes_.span_of(call->args[0].value);
-  out.function =
-      functions_.build_function(FunctionKind::Image, fmt::format("image{}", num_images_++), false, span, [&] {
-        const std::optional<Tensor> x = graph_.expect_float(evaluator_.eval(call->args[0].value), value_span);
-        if (!x) return;
-        const bool has_channels =
-            x->axes.size() == 4 && (x->axes[1].extent == Extent(1) || x->axes[1].extent == Extent(3));
-        if (x->axes.size() != 3 && !has_channels) {
-          diagnostics_
-              .report(Diag::E0609, value_span, fmt::format("`{}` is not a row of pictures", shapes_.type_text(*x)))
-              .with_help("`|> reshape([64, 28, 28])` makes pictures of a flat axis");
-          return;
-        }
-        if (x->range && std::isfinite(x->range->low) && std::isfinite(x->range->high)) {
-          out.range_low = x->range->low;
-          out.range_high = x->range->high;
-        }
-        graph_.builder().result({"image", ResultRole::Value, -1, x->node});
-      });
 }
 
 // stop when nan(critic) or nan(gen)

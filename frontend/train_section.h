@@ -1,4 +1,5 @@
-// The train section: precision, batch, horizon, loop and actions as a TrainPlan.
+// The train section: precision, batch, horizon, loop and actions as a TrainPlan. Members are defined in
+// train_section.cpp; those of actions that write files in output_actions.cpp.
 #pragma once
 
 #include <string>
@@ -54,7 +55,11 @@ class TrainSection {
   void train_number(const ast::NumberItem& item);
   void train_loop(const ast::LoopItem& item);
   void train_every(const ast::EveryItem& item, Span span);
-  void image_action(const ast::OutputAction& action, Action& out, Span span);
+  void output_action(const ast::OutputAction& action, Action& out, Span span);
+  std::optional<ast::ExprId> grid_of(ast::ExprId value, Action& out);
+  std::optional<int64_t> rate_of(const ast::OutputAction& action);
+  std::optional<Tensor> shown_value(ast::OutputKind kind, ast::ExprId value);
+  bool check_shown(ast::OutputKind kind, const Tensor& x, Span span);
   void checkpoint_action(const ast::CheckpointAction& action, Action& out);
   void eval_action(const ast::EvalAction& action, Action& out);
   void stop_condition(const ast::StopItem& item);
@@ -75,7 +80,7 @@ class TrainSection {
   Evaluator& evaluator_;
   Diagnostics& diagnostics_;
   const ast::TrainDecl* train_ = train_section(file_);
-  int num_images_ = 0;
+  int num_outputs_ = 0;
 };
 
 }  // namespace frontend

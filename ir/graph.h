@@ -87,7 +87,8 @@ struct Output {
   ResultRole role = ResultRole::Value;
   int32_t ref = -1;
   NodeId node;
-  KnownRange range = {};  // of an export: pictures are made of it
+  KnownRange range = {};   // of an export: pictures are made of it
+  LabelLimit labels = {};  // of an export: whose dim its labels are of
 };
 
 struct Graph {

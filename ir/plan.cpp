@@ -1,5 +1,7 @@
 #include "ir/plan.h"
 
+#include "ir/readers.h"
+
 namespace smelt {
 
 std::string_view to_string(VariableKind kind) {
@@ -23,19 +25,37 @@ std::string_view to_string(FunctionKind kind) {
     case FunctionKind::Export: return "export";
     case FunctionKind::Sample: return "sample";
     case FunctionKind::Image: return "image";
+    case FunctionKind::Text: return "text";
+    case FunctionKind::Audio: return "audio";
     case FunctionKind::Stop: return "stop";
     case FunctionKind::Gradients: return "gradients";
   }
   return "?";
 }
 
+int64_t sound_rate(const DataPlan& plan) {
+  for (const Split& split : plan.splits)
+    if (split.source.rate > 0) return split.source.rate;
+  return 0;
+}
+
 std::vector<Column> typed_columns(const SourceCall& source) {
-  if (source.window > 0)
-    return {{0, DType::U8, {source.window}, source.span}, {1, DType::U8, {source.window}, source.span}};
+  const ReaderRecord* reader = find_reader_record(source.reader);
+  const auto column = [&](int32_t field, DType dtype, std::vector<int64_t> row_shape) {
+    return Column{field, dtype, std::move(row_shape), source.span};
+  };
   const PictureOptions& o = source.pictures;
-  std::vector<Column> columns = {{0, DType::U8, {o.channels, o.height, o.width}, source.span}};
-  if (o.label != PictureLabel::None) columns.push_back({1, DType::I32, {}, source.span});
-  return columns;
+  switch (reader == nullptr ? FileKind::Table : reader->kind) {
+    case FileKind::Table: return {};
+    case FileKind::Picture: {
+      std::vector<Column> columns = {column(0, DType::U8, {o.channels, o.height, o.width})};
+      if (o.label != PictureLabel::None) columns.push_back(column(1, DType::I32, {}));
+      return columns;
+    }
+    case FileKind::Text: return {column(0, DType::U8, {source.window}), column(1, DType::U8, {source.window})};
+    case FileKind::Sound: return {column(0, DType::F32, {source.window}), column(1, DType::I32, {})};
+  }
+  return {};
 }
 
 }  // namespace smelt

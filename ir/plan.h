@@ -41,6 +41,8 @@ enum class FunctionKind : uint8_t {
   Result,    // those values, from the totals of all batches; `ref` likewise
   Sample,    // draws the feeds of export `ref` that have a distribution, named as its arguments
   Image,     // the picture of an action
+  Text,      // the text of an action
+  Audio,     // the sound of an action
   Stop,      // bool scalar, from Loss scalars
   Gradients  // the loss of the objective of this name, and its derivatives by parameters (api/smelt/gradients.h)
 };
@@ -74,8 +76,10 @@ struct SourceCall {
   std::string reader;
   std::vector<std::string> paths;
   Span span;
-  PictureOptions pictures = {};  // of `images`
-  int64_t window = 0;            // of `bytes`: those of a row
+  PictureOptions pictures = {};         // of `images`
+  int64_t window = 0;                   // of `bytes` and `audio`: the bytes or samples of a row
+  int64_t rate = 0;                     // of `audio`: samples a second
+  std::array<int64_t, 2> lengths = {};  // of `lines` (the first) and `pairs`: bytes of a row's strings
 };
 
 /// A part of the rows of a source, from a share to another: `split(0.9)` makes 0..0.9 and 0.9..1 of it.
@@ -91,8 +95,8 @@ struct Split {
 };
 
 /// One raw column that field expressions read: `field(k)` of idx and npy is the k-th file, of csv the k-th column;
-/// `row()` is all columns of a csv. `field(0)` of images is the picture, `field(1)` its class. `field(0)` of bytes is a
-/// window of the text, `field(1)` the byte that follows each of them.
+/// `row()` is all columns of a csv. ReaderRecord::fields says what those of other readers
+/// are.
 struct Column {
   static constexpr int32_t kWholeRow = -1;
   int32_t field = 0;
@@ -143,8 +147,7 @@ struct DataPlan {
   Span span;
 };
 
-/// The columns of a reader whose options say what they are (ReaderRecord::typed), whatever its files hold. Of `images`
-/// `u8[channels, height, width]`, and `i32` where pictures have labels; of `bytes` two of `u8[window]`.
+/// The columns of a reader whose options say what they are (ReaderRecord::typed), whatever its files hold.
 std::vector<Column> typed_columns(const SourceCall& source);
 
 /// One line of a loop: these objectives, together (same point) or one alone, `times` times.
@@ -153,16 +156,18 @@ struct LoopItem {
   std::vector<int32_t> objectives;  // indices into Experiment::objectives
 };
 
-enum class ActionKind : uint8_t { Eval, Image, Checkpoint };
+enum class ActionKind : uint8_t { Eval, Image, Text, Audio, Checkpoint };
 
 struct Action {
   ActionKind kind = ActionKind::Eval;
-  std::string split;                     // Eval
-  std::vector<std::string> names;        // Eval: objectives and metrics
-  int32_t function = -1;                 // Image: a function of the experiment with one result, [N,H,W] or [N,C,H,W]
+  std::string split;               // Eval
+  std::vector<std::string> names;  // Eval: objectives and metrics
+  int32_t function = -1;  // Image, Text, Audio: a function of the experiment with one result. A picture is [N,H,W] or
+                          // [N,C,H,W], a text or sound has one axis, or two of which one counts the rows
   int32_t grid_columns = 0;              // Image
   double range_low = 0, range_high = 1;  // Image: the values that map to 0 and 255
-  std::string path;                      // Image: template with {step} and {epoch}
+  int64_t rate = 0;                      // Audio: samples a second
+  std::string path;                      // Image, Text, Audio: template with {step} and {epoch}
   int32_t keep = -1;                     // Checkpoint: the newest n; -1: all
   std::string best_metric;               // Checkpoint: the one with the best value of this
   bool best_is_max = false;

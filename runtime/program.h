@@ -34,7 +34,7 @@ struct Binding {
   BindingKind kind = BindingKind::Feed;
   TensorType type;
   int32_t ref = -1;       // Column: index into DataPlan::columns
-  LabelLimit limit = {};  // Feed of labels: checked before every call
+  LabelLimit limit = {};  // Feed of labels: checked before every call. Value: what labels of an export are below
   KnownRange range = {};  // Value
   bool guards = false;    // a step commits nothing unless this scalar is finite: Loss, and the Report of a clip's norm
 };

@@ -9,10 +9,14 @@
 
 #include <fmt/format.h>
 
+#include "runtime/bounds_layout.h"
 #include "runtime/evaluate.h"
 #include "runtime/files/file.h"
 #include "runtime/files/message.h"
+#include "runtime/files/png.h"
+#include "runtime/files/wav.h"
 #include "runtime/grid.h"
+#include "runtime/sequence_rows.h"
 
 namespace smelt {
 namespace {
@@ -121,7 +125,9 @@ Result<void> TrainActions::fire(const TrainState& state, int64_t epochs_before) 
     for (const Action& action : every.actions) {
       switch (action.kind) {
         case ActionKind::Eval: SMELT_TRY_VOID(run_eval(action, state.step)); break;
-        case ActionKind::Image: SMELT_TRY_VOID(run_image(action, state)); break;
+        case ActionKind::Image:
+        case ActionKind::Text:
+        case ActionKind::Audio: SMELT_TRY_VOID(write_output(action, state)); break;
         case ActionKind::Checkpoint: saves = true; break;
       }
     }
@@ -158,12 +164,12 @@ Result<void> TrainActions::run_eval(const Action& action, int64_t step) {
   return {};
 }
 
-Result<void> TrainActions::run_image(const Action& action, const TrainState& state) {
-  const Entry& entry = session_.program().entries.at(static_cast<size_t>(action.function));
+/// The one result of a function that an action shows.
+Result<HostTensor> TrainActions::run_output(const Entry& entry, const TrainState& state) {
   CallFrame frame = session_.frame(entry);
   SMELT_TRY_VOID(frame.own_outputs());
   frame.set_batch(plan_.batch);
-  // A picture of data shows the first rows of the training split.
+  // What shows data shows the first rows of the training split.
   std::vector<int32_t> rows;
   if (train_data_ != nullptr) {
     frame.set_dataset(*train_data_);
@@ -173,21 +179,35 @@ Result<void> TrainActions::run_image(const Action& action, const TrainState& sta
   }
   session_.set_runs(entry, state.step);
   SMELT_TRY_VOID(check_status(session_.call(frame), entry));
+  return dense_output(frame, 0);
+}
 
-  const Binding& binding = entry.outputs.at(0);
-  HostTensor images{binding.type.dtype, {}, {}};
-  for (const Extent& extent : binding.type.shape) {
-    images.shape.push_back(extent.is_static() ? extent.bound : frame.extent(extent.symbol));
+/// The file of an action, and what it is.
+static Result<std::string> encode_output(const Action& action, const HostTensor& value, int32_t rows,
+                                         const PngTexts& notes) {
+  if (action.kind == ActionKind::Text) return text_of(value, rows);
+  if (action.kind == ActionKind::Audio) {
+    SMELT_TRY(const std::vector<float> sound, sound_of(value, rows, action.rate));
+    return encode_wav(sound, action.rate);
   }
-  const uint64_t bytes = byte_size(images.dtype, images.shape).value_or(0);
-  SMELT_TRY(images.data, Buffer::copy_of({frame.output(0), static_cast<size_t>(bytes)}, "a picture"));
-  SMELT_TRY(const Picture sheet, make_grid(images, {action.grid_columns, action.range_low, action.range_high}));
+  SMELT_TRY(const Picture sheet, make_grid(value, {action.grid_columns, action.range_low, action.range_high}));
+  return encode_png(sheet, notes);
+}
+
+Result<void> TrainActions::write_output(const Action& action, const TrainState& state) {
+  const Entry& entry = session_.program().entries.at(static_cast<size_t>(action.function));
+  SMELT_TRY(const HostTensor value, run_output(entry, state));
+  SMELT_TRY(const std::string bytes,
+            encode_output(action, value, row_axis(entry.outputs.at(0).type, plan_.batch_symbol),
+                          {{"smelt:model", session_.program().name},
+                           {"smelt:seed", fmt::format("{}", state.seed)},
+                           {"smelt:step", fmt::format("{}", state.step)}}));
   SMELT_TRY(const std::string path, run_.output_path(action.path, state.step, state.epoch));
-  SMELT_TRY_VOID(write_png(path, sheet,
-                           {{"smelt:model", session_.program().name},
-                            {"smelt:seed", fmt::format("{}", state.seed)},
-                            {"smelt:step", fmt::format("{}", state.step)}}));
-  observer_.on_image(state.step, path);
+  SMELT_TRY_VOID(write_file_atomic(path, bytes));
+  const std::string_view what = action.kind == ActionKind::Text    ? "text"
+                                : action.kind == ActionKind::Audio ? "sound"
+                                                                   : "picture";
+  observer_.on_output(state.step, what, path);
   return {};
 }
 

@@ -1,4 +1,4 @@
-// The `every` actions of a training run: evaluations, pictures, checkpoints.
+// The `every` actions of a training run: evaluations, pictures, texts, sounds, checkpoints.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,8 @@ class TrainActions {
 
  private:
   Result<void> run_eval(const Action& action, int64_t step);
-  Result<void> run_image(const Action& action, const TrainState& state);
+  Result<HostTensor> run_output(const Entry& entry, const TrainState& state);
+  Result<void> write_output(const Action& action, const TrainState& state);
   Result<void> run_checkpoint(const Action& action, const TrainState& state);
   Result<void> save(TrainState state, bool best);
   Result<void> prune() const;

@@ -34,7 +34,8 @@ class TrainObserver {
   virtual void on_start(int64_t /*first_step*/, int64_t /*target*/) {}
   virtual void on_step(const StepReport& /*report*/) {}
   virtual void on_evaluation(int64_t /*step*/, std::string_view /*split*/, std::span<const NamedValue> /*values*/) {}
-  virtual void on_image(int64_t /*step*/, const std::string& /*path*/) {}
+  /// `what` is a picture, text or sound.
+  virtual void on_output(int64_t /*step*/, std::string_view /*what*/, const std::string& /*path*/) {}
   virtual void on_checkpoint(int64_t /*step*/, const std::string& /*path*/, bool /*best*/) {}
   virtual void on_note(const std::string& /*text*/) {}
 };

@@ -1,30 +1,32 @@
-// run and sample: an exported function on files, or on draws.
+// run and sample: an exported function on files, on draws, or on a prompt.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cctype>
-#include <filesystem>
 
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/run_source.h"
+#include "cli/write_result.h"
+#include "ir/readers.h"
 #include "ir/support/printable.h"
 #include "ir/support/suggest.h"
 #include "runtime/files/npy.h"
-#include "runtime/files/output_file.h"
-#include "runtime/files/png.h"
-#include "runtime/grid.h"
+#include "runtime/sequence_rows.h"
 
 namespace smelt::cli {
 namespace {
 
 struct RunFlags {
   ModelFlags model;
-  std::string name, weights, output, shape;
+  ResultFlags result;
+  std::string name, weights, prompt;
   std::vector<std::string> inputs;  // name=FILE.npy
-  int64_t count = 64;
-  bool partial = false, force = false;
+  std::optional<int64_t> count;     // of what is drawn
+  bool partial = false;
 };
+
+constexpr int64_t kDraws = 64;  // as many pictures as make a sheet
 
 Result<const Entry*> find_export(const CompiledProgram& program, const std::string& name) {
   if (const Entry* entry = program.find(FunctionKind::Export, name)) return entry;
@@ -50,83 +52,6 @@ Result<std::vector<NamedTensor>> read_inputs(const std::vector<std::string>& inp
   return tensors;
 }
 
-/// [N, H*W] becomes [N, H, W] when `--shape HxW` says so.
-Result<void> reshape_flat(HostTensor& images, const std::string& shape) {
-  if (shape.empty()) return {};
-  const size_t cross = shape.find('x');
-  const int64_t height = std::atoll(shape.c_str());
-  const int64_t width = cross == std::string::npos ? 0 : std::atoll(shape.c_str() + cross + 1);
-  if (height <= 0 || width <= 0)
-    return fail(ErrorKind::Usage, fmt::format("--shape `{}` is not HxW", shape), "such as --shape 28x28");
-  if (images.shape.size() != 2 || images.shape[1] != height * width) {
-    return fail(ErrorKind::Usage, fmt::format("{} cannot be seen as pictures of {}x{}",
-                                              describe(images.dtype, images.shape), height, width));
-  }
-  images.shape = {images.shape[0], height, width};
-  return {};
-}
-
-/// What maps to black and white: the range that the compiler knows, else 0..1.
-GridOptions picture_options(const Entry& entry, const std::string& result) {
-  const auto output = std::ranges::find(entry.outputs, result, &Binding::name);
-  if (output != entry.outputs.end() && output->range.known())
-    return {.low = output->range.low, .high = output->range.high};
-  fmt::print(
-      stderr,
-      "note: the range of `{}` is not known: 0..1 is mapped to black and white, and what lies outside is clamped\n",
-      result);
-  return {};
-}
-
-/// How a result is written, by the extension of `-o`.
-enum class Format : uint8_t { Npy, Png };
-struct Extension {
-  std::string_view name;
-  Format format;
-};
-constexpr Extension kExtensions[] = {{".npy", Format::Npy}, {".png", Format::Png}};
-
-Result<Format> format_of(const std::string& output) {
-  std::string extension = std::filesystem::path(output).extension().string();
-  std::ranges::transform(extension, extension.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  const auto* known = std::ranges::find(kExtensions, extension, &Extension::name);
-  if (known != std::end(kExtensions)) return known->format;
-  if (is_stream(output)) return Format::Npy;  // the standard output, a pipe, /dev/null
-  return fail(ErrorKind::Usage,
-              fmt::format("-o `{}`: the extension says how a result is written, and `{}` is none that "
-                          "is known",
-                          printable(output), printable(extension)),
-              "write `.npy` or `.png`, or `-` for an .npy on the standard output");
-}
-
-/// `out.npy` for a single result, else `out.0.npy`, `out.1.npy` and so on.
-std::string place_of(const std::string& output, size_t index, size_t count) {
-  if (count == 1) return output;
-  const std::filesystem::path path(output);
-  return (path.parent_path() / fmt::format("{}.{}{}", path.stem().string(), index, path.extension().string())).string();
-}
-
-Result<void> write_result(const RunFlags& flags, const std::string& path, NamedTensor& named, const Entry& entry,
-                          const CompiledProgram& program) {
-  HostTensor& result = named.tensor;
-  if (!flags.force && !is_stream(path) && std::filesystem::exists(path)) {
-    return fail(ErrorKind::Output, fmt::format("{} exists", printable(path)), "give another name, or --force");
-  }
-  SMELT_TRY(const Format format, format_of(path));
-  if (format == Format::Npy) return write_npy(path, result);
-  SMELT_TRY_VOID(reshape_flat(result, flags.shape));
-  if (result.shape.size() == 2) {
-    return fail(ErrorKind::Usage,
-                fmt::format("{} is no picture: its pixels are one flat axis", describe(result.dtype, result.shape)),
-                "say how it folds, such as --shape 28x28, or write an .npy file");
-  }
-  SMELT_TRY(const Picture picture, make_grid(result, picture_options(entry, named.name)));
-  SMELT_TRY(const std::string bytes,
-            encode_png(picture, {{"smelt:export", flags.name}, {"smelt:seed", fmt::format("{}", program.train.seed)}}));
-  return write_output(path, bytes);
-}
-
 /// numpy makes f64 and i64 of what is not asked to be anything else. What is fed becomes what the export takes: floats
 /// are rounded, whole numbers fit or are refused.
 Result<void> convert_inputs(std::vector<NamedTensor>& inputs, const Entry& entry) {
@@ -149,48 +74,99 @@ Result<void> convert_inputs(std::vector<NamedTensor>& inputs, const Entry& entry
   return {};
 }
 
-Result<void> run_export(const RunFlags& flags, Session& session, bool draw) {
-  const CompiledProgram& program = session.program();
-  SMELT_TRY(const Entry* entry, find_export(program, flags.name));
-  SMELT_TRY(std::vector<NamedTensor> inputs, read_inputs(flags.inputs));
-  if (draw) {
-    const Entry* sampler = program.find(FunctionKind::Sample, flags.name);
-    if (sampler == nullptr) {
-      return fail(ErrorKind::Usage, fmt::format("export `{}` does not say what its inputs are drawn from", flags.name),
-                  "write `~ Normal(0, 1)` after the type of an input, or use `smelt run` with --input");
-    }
-    RunOptions options;
-    for (const int32_t symbol : sampler->symbols)
-      options.sizes.emplace_back(program.symbols[static_cast<size_t>(symbol)].name, flags.count);
-    SMELT_TRY(std::vector<NamedTensor> drawn, session.run(*sampler, {}, options));
-    for (NamedTensor& tensor : drawn) {
-      const bool given =
-          std::ranges::any_of(inputs, [&](const NamedTensor& input) { return input.name == tensor.name; });
-      if (!given) inputs.push_back(std::move(tensor));
-    }
+bool has_input(const std::vector<NamedTensor>& inputs, const std::string& name) {
+  return std::ranges::any_of(inputs, [&](const NamedTensor& input) { return input.name == name; });
+}
+
+/// The input that a prompt is for: the only one of labels of at most 256 values that is not given.
+Result<const Binding*> prompted_input(const Entry& entry, const std::vector<NamedTensor>& inputs) {
+  std::vector<const Binding*> found;
+  std::vector<std::string> names;
+  for (const Binding& input : entry.inputs) {
+    if (!is_text(input) || has_input(inputs, input.name)) continue;
+    found.push_back(&input);
+    names.push_back(input.name);
   }
-  SMELT_TRY_VOID(convert_inputs(inputs, *entry));
-  SMELT_TRY(std::vector<NamedTensor> results, session.run(*entry, inputs));
-  if (results.size() != 1 && is_stream(flags.output)) {
+  if (found.size() == 1) return found.front();
+  return fail(ErrorKind::Usage,
+              found.empty() ? fmt::format("--prompt: export `{}` has no input that takes a text", printable(entry.name))
+                            : fmt::format("--prompt: export `{}` takes {} texts: {}", printable(entry.name),
+                                          found.size(), fmt::join(names, ", ")),
+              found.empty() ? "a text is an input of labels of at most 256 values: `prompt: ix<Byte>[B, P]`"
+                            : "give all but one of them with --input");
+}
+
+/// The bytes of the prompt, once a row. A run-time dim becomes as long as the prompt; a fixed one has to be as long.
+Result<NamedTensor> read_prompt(const RunFlags& flags, const Binding& input, const CompiledProgram& program) {
+  const TensorType& type = input.type;
+  const int32_t rows = row_axis(type, program.train.batch_symbol);
+  const auto bytes = static_cast<int64_t>(flags.prompt.size());
+  if (type.rank() < 1 || type.rank() > 2)
+    return fail(ErrorKind::Usage, fmt::format("--prompt: input `{}` is {}, no text and no row of texts", input.name,
+                                              to_string(type, program.symbols)));
+  const Extent& length = type.shape[static_cast<size_t>(rows < 0 ? 0 : 1 - rows)];
+  if (bytes < 1 || bytes > length.bound || (length.is_static() && bytes != length.bound))
     return fail(ErrorKind::Usage,
-                fmt::format("export `{}` has {} results; a stream holds one", printable(flags.name), results.size()),
-                "give a file: of `-o out.npy` come out.0.npy, out.1.npy and so on");
+                fmt::format("--prompt has {} byte{}, input `{}` takes {}{}", bytes, bytes == 1 ? "" : "s", input.name,
+                            length.is_static() ? "" : "1 to ", length.bound),
+                length.is_static()
+                    ? fmt::format("a run-time dim takes any length up to its bound: `dim P <= {}` and `{}: "
+                                  "ix<{}>[B, P]`",
+                                  length.bound, input.name, input.limit.dim)
+                    : "");
+  std::vector<int64_t> shape(type.rank(), bytes);
+  if (rows >= 0) {
+    const Extent& extent = type.shape[static_cast<size_t>(rows)];
+    shape[static_cast<size_t>(rows)] = extent.is_static() ? extent.bound : flags.count.value_or(1);
   }
-  for (size_t k = 0; k < results.size(); ++k) {
-    const std::string path = place_of(flags.output, k, results.size());
-    SMELT_TRY_VOID(write_result(flags, path, results[k], *entry, program));
-    const std::string line =
-        fmt::format("{}  {}", printable_lines(path), describe(results[k].tensor.dtype, results[k].tensor.shape));
-    if (path == "-")
-      say_line(line);  // the standard output has the result
-    else
-      fmt::print("{}\n", line);
+  SMELT_TRY(HostTensor tensor, HostTensor::zeros(DType::I32, shape, "the prompt"));
+  const int64_t count = rows < 0 ? 1 : shape[static_cast<size_t>(rows)];
+  for (int64_t row = 0; row < count; ++row)
+    for (int64_t i = 0; i < bytes; ++i)
+      tensor.as<int32_t>()[static_cast<size_t>(rows == 1 ? i * count + row : row * bytes + i)] =
+          static_cast<unsigned char>(flags.prompt[static_cast<size_t>(i)]);
+  return NamedTensor{input.name, std::move(tensor)};
+}
+
+/// Adds draws of the inputs that are not given and say what they are drawn from.
+Result<void> draw_inputs(const RunFlags& flags, Session& session, const Entry& entry,
+                         std::vector<NamedTensor>& inputs) {
+  const CompiledProgram& program = session.program();
+  const Entry* sampler = program.find(FunctionKind::Sample, entry.name);
+  if (sampler == nullptr) {
+    if (std::ranges::all_of(entry.inputs, [&](const Binding& input) { return has_input(inputs, input.name); }))
+      return {};
+    const bool text = std::ranges::any_of(entry.inputs, is_text);
+    return fail(ErrorKind::Usage, fmt::format("export `{}` does not say what its inputs are drawn from", entry.name),
+                text ? "give the text that it goes on from with --prompt, or its inputs with --input"
+                     : "write `~ Normal(0, 1)` after the type of an input, or give it with --input");
   }
+  RunOptions options;
+  for (const int32_t symbol : sampler->symbols)
+    options.sizes.emplace_back(program.symbols[static_cast<size_t>(symbol)].name, flags.count.value_or(kDraws));
+  SMELT_TRY(std::vector<NamedTensor> drawn, session.run(*sampler, {}, options));
+  for (NamedTensor& tensor : drawn)
+    if (!has_input(inputs, tensor.name)) inputs.push_back(std::move(tensor));
   return {};
 }
 
+Result<void> run_export(const RunFlags& flags, Session& session, bool draw) {
+  const CompiledProgram& program = session.program();
+  SMELT_TRY(const Entry* entry, find_export(program, flags.name));
+  SMELT_TRY_VOID(check_output(flags.result, *entry, program));
+  SMELT_TRY(std::vector<NamedTensor> inputs, read_inputs(flags.inputs));
+  if (!flags.prompt.empty()) {
+    SMELT_TRY(const Binding* input, prompted_input(*entry, inputs));
+    SMELT_TRY(inputs.emplace_back(), read_prompt(flags, *input, program));
+  }
+  if (draw) SMELT_TRY_VOID(draw_inputs(flags, session, *entry, inputs));
+  SMELT_TRY_VOID(convert_inputs(inputs, *entry));
+  SMELT_TRY(std::vector<NamedTensor> results, session.run(*entry, inputs));
+  return write_results(flags.result, results, *entry, program);
+}
+
 int run_command(const RunFlags& flags, bool draw) {
-  if (const Result<Format> format = format_of(flags.output); !format) return report(format.error());
+  if (const Result<void> known = check_format(flags.result); !known) return report(known.error());
   int code = kOk;
   std::optional<SourcedModel> source = open_source(flags.model, flags.weights, NeedsData::No, code);
   if (!source) return code;
@@ -213,11 +189,16 @@ Runner add(Options options, bool draw) {
   options.add("EXPORT", flags->name, "name of the export").required();
   options.add("--weights", flags->weights, "checkpoint or safetensors file");
   options.add("--input", flags->inputs, "an input, NAME=FILE.npy (may be repeated)").repeated();
-  options.add("-o,--output", flags->output, "result: .npy or .png, or - for an .npy on the standard output").required();
-  options.add("--shape", flags->shape, "fold flat pixels for a .png, such as 28x28");
+  options.add("--prompt", flags->prompt, "the text that an input of bytes begins with");
+  options.add(
+      "-o,--output", flags->result.output,
+      "result: .npy, .png, .txt or .wav, or - for an .npy on the standard output; a text is printed without it");
+  options.add("--shape", flags->result.shape, "fold flat pixels for a .png, such as 28x28");
+  options.add("--rate", flags->result.rate, "samples a second of a .wav, else those of the data")
+      .between(kLeastSoundRate, kLargestSoundRate);
   options.flag("--partial", flags->partial, "--weights: load what fits");
-  options.flag("--force", flags->force, "overwrite the result file");
-  if (draw) options.add("-n", flags->count, "how many to draw").between(1, uint64_t{1} << 31);
+  options.flag("--force", flags->result.force, "overwrite the result file");
+  if (draw) options.add("-n", flags->count, "how many to draw: 64, or with a prompt 1").between(1, uint64_t{1} << 31);
   return [flags, draw] { return run_command(*flags, draw); };
 }
 

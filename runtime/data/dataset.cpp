@@ -12,8 +12,10 @@
 
 #include "runtime/data/data_readers.h"
 #include "runtime/data/load_pictures.h"
+#include "runtime/data/load_sounds.h"
 #include "runtime/data/load_text.h"
 #include "runtime/data/picture_list.h"
+#include "runtime/data/recording_list.h"
 #include "runtime/data/split_rows.h"
 #include "runtime/files/message.h"
 
@@ -114,6 +116,7 @@ class Loader {
       case FileKind::Table: return load_tables(notes);
       case FileKind::Picture: return load_pictures();
       case FileKind::Text: return load_text();
+      case FileKind::Sound: return load_sounds();
     }
     return {};
   }
@@ -138,11 +141,16 @@ class Loader {
     return {};
   }
 
+  /// field(0), field(1) and so on, of all files together.
+  template <typename... Tensors>
+  void take_fields(Tensors&&... tensors) {
+    const std::string place = fmt::format("{}", fmt::join(places_, ", "));
+    (files_.push_back({place, {std::move(tensors), {}}}), ...);
+  }
+
   Result<void> load_pictures() {
     SMELT_TRY(LoadedPictures loaded, smelt::load_pictures(plan_, split_, places_, paths_, threads_));
-    const std::string place = fmt::format("{}", fmt::join(places_, ", "));
-    files_.push_back({place, {std::move(loaded.pixels), {}}});
-    files_.push_back({place, {std::move(loaded.labels), {}}});
+    take_fields(loaded.pixels, loaded.labels);
     classes_ = std::move(loaded.classes);
     row_names_ = std::move(loaded.names);
     return {};
@@ -150,9 +158,14 @@ class Loader {
 
   Result<void> load_text() {
     SMELT_TRY(LoadedText loaded, smelt::load_text(plan_, split_, places_));
-    const std::string place = fmt::format("{}", fmt::join(places_, ", "));
-    files_.push_back({place, {std::move(loaded.windows), {}}});
-    files_.push_back({place, {std::move(loaded.next), {}}});
+    take_fields(loaded.windows, loaded.next);
+    return {};
+  }
+
+  Result<void> load_sounds() {
+    SMELT_TRY(LoadedSounds loaded, smelt::load_sounds(plan_, split_, places_, threads_));
+    take_fields(loaded.windows, loaded.lengths);
+    row_names_ = std::move(loaded.names);
     return {};
   }
 
@@ -302,7 +315,7 @@ class Loader {
   const DataReader* reader_ = nullptr;
   const int threads_;
   std::vector<std::string> places_, classes_;
-  std::vector<std::string> row_names_;  // of pictures
+  std::vector<std::string> row_names_;  // of pictures and windows of sounds
   std::vector<LoadedFile> files_;
 };
 
@@ -358,18 +371,36 @@ Result<std::vector<Column>> probe_source(const SourceCall& source, const std::st
   return reader->record->typed() ? typed_columns(source) : out;
 }
 
+/// Whether it went well, without its value.
+template <typename T>
+static Result<void> outcome(Result<T> result) {
+  if (!result) return std::unexpected(std::move(result).error());
+  return {};
+}
+
+static Result<void> check_places(const DataReader& reader, const SourceCall& source,
+                                 std::span<const std::string> places) {
+  const auto each = [&](auto check) -> Result<void> {
+    for (const std::string& place : places) SMELT_TRY_VOID(check(place));
+    return {};
+  };
+  switch (reader.record->kind) {
+    case FileKind::Table: return each(reader.check);
+    case FileKind::Text: return each([&](const std::string& place) { return check_text(place, source.window); });
+    case FileKind::Picture: return outcome(list_pictures(source, places));
+    case FileKind::Sound: return outcome(list_recordings(places));
+  }
+  return {};
+}
+
 Result<void> check_source(const SourceCall& source, const std::string& section, const DataPaths& paths) {
   SMELT_TRY(const DataReader* reader, find_reader(source));
   std::vector<std::string> places;
   for (const std::string& path : source.paths) {
     SMELT_TRY(places.emplace_back(), resolve_data_path(path, section, paths));
-    if (reader->record->kind == FileKind::Picture) continue;
-    auto checked = reader->record->kind == FileKind::Text ? check_text(places.back(), source.window)
-                                                          : reader->check(places.back());
-    if (!checked) return with_span(std::move(checked).error(), source.span);
   }
-  if (reader->record->kind != FileKind::Picture) return {};
-  if (auto listed = list_pictures(source, places); !listed) return with_span(std::move(listed).error(), source.span);
+  if (auto checked = check_places(*reader, source, places); !checked)
+    return with_span(std::move(checked).error(), source.span);
   return {};
 }
 

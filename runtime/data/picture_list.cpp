@@ -40,18 +40,9 @@ Result<std::string> folder_label(const PictureFile& file, const Pattern& pattern
               "`label = folder` takes the folders in it as classes: write `folder/*/*.png`");
 }
 
-/// What there is instead of what a pattern asks for.
-std::string what_is_there(const Pattern& pattern) {
-  const Result<std::vector<std::string>> others = match_files({pattern.folder, "**/*"});
-  if (!others || others->empty()) return "the folder has no files";
-  return fmt::format("the folder has {} files, such as `{}`", others->size(), printable(others->front()));
-}
-
 Result<std::vector<PictureFile>> by_pattern(const std::string& place, PictureLabel label) {
   const Pattern pattern = split_pattern(place);
-  SMELT_TRY(std::vector<std::string> names, match_files(pattern));
-  if (names.empty())
-    return fail(ErrorKind::Input, fmt::format("no file matches `{}`", printable(place)), what_is_there(pattern));
+  SMELT_TRY(std::vector<std::string> names, match_some(pattern));
   std::vector<PictureFile> files;
   for (std::string& name : names) {
     PictureFile file{(fs::path(pattern.folder) / name).string(), std::move(name), {}};

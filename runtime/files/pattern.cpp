@@ -113,4 +113,15 @@ Result<std::vector<std::string>> match_files(const Pattern& pattern) {
   return Walk(pattern.folder).run(parts);
 }
 
+Result<std::vector<std::string>> match_some(const Pattern& pattern) {
+  SMELT_TRY(std::vector<std::string> names, match_files(pattern));
+  if (!names.empty()) return names;
+  const Result<std::vector<std::string>> others = match_files({pattern.folder, "**/*"});
+  return fail(ErrorKind::Input,
+              fmt::format("no file matches `{}`", printable((fs::path(pattern.folder) / pattern.rest).string())),
+              !others || others->empty()
+                  ? "the folder has no files"
+                  : fmt::format("the folder has {} files, such as `{}`", others->size(), printable(others->front())));
+}
+
 }  // namespace smelt

@@ -23,5 +23,7 @@ Pattern split_pattern(const std::string& path);
 /// The files below the pattern's folder that it matches: their paths from there, sorted. Links to folders are followed.
 /// Errors: Input when the folder or one below it cannot be read.
 Result<std::vector<std::string>> match_files(const Pattern& pattern);
+/// The same, at least one. Errors: also Input when there is none, with what there is instead.
+Result<std::vector<std::string>> match_some(const Pattern& pattern);
 
 }  // namespace smelt

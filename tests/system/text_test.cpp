@@ -84,6 +84,41 @@ TEST_CASE("a text is trained on and written, and the bits do not depend on threa
     CHECK_MESSAGE(has("the cat sat on the mat. ", std::string(1, static_cast<char>(byte))), byte);
 }
 
+constexpr std::string_view kPrompted = R"(
+dim P <= 6
+export say(prompt: ix<Byte>[B, P]) -> ix<Byte>[P, B] {
+  y[p, n] = prompt[n, p]
+  y
+}
+export fixed(prompt: ix<Byte>[B, T]) -> ix<Byte>[B, T] = prompt
+export one(prompt: ix<Byte>[P]) -> ix<Byte>[P] = prompt
+export both(a: ix<Byte>[B, P], b: ix<Byte>[B, P]) -> ix<Byte>[B, P] = a
+)";
+
+TEST_CASE("a prompt is an input of bytes, and a text is printed") {
+  const std::string work = text_model("text-prompt");
+  write_text_file(work + "/m.smelt", std::string(kModel) + std::string(kPrompted));
+  const auto sample = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"sample", work + "/m.smelt"});
+    return run_smelt(arguments);
+  };
+  CHECK(sample({"say", "--prompt", "a cat"}).out == "a cat\n");
+  CHECK(sample({"say", "--prompt", "a cat", "-n", "3"}).out == "a cat\na cat\na cat\n");
+  CHECK(sample({"say", "--prompt", "a\ncat", "-n", "2"}).out == "a\ncat\n\na\ncat\n");
+  CHECK(sample({"one", "--prompt", "a cat"}).out == "a cat\n");
+  CHECK(sample({"fixed", "--prompt", "the cats"}).out == "the cats\n");
+  REQUIRE(sample({"say", "--prompt", "\xC3\xA9", "-o", work + "/x.txt"}).exit_code == 0);
+  CHECK(read_text_file(work + "/x.txt") == "\xC3\xA9\n");
+  const CommandResult part = sample({"fixed", "--prompt", "a cat"});
+  CHECK(part.exit_code == 2);
+  CHECK_MESSAGE(has(part.err, "--prompt has 5 bytes, input `prompt` takes 8"), part.err);
+  CHECK_MESSAGE(has(part.err, "`dim P <= 8`"), part.err);
+  CHECK(has(sample({"say", "--prompt", "the cats"}).err, "--prompt has 8 bytes, input `prompt` takes 1 to 6"));
+  CHECK(has(sample({"both", "--prompt", "a"}).err, "takes 2 texts: a, b"));
+  CHECK(has(sample({"say"}).err, "--prompt"));
+  CHECK(run_smelt({"run", work + "/m.smelt", "say", "--prompt", "a cat"}).out == "a cat\n");
+}
+
 TEST_CASE("a text that changed is noticed when the run goes on") {
   const std::string work = text_model("text-changed");
   const std::string model = work + "/m.smelt";

@@ -113,7 +113,9 @@ class Recorder : public TrainObserver {
   void on_evaluation(int64_t step, std::string_view split, std::span<const NamedValue>) override {
     events.push_back(fmt::format("eval {} {}", step, split));
   }
-  void on_image(int64_t step, const std::string&) override { events.push_back(fmt::format("image {}", step)); }
+  void on_output(int64_t step, std::string_view what, const std::string&) override {
+    events.push_back(fmt::format("{} {}", what, step));
+  }
   void on_checkpoint(int64_t step, const std::string&, bool best) override {
     events.push_back(fmt::format("save {}{}", step, best ? " best" : ""));
   }
@@ -316,9 +318,9 @@ TEST_CASE_FIXTURE(Fixture, "actions fire after their steps and epochs, evaluatio
   program.train.every = {{1, Unit::Epoch, {checkpoint_action(2), eval_action()}, {}}, {4, Unit::Step, {image}, {}}};
   Recorder recorder;
   REQUIRE(start("a", {.observer = &recorder}).has_value());
-  CHECK(recorder.events == std::vector<std::string>{"eval 2 valid", "save 2", "eval 3 valid", "save 3", "image 4",
+  CHECK(recorder.events == std::vector<std::string>{"eval 2 valid", "save 2", "eval 3 valid", "save 3", "picture 4",
                                                     "eval 5 valid", "save 5", "eval 6 valid", "save 6", "eval 8 valid",
-                                                    "image 8", "save 8"});
+                                                    "picture 8", "save 8"});
   CHECK(checkpoints("a") == std::vector<std::string>{"step-6.safetensors", "step-8.safetensors"});
   CHECK(read_raw(dir / "a/img-5.png").starts_with("\x89PNG"));
   CHECK(contains(read_raw(dir / "a/img-5.png"), std::string("smelt:seed\0"

@@ -1,0 +1,195 @@
+#include "cli/write_result.h"
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <filesystem>
+
+#include "cli/console.h"
+#include "ir/readers.h"
+#include "ir/support/printable.h"
+#include "runtime/files/npy.h"
+#include "runtime/files/output_file.h"
+#include "runtime/files/png.h"
+#include "runtime/files/wav.h"
+#include "runtime/grid.h"
+#include "runtime/sequence_rows.h"
+
+namespace smelt::cli {
+namespace {
+
+enum class Format : uint8_t { Npy, Png, Text, Wav };
+struct Extension {
+  std::string_view name;
+  Format format;
+};
+constexpr Extension kExtensions[] = {
+    {".npy", Format::Npy}, {".png", Format::Png}, {".txt", Format::Text}, {".wav", Format::Wav}};
+
+/// [N, H*W] becomes [N, H, W] when `--shape HxW` says so.
+Result<void> reshape_flat(HostTensor& images, const std::string& shape) {
+  if (shape.empty()) return {};
+  const size_t cross = shape.find('x');
+  const int64_t height = std::atoll(shape.c_str());
+  const int64_t width = cross == std::string::npos ? 0 : std::atoll(shape.c_str() + cross + 1);
+  if (height <= 0 || width <= 0)
+    return fail(ErrorKind::Usage, fmt::format("--shape `{}` is not HxW", shape), "such as --shape 28x28");
+  if (images.shape.size() != 2 || images.shape[1] != height * width) {
+    return fail(ErrorKind::Usage, fmt::format("{} cannot be seen as pictures of {}x{}",
+                                              describe(images.dtype, images.shape), height, width));
+  }
+  images.shape = {images.shape[0], height, width};
+  return {};
+}
+
+/// What maps to black and white: the range that the compiler knows, else 0..1.
+GridOptions picture_options(const Entry& entry, const std::string& result) {
+  const auto output = std::ranges::find(entry.outputs, result, &Binding::name);
+  if (output != entry.outputs.end() && output->range.known())
+    return {.low = output->range.low, .high = output->range.high};
+  fmt::print(
+      stderr,
+      "note: the range of `{}` is not known: 0..1 is mapped to black and white, and what lies outside is clamped\n",
+      result);
+  return {};
+}
+
+Result<Format> format_of(const std::string& output) {
+  if (output.empty()) return Format::Text;
+  std::string extension = std::filesystem::path(output).extension().string();
+  std::ranges::transform(extension, extension.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const auto* known = std::ranges::find(kExtensions, extension, &Extension::name);
+  if (known != std::end(kExtensions)) return known->format;
+  if (is_stream(output)) return Format::Npy;  // the standard output, a pipe, /dev/null
+  return fail(ErrorKind::Usage,
+              fmt::format("-o `{}`: the extension says how a result is written, and `{}` is none that "
+                          "is known",
+                          printable(output), printable(extension)),
+              "write `.npy`, `.png`, `.txt` or `.wav`, or `-` for an .npy on the standard output");
+}
+
+/// `out.npy` for a single result, else `out.0.npy`, `out.1.npy` and so on.
+std::string place_of(const std::string& output, size_t index, size_t count) {
+  if (count == 1) return output;
+  const std::filesystem::path path(output);
+  return (path.parent_path() / fmt::format("{}.{}{}", path.stem().string(), index, path.extension().string())).string();
+}
+
+/// That of the flag, else that of the data.
+Result<int64_t> rate_of(const ResultFlags& flags, const CompiledProgram& program) {
+  const int64_t known = program.data ? sound_rate(*program.data) : 0;
+  if (flags.rate || known > 0) return flags.rate.value_or(known);
+  return fail(ErrorKind::Usage, "the rate of this sound is not known, because the data have no `audio`",
+              "say it, such as --rate 8000");
+}
+
+Result<std::string> encode_picture(const ResultFlags& flags, NamedTensor& named, const Entry& entry,
+                                   const CompiledProgram& program) {
+  HostTensor& result = named.tensor;
+  SMELT_TRY_VOID(reshape_flat(result, flags.shape));
+  if (result.shape.size() == 2) {
+    return fail(ErrorKind::Usage,
+                fmt::format("{} is no picture: its pixels are one flat axis", describe(result.dtype, result.shape)),
+                "say how it folds, such as --shape 28x28, or write an .npy file");
+  }
+  SMELT_TRY(const Picture picture, make_grid(result, picture_options(entry, named.name)));
+  return encode_png(picture, {{"smelt:export", entry.name}, {"smelt:seed", fmt::format("{}", program.train.seed)}});
+}
+
+Result<std::string> encode_sound(const ResultFlags& flags, const NamedTensor& named, int32_t rows,
+                                 const CompiledProgram& program) {
+  SMELT_TRY(const int64_t rate, rate_of(flags, program));
+  SMELT_TRY(const std::vector<float> sound, sound_of(named.tensor, rows, rate));
+  const auto outside = std::ranges::count_if(sound, [](float x) { return !(std::abs(x) <= 1); });
+  if (outside > 0)
+    say("note: {} of {} samples of `{}` lie outside of -1..1 and are clamped; NaN is silence", outside, sound.size(),
+        named.name);
+  return encode_wav(sound, rate);
+}
+
+Result<void> write_result(const ResultFlags& flags, const std::string& path, NamedTensor& named, const Binding& binding,
+                          const Entry& entry, const CompiledProgram& program) {
+  if (!flags.force && !path.empty() && !is_stream(path) && std::filesystem::exists(path)) {
+    return fail(ErrorKind::Output, fmt::format("{} exists", printable(path)), "give another name, or --force");
+  }
+  SMELT_TRY(const Format format, format_of(path));
+  if (format == Format::Npy) return write_npy(path, named.tensor);
+  std::string bytes;
+  switch (format) {
+    case Format::Npy: break;
+    case Format::Png: {
+      SMELT_TRY(bytes, encode_picture(flags, named, entry, program));
+      break;
+    }
+    case Format::Wav: {
+      SMELT_TRY(bytes, encode_sound(flags, named, row_axis(binding.type, program.train.batch_symbol), program));
+      break;
+    }
+    case Format::Text: {
+      SMELT_TRY(bytes, text_of(named.tensor, row_axis(binding.type, program.train.batch_symbol)));
+      break;
+    }
+  }
+  if (!path.empty()) return write_output(path, bytes);
+  // A model may write what moves the cursor of a terminal; a file or pipe gets the bytes as they are.
+  return write_output("-", isatty(STDOUT_FILENO) != 0 ? printable_lines(bytes) : bytes);
+}
+
+}  // namespace
+
+bool is_text(const Binding& binding) {
+  return binding.type.dtype == DType::I32 && binding.limit.below > 0 && binding.limit.below <= 256;
+}
+
+Result<void> check_format(const ResultFlags& flags) {
+  if (const Result<Format> format = format_of(flags.output); !format) return std::unexpected(format.error());
+  return {};
+}
+
+Result<void> check_output(const ResultFlags& flags, const Entry& entry, const CompiledProgram& program) {
+  SMELT_TRY(const Format format, format_of(flags.output));
+  for (const Binding& output : entry.outputs) {
+    if (format == Format::Text && !is_text(output))
+      return fail(ErrorKind::Usage,
+                  fmt::format("{}`{}` is {}, no text", flags.output.empty() ? "-o is missing: " : "", output.name,
+                              to_string(output.type, program.symbols)),
+                  flags.output.empty()
+                      ? "say where the result goes: `-o out.npy`; .png, .txt and .wav are known as well"
+                      : "a text is made of labels of at most 256 values: declare the result as `ix<Byte>[B, T]`");
+    if (format == Format::Wav) {
+      if (!is_float(output.type.dtype) || output.type.rank() < 1 || output.type.rank() > 2)
+        return fail(ErrorKind::Usage,
+                    fmt::format("`{}` is {}, no sound", output.name, to_string(output.type, program.symbols)),
+                    "a sound is f32[T] or f32[B, T], -1 to 1");
+      SMELT_TRY_VOID(rate_of(flags, program));
+    }
+  }
+  if (entry.outputs.size() == 1 || flags.output.empty() || !is_stream(flags.output)) return {};
+  return fail(
+      ErrorKind::Usage,
+      fmt::format("export `{}` has {} results; a stream holds one", printable(entry.name), entry.outputs.size()),
+      "give a file: of `-o out.npy` come out.0.npy, out.1.npy and so on");
+}
+
+Result<void> write_results(const ResultFlags& flags, std::span<NamedTensor> results, const Entry& entry,
+                           const CompiledProgram& program) {
+  for (size_t k = 0; k < results.size(); ++k) {
+    const std::string path = flags.output.empty() ? "" : place_of(flags.output, k, results.size());
+    SMELT_TRY_VOID(write_result(flags, path, results[k], entry.outputs[k], entry, program));
+    if (path.empty()) continue;
+    const std::string line =
+        fmt::format("{}  {}", printable_lines(path), describe(results[k].tensor.dtype, results[k].tensor.shape));
+    if (path == "-")
+      say_line(line);  // the standard output has the result
+    else
+      fmt::print("{}\n", line);
+  }
+  return {};
+}
+
+}  // namespace smelt::cli

@@ -1,0 +1,155 @@
+// Actions that write what a model makes: `image grid(x, 8) to "x.png"`, `text write(x) to "x.txt"`,
+// `audio say(x) at 8000 to "x.wav"`. Each is a function of the experiment with one result.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "frontend/evaluator.h"
+#include "frontend/function_builder.h"
+#include "frontend/scopes.h"
+#include "frontend/shapes.h"
+#include "frontend/train_section.h"
+#include "ir/readers.h"
+
+namespace smelt::frontend {
+namespace {
+
+constexpr int64_t kByteValues = 256;
+
+struct OutputRow {
+  ActionKind action;
+  FunctionKind function;
+  std::string_view what, extension, example;  // for messages
+};
+/// In the order of ast::OutputKind.
+constexpr OutputRow kOutputs[] = {
+    {ActionKind::Image, FunctionKind::Image, "picture", ".png", "image grid(x, 8) to \"x-{step}.png\""},
+    {ActionKind::Text, FunctionKind::Text, "text", ".txt", "text write(x) to \"x-{step}.txt\""},
+    {ActionKind::Audio, FunctionKind::Audio, "sound", ".wav", "audio say(x) to \"x-{step}.wav\""}};
+
+}  // namespace
+
+void TrainSection::output_action(const ast::OutputAction& action, Action& out, Span span) {
+  const OutputRow& row = kOutputs[static_cast<size_t>(action.kind)];
+  out.kind = row.action;
+  const auto* path = scopes_.ast().as<ast::StringExpr>(action.path);
+  if (path == nullptr) {
+    diagnostics_.report(Diag::E0403, scopes_.span_of(action.path), "the path after `to` is a string");
+    return;
+  }
+  out.path = path->value;
+  const bool escapes = out.path.starts_with("/") || out.path.find("..") != std::string::npos;
+  if (escapes || !out.path.ends_with(row.extension)) {
+    diagnostics_
+        .report(Diag::E0503, scopes_.span_of(action.path),
+                fmt::format("the path of a {} is inside the run directory and ends in {}", row.what, row.extension))
+        .with_help(fmt::format("write `{}`", row.example));
+    return;
+  }
+  ast::ExprId value = action.value;
+  if (action.kind == ast::OutputKind::Image) {
+    const std::optional<ast::ExprId> shown = grid_of(value, out);
+    if (!shown) return;
+    value = *shown;
+  }
+  if (action.kind == ast::OutputKind::Audio) {
+    const std::optional<int64_t> rate = rate_of(action);
+    if (!rate) return;
+    out.rate = *rate;
+  }
+  // An image keeps the name that it had when there were only images, because its draws are those of that name.
+  const std::string name = fmt::format("{}{}", to_string(row.function), num_outputs_++);
+  out.function = functions_.build_function(row.function, name, false, span, [&] {
+    const std::optional<Tensor> x = shown_value(action.kind, value);
+    if (!x || !check_shown(action.kind, *x, scopes_.span_of(value))) return;
+    if (x->range && std::isfinite(x->range->low) && std::isfinite(x->range->high)) {
+      out.range_low = x->range->low;
+      out.range_high = x->range->high;
+    }
+    graph_.builder().result({std::string(to_string(row.function)), ResultRole::Value, -1, x->node});
+  });
+}
+
+/// What `grid(x, 8)` shows; its columns go to `out`.
+std::optional<ast::ExprId> TrainSection::grid_of(ast::ExprId value, Action& out) {
+  const auto* call = scopes_.ast().as<ast::CallExpr>(value);
+  const auto* name = call != nullptr ? scopes_.ast().as<ast::NameExpr>(call->callee) : nullptr;
+  if (name == nullptr || name->name != "grid" || call->args.empty() || call->args.size() > 2) {
+    diagnostics_.report(Diag::E0609, scopes_.span_of(value), "an image action shows a grid of pictures")
+        .with_help("write `image grid(x, 8) to \"x-{step}.png\"`");
+    return std::nullopt;
+  }
+  if (call->args.size() == 2) {  // else 0: as many as make a square
+    const ast::ExprId given = call->args[1].value;
+    const std::optional<int64_t> columns =
+        shapes_.expect_integer(evaluator_.eval(given), scopes_.span_of(given), "the number of columns");
+    if (columns && (*columns < 1 || *columns > 1000))
+      diagnostics_.report(Diag::E0503, scopes_.span_of(given),
+                          fmt::format("the grid has {} columns; it may have 1 to 1000", *columns));
+    out.grid_columns = static_cast<int32_t>(std::clamp<int64_t>(columns.value_or(1), 1, 1000));
+  }
+  return call->args[0].value;
+}
+
+/// That of the line, else that of the data.
+std::optional<int64_t> TrainSection::rate_of(const ast::OutputAction& action) {
+  const int64_t known = experiment_.data ? sound_rate(*experiment_.data) : 0;
+  if (!action.rate.valid()) {
+    if (known > 0) return known;
+    diagnostics_
+        .report(Diag::E0609, scopes_.span_of(action.value),
+                "the rate of this sound is not known, because the data have no `audio`")
+        .with_help("say it: `audio say(x) at 8000 to \"x-{step}.wav\"`");
+    return std::nullopt;
+  }
+  const Span span = scopes_.span_of(action.rate);
+  const std::optional<int64_t> given =
+      shapes_.expect_integer(evaluator_.eval(action.rate), span, "the rate of a sound");
+  if (given && (*given < kLeastSoundRate || *given > kLargestSoundRate)) {
+    diagnostics_.report(
+        Diag::E0503, span,
+        fmt::format("{} samples a second; a sound has {} to {}", *given, kLeastSoundRate, kLargestSoundRate));
+    return std::nullopt;
+  }
+  return given;
+}
+
+/// The value of an action's expression, in which exports are called as functions.
+std::optional<Tensor> TrainSection::shown_value(ast::OutputKind kind, ast::ExprId value) {
+  for (const ast::FnDecl& decl : file_.ast.fns)
+    if (decl.kind == ast::FnKind::Export && !file_.names.contains(decl.name.text))
+      scopes_.bind(decl.name, Value(FnValue{&file_, &decl}));
+  const Span span = scopes_.span_of(value);
+  const Value shown = evaluator_.eval(value);
+  return kind == ast::OutputKind::Text ? graph_.expect_tensor(shown, span, DType::I32)
+                                       : graph_.expect_float(shown, span);
+}
+
+bool TrainSection::check_shown(ast::OutputKind kind, const Tensor& x, Span span) {
+  const auto wrong = [&](std::string_view what, std::string_view help) {
+    diagnostics_.report(Diag::E0609, span, fmt::format("`{}` is {}", shapes_.type_text(x), what))
+        .with_help(std::string(help));
+    return false;
+  };
+  const bool rows = x.axes.size() == 1 || x.axes.size() == 2;
+  switch (kind) {
+    case ast::OutputKind::Image: {
+      const bool channels = x.axes.size() == 4 && (x.axes[1].extent == Extent(1) || x.axes[1].extent == Extent(3));
+      return x.axes.size() == 3 || channels ||
+             wrong("not a row of pictures", "`|> reshape([64, 28, 28])` makes pictures of a flat axis");
+    }
+    case ast::OutputKind::Text: {
+      const int64_t values = x.label == kAnonymous ? 0 : shapes_.axis_of(x.label).extent.bound;
+      if (x.dtype != DType::I32 || values == 0 || values > kByteValues)
+        return wrong("not a text",
+                     "a text is made of labels of at most 256 values: `ix<Byte>[B, T]`, with `dim Byte = 256`");
+      return rows || wrong("not a row of texts", "a text has one axis, and a row of texts another one");
+    }
+    case ast::OutputKind::Audio:
+      return rows || wrong("not a row of sounds", "a sound has one axis, and a row of sounds another one");
+  }
+  return false;
+}
+
+}  // namespace smelt::frontend
