@@ -355,12 +355,18 @@ struct NumberItem {
 struct PrecisionItem {
   Ident dtype;
 };
+struct StepGroup {
+  ExprId optimiser;
+  ExprId selector;
+};  // `, adam(lr = 1e-4) for net.head`
 struct StepItem {
   Ident objective;
   ExprId optimiser;
+  std::vector<StepGroup> groups;  // of parameters that have an optimiser of their own
 };
 struct LoopItem {
   std::vector<LoopGroup> groups;
+  bool one_batch = false;  // for all of an iteration
 };
 struct EmaItem {
   Ident name;

@@ -206,9 +206,9 @@ class Printer {
     for (const StmtId id : body.statements) line(statement(id));
     close();
   }
-  void close() {
+  void close(std::string_view after = "") {
     --indent_;
-    line("}");
+    line(fmt::format("}}{}", after));
   }
 
   void data(const DataDecl& d) {
@@ -254,7 +254,12 @@ class Printer {
   }
   void train_item(const NumberItem& i) { line(fmt::format("{} {}", i.what.text, expr(i.value))); }
   void train_item(const PrecisionItem& i) { line("precision " + i.dtype.text); }
-  void train_item(const StepItem& i) { line(fmt::format("step {} with {}", i.objective.text, expr(i.optimiser))); }
+  void train_item(const StepItem& i) {
+    std::string text = fmt::format("step {} with {}", i.objective.text, expr(i.optimiser));
+    for (const StepGroup& group : i.groups)
+      text += fmt::format(", {} for {}", expr(group.optimiser), expr(group.selector));
+    line(text);
+  }
   void train_item(const LoopItem& i) {
     open("loop");
     for (const LoopGroup& group : i.groups) {
@@ -264,7 +269,7 @@ class Printer {
       }
       line(group.together ? fmt::format("together {{ {} }}", entries) : entries);
     }
-    close();
+    close(i.one_batch ? " on one batch" : "");
   }
   void train_item(const EmaItem& i) {
     line(fmt::format("ema {} = {} decay {}", i.name.text, expr(i.model), expr(i.decay)));

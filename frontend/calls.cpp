@@ -61,7 +61,7 @@ std::optional<std::vector<std::optional<ArgValue>>> Calls::match_args(std::strin
 }
 
 Value Calls::call(const Value& callee, Args args, Span span, std::string_view name) {
-  if (const auto* layer = callee.as<LayerValue>()) return layers_.call_layer(*layer->instance, std::move(args), span);
+  if (const auto* layer = callee.as<LayerValue>()) return layers_.call_layer(*layer, std::move(args), span);
   if (const auto* fn = callee.as<FnValue>()) return call_fn(*fn->scope, *fn->decl, std::move(args), span);
   if (const auto* intrinsic = callee.as<IntrinsicValue>())
     return call_intrinsic(*intrinsic->intrinsic, std::move(args), span);
@@ -119,15 +119,57 @@ Value Calls::call_library(std::string_view fn, std::vector<Value> values, Span s
   return call_fn(*scope, **found, std::move(args), span);
 }
 
+bool Calls::in_library(std::string_view fn) const {
+  return std::holds_alternative<const ast::FnDecl*>(library_.find(fn).second);
+}
+
 std::string Calls::call_path(const std::string& segment) {
   const std::string path = scopes_.frame().site + "/" + segment;
   return fmt::format("{}#{}", path, graph_.context().calls[path]++);
 }
 
-/// Its last parameters are i and n, which a step line supplies.
+/// Its last parameters are i and n, which a step line or an objective supplies.
 static bool is_schedule(const ast::FnDecl& decl) {
   const size_t count = decl.params.size();
   return count >= 2 && decl.params[count - 2].name.text == "i" && decl.params[count - 1].name.text == "n";
+}
+
+/// A schedule that is applied without i and n.
+static bool leaves_time_out(const ast::FnDecl& decl, const Args& args) {
+  const auto unnamed =
+      static_cast<size_t>(std::ranges::count_if(args, [](const ArgValue& a) { return a.name.empty(); }));
+  const bool named = std::ranges::any_of(args, [](const ArgValue& a) { return a.name == "i" || a.name == "n"; });
+  return is_schedule(decl) && !named && unnamed + 2 <= decl.params.size();
+}
+
+/// i and n of a schedule: iterations done and in all, where a function of the experiment runs during training.
+std::optional<std::map<std::string, Value>> Calls::time_of_run(const ast::FnDecl& decl, Span span) {
+  const FunctionContext& context = graph_.context();
+  const FunctionKind kind = context.function.kind;
+  if (!context.is_init && scopes_.frame().around.field == nullptr &&
+      (kind == FunctionKind::Step || kind == FunctionKind::Loss)) {
+    const auto scalar = [&](const char* name, ScalarKind of) {
+      return Value(graph_.scalar_argument(graph_.scalar_input(name, of, 0, -1)));
+    };
+    return std::map<std::string, Value>{{"i", scalar("iteration", ScalarKind::Iteration)},
+                                        {"n", scalar("horizon", ScalarKind::Horizon)}};
+  }
+  diagnostics_
+      .report(Diag::E0403, span, fmt::format("`{}` is a schedule, and training has no time here", decl.name.text))
+      .note("schedules change from step to step: they stand in objectives and in the options of `step` lines")
+      .with_help(
+          fmt::format("write the number that is meant, or give the time: `{}(.., i = 500, n = 1000)`", decl.name.text));
+  return std::nullopt;
+}
+
+/// `over = 0.2`: the share of the run in which a schedule gets to its end.
+bool Calls::check_share(const std::optional<ArgValue>& share) {
+  const auto number = share ? shapes_.number_of(share->value) : std::nullopt;
+  if (!number || (*number > 0 && *number <= 1)) return true;
+  diagnostics_
+      .report(Diag::E0503, share->span, fmt::format("`over` is {}; it has to be above 0 and at most 1", *number))
+      .with_help("it is a share of the run: `over = 0.2` is the first fifth");
+  return false;
 }
 
 /// Evaluates the body with its parameters bound. Parameters that the caller leaves out come from the context
@@ -140,11 +182,20 @@ Value Calls::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args args,
     return {};
   }
   const Surroundings& around = scopes_.frame().around;
+  std::map<std::string, Value> time;
+  if (leaves_time_out(decl, args) && !around.defaults.contains("i")) {
+    auto of_run = time_of_run(decl, span);
+    if (!of_run) return {};
+    time = std::move(*of_run);
+  }
+  const std::map<std::string, Value>& defaults = time.empty() ? around.defaults : time;
   std::vector<ParamSpec> specs;
   for (const ast::Param& param : decl.params)
-    specs.push_back({param.name.text, !param.default_value.valid() && !around.defaults.contains(param.name.text)});
+    specs.push_back({param.name.text, !param.default_value.valid() && !defaults.contains(param.name.text)});
   auto matched = match_args(decl.name.text, specs, std::move(args), span);
   if (!matched) return {};
+  for (size_t i = 0; i < specs.size() && is_schedule(decl); ++i)
+    if (specs[i].name == "over" && !check_share((*matched)[i])) return {};
   if (!around.setting.empty() && is_schedule(decl)) {  // numbers of a schedule on a step line are run-time inputs
     for (auto& arg : *matched) {
       const auto number = arg ? shapes_.number_of(arg->value) : std::nullopt;
@@ -166,8 +217,8 @@ Value Calls::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args args,
     Value value;
     if ((*matched)[i])
       value = std::move((*matched)[i]->value);
-    else if (const auto known = around.defaults.find(specs[i].name);
-             known != around.defaults.end() && !decl.params[i].default_value.valid())
+    else if (const auto known = defaults.find(specs[i].name);
+             known != defaults.end() && !decl.params[i].default_value.valid())
       value = known->second;
     else
       value = evaluator_.eval(decl.params[i].default_value);

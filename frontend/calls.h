@@ -2,6 +2,7 @@
 // adjoint.cpp.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,11 +49,14 @@ class Calls {
                                                                  Span span);
   Value call(const Value& callee, Args args, Span span, std::string_view name);
   Value call_library(std::string_view fn, std::vector<Value> args, Span span);
+  bool in_library(std::string_view fn) const;
   /// Path of the next call of `segment` inside the running body: calls are numbered in program order.
   std::string call_path(const std::string& segment);
 
  private:
   Value call_fn(const FileScope& scope, const ast::FnDecl& decl, Args args, Span span);
+  std::optional<std::map<std::string, Value>> time_of_run(const ast::FnDecl& decl, Span span);
+  bool check_share(const std::optional<ArgValue>& share);
   Value call_intrinsic(const Intrinsic& intrinsic, Args args, Span span);
   Value with_adjoint(const ast::FnDecl& decl, const Value& value);
   std::optional<std::vector<Value>> vjp_values(const ast::FnDecl& decl, const Tensor& result, const Tensor& ct);

@@ -29,7 +29,6 @@ class NameChecker {
 
   void run() {
     for (const ast::ImportDecl& decl : ast_.imports) import(decl);
-    for (const ast::TrainDecl& decl : ast_.trains) averages(decl);
     for (const ast::DimDecl& decl : ast_.dims) file_level([&] { expr(decl.extent); });
     for (const ast::ConfigDecl& decl : ast_.configs) file_level([&] { expr(decl.value); });
     for (const ast::ConstDecl& decl : ast_.consts) file_level([&] { type(decl.type), expr(decl.value); });
@@ -89,7 +88,19 @@ class NameChecker {
     };
     look(ast_.dims), look(ast_.configs), look(ast_.consts), look(ast_.layers), look(ast_.models), look(ast_.fns),
         look(ast_.optimisers);
+    for_each_average([&](const ast::Ident& d) {
+      if (d.text == name) span = d.span;
+    });
     return span;
+  }
+
+  /// `ema G_avg = G` makes a model that the whole file may apply.
+  template <typename F>
+  void for_each_average(F f) const {
+    for (const ast::TrainDecl& train : ast_.trains) {
+      for (const ast::TrainItem& item : train.items)
+        if (const auto* ema = std::get_if<ast::EmaItem>(&item.node)) f(ema->name);
+    }
   }
 
   // ---- names ----
@@ -276,16 +287,6 @@ class NameChecker {
     pop();
   }
 
-  /// `ema G_avg = G` makes a model that the whole file may apply; it is not built yet.
-  void averages(const ast::TrainDecl& decl) {
-    for (const ast::TrainItem& item : decl.items) {
-      const auto* ema = std::get_if<ast::EmaItem>(&item.node);
-      if (ema == nullptr) continue;
-      diagnostics_.report(Diag::E0701, ema->name.span, "`ema` is not supported yet");
-      tolerated_.insert(ema->name.text);
-    }
-  }
-
   void import(const ast::ImportDecl& decl) {
     std::string module;
     for (const ast::Ident& part : decl.module) module += (module.empty() ? "" : ".") + part.text;
@@ -420,8 +421,13 @@ class NameChecker {
 
   /// The optimiser itself is looked up with the step line; its options are expressions.
   void step(const ast::StepItem& item) {
-    const auto* call = ast_.as<ast::CallExpr>(item.optimiser);
-    const auto* name = ast_.as<ast::NameExpr>(call != nullptr ? call->callee : item.optimiser);
+    optimiser_of(item.optimiser);
+    for (const ast::StepGroup& group : item.groups) optimiser_of(group.optimiser), expr(group.selector);
+  }
+
+  void optimiser_of(ast::ExprId optimiser) {
+    const auto* call = ast_.as<ast::CallExpr>(optimiser);
+    const auto* name = ast_.as<ast::NameExpr>(call != nullptr ? call->callee : optimiser);
     if (name != nullptr) used_.insert(name->name);
     if (call != nullptr)
       for (const ast::Arg& arg : call->args) expr(arg.value);
@@ -467,6 +473,7 @@ class NameChecker {
     for (const auto& d : ast_.fns)
       if (d.kind == ast::FnKind::Fn) warn(d.name, "function");
     for (const auto& d : ast_.optimisers) warn(d.name, "optimiser");
+    for_each_average([&](const ast::Ident& name) { warn(name, "average"); });
     for (const auto& [name, span] : imported_) warn({name, span}, "imported layer");
   }
 

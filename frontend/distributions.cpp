@@ -17,7 +17,11 @@ constexpr DistributionRecord kDistributions[] = {
     {DistKind::Normal, "Normal", "mean, std=, logvar=", "normal", OpKind::RandomNormal,
      "`Normal` takes a mean and either std or logvar", "write `Normal(0, 1)` or `Normal(mean = m, logvar = v)`"},
     {DistKind::Bernoulli, "Bernoulli", "logits", "bernoulli", OpKind::RandomUniform},
-    {DistKind::Uniform, "Uniform", "low, high", "uniform", OpKind::RandomUniform},
+    {DistKind::Uniform, "Uniform", "low, high", "uniform", OpKind::RandomUniform, {}, {}, false},
+    {DistKind::Laplace, "Laplace", "mean, scale", "laplace", OpKind::RandomUniform},
+    {DistKind::LogNormal, "LogNormal", "mean, std", "log_normal", OpKind::RandomNormal},
+    {DistKind::Categorical, "Categorical", "logits, over=", "categorical", OpKind::RandomUniform},
+    {DistKind::UniformInt, "UniformInt", "n", "uniform_int", OpKind::RandomUniform, {}, {}, false},
 };
 
 }  // namespace
@@ -34,10 +38,12 @@ Value Distributions::make_distribution(const DistributionRecord& record, std::ve
   Distribution dist;
   dist.record = &record;
   dist.by_logvar = by_logvar;
+  if (record.kind == DistKind::Categorical) return make_categorical(std::move(dist), params, span);
   for (const Value& param : params) {
     if (param.bad()) return {};
     if (!shapes_.number_of(param) && !graph_.expect_float(param, span)) return {};
   }
+  if (record.kind == DistKind::UniformInt && !check_choices(params[0], span)) return {};
   if (record.kind == DistKind::Normal && !by_logvar) {
     const auto std = shapes_.number_of(params[1]);
     if (std && *std < 0) {
@@ -54,6 +60,42 @@ Value Distributions::make_distribution(const DistributionRecord& record, std::ve
   return Value(std::move(dist));
 }
 
+/// The classes are along the last axis of the logits, or along the one that `over` names.
+Value Distributions::make_categorical(Distribution dist, const std::vector<Value>& params, Span span) {
+  const std::optional<Tensor> logits = graph_.expect_float(params[0], span);
+  if (!logits) return {};
+  Axes classes;
+  if (params.size() > 1) {
+    const std::optional<Axes> over = shapes_.expect_axes(params[1], span);
+    if (!over || !shapes_.find_axes(*logits, *over, span)) return {};
+    classes = *over;
+  } else if (!logits->axes.empty()) {
+    classes = {logits->axes.back()};
+  }
+  if (classes.size() != 1 || classes[0].dim == kAnonymous) {
+    diagnostics_
+        .report(Diag::E0610, span,
+                fmt::format("the classes of `Categorical` are an axis with a name, and the logits are `{}`",
+                            shapes_.type_text(*logits)))
+        .with_help("declare `dim Class = 10`, and let the logits be f32[B, Class]");
+    return {};
+  }
+  dist.params = {Value(*logits), Value(ShapeValue{classes})};
+  return Value(std::move(dist));
+}
+
+/// n of `UniformInt(n)`: a whole number that f32 counts up to.
+bool Distributions::check_choices(const Value& n, Span span) {
+  const std::optional<double> number = shapes_.number_of(n);
+  if (number && *number >= 1 && *number <= (1 << 24) && std::floor(*number) == *number) return true;
+  diagnostics_
+      .report(Diag::E0503, span,
+              fmt::format("`UniformInt` takes a whole number from 1 to 2^24 that is known while compiling, not {}",
+                          shapes_.describe(n)))
+      .with_help("`t ~ UniformInt(T)[B]` draws labels of dim T");
+  return false;
+}
+
 /// Axes of one draw: those after it, else those that its parameters have together.
 Axes Distributions::distribution_axes(const Distribution& dist, Span span) {
   if (dist.shape) return *dist.shape;
@@ -63,7 +105,10 @@ Axes Distributions::distribution_axes(const Distribution& dist, Span span) {
     if (param.as<Tensor>() != nullptr) tensors.push_back(param);
   if (tensors.empty()) return axes;
   const auto aligned = graph_.align(tensors, span, "a distribution");
-  return aligned ? aligned->front().axes : axes;
+  if (!aligned) return axes;
+  axes = aligned->front().axes;
+  if (dist.kind() == DistKind::Categorical) std::erase(axes, dist.params[1].as<ShapeValue>()->axes[0]);
+  return axes;
 }
 
 /// A tensor as it is; of a distribution of tensors one that stands for its axes; a number otherwise.
@@ -117,7 +162,7 @@ Value Distributions::distribution_function(std::string_view function, const Valu
   const std::vector<Value> own = parameters(*dist);
   all.insert(all.end(), own.begin(), own.end());
   if (function == "kl") {
-    if (other == nullptr || other->kind() != dist->kind() || dist->kind() == DistKind::Uniform) {
+    if (other == nullptr || other->kind() != dist->kind() || !dist->record->closed_kl) {
       diagnostics_
           .report(
               Diag::E0610, span,
@@ -129,8 +174,13 @@ Value Distributions::distribution_function(std::string_view function, const Valu
     const std::vector<Value> theirs = parameters(*other);
     all.insert(all.end(), theirs.begin(), theirs.end());
   }
-  Value result = calls_.call_library(fmt::format("{}_{}{}", dist->record->prefix, function, std_form ? "_std" : ""),
-                                     std::move(all), span);
+  const std::string formula = fmt::format("{}_{}{}", dist->record->prefix, function, std_form ? "_std" : "");
+  if (!calls_.in_library(formula)) {
+    diagnostics_.report(Diag::E0610, span,
+                        fmt::format("`{}` has no {}", dist->record->name, function == "mean" ? "mean" : function));
+    return {};
+  }
+  Value result = calls_.call_library(formula, std::move(all), span);
   if (dist->shape && function != "log_prob" && function != "kl") {
     auto t = graph_.expect_float(result, span);
     if (t) t = graph_.broadcast_to(*t, *dist->shape, span);
@@ -158,7 +208,10 @@ Value Distributions::draw_site(const Distribution& dist, const std::string& name
 Value Distributions::sample(const Distribution& dist, const Axes& axes, const std::string& path, Span span) {
   if (!shapes_.check_size(graph_.real(), axes, span)) return {};
   const DistributionRecord& record = *dist.record;
-  const TensorType type{graph_.real(), shape_of(axes)};
+  Axes noise_axes = axes;
+  if (dist.kind() == DistKind::Categorical) noise_axes.push_back(dist.params[1].as<ShapeValue>()->axes[0]);
+  if (!shapes_.check_size(graph_.real(), noise_axes, span)) return {};
+  const TensorType type{graph_.real(), shape_of(noise_axes)};
   graph_.builder().set_span(span);
   const NodeId seed = graph_.seed_argument(), run = graph_.run_argument();
   const auto site = static_cast<int64_t>(fnv1a(path.data(), path.size()));
@@ -170,7 +223,7 @@ Value Distributions::sample(const Distribution& dist, const Axes& axes, const st
     return {};
   }
   sites_.push_back({&graph_.context(), *node, path});
-  const Tensor noise = graph_.tensor(*node, axes);
+  const Tensor noise = graph_.tensor(*node, noise_axes);
   const auto is = [&](size_t i, double value) { return shapes_.number_of(dist.params[i]) == value; };
   Value result;
   if (dist.kind() == DistKind::Normal && !dist.by_logvar && is(0, 0) && is(1, 1))
@@ -189,7 +242,15 @@ Value Distributions::sample(const Distribution& dist, const Axes& axes, const st
   std::optional<Tensor> shaped = graph_.broadcast_to(*drawn, axes, span);
   if (shaped && dist.kind() != DistKind::Normal)
     shaped->range = dist.kind() == DistKind::Bernoulli ? std::optional(Range{0, 1}) : std::nullopt;
+  if (shaped && shaped->dtype == DType::I32) shaped->label = label_of(dist);
   return shaped ? Value(*shaped) : Value();
+}
+
+/// The dim that draws are labels of.
+DimId Distributions::label_of(const Distribution& dist) {
+  if (const auto* classes = dist.params.back().as<ShapeValue>()) return classes->axes[0].dim;
+  const auto* dim = dist.params[0].as<DimValue>();
+  return dim != nullptr ? dim->id : kAnonymous;
 }
 
 void Distributions::move_site(const FunctionContext& context, NodeId from, NodeId to) {

@@ -44,6 +44,9 @@ class Distributions {
   void forget_trials(const FunctionContext& init);
 
  private:
+  Value make_categorical(Distribution dist, const std::vector<Value>& params, Span span);
+  bool check_choices(const Value& n, Span span);
+  static DimId label_of(const Distribution& dist);
   Value axes_of_value(const Value& value, Span span);
 
   Scopes& scopes_;

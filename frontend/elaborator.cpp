@@ -23,10 +23,13 @@ bool Elaborator::build() {
   data_.find_data();
   bodies_.declare_objectives();
   step_lines_.read_step_lines();
+  averages_.read();
   bodies_.discover();
   if (diagnostics_.has_errors()) return false;
+  averages_.declare_variables();
   bodies_.build_objectives();
   if (diagnostics_.has_errors()) return false;
+  averages_.check_trained();
   bodies_.build_others();
   train_.build_train();
   if (diagnostics_.has_errors()) return false;

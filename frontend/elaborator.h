@@ -7,6 +7,7 @@
 
 #include <optional>
 
+#include "frontend/averages.h"
 #include "frontend/calls.h"
 #include "frontend/data_section.h"
 #include "frontend/derivatives.h"
@@ -51,13 +52,14 @@ class Elaborator {
   GraphWriter graph_{experiment_, scopes_, shapes_, diagnostics_};
   FunctionBuilder functions_{file_, scopes_, graph_};
   Provided provided_{scopes_, shapes_, graph_, calls_, distributions_, derivatives_, data_, diagnostics_};
-  Names names_{file_,       library_,   options_, experiment_, scopes_,    shapes_,     graph_,
-               signatures_, variables_, layers_,  formulas_,   evaluator_, diagnostics_};
+  Names names_{file_,       library_,   options_, experiment_, scopes_,   shapes_,    graph_,
+               signatures_, variables_, layers_,  averages_,   formulas_, evaluator_, diagnostics_};
   Signatures signatures_{scopes_, shapes_, graph_, names_, distributions_, evaluator_, diagnostics_};
   Variables variables_{file_,          experiment_, scopes_,    shapes_,     graph_,
                        distributions_, functions_,  evaluator_, diagnostics_};
   Calls calls_{library_, scopes_, shapes_, graph_, signatures_, layers_, evaluator_, provided_, diagnostics_};
   Layers layers_{file_, scopes_, shapes_, graph_, names_, signatures_, calls_, evaluator_, diagnostics_};
+  Averages averages_{file_, experiment_, scopes_, shapes_, graph_, functions_, layers_, evaluator_, diagnostics_};
   Selectors selectors_{experiment_, scopes_, shapes_, graph_, evaluator_, diagnostics_};
   Distributions distributions_{scopes_, shapes_, graph_, calls_, diagnostics_};
   Derivatives derivatives_{experiment_, shapes_, graph_, diagnostics_};
@@ -66,9 +68,10 @@ class Elaborator {
   Evaluator evaluator_{sources_, scopes_, shapes_,    graph_,         names_,    signatures_, variables_,
                        calls_,   layers_, selectors_, distributions_, formulas_, scans_,      diagnostics_};
   DataSection data_{file_, options_, experiment_, scopes_, shapes_, graph_, signatures_, evaluator_, diagnostics_};
-  StepLines step_lines_{file_, library_, experiment_, scopes_, shapes_, graph_, evaluator_, selectors_, diagnostics_};
-  Functions bodies_{file_,      experiment_, scopes_,     shapes_,    graph_,     signatures_, distributions_,
-                    selectors_, data_,       step_lines_, functions_, evaluator_, diagnostics_};
+  StepLines step_lines_{file_,      library_,   experiment_, scopes_,   shapes_, graph_,
+                        evaluator_, selectors_, variables_,  averages_, calls_,  diagnostics_};
+  Functions bodies_{file_,      experiment_, scopes_,     shapes_,   graph_,     signatures_, distributions_,
+                    selectors_, data_,       step_lines_, averages_, functions_, evaluator_,  diagnostics_};
   TrainSection train_{file_,  options_, experiment_, scopes_,    shapes_,    graph_,
                       names_, data_,    step_lines_, functions_, evaluator_, diagnostics_};
 };

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "frontend/averages.h"
 #include "frontend/data_section.h"
 #include "frontend/distributions.h"
 #include "frontend/evaluator.h"
@@ -95,7 +96,8 @@ void Functions::build_step(size_t index) {
     }
     for (const int32_t variable : graph_.context().written) {
       const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
-      if (v.kind == VariableKind::State && std::ranges::find(objective.updates, variable) == objective.updates.end())
+      if (v.kind == VariableKind::State && !averages_.contains(variable) &&
+          std::ranges::find(objective.updates, variable) == objective.updates.end())
         continue;
       graph_.builder().result({v.path, ResultRole::Variable, variable, graph_.context().variables[variable]});
     }

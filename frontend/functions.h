@@ -24,6 +24,7 @@ class Distributions;
 class Selectors;
 class DataSection;
 class StepLines;
+class Averages;
 class FunctionBuilder;
 class Evaluator;
 
@@ -31,7 +32,8 @@ class Functions {
  public:
   Functions(const FileScope& file, Experiment& experiment, Scopes& scopes, Shapes& shapes, GraphWriter& graph,
             Signatures& signatures, Distributions& distributions, Selectors& selectors, DataSection& data,
-            StepLines& step_lines, FunctionBuilder& functions, Evaluator& evaluator, Diagnostics& diagnostics)
+            StepLines& step_lines, Averages& averages, FunctionBuilder& functions, Evaluator& evaluator,
+            Diagnostics& diagnostics)
       : file_(file),
         experiment_(experiment),
         scopes_(scopes),
@@ -42,6 +44,7 @@ class Functions {
         selectors_(selectors),
         data_(data),
         step_lines_(step_lines),
+        averages_(averages),
         functions_(functions),
         evaluator_(evaluator),
         diagnostics_(diagnostics) {}
@@ -82,6 +85,7 @@ class Functions {
   Selectors& selectors_;
   DataSection& data_;
   StepLines& step_lines_;
+  Averages& averages_;
   FunctionBuilder& functions_;
   Evaluator& evaluator_;
   Diagnostics& diagnostics_;

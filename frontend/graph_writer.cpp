@@ -133,6 +133,10 @@ NodeId GraphWriter::variable_node(int32_t variable) {
 }
 
 Tensor GraphWriter::variable_value(int32_t variable, const Axes& axes) {
+  if (const auto* averages = scopes_.frame().around.averages) {
+    const auto average = averages->find(variable);
+    if (average != averages->end()) variable = average->second;
+  }
   const NodeId node = variable_node(variable);
   return node.valid() ? tensor(node, axes)
                       : constant(0, experiment_.variables[static_cast<size_t>(variable)].type.dtype, axes);

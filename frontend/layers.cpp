@@ -181,7 +181,8 @@ bool Layers::take_options(const ast::LayerDecl& decl) {
   return true;
 }
 
-Value Layers::call_layer(LayerInstance& instance, Args args, Span span) {
+Value Layers::call_layer(const LayerValue& layer, Args args, Span span) {
+  LayerInstance& instance = *layer.instance;
   const ast::LayerDecl& decl = *instance.decl;
   for (const Frame* frame = &scopes_.frame(); frame != nullptr; frame = frame->caller) {
     const LayerInstance* const l = frame->instance;
@@ -201,6 +202,7 @@ Value Layers::call_layer(LayerInstance& instance, Args args, Span span) {
   frame.allows_layers = true;
   frame.loop = scopes_.frame().loop;
   frame.site = calls_.call_path(instance.site_name);
+  if (layer.averages != nullptr) frame.around.averages = layer.averages;
   const LibraryCall library_call(graph_.context(), diagnostics_, *scopes_.frame().scope, *instance.scope, span);
   const auto entered = scopes_.enter(frame);
   for (const auto& [name, value] : instance.attributes)

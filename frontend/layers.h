@@ -40,7 +40,7 @@ class Layers {
   Value layer_occurrence(const FileScope& scope, const ast::LayerDecl& decl, const std::vector<ast::Arg>* attributes,
                          ast::ExprId name_expr, const Naming& naming, Span span);
   bool take_options(const ast::LayerDecl& decl);
-  Value call_layer(LayerInstance& instance, Args args, Span span);
+  Value call_layer(const LayerValue& layer, Args args, Span span);
   Value model_value(const ast::ModelDecl& decl);
 
  private:

@@ -25,6 +25,10 @@ void for_each_name(const ast::Ast& ast, F f) {
   for (const auto& d : ast.fns)
     if (d.kind == ast::FnKind::Fn) f(d.name, Decl(&d));
   for (const auto& d : ast.optimisers) f(d.name, Decl(&d));
+  for (const auto& train : ast.trains) {
+    for (const auto& item : train.items)
+      if (const auto* ema = std::get_if<ast::EmaItem>(&item.node)) f(ema->name, Decl(ema));
+  }
 }
 
 /// Objectives, metrics, exports and data sections: each kind has names of its own, because none occurs in

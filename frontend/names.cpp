@@ -8,6 +8,7 @@
 #include <limits>
 #include <numbers>
 
+#include "frontend/averages.h"
 #include "frontend/evaluator.h"
 #include "frontend/intrinsics.h"
 #include "frontend/layers.h"
@@ -130,6 +131,7 @@ Value Names::decl_value(const FileScope& scope, const Decl& decl, Span span, ast
     return layers_.layer_occurrence(scope, **layer, nullptr, expr, naming, span);
   if (const auto* model = std::get_if<const ast::ModelDecl*>(&decl)) return layers_.model_value(**model);
   if (const auto* fn = std::get_if<const ast::FnDecl*>(&decl)) return Value(FnValue{&scope, *fn});
+  if (const auto* average = std::get_if<const ast::EmaItem*>(&decl)) return averages_.value(**average);
   diagnostics_.report(Diag::E0403, span, "an optimiser is used in a `step` line only");
   return {};
 }

@@ -27,6 +27,7 @@ class GraphWriter;
 class Signatures;
 class Variables;
 class Layers;
+class Averages;
 class Formulas;
 class Evaluator;
 
@@ -35,7 +36,7 @@ class Names {
  public:
   Names(const FileScope& file, const Library& library, const FrontendOptions& options, Experiment& experiment,
         Scopes& scopes, Shapes& shapes, GraphWriter& graph, Signatures& signatures, Variables& variables,
-        Layers& layers, Formulas& formulas, Evaluator& evaluator, Diagnostics& diagnostics)
+        Layers& layers, Averages& averages, Formulas& formulas, Evaluator& evaluator, Diagnostics& diagnostics)
       : file_(file),
         library_(library),
         options_(options),
@@ -46,6 +47,7 @@ class Names {
         signatures_(signatures),
         variables_(variables),
         layers_(layers),
+        averages_(averages),
         formulas_(formulas),
         evaluator_(evaluator),
         diagnostics_(diagnostics) {}
@@ -75,6 +77,7 @@ class Names {
   Signatures& signatures_;
   Variables& variables_;
   Layers& layers_;
+  Averages& averages_;
   Formulas& formulas_;
   Evaluator& evaluator_;
   Diagnostics& diagnostics_;

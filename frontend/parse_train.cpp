@@ -41,7 +41,8 @@ ast::TrainItem Parser::train_item() {
     step.objective = expect_name("the name of an objective");
     expect_word("with", "a step line");
     if (!panic_) step.optimiser = expression();
-    item.node = step;
+    while (!panic_ && accept(TokenKind::Comma)) step.groups.push_back(step_group());
+    item.node = std::move(step);
   } else if (accept_word("loop"))
     item.node = loop_item();
   else if (accept_word("ema"))
@@ -76,10 +77,29 @@ ast::BatchItem Parser::batch_item() {
   return item;
 }
 
-// loop { 5 * critic; gen }
+// step loss with adam(lr = 1e-3), adam(lr = 1e-4) for net.head
+ast::StepGroup Parser::step_group() {
+  ast::StepGroup group;
+  group.optimiser = expression();
+  if (panic_) return group;
+  if (!accept_word("for")) {
+    fail(fmt::format("expected `for`, found {}", found()),
+         "a second optimiser says which parameters it is for: `.. with adam(lr = 1e-3), sgd(lr = 0.1) for net.head`");
+    return group;
+  }
+  group.selector = postfix();
+  return group;
+}
+
+// loop { 5 * critic; gen } on one batch
 ast::LoopItem Parser::loop_item() {
   ast::LoopItem item;
   braced("a loop", [&] { item.groups.push_back(loop_group()); });
+  if (panic_ || !accept_word("on")) return item;
+  item.one_batch = accept_word("one") && accept_word("batch");
+  if (!item.one_batch)
+    fail(fmt::format("expected `on one batch` after a loop, found {}", found()),
+         "all runs of an iteration read the same rows with `loop { .. } on one batch`");
   return item;
 }
 

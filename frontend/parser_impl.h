@@ -83,6 +83,7 @@ class Parser {
   void train_section();
   ast::TrainItem train_item();
   ast::BatchItem batch_item();
+  ast::StepGroup step_group();
   ast::LoopItem loop_item();
   ast::LoopGroup loop_group();
   ast::LoopEntry loop_entry();

@@ -17,13 +17,8 @@ struct Planned {
 };
 
 inline constexpr Planned kPlanned[] = {
-    {PlannedKind::Function, "Categorical", "p"},
-    {PlannedKind::Function, "UniformInt", "n"},
-    {PlannedKind::Function, "Laplace", "mean, scale"},
-    {PlannedKind::Function, "LogNormal", "mean, std"},
     {PlannedKind::Function, "uniform", "dim"},
     {PlannedKind::Function, "orthogonal"},
-    {PlannedKind::Function, "prod", "x, over="},
     {PlannedKind::Function, "generate", "model, prompt, n=, temperature="},
     {PlannedKind::Function, "power_iteration", "W, u"},
     {PlannedKind::Command, "export"},

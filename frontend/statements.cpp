@@ -209,6 +209,7 @@ void Evaluator::execute_write(const ast::WriteStmt& stmt, const Naming& naming) 
     when = shapes_.expect_bool(eval(stmt.when), scopes_.span_of(stmt.when), "the condition after `when`");
   if (!when || !*when) return;
   if (target->scan != nullptr) return scans_.write(*target, stmt, eval(stmt.value, naming));
+  if (scopes_.frame().around.averages != nullptr) return;  // the states are those of the trained net
   const std::optional<Tensor> value =
       graph_.expect_tensor(eval(stmt.value, naming), scopes_.span_of(stmt.value), target->value.as<Tensor>()->dtype);
   if (!value) return;

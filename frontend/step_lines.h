@@ -1,7 +1,8 @@
-// Step lines: which optimiser with which options, and its update rule for each parameter.
+// Step lines: which optimisers with which options, and their update rules for each parameter.
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,11 +23,15 @@ class Shapes;
 class GraphWriter;
 class Evaluator;
 class Selectors;
+class Variables;
+class Averages;
+class Calls;
 
 class StepLines {
  public:
   StepLines(const FileScope& file, const Library& library, Experiment& experiment, Scopes& scopes, Shapes& shapes,
-            GraphWriter& graph, Evaluator& evaluator, Selectors& selectors, Diagnostics& diagnostics)
+            GraphWriter& graph, Evaluator& evaluator, Selectors& selectors, Variables& variables, Averages& averages,
+            Calls& calls, Diagnostics& diagnostics)
       : file_(file),
         library_(library),
         experiment_(experiment),
@@ -35,6 +40,9 @@ class StepLines {
         graph_(graph),
         evaluator_(evaluator),
         selectors_(selectors),
+        variables_(variables),
+        averages_(averages),
+        calls_(calls),
         diagnostics_(diagnostics) {}
 
   /// Reads `step loss with adam(lr = 1e-3)` without evaluating the options. Objectives are known.
@@ -45,21 +53,44 @@ class StepLines {
   void update_parameters(size_t objective, const Tensor& loss);
 
  private:
+  /// One of a line: the first is for all parameters that no other one selects.
+  struct StepOptimiser {
+    ast::ExprId expr, selector = {};
+    const FileScope* scope = nullptr;
+    const ast::OptimiserDecl* decl = nullptr;
+    Span span = {};
+    std::string prefix = {};  // of its run-time inputs: `loss.lr`, of the second one `loss.2.lr`
+    std::map<std::string, ast::ExprId> options = {};
+  };
   struct StepLine {
     const ast::StepItem* item = nullptr;
-    const FileScope* scope = nullptr;
-    const ast::OptimiserDecl* optimiser = nullptr;
     Span span;
-    std::map<std::string, ast::ExprId> options;
+    std::vector<StepOptimiser> optimisers;
   };
-  void read_optimiser(StepLine& line);
+  using Options = std::map<std::string, Value>;
+  /// Each call of a step adds a gradient, and the last of `every` calls updates.
+  struct Accumulation {
+    int64_t every = 1;
+    Value is_last;  // a boolean of the step
+  };
+  void read_optimiser(StepOptimiser& optimiser);
   std::vector<std::string> optimiser_names() const;
-  void check_dependent_options(const StepLine& line, std::string_view optimiser);
+  void check_dependent_options(const StepOptimiser& optimiser, std::string_view called);
   void check_option_ranges(const std::string& name, double value, Span span);
-  Value step_option(const std::string& name, ast::ExprId expr, size_t objective, const Surroundings& around);
-  void update_parameter(size_t index, const StepLine& line, int32_t variable, Tensor gradient, bool decays,
-                        const std::map<std::string, Value>& options);
-  void clip_gradients(std::vector<Tensor>& gradients, const std::map<std::string, Value>& options, Span span);
+  Value step_option(const std::string& name, const std::string& input, ast::ExprId expr, const Surroundings& around);
+  Options options_of(size_t objective, const StepOptimiser& optimiser);
+  std::optional<std::vector<size_t>> share_out(size_t objective, const std::vector<int32_t>& params);
+  std::vector<Tensor> gradients_of(const Tensor& loss, const std::vector<int32_t>& params);
+  std::vector<int32_t> trained_parameters(size_t objective, const Tensor& loss);
+  Tensor update_number(size_t objective);
+  std::optional<Accumulation> accumulation(size_t objective);
+  void accumulate(size_t objective, const Accumulation& accumulation, int32_t variable, Tensor& gradient);
+  void update_parameter(size_t objective, const StepOptimiser& optimiser, int32_t variable, Tensor gradient,
+                        bool decays, const Options& options, const Accumulation& accumulation);
+  void run_optimiser(size_t objective, const StepOptimiser& optimiser, int32_t variable, Tensor gradient, bool decays,
+                     const Options& options, const Value& update);
+  void project(const StepOptimiser& optimiser, int32_t variable, const Axes& axes);
+  void clip_gradients(std::vector<Tensor>& gradients, const Options& options, Span span);
 
   const FileScope& file_;
   const Library& library_;
@@ -69,6 +100,9 @@ class StepLines {
   GraphWriter& graph_;
   Evaluator& evaluator_;
   Selectors& selectors_;
+  Variables& variables_;
+  Averages& averages_;
+  Calls& calls_;
   Diagnostics& diagnostics_;
   std::vector<StepLine> lines_;  // by objective
 };

@@ -65,7 +65,7 @@ void TrainSection::build_train() {
                    [&](const ast::PrecisionItem&) { once("precision"); },  // read_precision
                    [](const ast::StepItem&) {},                            // read_step_lines
                    [&](const ast::LoopItem& i) { once("loop"), train_loop(i); },
-                   [&](const ast::EmaItem& i) { unsupported(diagnostics_, i.name.span, "`ema`"); },
+                   [](const ast::EmaItem&) {},  // Averages
                    [&](const ast::EveryItem& i) { train_every(i, item.span); },
                    [&](const ast::StopItem& i) { once("stop"), stop_condition(i); },
                },
@@ -188,6 +188,26 @@ void TrainSection::train_loop(const ast::LoopItem& item) {
     }
     experiment_.train.loop.push_back({static_cast<int32_t>(*times), {objective}});
   }
+  if (item.one_batch) share_batch(item);
+}
+
+/// All calls of the loop become one item, whose calls read the same rows.
+void TrainSection::share_batch(const ast::LoopItem& item) {
+  std::vector<LoopItem>& loop = experiment_.train.loop;
+  LoopItem all;
+  int takers = 0;
+  for (const LoopItem& part : loop) {
+    for (int32_t time = 0; time < part.times; ++time) {
+      all.objectives.insert(all.objectives.end(), part.objectives.begin(), part.objectives.end());
+      takers += experiment_.objectives[static_cast<size_t>(part.objectives[0])].takes_data;
+    }
+  }
+  if (takers < 2 && !item.groups.empty())
+    diagnostics_
+        .report(Diag::W0006, item.groups[0].span,
+                "`on one batch` has no effect: fewer than two calls of the loop read data")
+        .with_help("remove it");
+  loop.assign(1, std::move(all));
 }
 
 void TrainSection::train_every(const ast::EveryItem& item, Span span) {

@@ -85,6 +85,7 @@ struct IntrinsicValue {
 };
 struct LayerValue {
   LayerInstance* instance = nullptr;
+  const std::map<int32_t, int32_t>* averages = nullptr;  // of an average: by parameter, the variable in its place
 };
 struct Selector {
   std::string text;
@@ -96,7 +97,7 @@ struct DTypeValue {
 };
 struct NoneValue {};  // the default of an option that is left out
 
-enum class DistKind : uint8_t { Normal, Bernoulli, Uniform };
+enum class DistKind : uint8_t { Normal, Bernoulli, Uniform, Laplace, LogNormal, Categorical, UniformInt };
 
 /// What a distribution is called, how it is made and what a draw is made of.
 struct DistributionRecord {
@@ -106,11 +107,12 @@ struct DistributionRecord {
   std::string_view prefix;  // of the functions in std/dist.smelt
   OpKind noise;
   std::string_view misuse = {}, help = {};  // said when not exactly one of the last two is given
+  bool closed_kl = true;                    // between two of the kind
 };
 std::span<const DistributionRecord> all_distributions();
 const DistributionRecord* find_distribution(std::string_view name);
 
-/// `params` in the order of the record.
+/// `params` in the order of the record; of a Categorical the logits and a shape of one axis, that of the classes.
 struct Distribution {
   const DistributionRecord* record = nullptr;
   DistKind kind() const { return record->kind; }
@@ -177,7 +179,8 @@ using Args = std::vector<ArgValue>;
 
 /// A declaration found by name.
 using Decl = std::variant<std::monostate, const ast::DimDecl*, const ast::ConfigDecl*, const ast::ConstDecl*,
-                          const ast::LayerDecl*, const ast::ModelDecl*, const ast::FnDecl*, const ast::OptimiserDecl*>;
+                          const ast::LayerDecl*, const ast::ModelDecl*, const ast::FnDecl*, const ast::OptimiserDecl*,
+                          const ast::EmaItem*>;
 
 /// The names of one file.
 struct FileScope {

@@ -9,6 +9,7 @@
 #include "cli/nonfinite_reporter.h"
 #include "cli/run_source.h"
 #include "ir/support/suggest.h"
+#include "runtime/checkpoint.h"
 #include "runtime/evaluate.h"
 
 namespace smelt::cli {
@@ -49,6 +50,15 @@ void note_coupling(const CompiledProgram& program, const std::string& name) {
       name, coupling.what, coupling.place, program.train.batch);
 }
 
+/// The time that schedules of an objective see: that of the checkpoint. Of start values it is the beginning, of weights
+/// without a training state the end.
+void set_time(Session& session, const std::string& weights) {
+  const Result<TrainState> state =
+      weights.empty() ? Result<TrainState>(TrainState{.step = 0, .horizon = 1}) : read_checkpoint_state(weights);
+  session.header().iteration = state ? state->step : 1;
+  session.header().horizon = state ? state->horizon : 1;
+}
+
 int run_eval(const EvalFlags& flags) {
   int code = kOk;
   std::optional<SourcedModel> source = open_source(flags.model, flags.weights, NeedsData::Yes, code);
@@ -65,6 +75,7 @@ int run_eval(const EvalFlags& flags) {
              !loaded) {
     return report(loaded.error());
   }
+  set_time(session, source->weights);
   std::string split;
   std::vector<Dataset> data;
   if (program.data) {

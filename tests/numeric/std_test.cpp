@@ -37,7 +37,7 @@ void compare(const std::string& kind) {
     const std::string name = line["name"], expression = line["smelt"];
     CAPTURE(name);
     std::string model = replaced(text, "ACTIVATION", kind == "activations" ? expression : "tanh(h)");
-    model = replaced(model, "LOSS", kind == "losses" ? expression : "mse(o, y)");
+    model = replaced(model, "LOSS", kind == "losses" || kind == "zoo" ? expression : "mse(o, y)");
     model = replaced(model, "OPTIMISER", kind == "optimisers" || kind == "schedules" ? expression : "sgd(lr = 0.1)");
     std::ofstream(folder + name + ".smelt") << model;
     run_smelt(folder, fmt::format("train {0}.smelt --precision f64 --no-shuffle --init start.safetensors "
@@ -55,6 +55,7 @@ TEST_CASE("optimisers_agree_with_pytorch") { compare("optimisers"); }
 TEST_CASE("schedules_agree_with_pytorch") { compare("schedules"); }
 TEST_CASE("activations_and_normalisations_agree_with_pytorch") { compare("activations"); }
 TEST_CASE("losses_and_densities_agree_with_pytorch") { compare("losses"); }
+TEST_CASE("losses_of_the_zoo_agree_with_pytorch") { compare("zoo"); }
 
 }  // namespace
 }  // namespace smelt::numeric

@@ -327,6 +327,37 @@ def store(name, loss, spec, narrow, data, result):
 
 # Each line of cases.json on a tiny net.
 
+def slope(net, x):
+    """Of the sum of outputs of each row."""
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(net(x).sum(), x, create_graph=True)[0]
+
+
+def noisy(x, c):
+    left = torch.cumprod(1 - 0.1 * torch.arange(1, 4, dtype=x.dtype), 0)[c][:, None]
+    return left.sqrt() * x + (1 - left).sqrt() * 0.5
+
+
+def energy(net, x, o):
+    e = net((x - 0.1 * slope(net, x)).detach())
+    return o.mean() - e.mean() + 0.1 * ((o**2).mean() + (e**2).mean())
+
+
+def adapted(p, x, y):
+    h = torch.tanh(linear(p, "net.fc1", x))
+    v = p["net.fc2.W"]
+    g = torch.autograd.grad(((h @ v - y) ** 2).mean(), v, create_graph=True)[0]
+    return ((h @ (v - 0.3 * g) + p["net.fc2.b"] - 0.5 * y) ** 2).mean()
+
+
+def burgers(net, x):
+    x = x.clone().requires_grad_()
+    u = net(x).sum(1)
+    u_x = torch.autograd.grad(u.sum(), x, create_graph=True)[0].sum(1)
+    u_xx = torch.autograd.grad(u_x.sum(), x, create_graph=True)[0].sum(1)
+    return ((u * u_x - 0.05 * u_xx) ** 2).mean()
+
+
 def tiny_case(kind, case):
     x = torch.tensor(uniform(TINY, (32, 6), 2.0))
     y = torch.tensor(uniform(TINY + 1, (32, 3), 2.0))
@@ -341,22 +372,31 @@ def tiny_case(kind, case):
     names = dict(globals(), p=p, w=w, b=b, scale=scale, shift=shift)
     optimiser = eval(case["torch"] if kind == "optimisers" else "torch.optim.SGD(p, lr=0.1)", names)
     schedule = eval(case["torch"], names)(optimiser) if kind == "schedules" else None
-    losses = []
+    losses, every, averages = [], case.get("every", 1), {}
     for step in range(10):
         rows = slice(step * 8 % 32, step * 8 % 32 + 8)
         h = linear(params, "net.fc1", x[rows])
         h = eval(case["torch"], dict(names, h=h)) if kind == "activations" else torch.tanh(h)
         o = linear(params, "net.fc2", h)
-        given = dict(names, o=o, y=y[rows], c=c[rows])
-        loss = eval(case["torch"] if kind == "losses" else "F.mse_loss(o, y)", given)
-        optimiser.zero_grad()
-        loss.backward()
+        net = lambda x: linear(params, "net.fc2", torch.tanh(linear(params, "net.fc1", x)))  # noqa: E731
+        given = dict(names, o=o, x=x[rows], y=y[rows], c=c[rows], step=step, net=net, params=params)
+        loss = eval(case["torch"] if kind in ("losses", "zoo") else "F.mse_loss(o, y)", given)
+        losses.append(loss.item())
+        (loss / every).backward()
+        if (step + 1) % every:
+            continue
         if "before" in case:
             eval(case["before"], names)
         optimiser.step()
+        optimiser.zero_grad()
+        if "after" in case:
+            eval(case["after"], names)
+        for k, v in params.items() if "decay" in case else []:
+            average = k.replace("net.", "avg.")
+            averages[average] = torch.lerp(v.detach(), averages.get(average, v.detach()), case["decay"])
         if schedule:
             schedule.step()
-        losses.append(loss.item())
+    params.update(averages)
     return {"losses": losses, "parameters": {k: v.detach().reshape(-1).tolist() for k, v in params.items()}}
 
 

@@ -103,10 +103,40 @@ inline constexpr StdEntry kStdEntries[] = {
     {"uniform_entropy", "entropy(Uniform(x - 2, x + p))"},
     {"uniform_mean", "mean_of(Uniform(x, p))"},
     {"uniform_from_noise", "drawn(Uniform(x, p))"},
+    {"laplace_log_prob", "log_prob(Laplace(x, p), p)"},
+    {"laplace_entropy", "entropy(Laplace(x, p))"},
+    {"laplace_mean", "mean_of(Laplace(x, p))"},
+    {"laplace_from_noise", "drawn(Laplace(x, p))"},
+    {"laplace_kl", "kl(Laplace(x, p), Laplace(p, 0.5 + p))"},
+    {"log_normal_log_prob", "log_prob(LogNormal(x, p), p)"},
+    {"log_normal_entropy", "entropy(LogNormal(x, p))"},
+    {"log_normal_mean", "mean_of(LogNormal(x, p))"},
+    {"log_normal_from_noise", "drawn(LogNormal(x, 0.3 * p))"},
+    {"log_normal_kl", "kl(LogNormal(x, p), LogNormal(p, 0.5 + p))"},
+    {"categorical_log_prob", "log_prob(Categorical(x), y)"},
+    {"categorical_entropy", "entropy(Categorical(x))"},
+    {"categorical_kl", "kl(Categorical(x), Categorical(p))"},
+    // along axes
+    {"lower_triangle", "lower_triangle(x, Row, H)"},
+    {"upper_triangle", "upper_triangle(x, Row, H)"},
+    {"prod", "prod(x, over=H)"},
+    {"cumsum", "cumsum(x, over=Row)"},
+    {"cumprod", "cumprod(x, over=H)"},
+    {"sort", "sort(x, over=H)"},
+    {"topk", "sum(sin(topk(x, 2, over=H)))"},
 };
 
 /// Entries whose gradient is not that of their value, by design, or that draw nothing that has one.
-inline constexpr std::string_view kWithoutDerivative[] = {"straight_through", "bernoulli_from_noise", "SpectralNorm"};
+inline constexpr std::string_view kWithoutDerivative[] = {"straight_through",
+                                                          "bernoulli_from_noise",
+                                                          "SpectralNorm",
+                                                          "categorical_from_noise",
+                                                          "uniform_int_log_prob",
+                                                          "uniform_int_entropy",
+                                                          "uniform_int_mean",
+                                                          "uniform_int_from_noise",
+                                                          "one_hot",
+                                                          "rank"};
 
 /// Steps of recurrent layers, whose operands only those have: their derivatives are those of the layers.
 inline constexpr std::string_view kWithinLayers[] = {"lstm_step", "gru_step", "carried"};

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "frontend/build_experiment.h"
@@ -327,6 +328,81 @@ TEST_CASE("clipping, decay and schedules are options of every step line") {
   }
 }
 
+/// The model of kTraining with another text for its step line, and an export.
+std::string trained_with(const std::string& step, const std::string& rest = "") {
+  std::string text = model("  x |> fc: Dense{H} |> out: Dense{H}", kTraining);
+  const std::string plain = "sgd(lr = 0.1)";
+  text.replace(text.find(plain), plain.size(), step);
+  return text + rest;
+}
+
+TEST_CASE("a second optimiser has run-time inputs of its own, and no other parameters") {
+  const Built built(trained_with("adam(lr = 1e-3), sgd(lr = 0.2, momentum = 0.9) for net.out"));
+  CHECK(built.messages == "");
+  REQUIRE(built.experiment);
+  CHECK(paths(*built.experiment, VariableKind::Slot) ==
+        std::vector<std::string>{"opt/loss/net.fc.W/m", "opt/loss/net.fc.W/v", "opt/loss/net.fc.b/m",
+                                 "opt/loss/net.fc.b/v", "opt/loss/net.out.W/m", "opt/loss/net.out.b/m"});
+  std::map<std::string, double> inputs;
+  for (const ScalarInput& s : built.experiment->scalars) inputs[s.name] = s.initial;
+  CHECK(inputs["loss.lr"] == 1e-3);
+  CHECK(inputs["loss.2.lr"] == 0.2);
+  CHECK(inputs["loss.2.momentum"] == 0.9);
+}
+
+TEST_CASE("an average has states of its own, which exports read and steps write") {
+  const Built built(
+      trained_with("sgd(lr = 0.1)\n  ema slow = net decay 0.9", "export run(x: f32[B, X]) -> f32[B, H] = slow(x)\n"));
+  CHECK(built.messages == "");
+  REQUIRE(built.experiment);
+  const std::vector<std::string> wanted = {"slow.fc.W", "slow.fc.b", "slow.out.W", "slow.out.b"};
+  CHECK(paths(*built.experiment, VariableKind::State) == wanted);
+  std::vector<std::string> read;
+  for (const Argument& argument : built.experiment->find(FunctionKind::Export, "run")->graph.arguments)
+    if (argument.role == ArgRole::Variable) read.push_back(argument.name);
+  CHECK(read == wanted);
+  int written = 0;
+  for (const Output& output : built.experiment->find(FunctionKind::Step, "loss")->graph.results)
+    written += output.role == ResultRole::Variable && output.name.starts_with("slow.");
+  CHECK(written == 4);
+}
+
+TEST_CASE("an average does not write the states of the net") {
+  std::string text = trained_with("sgd(lr = 0.1)\n  ema slow = net decay 0.9");
+  text.replace(text.find("mean(net(x) ^ 2)"), 16, "mean((net(x) - stop(slow(x))) ^ 2)");
+  const std::string dense = "x |> fc: Dense{H}";
+  text.replace(text.find(dense), dense.size(), "x |> fc: Dense{H} |> bn: BatchNorm");
+  text.replace(text.find("(Dense)"), 7, "(Dense, BatchNorm)");
+  const Built built(text);
+  CHECK(built.messages == "");
+  REQUIRE(built.experiment);
+  const auto states = paths(*built.experiment, VariableKind::State);
+  CHECK(std::ranges::count_if(states, [](const std::string& p) { return p.starts_with("net.bn."); }) == 2);
+  CHECK(std::ranges::none_of(states, [](const std::string& p) { return p == "slow.bn.mean"; }));
+}
+
+TEST_CASE("runs of a loop on one batch are one item of the plan") {
+  std::string text = trained_with("sgd(lr = 0.1)\n  loop { 2 * loss } on one batch");
+  const Built built(text);
+  REQUIRE(built.experiment);
+  REQUIRE(built.experiment->train.loop.size() == 1);
+  CHECK(built.experiment->train.loop[0].objectives == std::vector<int32_t>{0, 0});
+}
+
+TEST_CASE("a schedule in an objective reads the counters of the run") {
+  std::string text = trained_with("sgd(lr = 0.1)");
+  text.replace(text.find("mean(net(x) ^ 2)"), 16, "linear(0, 1, over = 0.2) * mean(net(x) ^ 2)");
+  const Built built(text);
+  CHECK(built.messages == "");
+  REQUIRE(built.experiment);
+  for (const FunctionKind kind : {FunctionKind::Step, FunctionKind::Loss}) {
+    std::set<std::string> read;
+    for (const Argument& argument : built.experiment->find(kind, "loss")->graph.arguments) read.insert(argument.name);
+    CHECK(read.contains("iteration"));
+    CHECK(read.contains("horizon"));
+  }
+}
+
 TEST_CASE("every library optimiser and activation builds") {
   for (const char* optimiser : {"sgd(lr = 0.1, momentum = 0.9, nesterov = true)", "adam()", "adamw(weight_decay = 0.1)",
                                 "rmsprop(momentum = 0.9)", "adagrad(weight_decay = 0.1)"}) {
@@ -343,8 +419,9 @@ TEST_CASE("every library optimiser and activation builds") {
                       "} |> Dropout{0.1} |> out: Dense{H}"))
               .messages == "");
   }
-  for (const char* schedule : {"constant(0.1)", "step(0.1, 10, 0.5)", "exponential(0.1, 0.99)", "cosine(0.1, 0)",
-                               "linear(0.1, 0)", "polynomial(0.1, 0, 2)", "0.1 * warmup(5)"}) {
+  for (const char* schedule :
+       {"constant(0.1)", "step(0.1, 10, 0.5)", "exponential(0.1, 0.99)", "cosine(0.1, 0)", "linear(0.1, 0)",
+        "linear(0.1, 0, over = 0.5)", "polynomial(0.1, 0, 2)", "0.1 * warmup(5)", "cyclic(0, 0.1)"}) {
     std::string text = model("  x |> out: Dense{H}", kTraining);
     text.replace(text.find("lr = 0.1"), 8, std::string("lr = ") + schedule);
     CAPTURE(schedule);
