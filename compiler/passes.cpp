@@ -18,6 +18,7 @@
 #include "compiler/graph/pad_outside_reads.h"
 #include "compiler/graph/remove_dead_nodes.h"
 #include "compiler/graph/simplify.h"
+#include "compiler/graph/split_large_values.h"
 #include "compiler/graph/stabilize.h"
 #include "compiler/graph/trim_scans.h"
 #include "compiler/graph/widen_halves.h"
@@ -106,6 +107,8 @@ constexpr std::array kPipeline = std::to_array<std::string_view>(
      // nodes.
      "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",  //
      "hoist_from_scans", "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
+     // Behind what would take its loops apart again.
+     "split_large_values", "remove_dead_nodes",
      // The form that runs fastest, now that nothing looks for sums any more.
      "choose_layouts", "simplify", "merge_equal_nodes", "pad_outside_reads", "choose_sum_forms", "fold_constants",
      "simplify", "merge_equal_nodes", "remove_dead_nodes",

@@ -106,6 +106,8 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
   if (product.inner.empty()) product.inner.push_back({});  // an outer product sums one term
   std::ranges::stable_sort(product.inner, std::greater{},
                            [](const ProductAxis& axis) { return std::abs(axis.a_stride); });
+  if (std::ranges::any_of(product.inner, [](const ProductAxis& axis) { return axis.extent != Extent(1); }))
+    std::erase_if(product.inner, [](const ProductAxis& axis) { return axis.extent == Extent(1); });
   product.inner = merged(std::move(product.inner));
   return lowered;
 }

@@ -164,7 +164,9 @@ int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t
   // over 2048: 30 without, 112 of 128, 103 of 64.
   int64_t steps = 1;
   for (const ProductAxis& axis : product.inner) steps *= axis.extent.bound;
-  if (lies_along_rows(product) && steps >= kLongDepth * blocking.stretch)
+  const bool is_long = steps >= kLongDepth * blocking.stretch ||
+                       (steps >= blocking.stretch && bytes(depth.a_stride) >= 2 * blocking.rows_apart);
+  if (lies_along_rows(product) && is_long)
     return bytes(depth.a_stride) > kFarApart ? std::max<int64_t>(blocking.stretch / 2, 1) : blocking.stretch;
   if (product.inner.size() > 1 || apart % blocking.rows_apart != 0 || depth.extent.bound < blocking.stretch / 2)
     return 0;

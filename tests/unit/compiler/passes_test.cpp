@@ -13,6 +13,7 @@
 #include "compiler/graph/merge_equal_nodes.h"
 #include "compiler/graph/remove_dead_nodes.h"
 #include "compiler/graph/simplify.h"
+#include "compiler/graph/split_large_values.h"
 #include "compiler/run_passes.h"
 #include "fuzz/random_graph.h"
 #include "ir/builder.h"
@@ -72,6 +73,61 @@ TEST_CASE("each pass keeps the meaning of random graphs, verifies and is idempot
       }
     }
   }
+}
+
+TEST_CASE("values of random graphs that count as large are computed in parts") {
+  int split = 0;
+  for (uint64_t seed = 1; seed <= 4 * kGraphs; ++seed) {
+    INFO("seed ", seed);
+    const RandomGraph random = random_graph(seed, 40, DType::F64);
+    const Graph primitive = remove_dead_nodes(expand_composites(differentiate(random.graph)));
+    const std::vector<RefTensor> expected = run(primitive, random.arguments, random.extents);
+    for (const int64_t bytes : {48, 96, 160, 256}) {
+      const Graph parts =
+          split_large_values(primitive, {.bytes = bytes, .part_bytes = 1, .growth = 1, .fewest_rows = 1});
+      if (parts.size() == primitive.size()) continue;
+      ++split;
+      CHECK(verify(parts, GraphStage::Primitive) == std::vector<std::string>{});
+      const double worst = worst_difference(run(parts, random.arguments, random.extents), expected);
+      CHECK((worst <= kTolerance || has_kink(primitive)));
+    }
+  }
+  CHECK(split >= 20);
+}
+
+TEST_CASE("attention and its gradients keep no table of scores") {
+  // Scores of 8 places by 8, in parts of 2 places.
+  constexpr LargeValues kScores{.bytes = 8 * 8 * 8, .part_bytes = 1, .growth = 1, .fewest_rows = 2};
+  const Graph graph = parse(R"(func @attention(%q: feed f64[8, 3], %k: feed f64[8, 3], %v: feed f64[8, 3]) {
+  %3 = contract %q, %k {formula = [i,k] [j,k] -> [i,j]} : f64[8, 8]
+  %4 = index {axis = 0} : i32[8]
+  %5 = broadcast %4 {axes = [0]} : i32[8, 8]
+  %6 = broadcast %4 {axes = [1]} : i32[8, 8]
+  %7 = le %6, %5 : bool[8, 8]
+  %8 = constant {value = -inf} : f64[8, 8]
+  %9 = select %7, %3, %8 : f64[8, 8]
+  %10 = softmax %9 {axes = [1]} : f64[8, 8]
+  %11 = contract %10, %v {formula = [i,k] [k,j] -> [i,j]} : f64[8, 3]
+  %12 = mul %11, %11 : f64[8, 3]
+  %13 = reduce_sum %12 {axes = [0, 1]} : f64
+  %14 = grad %13, %q : f64[8, 3]
+  %15 = grad %13, %k : f64[8, 3]
+  %16 = grad %13, %v : f64[8, 3]
+  return %11 as value "y", %14 as value "dq", %15 as value "dk", %16 as value "dv"
+})");
+  const Graph primitive = *run_graph_passes(graph);
+  const Graph parts = remove_dead_nodes(split_large_values(primitive, kScores));
+  CHECK(verify(parts, GraphStage::Primitive) == std::vector<std::string>{});
+  CHECK(std::ranges::count(parts.nodes, OpKind::Scan, &Node::op) == 2);
+  for (const Node& node : parts.nodes) {
+    INFO(op_def(node).name);
+    CHECK(byte_size(node.type).value_or(0) < kScores.bytes);
+  }
+  Numbers numbers(1);
+  std::vector<RefTensor> arguments;
+  for (const Argument& argument : graph.arguments)
+    arguments.push_back(numbers.tensor(graph.type(argument.node), {}, -1, 1));
+  CHECK(worst_difference(run(parts, arguments, {}), run(primitive, arguments, {})) <= 1e-14);
 }
 
 TEST_CASE("passes on graphs with grad: before or after differentiation gives the same") {

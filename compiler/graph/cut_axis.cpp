@@ -1,0 +1,144 @@
+#include "compiler/graph/cut_axis.h"
+
+#include <algorithm>
+
+#include "ir/op.h"
+
+namespace smelt {
+namespace {
+
+/// Of a contraction or a `read`: every operand has the index as one plain axis, or not at all.
+std::optional<AxisCut> cut_of_index(const IndexFormula& formula, int32_t index) {
+  AxisCut cut{.result = formula.is_summed(index) ? -1 : index, .operands = {}};
+  for (const IndexMap& map : formula.operands) {
+    const int32_t axis = map.plain_axis_of(index);
+    if (map.bounded) return std::nullopt;
+    for (size_t other = 0; other < map.axes.size(); ++other) {
+      if (static_cast<int32_t>(other) != axis && map.axes[other].coefficient(index) != 0) return std::nullopt;
+    }
+    cut.operands.push_back(axis);
+  }
+  return cut;
+}
+
+/// The axis of `to` that is axis `axis` of `from` when both hold the same elements in the same order.
+int32_t same_axis(const Shape& from, const Shape& to, int32_t axis) {
+  int64_t before = 1, other = 1;
+  for (int32_t k = 0; k < axis; ++k) before *= from[static_cast<size_t>(k)].bound;
+  for (size_t k = 0; k < to.size(); ++k) {
+    if (other == before && to[k] == from[static_cast<size_t>(axis)]) return static_cast<int32_t>(k);
+    other *= to[k].bound;
+  }
+  return -1;
+}
+
+bool is_whole(const Graph& graph, const Node& node, int32_t axis) {
+  const auto at = static_cast<size_t>(axis);
+  if (node.op == OpKind::Pad) return node.attrs.integers("low")[at] == 0 && node.attrs.integers("high")[at] == 0;
+  return node.attrs.integers("starts")[at] == 0 &&
+         node.attrs.integers("limits")[at] == graph.type(node.inputs[0]).shape[at].bound;
+}
+
+int32_t place_in(const std::vector<int64_t>& axes, int64_t axis) {
+  const auto found = std::ranges::find(axes, axis);
+  return found == axes.end() ? -1 : static_cast<int32_t>(found - axes.begin());
+}
+
+std::optional<AxisCut> cut_of_move(const Graph& graph, const Node& node, int32_t axis) {
+  const auto both = [&](int32_t operand) { return AxisCut{.result = axis, .operands = {operand}}; };
+  switch (node.op) {
+    case OpKind::Broadcast: return both(place_in(node.attrs.integers("axes"), axis));
+    case OpKind::Transpose:
+      return both(static_cast<int32_t>(node.attrs.integers("permutation")[static_cast<size_t>(axis)]));
+    case OpKind::Read: return cut_of_index(node.attrs.formula("formula"), axis);
+    case OpKind::Slice:
+    case OpKind::Pad:
+      if (is_whole(graph, node, axis)) return both(axis);
+      return std::nullopt;
+    case OpKind::Reshape: {
+      const int32_t operand = same_axis(node.type.shape, graph.type(node.inputs[0]).shape, axis);
+      if (operand >= 0) return both(operand);
+      return std::nullopt;
+    }
+    default: return std::nullopt;
+  }
+}
+
+/// By axis of the operand, its axis in the result of a reduction; -1: it is summed.
+std::vector<int32_t> kept_places(const Graph& graph, const Node& node) {
+  std::vector<int32_t> places;
+  int32_t kept = 0;
+  for (size_t axis = 0; axis < graph.type(node.inputs[0]).rank(); ++axis)
+    places.push_back(place_in(node.attrs.integers("axes"), static_cast<int64_t>(axis)) >= 0 ? -1 : kept++);
+  return places;
+}
+
+}  // namespace
+
+std::optional<AxisCut> cut_of_result(const Graph& graph, const Node& node, int32_t axis) {
+  switch (op_def(node).kind) {
+    case Kind::Constant: return AxisCut{.result = axis, .operands = {}};
+    case Kind::Elementwise: return AxisCut{.result = axis, .operands = std::vector<int32_t>(node.inputs.size(), axis)};
+    case Kind::Contract:
+      if (node.inputs.size() == 2) return cut_of_index(node.attrs.formula("formula"), axis);
+      return std::nullopt;
+    case Kind::Move: return cut_of_move(graph, node, axis);
+    case Kind::Reduce: {
+      const std::vector<int32_t> places = kept_places(graph, node);
+      return AxisCut{.result = axis,
+                     .operands = {static_cast<int32_t>(std::ranges::find(places, axis) - places.begin())}};
+    }
+    default: return std::nullopt;
+  }
+}
+
+std::optional<AxisCut> cut_of_operand(const Graph& graph, const Node& node, size_t k, int32_t axis) {
+  switch (op_def(node).kind) {
+    case Kind::Elementwise: return cut_of_result(graph, node, axis);
+    case Kind::Contract: {
+      const IndexFormula& formula = node.attrs.formula("formula");
+      const Affine& read = formula.operands[k].axes[static_cast<size_t>(axis)];
+      if (!read.is_index() || node.inputs.size() != 2) return std::nullopt;
+      return cut_of_index(formula, read.terms[0].first);
+    }
+    case Kind::Reduce: {
+      const int32_t place = kept_places(graph, node)[static_cast<size_t>(axis)];
+      if (place < 0 && node.op != OpKind::ReduceSum) return std::nullopt;
+      return AxisCut{.result = place, .operands = {axis}};
+    }
+    case Kind::Move: {
+      for (int32_t result = 0; result < static_cast<int32_t>(node.type.rank()); ++result) {
+        const std::optional<AxisCut> cut = cut_of_move(graph, node, result);
+        if (cut && cut->operands[0] == axis) return cut;
+      }
+      return std::nullopt;
+    }
+    default: return std::nullopt;
+  }
+}
+
+NodeId make_part_of(Builder& build, const Node& node, std::vector<NodeId> operands, const AxisCut& cut, int64_t size) {
+  build.set_place(node);
+  Attributes attrs = node.attrs;
+  TensorType type = node.type;
+  if (cut.result >= 0) type.shape[static_cast<size_t>(cut.result)] = Extent(size);
+  const Kind kind = op_def(node).kind;
+  if (kind == Kind::Constant) return build.constant(node.attrs.number("value"), type);
+  if (node.op == OpKind::Broadcast || node.op == OpKind::Reshape) attrs.set("type", type);
+  if (node.op == OpKind::Slice) {
+    std::vector<int64_t> limits = node.attrs.integers("limits");
+    limits[static_cast<size_t>(cut.result)] = size;
+    attrs.set("limits", limits);
+  }
+  if (kind == Kind::Contract || node.op == OpKind::Read) {
+    IndexFormula formula = node.attrs.formula("formula");
+    const int32_t index =
+        cut.result >= 0 ? cut.result : formula.operands[0].axes[static_cast<size_t>(cut.operands[0])].terms[0].first;
+    Extent& extent = formula.extents[static_cast<size_t>(index)];
+    if (extent != unstated()) extent = Extent(size);
+    attrs.set("formula", std::move(formula));
+  }
+  return build.make(node.op, std::move(operands), std::move(attrs));
+}
+
+}  // namespace smelt

@@ -1,0 +1,450 @@
+#include "compiler/graph/split_large_values.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <queue>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "compiler/graph/cut_axis.h"
+#include "ir/op.h"
+#include "ir/rewrite.h"
+#include "ir/scan.h"
+
+namespace smelt {
+namespace {
+
+int64_t bytes_of(const Graph& graph, NodeId id) { return byte_size(graph.type(id)).value_or(INT64_MAX); }
+
+/// Large nodes that hang together, and the small ones that are made of them, all with the axis that is cut.
+struct Region {
+  std::map<uint32_t, AxisCut> cuts;  // by node, in order
+  std::set<uint32_t> large;
+  std::set<uint32_t> positions;  // nodes that each loop computes for itself, of indices and constants: masks
+  int64_t extent = 0, size = 0;  // of the axis, of a part
+
+  /// Whether a loop computes parts of `id` along this axis for itself, when it does not get them from outside.
+  bool is_part(NodeId id, int32_t axis) const {
+    if (!large.contains(id.index) && !positions.contains(id.index)) return false;
+    return cuts.at(id.index).result == axis;
+  }
+};
+
+/// Finds the region around one large product.
+class RegionFinder {
+ public:
+  RegionFinder(const Graph& graph, const std::vector<std::vector<NodeId>>& users, const LargeValues& limits)
+      : graph_(graph), users_(users), limits_(limits), of_positions_(graph.size()) {
+    for (const Output& output : graph.results) results_.insert(output.node.index);
+    for (uint32_t i = 0; i < graph.size(); ++i) {
+      const Node& node = graph.nodes[i];
+      const Kind kind = op_def(node).kind;
+      const bool computes = kind == Kind::Elementwise || kind == Kind::Move;
+      of_positions_[i] =
+          kind == Kind::Index || kind == Kind::Constant ||
+          (computes && std::ranges::all_of(node.inputs, [&](NodeId x) { return of_positions_[x.index]; }));
+    }
+  }
+
+  std::optional<Region> find(NodeId seed) {
+    const Node& node = graph_[seed];
+    // Keys of a long sequence are large as well, but small beside their products.
+    large_ = std::max(limits_.bytes, bytes_of(graph_, seed) / limits_.growth);
+    const bool grows =
+        node.op == OpKind::Contract && is_large(seed) && std::ranges::all_of(node.inputs, [&](NodeId input) {
+          return !is_large(input) && bytes_of(graph_, input) <= bytes_of(graph_, seed) / limits_.growth;
+        });
+    if (!grows) return std::nullopt;
+    for (int32_t axis = 0; axis < static_cast<int32_t>(node.type.rank()); ++axis) {
+      const Extent& extent = node.type.shape[static_cast<size_t>(axis)];
+      region_ = {.cuts = {},
+                 .large = {},
+                 .positions = {},
+                 .extent = extent.bound,
+                 .size = part_size(extent, bytes_of(graph_, seed))};
+      if (region_.size > 0 && grow_from(seed, axis)) return std::move(region_);
+    }
+    return std::nullopt;
+  }
+
+ private:
+  bool is_large(NodeId id) const { return bytes_of(graph_, id) >= large_; }
+
+  /// Positions of an axis in one turn: the most that divide it and keep the part small; 0: it is not worth cutting.
+  int64_t part_size(const Extent& extent, int64_t bytes) const {
+    if (!extent.is_static()) return 0;
+    const int64_t most = std::max(limits_.fewest_rows, limits_.part_bytes / std::max<int64_t>(bytes / extent.bound, 1));
+    for (int64_t size = std::min(most, extent.bound / 2); 2 * size >= limits_.fewest_rows; --size) {
+      if (extent.bound % size == 0) return size;
+    }
+    return 0;
+  }
+
+  bool grow_from(NodeId seed, int32_t axis) {
+    std::vector<uint32_t> todo;
+    if (!add(seed.index, cut_of_result(graph_, graph_[seed], axis), todo)) return false;
+    while (!todo.empty()) {
+      const uint32_t at = todo.back();
+      todo.pop_back();
+      if (!add_operands(at, todo) || (region_.large.contains(at) && !add_users(at, todo))) return false;
+    }
+    return true;
+  }
+
+  /// Whether a node may be in the region with this cut; a large one is looked around from.
+  bool add(uint32_t index, const std::optional<AxisCut>& cut, std::vector<uint32_t>& todo) {
+    if (!cut || graph_.nodes[index].body != nullptr) return false;
+    const auto [found, is_new] = region_.cuts.try_emplace(index, *cut);
+    if (!is_new) return found->second.result == cut->result && found->second.operands == cut->operands;
+    if (!is_large({index})) return true;
+    if (cut->result < 0 || results_.contains(index)) return false;
+    region_.large.insert(index);
+    todo.push_back(index);
+    return true;
+  }
+
+  bool add_operands(uint32_t index, std::vector<uint32_t>& todo) {
+    const Node& node = graph_.nodes[index];
+    for (size_t k = 0; k < node.inputs.size(); ++k) {
+      const NodeId input = node.inputs[k];
+      const int32_t axis = region_.cuts.at(index).operands[k];
+      if (!is_large(input)) {
+        if (axis >= 0) add_positions(input.index, cut_of_result(graph_, graph_[input], axis), todo);
+        continue;
+      }
+      if (axis < 0 || !add(input.index, cut_of_result(graph_, graph_[input], axis), todo)) return false;
+    }
+    return true;
+  }
+
+  /// Where it can be; else the value is an operand of the loop.
+  void add_positions(uint32_t index, const std::optional<AxisCut>& cut, std::vector<uint32_t>& todo) {
+    if (!cut || !of_positions_[index] || !region_.cuts.try_emplace(index, *cut).second) return;
+    region_.positions.insert(index);
+    todo.push_back(index);
+  }
+
+  bool add_users(uint32_t index, std::vector<uint32_t>& todo) {
+    const int32_t axis = region_.cuts.at(index).result;
+    for (const NodeId user : users_[index]) {
+      const Node& node = graph_[user];
+      for (size_t k = 0; k < node.inputs.size(); ++k) {
+        if (node.inputs[k].index == index && !add(user.index, cut_of_operand(graph_, node, k, axis), todo))
+          return false;
+      }
+    }
+    return true;
+  }
+
+  const Graph& graph_;
+  const std::vector<std::vector<NodeId>>& users_;
+  const LargeValues& limits_;
+  int64_t large_ = 0;  // bytes from which on a value is large, for the region at hand
+  std::set<uint32_t> results_;
+  std::vector<bool> of_positions_;  // by node: computed of indices and constants alone
+  Region region_;
+};
+
+/// Nodes of a region that one loop computes; those that another loop computes as well come before `own` in it.
+struct Group {
+  std::vector<uint32_t> own, nodes;
+};
+
+/// Whether a node of the region reads parts of what `own` computes: not a sum over all of them, or all of a value.
+bool reads_parts(const Graph& graph, const Region& region, const std::set<uint32_t>& own, uint32_t index) {
+  const std::vector<NodeId>& inputs = graph.nodes[index].inputs;
+  for (size_t k = 0; k < inputs.size(); ++k) {
+    if (!own.contains(inputs[k].index)) continue;
+    const int32_t part = region.cuts.at(inputs[k].index).result;
+    if (part < 0 || part != region.cuts.at(index).operands[k]) return false;
+  }
+  return true;
+}
+
+/// As few loops as there can be: a node whose operands need what a loop gives, by way of nodes that are not in the
+/// region, is in a later one.
+std::vector<Group> groups_of(const Graph& graph, const Region& region) {
+  std::vector<Group> groups;
+  std::set<uint32_t> left;
+  for (const auto& [index, cut] : region.cuts) {
+    if (!region.positions.contains(index)) left.insert(index);
+  }
+  while (!left.empty()) {
+    Group group;
+    std::set<uint32_t> own;
+    std::vector<bool> behind(graph.size());
+    for (uint32_t i = *left.begin(); i < graph.size(); ++i) {
+      const std::vector<NodeId>& inputs = graph.nodes[i].inputs;
+      const bool is_behind = std::ranges::any_of(inputs, [&](NodeId input) { return behind[input.index]; });
+      if (left.contains(i) && !is_behind && reads_parts(graph, region, own, i)) {
+        own.insert(i);
+        left.erase(i);
+      } else {
+        behind[i] = is_behind || std::ranges::any_of(inputs, [&](NodeId input) { return own.contains(input.index); });
+      }
+    }
+    std::set<uint32_t> nodes = own;
+    std::vector<uint32_t> todo(own.begin(), own.end());
+    while (!todo.empty()) {
+      const uint32_t at = todo.back();
+      todo.pop_back();
+      const AxisCut& cut = region.cuts.at(at);
+      for (size_t k = 0; k < cut.operands.size(); ++k) {
+        const NodeId input = graph.nodes[at].inputs[k];
+        if (region.is_part(input, cut.operands[k]) && nodes.insert(input.index).second) todo.push_back(input.index);
+      }
+    }
+    group.own.assign(own.begin(), own.end());
+    group.nodes.assign(nodes.begin(), nodes.end());
+    groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
+/// Writes a group as a scan.
+class LoopWriter {
+ public:
+  LoopWriter(const Graph& graph, const Region& region, const Group& group, GraphRebuilder& rebuilder)
+      : graph_(graph),
+        region_(region),
+        group_(group),
+        rebuilder_(rebuilder),
+        outer_(rebuilder.build()),
+        build_(body_) {}
+
+  /// `is_read`: by node, whether something outside of the loop reads it.
+  void write(const std::vector<bool>& is_read) {
+    body_.name = "part";
+    body_.symbols = graph_.symbols;
+    add_arguments(is_read);
+    for (const uint32_t index : group_.nodes) compute(index);
+    std::vector<uint32_t> given;
+    for (const uint32_t index : group_.own) {
+      if (!is_read[index] || region_.large.contains(index)) continue;
+      given.push_back(index);
+      add_result(index);
+    }
+    outer_.set_place(graph_.nodes[group_.own.front()]);
+    const NodeId scan = make_scan(outer_, std::move(body_), std::move(inputs_), Extent(steps()), false);
+    for (size_t k = 0; k < given.size(); ++k) {
+      const int32_t axis = region_.cuts.at(given[k]).result;
+      const NodeId part = make_part(outer_, scan, k);
+      rebuilder_.replace({given[k]}, axis < 0 ? part : joined(part, axis));
+    }
+  }
+
+ private:
+  int64_t steps() const { return region_.extent / region_.size; }
+  bool is_inside(NodeId id, int32_t axis) const {
+    return std::ranges::binary_search(group_.nodes, id.index) && region_.cuts.at(id.index).result == axis;
+  }
+
+  /// All arguments before the first node: of operands from outside, whole or in parts, and of sums.
+  void add_arguments(const std::vector<bool>& is_read) {
+    for (const uint32_t index : group_.nodes) {
+      const Node& node = graph_.nodes[index];
+      const AxisCut& cut = region_.cuts.at(index);
+      for (size_t k = 0; k < node.inputs.size(); ++k) {
+        const std::pair<uint32_t, int32_t> operand{node.inputs[k].index, cut.operands[k]};
+        if (is_made_inside(node.inputs[k], cut.operands[k]) || arguments_.contains(operand)) continue;
+        arguments_[operand] = add_argument(node.inputs[k], cut.operands[k]);
+      }
+    }
+    for (const uint32_t index : group_.own) {
+      if (region_.cuts.at(index).result >= 0 || !is_read[index]) continue;
+      const TensorType& type = graph_.nodes[index].type;
+      const auto ref = static_cast<int32_t>(sums_.size());
+      sums_[index] = {ref, build_.argument({fmt::format("sum{}", ref), ArgRole::Carry, ref, {}}, type)};
+      inputs_.push_back(outer_.constant(0, type));
+    }
+  }
+
+  NodeId add_argument(NodeId input, int32_t axis) {
+    const NodeId operand = rebuilder_.map(input);
+    TensorType type = graph_.type(input);
+    if (axis >= 0) type.shape[static_cast<size_t>(axis)] = Extent(region_.size);
+    inputs_.push_back(axis >= 0 ? in_parts(operand, axis) : operand);
+    const ArgRole role = axis >= 0 ? ArgRole::Slice : ArgRole::Whole;
+    return build_.argument({fmt::format("x{}", inputs_.size() - 1), role, -1, {}}, type);
+  }
+
+  /// Also positions along another axis, which cost less than to load them.
+  bool is_made_inside(NodeId id, int32_t axis) const {
+    return is_inside(id, axis) || (axis < 0 && op_def(graph_[id]).kind == Kind::Index);
+  }
+
+  NodeId operand(NodeId id, int32_t axis) {
+    if (is_inside(id, axis)) return map_.at(id.index);
+    if (is_made_inside(id, axis)) return build_.copy(graph_[id], {});
+    return arguments_.at({id.index, axis});
+  }
+
+  void compute(uint32_t index) {
+    const Node& node = graph_.nodes[index];
+    const AxisCut& cut = region_.cuts.at(index);
+    std::vector<NodeId> operands;
+    for (size_t k = 0; k < node.inputs.size(); ++k) operands.push_back(operand(node.inputs[k], cut.operands[k]));
+    map_[index] = make_part_of(build_, node, std::move(operands), cut, region_.size);
+  }
+
+  void add_result(uint32_t index) {
+    if (const auto sum = sums_.find(index); sum != sums_.end()) {
+      const auto [ref, argument] = sum->second;
+      body_.results.push_back({"sum", ResultRole::Carry, ref, build_.add(argument, map_.at(index))});
+    } else {
+      body_.results.push_back({"part", ResultRole::Stacked, -1, map_.at(index)});
+    }
+  }
+
+  /// [.., T, ..] as [steps, .., size, ..].
+  NodeId in_parts(NodeId x, int32_t axis) {
+    Shape shape = outer_.type(x).shape;
+    shape[static_cast<size_t>(axis)] = Extent(region_.size);
+    shape.insert(shape.begin() + axis, Extent(steps()));
+    std::vector<int64_t> order{axis};
+    for (int64_t k = 0; k < static_cast<int64_t>(shape.size()); ++k) {
+      if (k != axis) order.push_back(k);
+    }
+    return outer_.transpose(outer_.reshape(x, shape), std::move(order));
+  }
+
+  /// [steps, .., size, ..] as [.., T, ..].
+  NodeId joined(NodeId parts, int32_t axis) {
+    const auto rank = static_cast<int64_t>(outer_.type(parts).rank());
+    std::vector<int64_t> order;
+    for (int64_t k = 1; k <= axis; ++k) order.push_back(k);
+    order.push_back(0);
+    for (int64_t k = axis + 1; k < rank; ++k) order.push_back(k);
+    const NodeId moved = outer_.transpose(parts, std::move(order));
+    Shape shape = outer_.type(moved).shape;
+    shape.erase(shape.begin() + axis);
+    shape[static_cast<size_t>(axis)] = Extent(region_.extent);
+    return outer_.reshape(moved, shape);
+  }
+
+  const Graph& graph_;
+  const Region& region_;
+  const Group& group_;
+  GraphRebuilder& rebuilder_;
+  Builder& outer_;
+  Graph body_;
+  Builder build_;
+  std::vector<NodeId> inputs_;                                // of the scan
+  std::map<std::pair<uint32_t, int32_t>, NodeId> arguments_;  // by operand and the axis that is cut
+  std::map<uint32_t, std::pair<int32_t, NodeId>> sums_;       // carry, and its argument
+  std::map<uint32_t, NodeId> map_;                            // nodes of the graph in the body
+};
+
+/// Copies the graph with a loop for each group.
+class Splitter {
+ public:
+  Splitter(const Graph& graph, const Region& region)
+      : graph_(graph), region_(region), groups_(groups_of(graph, region)), unit_of_(graph.size()) {
+    // Units are loops, then what remains.
+    for (uint32_t i = 0; i < graph.size(); ++i) unit_of_[i] = groups_.size() + i;
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      for (const uint32_t index : groups_[g].own) unit_of_[index] = g;
+    }
+  }
+
+  Graph run() {
+    GraphRebuilder rebuilder(graph_);
+    const std::vector<bool> is_read = read_outside();
+    for (const size_t unit : order()) {
+      if (unit >= groups_.size()) {
+        rebuilder.copy({static_cast<uint32_t>(unit - groups_.size())});
+      } else {
+        LoopWriter(graph_, region_, groups_[unit], rebuilder).write(is_read);
+      }
+    }
+    return rebuilder.finish();
+  }
+
+ private:
+  /// Calls `visit` for each node that a unit reads and does not compute.
+  void for_each_read(size_t unit, const std::function<void(uint32_t)>& visit) {
+    for (const uint32_t index : nodes_of(unit)) {
+      const std::vector<NodeId>& inputs = graph_.nodes[index].inputs;
+      for (size_t k = 0; k < inputs.size(); ++k) {
+        const bool inside = unit < groups_.size() && std::ranges::binary_search(groups_[unit].nodes, inputs[k].index) &&
+                            region_.cuts.at(inputs[k].index).result == region_.cuts.at(index).operands[k];
+        if (!inside) visit(inputs[k].index);
+      }
+    }
+  }
+  const std::vector<uint32_t>& nodes_of(size_t unit) {
+    if (unit < groups_.size()) return groups_[unit].nodes;
+    single_ = {static_cast<uint32_t>(unit - groups_.size())};
+    return single_;
+  }
+
+  /// By node, whether a unit reads it that does not compute it.
+  std::vector<bool> read_outside() {
+    std::vector<bool> read(graph_.size());
+    for (const Output& output : graph_.results) read[output.node.index] = true;
+    for (const size_t unit : units()) for_each_read(unit, [&](uint32_t index) { read[index] = true; });
+    return read;
+  }
+
+  std::set<size_t> units() const { return {unit_of_.begin(), unit_of_.end()}; }
+
+  /// Each unit after all that it reads, those that came first in the graph first.
+  std::vector<size_t> order() {
+    std::map<size_t, std::set<size_t>> readers;
+    std::map<size_t, size_t> waits_for;
+    for (const size_t unit : units()) {
+      std::set<size_t> read;
+      for_each_read(unit, [&](uint32_t index) { read.insert(unit_of_[index]); });
+      waits_for[unit] = read.size();
+      for (const size_t other : read) readers[other].insert(unit);
+    }
+    using Ready = std::pair<uint32_t, size_t>;  // by the first node
+    std::priority_queue<Ready, std::vector<Ready>, std::greater<>> ready;
+    const auto push = [&](size_t unit) { ready.push({nodes_of(unit).front(), unit}); };
+    for (const auto& [unit, count] : waits_for) {
+      if (count == 0) push(unit);
+    }
+    std::vector<size_t> sorted;
+    while (!ready.empty()) {
+      const size_t unit = ready.top().second;
+      ready.pop();
+      sorted.push_back(unit);
+      for (const size_t reader : readers[unit]) {
+        if (--waits_for[reader] == 0) push(reader);
+      }
+    }
+    return sorted;
+  }
+
+  const Graph& graph_;
+  const Region& region_;
+  const std::vector<Group> groups_;
+  std::vector<size_t> unit_of_;  // by node
+  std::vector<uint32_t> single_;
+};
+
+}  // namespace
+
+Graph split_large_values(Graph graph, const LargeValues& limits) {
+  // A loop stands where a region was, and its parts are no seeds: the search ends.
+  for (bool found = true; found;) {
+    found = false;
+    const auto users = users_of(graph);
+    RegionFinder finder(graph, users, limits);
+    for (uint32_t i = 0; i < graph.size() && !found; ++i) {
+      const std::optional<Region> region = finder.find({i});
+      if (!region) continue;
+      graph = Splitter(graph, *region).run();
+      found = true;
+    }
+  }
+  return graph;
+}
+
+Graph split_large_values(Graph graph) { return split_large_values(std::move(graph), LargeValues{}); }
+
+}  // namespace smelt
