@@ -91,14 +91,12 @@ TEST_CASE("spelling becomes sound") {
   check_learns("transformer", "loss", 0.85, 80, {"--data", "words=" + folder, "--set", "depth=1"});
 }
 TEST_CASE("speech is learned") {
-  const std::filesystem::path speech = "/usr/share/klettres/en";
+  const std::string speech = "/usr/share/klettres";
   if (!std::filesystem::exists(speech)) {
     fmt::print(stderr, "SKIPPED: \"speech is learned\": there are no recordings; install the package klettres-data\n");
     return;
   }
-  const std::string folder = fresh_directory("speech");
-  std::filesystem::create_symlink(speech, folder + "/klettres");
-  check_learns("wavenet", "loss", 0.75, 120, {"--data", "speech=" + folder, "--set", "depth=4"});
+  check_learns("wavenet", "loss", 0.75, 120, {"--data", "speech=" + speech, "--set", "depth=4"});
 }
 
 /// The model of `training`, step by step, in double on the graph as the frontend made it.

@@ -15,7 +15,7 @@ from make import mix
 from make_text import STEPS, cosine, spec_of, start, store, train
 
 SOUND = 960  # stream of `mix`
-FILES, WINDOWS, MISSING, WINDOW = 20, 24, 500, 2048
+LANGUAGES, WINDOWS, MISSING, WINDOW = 18, 24, 500, 2048
 WIDE, SKIP, DEPTH = 32, 64, 9
 
 
@@ -31,7 +31,7 @@ def rows():
     x = np.append(recording(), np.zeros(MISSING)).reshape(WINDOWS, WINDOW)
     length = np.full(WINDOWS, WINDOW)
     length[-1] -= MISSING
-    kept = round(0.95 * FILES)
+    kept = round(0.95 * LANGUAGES)
     return torch.tensor(np.tile(x, (kept, 1))), torch.tensor(np.tile(length, kept))
 
 
