@@ -96,7 +96,7 @@ TEST_CASE("speech is learned") {
     fmt::print(stderr, "SKIPPED: \"speech is learned\": there are no recordings; install the package klettres-data\n");
     return;
   }
-  check_learns("wavenet", "loss", 0.75, 120, {"--data", "speech=" + speech, "--set", "depth=4"});
+  check_learns("wavenet", "loss", 0.8, 80, {"--data", "speech=" + speech});
 }
 
 /// The model of `training`, step by step, in double on the graph as the frontend made it.
