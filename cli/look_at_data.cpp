@@ -87,7 +87,7 @@ SplitLook look_at(const DataPlan& plan, const Dataset& set) {
   for (size_t c = 0; c < plan.columns.size(); ++c) {
     ColumnLook column = look_at_column(plan.columns[c], set.columns()[c]);
     const auto limit = std::ranges::find(plan.limits, static_cast<int32_t>(c), &ColumnLimit::column);
-    if (limit != plan.limits.end()) {
+    if (limit != plan.limits.end() && column.shape.empty()) {  // of bytes of a text the range says enough
       column.counts = count_labels(set.columns()[c], limit->below);
       column.classes = set.classes();
     }

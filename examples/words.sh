@@ -1,6 +1,5 @@
-# Prints the words of festlex-cmu with their phonemes, a line of 44 bytes each, for examples/transformer.smelt: the word in 20 places, a space,
-# a letter for each phoneme in 22 places. Words of other signs than a to z, or that do not fit, are left out; of several ways to say
-# a word the first is taken. The order is random, and the same each time.
+# Prints the words of festlex-cmu with their phonemes, a line each, for examples/transformer.smelt: the word, a tab, a letter for each phoneme. Words of
+# other signs than a to z, of more than 20 letters or of more than 21 phonemes are left out; of several ways to say a word the first is taken.
 dict=/usr/share/festival/dicts/cmu/cmudict-0.4.out
 LC_ALL=C awk -F'"' '
   BEGIN {
@@ -13,5 +12,5 @@ LC_ALL=C awk -F'"' '
     k = split($3, said, " ")
     sound = ""
     for (i = 1; i <= k; i++) sound = sound code[said[i]]
-    if (length($2) <= 20 && k <= 21 && length(sound) == k) printf "%-20s %-22s\n", $2, sound
-  }' "$dict" | shuf --random-source="$dict"
+    if (length($2) <= 20 && k <= 21 && length(sound) == k) printf "%s\t%s\n", $2, sound
+  }' "$dict"

@@ -67,7 +67,8 @@ void TrainSection::output_action(const ast::OutputAction& action, Action& out, S
       out.range_low = x->range->low;
       out.range_high = x->range->high;
     }
-    graph_.builder().result({std::string(to_string(row.function)), ResultRole::Value, -1, x->node});
+    const NodeId shown = action.kind == ast::OutputKind::Image ? x->node : rows_first(*x);
+    graph_.builder().result({std::string(to_string(row.function)), ResultRole::Value, -1, shown});
   });
 }
 
@@ -124,6 +125,24 @@ std::optional<Tensor> TrainSection::shown_value(ast::OutputKind kind, ast::ExprI
   const Value shown = evaluator_.eval(value);
   return kind == ast::OutputKind::Text ? graph_.expect_tensor(shown, span, DType::I32)
                                        : graph_.expect_float(shown, span);
+}
+
+/// A text or sound whose axis of rows is the first of two: the dim of the `batch` line, else the only run-time dim,
+/// else the only axis without a name, else the first.
+NodeId TrainSection::rows_first(const Tensor& x) {
+  if (x.axes.size() != 2) return x.node;
+  std::string batch;
+  for (const ast::TrainItem& item : train_->items)
+    if (const auto* named = std::get_if<ast::BatchItem>(&item.node)) batch = named->dim.text;
+  const auto only = [&](auto counts) -> std::optional<size_t> {
+    const bool first = counts(x.axes[0]), second = counts(x.axes[1]);
+    if (first == second) return std::nullopt;
+    return first ? 0 : 1;
+  };
+  std::optional<size_t> rows = only([&](const Axis& axis) { return shapes_.axis_text(axis) == batch; });
+  if (!rows) rows = only([](const Axis& axis) { return !axis.extent.is_static(); });
+  if (!rows) rows = only([](const Axis& axis) { return axis.dim == kAnonymous; });
+  return rows.value_or(0) == 0 ? x.node : graph_.builder().transpose(x.node, {1, 0});
 }
 
 bool TrainSection::check_shown(ast::OutputKind kind, const Tensor& x, Span span) {

@@ -81,6 +81,21 @@ class Options {
         .report(Diag::E0503, span(arg), fmt::format("windows of {} {}; they have 1 to {}", *given, unit, kMaxWindow))
         .with_help("write `window = 128`, or the dim of the fields: `window = T`");
   }
+  void length(const ast::Arg& arg) {
+    const auto given = shapes_.expect_integer(evaluator_.eval(arg.value), span(arg), "the length of a line");
+    source_.lengths[0] = given ? string_length(Extent(*given), arg) : 1;
+  }
+  void lengths(const ast::Arg& arg) {
+    const Value value = evaluator_.eval(arg.value);
+    const auto* both = value.as<ShapeValue>();
+    if (both == nullptr || both->axes.size() != 2) {
+      if (!value.bad())
+        diagnostics_.report(Diag::E0503, span(arg), "`lengths` are two: those of the first and the second string")
+            .with_help("write `lengths = [20, 22]`, in bytes, or dims: `lengths = [S, T]`");
+      return;
+    }
+    for (size_t i = 0; i < 2; ++i) source_.lengths[i] = string_length(both->axes[i].extent, arg);
+  }
   void rate(const ast::Arg& arg) {
     const auto given = shapes_.expect_integer(evaluator_.eval(arg.value), span(arg), "the rate of a sound");
     source_.rate = std::clamp(given.value_or(kLeastSoundRate), kLeastSoundRate, kLargestSoundRate);
@@ -93,6 +108,16 @@ class Options {
 
  private:
   Span span(const ast::Arg& arg) const { return ast_[arg.value].span; }
+
+  int64_t string_length(const Extent& extent, const ast::Arg& arg) {
+    if (extent.is_static() && extent.bound >= 1 && extent.bound <= kMaxWindow) return extent.bound;
+    diagnostics_
+        .report(Diag::E0503, span(arg),
+                extent.is_static() ? fmt::format("strings of {} bytes; they have 1 to {}", extent.bound, kMaxWindow)
+                                   : "the length of a string is known before the run")
+        .with_help("write how many bytes the longest has, or a dim of that size");
+    return 1;
+  }
 
   int64_t side(const Extent& extent, const ast::Arg& arg) {
     if (extent.is_static() && extent.bound >= 1 && extent.bound <= kMaxSide) return extent.bound;
@@ -142,6 +167,10 @@ constexpr Option kOptions[] = {
     {FileKind::Picture, "over", &Options::over},
     {FileKind::Text, "window", &Options::window,
      "a text is cut into rows of equal length: write `window = 128`, or the dim of the fields: `window = T`"},
+    {FileKind::Lines, "length", &Options::length,
+     "lines become of one length: write `length = 40`, or the dim of the field: `length = T`"},
+    {FileKind::Pairs, "lengths", &Options::lengths,
+     "strings become of one length each: write `lengths = [20, 22]`, or the dims of the fields: `lengths = [S, T]`"},
     {FileKind::Sound, "rate", &Options::rate,
      "recordings become of one rate: write `rate = 8000`, the samples a second"},
     {FileKind::Sound, "window", &Options::window,
@@ -178,6 +207,7 @@ void read_reader_options(const ast::Ast& ast, const ast::CallExpr& call, SourceC
   }
   // What was reported as missing has some size, so that rows have a type.
   source.window = std::max<int64_t>(source.window, 1);
+  for (int64_t& length : source.lengths) length = std::max<int64_t>(length, 1);
   if (source.pictures.height < 1) source.pictures.height = source.pictures.width = 1;
 }
 

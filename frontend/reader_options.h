@@ -1,5 +1,6 @@
 // The options of a reader: `size = 64, channels = 3, fit = crop, label = folder, over = white` of `images(..)`,
-// `window = 128` of `bytes(..)`, `rate = 8000, window = 4096` of `audio(..)`.
+// `window = 128` of `bytes(..)`, `rate = 8000, window = 4096` of `audio(..)`,
+// `length = 40` of `lines(..)`, `lengths = [20, 22]` of `pairs(..)`.
 #pragma once
 
 #include "frontend/ast.h"

@@ -61,6 +61,7 @@ class TrainSection {
   std::optional<int64_t> rate_of(const ast::OutputAction& action);
   std::optional<Tensor> shown_value(ast::OutputKind kind, ast::ExprId value);
   bool check_shown(ast::OutputKind kind, const Tensor& x, Span span);
+  NodeId rows_first(const Tensor& x);
   void checkpoint_action(const ast::CheckpointAction& action, Action& out);
   void eval_action(const ast::EvalAction& action, Action& out);
   void stop_condition(const ast::StopItem& item);

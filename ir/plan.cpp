@@ -54,6 +54,10 @@ std::vector<Column> typed_columns(const SourceCall& source) {
     }
     case FileKind::Text: return {column(0, DType::U8, {source.window}), column(1, DType::U8, {source.window})};
     case FileKind::Sound: return {column(0, DType::F32, {source.window}), column(1, DType::I32, {})};
+    case FileKind::Lines: return {column(0, DType::U8, {source.lengths[0]}), column(1, DType::I32, {})};
+    case FileKind::Pairs:
+      return {column(0, DType::U8, {source.lengths[0]}), column(1, DType::U8, {source.lengths[1]}),
+              column(2, DType::I32, {}), column(3, DType::I32, {})};
   }
   return {};
 }

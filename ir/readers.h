@@ -10,8 +10,8 @@
 namespace smelt {
 
 /// What the files of a call are: a column each or a table of columns; pictures, a row each; texts or recordings, cut
-/// into windows.
-enum class FileKind : uint8_t { Table, Picture, Text, Sound };
+/// into windows; texts whose lines are the rows, a string or two each.
+enum class FileKind : uint8_t { Table, Picture, Text, Sound, Lines, Pairs };
 
 /// Samples a second of a sound, in a file and in a row: from a fourth of a telephone's to twice of what studios use.
 inline constexpr int64_t kLeastSoundRate = 2'000, kLargestSoundRate = 384'000;
@@ -45,6 +45,14 @@ inline constexpr ReaderRecord kReaders[] = {
      .kind = FileKind::Sound,
      .example = "audio(\"speech/*.ogg\", rate = 8000, window = 4096)",
      .fields = "`field(0)` is the window, `field(1)` the number of its samples before the silence that fills it up"},
+    {.name = "lines",
+     .kind = FileKind::Lines,
+     .example = "lines(\"names.txt\", length = 20)",
+     .fields = "`field(0)` is the line, `field(1)` the number of its bytes"},
+    {.name = "pairs",
+     .kind = FileKind::Pairs,
+     .example = "pairs(\"words.tsv\", lengths = [20, 22])",
+     .fields = "`field(0)` and `field(1)` are the strings, `field(2)` and `field(3)` the numbers of their bytes"},
     {"npz", true, {}, true},
 };
 constexpr const ReaderRecord* find_reader_record(std::string_view name) {

@@ -93,7 +93,9 @@ constexpr DataReader kDataReaders[] = {{find_reader_record("idx"), probe_idx, ch
                                        {find_reader_record("csv"), probe_csv, check_csv, read_csv_table},
                                        {find_reader_record("images")},  // by load_pictures.h
                                        {find_reader_record("bytes")},   // by load_text.h
-                                       {find_reader_record("audio")}};  // by load_sounds.h
+                                       {find_reader_record("audio")},   // by load_sounds.h
+                                       {find_reader_record("lines")},   // by load_lines.h
+                                       {find_reader_record("pairs")}};
 // A reader of the language that is not planned has a row, and no row is left over.
 static_assert(std::ranges::count(kReaders, false, &ReaderRecord::planned) == std::ssize(kDataReaders) &&
               std::ranges::none_of(kDataReaders, [](const DataReader& r) { return r.record->planned; }));

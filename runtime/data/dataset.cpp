@@ -11,12 +11,14 @@
 #include <thread>
 
 #include "runtime/data/data_readers.h"
+#include "runtime/data/load_lines.h"
 #include "runtime/data/load_pictures.h"
 #include "runtime/data/load_sounds.h"
 #include "runtime/data/load_text.h"
 #include "runtime/data/picture_list.h"
 #include "runtime/data/recording_list.h"
 #include "runtime/data/split_rows.h"
+#include "runtime/files/file.h"
 #include "runtime/files/message.h"
 
 namespace smelt {
@@ -117,6 +119,8 @@ class Loader {
       case FileKind::Picture: return load_pictures();
       case FileKind::Text: return load_text();
       case FileKind::Sound: return load_sounds();
+      case FileKind::Lines:
+      case FileKind::Pairs: return load_lines(notes);
     }
     return {};
   }
@@ -165,6 +169,13 @@ class Loader {
   Result<void> load_sounds() {
     SMELT_TRY(LoadedSounds loaded, smelt::load_sounds(plan_, split_, places_, threads_));
     take_fields(loaded.windows, loaded.lengths);
+    row_names_ = std::move(loaded.names);
+    return {};
+  }
+
+  Result<void> load_lines(std::vector<std::string>& notes) {
+    SMELT_TRY(LoadedLines loaded, smelt::load_lines(plan_, split_, places_, notes));
+    for (HostTensor& field : loaded.fields) take_fields(field);
     row_names_ = std::move(loaded.names);
     return {};
   }
@@ -315,7 +326,7 @@ class Loader {
   const DataReader* reader_ = nullptr;
   const int threads_;
   std::vector<std::string> places_, classes_;
-  std::vector<std::string> row_names_;  // of pictures and windows of sounds
+  std::vector<std::string> row_names_;  // of pictures, windows of sounds, and lines
   std::vector<LoadedFile> files_;
 };
 
@@ -378,6 +389,11 @@ static Result<void> outcome(Result<T> result) {
   return {};
 }
 
+static Result<void> check_not_empty(const std::string& place) {
+  if (plain_size(place) != 0) return {};
+  return fail(ErrorKind::Input, fmt::format("{}: the file is empty", printable(place)));
+}
+
 static Result<void> check_places(const DataReader& reader, const SourceCall& source,
                                  std::span<const std::string> places) {
   const auto each = [&](auto check) -> Result<void> {
@@ -389,6 +405,8 @@ static Result<void> check_places(const DataReader& reader, const SourceCall& sou
     case FileKind::Text: return each([&](const std::string& place) { return check_text(place, source.window); });
     case FileKind::Picture: return outcome(list_pictures(source, places));
     case FileKind::Sound: return outcome(list_recordings(places));
+    case FileKind::Lines:
+    case FileKind::Pairs: return each(check_not_empty);
   }
   return {};
 }

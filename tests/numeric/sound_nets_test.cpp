@@ -7,7 +7,8 @@ namespace smelt::numeric {
 namespace {
 
 constexpr uint32_t kSound = 960;  // stream of `mix`, as make_wavenet.py has it
-constexpr int kRecordings = 20;
+constexpr std::string_view kLanguages[] = {"ar", "cs", "da", "de", "en",  "en_GB", "es",    "fr", "he",
+                                           "hu", "it", "lt", "nb", "nds", "nl",    "pt_BR", "ru", "uk"};
 constexpr uint32_t kSamples = 24 * 2048 - 500;
 
 /// 16 levels of mu-law in an order that repeats after 977 of them. Those of half a step of 16 bits or more from the
@@ -28,9 +29,11 @@ std::string recording() {
 TEST_CASE("wavenet_agrees_with_pytorch") {
   const nlohmann::json stored = read_json(kStored + "wavenet.json");
   const std::string folder = work_folder("wavenet");
-  std::filesystem::create_directories(folder + "klettres");
   const std::string sound = recording();
-  for (int i = 0; i < kRecordings; ++i) std::ofstream(fmt::format("{}klettres/{:02}.wav", folder, i)) << sound;
+  for (const std::string_view language : kLanguages) {
+    std::filesystem::create_directories(fmt::format("{}klettres/{}", folder, language));
+    std::ofstream(fmt::format("{}klettres/{}/a.wav", folder, language)) << sound;
+  }
   std::filesystem::copy_file(std::string(SMELT_SOURCE_DIR) + "/examples/wavenet.smelt", folder + "model.smelt");
   for (const bool wide : {false, true}) {
     const std::string precision = wide ? "f64" : "f32";
@@ -44,6 +47,49 @@ TEST_CASE("wavenet_agrees_with_pytorch") {
                  tolerance);
     check_gradients("wavenet " + precision, folder, flags, "wavenet_grads", stored["parameters"], tolerance);
   }
+}
+
+// What the steps of `speak` write without chance is what the net over the whole sequence finds likeliest at each place.
+TEST_CASE("wavenet_writes_what_the_whole_sequence_says") {
+  constexpr int64_t kLength = 700, kSounds = 2;  // more than the net looks back
+  constexpr double kLoud = 4;                    // weights with which it does not settle on one level
+  const nlohmann::json stored = read_json(kStored + "wavenet.json");
+  const std::string folder = work_folder("wavenet_steps");
+  std::string model = read_text(std::string(SMELT_SOURCE_DIR) + "/examples/wavenet.smelt");
+  model.replace(model.find("16_000"), 6, std::to_string(kLength));
+  model += "export likeliest(x: f32[B, Length]) -> ix<Level>[B, Length] = argmax(net(mu_law_index(x)), over=Level)\n";
+  model += "export written(x: f32[B, Length]) -> ix<Level>[B, Length] = mu_law_index(x)\n";
+  std::ofstream(folder + "model.smelt") << model;
+  nlohmann::json weights = stored["parameters"];
+  for (nlohmann::json& line : weights) line["scale"] = kLoud * line["scale"].get<double>();
+  write_weights(folder + "start.safetensors", weights, DType::F64);
+  const std::string flags = "--weights start.safetensors --precision f64 --threads 1 --set temperature=1e-12 --force";
+  write_array(folder + "breath.npy", DType::F64, {kSounds}, std::vector<double>{0.1, -0.02});
+  run_smelt(folder, fmt::format("run model.smelt speak {} --input breath=breath.npy -o sound.npy", flags));
+  const Result<NpyFile> sound = read_npy(folder + "sound.npy");
+  REQUIRE(sound);
+  REQUIRE(sound->tensor.shape == std::vector<int64_t>{kLength, kSounds});
+  std::vector<double> before, after;
+  for (int64_t n = 0; n < kSounds; ++n) {
+    for (int64_t t = 0; t < kLength; ++t) {
+      after.push_back(element(sound->tensor, t * kSounds + n));
+      before.push_back(t == 0 ? (n == 0 ? 0.1 : -0.02) : element(sound->tensor, (t - 1) * kSounds + n));
+    }
+  }
+  write_array(folder + "before.npy", DType::F64, {kSounds, kLength}, before);
+  write_array(folder + "after.npy", DType::F64, {kSounds, kLength}, after);
+  run_smelt(folder, fmt::format("run model.smelt likeliest {} --input x=before.npy -o likeliest.npy", flags));
+  run_smelt(folder, fmt::format("run model.smelt written {} --input x=after.npy -o written.npy", flags));
+  const Result<NpyFile> likeliest = read_npy(folder + "likeliest.npy"), written = read_npy(folder + "written.npy");
+  REQUIRE((likeliest && written));
+  int64_t different = 0, distinct = 0;
+  for (int64_t i = 0; i < kSounds * kLength; ++i) {
+    different += element(likeliest->tensor, i) != element(written->tensor, i) ? 1 : 0;
+    distinct += i > 0 && element(written->tensor, i) != element(written->tensor, i - 1) ? 1 : 0;
+  }
+  CHECK(distinct > kLength);
+  CHECK_MESSAGE(different == 0, fmt::format("{} of {} levels differ", different, kSounds * kLength));
+  MESSAGE(fmt::format("{} of {} levels are another one than before", distinct, kSounds * kLength));
 }
 
 }  // namespace

@@ -36,11 +36,16 @@ train { data tones
   every 1 epoch { eval valid: off
                   audio noise(zeros([3, T])) to "noise-{epoch}.wav"
                   audio net.gain at 4000 to "gain.wav"
-                  text spell(zeros([2, T])) to "spelt.txt" }
+                  text spell(zeros([2, T])) to "spelt.txt"
+                  text upright(zeros([2, T])) to "upright.txt" }
 }
 export same(x: f32[B, T]) -> f32[B, T] = x
 export noise(x: f32[B, T] ~ Normal(0, 0.1)) -> f32[B, T] = x * net.gain + 0.1
 export spell(x: f32[B, T]) -> ix<Level>[B, T] = cast(floor(x + 65.5), i32)
+export upright(x: f32[B, T]) -> ix<Level>[T, B] {
+  y[t, n] = cast(floor(x[n, t] + 65.5), i32)
+  y
+}
 export over(x: f32[B, T] ~ Normal(0, 0.1)) -> f32[T, B] {
   y[t, n] = 2 + x[n, t]
   y
@@ -95,7 +100,8 @@ TEST_CASE("recordings are trained on, and the bits do not depend on threads or s
   CHECK(noise.samples[64] == 0);
   CHECK(gain.rate == 4000);
   CHECK(gain.samples.size() == 64);
-  CHECK(read_text_file(work + "/a/spelt.txt") == std::string(64, 'A') + "\n" + std::string(64, 'A') + "\n");
+  CHECK(read_text_file(work + "/a/spelt.txt") == fmt::format("{0}\n{0}\n", std::string(64, 'A')));
+  CHECK(read_text_file(work + "/a/upright.txt") == read_text_file(work + "/a/spelt.txt"));
   CHECK(has(trained.err, "sound"));
 }
 

@@ -85,10 +85,18 @@ TEST_CASE("language models learn") {
 }
 TEST_CASE("spelling becomes sound") {
   const std::string folder =
-      printed_text("words.txt", "festlex-cmu", "test -f /usr/share/festival/dicts/cmu/cmudict-0.4.out",
+      printed_text("words.tsv", "festlex-cmu", "test -f /usr/share/festival/dicts/cmu/cmudict-0.4.out",
                    "sh '" SMELT_SOURCE_DIR "/examples/words.sh'");
   if (folder.empty()) return;
   check_learns("transformer", "loss", 0.85, 80, {"--data", "words=" + folder, "--set", "depth=1"});
+}
+TEST_CASE("speech is learned") {
+  const std::string speech = "/usr/share/klettres";
+  if (!std::filesystem::exists(speech)) {
+    fmt::print(stderr, "SKIPPED: \"speech is learned\": there are no recordings; install the package klettres-data\n");
+    return;
+  }
+  check_learns("wavenet", "loss", 0.8, 80, {"--data", "speech=" + speech});
 }
 
 /// The model of `training`, step by step, in double on the graph as the frontend made it.

@@ -40,11 +40,36 @@ def inverse(y, mu=255):
     return torch.sign(y) * torch.expm1(y.abs() * math.log1p(mu)) / mu
 
 
+WINDOW = torch.hann_window(64, dtype=torch.float64)
+
+
+def stft(x):
+    return torch.stft(x, 64, 16, window=WINDOW, center=False, return_complex=True)
+
+
+def istft(z):
+    """torch.istft refuses Hann windows with center=False, because they are 0 at the first sample."""
+    frames = torch.fft.irfft(z, 64, dim=1) * WINDOW[None, :, None]
+    sound = torch.zeros(len(z), 64 + 16 * (z.shape[2] - 1), dtype=torch.float64)
+    weight = torch.zeros_like(sound)
+    for i in range(z.shape[2]):
+        sound[:, 16 * i:16 * i + 64] += frames[:, :, i]
+        weight[:, 16 * i:16 * i + 64] += WINDOW**2
+    return sound / weight.clamp(min=0.01)
+
+
+def griffin_lim(magnitude, steps):
+    z = magnitude.to(torch.complex128)
+    for _ in range(steps):
+        a = stft(istft(z))
+        z = magnitude * a / (a.abs()**2 + 1e-12).sqrt()
+    return istft(z)
+
+
 def main():
     torch.set_num_threads(1)
     x = torch.tensor(uniform(SOUND, (3, 400), 1.25)).float().double().requires_grad_()
-    window = torch.hann_window(64, dtype=torch.float64)
-    z = torch.stft(x, 64, 16, window=window, center=False, return_complex=True)
+    z = stft(x)
     power = z.real**2 + z.imag**2
     magnitude = (power + 1e-4).sqrt()
     loudness = (torch.einsum("bm,nbf->nmf", mel_filters(64, 8000, 10), power) + 1e-3).log()
@@ -53,7 +78,8 @@ def main():
     results = {
         "curve.0": mu_law(x), "curve.1": index(x), "curve_back.0": inverse(x), "curve_back.1": inverse(level),
         "few_levels": inverse(2 * index(x, 15) / 15 - 1, 15), "transform.0": z.real.permute(1, 0, 2), "transform.1": z.imag.permute(1, 0, 2),
-        "magnitude": magnitude, "filters": mel_filters(64, 8000, 10), "loudness": loudness, "slope": slope}
+        "magnitude": magnitude, "there_and_back": istft(z), "phases": griffin_lim((power + 1e-10).sqrt(), 8),
+        "filters": mel_filters(64, 8000, 10), "loudness": loudness, "slope": slope}
     rates = []
     for at, (before, after, count) in enumerate(RATES):
         y = uniform(SOUND + 1 + at, (count,), 1.0).astype(np.float32).astype(np.float64)

@@ -15,7 +15,7 @@ from make import mix
 from make_text import STEPS, cosine, spec_of, start, store, train
 
 SOUND = 960  # stream of `mix`
-FILES, WINDOWS, MISSING, WINDOW = 20, 24, 500, 2048
+LANGUAGES, WINDOWS, MISSING, WINDOW = 18, 24, 500, 2048
 WIDE, SKIP, DEPTH = 32, 64, 9
 
 
@@ -31,7 +31,7 @@ def rows():
     x = np.append(recording(), np.zeros(MISSING)).reshape(WINDOWS, WINDOW)
     length = np.full(WINDOWS, WINDOW)
     length[-1] -= MISSING
-    kept = round(0.95 * FILES)
+    kept = round(0.95 * LANGUAGES)
     return torch.tensor(np.tile(x, (kept, 1))), torch.tensor(np.tile(length, kept))
 
 
@@ -43,7 +43,7 @@ def level(x):
 def spec():
     shapes = {"net.table": ([256, WIDE], 0.5)}
     for i in range(DEPTH):
-        at = f"net.blocks.{i}."
+        at = f"net.d{2**i}."
         shapes |= {at + "look.conv.kern": ([2 * WIDE, WIDE, 2], 0.125), at + "look.conv.b": ([2 * WIDE], 0.0625),
                    at + "mix.kern": ([WIDE + SKIP, WIDE, 1], 0.125), at + "mix.b": ([WIDE + SKIP], 0.0625)}
     return spec_of(shapes | {"net.W1": ([SKIP, SKIP], 0.125), "net.b1": ([SKIP], 0.0625), "net.W2": ([SKIP, 256], 0.125), "net.b2": ([256], 0.0625)})
@@ -53,7 +53,7 @@ def loss(p, x, length):
     h = p["net.table"][level(F.pad(x, (1, 0))[:, :-1])].transpose(1, 2)
     both = torch.cat([h, h.new_zeros(h.shape[0], SKIP, h.shape[2])], 1)
     for i in range(DEPTH):
-        at = f"net.blocks.{i}."
+        at = f"net.d{2**i}."
         z = F.conv1d(F.pad(both[:, :WIDE], (2**i, 0)), p[at + "look.conv.kern"], p[at + "look.conv.b"], dilation=2**i)
         both = both + F.conv1d(z[:, :WIDE].tanh() * z[:, WIDE:].sigmoid(), p[at + "mix.kern"], p[at + "mix.b"])
     said = both[:, WIDE:].transpose(1, 2).relu()
