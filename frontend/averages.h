@@ -37,7 +37,7 @@ class Averages {
         evaluator_(evaluator),
         diagnostics_(diagnostics) {}
 
-  /// Reads the lines of the train section. Names of the file are declared.
+  /// Reads the lines of the train sections. Names of the file are declared.
   void read();
   /// Makes the variables. All parameters are known.
   void declare_variables();
@@ -54,8 +54,10 @@ class Averages {
   struct Average {
     const ast::EmaItem* item = nullptr;
     std::string model;
+    bool moves = false;                    // its line is in the train section at hand
     std::map<int32_t, int32_t> variables;  // parameter -> its average
   };
+  void read(const ast::EmaItem& ema, bool moves);
   Value decay_of(const Average& average);
 
   const FileScope& file_;

@@ -57,7 +57,10 @@ class TrainingRun {
         summary.reason = StopReason::Signal;
         break;
       }
-      SMELT_TRY(const bool stop, iterate(target));
+      bool stop = actions_.without_progress();  // of a run that goes on
+      if (!stop) {
+        SMELT_TRY(stop, iterate(target));
+      }
       if (!stop) continue;
       summary.reason = StopReason::StopWhen;
       break;
@@ -118,6 +121,7 @@ class TrainingRun {
   }
 
   Result<bool> wants_stop() {
+    if (actions_.without_progress()) return true;
     if (plan_.stop_function < 0) return false;
     const Entry& entry = program_.entries.at(static_cast<size_t>(plan_.stop_function));
     if (!stop_frame_) {
