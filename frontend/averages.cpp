@@ -114,11 +114,13 @@ void Averages::follow(int32_t parameter, const Value& update) {
   }
 }
 
-void Averages::check_trained() {
+void Averages::check_trained(const std::function<bool(size_t objective)>& runs) {
   for (const Average& average : averages_) {
-    const bool trained = std::ranges::any_of(experiment_.objectives, [&](const Objective& o) {
-      return o.step >= 0 && std::ranges::any_of(o.updates, [&](int32_t v) { return average.variables.contains(v); });
-    });
+    bool trained = false;
+    for (size_t i = 0; i < experiment_.objectives.size(); ++i) {
+      trained = trained || (runs(i) && std::ranges::any_of(experiment_.objectives[i].updates,
+                                                           [&](int32_t v) { return average.variables.contains(v); }));
+    }
     if (trained || !average.moves) continue;
     diagnostics_
         .report(Diag::W0006, average.item->name.span,

@@ -1,6 +1,7 @@
 // Averages of nets, `ema G_avg = G decay 0.999`: a second set of parameters that follows the trained one.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -47,8 +48,8 @@ class Averages {
   bool contains(int32_t variable) const;
   /// Lets the averages of a parameter follow its new value, in the function at hand; `update` counts updates from 1.
   void follow(int32_t parameter, const Value& update);
-  /// Warns of nets that no step line trains. Updates of objectives are known.
-  void check_trained();
+  /// Warns of nets that no step line trains. `runs`: whether an objective has one. Updates of objectives are known.
+  void check_trained(const std::function<bool(size_t objective)>& runs);
 
  private:
   struct Average {

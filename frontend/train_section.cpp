@@ -173,35 +173,40 @@ void TrainSection::train_number(const ast::NumberItem& item) {
 // loop { 5 * critic; gen }
 void TrainSection::train_loop(const ast::LoopItem& item) {
   for (const ast::LoopGroup& group : item.groups) {
-    if (group.together) {
-      unsupported(diagnostics_, group.span, "`together`");
-      continue;
+    for (const ast::LoopEntry& entry : group.entries) {
+      const std::optional<LoopItem> call = loop_call(entry);
+      const bool in_step_of_another = call && step_lines_.leader_of(static_cast<size_t>(call->objectives[0])) !=
+                                                  static_cast<size_t>(call->objectives[0]);
+      if (call && !in_step_of_another) experiment_.train.loop.push_back(*call);
     }
-    const ast::LoopEntry& entry = group.entries[0];
-    const int32_t objective = step_lines_.find_objective(entry.objective.text);
-    const std::optional<int64_t> times =
-        entry.times.valid()
-            ? shapes_.expect_integer(evaluator_.eval(entry.times), scopes_.span_of(entry.times), "a repetition")
-            : 1;
-    if (objective < 0 || !step_lines_.has_line(static_cast<size_t>(objective))) {
-      std::vector<std::string> names;
-      for (const Objective& o : experiment_.objectives) names.push_back(o.name);
-      diagnostics_
-          .report(Diag::E0606, entry.objective.span,
-                  objective < 0 ? fmt::format("no objective `{}`", printable(entry.objective.text))
-                                : fmt::format("objective `{}` has no step line", entry.objective.text))
-          .with_help(did_you_mean(entry.objective.text, names));
-      continue;
-    }
-    if (!times) continue;
-    if (*times < 1 || *times > 10000) {
-      diagnostics_.report(Diag::E0503, scopes_.span_of(entry.times),
-                          fmt::format("an objective is repeated {} times; it may be 1 to 10000", *times));
-      continue;
-    }
-    experiment_.train.loop.push_back({static_cast<int32_t>(*times), {objective}});
   }
   if (item.one_batch) share_batch(item);
+}
+
+// 5 * critic
+std::optional<LoopItem> TrainSection::loop_call(const ast::LoopEntry& entry) {
+  const int32_t objective = step_lines_.find_objective(entry.objective.text);
+  const std::optional<int64_t> times =
+      entry.times.valid()
+          ? shapes_.expect_integer(evaluator_.eval(entry.times), scopes_.span_of(entry.times), "a repetition")
+          : 1;
+  if (objective < 0 || !step_lines_.has_line(static_cast<size_t>(objective))) {
+    std::vector<std::string> names;
+    for (const Objective& o : experiment_.objectives) names.push_back(o.name);
+    diagnostics_
+        .report(Diag::E0606, entry.objective.span,
+                objective < 0 ? fmt::format("no objective `{}`", printable(entry.objective.text))
+                              : fmt::format("objective `{}` has no step line", entry.objective.text))
+        .with_help(did_you_mean(entry.objective.text, names));
+    return std::nullopt;
+  }
+  if (!times) return std::nullopt;
+  if (*times < 1 || *times > 10000) {
+    diagnostics_.report(Diag::E0503, scopes_.span_of(entry.times),
+                        fmt::format("an objective is repeated {} times; it may be 1 to 10000", *times));
+    return std::nullopt;
+  }
+  return LoopItem{static_cast<int32_t>(*times), {objective}};
 }
 
 /// All calls of the loop become one item, whose calls read the same rows.
@@ -341,6 +346,15 @@ void TrainSection::stop_condition(const ast::StopItem& item) {
     for (size_t i = 0; i < experiment_.objectives.size(); ++i) {
       const std::string& name = experiment_.objectives[i].name;
       if (!mentions(item.condition, name)) continue;
+      if (const size_t leader = step_lines_.leader_of(i); leader != i) {
+        diagnostics_
+            .report(Diag::E0605, span,
+                    fmt::format("`{}` runs together with `{}`, whose step has one loss", name,
+                                experiment_.objectives[leader].name))
+            .with_help(fmt::format("write `{}`; a loss that is not finite ends the run anyway",
+                                   experiment_.objectives[leader].name));
+        return;
+      }
       const int32_t scalar = graph_.scalar_input(name + ".loss", ScalarKind::Loss, 0, static_cast<int32_t>(i));
       scopes_.bind({name, span}, Value(graph_.scalar_argument(scalar)));
     }

@@ -54,6 +54,7 @@ class TrainSection {
   void train_batch(const ast::BatchItem& item);
   void train_number(const ast::NumberItem& item);
   void train_loop(const ast::LoopItem& item);
+  std::optional<LoopItem> loop_call(const ast::LoopEntry& entry);
   void share_batch(const ast::LoopItem& item);
   void train_every(const ast::EveryItem& item, Span span);
   void output_action(const ast::OutputAction& action, Action& out, Span span);

@@ -145,6 +145,8 @@ class TrainingRun {
     const NamedValue& loss = iteration_.values()[call].loss;
     if (guard == nullptr || guard == &loss)
       return fmt::format("the loss of objective `{}` is {}", loss.name, nonfinite_text(loss.value));
+    if (!guard->name.ends_with("grad_norm"))  // of an objective that runs together with this one
+      return fmt::format("the loss of objective `{}` is {}", guard->name, nonfinite_text(guard->value));
     return fmt::format("the norm of the gradients of objective `{}` is {}", loss.name, nonfinite_text(guard->value));
   }
 

@@ -412,6 +412,31 @@ TEST_CASE("runs of a loop on one batch are one item of the plan") {
   CHECK(built.experiment->train.loop[0].objectives == std::vector<int32_t>{0, 0});
 }
 
+TEST_CASE("objectives that run together are one step, whose gradients see the parameters before it") {
+  const std::string text =
+      "dim B <= 8\nlayer Number() -> f32[] {\n  param w: f32[] = ones()\n  w\n}\n"
+      "model a = Number\nmodel b = Number\n"
+      "objective first() updates a {\n  report twice = 2 * a()\n  a() * b()\n}\n"
+      "objective second() updates b { -3 * a() * b() }\n"
+      "train {\n  batch B = 8\n  steps 10\n  step first with sgd(lr = 0.5)\n  step second with sgd(lr = 0.5)\n"
+      "  loop { together { first; second } }\n}\n";
+  const Built built(text);
+  CHECK(built.messages == "");
+  REQUIRE(built.experiment);
+  const Experiment& e = *built.experiment;
+  REQUIRE(e.train.loop.size() == 1);
+  CHECK(e.train.loop[0].objectives == std::vector<int32_t>{0});
+  CHECK(e.objectives[1].step == -1);
+  const Graph& graph = e.find(FunctionKind::Step, "first")->graph;
+  std::map<std::string, ResultRole> results;
+  for (const Output& output : graph.results) results[output.name] = output.role;
+  CHECK(results == std::map<std::string, ResultRole>{{"loss", ResultRole::Loss},
+                                                     {"twice", ResultRole::Report},
+                                                     {"second", ResultRole::Norm},
+                                                     {"a.w", ResultRole::Variable},
+                                                     {"b.w", ResultRole::Variable}});
+}
+
 TEST_CASE("--train chooses a train section, and an average stands still in the others") {
   const std::string text =
       trained_with("sgd(lr = 0.1)\n  ema slow = net decay 0.9",
