@@ -57,6 +57,7 @@ struct ModelFlags {
   std::string cpu = "native";
   std::vector<std::string> disabled;  // names of passes
   std::string precision;              // empty: the file's
+  std::string train;                  // the name of a train section; empty: the first one
   std::string memory_budget;          // as written; empty: none
   bool json = false;
 };

@@ -50,6 +50,7 @@ void recall(const RunRecord& record, ModelFlags& flags) {
   if (!flags.epochs) flags.epochs = record.epochs;
   if (!flags.seed) flags.seed = record.seed;
   if (flags.precision.empty()) flags.precision = record.precision;
+  if (flags.train.empty()) flags.train = record.train;
   if (flags.disabled.empty()) flags.disabled = record.disabled;
 }
 
@@ -67,6 +68,7 @@ Result<RunRecord> make_record(const ModelFlags& flags, const ModelOptions& optio
                    .epochs = flags.epochs,
                    .seed = flags.seed,
                    .precision = flags.precision,
+                   .train = flags.train,
                    .disabled = flags.disabled};
   if (!plan) return record;
   DataPaths paths = options.data;

@@ -378,8 +378,11 @@ struct EveryItem {
   Ident unit;
   std::vector<Action> actions;
 };
+/// `stop when nan(loss)`, or `stop when no better(min loss, 5)`, which has a metric.
 struct StopItem {
   ExprId condition;
+  Ident best_direction, best_metric;
+  ExprId evaluations;
 };
 struct TrainItem {
   std::variant<DataItem, BatchItem, NumberItem, PrecisionItem, StepItem, LoopItem, EmaItem, EveryItem, StopItem> node;

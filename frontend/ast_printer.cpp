@@ -274,7 +274,10 @@ class Printer {
   void train_item(const EmaItem& i) {
     line(fmt::format("ema {} = {} decay {}", i.name.text, expr(i.model), expr(i.decay)));
   }
-  void train_item(const StopItem& i) { line("stop when " + expr(i.condition)); }
+  void train_item(const StopItem& i) {
+    if (i.best_metric.empty()) return line("stop when " + expr(i.condition));
+    line(fmt::format("stop when no better({} {}, {})", i.best_direction.text, i.best_metric.text, expr(i.evaluations)));
+  }
   void train_item(const EveryItem& i) {
     open(fmt::format("every {} {}", expr(i.count), i.unit.text));
     for (const Action& action : i.actions) std::visit([&](const auto& a) { line(action_text(a)); }, action.node);

@@ -14,26 +14,24 @@
 namespace smelt::frontend {
 
 void Averages::read() {
-  const ast::TrainDecl* const train = train_section(file_);
-  if (train == nullptr) return;
-  for (const ast::TrainItem& item : train->items) {
-    const auto* ema = std::get_if<ast::EmaItem>(&item.node);
-    if (ema == nullptr) continue;
-    const auto* name = file_.ast.as<ast::NameExpr>(ema->model);
-    const auto found = name != nullptr ? std::ranges::find(file_.ast.models, name->name,
-                                                           [](const ast::ModelDecl& m) { return m.name.text; })
-                                       : file_.ast.models.end();
-    if (found != file_.ast.models.end()) {
-      averages_.push_back({ema, name->name, {}});
-      continue;
+  for (const ast::TrainDecl& train : file_.ast.trains) {
+    for (const ast::TrainItem& item : train.items) {
+      if (const auto* ema = std::get_if<ast::EmaItem>(&item.node)) read(*ema, &train == train_section(file_));
     }
-    std::vector<std::string> names;
-    for (const ast::ModelDecl& model : file_.ast.models) names.push_back(model.name.text);
-    const std::string near = name != nullptr ? did_you_mean(name->name, names) : "";
-    diagnostics_
-        .report(Diag::E0605, file_.ast[ema->model].span, "`ema` averages the parameters of a model, by its name")
-        .with_help(near.empty() ? fmt::format("there are {}", fmt::join(names, ", ")) : near);
   }
+}
+
+void Averages::read(const ast::EmaItem& ema, bool moves) {
+  const auto* name = file_.ast.as<ast::NameExpr>(ema.model);
+  std::vector<std::string> names;
+  for (const ast::ModelDecl& model : file_.ast.models) names.push_back(model.name.text);
+  if (name != nullptr && std::ranges::find(names, name->name) != names.end()) {
+    averages_.push_back({&ema, name->name, moves, {}});
+    return;
+  }
+  const std::string near = name != nullptr ? did_you_mean(name->name, names) : "";
+  diagnostics_.report(Diag::E0605, file_.ast[ema.model].span, "`ema` averages the parameters of a model, by its name")
+      .with_help(near.empty() ? fmt::format("there are {}", fmt::join(names, ", ")) : near);
 }
 
 /// With the start values of the parameters.
@@ -97,7 +95,7 @@ void Averages::follow(int32_t parameter, const Value& update) {
   };
   for (const Average& average : averages_) {
     const auto found = average.variables.find(parameter);
-    if (found == average.variables.end()) continue;
+    if (!average.moves || found == average.variables.end()) continue;
     const Value stated = decay_of(average);
     if (stated.bad()) return;
     const Span span = average.item->name.span;
@@ -116,12 +114,14 @@ void Averages::follow(int32_t parameter, const Value& update) {
   }
 }
 
-void Averages::check_trained() {
+void Averages::check_trained(const std::function<bool(size_t objective)>& runs) {
   for (const Average& average : averages_) {
-    const bool trained = std::ranges::any_of(experiment_.objectives, [&](const Objective& o) {
-      return o.step >= 0 && std::ranges::any_of(o.updates, [&](int32_t v) { return average.variables.contains(v); });
-    });
-    if (trained) continue;
+    bool trained = false;
+    for (size_t i = 0; i < experiment_.objectives.size(); ++i) {
+      trained = trained || (runs(i) && std::ranges::any_of(experiment_.objectives[i].updates,
+                                                           [&](int32_t v) { return average.variables.contains(v); }));
+    }
+    if (trained || !average.moves) continue;
     diagnostics_
         .report(Diag::W0006, average.item->name.span,
                 fmt::format("no step line updates `{0}`, so `{1}` stays as it starts", average.model,

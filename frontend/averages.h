@@ -1,6 +1,7 @@
 // Averages of nets, `ema G_avg = G decay 0.999`: a second set of parameters that follows the trained one.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -37,7 +38,7 @@ class Averages {
         evaluator_(evaluator),
         diagnostics_(diagnostics) {}
 
-  /// Reads the lines of the train section. Names of the file are declared.
+  /// Reads the lines of the train sections. Names of the file are declared.
   void read();
   /// Makes the variables. All parameters are known.
   void declare_variables();
@@ -47,15 +48,17 @@ class Averages {
   bool contains(int32_t variable) const;
   /// Lets the averages of a parameter follow its new value, in the function at hand; `update` counts updates from 1.
   void follow(int32_t parameter, const Value& update);
-  /// Warns of nets that no step line trains. Updates of objectives are known.
-  void check_trained();
+  /// Warns of nets that no step line trains. `runs`: whether an objective has one. Updates of objectives are known.
+  void check_trained(const std::function<bool(size_t objective)>& runs);
 
  private:
   struct Average {
     const ast::EmaItem* item = nullptr;
     std::string model;
+    bool moves = false;                    // its line is in the train section at hand
     std::map<int32_t, int32_t> variables;  // parameter -> its average
   };
+  void read(const ast::EmaItem& ema, bool moves);
   Value decay_of(const Average& average);
 
   const FileScope& file_;

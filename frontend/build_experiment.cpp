@@ -1,12 +1,36 @@
 #include "frontend/build_experiment.h"
 
+#include <fmt/format.h>
+
 #include "frontend/check_names.h"
 #include "frontend/elaborator.h"
 #include "frontend/parser.h"
+#include "ir/support/suggest.h"
 
 namespace smelt {
 
 namespace {
+
+/// `--train NAME`, else the first; false when there is no such section.
+bool choose_train_section(frontend::FileScope& scope, const std::string& wanted, Diagnostics& diagnostics) {
+  if (wanted.empty()) return true;
+  std::vector<std::string> names;
+  for (size_t i = 0; i < scope.ast.trains.size(); ++i) {
+    const std::string& name = scope.ast.trains[i].name.text;
+    if (name == wanted) {
+      scope.train = i;
+      return true;
+    }
+    if (!name.empty()) names.push_back(name);
+  }
+  std::string help = did_you_mean(wanted, names);
+  if (help.empty())
+    help = names.empty() ? "no train section has a name: `train first { .. }` gives it one"
+                         : fmt::format("the file has {}", fmt::join(names, ", "));
+  diagnostics.report(Diag::E0310, {}, fmt::format("`--train {}` names no train section", printable(wanted)))
+      .with_help(std::move(help));
+  return false;
+}
 
 std::optional<Experiment> build(SourceMap& sources, uint32_t file, const FrontendOptions& options,
                                 Diagnostics& diagnostics) {
@@ -21,6 +45,7 @@ std::optional<Experiment> build(SourceMap& sources, uint32_t file, const Fronten
   }
   Diagnostics library_diagnostics;
   const frontend::Library library(sources, library_diagnostics);
+  if (!choose_train_section(scope, options.train, diagnostics)) return std::nullopt;
   frontend::declare_names(scope, diagnostics);
   frontend::check_names(scope, library, diagnostics);
   if (diagnostics.has_errors()) return std::nullopt;

@@ -18,6 +18,7 @@ struct FrontendOptions {
   std::vector<std::string> data_sections;                   // that `--data name=dir` names
   std::optional<int64_t> batch, epochs, steps;              // replace the numbers of the train section
   std::optional<uint64_t> seed;
+  std::string train;  // the name of a train section; empty: the first one
   std::optional<DType>
       precision;  // F32, F64 or BF16, see Experiment::precision; none: what the train section says, else F32
   /// Element type and row shape of each column of a reader, from the files' headers. Without it (checking a file whose

@@ -410,7 +410,7 @@ class NameChecker {
                      },
                      [&](const ast::EmaItem& i) { expr(i.model), expr(i.decay); },
                      [&](const ast::EveryItem& i) { actions(i); },
-                     [&](const ast::StopItem& i) { stop(i.condition); },
+                     [&](const ast::StopItem& i) { stop(i.condition), expr(i.evaluations); },
                      [](const ast::DataItem&) {},
                      [](const ast::PrecisionItem&) {},
                  },

@@ -22,6 +22,15 @@ constexpr DistributionRecord kDistributions[] = {
     {DistKind::LogNormal, "LogNormal", "mean, std", "log_normal", OpKind::RandomNormal},
     {DistKind::Categorical, "Categorical", "logits, over=", "categorical", OpKind::RandomUniform},
     {DistKind::UniformInt, "UniformInt", "n", "uniform_int", OpKind::RandomUniform, {}, {}, false},
+    {DistKind::TruncatedNormal,
+     "TruncatedNormal",
+     "mean, std",
+     "truncated_normal",
+     OpKind::RandomUniform,
+     {},
+     {},
+     false},
+    {DistKind::Orthogonal, "Orthogonal", "gain", "orthogonal", OpKind::RandomNormal, {}, {}, false},
 };
 
 }  // namespace
@@ -208,6 +217,12 @@ Value Distributions::draw_site(const Distribution& dist, const std::string& name
 Value Distributions::sample(const Distribution& dist, const Axes& axes, const std::string& path, Span span) {
   if (!shapes_.check_size(graph_.real(), axes, span)) return {};
   const DistributionRecord& record = *dist.record;
+  if (dist.kind() == DistKind::Orthogonal && axes.size() != 2) {
+    diagnostics_
+        .report(Diag::E0610, span, fmt::format("an orthogonal start is for a matrix, not for {} axes", axes.size()))
+        .with_help("write `he_normal(fan_in)`, or another start");
+    return {};
+  }
   Axes noise_axes = axes;
   if (dist.kind() == DistKind::Categorical) noise_axes.push_back(dist.params[1].as<ShapeValue>()->axes[0]);
   if (!shapes_.check_size(graph_.real(), noise_axes, span)) return {};

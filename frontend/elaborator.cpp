@@ -29,7 +29,7 @@ bool Elaborator::build() {
   averages_.declare_variables();
   bodies_.build_objectives();
   if (diagnostics_.has_errors()) return false;
-  averages_.check_trained();
+  averages_.check_trained([&](size_t objective) { return step_lines_.has_line(objective); });
   bodies_.build_others();
   train_.build_train();
   if (diagnostics_.has_errors()) return false;

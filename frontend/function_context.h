@@ -25,8 +25,8 @@ struct FunctionContext {
   bool is_init = false;  // computes start values: its run is 0, and `variables` has the start values so far
   bool trial = false;    // thrown away: it is built to find all parameters
   NodeId seed, run, rows;
-  Axis batch;                           // of `rows`
-  NodeId clip_norm;                     // of the gradients, when the step line clips it
+  Axis batch;               // of `rows`
+  std::set<NodeId> guards;  // reports that have to be finite: the norm of a clip, the loss of another objective
   std::map<int32_t, NodeId> variables;  // current value of each variable that was read or written
   std::set<int32_t> written;
   std::map<int32_t, NodeId> scalars, columns;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "frontend/averages.h"
@@ -79,29 +80,99 @@ void Functions::build_objectives() {
   }
 }
 
-/// Forward, gradients, updates, then the states of the updated nets.
+/// The loss of an objective of this step. States of nets that it does not update are as before.
+std::optional<Tensor> Functions::member_loss(size_t member, bool alone) {
+  FunctionContext& context = graph_.context();
+  const Objective& objective = experiment_.objectives[member];
+  Frame frame(file_, &scopes_.frame());
+  frame.site = objective.name;
+  const auto entered = scopes_.enter(frame);
+  const auto variables = context.variables;
+  const auto written = context.written;
+  const size_t reports = context.reports.size();
+  const std::optional<Tensor> loss = objective_loss(file_.ast.objectives[member]);
+  if (alone || !loss) return loss;
+  for (const int32_t variable : std::set<int32_t>(context.written)) {
+    const bool own = std::ranges::find(objective.updates, variable) != objective.updates.end();
+    if (own || written.contains(variable)) continue;
+    context.written.erase(variable);
+    context.variables[variable] = graph_.value_before(variable);
+  }
+  for (const auto& [variable, node] : variables) {  // written by another member
+    if (std::ranges::find(objective.updates, variable) == objective.updates.end()) context.variables[variable] = node;
+  }
+  if (context.function.ref == static_cast<int32_t>(member)) return loss;
+  for (size_t i = reports; i < context.reports.size(); ++i)
+    context.reports[i].first = fmt::format("{}.{}", objective.name, context.reports[i].first);
+  context.reports.emplace_back(objective.name, loss->node);
+  context.guards.insert(loss->node);
+  return loss;
+}
+
+/// What runs together has no parameter in common: each would be written twice.
+bool Functions::share_nothing(const std::vector<size_t>& members) {
+  std::map<int32_t, size_t> owners;
+  for (const size_t member : members) {
+    for (const int32_t variable : experiment_.objectives[member].updates) {
+      const auto [first, fresh] = owners.try_emplace(variable, member);
+      if (fresh) continue;
+      diagnostics_
+          .report(Diag::E0605, file_.ast.objectives[member].name.span,
+                  fmt::format("`{}` and `{}` run together, and both update `{}`",
+                              experiment_.objectives[first->second].name, experiment_.objectives[member].name,
+                              experiment_.variables[static_cast<size_t>(variable)].path))
+          .with_help("write one objective with the sum of both losses, or let them run one after the other");
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Forward, gradients, updates, then the states of the updated nets. Objectives that run together are one step: all
+/// losses first, so that each gradient is taken at the parameters before it.
 void Functions::build_step(size_t index) {
   const ast::ObjectiveDecl& decl = file_.ast.objectives[index];
-  Objective& objective = experiment_.objectives[index];
-  if (!step_lines_.has_line(index)) return;
-  objective.step = functions_.build_function(FunctionKind::Step, decl.name.text, true, decl.span, [&] {
+  if (!step_lines_.has_line(index) || step_lines_.leader_of(index) != index) return;
+  const std::vector<size_t> members = step_lines_.members(index);
+  if (!share_nothing(members)) return;
+  const int32_t step = functions_.build_function(FunctionKind::Step, decl.name.text, true, decl.span, [&] {
     graph_.context().function.ref = static_cast<int32_t>(index);
-    const std::optional<Tensor> loss = objective_loss(decl);
-    if (!loss) return;
-    step_lines_.update_parameters(index, *loss);
-    graph_.builder().result({"loss", ResultRole::Loss, -1, loss->node});
-    for (const auto& [name, node] : graph_.context().reports) {
-      graph_.builder().result(
-          {name, node == graph_.context().clip_norm ? ResultRole::Norm : ResultRole::Report, -1, node});
+    std::vector<Tensor> losses;
+    for (const size_t member : members) {
+      const std::optional<Tensor> loss = member_loss(member, members.size() == 1);
+      if (!loss) return;
+      losses.push_back(*loss);
     }
-    for (const int32_t variable : graph_.context().written) {
-      const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
-      if (v.kind == VariableKind::State && !averages_.contains(variable) &&
-          std::ranges::find(objective.updates, variable) == objective.updates.end())
-        continue;
-      graph_.builder().result({v.path, ResultRole::Variable, variable, graph_.context().variables[variable]});
+    for (size_t i = 0; i < members.size(); ++i) {
+      const size_t reports = graph_.context().reports.size();
+      step_lines_.update_parameters(members[i], losses[i]);
+      for (size_t k = reports; k < graph_.context().reports.size() && i > 0; ++k) {
+        std::string& name = graph_.context().reports[k].first;
+        name = fmt::format("{}.{}", experiment_.objectives[members[i]].name, name);
+      }
     }
+    graph_.builder().result({"loss", ResultRole::Loss, -1, losses[0].node});
+    step_results(members);
   });
+  experiment_.objectives[index].step = step;
+  for (const size_t member : members)
+    experiment_.objectives[index].takes_data |= experiment_.objectives[member].takes_data;
+}
+
+/// Reports, parameters, states of the nets that are updated, averages.
+void Functions::step_results(const std::vector<size_t>& members) {
+  const FunctionContext& context = graph_.context();
+  for (const auto& [name, node] : context.reports)
+    graph_.builder().result({name, context.guards.contains(node) ? ResultRole::Norm : ResultRole::Report, -1, node});
+  for (const int32_t variable : context.written) {
+    const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
+    const bool updated = std::ranges::any_of(members, [&](size_t member) {
+      const std::vector<int32_t>& updates = experiment_.objectives[member].updates;
+      return std::ranges::find(updates, variable) != updates.end();
+    });
+    if (v.kind == VariableKind::State && !updated && !averages_.contains(variable)) continue;
+    graph_.builder().result({v.path, ResultRole::Variable, variable, context.variables.at(variable)});
+  }
 }
 
 void Functions::build_loss(size_t index) {

@@ -66,6 +66,9 @@ class Functions {
  private:
   std::optional<Tensor> objective_loss(const ast::ObjectiveDecl& decl);
   void build_step(size_t index);
+  std::optional<Tensor> member_loss(size_t member, bool alone);
+  bool share_nothing(const std::vector<size_t>& members);
+  void step_results(const std::vector<size_t>& members);
   void build_loss(size_t index);
   void build_metric(const ast::FnDecl& decl);
   LabelLimit label_limit(DimId label) const;

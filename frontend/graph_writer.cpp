@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -146,6 +147,14 @@ void GraphWriter::write_variable(int32_t variable, const Tensor& value) {
   variable_node(variable);
   context_->variables[variable] = value.node;
   context_->written.insert(variable);
+}
+
+NodeId GraphWriter::value_before(int32_t variable) const {
+  const std::vector<Argument>& arguments = context_->function.graph.arguments;
+  const auto found = std::ranges::find_if(arguments, [&](const Argument& argument) {
+    return argument.role == ArgRole::Variable && argument.ref == variable;
+  });
+  return found == arguments.end() ? NodeId() : found->node;
 }
 
 NodeId GraphWriter::seed_argument() {

@@ -63,6 +63,8 @@ class GraphWriter {
   // ---- what the function reads and writes ----
   Tensor variable_value(int32_t variable, const Axes& axes);
   void write_variable(int32_t variable, const Tensor& value);
+  /// Of a variable that the function reads: as it is before the function runs.
+  NodeId value_before(int32_t variable) const;
   NodeId seed_argument();
   NodeId run_argument();
   Tensor scalar_argument(int32_t scalar);

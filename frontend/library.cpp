@@ -63,6 +63,20 @@ void declare_names(FileScope& scope, Diagnostics& diagnostics) {
     if (d.kind == ast::FnKind::Metric) metrics.push_back(d);
     if (d.kind == ast::FnKind::Export) exports.push_back(d);
   }
+  std::vector<ast::TrainDecl> trains;
+  for (const ast::TrainDecl& train : scope.ast.trains) {
+    if (!train.name.empty()) {
+      trains.push_back(train);
+    } else if (&train != &scope.ast.trains[0]) {
+      diagnostics
+          .report(Diag::E0303, {train.span.file, train.span.begin, train.span.begin + 5},
+                  "a second train section has a name")
+          .label({scope.ast.trains[0].span.file, scope.ast.trains[0].span.begin, scope.ast.trains[0].span.begin + 5},
+                 "the first one")
+          .with_help("write `train second { .. }`, and choose it with `--train second`");
+    }
+  }
+  check_twice(trains, "train section", diagnostics);
   check_twice(metrics, "metric", diagnostics);
   check_twice(exports, "export", diagnostics);
 }

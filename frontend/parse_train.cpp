@@ -51,7 +51,7 @@ ast::TrainItem Parser::train_item() {
     item.node = every_item();
   else if (accept_word("stop")) {
     expect_word("when", "a stop line");
-    item.node = ast::StopItem{panic_ ? ast::ExprId{} : binary(0)};
+    item.node = panic_ ? ast::StopItem{} : stop_item();
   } else {
     // `stp when` is `stop when`, although `step` is as near.
     std::string help;
@@ -125,6 +125,29 @@ ast::LoopEntry Parser::loop_entry() {
   }
   entry.objective = expect_name("the name of an objective");
   return entry;
+}
+
+// stop when nan(loss), stop when no better(min loss, 5)
+ast::StopItem Parser::stop_item() {
+  ast::StopItem item;
+  if (!at_word("no") || peek(1).text != "better") {
+    item.condition = binary(0);
+    return item;
+  }
+  advance(), advance();
+  expect(TokenKind::OpenParen, "a stop line");
+  best_of(item.best_direction, item.best_metric);
+  expect(TokenKind::Comma, "a stop line");
+  if (!panic_) item.evaluations = binary(0);
+  expect(TokenKind::CloseParen, "a stop line");
+  return item;
+}
+
+// min loss, max acc
+void Parser::best_of(ast::Ident& direction, ast::Ident& metric) {
+  if (!panic_ && !at_word("max") && !at_word("min")) fail(fmt::format("expected `max` or `min`, found {}", found()));
+  direction = expect_name("`max` or `min`");
+  metric = expect_name("the name of an objective or metric");
 }
 
 // ema G_avg = G decay 0.999
@@ -207,9 +230,7 @@ ast::CheckpointAction Parser::checkpoint_action() {
   }
   advance();
   expect(TokenKind::OpenParen, "a checkpoint action");
-  if (!panic_ && !at_word("max") && !at_word("min")) fail(fmt::format("expected `max` or `min`, found {}", found()));
-  action.best_direction = expect_name("`max` or `min`");
-  action.best_metric = expect_name("the name of an objective or metric");
+  best_of(action.best_direction, action.best_metric);
   expect(TokenKind::CloseParen, "a checkpoint action");
   return action;
 }

@@ -85,6 +85,8 @@ class Parser {
   ast::BatchItem batch_item();
   ast::StepGroup step_group();
   ast::LoopItem loop_item();
+  ast::StopItem stop_item();
+  void best_of(ast::Ident& direction, ast::Ident& metric);
   ast::LoopGroup loop_group();
   ast::LoopEntry loop_entry();
   ast::EmaItem ema_item();

@@ -97,6 +97,44 @@ void StepLines::read_step_lines() {
       read_optimiser(line.optimisers[i]);
     }
   }
+  for (const ast::TrainItem& item : train->items)
+    if (const auto* loop = std::get_if<ast::LoopItem>(&item.node)) read_together(*loop);
+}
+
+// loop { together { d_loss; g_loss } }
+void StepLines::read_together(const ast::LoopItem& loop) {
+  std::map<int32_t, Span> seen;
+  for (const ast::LoopGroup& group : loop.groups) {
+    std::vector<size_t> members;
+    for (const ast::LoopEntry& entry : group.entries) {
+      const int32_t index = find_objective(entry.objective.text);
+      if (index < 0 || !has_line(static_cast<size_t>(index))) continue;  // TrainSection tells
+      const auto [first, fresh] = seen.try_emplace(index, entry.objective.span);
+      if (!fresh && (group.together || leader_of(static_cast<size_t>(index)) != static_cast<size_t>(index) ||
+                     std::ranges::any_of(together_, [&](const auto& g) { return g[0] == static_cast<size_t>(index); })))
+        diagnostics_
+            .report(Diag::E0605, entry.objective.span,
+                    fmt::format("`{}` runs together with others, and so once in the loop", entry.objective.text))
+            .label(first->second, "first here");
+      if (group.together && entry.times.valid())
+        diagnostics_.report(Diag::E0605, scopes_.span_of(entry.times), "what runs together runs once")
+            .with_help("take the number away, or take the objective out of `together`");
+      members.push_back(static_cast<size_t>(index));
+    }
+    if (group.together && !members.empty()) together_.push_back(std::move(members));
+  }
+}
+
+size_t StepLines::leader_of(size_t objective) const {
+  for (const std::vector<size_t>& group : together_)
+    if (std::ranges::find(group, objective) != group.end()) return group[0];
+  return objective;
+}
+
+std::vector<size_t> StepLines::members(size_t leader) const {
+  for (const std::vector<size_t>& group : together_)
+    if (group[0] == leader) return group;
+  return {leader};
 }
 
 /// Of the library, then of the file.

@@ -49,6 +49,10 @@ class StepLines {
   void read_step_lines();
   int32_t find_objective(std::string_view name) const;  // -1: there is none
   bool has_line(size_t objective) const { return lines_[objective].item != nullptr; }
+  /// The objectives whose gradients are taken at the same point as that of this one, which is the first of them.
+  std::vector<size_t> members(size_t leader) const;
+  /// The objective in whose step this one runs: itself, or the first of its `together`.
+  size_t leader_of(size_t objective) const;
   /// Writes the updates of an objective's parameters into the function at hand.
   void update_parameters(size_t objective, const Tensor& loss);
 
@@ -73,6 +77,7 @@ class StepLines {
     int64_t every = 1;
     Value is_last;  // a boolean of the step
   };
+  void read_together(const ast::LoopItem& loop);
   void read_optimiser(StepOptimiser& optimiser);
   std::vector<std::string> optimiser_names() const;
   void check_dependent_options(const StepOptimiser& optimiser, std::string_view called);
@@ -104,7 +109,8 @@ class StepLines {
   Averages& averages_;
   Calls& calls_;
   Diagnostics& diagnostics_;
-  std::vector<StepLine> lines_;  // by objective
+  std::vector<StepLine> lines_;                // by objective
+  std::vector<std::vector<size_t>> together_;  // objectives
 };
 
 }  // namespace frontend

@@ -171,10 +171,11 @@ void StepLines::update_parameters(size_t index, const Tensor& loss) {
   }
 }
 
-/// The number of this call of the step, from 1.
+/// The number of this call of the step, from 1. Those that run together are one call, that of the first.
 Tensor StepLines::update_number(size_t objective) {
-  return graph_.scalar_argument(graph_.scalar_input(fmt::format("{}.update", experiment_.objectives[objective].name),
-                                                    ScalarKind::Update, 0, static_cast<int32_t>(objective)));
+  const size_t called = leader_of(objective);
+  return graph_.scalar_argument(graph_.scalar_input(fmt::format("{}.update", experiment_.objectives[called].name),
+                                                    ScalarKind::Update, 0, static_cast<int32_t>(called)));
 }
 
 /// `accumulate = 4`; nothing when it is no such number.
@@ -242,7 +243,7 @@ void StepLines::clip_gradients(std::vector<Tensor>& gradients, const Options& op
       wide_norm == nullptr ? std::nullopt : graph_.cast_to(*wide_norm, graph_.real(), span);
   if (!norm) return;
   graph_.context().reports.emplace_back("grad_norm", norm->node);
-  graph_.context().clip_norm = norm->node;
+  graph_.context().guards.insert(norm->node);
   const Value ratio =
       graph_.binary(BinaryOp::Div, bound->second, graph_.binary(BinaryOp::Add, Value(*norm), Value(1e-6), span), span);
   const Value scale = graph_.elementwise(OpKind::Min, {ratio, Value(1.0)}, span, "`clip_norm`");
@@ -250,14 +251,6 @@ void StepLines::clip_gradients(std::vector<Tensor>& gradients, const Options& op
     const Value clipped = graph_.binary(BinaryOp::Mul, Value(g), scale, span);
     if (const auto* t = clipped.as<Tensor>()) g = *t;
   }
-}
-
-/// The value of a variable before the step.
-static NodeId argument_of(const Graph& graph, int32_t variable) {
-  const auto found = std::ranges::find_if(graph.arguments, [&](const Argument& argument) {
-    return argument.role == ArgRole::Variable && argument.ref == variable;
-  });
-  return found == graph.arguments.end() ? NodeId() : found->node;
 }
 
 /// The rule of the optimiser, then the projection, then the averages; of steps that accumulate only the last keeps it.
@@ -279,7 +272,7 @@ void StepLines::update_parameter(size_t index, const StepOptimiser& optimiser, i
     Axes shape;
     for (const Extent& extent : v.type.shape) shape.push_back({kAnonymous, extent});
     const Tensor next = graph_.variable_value(changed, shape);
-    const Tensor before = graph_.tensor(argument_of(graph_.builder().graph(), changed), shape);
+    const Tensor before = graph_.tensor(graph_.value_before(changed), shape);
     const Value kept = graph_.elementwise(OpKind::Select, {accumulation.is_last, Value(next), Value(before)},
                                           optimiser.span, "`accumulate`");
     if (const auto* t = kept.as<Tensor>()) graph_.write_variable(changed, *t);

@@ -43,7 +43,6 @@ void TrainSection::train_precision(const ast::PrecisionItem& item) {
 
 void TrainSection::build_train() {
   if (train_ == nullptr) return warn_idle_objectives();
-  if (file_.ast.trains.size() > 1) unsupported(diagnostics_, file_.ast.trains[1].span, "a second train section");
   Frame frame(file_, &scopes_.frame());
   const auto entered = scopes_.enter(frame);
   TrainPlan& plan = experiment_.train;
@@ -67,7 +66,11 @@ void TrainSection::build_train() {
                    [&](const ast::LoopItem& i) { once("loop"), train_loop(i); },
                    [](const ast::EmaItem&) {},  // Averages
                    [&](const ast::EveryItem& i) { train_every(i, item.span); },
-                   [&](const ast::StopItem& i) { once("stop"), stop_condition(i); },
+                   [&](const ast::StopItem& i) {
+                     const bool condition = i.best_metric.empty();
+                     once(condition ? "stop when" : "stop when no better");
+                     condition ? stop_condition(i) : stop_without_progress(i);
+                   },
                },
                item.node);
   }
@@ -101,9 +104,19 @@ void TrainSection::build_train() {
   warn_idle_objectives();
 }
 
+/// Whether a train section of the file has a step line for it.
+bool TrainSection::runs_somewhere(std::string_view objective) const {
+  return std::ranges::any_of(file_.ast.trains, [&](const ast::TrainDecl& train) {
+    return std::ranges::any_of(train.items, [&](const ast::TrainItem& item) {
+      const auto* step = std::get_if<ast::StepItem>(&item.node);
+      return step != nullptr && step->objective.text == objective;
+    });
+  });
+}
+
 void TrainSection::warn_idle_objectives() {
   for (size_t i = 0; i < experiment_.objectives.size(); ++i) {
-    if (step_lines_.has_line(i) || experiment_.objectives[i].name.starts_with("_")) continue;
+    if (runs_somewhere(experiment_.objectives[i].name) || experiment_.objectives[i].name.starts_with("_")) continue;
     const ast::Ident& name = file_.ast.objectives[i].name;
     diagnostics_.report(Diag::W0003, name.span, fmt::format("no `step` line runs objective `{}`", name.text))
         .with_help(fmt::format("write `step {} with adam(lr = 1e-3)`", name.text));
@@ -160,35 +173,40 @@ void TrainSection::train_number(const ast::NumberItem& item) {
 // loop { 5 * critic; gen }
 void TrainSection::train_loop(const ast::LoopItem& item) {
   for (const ast::LoopGroup& group : item.groups) {
-    if (group.together) {
-      unsupported(diagnostics_, group.span, "`together`");
-      continue;
+    for (const ast::LoopEntry& entry : group.entries) {
+      const std::optional<LoopItem> call = loop_call(entry);
+      const bool in_step_of_another = call && step_lines_.leader_of(static_cast<size_t>(call->objectives[0])) !=
+                                                  static_cast<size_t>(call->objectives[0]);
+      if (call && !in_step_of_another) experiment_.train.loop.push_back(*call);
     }
-    const ast::LoopEntry& entry = group.entries[0];
-    const int32_t objective = step_lines_.find_objective(entry.objective.text);
-    const std::optional<int64_t> times =
-        entry.times.valid()
-            ? shapes_.expect_integer(evaluator_.eval(entry.times), scopes_.span_of(entry.times), "a repetition")
-            : 1;
-    if (objective < 0 || !step_lines_.has_line(static_cast<size_t>(objective))) {
-      std::vector<std::string> names;
-      for (const Objective& o : experiment_.objectives) names.push_back(o.name);
-      diagnostics_
-          .report(Diag::E0606, entry.objective.span,
-                  objective < 0 ? fmt::format("no objective `{}`", printable(entry.objective.text))
-                                : fmt::format("objective `{}` has no step line", entry.objective.text))
-          .with_help(did_you_mean(entry.objective.text, names));
-      continue;
-    }
-    if (!times) continue;
-    if (*times < 1 || *times > 10000) {
-      diagnostics_.report(Diag::E0503, scopes_.span_of(entry.times),
-                          fmt::format("an objective is repeated {} times; it may be 1 to 10000", *times));
-      continue;
-    }
-    experiment_.train.loop.push_back({static_cast<int32_t>(*times), {objective}});
   }
   if (item.one_batch) share_batch(item);
+}
+
+// 5 * critic
+std::optional<LoopItem> TrainSection::loop_call(const ast::LoopEntry& entry) {
+  const int32_t objective = step_lines_.find_objective(entry.objective.text);
+  const std::optional<int64_t> times =
+      entry.times.valid()
+          ? shapes_.expect_integer(evaluator_.eval(entry.times), scopes_.span_of(entry.times), "a repetition")
+          : 1;
+  if (objective < 0 || !step_lines_.has_line(static_cast<size_t>(objective))) {
+    std::vector<std::string> names;
+    for (const Objective& o : experiment_.objectives) names.push_back(o.name);
+    diagnostics_
+        .report(Diag::E0606, entry.objective.span,
+                objective < 0 ? fmt::format("no objective `{}`", printable(entry.objective.text))
+                              : fmt::format("objective `{}` has no step line", entry.objective.text))
+        .with_help(did_you_mean(entry.objective.text, names));
+    return std::nullopt;
+  }
+  if (!times) return std::nullopt;
+  if (*times < 1 || *times > 10000) {
+    diagnostics_.report(Diag::E0503, scopes_.span_of(entry.times),
+                        fmt::format("an objective is repeated {} times; it may be 1 to 10000", *times));
+    return std::nullopt;
+  }
+  return LoopItem{static_cast<int32_t>(*times), {objective}};
 }
 
 /// All calls of the loop become one item, whose calls read the same rows.
@@ -284,26 +302,41 @@ void TrainSection::checkpoint_action(const ast::CheckpointAction& action, Action
   if (action.best_metric.empty()) return;
   out.best_metric = action.best_metric.text;
   out.best_is_max = action.best_direction.text == "max";
-  const std::vector<std::string> names = eval_names();
-  bool evaluated = false;
+  split_of_evaluated(action.best_metric);
+}
+
+/// The split on which the train section first evaluates a metric; an error when it never does.
+std::string TrainSection::split_of_evaluated(const ast::Ident& metric) const {
   for (const ast::TrainItem& item : train_->items) {
     const auto* every = std::get_if<ast::EveryItem>(&item.node);
     if (every == nullptr) continue;
     for (const ast::Action& other : every->actions) {
       const auto* eval = std::get_if<ast::EvalAction>(&other.node);
-      if (eval != nullptr)
-        evaluated =
-            evaluated || std::ranges::find(eval->names, out.best_metric, &ast::Ident::text) != eval->names.end();
+      if (eval != nullptr && std::ranges::find(eval->names, metric.text, &ast::Ident::text) != eval->names.end())
+        return eval->split.text;
     }
   }
-  if (evaluated) return;
-  const bool known = std::ranges::find(names, out.best_metric) != names.end();
+  const std::vector<std::string> names = eval_names();
+  const bool known = std::ranges::find(names, metric.text) != names.end();
   diagnostics_
-      .report(Diag::E0606, action.best_metric.span,
-              known ? fmt::format("`{}` is not evaluated", out.best_metric)
-                    : fmt::format("no objective or metric `{}`", printable(out.best_metric)))
-      .with_help(known ? fmt::format("write `every 1 epoch {{ eval valid: {} }}`", out.best_metric)
-                       : did_you_mean(out.best_metric, names));
+      .report(Diag::E0606, metric.span,
+              known ? fmt::format("`{}` is not evaluated", metric.text)
+                    : fmt::format("no objective or metric `{}`", printable(metric.text)))
+      .with_help(known ? fmt::format("write `every 1 epoch {{ eval valid: {} }}`", metric.text)
+                       : did_you_mean(metric.text, names));
+  return {};
+}
+
+// stop when no better(min loss, 5)
+void TrainSection::stop_without_progress(const ast::StopItem& item) {
+  const Span span = scopes_.span_of(item.evaluations);
+  const std::optional<int64_t> count =
+      shapes_.expect_integer(evaluator_.eval(item.evaluations), span, "the number of evaluations");
+  if (count && *count < 1)
+    diagnostics_.report(Diag::E0503, span,
+                        fmt::format("training would stop after {} evaluations; it has to be at least 1", *count));
+  experiment_.train.patience = {item.best_metric.text, split_of_evaluated(item.best_metric),
+                                item.best_direction.text == "max", count.value_or(1)};
 }
 
 // stop when nan(critic) or nan(gen)
@@ -313,6 +346,15 @@ void TrainSection::stop_condition(const ast::StopItem& item) {
     for (size_t i = 0; i < experiment_.objectives.size(); ++i) {
       const std::string& name = experiment_.objectives[i].name;
       if (!mentions(item.condition, name)) continue;
+      if (const size_t leader = step_lines_.leader_of(i); leader != i) {
+        diagnostics_
+            .report(Diag::E0605, span,
+                    fmt::format("`{}` runs together with `{}`, whose step has one loss", name,
+                                experiment_.objectives[leader].name))
+            .with_help(fmt::format("write `{}`; a loss that is not finite ends the run anyway",
+                                   experiment_.objectives[leader].name));
+        return;
+      }
       const int32_t scalar = graph_.scalar_input(name + ".loss", ScalarKind::Loss, 0, static_cast<int32_t>(i));
       scopes_.bind({name, span}, Value(graph_.scalar_argument(scalar)));
     }

@@ -54,6 +54,7 @@ class TrainSection {
   void train_batch(const ast::BatchItem& item);
   void train_number(const ast::NumberItem& item);
   void train_loop(const ast::LoopItem& item);
+  std::optional<LoopItem> loop_call(const ast::LoopEntry& entry);
   void share_batch(const ast::LoopItem& item);
   void train_every(const ast::EveryItem& item, Span span);
   void output_action(const ast::OutputAction& action, Action& out, Span span);
@@ -65,8 +66,11 @@ class TrainSection {
   void checkpoint_action(const ast::CheckpointAction& action, Action& out);
   void eval_action(const ast::EvalAction& action, Action& out);
   void stop_condition(const ast::StopItem& item);
+  void stop_without_progress(const ast::StopItem& item);
+  std::string split_of_evaluated(const ast::Ident& metric) const;
   std::vector<std::string> eval_names() const;
   void warn_idle_objectives();
+  bool runs_somewhere(std::string_view objective) const;
   bool mentions(ast::ExprId expr, std::string_view name) const;
 
   const FileScope& file_;

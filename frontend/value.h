@@ -97,7 +97,17 @@ struct DTypeValue {
 };
 struct NoneValue {};  // the default of an option that is left out
 
-enum class DistKind : uint8_t { Normal, Bernoulli, Uniform, Laplace, LogNormal, Categorical, UniformInt };
+enum class DistKind : uint8_t {
+  Normal,
+  Bernoulli,
+  Uniform,
+  Laplace,
+  LogNormal,
+  Categorical,
+  UniformInt,
+  TruncatedNormal,
+  Orthogonal  // start values of a matrix
+};
 
 /// What a distribution is called, how it is made and what a draw is made of.
 struct DistributionRecord {
@@ -188,12 +198,13 @@ struct FileScope {
   uint32_t file = 0;
   bool library = false;
   std::string name;  // nn
+  size_t train = 0;  // the train section at hand, among those of the file
   std::map<std::string, Decl, std::less<>> names;
 };
 
-/// Null when the file has none.
+/// The one at hand; null when the file has none.
 inline const ast::TrainDecl* train_section(const FileScope& file) {
-  return file.ast.trains.empty() ? nullptr : &file.ast.trains[0];
+  return file.ast.trains.empty() ? nullptr : &file.ast.trains[file.train];
 }
 
 /// Reports a part of the language that is planned.

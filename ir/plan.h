@@ -183,6 +183,13 @@ struct Every {
   Span span;
 };
 
+/// `stop when no better(min loss, 5)`: training ends after so many evaluations without a better value.
+struct Patience {
+  std::string metric, split;
+  bool is_max = false;
+  int64_t evaluations = 0;  // 0: there is no such rule
+};
+
 struct TrainPlan {
   bool present = false;
   bool has_data = false;
@@ -195,6 +202,7 @@ struct TrainPlan {
   std::vector<LoopItem> loop;
   std::vector<Every> every;
   int32_t stop_function = -1;
+  Patience patience;
   Span span;
 };
 

@@ -105,6 +105,7 @@ std::string encode(const RunRecord& record) {
   json config = json::object();
   for (const auto& [name, value] : record.config) config[name] = value;
   out["config"] = std::move(config);
+  if (!record.train.empty()) out["train"] = record.train;
   if (record.batch) out["batch"] = *record.batch;
   if (record.epochs) out["epochs"] = *record.epochs;
   if (record.seed) out["seed"] = *record.seed;
@@ -132,6 +133,7 @@ Result<RunRecord> parse_run_record(const std::string& text, const std::string& n
   SMELT_TRY_VOID(reader.count("epochs", record.epochs, int64_t{1}, INT64_MAX));
   SMELT_TRY_VOID(reader.count("seed", record.seed, uint64_t{0}, UINT64_MAX));
   SMELT_TRY_VOID(reader.text("precision", record.precision));
+  SMELT_TRY_VOID(reader.text("train", record.train));
   SMELT_TRY_VOID(reader.texts("disabled", record.disabled));
   SMELT_TRY_VOID(reader.flag("no_shuffle", record.no_shuffle));
   SMELT_TRY_VOID(reader.text("init", record.init));

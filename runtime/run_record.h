@@ -27,6 +27,7 @@ struct RunRecord {
   std::optional<int64_t> batch, epochs;
   std::optional<uint64_t> seed;
   std::string precision;
+  std::string train;                  // the name of a train section; empty: the first one
   std::vector<std::string> disabled;  // passes
   bool no_shuffle = false;
   std::string init;  // `--init`, absolute; empty: none

@@ -84,10 +84,12 @@ TrainActions::TrainActions(Session& session, std::span<const Dataset> data, cons
       train_data_(train_data),
       run_(run),
       log_(log),
-      observer_(observer) {}
+      observer_(observer),
+      progress_(plan_.patience) {}
 
 Result<void> TrainActions::resume(const TrainState& state) {
   saved_step_ = state.step;
+  SMELT_TRY_VOID(progress_.take_up(run_.metrics_path()));
   if (run_.pointed_step("last") != state.step) SMELT_TRY_VOID(run_.point("last", state.step));
   // The metric may be another one now. Older files do not name it.
   if (!state.best_metric.empty() && state.best_metric != best_metric_of(plan_)) return {};
@@ -152,6 +154,7 @@ Result<void> TrainActions::run_eval(const Action& action, int64_t step) {
   SMELT_TRY(const std::vector<NamedValue> values, evaluate(session_, split, plan_.batch, action.names));
   SMELT_TRY_VOID(log_.log_evaluation(step, action.split, values));
   for (const NamedValue& value : values) {
+    progress_.add(action.split, value.name, value.value);
     const auto it =
         std::find_if(latest_.begin(), latest_.end(), [&](const auto& old) { return old.name == value.name; });
     if (it == latest_.end()) {

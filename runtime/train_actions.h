@@ -10,6 +10,7 @@
 #include "runtime/checkpoint.h"
 #include "runtime/data/dataset.h"
 #include "runtime/metrics_log.h"
+#include "runtime/progress.h"
 #include "runtime/run_directory.h"
 #include "runtime/session.h"
 #include "runtime/train_observer.h"
@@ -43,6 +44,8 @@ class TrainActions {
   Result<void> autosave(const TrainState& state);
 
   std::optional<int64_t> saved_step() const { return saved_step_; }
+  /// `stop when no better(..)` holds.
+  bool without_progress() const { return progress_.has_ended(); }
 
  private:
   Result<void> run_eval(const Action& action, int64_t step);
@@ -65,6 +68,7 @@ class TrainActions {
   std::optional<int64_t> best_step_;
   std::optional<int64_t> saved_step_;
   std::vector<int64_t> autosaves_;
+  Progress progress_;
 };
 
 /// Whether a `checkpoint` line says when a run is saved.

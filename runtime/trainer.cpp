@@ -57,7 +57,10 @@ class TrainingRun {
         summary.reason = StopReason::Signal;
         break;
       }
-      SMELT_TRY(const bool stop, iterate(target));
+      bool stop = actions_.without_progress();  // of a run that goes on
+      if (!stop) {
+        SMELT_TRY(stop, iterate(target));
+      }
       if (!stop) continue;
       summary.reason = StopReason::StopWhen;
       break;
@@ -118,6 +121,7 @@ class TrainingRun {
   }
 
   Result<bool> wants_stop() {
+    if (actions_.without_progress()) return true;
     if (plan_.stop_function < 0) return false;
     const Entry& entry = program_.entries.at(static_cast<size_t>(plan_.stop_function));
     if (!stop_frame_) {
@@ -141,6 +145,8 @@ class TrainingRun {
     const NamedValue& loss = iteration_.values()[call].loss;
     if (guard == nullptr || guard == &loss)
       return fmt::format("the loss of objective `{}` is {}", loss.name, nonfinite_text(loss.value));
+    if (!guard->name.ends_with("grad_norm"))  // of an objective that runs together with this one
+      return fmt::format("the loss of objective `{}` is {}", guard->name, nonfinite_text(guard->value));
     return fmt::format("the norm of the gradients of objective `{}` is {}", loss.name, nonfinite_text(guard->value));
   }
 

@@ -53,6 +53,7 @@ FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& d
   frontend.epochs = options.epochs;
   frontend.steps = options.steps;
   frontend.seed = options.seed;
+  frontend.train = options.train;
   frontend.precision = options.precision;
   frontend.probe = [&data, &options, &model](const std::string& section, const SourceCall& source) {
     Result<Probed> columns = probe(section, source, data, options, model);

@@ -58,6 +58,7 @@ const std::vector<Row>& table() {
       {"runtime/checkpoint_metadata",
        {"runtime/", "ir/support/", "ir/type.h", "ir/plan.h"},
        {"fmt/", "nlohmann/", "zlib.h"}},
+      {"runtime/progress", {"runtime/", "ir/support/", "ir/plan.h"}, {"nlohmann/"}},
       {"runtime/run_record", {"runtime/", "ir/support/", "ir/type.h", "ir/plan.h"}, {"fmt/", "nlohmann/"}},
       {"runtime/object_cache",
        {"runtime/object_cache.h", "runtime/files/", "ir/support/"},

@@ -116,6 +116,10 @@ inline constexpr StdEntry kStdEntries[] = {
     {"categorical_log_prob", "log_prob(Categorical(x), y)"},
     {"categorical_entropy", "entropy(Categorical(x))"},
     {"categorical_kl", "kl(Categorical(x), Categorical(p))"},
+    {"truncated_normal_log_prob", "log_prob(TruncatedNormal(x, 9 + p), p)"},
+    {"truncated_normal_mean", "mean_of(TruncatedNormal(x, p))"},
+    {"truncated_normal_from_noise", "drawn(TruncatedNormal(x, p))"},
+    {"normal_quantile", "normal_quantile(0.1 + 0.8 * sigmoid(x))"},
     // along axes
     {"lower_triangle", "lower_triangle(x, Row, H)"},
     {"upper_triangle", "upper_triangle(x, Row, H)"},
@@ -136,7 +140,8 @@ inline constexpr std::string_view kWithoutDerivative[] = {"straight_through",
                                                           "uniform_int_mean",
                                                           "uniform_int_from_noise",
                                                           "one_hot",
-                                                          "rank"};
+                                                          "rank",
+                                                          "orthogonal_from_noise"};
 
 /// Steps of recurrent layers, whose operands only those have: their derivatives are those of the layers.
 inline constexpr std::string_view kWithinLayers[] = {"lstm_step", "gru_step", "carried"};

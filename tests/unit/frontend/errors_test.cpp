@@ -24,13 +24,14 @@ FrontendOptions with_data(const std::string& damaged) {
 }
 
 /// `# set: name=value` in the first line stands for `--set name=value`, `# damaged: path` for a data file,
-/// `# data: name` for `--data name=DIR`.
+/// `# data: name` for `--data name=DIR`, `# train: name` for `--train name`.
 FrontendOptions options_of(const std::string& text) {
   FrontendOptions options;
-  constexpr std::string_view kSet = "# set: ", kDamaged = "# damaged: ", kData = "# data: ";
+  constexpr std::string_view kSet = "# set: ", kDamaged = "# damaged: ", kData = "# data: ", kTrain = "# train: ";
   const std::string first = text.substr(0, text.find('\n'));
   if (first.starts_with(kDamaged)) return with_data(first.substr(kDamaged.size()));
   if (first.starts_with(kData)) options.data_sections = {first.substr(kData.size())};
+  if (first.starts_with(kTrain)) options.train = first.substr(kTrain.size());
   if (!text.starts_with(kSet)) return options;
   const std::string setting = first.substr(kSet.size());
   const size_t equals = setting.find('=');

@@ -182,6 +182,29 @@ TEST_CASE("initialisation draws within the bounds of its scheme and the first lo
   CHECK((*result)[0].values[0] == doctest::Approx(std::log(10.0)).epsilon(1e-6));
 }
 
+TEST_CASE("an orthogonal start has orthogonal columns, a truncated normal one ends at two standard deviations") {
+  std::string text = model("  x |> out: Dense{H}");
+  text.replace(text.find("x |> out: Dense{H}"), 18,
+               "param W: f32[X, H] ~ orthogonal(2.0)\n  param T: f32[X, H] ~ TruncatedNormal(1, 0.5)\n  x @ (W + T)");
+  text.replace(0, text.find('\n'), "");
+  const Built built(text);
+  CHECK(built.messages == "");
+  REQUIRE(built.experiment);
+  const Function& init = built.experiment->functions[static_cast<size_t>(built.experiment->init_function())];
+  const RefTensor seed{{DType::I64, {}}, {}, {1}};
+  const auto start = evaluate(init.graph, std::span(&seed, 1), {});
+  REQUIRE(start);
+  const std::vector<double>& w = (*start)[0].values;  // [4, 3]
+  for (size_t a = 0; a < 3; ++a) {
+    for (size_t b = 0; b < 3; ++b) {
+      double product = 0;
+      for (size_t row = 0; row < 4; ++row) product += w[row * 3 + a] * w[row * 3 + b];
+      CHECK(product == doctest::Approx(a == b ? 4.0 : 0.0).epsilon(1e-9));
+    }
+  }
+  for (const double t : (*start)[1].values) CHECK(std::abs(t - 1) <= 1);
+}
+
 TEST_CASE("one occurrence of a layer is one set of parameters") {
   const Built shared(model("  f = Dense{X}\n  x |> f |> f |> out: Dense{H}"));
   CHECK(paths(*shared.experiment, VariableKind::Param) ==
@@ -387,6 +410,66 @@ TEST_CASE("runs of a loop on one batch are one item of the plan") {
   REQUIRE(built.experiment);
   REQUIRE(built.experiment->train.loop.size() == 1);
   CHECK(built.experiment->train.loop[0].objectives == std::vector<int32_t>{0, 0});
+}
+
+TEST_CASE("objectives that run together are one step, whose gradients see the parameters before it") {
+  const std::string text =
+      "dim B <= 8\nlayer Number() -> f32[] {\n  param w: f32[] = ones()\n  w\n}\n"
+      "model a = Number\nmodel b = Number\n"
+      "objective first() updates a {\n  report twice = 2 * a()\n  a() * b()\n}\n"
+      "objective second() updates b { -3 * a() * b() }\n"
+      "train {\n  batch B = 8\n  steps 10\n  step first with sgd(lr = 0.5)\n  step second with sgd(lr = 0.5)\n"
+      "  loop { together { first; second } }\n}\n";
+  const Built built(text);
+  CHECK(built.messages == "");
+  REQUIRE(built.experiment);
+  const Experiment& e = *built.experiment;
+  REQUIRE(e.train.loop.size() == 1);
+  CHECK(e.train.loop[0].objectives == std::vector<int32_t>{0});
+  CHECK(e.objectives[1].step == -1);
+  const Graph& graph = e.find(FunctionKind::Step, "first")->graph;
+  std::map<std::string, ResultRole> results;
+  for (const Output& output : graph.results) results[output.name] = output.role;
+  CHECK(results == std::map<std::string, ResultRole>{{"loss", ResultRole::Loss},
+                                                     {"twice", ResultRole::Report},
+                                                     {"second", ResultRole::Norm},
+                                                     {"a.w", ResultRole::Variable},
+                                                     {"b.w", ResultRole::Variable}});
+}
+
+TEST_CASE("--train chooses a train section, and an average stands still in the others") {
+  const std::string text =
+      trained_with("sgd(lr = 0.1)\n  ema slow = net decay 0.9",
+                   "train late {\n  data points\n  batch B = 8\n  steps 70\n  step loss with adam()\n}\n"
+                   "export run(x: f32[B, X]) -> f32[B, H] = slow(x)\n");
+  const auto written = [](const Built& built) {
+    REQUIRE(built.experiment);
+    return std::ranges::count_if(built.experiment->find(FunctionKind::Step, "loss")->graph.results,
+                                 [](const Output& o) { return o.name.starts_with("slow."); });
+  };
+  FrontendOptions options;
+  options.train = "late";
+  const Built first(text), late(text, options);
+  CHECK(first.messages == "");
+  CHECK(late.messages == "");
+  CHECK(written(first) == 4);
+  CHECK(written(late) == 0);
+  CHECK(late.experiment->train.steps == 70);
+  CHECK(paths(*first.experiment, VariableKind::State) == paths(*late.experiment, VariableKind::State));
+  options.train = "lat";
+  CHECK(Built(text, options).messages.find("did you mean `late`?") != std::string::npos);
+}
+
+TEST_CASE("`stop when no better` names a metric that is evaluated") {
+  const Built built(
+      trained_with("sgd(lr = 0.1)\n  every 5 steps { eval train: loss }\n  stop when no better(min loss, 3)"));
+  CHECK(built.messages == "");
+  REQUIRE(built.experiment);
+  const Patience& patience = built.experiment->train.patience;
+  CHECK(patience.metric == "loss");
+  CHECK(patience.split == "train");
+  CHECK(!patience.is_max);
+  CHECK(patience.evaluations == 3);
 }
 
 TEST_CASE("a schedule in an objective reads the counters of the run") {

@@ -348,6 +348,23 @@ TEST_CASE_FIXTURE(Fixture, "the best checkpoint is kept, across a resumed run as
   CHECK(checkpoints("whole").size() <= 2);
 }
 
+TEST_CASE_FIXTURE(Fixture, "a run ends when a metric gets no better, and goes on with the same patience") {
+  program.train.every = {{1, Unit::Step, {eval_action()}, {}}};
+  program.train.patience = {"mean_y", "valid", false, 3};  // a constant: the first value is the best
+  const auto whole = start("whole");
+  REQUIRE(whole.has_value());
+  CHECK(whole->reason == StopReason::StopWhen);
+  CHECK(whole->step == 4);
+  REQUIRE(start("parts", {.stop_after = 3}).has_value());
+  const auto parts = resume("parts");
+  REQUIRE(parts.has_value());
+  CHECK(parts->step == 4);
+  CHECK(checkpoint("parts", 4) == checkpoint("whole", 4));
+  CHECK(resume("whole")->step == 4);       // its patience is at an end
+  program.train.patience.split = "train";  // not evaluated on it
+  CHECK(start("other")->reason == StopReason::Finished);
+}
+
 TEST_CASE_FIXTURE(Fixture, "an evaluation weighs batches by rows, in file order, with the rest") {
   auto made = session();
   const auto values = evaluate(*made, &data[1], 4, {"mean_y", "loss"});

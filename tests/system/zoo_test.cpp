@@ -1,0 +1,120 @@
+// Every file of examples/zoo trains for some steps and gets somewhere: a loss or a report of its log, the mean of the
+// last 20 calls, passes a bound that the start is far from. docs/zoo.md has what whole trainings reach.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <set>
+
+#include "tests/system/training_fixture.h"
+
+namespace smelt::test {
+namespace {
+
+struct ZooFile {
+  const char* name;
+  const char* value;  // an objective's loss, or `objective.report`
+  double bound;
+  bool above = false;  // the value ends above the bound, else below
+  int steps = 200;
+};
+
+// On eight Gaussians in a ring, `good` is the share of samples near a mode.
+constexpr ZooFile kDrawn[] = {
+    {"lsgan", "g_loss.modes", 7, true, 400},
+    {"nonsaturating", "g_loss.good", 0.3, true, 1800},
+    {"hinge", "g_loss.modes", 7, true, 300},
+    {"wgan_clip", "gen.modes", 7, true, 300},
+    {"dragan", "g_loss.modes", 7, true, 300},
+    {"relativistic", "g_loss.good", 0.3, true, 1200},
+    {"bigan", "ge_loss.modes", 5, true, 800},
+    {"realnvp", "nll", 0.7},
+    {"ddpm", "loss", 0.6},
+    {"score_matching", "loss.error", 0.7},
+    {"energy_cd", "loss.margin", 0.5, true},
+    {"mixture_density", "nll", -0.3},
+    {"maml", "meta", 3.5},
+    {"pinn", "residual.error", 0.3},
+};
+constexpr ZooFile kFashion[] = {
+    {"conditional_gan", "judge_loss", 0.7},
+    {"acgan", "d_loss.real_acc", 0.7, true},
+    {"infogan", "g_loss.information", 0.4, true},
+    {"adversarial_autoencoder", "recon", 290},
+    {"beta_vae", "neg_elbo", 350},
+    {"conditional_vae", "neg_elbo", 310},
+    {"iwae", "neg_elbo", 310},
+    {"vae_annealed", "neg_elbo", 300},
+    {"vq_vae", "loss.recon", 0.05},
+    {"gumbel_vae", "neg_elbo", 330},
+    {"denoising_ae", "loss", 0.045},
+    {"distillation", "learn", 0.9},
+};
+
+/// The values of one name in the log of a run.
+std::vector<double> logged(const std::string& run, std::string_view value) {
+  const size_t dot = value.find('.');
+  const std::string objective(value.substr(0, dot));
+  std::ifstream file(run + "/metrics.jsonl");
+  std::vector<double> values;
+  for (std::string line; std::getline(file, line);) {
+    const auto object = nlohmann::json::parse(line);
+    if (object.value("objective", "") != objective) continue;
+    const auto& number =
+        dot == std::string_view::npos ? object["loss"] : object["reports"][std::string(value.substr(dot + 1))];
+    if (number.is_number()) values.push_back(number.get<double>());
+  }
+  return values;
+}
+
+void check_gets_somewhere(const ZooFile& file, const std::vector<std::string>& flags) {
+  const std::string name = file.name;
+  CAPTURE(name);
+  const std::string run = fresh_directory(fmt::format("zoo-{}", file.name)) + "/run";
+  std::vector<std::string> arguments = {"train",     example(fmt::format("zoo/{}", file.name)),
+                                        "-o",        run,
+                                        "--threads", "1",
+                                        "--steps",   fmt::format("{}", file.steps)};
+  arguments.insert(arguments.end(), flags.begin(), flags.end());
+  const CommandResult result = run_smelt(arguments);
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  CHECK_MESSAGE(result.err.find("warning") == std::string::npos, result.err);
+  const std::vector<double> values = logged(run, file.value);
+  REQUIRE(values.size() >= 40);
+  const double first = std::accumulate(values.begin(), values.begin() + 5, 0.0) / 5;
+  const double last = std::accumulate(values.end() - 20, values.end(), 0.0) / 20;
+  MESSAGE(fmt::format("{} {}: {:.3f} at first, {:.3f} at last", file.name, file.value, first, last));
+  CHECK((file.above ? last > file.bound : last < file.bound));
+  CHECK((file.above ? first < file.bound : first > file.bound));
+}
+
+TEST_CASE("experiments of the zoo whose data are drawn get somewhere") {
+  for (const ZooFile& file : kDrawn) check_gets_somewhere(file, {});
+}
+
+TEST_CASE("experiments of the zoo on Fashion-MNIST get somewhere") {
+  if (skip_without_data()) return;
+  const std::string data = "fashion=" + unpacked_data();
+  for (const ZooFile& file : kFashion) check_gets_somewhere(file, {"--data", data});
+}
+
+TEST_CASE("every file of the zoo is tested and has a line in docs/zoo.md") {
+  std::set<std::string> tested;
+  for (const ZooFile& file : kDrawn) tested.insert(file.name);
+  for (const ZooFile& file : kFashion) tested.insert(file.name);
+  std::ifstream page(SMELT_SOURCE_DIR "/docs/zoo.md");
+  const std::string text((std::istreambuf_iterator<char>(page)), {});
+  for (const auto& entry : std::filesystem::directory_iterator(SMELT_SOURCE_DIR "/examples/zoo")) {
+    const std::string name = entry.path().stem().string();
+    CAPTURE(name);
+    CHECK(tested.contains(name));
+    CHECK(text.find(fmt::format("(../examples/zoo/{}.smelt)", name)) != std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace smelt::test
