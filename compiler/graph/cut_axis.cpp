@@ -7,7 +7,7 @@
 namespace smelt {
 namespace {
 
-/// Of a contraction or a `read`: every operand has the index as one plain axis, or not at all.
+/// Of a contraction: every operand has the index as one plain axis, or not at all.
 std::optional<AxisCut> cut_of_index(const IndexFormula& formula, int32_t index) {
   AxisCut cut{.result = formula.is_summed(index) ? -1 : index, .operands = {}};
   for (const IndexMap& map : formula.operands) {
@@ -32,36 +32,29 @@ int32_t same_axis(const Shape& from, const Shape& to, int32_t axis) {
   return -1;
 }
 
-bool is_whole(const Graph& graph, const Node& node, int32_t axis) {
-  const auto at = static_cast<size_t>(axis);
-  if (node.op == OpKind::Pad) return node.attrs.integers("low")[at] == 0 && node.attrs.integers("high")[at] == 0;
-  return node.attrs.integers("starts")[at] == 0 &&
-         node.attrs.integers("limits")[at] == graph.type(node.inputs[0]).shape[at].bound;
-}
-
 int32_t place_in(const std::vector<int64_t>& axes, int64_t axis) {
   const auto found = std::ranges::find(axes, axis);
   return found == axes.end() ? -1 : static_cast<int32_t>(found - axes.begin());
 }
 
+/// The operand has the axis as it is and as long, or not at all.
 std::optional<AxisCut> cut_of_move(const Graph& graph, const Node& node, int32_t axis) {
-  const auto both = [&](int32_t operand) { return AxisCut{.result = axis, .operands = {operand}}; };
-  switch (node.op) {
-    case OpKind::Broadcast: return both(place_in(node.attrs.integers("axes"), axis));
-    case OpKind::Transpose:
-      return both(static_cast<int32_t>(node.attrs.integers("permutation")[static_cast<size_t>(axis)]));
-    case OpKind::Read: return cut_of_index(node.attrs.formula("formula"), axis);
-    case OpKind::Slice:
-    case OpKind::Pad:
-      if (is_whole(graph, node, axis)) return both(axis);
-      return std::nullopt;
-    case OpKind::Reshape: {
-      const int32_t operand = same_axis(node.type.shape, graph.type(node.inputs[0]).shape, axis);
-      if (operand >= 0) return both(operand);
-      return std::nullopt;
+  const TensorType& operand = graph.type(node.inputs[0]);
+  AxisCut cut{.result = axis, .operands = {-1}};
+  if (const std::optional<IndexMap> map = op_def(node).access(operand, node.type, node.attrs)) {
+    cut.operands[0] = map->plain_axis_of(axis);
+    for (size_t other = 0; other < map->axes.size(); ++other) {
+      if (static_cast<int32_t>(other) != cut.operands[0] && map->axes[other].coefficient(axis) != 0)
+        return std::nullopt;
     }
-    default: return std::nullopt;
+    if (cut.operands[0] < 0) return cut;
+  } else {
+    cut.operands[0] = same_axis(node.type.shape, operand.shape, axis);
+    if (cut.operands[0] < 0) return std::nullopt;
   }
+  const Extent &from = operand.shape[static_cast<size_t>(cut.operands[0])],
+               &to = node.type.shape[static_cast<size_t>(axis)];
+  return from == to ? std::optional(cut) : std::nullopt;
 }
 
 /// By axis of the operand, its axis in the result of a reduction; -1: it is summed.
@@ -122,21 +115,20 @@ NodeId make_part_of(Builder& build, const Node& node, std::vector<NodeId> operan
   Attributes attrs = node.attrs;
   TensorType type = node.type;
   if (cut.result >= 0) type.shape[static_cast<size_t>(cut.result)] = Extent(size);
-  const Kind kind = op_def(node).kind;
-  if (kind == Kind::Constant) return build.constant(node.attrs.number("value"), type);
-  if (node.op == OpKind::Broadcast || node.op == OpKind::Reshape) attrs.set("type", type);
-  if (node.op == OpKind::Slice) {
-    std::vector<int64_t> limits = node.attrs.integers("limits");
-    limits[static_cast<size_t>(cut.result)] = size;
-    attrs.set("limits", limits);
-  }
-  if (kind == Kind::Contract || node.op == OpKind::Read) {
-    IndexFormula formula = node.attrs.formula("formula");
+  for (const AttrDef& attribute : op_def(node).attributes) {
+    if (attribute.type == AttrType::Type) attrs.set(attribute.name, type);
+    if (attribute.type != AttrType::Formula) continue;
+    IndexFormula formula = node.attrs.formula(attribute.name);
     const int32_t index =
         cut.result >= 0 ? cut.result : formula.operands[0].axes[static_cast<size_t>(cut.operands[0])].terms[0].first;
     Extent& extent = formula.extents[static_cast<size_t>(index)];
     if (extent != unstated()) extent = Extent(size);
-    attrs.set("formula", std::move(formula));
+    attrs.set(attribute.name, std::move(formula));
+  }
+  if (node.op == OpKind::Slice) {
+    std::vector<int64_t> limits = node.attrs.integers("limits");
+    limits[static_cast<size_t>(cut.result)] = size;
+    attrs.set("limits", std::move(limits));
   }
   return build.make(node.op, std::move(operands), std::move(attrs));
 }
