@@ -30,6 +30,14 @@ constexpr DistributionRecord kDistributions[] = {
      {},
      {},
      false},
+    {DistKind::Mixture,
+     "MixtureSameFamily",
+     "logits, components, over=",
+     "mixture",
+     OpKind::RandomUniform,
+     {},
+     {},
+     false},
     {DistKind::Orthogonal, "Orthogonal", "gain", "orthogonal", OpKind::RandomNormal, {}, {}, false},
 };
 
@@ -48,6 +56,7 @@ Value Distributions::make_distribution(const DistributionRecord& record, std::ve
   dist.record = &record;
   dist.by_logvar = by_logvar;
   if (record.kind == DistKind::Categorical) return make_categorical(std::move(dist), params, span);
+  if (record.kind == DistKind::Mixture) return make_mixture(std::move(dist), params, span);
   for (const Value& param : params) {
     if (param.bad()) return {};
     if (!shapes_.number_of(param) && !graph_.expect_float(param, span)) return {};
@@ -70,27 +79,90 @@ Value Distributions::make_distribution(const DistributionRecord& record, std::ve
 }
 
 /// The classes are along the last axis of the logits, or along the one that `over` names.
+std::optional<Axis> Distributions::class_axis(const Distribution& dist, const Tensor& logits, const Value* over,
+                                              Span span) {
+  Axes classes;
+  if (over != nullptr) {
+    const std::optional<Axes> named = shapes_.expect_axes(*over, span);
+    if (!named || !shapes_.find_axes(logits, *named, span)) return std::nullopt;
+    classes = *named;
+  } else if (!logits.axes.empty()) {
+    classes = {logits.axes.back()};
+  }
+  if (classes.size() == 1 && classes[0].dim != kAnonymous) return classes[0];
+  diagnostics_
+      .report(Diag::E0610, span,
+              fmt::format("the classes of `{}` are an axis with a name, and the logits are `{}`", dist.record->name,
+                          shapes_.type_text(logits)))
+      .with_help("declare `dim Class = 10`, and let the logits be f32[B, Class]");
+  return std::nullopt;
+}
+
 Value Distributions::make_categorical(Distribution dist, const std::vector<Value>& params, Span span) {
   const std::optional<Tensor> logits = graph_.expect_float(params[0], span);
   if (!logits) return {};
-  Axes classes;
-  if (params.size() > 1) {
-    const std::optional<Axes> over = shapes_.expect_axes(params[1], span);
-    if (!over || !shapes_.find_axes(*logits, *over, span)) return {};
-    classes = *over;
-  } else if (!logits->axes.empty()) {
-    classes = {logits->axes.back()};
-  }
-  if (classes.size() != 1 || classes[0].dim == kAnonymous) {
+  const std::optional<Axis> classes = class_axis(dist, *logits, params.size() > 1 ? &params[1] : nullptr, span);
+  if (!classes) return {};
+  dist.params = {Value(*logits), Value(ShapeValue{{*classes}})};
+  return Value(std::move(dist));
+}
+
+/// MixtureSameFamily(logits, Normal(m, s)): the components are along the axis of the logits' classes.
+Value Distributions::make_mixture(Distribution dist, const std::vector<Value>& params, Span span) {
+  const std::optional<Tensor> logits = graph_.expect_float(params[0], span);
+  if (!logits || params[1].bad()) return {};
+  const std::optional<Axis> axis = class_axis(dist, *logits, params.size() > 2 ? &params[2] : nullptr, span);
+  if (!axis) return {};
+  const auto* components = params[1].as<Distribution>();
+  const Axes axes = components != nullptr ? distribution_axes(*components, span) : Axes{};
+  if (std::ranges::find(axes, *axis) == axes.end()) {
     diagnostics_
         .report(Diag::E0610, span,
-                fmt::format("the classes of `Categorical` are an axis with a name, and the logits are `{}`",
-                            shapes_.type_text(*logits)))
-        .with_help("declare `dim Class = 10`, and let the logits be f32[B, Class]");
+                components == nullptr
+                    ? fmt::format("the components of a mixture are a distribution, not {}", shapes_.describe(params[1]))
+                    : fmt::format("the components have the axes {}, without {} of the logits", shapes_.axes_text(axes),
+                                  shapes_.axis_text(*axis)))
+        .with_help("write `MixtureSameFamily(logits, Normal(m, s))`, with all three of [B, K]");
     return {};
   }
-  dist.params = {Value(*logits), Value(ShapeValue{classes})};
+  dist.params = {Value(*logits), Value(ShapeValue{{*axis}})};
+  dist.parts = {*components};
   return Value(std::move(dist));
+}
+
+Value Distributions::mixture_function(std::string_view function, const Distribution& dist, const Value& x, Span span) {
+  const Value parts(dist.parts[0]);
+  if (function == "mean")
+    return calls_.call_library("mixture_mean",
+                               {distribution_function("mean", parts, {}, span), dist.params[0], dist.params[1]}, span);
+  if (function != "log_prob") {
+    diagnostics_.report(Diag::E0610, span, fmt::format("`{}` has no {} in closed form", dist.record->name, function))
+        .with_help("estimate it from draws and `log_prob`");
+    return {};
+  }
+  Value each = x;  // one for all components
+  if (const auto* t = x.as<Tensor>()) {
+    Axes axes = t->axes;
+    std::vector<int64_t> places(axes.size());
+    for (size_t i = 0; i < places.size(); ++i) places[i] = static_cast<int64_t>(i);
+    axes.push_back(dist.params[1].as<ShapeValue>()->axes[0]);
+    each = Value(graph_.expand(*t, axes, places));
+  }
+  return calls_.call_library("mixture_log_prob",
+                             {distribution_function("log_prob", parts, {each}, span), dist.params[0], dist.params[1]},
+                             span);
+}
+
+/// A draw of each component, and of the number of one.
+Value Distributions::sample_mixture(const Distribution& dist, const Axes& axes, const std::string& path, Span span) {
+  Axes each = axes;
+  each.push_back(dist.params[1].as<ShapeValue>()->axes[0]);
+  Distribution which;
+  which.record = find_distribution("Categorical");
+  which.params = dist.params;
+  const Value drawn = sample(dist.parts[0], each, path + "/component", span);
+  const Value number = sample(which, axes, path + "/which", span);
+  return calls_.call_library("mixture_choice", {drawn, number, dist.params[1]}, span);
 }
 
 /// n of `UniformInt(n)`: a whole number that f32 counts up to.
@@ -109,6 +181,11 @@ bool Distributions::check_choices(const Value& n, Span span) {
 Axes Distributions::distribution_axes(const Distribution& dist, Span span) {
   if (dist.shape) return *dist.shape;
   Axes axes;
+  if (dist.kind() == DistKind::Mixture) {
+    axes = distribution_axes(dist.parts[0], span);
+    std::erase(axes, dist.params[1].as<ShapeValue>()->axes[0]);
+    return axes;
+  }
   std::vector<Value> tensors;
   for (const Value& param : dist.params)
     if (param.as<Tensor>() != nullptr) tensors.push_back(param);
@@ -166,8 +243,10 @@ Value Distributions::distribution_function(std::string_view function, const Valu
     }
     if (!graph_.same_axes(axes_of_value(value, span), axes_of_value(args[0], span), span, "`log_prob`", true))
       return {};
+    if (dist->kind() == DistKind::Mixture) return mixture_function(function, *dist, args[0], span);
     all = {args[0]};
   }
+  if (dist->kind() == DistKind::Mixture && function != "kl") return mixture_function(function, *dist, {}, span);
   const std::vector<Value> own = parameters(*dist);
   all.insert(all.end(), own.begin(), own.end());
   if (function == "kl") {
@@ -223,6 +302,7 @@ Value Distributions::sample(const Distribution& dist, const Axes& axes, const st
         .with_help("write `he_normal(fan_in)`, or another start");
     return {};
   }
+  if (dist.kind() == DistKind::Mixture) return sample_mixture(dist, axes, path, span);
   Axes noise_axes = axes;
   if (dist.kind() == DistKind::Categorical) noise_axes.push_back(dist.params[1].as<ShapeValue>()->axes[0]);
   if (!shapes_.check_size(graph_.real(), noise_axes, span)) return {};

@@ -44,7 +44,12 @@ class Distributions {
   void forget_trials(const FunctionContext& init);
 
  private:
+  std::optional<Axis> class_axis(const Distribution& dist, const Tensor& logits, const Value* over, Span span);
   Value make_categorical(Distribution dist, const std::vector<Value>& params, Span span);
+  Value make_mixture(Distribution dist, const std::vector<Value>& params, Span span);
+  /// What a function of a mixture is, from those of its components.
+  Value mixture_function(std::string_view function, const Distribution& dist, const Value& x, Span span);
+  Value sample_mixture(const Distribution& dist, const Axes& axes, const std::string& path, Span span);
   bool check_choices(const Value& n, Span span);
   static DimId label_of(const Distribution& dist);
   Value axes_of_value(const Value& value, Span span);

@@ -310,6 +310,7 @@ Value Signatures::to_outside(Value value, const Frame& inner) {
     for (Value& item : tuple->items) item = to_outside(std::move(item), inner);
   } else if (auto* dist = value.as<Distribution>()) {
     for (Value& param : dist->params) param = to_outside(std::move(param), inner);
+    for (Distribution& part : dist->parts) part = *to_outside(Value(std::move(part)), inner).as<Distribution>();
     if (dist->shape) outside_axes(*dist->shape, inner);
   }
   return value;

@@ -106,6 +106,7 @@ enum class DistKind : uint8_t {
   Categorical,
   UniformInt,
   TruncatedNormal,
+  Mixture,
   Orthogonal  // start values of a matrix
 };
 
@@ -122,13 +123,15 @@ struct DistributionRecord {
 std::span<const DistributionRecord> all_distributions();
 const DistributionRecord* find_distribution(std::string_view name);
 
-/// `params` in the order of the record; of a Categorical the logits and a shape of one axis, that of the classes.
+/// `params` in the order of the record; of a Categorical and of a mixture the logits and a shape of one axis, that of
+/// the classes or components.
 struct Distribution {
   const DistributionRecord* record = nullptr;
   DistKind kind() const { return record->kind; }
   bool by_logvar = false;  // Normal: the second parameter is logvar instead of std
   std::vector<Value> params;
-  std::optional<Axes> shape;  // `[B, Z]` after it
+  std::optional<Axes> shape;        // `[B, Z]` after it
+  std::vector<Distribution> parts;  // of a mixture one: its components, along the axis
 };
 
 /// std::monostate is the value of an expression that had an error: operations on it stay silent.

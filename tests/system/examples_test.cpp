@@ -81,6 +81,7 @@ TEST_CASE("language models learn") {
                                           "bible -f gen1:1-rev22:21 2>/dev/null | cut -d' ' -f2-");
   if (folder.empty()) return;
   check_learns("charlm_lstm", "loss", 0.75, 40, {"--data", "text=" + folder});
+  check_learns("vae_text", "neg_elbo", 0.85, 60, {"--data", "text=" + folder});
   check_learns("gpt", "loss", 0.75, 60, {"--data", "text=" + folder, "--set", "depth=1"});
 }
 TEST_CASE("spelling becomes sound") {

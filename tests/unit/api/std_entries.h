@@ -120,6 +120,9 @@ inline constexpr StdEntry kStdEntries[] = {
     {"truncated_normal_mean", "mean_of(TruncatedNormal(x, p))"},
     {"truncated_normal_from_noise", "drawn(TruncatedNormal(x, p))"},
     {"normal_quantile", "normal_quantile(0.1 + 0.8 * sigmoid(x))"},
+    {"mixture_log_prob", "log_prob(MixtureSameFamily(x, Normal(x, p)), sum(p, over=H))"},
+    {"mixture_mean", "mean_of(MixtureSameFamily(x, Normal(p, 1)))"},
+    {"mixture_choice", "mixture_choice(x, y, H)"},
     // along axes
     {"lower_triangle", "lower_triangle(x, Row, H)"},
     {"upper_triangle", "upper_triangle(x, Row, H)"},

@@ -37,7 +37,9 @@ std::string mutate(const std::string& text, std::mt19937& random) {
 
 TEST_CASE("damaged examples give located errors or well-formed graphs") {
   constexpr int kMutants = 2000;
-  const auto files = test::files_in("examples", ".smelt");
+  auto files = test::files_in("examples", ".smelt");
+  const auto zoo = test::files_in("examples/zoo", ".smelt");
+  files.insert(files.end(), zoo.begin(), zoo.end());
   std::mt19937 random(1);
   for (int i = 0; i < kMutants; ++i) {
     std::string text = test::read_text(files[static_cast<size_t>(i) % files.size()]);
