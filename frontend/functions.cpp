@@ -29,8 +29,19 @@ void Functions::declare_objectives() {
   }
 }
 
+/// Again for parameters that were read before their layer was applied: they are known then.
 void Functions::discover() {
   functions_.begin_trial();
+  for (size_t known = 0; known == 0 || graph_.missed_parameters();) {
+    try_all();
+    if (experiment_.variables.size() == known || diagnostics_.has_errors()) break;
+    known = experiment_.variables.size();
+  }
+  distributions_.forget_trials(functions_.init());
+  functions_.end_trial();
+}
+
+void Functions::try_all() {
   for (const ast::ObjectiveDecl& decl : file_.ast.objectives) {
     functions_.build_function(FunctionKind::Step, decl.name.text, true, decl.span, [&] { objective_loss(decl); });
   }
@@ -38,8 +49,6 @@ void Functions::discover() {
     if (decl.kind == ast::FnKind::Metric) build_metric(decl);
     if (decl.kind == ast::FnKind::Export) build_export(decl);
   }
-  distributions_.forget_trials(functions_.init());
-  functions_.end_trial();
 }
 
 std::optional<Tensor> Functions::objective_loss(const ast::ObjectiveDecl& decl) {

@@ -64,6 +64,7 @@ class Functions {
   void combine_batches();
 
  private:
+  void try_all();
   std::optional<Tensor> objective_loss(const ast::ObjectiveDecl& decl);
   void build_step(size_t index);
   std::optional<Tensor> member_loss(size_t member, bool alone);

@@ -93,6 +93,10 @@ std::optional<Tensor> GraphWriter::expect_tensor(const Value& value, Span span, 
     for (const Extent& extent : variable.type.shape) axes.push_back({kAnonymous, extent});
     return variable_value(selector->variables[0], axes);
   }
+  if (const auto* selector = value.as<Selector>(); selector != nullptr && selector->variables.empty()) {
+    missed_parameters_ = true;  // a trial: out of one it is an error of the selector
+    return std::nullopt;
+  }
   const DType dtype = literal_dtype.value_or(real());
   if (const auto* flag = value.as<bool>(); flag != nullptr && (dtype == DType::Bool || !literal_dtype))
     return constant(*flag ? 1 : 0, DType::Bool, {});

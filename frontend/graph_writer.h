@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "frontend/function_context.h"
@@ -32,6 +33,8 @@ class GraphWriter {
   [[nodiscard]] Entered<FunctionContext> enter(FunctionContext& next) { return {context_, next}; }
   Builder& builder() const { return context_->builder; }
   DType real() const { return experiment_.precision == DType::F64 ? DType::F64 : DType::F32; }
+  /// Whether parameters were read of which no layer has been applied yet, since the last question.
+  bool missed_parameters() { return std::exchange(missed_parameters_, false); }
   bool is_too_large() const { return too_large_; }  // a graph is over its limit: nothing more is built
 
   Tensor tensor(NodeId node, Axes axes);
@@ -82,6 +85,7 @@ class GraphWriter {
   Diagnostics& diagnostics_;
   FunctionContext* context_ = nullptr;
   bool too_large_ = false;
+  bool missed_parameters_ = false;
 };
 
 }  // namespace frontend

@@ -141,7 +141,7 @@ ast::ExprId Parser::postfix_tail(ast::ExprId base, Span begin) {
   return base;
 }
 
-/// `.name`, `.*`, `.**`; in a selector a name may touch stars: `W*`.
+/// `.name`, `.0` of what a `repeat` applies, `.*`, `.**`; in a selector a name may touch stars: `W*`.
 ast::ExprId Parser::member(ast::ExprId base, Span begin) {
   ast::MemberExpr result{base, {}};
   result.name.span = peek().span;
@@ -150,13 +150,16 @@ ast::ExprId Parser::member(ast::ExprId base, Span begin) {
   if (at(TokenKind::StarStar)) {
     result.name.text = "**";
     advance();
+  } else if (at(TokenKind::Integer)) {
+    result.name.text = peek().text;
+    advance();
   } else if (at(TokenKind::Star) || (selector && at(TokenKind::Name))) {
     do {
       result.name.text += peek().text;
       advance();
     } while ((at(TokenKind::Star) || at(TokenKind::Name)) && !peek().space_before);
   } else {
-    result.name = expect_name("a name, `*` or `**`");
+    result.name = expect_name("a name, a number, `*` or `**`");
   }
   result.name.span = join(result.name.span, previous().span);
   return make(std::move(result), begin);

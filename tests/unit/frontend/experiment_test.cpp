@@ -224,6 +224,23 @@ TEST_CASE("repeat puts its index into the path") {
         std::vector<std::string>{"net.Dense1.0.W", "net.Dense1.1.W", "net.blocks.0.W", "net.blocks.1.W", "net.out.W"});
 }
 
+TEST_CASE("what a turn of a repeat applies has a name") {
+  const std::string layer = "  x |> blocks: repeat i < 2 { Dense{X} } |> out: Dense{H}";
+  Built built(model(layer, "export run(x: f32[B, X]) = net(x)\nexport w() -> f32[X, X] = net.blocks.1.W\n"));
+  REQUIRE_MESSAGE(built.experiment.has_value(), built.messages);
+  Built beyond(model(layer, "export run(x: f32[B, X]) = net(x)\nexport w() -> f32[X, X] = net.blocks.2.W\n"));
+  INFO(beyond.messages);
+  CHECK(beyond.messages.find("`net.blocks.2.W` matches no parameter") != std::string::npos);
+}
+
+TEST_CASE("a parameter may be read before its layer is applied") {
+  Built built(model("  x |> fc: Dense{X} |> out: Dense{H}",
+                    "export sizes(x: f32[B, X]) = x @ net.fc.W\nexport run(x: f32[B, X]) = net(x)\n"));
+  REQUIRE_MESSAGE(built.experiment.has_value(), built.messages);
+  CHECK(paths(*built.experiment, VariableKind::Param) ==
+        std::vector<std::string>{"net.fc.W", "net.fc.b", "net.out.W", "net.out.b"});
+}
+
 TEST_CASE("states are committed by the step of their net alone") {
   const Built built(model("  x |> bn: BatchNorm |> out: Dense{H}", kTraining));
   INFO(built.messages);
