@@ -69,18 +69,22 @@ bool Formulas::open(const std::vector<ast::IndexBinder>& binders, ast::ExprId bo
 }
 
 /// The first axis of a tensor in `expr` that is read at the bare index, by `?[..]` or by `[..]`. Only tensors with a
-/// name are looked at, because others would be computed twice.
+/// name and parameters are looked at, because others would be computed twice.
 std::optional<Axis> Formulas::axis_read_at(ast::ExprId expr, std::string_view index, bool bounded, bool& told) {
   const ast::Ast& ast = scopes_.ast();
   const auto* access = ast.as<ast::IndexExpr>(expr);
-  if (access != nullptr && access->bounded == bounded && ast.as<ast::NameExpr>(access->base) != nullptr) {
+  const bool has_name = access != nullptr && (ast.as<ast::NameExpr>(access->base) != nullptr ||
+                                              ast.as<ast::MemberExpr>(access->base) != nullptr);
+  if (has_name && access->bounded == bounded) {
     for (size_t i = 0; i < access->indices.size(); ++i) {
       const auto* name = ast.as<ast::NameExpr>(access->indices[i]);
       if (name == nullptr || name->name != index) continue;
       const Value base = evaluator_.eval(access->base);
-      const auto* tensor = base.as<Tensor>();
-      told = told || base.bad();
-      if (tensor != nullptr && i < tensor->axes.size()) return tensor->axes[i];
+      std::optional<Tensor> tensor;
+      if (const auto* known = base.as<Tensor>()) tensor = *known;
+      if (base.as<Selector>() != nullptr) tensor = graph_.expect_tensor(base, scopes_.span_of(access->base));
+      told = told || base.bad() || (!tensor && base.as<Selector>() != nullptr);
+      if (tensor && i < tensor->axes.size()) return tensor->axes[i];
     }
   }
   std::optional<Axis> found;

@@ -233,6 +233,14 @@ TEST_CASE("what a turn of a repeat applies has a name") {
   CHECK(beyond.messages.find("`net.blocks.2.W` matches no parameter") != std::string::npos);
 }
 
+TEST_CASE("a parameter says how far an index runs, also as the argument of a function") {
+  Built built(model("  x |> fc: Dense{H}",
+                    "fn twist(w, x: f32[B, X]) {\n  y[b, j] = sum[i] x[b, i] * w[i, j]\n  y\n}\n"
+                    "export run(x: f32[B, X]) = net(x)\nexport a(x: f32[B, X]) = twist(net.fc.W, x)\n"
+                    "export b(x: f32[B, X]) {\n  y[b, j] = sum[i] x[b, i] * net.fc.W[i, j]\n  y\n}\n"));
+  REQUIRE_MESSAGE(built.experiment.has_value(), built.messages);
+}
+
 TEST_CASE("a parameter may be read before its layer is applied") {
   Built built(model("  x |> fc: Dense{X} |> out: Dense{H}",
                     "export sizes(x: f32[B, X]) = x @ net.fc.W\nexport run(x: f32[B, X]) = net(x)\n"));
