@@ -216,6 +216,26 @@ bool Formulas::take_data_index(FormulaRead& read, size_t axis, ast::ExprId index
   return true;
 }
 
+/// An axis whose length shows at run time is read as it is, by an index that runs over all of it.
+bool Formulas::check_run_time_axis(const Affine& position, const Axis& axis, Span span) {
+  const FormulaIndex* run_time = nullptr;
+  for (const auto& [index, factor] : position.terms) {
+    const FormulaIndex& term = scopes_.frame().indices[static_cast<size_t>(index)];
+    if (!term.axis.extent.is_static()) run_time = &term;
+  }
+  if (axis.extent.is_static() && run_time == nullptr) return true;
+  const std::string text(printable(sources_.text(span)));
+  const std::string seen =
+      axis.extent.is_static()
+          ? fmt::format("`{}` runs over {}, whose size shows at run time, and reads {}", text,
+                        shapes_.sized_text(run_time->axis), shapes_.sized_text(axis))
+          : fmt::format("`{}` reads a part of {}, whose size shows at run time", text, shapes_.sized_text(axis));
+  auto& report = diagnostics_.report(Diag::E0109, span, seen);
+  report.note("a formula reads such an axis as it is: `x[i]`, where i runs over all of it");
+  report.with_help("give the dim a fixed size, or walk over it: `scan t < T with ..` and `x[t]`");
+  return false;
+}
+
 /// Plain accesses stay inside of their operand, whatever the indices are.
 bool Formulas::check_bounds(FormulaRead& read, const ast::IndexExpr& access) {
   std::vector<int64_t> sizes;
@@ -238,18 +258,11 @@ bool Formulas::check_bounds(FormulaRead& read, const ast::IndexExpr& access) {
         return false;
       }
     }
+    if (!check_run_time_axis(position, axis, span)) return false;
     const IndexRange range = range_of(position, sizes);
     const bool fits = range.low >= 0 && range.high < axis.extent.bound && axis.extent.is_static();
     inside = inside && fits;
     if (fits || read.bounded) continue;
-    if (!axis.extent.is_static()) {
-      diagnostics_
-          .report(Diag::E0109, span,
-                  fmt::format("`{}` is read at {}, and how long it is shows at run time only", shapes_.axis_text(axis),
-                              what))
-          .with_help("write `?[..]`, which reads 0 outside");
-      return false;
-    }
     diagnostics_
         .report(Diag::E0109, span,
                 fmt::format("{} is from {} to {}, outside of 0..{} of `{}`", what, range.low, range.high,
