@@ -249,6 +249,14 @@ TEST_CASE("a parameter may be read before its layer is applied") {
         std::vector<std::string>{"net.fc.W", "net.fc.b", "net.out.W", "net.out.b"});
 }
 
+TEST_CASE("a transposed convolution keeps rows apart, so that metrics may use it") {
+  std::string text =
+      model("  reshape(x, [B, 1, X]) |> up: ConvT1d{1, 2} |> reshape([B, X + 1]) |> out: Dense{H}", kTraining);
+  text.replace(text.find("Dense"), 5, "Dense, ConvT1d");
+  Built built(text + "metric size(x: f32[B, X]) = mean(square(net(x)))\n");
+  CHECK_MESSAGE(built.experiment.has_value(), built.messages);
+}
+
 TEST_CASE("states are committed by the step of their net alone") {
   const Built built(model("  x |> bn: BatchNorm |> out: Dense{H}", kTraining));
   INFO(built.messages);
