@@ -278,6 +278,7 @@ bool Signatures::check_result(ast::TypeId type_id, Value& value, Span span, std:
     const std::optional<Axis> wanted = axis_expression(item->extent);
     if (!wanted) return false;
     if (!shapes_.unify(*wanted, axes[at])) {
+      if (is_outside(*wanted, axes[at])) continue;
       return mismatch(shapes_.describe(value),
                       fmt::format("{} is not {} ({})", shapes_.sized_text(axes[at]),
                                   ast::print(scopes_.ast(), item->extent), wanted->extent.bound));
@@ -291,6 +292,18 @@ bool Signatures::check_result(ast::TypeId type_id, Value& value, Span span, std:
     value = Value(*t);
   }
   return true;
+}
+
+/// Whether `axis` is `wanted` for a caller further out: no parameter of this head has it, because it came in a tuple or
+/// without a type. It stays what it is.
+bool Signatures::is_outside(const Axis& wanted, Axis axis) const {
+  for (const Frame* frame = scopes_.frame().caller; frame != nullptr; frame = frame->caller) {
+    const auto known = frame->outside.find(axis.dim);
+    if (known == frame->outside.end()) continue;
+    axis = known->second;
+    if (shapes_.unify(wanted, axis)) return true;
+  }
+  return false;
 }
 
 /// Dims of the body become what they were for the caller; those made inside become anonymous.

@@ -47,6 +47,7 @@ class Signatures {
   bool match_axes(const ast::Type& type, const std::vector<Axis>& axes,
                   std::vector<std::pair<const ast::DimItem*, size_t>>& places, size_t& rest);
   std::optional<Axis> head_axis(const ast::DimItem& item);
+  bool is_outside(const Axis& wanted, Axis axis) const;
   void outside_axes(Axes& axes, const Frame& inner) const;
   std::string declared_text(ast::TypeId type) const;
 

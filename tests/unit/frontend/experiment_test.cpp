@@ -257,6 +257,16 @@ TEST_CASE("a transposed convolution keeps rows apart, so that metrics may use it
   CHECK_MESSAGE(built.experiment.has_value(), built.messages);
 }
 
+TEST_CASE("a layer of a tuple may name the axes of its results") {
+  Built built(
+      "import std.nn (Dense)\ndim B <= 8, X = 4\n"
+      "layer Both(x) -> (f32[B, X], f32[B, X]) {\n  (h, s) = x\n  (h |> fc: Dense{X}, s + h)\n}\n"
+      "layer Net(x: f32[B, X]) -> f32[B, X] {\n  (h, s) = (x, zeros([B, X])) |> blocks: repeat i < 2 { Both }\n  h + "
+      "s\n}\n"
+      "model net = Net\nexport run(x: f32[B, X]) = net(x)\n");
+  CHECK_MESSAGE(built.experiment.has_value(), built.messages);
+}
+
 TEST_CASE("states are committed by the step of their net alone") {
   const Built built(model("  x |> bn: BatchNorm |> out: Dense{H}", kTraining));
   INFO(built.messages);
