@@ -20,10 +20,10 @@ TEST_CASE("a result goes where -o says: the extension chooses the format, and wh
   const std::string work = fresh_directory("outputs");
   write_small_model(work);
   const std::string run = "run m.smelt f --input x=in.npy --threads 1 ";
-  for (const char* name : {"o.jpg", "o.txt", "o.csv", "o", "o.npz", "dir/"}) {
+  for (const char* name : {"o.jpg", "o.mp3", "o.csv", "o", "o.npz", "dir/"}) {
     const CommandResult result = smelt_in(work, fmt::format("{}-o {}", run, name));
     CHECK_MESSAGE(result.exit_code == 2, name);
-    CHECK(result.err.find("`.npy` or `.png`") != std::string::npos);
+    CHECK(result.err.find("`.npy`, `.png`, `.txt` or `.wav`") != std::string::npos);
     CHECK(!fs::is_regular_file(work + "/" + name));
   }
   REQUIRE(smelt_in(work, run + "-o o.npy").exit_code == 0);
