@@ -31,6 +31,16 @@ std::vector<int64_t> folded_axes(const Node& node) {
   return {};
 }
 
+int64_t through_reshape(const Shape& from, const Shape& to, int64_t axis) {
+  int64_t before = 1, reached = 1;
+  for (int64_t i = 0; i < axis; ++i) before *= from[static_cast<size_t>(i)].bound;
+  for (size_t j = 0; j < to.size(); ++j) {
+    if (reached == before && to[j] == from[static_cast<size_t>(axis)]) return static_cast<int64_t>(j);
+    reached *= to[j].bound;
+  }
+  return kMixesAxis;
+}
+
 namespace {
 
 /// The axis of y that follows axis `axis` of x.
@@ -58,16 +68,6 @@ int64_t through_gradient(const ExampleSums& sums, const Node& node, size_t k, in
   const auto sum = sums.find(node.inputs[0]);
   if (sum == sums.end() || (k == 1 && axis != sum->second)) return kMixesAxis;
   return sum->second;
-}
-
-int64_t through_reshape(const Shape& from, const Shape& to, int64_t axis) {
-  int64_t before = 1, reached = 1;
-  for (int64_t i = 0; i < axis; ++i) before *= from[static_cast<size_t>(i)].bound;
-  for (size_t j = 0; j < to.size(); ++j) {
-    if (reached == before && to[j] == from[static_cast<size_t>(axis)]) return static_cast<int64_t>(j);
-    reached *= to[j].bound;
-  }
-  return kMixesAxis;
 }
 
 /// y[i.., r..] = table[index[i..], r..]

@@ -18,6 +18,9 @@ inline constexpr int64_t kMixesAxis = -1;
 /// Where axis `axis` of operand `k` is in the result of `id`.
 int64_t follow_axis(const Graph& graph, const ExampleSums& sums, NodeId id, size_t k, int64_t axis);
 
+/// The axis of a reshape's result that is axis `axis` of its operand, or the other way round.
+int64_t through_reshape(const Shape& from, const Shape& to, int64_t axis);
+
 /// The axes that a reduction, or a composite over axes, folds.
 std::vector<int64_t> folded_axes(const Node& node);
 

@@ -24,14 +24,11 @@ void ProductEmitter::emit_prefetch(const Tile& tile) {
   }
 }
 
-/// A tile's columns from `at` on. Not to the first level: there the burst would stand in the way of the panel that the
-/// sums read.
+/// A tile's columns from `at` on.
 void ProductEmitter::prefetch_row(llvm::Value* at, DType dtype) {
   constexpr int64_t kLine = 64;
-  llvm::Value *read = ir_.getInt32(0), *second_level = ir_.getInt32(2), *data = ir_.getInt32(1);
   for (int64_t byte = 0; byte < tile_columns() * size_of(dtype); byte += kLine) {
-    llvm::Value* line = ir_.CreateConstGEP1_64(ir_.getInt8Ty(), at, static_cast<uint64_t>(byte));
-    ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {line->getType()}, {line, read, second_level, data});
+    prefetch(ir_.CreateConstGEP1_64(ir_.getInt8Ty(), at, static_cast<uint64_t>(byte)));
   }
 }
 

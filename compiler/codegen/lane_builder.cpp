@@ -119,6 +119,11 @@ llvm::Value* LaneBuilder::converted(llvm::Value* loaded, DType from, DType to) {
   return LlvmScalars::value(scalars_.cast(to, LlvmScalars::wrap(loaded, from)));
 }
 
+void LaneBuilder::prefetch(llvm::Value* at) {
+  llvm::Value *read = ir_.getInt32(0), *second_level = ir_.getInt32(2), *data = ir_.getInt32(1);
+  ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {at->getType()}, {at, read, second_level, data});
+}
+
 /// Whole vectors, masked where the columns end.
 void LaneBuilder::copy_columns_side_by_side(const PanelCopy& p) {
   llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(p.from), static_cast<unsigned>(lanes_));

@@ -37,6 +37,9 @@ class LaneBuilder {
   llvm::Value* from_memory(llvm::Value* loaded, DType dtype);
   llvm::Value* to_memory(llvm::Value* value, DType dtype);
   llvm::Value* converted(llvm::Value* loaded, DType from, DType to);
+  /// Asks for a line of a cache that is read soon. Into the second level: in the first one it would drive out what is
+  /// read now.
+  void prefetch(llvm::Value* at);
   llvm::AllocaInst* stack(llvm::Type* type, int64_t count, const char* name);
 
   // control

@@ -197,12 +197,10 @@ std::vector<llvm::Value*> MicroKernelEmitter::emit_lone_step(const State& state,
   return sums;
 }
 
-/// Into the second-level cache: in the first one, lines of far apart steps would drive each other out.
+/// The line behind the tile's rows: the next tile begins in it.
 void MicroKernelEmitter::fetch_next_rows(llvm::Value* step) {
   constexpr int64_t kLineBytes = 64;
-  llvm::Value* next = moved(step, i64(kLineBytes / size_of(form_.left)), form_.left);
-  llvm::Value *read = ir_.getInt32(0), *second_level = ir_.getInt32(2), *data = ir_.getInt32(1);
-  ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {next->getType()}, {next, read, second_level, data});
+  prefetch(moved(step, i64(kLineBytes / size_of(form_.left)), form_.left));
 }
 
 /// One step: the columns' vectors are loaded once, and each row's element is broadcast against them.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ir/example_axis.h"
 #include "ir/op.h"
 
 namespace smelt {
@@ -21,17 +22,6 @@ std::optional<AxisCut> cut_of_index(const IndexFormula& formula, int32_t index) 
   return cut;
 }
 
-/// The axis of `to` that is axis `axis` of `from` when both hold the same elements in the same order.
-int32_t same_axis(const Shape& from, const Shape& to, int32_t axis) {
-  int64_t before = 1, other = 1;
-  for (int32_t k = 0; k < axis; ++k) before *= from[static_cast<size_t>(k)].bound;
-  for (size_t k = 0; k < to.size(); ++k) {
-    if (other == before && to[k] == from[static_cast<size_t>(axis)]) return static_cast<int32_t>(k);
-    other *= to[k].bound;
-  }
-  return -1;
-}
-
 int32_t place_in(const std::vector<int64_t>& axes, int64_t axis) {
   const auto found = std::ranges::find(axes, axis);
   return found == axes.end() ? -1 : static_cast<int32_t>(found - axes.begin());
@@ -49,7 +39,7 @@ std::optional<AxisCut> cut_of_move(const Graph& graph, const Node& node, int32_t
     }
     if (cut.operands[0] < 0) return cut;
   } else {
-    cut.operands[0] = same_axis(node.type.shape, operand.shape, axis);
+    cut.operands[0] = static_cast<int32_t>(through_reshape(node.type.shape, operand.shape, axis));
     if (cut.operands[0] < 0) return std::nullopt;
   }
   const Extent &from = operand.shape[static_cast<size_t>(cut.operands[0])],

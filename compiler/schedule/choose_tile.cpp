@@ -160,8 +160,8 @@ int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t
   const auto bytes = [&](int64_t stride) { return std::abs(stride) * size_of(product.dtype); };
   const int64_t apart = bytes(depth.b_stride);
   if (!is_plain || apart == 0 || split_evenly(usual_rows, schedule.tile.rows).tiles < blocking.fewest_tiles) return 0;
-  // 1024 x 256 over 2048 (benchmarks/products TN): 27 GFLOP/s without, 75 in stretches of 128, 90 of 64; 256 x 256
-  // over 2048: 30 without, 112 of 128, 103 of 64.
+  // 1024 x 256 over 2048: 41 GFLOP/s in place, 77 in stretches of 128, 93 of 64; 256 x 256 over 2048: 54, 115 and 109.
+  // Medians of `benchmarks/products TN` in place, the fastest of two runs otherwise, on a machine with other work.
   int64_t steps = 1;
   for (const ProductAxis& axis : product.inner) steps *= axis.extent.bound;
   const bool is_long = steps >= kLongDepth * blocking.stretch ||
