@@ -32,7 +32,7 @@ constexpr std::array kCommands = {
     Command{"sample", "draws an export's inputs and runs it", add_sample},
     Command{"run", "runs an export on NPY files", add_run},
     Command{"build", "writes an object file and a C header", add_build},
-    Command{"bench", "times training steps on synthetic data", add_bench},
+    Command{"bench", "times training steps, or an export, on synthetic data", add_bench},
     Command{"profile", "shows where an iteration's time goes, by kernel or source line", add_profile},
     Command{"gradcheck", "compares gradients with differences of the loss, in f64", add_gradcheck},
     Command{"dump", "prints what a stage of the compiler makes of a file", add_dump},

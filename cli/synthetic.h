@@ -9,6 +9,9 @@
 
 namespace smelt::cli {
 
+/// Numbers of philox's stream `number`: floats in 0..1, whole numbers below `below`. Errors: Limit.
+Result<HostTensor> synthetic_tensor(DType dtype, const std::vector<int64_t>& shape, int64_t below, uint32_t number);
+
 /// A tensor for each column of `data`, `rows` long: bytes, labels below their limits, floats in 0..1; always the same.
 /// Errors: Limit.
 Result<std::vector<HostTensor>> synthetic_columns(const DataPlan& data, int64_t rows);

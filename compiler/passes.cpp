@@ -9,6 +9,7 @@
 #include "compiler/fit_budget.h"
 #include "compiler/graph/choose_layouts.h"
 #include "compiler/graph/choose_sum_forms.h"
+#include "compiler/graph/derive_steps.h"
 #include "compiler/graph/differentiate.h"
 #include "compiler/graph/expand_composites.h"
 #include "compiler/graph/fold_constants.h"
@@ -25,6 +26,7 @@
 #include "compiler/lower/drop_unread_stores.h"
 #include "compiler/lower/estimate_work.h"
 #include "compiler/lower/step_in_kernels.h"
+#include "compiler/lower/write_rows.h"
 #include "compiler/plan/choose_stored.h"
 #include "compiler/plan/isolate_results.h"
 #include "compiler/plan/lower_precision.h"
@@ -105,7 +107,9 @@ constexpr std::array kPipeline = std::to_array<std::string_view>(
      "differentiate", "trim_scans", "expand_composites", "widen_halves", "remove_dead_nodes",
      // Twice: merging nodes gives `simplify` equal operands, and simplifying makes new constants and equal
      // nodes.
-     "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",  //
+     "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
+     // Before anything is moved out of its loops.
+     "derive_steps", "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",  //
      "hoist_from_scans", "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
      // Behind what would take its loops apart again.
      "split_large_values", "remove_dead_nodes",
@@ -117,7 +121,7 @@ constexpr std::array kPipeline = std::to_array<std::string_view>(
      // Which kernels there are. The budget tries plans by all passes behind it.
      "isolate_results", "lower_precision", "fit_budget", "choose_stored", "order_nodes", "plan_kernels",
      // What they compute. Stores that nobody reads count as work, as they did when limits were measured.
-     "build_loops", "step_in_kernels", "estimate_work", "share_kernels", "drop_unread_stores",
+     "build_loops", "step_in_kernels", "write_rows", "estimate_work", "share_kernels", "drop_unread_stores",
      // How. Blocks come before pairs, which do not pass in blocks; panels after all that decides what they hold.
      "vectorize", "tile_products", "block_products", "pair_products", "pack_operands", "copy_columns",
      // Where, when every kernel is there.

@@ -151,14 +151,6 @@ std::optional<Affine> Formulas::affine(ast::ExprId expr) {
   const ast::Ast& ast = scopes_.ast();
   if (!mentions_index(expr)) {
     const Value value = evaluator_.eval(expr);
-    if (const auto* tensor = value.as<Tensor>()) {
-      diagnostics_
-          .report(Diag::E0111, scopes_.span_of(expr),
-                  fmt::format("a position without an index is known while compiling, `{}` is not",
-                              shapes_.type_text(*tensor)))
-          .with_help("read it before: `x[t][i]` instead of `x[t, i]`");
-      return std::nullopt;
-    }
     const auto constant = shapes_.expect_integer(value, scopes_.span_of(expr), "an index");
     return constant ? std::optional(Affine{*constant, {}}) : std::nullopt;
   }
@@ -185,9 +177,19 @@ std::optional<Affine> Formulas::affine(ast::ExprId expr) {
   return std::nullopt;
 }
 
+/// What a position is that is computed: labels at the indices of the formula, `x[t[n], c]`, or the step of a loop and
+/// other numbers, `x[n, s, c]`. Without a value: a function of the indices.
+std::optional<Value> Formulas::data_index(ast::ExprId index) {
+  const bool varies = mentions_index(index);
+  if (varies && scopes_.ast().as<ast::IndexExpr>(index) == nullptr) return std::nullopt;
+  Value value = evaluator_.eval(index);
+  const auto* tensor = value.as<Tensor>();
+  return varies || (tensor != nullptr && !tensor->weak) ? std::optional(std::move(value)) : std::nullopt;
+}
+
 /// A position that is computed: rows of `axis` are gathered first, and the read goes on along the axes of the labels.
-bool Formulas::take_data_index(FormulaRead& read, size_t axis, ast::ExprId index) {
-  const std::optional<Tensor> rows = graph_.expect_tensor(evaluator_.eval(index), scopes_.span_of(index));
+bool Formulas::take_data_index(FormulaRead& read, size_t axis, const Value& position, ast::ExprId index) {
+  const std::optional<Tensor> rows = graph_.expect_tensor(position, scopes_.span_of(index));
   if (!rows) return false;
   const std::optional<FormulaRead> places = as_read(*rows, scopes_.span_of(index));
   if (!places) return false;
@@ -290,22 +292,22 @@ std::optional<FormulaRead> Formulas::read_of(const ast::IndexExpr& access, Span 
     return std::nullopt;
   }
   FormulaRead read{*base, {}, access.bounded};
-  std::optional<size_t> data_index;
+  std::optional<std::pair<size_t, Value>> rows;  // axis, position
   for (size_t i = 0; i < access.indices.size(); ++i) {
     const ast::ExprId index = access.indices[i];
-    const bool computed = scopes_.ast().as<ast::IndexExpr>(index) != nullptr && mentions_index(index);
-    if (computed && (data_index || access.bounded)) {
+    const std::optional<Value> computed = data_index(index);
+    if (computed && (rows || access.bounded)) {
       unsupported(diagnostics_, scopes_.span_of(index),
-                  data_index ? "a second position that is computed" : "`?[..]` with a position that is computed");
+                  rows ? "a second position that is computed" : "`?[..]` with a position that is computed");
       return std::nullopt;
     }
-    if (computed) data_index = i;
+    if (computed) rows.emplace(i, *computed);
     const std::optional<Affine> position = computed ? Affine{} : affine(index);
     if (!position) return std::nullopt;
     read.axes.push_back(*position);
   }
   if (!check_bounds(read, access)) return std::nullopt;
-  if (data_index && !take_data_index(read, *data_index, access.indices[*data_index])) return std::nullopt;
+  if (rows && !take_data_index(read, rows->first, rows->second, access.indices[rows->first])) return std::nullopt;
   return read;
 }
 

@@ -69,7 +69,8 @@ class Formulas {
 
   std::optional<Affine> affine(ast::ExprId expr);
   std::optional<FormulaRead> read_of(const ast::IndexExpr& access, Span span);
-  bool take_data_index(FormulaRead& read, size_t axis, ast::ExprId index);
+  std::optional<Value> data_index(ast::ExprId index);
+  bool take_data_index(FormulaRead& read, size_t axis, const Value& position, ast::ExprId index);
   bool check_run_time_axis(const Affine& position, const Axis& axis, Span span);
   bool check_bounds(FormulaRead& read, const ast::IndexExpr& access);
   Value value_of(const FormulaRead& read, double outside, Span span);

@@ -18,6 +18,7 @@ using Clock = std::chrono::steady_clock;
 
 struct BenchFlags {
   ModelFlags model;
+  std::string exported;
   int64_t steps = 200, warmup = 20;
 };
 
@@ -62,18 +63,18 @@ Result<void> time_steps(const BenchFlags& flags, BenchRow& row, const Body& body
 Result<std::vector<BenchRow>> measure(const BenchFlags& flags, Session& session, double& first_step_ms) {
   const CompiledProgram& program = session.program();
   SyntheticRun run;
-  SMELT_TRY_VOID(run.prepare(session));
+  SMELT_TRY_VOID(run.prepare(session, flags.exported));
   std::vector<BenchRow> rows;
-  BenchRow iteration{.name = "iteration"};
+  BenchRow iteration{.name = flags.exported.empty() ? "iteration" : flags.exported};
   for (const CallFrame& frame : run.frames) iteration.flops += frame.entry().flops;
   SMELT_TRY_VOID(time_steps(flags, iteration, [&]() -> Result<void> {
-    const int32_t status = session.call_iteration(run.calls);
+    const int32_t status = flags.exported.empty() ? session.call_iteration(run.calls) : session.call(run.frames[0]);
     if (first_step_ms == 0)
       first_step_ms = std::chrono::duration<double, std::milli>(Clock::now() - process_start()).count();
     return check_status(status, run.frames[0].entry());
   }));
   rows.push_back(iteration);
-  if (program.steps.size() < 2) return rows;
+  if (!flags.exported.empty() || program.steps.size() < 2) return rows;
   std::vector<std::string> done;
   for (const CallFrame& frame : run.frames) {
     if (std::ranges::find(done, frame.entry().name) != done.end()) continue;
@@ -87,7 +88,7 @@ Result<std::vector<BenchRow>> measure(const BenchFlags& flags, Session& session,
 
 int run_bench(const BenchFlags& flags) {
   int code = kOk;
-  std::optional<OpenedModel> model = open_model(flags.model, code, {.to_train = "to time"});
+  std::optional<OpenedModel> model = open_model(flags.model, code, {.to_train = flags.exported.empty() ? "to time" : nullptr});
   if (!model) return code;
   Result<RunningModel> running =
       start_model(std::move(model->checked), model->options, flags.model.threads, flags.warmup + flags.steps);
@@ -142,6 +143,7 @@ int run_bench(const BenchFlags& flags) {
 Runner add_bench(Options options) {
   auto flags = std::make_shared<BenchFlags>();
   add_model_flags(options, flags->model, kRunning);
+  options.add("--export", flags->exported, "an export to time, instead of an iteration");
   options.add("--steps", flags->steps, "iterations to time").between(1, uint64_t{1} << 40);
   options.add("--warmup", flags->warmup, "iterations before that").between(0, uint64_t{1} << 40);
   return [flags] { return run_bench(*flags); };

@@ -19,6 +19,7 @@ namespace {
 struct ProfileFlags {
   ModelFlags model;
   int64_t steps = 50, warmup = 10, top = 20;
+  std::string exported;
   bool by_line = false;
   std::string trace;
 };
@@ -58,7 +59,7 @@ struct Measured {
 
 Result<Measured> measure(const ProfileFlags& flags, Session& session, const LoopProgram& loops) {
   SyntheticRun run;
-  SMELT_TRY_VOID(run.prepare(session));
+  SMELT_TRY_VOID(run.prepare(session, flags.exported));
   Measured measured;
   std::vector<const LoopFunction*> functions;
   for (const CallFrame& frame : run.frames) {
@@ -195,7 +196,7 @@ Result<void> write_trace(const std::string& path, const Measured& measured, cons
 
 int run_profile(const ProfileFlags& flags) {
   int code = kOk;
-  std::optional<OpenedModel> model = open_model(flags.model, code, {.profile = true, .to_train = "to profile"});
+  std::optional<OpenedModel> model = open_model(flags.model, code, {.profile = true, .to_train = flags.exported.empty() ? "to profile" : nullptr});
   if (!model) return code;
   const Result<LoweredExperiment> lowered = lower(model->checked, model->options);
   if (!lowered) return report(lowered.error());
@@ -228,6 +229,7 @@ int run_profile(const ProfileFlags& flags) {
 Runner add_profile(Options options) {
   auto flags = std::make_shared<ProfileFlags>();
   add_model_flags(options, flags->model, kRunning);
+  options.add("--export", flags->exported, "an export to look at, instead of an iteration");
   options.add("--steps", flags->steps, "iterations to time").between(1, uint64_t{1} << 30);
   options.add("--warmup", flags->warmup, "iterations before that").between(0, uint64_t{1} << 30);
   options.add("--top", flags->top, "rows to print").between(1, uint64_t{1} << 30);

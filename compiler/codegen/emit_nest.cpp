@@ -9,7 +9,11 @@ namespace smelt {
 void NestEmitter::emit_work() {
   const Kernel& kernel = kernel_;
   std::vector<llvm::Value*> extents;
-  for (int32_t l = 0; l < kernel.num_outer; ++l) extents.push_back(extent(kernel.loops[static_cast<size_t>(l)].extent));
+  for (int32_t l = 0; l < kernel.num_outer; ++l) {
+    const Loop& loop = kernel.loops[static_cast<size_t>(l)];
+    const auto [begin, end] = turns_of(loop);
+    extents.push_back(loop.only < 0 ? end : ir_.CreateSub(end, begin));
+  }
   llvm::Value* last = nullptr;
   if (kernel.vector_outer) {
     last = extents.back();
@@ -20,7 +24,8 @@ void NestEmitter::emit_work() {
   const auto [begin, end] = my_share(total);
   for_range(begin, end, 1, [&](llvm::Value* unit) {
     const std::vector<llvm::Value*> position = decompose(unit, extents);
-    std::ranges::copy(position, loop_values_.begin());
+    for (size_t l = 0; l < position.size(); ++l)
+      loop_values_[l] = kernel.loops[l].only < 0 ? position[l] : turns_of(kernel.loops[l]).first;
     if (!kernel.vector_outer) {
       emit_point();
       return;
@@ -44,6 +49,15 @@ void NestEmitter::emit_work() {
     }
     vector_loop_ = -1;
   });
+}
+
+/// The first turn of a loop, and the one behind the last.
+std::pair<llvm::Value*, llvm::Value*> NestEmitter::turns_of(const Loop& loop) {
+  llvm::Value* end = extent(loop.extent);
+  if (loop.only < 0) return {i64(0), end};
+  llvm::Value* only = ir_.CreateSExt(LlvmScalars::value(values_[static_cast<size_t>(loop.only)]), ir_.getInt64Ty());
+  llvm::Value* is_turn = ir_.CreateICmpULT(only, end);
+  return {only, ir_.CreateAdd(only, ir_.CreateZExt(is_turn, ir_.getInt64Ty()))};
 }
 
 void NestEmitter::emit_point() {
@@ -131,8 +145,8 @@ void NestEmitter::emit_sweep_loops(const Sweep& sweep, size_t depth, const Body&
     emit_vector_loop(sweep, body);
     return;
   }
-  llvm::Value* end = extent(kernel_.loops[static_cast<size_t>(loop)].extent);
-  fold_range(sweep, i64(0), end, 1, fold_levels_[depth], [&](llvm::Value* i) {
+  const auto [begin, end] = turns_of(kernel_.loops[static_cast<size_t>(loop)]);
+  fold_range(sweep, begin, end, 1, fold_levels_[depth], [&](llvm::Value* i) {
     const bool reverse = kernel_.loops[static_cast<size_t>(loop)].reverse;
     loop_values_[static_cast<size_t>(loop)] = reverse ? ir_.CreateSub(ir_.CreateSub(end, i64(1)), i) : i;
     emit_sweep_loops(sweep, depth + 1, body);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "compiler/codegen/kernel_emitter.h"
@@ -14,6 +15,7 @@ class NestEmitter : public KernelEmitter {
 
  private:
   void emit_work() override;
+  std::pair<llvm::Value*, llvm::Value*> turns_of(const Loop& loop);
   void emit_point();
   void emit_sweep(const Sweep& sweep);
   void emit_sweep_loops(const Sweep& sweep, size_t depth, const Body& body);

@@ -20,7 +20,7 @@ class Identifier {
           kernel.num_values);
     for (const Loop& loop : kernel.loops) {
       add(loop.extent);
-      write("turns", loop.reverse);
+      write("turns", loop.reverse, loop.only);
     }
     if (kernel.kind() == KernelKind::Product) add(kernel.product());
     if (kernel.kind() == KernelKind::Pack) add(kernel.pack());

@@ -111,6 +111,7 @@ struct Loop {
   std::string name;
   Extent extent;
   bool reverse = false;  // from the last turn to the first; of a sweep in order
+  int32_t only = -1;     // a whole number of the kernel's setup: the one turn that runs, none when it is no turn
 };
 
 /// Runs at each point of the kernel's outer loops: `setup`, then `body` over the sweep's own loops (none: no body),

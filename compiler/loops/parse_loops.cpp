@@ -197,6 +197,9 @@ class LoopReader : StatementReader {
       SMELT_TRY_VOID(expect("<"));
       SMELT_TRY(loop.extent, read_extent(function_.symbols));
       loop.reverse = scanner_.take("backwards");
+      if (scanner_.take("at")) {
+        SMELT_TRY(loop.only, read_value());
+      }
       if (!loops_.try_emplace(loop.name, static_cast<int32_t>(kernel_.loops.size())).second)
         return wrong("loop `{}` is there twice", loop.name);
       kernel_.loops.push_back(std::move(loop));

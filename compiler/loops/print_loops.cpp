@@ -89,11 +89,15 @@ class LoopPrinter {
 
   const std::string& loop_name(int32_t loop) const { return kernel_->loops[static_cast<size_t>(loop)].name; }
 
+  std::string loop_text(const Loop& loop) const {
+    const std::string only = loop.only < 0 ? "" : fmt::format(" at %{}", loop.only);
+    return fmt::format("{}<{}{}{}", loop.name, extent(loop.extent), loop.reverse ? " backwards" : "", only);
+  }
+
   std::string loops(int32_t begin, int32_t end) const {
     std::vector<std::string> parts;
     for (int32_t l = begin; l < end; ++l)
-      parts.push_back(fmt::format("{}<{}{}", loop_name(l), extent(kernel_->loops[static_cast<size_t>(l)].extent),
-                                  kernel_->loops[static_cast<size_t>(l)].reverse ? " backwards" : ""));
+      parts.push_back(loop_text(kernel_->loops[static_cast<size_t>(l)]));
     return fmt::format("{}", fmt::join(parts, ", "));
   }
 

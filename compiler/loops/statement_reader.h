@@ -18,6 +18,7 @@ class StatementReader : protected TextReader {
   Result<DType> read_dtype();
   Result<int32_t> read_buffer_name();
   Result<int32_t> loop_named(std::string_view word);
+  Result<int32_t> read_value();
   /// `i0` when a loop comes next, else -1.
   int32_t take_loop();
   /// All statements that come next.
@@ -30,7 +31,6 @@ class StatementReader : protected TextReader {
   std::map<std::string, int32_t> buffers_, loops_;  // by the name in the text
 
  private:
-  Result<int32_t> read_value();
   Result<int32_t> define_value();
   Result<const OpDef*> read_body();
   Result<Stmt> read_definition();

@@ -85,9 +85,18 @@ class Verifier {
     if (kernel.vector_outer && kernel.num_outer == 0) violation("vectorizes outer loops that it does not have");
     in_scope_.assign(kernel.loops.size(), false);
     check(kernel.setup);
+    for (const Loop& loop : kernel.loops) check_only(loop);
     for (int32_t loop = 0; loop < kernel.num_outer; ++loop) in_scope_[static_cast<size_t>(loop)] = true;
     for (const Sweep& sweep : kernel.sweeps) check(sweep);
     if (!std::ranges::all_of(kernel.guarded, [&](int32_t b) { return is_buffer(b); })) violation("guards no buffer");
+  }
+
+  void check_only(const Loop& loop) {
+    if (loop.only < 0) return;
+    use(loop.only);
+    const bool in_vectors = kernel_->vector_outer && &loop == &kernel_->loops[static_cast<size_t>(kernel_->num_outer) - 1];
+    if (kernel_->kind() != KernelKind::Nest || in_vectors || loop.reverse)
+      violation("loop `{}` has one turn, and runs in an order", loop.name);
   }
 
   void check(const Sweep& sweep) {

@@ -16,7 +16,10 @@ double usual(const LoopFunction& function, const Extent& extent) {
 
 double points(const LoopFunction& function, const Kernel& kernel, std::span<const int32_t> loops) {
   double product = 1;
-  for (const int32_t loop : loops) product *= usual(function, kernel.loops[static_cast<size_t>(loop)].extent);
+  for (const int32_t l : loops) {
+    const Loop& loop = kernel.loops[static_cast<size_t>(l)];
+    if (loop.only < 0) product *= usual(function, loop.extent);
+  }
   return product;
 }
 

@@ -99,6 +99,8 @@ std::vector<StoreReason> reasons_to_store(const Graph& graph, Fusion fusion) {
     cost[i] = own_cost(node);
     for (const NodeId input : node.inputs)
       cost[i] += why[input.index] != StoreReason::InRegisters ? kLoadCost : cost[input.index];
+    // A scalar is computed once a kernel, not at each point.
+    if (node.type.rank() == 0 && cost[i] < kStoreIfShared) cost[i] = std::min(cost[i], kLoadCost);
     if (why[i] != StoreReason::InRegisters) continue;
     const auto store_here = [&](StoreReason reason) {
       if (!is_widening(graph, {i})) {

@@ -7,9 +7,9 @@
 namespace smelt {
 namespace {
 
-class Chooser {
+class PairChooser {
  public:
-  Chooser(const LoopFunction& function, const Blocking& blocking) : function_(function), blocking_(blocking) {}
+  PairChooser(const LoopFunction& function, const Blocking& blocking) : function_(function), blocking_(blocking) {}
 
   void choose(Product& product, int64_t times) const {
     ProductSchedule& schedule = *product.schedule;
@@ -54,7 +54,7 @@ class Chooser {
 
 LoopFunction pair_products(LoopFunction function, const Target& target) {
   if (!target.has_bf16_pairs || !function.bf16_products) return function;
-  const Chooser chooser(function, target.blocking);
+  const PairChooser chooser(function, target.blocking);
   for (size_t k = 0; k < function.kernels.size(); ++k) {
     if (function.kernels[k].kind() != KernelKind::Product) continue;
     Product& product = function.kernels[k].product();

@@ -11,7 +11,10 @@ constexpr double kProductsAtOnce = 8;  // multiply-adds that take the time of on
 
 double points(const Kernel& kernel, std::span<const int32_t> loops) {
   double product = 1;
-  for (const int32_t loop : loops) product *= static_cast<double>(kernel.loops[static_cast<size_t>(loop)].extent.bound);
+  for (const int32_t l : loops) {
+    const Loop& loop = kernel.loops[static_cast<size_t>(l)];
+    if (loop.only < 0) product *= static_cast<double>(loop.extent.bound);
+  }
   return product;
 }
 

@@ -7,7 +7,10 @@ LoopFunction vectorize(LoopFunction function, const Target& target) {
   for (Kernel& kernel : function.kernels) {
     if (kernel.kind() != KernelKind::Nest) continue;
     kernel.vector_outer = kernel.by_columns;
-    for (Sweep& sweep : kernel.sweeps) sweep.vectorize = !sweep.loops.empty() && !sweep.ordered && !kernel.vector_outer;
+    for (Sweep& sweep : kernel.sweeps) {
+      const bool many = !sweep.loops.empty() && kernel.loops[static_cast<size_t>(sweep.loops.back())].only < 0;
+      sweep.vectorize = many && !sweep.ordered && !kernel.vector_outer;
+    }
   }
   return function;
 }

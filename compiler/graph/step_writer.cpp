@@ -1,0 +1,438 @@
+#include "compiler/graph/step_writer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "compiler/graph/mask_numbers.h"
+#include "ir/op.h"
+#include "ir/scan.h"
+#include "ir/support/check.h"
+
+namespace smelt {
+namespace {
+
+/// What is known of the elements of a value at later positions than the step's own, along one of its axes.
+struct Later {
+  bool settled = true;           // they are what the whole sequence has there
+  std::optional<double> number;  // they are this number
+};
+
+/// One position of a value.
+struct AtStep {
+  NodeId node;
+  std::vector<std::optional<Later>> later;  // by axis; nullopt: the axis has nothing to do with positions
+};
+
+class StepWriter {
+ public:
+  StepWriter(const SequenceLoop& loop, const Demands& demands)
+      : loop_(loop), old_(*loop.body), demands_(demands), build_(body_), whole_(old_.size()), histories_(old_.size()) {}
+
+  std::expected<StepBody, Refusal> run() {
+    body_.name = old_.name;
+    body_.symbols = old_.symbols;
+    for (const Argument& argument : old_.arguments) {
+      Argument copy = argument;
+      whole_[argument.node.index] = build_.argument(std::move(copy), old_.type(argument.node));
+    }
+    add_carries();
+    for (uint32_t i = 0; i < old_.size() && !refusal_; ++i) write({i});
+    if (refusal_) return std::unexpected(*refusal_);
+    for (Output result : old_.results) {
+      result.node = whole(result.node);
+      body_.results.push_back(std::move(result));
+    }
+    body_.results.insert(body_.results.end(), new_results_.begin(), new_results_.end());
+    return StepBody{std::move(body_), std::move(carries_)};
+  }
+
+ private:
+  void refuse(NodeId node, std::string why) {
+    if (!refusal_) refusal_ = Refusal{node, std::move(why)};
+  }
+
+  // ---- what is kept ----
+
+  NodeId add_carry(const std::string& name, const TensorType& type, NodeId start) {
+    carries_.push_back({type, start});
+    return build_.argument({name, ArgRole::Carry, next_carry_++, {}}, type);
+  }
+
+  /// Arguments come before all other nodes.
+  void add_carries() {
+    next_carry_ = num_carries(old_);
+    for (uint32_t i = 0; i < old_.size(); ++i) {
+      const Node& node = old_.nodes[i];
+      if (demands_.kept[i] >= 0) kept_[i] = add_carry("kept", kept_type({i}), {});
+      if (node.op != OpKind::Scan || demands_.steps[i].empty()) continue;
+      for (int32_t ref = 0; ref < num_carries(*node.body); ++ref) {
+        const NodeId start = node.inputs[carry_argument(*node.body, ref)];
+        states_[i].push_back(add_carry(node.body->arguments[carry_argument(*node.body, ref)].name, old_.type(start), start));
+      }
+    }
+  }
+
+  /// The order in which the axes of a value are kept: positions come before the last of the others. So a step writes
+  /// stretches, and a head of attention reads its keys as they lie.
+  std::vector<int64_t> kept_order(NodeId id) const {
+    std::vector<int64_t> order;
+    for (int64_t axis = 0; axis < static_cast<int64_t>(old_.type(id).rank()); ++axis) {
+      if (axis != demands_.kept[id.index]) order.push_back(axis);
+    }
+    order.insert(order.empty() ? order.end() : order.end() - 1, demands_.kept[id.index]);
+    return order;
+  }
+
+  TensorType kept_type(NodeId id) const {
+    TensorType type = old_.type(id);
+    const std::vector<int64_t> order = kept_order(id);
+    for (size_t k = 0; k < order.size(); ++k)
+      type.shape[k] = old_.type(id).shape[static_cast<size_t>(order[k])];
+    return type;
+  }
+
+  void add_result(NodeId node) {
+    const int32_t ref = num_carries(old_) + static_cast<int32_t>(new_results_.size());
+    new_results_.push_back({"kept", ResultRole::Carry, ref, node});
+  }
+
+  /// What is kept, with the step's position written; in the order of axes that the node has.
+  void write_history(NodeId id, int32_t axis) {
+    const NodeId old = kept_.at(id.index);
+    const TensorType type = build_.type(old);
+    const std::vector<int64_t> order = kept_order(id);
+    const int64_t place = std::ranges::find(order, axis) - order.begin();
+    Shape row_shape;
+    std::vector<int64_t> others, back(order.size());
+    for (int64_t k = 0; k < static_cast<int64_t>(order.size()); ++k) {
+      back[static_cast<size_t>(order[static_cast<size_t>(k)])] = k;
+      if (k == place) continue;
+      others.push_back(k);
+      row_shape.push_back(type.shape[static_cast<size_t>(k)]);
+    }
+    const NodeId turned = build_.transpose(at_step(id, axis).node, order);
+    const NodeId row = build_.broadcast(build_.reshape(turned, row_shape), type.shape, others);
+    const Shape length{Extent(loop_.length)};
+    const NodeId is_now = build_.make(OpKind::Eq, {build_.index({DType::I32, length}, 0), build_.broadcast(now(), length, {})});
+    const NodeId next = build_.select(build_.broadcast(is_now, type.shape, {place}), row, old);
+    results_of_kept_[id.index] = next;
+    histories_[id.index] = build_.transpose(next, std::move(back));
+  }
+
+  /// The first axis moved to `axis`.
+  NodeId back_at(NodeId x, int32_t axis) {
+    std::vector<int64_t> order;
+    for (int64_t k = 1; k < static_cast<int64_t>(build_.type(x).rank()); ++k) order.push_back(k);
+    order.insert(order.begin() + axis, 0);
+    return axis == 0 ? x : build_.transpose(x, std::move(order));
+  }
+  /// `axis` moved to the front.
+  NodeId in_front(NodeId x, int32_t axis) {
+    std::vector<int64_t> order{axis};
+    for (int64_t k = 0; k < static_cast<int64_t>(build_.type(x).rank()); ++k) {
+      if (k != axis) order.push_back(k);
+    }
+    return axis == 0 ? x : build_.transpose(x, std::move(order));
+  }
+
+  // ---- nodes ----
+
+  NodeId whole(NodeId id) const {
+    const NodeId node = whole_[id.index];
+    SMELT_CHECK(node.valid(), "%{} of a loop is needed as a whole, and was not asked for", id.index);
+    return node;
+  }
+  NodeId now() const { return whole(loop_.step); }
+
+  void write(NodeId id) {
+    const Node& node = old_[id];
+    build_.set_place(node);
+    if (node.op == OpKind::Scan && !demands_.steps[id.index].empty()) {
+      write_loop_step(id);
+    } else {
+      for (const int32_t axis : demands_.steps[id.index]) at_[{id.index, axis}] = step_of(id, axis);
+    }
+    if (refusal_) return;
+    if (demands_.kept[id.index] >= 0) {
+      write_history(id, demands_.kept[id.index]);
+      add_result(results_of_kept_.at(id.index));
+    }
+    if (!demands_.whole[id.index] || node.op == OpKind::Argument) return;
+    whole_[id.index] = loop_.is_read[id.index] ? read_now(id) : build_.copy(node, whole_inputs(node));
+  }
+
+  std::vector<NodeId> whole_inputs(const Node& node) const {
+    std::vector<NodeId> inputs;
+    for (const NodeId input : node.inputs) inputs.push_back(whole(input));
+    return inputs;
+  }
+
+  /// What stood for a read of the whole value at the position of the step.
+  NodeId read_now(NodeId id) { return build_.reshape(at_step(old_[id].inputs[0], 0).node, old_.type(id).shape); }
+
+  const AtStep& at_step(NodeId id, int32_t axis) const { return at_.at({id.index, axis}); }
+
+  TensorType step_type(NodeId id, int32_t axis) const {
+    TensorType type = old_.type(id);
+    type.shape[static_cast<size_t>(axis)] = Extent(1);
+    return type;
+  }
+
+  /// Position `axis` of a value that is there as a whole.
+  NodeId sliced(NodeId x, NodeId id, int32_t axis) {
+    return build_.reshape(build_.make(OpKind::Gather, {in_front(x, axis), now()}), step_type(id, axis).shape);
+  }
+
+  AtStep step_of(NodeId id, int32_t axis) {
+    const Node& node = old_[id];
+    AtStep result{.node = {}, .later = std::vector<std::optional<Later>>(node.type.rank())};
+    const StepNeeds needs = step_needs(loop_, id, axis);
+    if (needs.sliced) {
+      result.node = sliced(whole(id), id, axis);
+    } else if (node.op == OpKind::Index) {
+      const TensorType type = step_type(id, axis);
+      result.node = node.attrs.integer("axis") == axis
+                        ? build_.broadcast(build_.cast(now(), type.dtype), type.shape, {})
+                        : build_.index(type, node.attrs.integer("axis"));
+    } else if (node.op == OpKind::Part) {
+      result.node = loop_results_.at({node.inputs[0].index, node.attrs.integer("result")});
+    } else if (node.op == OpKind::Gather) {
+      result.node = build_.make(OpKind::Gather, {whole(node.inputs[0]), at_step(node.inputs[1], axis).node});
+      const auto& later = at_step(node.inputs[1], axis).later;
+      std::ranges::copy(later, result.later.begin());
+    } else if (needs.cut) {
+      std::vector<NodeId> operands;
+      for (size_t k = 0; k < node.inputs.size(); ++k) operands.push_back(operand(node.inputs[k], needs.operands[k]));
+      result.node = make_part_of(build_, node, std::move(operands), *needs.cut, 1);
+      follow_later(id, axis, needs, result);
+    } else {
+      result.node = windowed(id, axis, needs);
+    }
+    return result;
+  }
+
+  NodeId operand(NodeId id, const Operand& need) {
+    if (need.need == Need::Step) return at_step(id, need.axis).node;
+    if (need.need == Need::History) return history(id);
+    return whole(id);
+  }
+  NodeId history(NodeId id) const { return histories_[id.index].valid() ? histories_[id.index] : whole(id); }
+
+  // ---- windows ----
+
+  /// The positions that a window reads, in the place of the whole axis; those before the first one are `outside`.
+  NodeId window(NodeId x, int32_t axis, const PositionWindow& window, double outside) {
+    const Shape count{Extent(window.size)};
+    const TensorType numbers{DType::I32, count};
+    NodeId at = build_.broadcast(now(), count, {});
+    if (window.size > 1)
+      at = build_.add(at, build_.mul(build_.index(numbers, 0), build_.like(at, static_cast<double>(window.stride))));
+    at = build_.add(at, build_.like(at, static_cast<double>(window.first)));
+    const NodeId zero = build_.like(at, 0);
+    NodeId rows = build_.make(OpKind::Gather, {in_front(x, axis), build_.make(OpKind::Max, {at, zero})});
+    if (window.first < 0) {
+      const Shape shape = build_.type(rows).shape;
+      const NodeId inside = build_.broadcast(build_.make(OpKind::Ge, {at, zero}), shape, {0});
+      rows = build_.select(inside, rows, build_.like(rows, outside));
+    }
+    return back_at(rows, axis);
+  }
+
+  NodeId windowed(NodeId id, int32_t axis, const StepNeeds& needs) {
+    const Node& node = old_[id];
+    IndexFormula formula = formula_of(node);
+    const AttrValue* outside = node.attrs.find("outside");
+    std::vector<NodeId> operands;
+    for (size_t k = 0; k < node.inputs.size(); ++k) {
+      if (needs.operands[k].need != Need::Window) {
+        operands.push_back(whole(node.inputs[k]));
+        continue;
+      }
+      const int32_t along = needs.operands[k].axis;
+      const PositionWindow positions = *window_of(old_, node, k, along, axis);
+      operands.push_back(window(history(node.inputs[k]), along, positions,
+                                outside == nullptr ? 0 : std::get<double>(*outside)));
+      IndexMap& map = formula.operands[k];
+      map.axes[static_cast<size_t>(along)] = positions.inside;
+      map.bounded = map.bounded && reads_outside_elsewhere(node, formula, k, along);
+    }
+    return with_own_axis(node, formula, axis, std::move(operands));
+  }
+
+  /// Of a movement: that of the `read` which it is.
+  IndexFormula formula_of(const Node& node) const {
+    if (const AttrValue* formula = node.attrs.find("formula")) return std::get<IndexFormula>(*formula);
+    return {static_cast<int32_t>(node.type.rank()), maps_of(old_, node), node.type.shape};
+  }
+
+  bool reads_outside_elsewhere(const Node& node, const IndexFormula& formula, size_t k, int32_t along) const {
+    const Shape& shape = old_.type(node.inputs[k]).shape;
+    const std::vector<int64_t> sizes = bounds_of(formula.extents);
+    for (size_t axis = 0; axis < shape.size(); ++axis) {
+      if (static_cast<int32_t>(axis) == along) continue;
+      const Affine& read = formula.operands[k].axes[axis];
+      if (read.is_index() && formula.extents[static_cast<size_t>(read.terms[0].first)] == shape[axis]) continue;
+      const IndexRange range = range_of(read, sizes);
+      if (range.low < 0 || range.high >= shape[axis].bound || !shape[axis].is_static()) return true;
+    }
+    return false;
+  }
+
+  /// A formula may not have an index that no operand has: the node without it, and an axis of 1 in its place.
+  NodeId with_own_axis(const Node& node, IndexFormula formula, int32_t axis, std::vector<NodeId> operands) {
+    std::vector<Affine> renumbered;
+    for (int32_t index = 0; index < formula.num_indices(); ++index)
+      renumbered.push_back(index == axis ? Affine{} : Affine::of(index < axis ? index : index - 1));
+    for (IndexMap& map : formula.operands) {
+      for (Affine& read : map.axes) read = substitute(read, renumbered);
+    }
+    formula.extents.erase(formula.extents.begin() + axis);
+    --formula.rank;
+    Shape shape = node.type.shape;
+    shape[static_cast<size_t>(axis)] = Extent(1);
+    const AttrValue* outside = node.attrs.find("outside");
+    const NodeId rest = op_def(node).kind == Kind::Contract
+                            ? build_.make(node.op, std::move(operands), {{"formula", std::move(formula)}})
+                            : build_.read(operands[0], std::move(formula), outside == nullptr ? 0 : std::get<double>(*outside));
+    return build_.reshape(rest, shape);
+  }
+
+  // ---- loops over the positions ----
+
+  /// One turn of an inner loop: what its body computes, with its carries as carries of the outer loop.
+  void write_loop_step(NodeId id) {
+    const Node& scan = old_[id];
+    const Graph& inner = *scan.body;
+    std::vector<NodeId> map(inner.size());
+    for (size_t k = 0; k < inner.arguments.size(); ++k) {
+      const Argument& argument = inner.arguments[k];
+      NodeId& value = map[argument.node.index];
+      if (argument.role == ArgRole::Carry) value = states_.at(id.index)[static_cast<size_t>(argument.ref)];
+      if (argument.role == ArgRole::Whole) value = whole(scan.inputs[k]);
+      if (argument.role != ArgRole::Slice) continue;
+      const AtStep& slice = at_step(scan.inputs[k], 0);
+      if (std::ranges::any_of(slice.later, [](const auto& later) { return later && !later->settled; }))
+        return refuse(id, "reads all positions of the sequence");
+      value = build_.reshape(slice.node, inner.type(argument.node).shape);
+    }
+    for (uint32_t i = 0; i < inner.size(); ++i) {
+      const Node& node = inner.nodes[i];
+      if (node.op == OpKind::Argument) continue;
+      std::vector<NodeId> inputs;
+      for (const NodeId input : node.inputs) inputs.push_back(map[input.index]);
+      map[i] = build_.copy(node, std::move(inputs));
+    }
+    std::vector<NodeId> next(static_cast<size_t>(num_carries(inner)));
+    for (size_t k = 0; k < inner.results.size(); ++k) {
+      const Output& result = inner.results[k];
+      if (result.role == ResultRole::Carry) {
+        next[static_cast<size_t>(result.ref)] = map[result.node.index];
+        continue;
+      }
+      Shape shape = inner.type(result.node).shape;
+      shape.insert(shape.begin(), Extent(1));
+      loop_results_[{id.index, static_cast<int64_t>(k)}] = build_.reshape(map[result.node.index], shape);
+    }
+    for (const NodeId node : next) add_result(node);
+  }
+
+  // ---- later positions ----
+
+  /// What is known of operand k at later positions along `along`, when position `axis` of the reader is computed.
+  Later later_of(NodeId id, const Operand& need, int32_t along, int32_t reader_axis) const {
+    if (need.need == Need::History && loop_.depends[id.index] && loop_.positions[id.index] == std::vector{along})
+      return {.settled = false, .number = {}};
+    if (need.need == Need::Step) {
+      const std::optional<Later>& known = at_step(id, need.axis).later[static_cast<size_t>(along)];
+      if (known) return *known;
+    }
+    if (loop_.depends[id.index]) return {};
+    Positions at;
+    for (size_t axis = 0; axis < old_.type(id).rank(); ++axis) at.push_back(Affine::of(kFree + static_cast<int32_t>(axis)));
+    if (need.need == Need::Step) at[static_cast<size_t>(need.axis)] = Affine::of(kNow);
+    at[static_cast<size_t>(along)] = Affine::of(kNow) + Affine::of(kLater) + 1;
+    (void)reader_axis;
+    return {.settled = true, .number = number_at(old_, id, at, loop_.step)};
+  }
+
+  /// Every axis of an operand that has positions is one of the result, or summed over.
+  void follow_later(NodeId id, int32_t axis, const StepNeeds& needs, AtStep& result) {
+    const Node& node = old_[id];
+    for (size_t k = 0; k < node.inputs.size(); ++k) {
+      const NodeId input = node.inputs[k];
+      const size_t rank = old_.type(input).rank();
+      for (size_t along = 0; along < rank; ++along) {
+        const auto place = static_cast<int32_t>(along);
+        if (needs.operands[k].need == Need::Step && needs.operands[k].axis == place) continue;
+        const bool tracked =
+            needs.operands[k].need == Need::History
+                ? place == needs.operands[k].axis
+                : needs.operands[k].need == Need::Step && at_step(input, needs.operands[k].axis).later[along].has_value();
+        if (tracked) follow(id, k, place, axis, needs, result);
+      }
+    }
+  }
+
+  void follow(NodeId id, size_t k, int32_t along, int32_t axis, const StepNeeds& needs, AtStep& result) {
+    const Node& node = old_[id];
+    const std::optional<AxisCut> cut = cut_of_operand(old_, node, k, along);
+    if (!cut) {
+      if (!later_of(node.inputs[k], needs.operands[k], along, axis).settled)
+        refuse(id, "reads positions behind the one that it computes");
+      return;
+    }
+    std::vector<std::optional<double>> numbers;
+    bool settled = true;
+    for (size_t other = 0; other < node.inputs.size(); ++other) {
+      Later later;
+      if (cut->operands[other] >= 0)
+        later = later_of(node.inputs[other], needs.operands[other], cut->operands[other], axis);
+      settled = settled && later.settled;
+      numbers.push_back(later.number);
+    }
+    const Later all{settled, number_of_all(node, numbers)};
+    if (cut->result >= 0) {
+      result.later[static_cast<size_t>(cut->result)] = all.number ? Later{true, all.number} : all;
+      return;
+    }
+    const double identity = op_def(node).kind == Kind::Reduce ? op_def(node).identity : 0;
+    if (!all.settled && all.number != identity) refuse(id, "reads positions behind the one that it computes");
+  }
+
+  static std::optional<double> number_of_all(const Node& node, const std::vector<std::optional<double>>& numbers) {
+    switch (op_def(node).kind) {
+      case Kind::Elementwise: return number_of(node, numbers);
+      case Kind::Contract: {
+        const bool zero = std::ranges::any_of(numbers, [](const auto& number) { return number == 0.0; });
+        return zero ? std::optional(0.0) : std::nullopt;
+      }
+      default: return numbers[0];
+    }
+  }
+
+  const SequenceLoop& loop_;
+  const Graph& old_;
+  const Demands& demands_;
+  Graph body_;
+  Builder build_;
+  std::vector<NodeId> whole_, histories_;                           // by old node
+  std::map<std::pair<uint32_t, int32_t>, AtStep> at_;               // by old node and axis
+  std::map<uint32_t, NodeId> kept_, results_of_kept_;               // by old node: arguments, and what they become
+  std::map<uint32_t, std::vector<NodeId>> states_;                  // by inner loop: arguments of its carries
+  std::map<std::pair<uint32_t, int64_t>, NodeId> loop_results_;     // by inner loop and result
+  std::vector<NewCarry> carries_;
+  std::vector<Output> new_results_;
+  int32_t next_carry_ = 0;
+  std::optional<Refusal> refusal_;
+};
+
+}  // namespace
+
+std::expected<StepBody, Refusal> write_step(const SequenceLoop& loop, const Demands& demands) {
+  return StepWriter(loop, demands).run();
+}
+
+}  // namespace smelt
