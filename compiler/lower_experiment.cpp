@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <functional>
 
+#include "compiler/graph/derive_steps.h"
 #include "compiler/loops/walk.h"
 #include "compiler/lower/build_loops.h"
 #include "compiler/run_passes.h"
+#include "ir/scan.h"
 #include "ir/support/check.h"
 #include "runtime/abi.h"
 
@@ -103,6 +105,7 @@ class ExperimentLowering {
   Result<void> add_function(const Function& function) {
     PassContext context = context_;
     context.memory_budget = 0;
+    SMELT_TRY_VOID(check_positions(function, context));
     SMELT_TRY(PassRun run, run_passes(function.graph, context, options_));
     FunctionMemory memory{.bytes_without = run.unit.end(), .flops_without = work_of(run.unit.loops).flops};
     if (const int64_t budget = options_.memory_budget; budget > 0 && run.unit.end() > budget) {
@@ -136,6 +139,33 @@ class ExperimentLowering {
     lowered_.fusion.push_back(std::move(planned.plan));
     lowered_.memory.push_back(memory);
     return {};
+  }
+
+  static bool has_by_position(const Graph& graph) {
+    return std::ranges::any_of(graph.nodes, [](const Node& node) {
+      return node.body != nullptr && (is_by_position(node) || has_by_position(*node.body));
+    });
+  }
+
+  /// `scan .. by position` is a promise that the pass `derive_steps` keeps.
+  Result<void> check_positions(const Function& function, const PassContext& context) const {
+    const bool left_out = std::ranges::find(options_.skip, "derive_steps") != options_.skip.end();
+    if (left_out || !has_by_position(function.graph)) return {};
+    CompileOptions options = options_;
+    options.stop_after = "derive_steps";
+    options.dump_after.clear();
+    SMELT_TRY(const PassRun run, run_passes(function.graph, context, options));
+    const std::optional<NotByPosition> found = not_by_position(run.unit.source.graph);
+    if (!found) return {};
+    const std::string library =
+        found->library.empty() ? "" : fmt::format(", in {}", sources_.describe(found->library));
+    return fail(ErrorKind::Model,
+                fmt::format("{}: {} `{}`: a step of `scan .. by position` computes one position of its model, but {}{}",
+                            sources_.describe(found->place), to_string(function.kind), function.name, found->why, library),
+                "a step writes one position, `text <- where(index(T) == s + 1, next, text)`, and reads its model there, "
+                "`y = net(text)` and `y[n, s, k]`; the model looks back only (`causal = true`, CausalConv1d, LSTM); "
+                "without `by position` every step computes the whole",
+                found->place);
   }
 
   struct Tensor {

@@ -137,7 +137,7 @@ struct RepeatExpr {
 struct ScanExpr {
   Ident index;
   ExprId count;
-  bool reverse = false;
+  bool reverse = false, by_position = false;
   std::vector<Arg> carries;
   Block body;
 };

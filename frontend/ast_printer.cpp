@@ -156,7 +156,8 @@ class Printer {
     return fmt::format("repeat {} < {} {}", e.index.text, expr(e.count), inline_block(e.body));
   }
   std::string text(const ScanExpr& e) const {
-    return fmt::format("scan {} < {}{} with {} {}", e.index.text, expr(e.count), e.reverse ? " reverse" : "",
+    const char* order = e.reverse ? " reverse" : e.by_position ? " by position" : "";
+    return fmt::format("scan {} < {}{} with {} {}", e.index.text, expr(e.count), order,
                        args("", e.carries, ""), inline_block(e.body));
   }
   std::string text(const IfExpr& e) const {

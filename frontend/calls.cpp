@@ -230,8 +230,7 @@ Value Calls::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args args,
   if (good) {
     const size_t errors = diagnostics_.num_errors();
     result = evaluator_.eval_body(decl.body);
-    if (!scope.library &&
-        !signatures_.check_result(decl.result, result,
+    if (!signatures_.check_result(decl.result, result,
                                   decl.body.expr.valid() ? scopes_.span_of(decl.body.expr) : decl.name.span,
                                   fmt::format("function `{}`", decl.name.text)))
       result = Value();

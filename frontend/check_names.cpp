@@ -193,14 +193,17 @@ class NameChecker {
     for (const ast::TypeId part : t.tuple) type(part);
   }
 
-  /// Names that a head binds: bare dims that nothing declares.
+  /// Names that a head binds: bare dims that nothing declares, also those of labels.
   void head_dims(ast::TypeId id) {
     if (!id.valid()) return;
+    const auto bind_dim = [&](const std::string& name, Span span) {
+      if (!name.empty() && find(name) == nullptr && !scope_.names.contains(name))
+        blocks_.back().emplace(name, Local{span, true, false});
+    };
     for (const ast::DimItem& item : ast_[id].dims) {
-      const auto* name = ast_.as<ast::NameExpr>(item.extent);
-      if (name == nullptr || find(name->name) != nullptr || scope_.names.contains(name->name)) continue;
-      blocks_.back().emplace(name->name, Local{item.span, true, false});
+      if (const auto* name = ast_.as<ast::NameExpr>(item.extent)) bind_dim(name->name, item.span);
     }
+    bind_dim(ast_[id].index_dim.text, ast_[id].index_dim.span);
     type(id);
   }
 

@@ -383,6 +383,7 @@ Value Formulas::assigned(const ast::AssignStmt& stmt, Span span) {
       Tensor whole = *graph_.broadcast_to(*value, axes, span);
       for (size_t i = 0; i < all.size(); ++i) whole.axes[i] = scopes_.frame().indices[first + i].axis;
       whole.grid = false;
+      whole.label = value->label;
       whole.column = -1;
       result = Value(whole);
     }

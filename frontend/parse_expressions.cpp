@@ -269,7 +269,7 @@ ast::ExprId Parser::repeat_expr() {
   return make(std::move(result), begin);
 }
 
-// scan t < T with h = e, c = e { .. }    scan t < T reverse with ..
+// scan t < T with h = e, c = e { .. }    scan t < T reverse with ..    scan t < T by position with ..
 ast::ExprId Parser::scan_expr() {
   const Depth depth(*this);
   if (!depth.ok) return {};
@@ -281,6 +281,8 @@ ast::ExprId Parser::scan_expr() {
   if (panic_) return {};
   result.count = head_expression();
   result.reverse = accept_word("reverse");
+  result.by_position = !result.reverse && accept_word("by");
+  if (result.by_position) expect_word("position", "scan");
   expect_word("with", "scan");
   do {
     ast::Arg carry;

@@ -226,7 +226,7 @@ Value Scans::evaluated(const ast::ScanExpr& e, Span span) {
     axes.insert(axes.begin(), scan.steps);
     if (!shapes_.check_size(t.dtype, axes, span)) return {};
   }
-  return close(scan, e.reverse, span);
+  return close(scan, e, span);
 }
 
 /// A draw of the body is one of all steps before it: each step reads its own part.
@@ -294,14 +294,15 @@ Graph Scans::body_of(const OpenScan& scan, std::vector<NodeId>& operands) {
   return body;
 }
 
-Value Scans::close(OpenScan& scan, bool reverse, Span span) {
+Value Scans::close(OpenScan& scan, const ast::ScanExpr& e, Span span) {
   graph_.builder().set_span(span);
   move_draws(scan);
   graph_.builder().set_span(span);
   scan.slices.push_back({graph_.builder().index({DType::I32, {scan.steps.extent}}, 0), scan.index});
   std::vector<NodeId> operands;
   Graph body = body_of(scan, operands);
-  const NodeId node = make_scan(graph_.builder(), std::move(body), std::move(operands), scan.steps.extent, reverse);
+  const NodeId node = make_scan(graph_.builder(), std::move(body), std::move(operands), scan.steps.extent,
+                                e.reverse, e.by_position);
   const auto part = [&](size_t k, Axes axes) {
     return graph_.tensor(make_part(graph_.builder(), node, k), std::move(axes));
   };

@@ -74,7 +74,7 @@ class Scans {
   NodeId placeholder(const TensorType& type);
   void move_draws(OpenScan& scan);
   Graph body_of(const OpenScan& scan, std::vector<NodeId>& operands);
-  Value close(OpenScan& scan, bool reverse, Span span);
+  Value close(OpenScan& scan, const ast::ScanExpr& e, Span span);
 
   Scopes& scopes_;
   Shapes& shapes_;

@@ -157,11 +157,35 @@ bool Signatures::bind_axis(const ast::DimItem& item, Axis& axis, Span span, std:
   return true;
 }
 
+/// `ix<K>` with a K that nothing has named yet is the dim of the labels that are given. False: they have none.
+bool Signatures::bind_label(const ast::Type& type, const Value& value) {
+  const std::string& name = type.index_dim.text;
+  if (type.head.text != "ix" || name.empty() || scopes_.find_local(name) != nullptr ||
+      scopes_.find_decl(*scopes_.frame().scope, name).first != nullptr)
+    return true;
+  const auto* given = value.as<Tensor>();
+  if (given == nullptr || given->label == kAnonymous) return false;
+  const Axis axis = shapes_.axis_of(given->label);
+  const DimId fresh = shapes_.new_dim(name, axis.extent, type.index_dim.span);
+  scopes_.frame().outside.emplace(fresh, axis);
+  scopes_.frame().blocks.front().emplace(name, Binding{Value(DimValue{fresh}), type.index_dim.span});
+  return true;
+}
+
 /// Checks an argument against the declared type of a parameter and gives it the axes that the body sees.
 bool Signatures::bind_head(ast::TypeId type_id, Value& value, Span span, const ast::Ident& param,
                            std::string_view callee) {
   if (!type_id.valid() || value.bad()) return !value.bad();
   const ast::Type& type = scopes_.ast()[type_id];
+  if (!bind_label(type, value)) {
+    diagnostics_
+        .report(Diag::E0104, span,
+                fmt::format("`{}` takes {} but is given {}", callee, declared_text(type_id), shapes_.describe(value)))
+        .caret(fmt::format("labels of no dim, where {} is asked for", type.index_dim.text))
+        .label(param.span, "declared here")
+        .with_help("labels have a dim where they come from: `y: ix<Class>[B]`");
+    return false;
+  }
   DimId label = kAnonymous;
   const std::optional<DType> dtype = dtype_of(type, &label);
   if (!dtype) return false;

@@ -43,6 +43,7 @@ class Signatures {
   Value to_outside(Value value, const Frame& inner);
 
  private:
+  bool bind_label(const ast::Type& type, const Value& value);
   bool bind_axis(const ast::DimItem& item, Axis& axis, Span span, std::string& why);
   bool match_axes(const ast::Type& type, const std::vector<Axis>& axes,
                   std::vector<std::pair<const ast::DimItem*, size_t>>& places, size_t& rest);

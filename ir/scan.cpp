@@ -99,9 +99,12 @@ std::vector<std::string> scan_violations(const Graph& graph, const Node& node) {
   return wrong;
 }
 
-NodeId make_scan(Builder& build, Graph body, std::vector<NodeId> inputs, const Extent& steps, bool reverse) {
+NodeId make_scan(Builder& build, Graph body, std::vector<NodeId> inputs, const Extent& steps, bool reverse,
+                 bool by_position) {
   const NodeId id = build.make(OpKind::Scan, std::move(inputs),
-                               {{"reverse", int64_t{reverse}}, {"type", TensorType{DType::I32, {steps}}}});
+                               {{"reverse", int64_t{reverse}},
+                                {"by_position", int64_t{by_position}},
+                                {"type", TensorType{DType::I32, {steps}}}});
   Node& node = build.graph().nodes[id.index];
   node.body = std::make_shared<const Graph>(std::move(body));
   const std::vector<std::string> wrong = scan_violations(build.graph(), node);

@@ -1,6 +1,6 @@
 // What a `scan` node is made of: a body graph that runs once a step.
 //
-//   %3 = scan %start, %xs, %w {reverse = 0} : i32[T<=64] {
+//   %3 = scan %start, %xs, %w {reverse = 0, by_position = 0} : i32[T<=64] {
 //     func @step(%c: carry f32[4] #0, %x: slice f32[3], %w: whole f32[3, 4]) {
 //       ...
 //       return %7 as carry "c" #0, %7 as stacked "h"
@@ -14,6 +14,7 @@
 //   slice  the operand has the steps as its first axis; step t sees element t
 //   whole  every step sees the operand
 // The type of the node is that of its steps, i32[T]. `reverse`: the last step comes first.
+// `by_position`: a step has to compute one position of a sequence that the loop writes.
 #pragma once
 
 #include <memory>
@@ -28,13 +29,16 @@ namespace smelt {
 
 /// The number of steps.
 inline const Extent& steps_of(const Node& scan) { return scan.type.shape[0]; }
+/// Whether a step has to compute one position of a sequence: compiler/graph/derive_steps.h.
+inline bool is_by_position(const Node& scan) { return scan.attrs.integer("by_position") != 0; }
 inline bool is_reversed(const Node& scan) { return scan.attrs.integer("reverse") != 0; }
 
 /// The type of result `k` of the body as the graph around it sees it: stacked values have the steps in front.
 TensorType part_type(const Node& scan, size_t k);
 
 /// Appends a scan. Errors are our mistakes (InternalError): see `scan_violations`.
-NodeId make_scan(Builder& build, Graph body, std::vector<NodeId> inputs, const Extent& steps, bool reverse);
+NodeId make_scan(Builder& build, Graph body, std::vector<NodeId> inputs, const Extent& steps, bool reverse,
+                 bool by_position = false);
 NodeId make_part(Builder& build, NodeId scan, size_t k);
 
 /// What is wrong with a scan node or a part of one; empty when nothing is.

@@ -1,9 +1,12 @@
 #include "compiler/graph/derive_steps.h"
 
+#include <fmt/format.h>
+
 #include <expected>
 #include <utility>
 
 #include "compiler/graph/step_writer.h"
+#include "ir/op.h"
 #include "ir/rewrite.h"
 #include "ir/scan.h"
 
@@ -40,13 +43,14 @@ class OutsideCopies {
   std::vector<NodeId> copies_;
 };
 
-/// Nullopt: nothing in it is computed for a whole sequence.
-std::optional<std::expected<StepBody, Refusal>> step_of(const Graph& graph, const Node& scan) {
+/// A refusal without a node is of the loop itself.
+std::expected<StepBody, Refusal> step_of(const Graph& graph, const Node& scan) {
   const std::optional<SequenceLoop> loop = find_sequence_loop(graph, scan);
-  if (!loop) return std::nullopt;
+  if (!loop)
+    return std::unexpected(Refusal{{}, "no carry is a sequence that a step reads up to its position, and writes one position of"});
   const Demands demands = find_demands(*loop);
   if (demands.refusal) return std::unexpected(*demands.refusal);
-  if (!demands.saves) return std::nullopt;
+  if (!demands.saves) return std::unexpected(Refusal{{}, "nothing in it is computed of a sequence"});
   return write_step(*loop, demands);
 }
 
@@ -56,9 +60,11 @@ Graph derive_steps(Graph graph) {
   GraphRebuilder rebuilder(graph);
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
-    std::optional<std::expected<StepBody, Refusal>> step;
-    if (node.op == OpKind::Scan) step = step_of(graph, node);
-    if (!step || !*step) {
+    std::optional<StepBody> step;
+    if (node.op == OpKind::Scan) {
+      if (std::expected<StepBody, Refusal> written = step_of(graph, node)) step = std::move(*written);
+    }
+    if (!step) {
       rebuilder.copy({i});
       continue;
     }
@@ -66,18 +72,28 @@ Graph derive_steps(Graph graph) {
     Builder& build = rebuilder.build();
     build.set_place(node);
     OutsideCopies outside(node, operands, build);
-    for (const NewCarry& carry : (*step)->carries)
+    for (const NewCarry& carry : step->carries)
       operands.push_back(carry.start.valid() ? outside.of(carry.start) : build.constant(0, carry.type));
     build.set_place(node);
-    rebuilder.replace({i}, make_scan(build, std::move((*step)->body), std::move(operands), steps_of(node), false));
+    rebuilder.replace({i}, make_scan(build, std::move(step->body), std::move(operands), steps_of(node), false));
   }
   return rebuilder.finish();
 }
 
-std::optional<Refusal> refusal_of(const Graph& graph, const Node& scan) {
-  if (scan.op != OpKind::Scan) return std::nullopt;
-  const std::optional<std::expected<StepBody, Refusal>> step = step_of(graph, scan);
-  return step && !*step ? std::optional(step->error()) : std::nullopt;
+std::optional<NotByPosition> not_by_position(const Graph& graph) {
+  for (const Node& node : graph.nodes) {
+    if (node.body == nullptr) continue;
+    if (std::optional<NotByPosition> inner = not_by_position(*node.body)) return inner;
+    if (!is_by_position(node)) continue;
+    const std::expected<StepBody, Refusal> step = step_of(graph, node);
+    if (step) continue;
+    const Refusal& refusal = step.error();
+    if (!refusal.node.valid()) return NotByPosition{node.place(), {}, refusal.why};
+    const Node& culprit = (*node.body)[refusal.node];
+    return NotByPosition{culprit.place(), culprit.call.empty() ? Span{} : culprit.span,
+                         fmt::format("`{}` {}", op_def(culprit).name, refusal.why)};
+  }
+  return std::nullopt;
 }
 
 }  // namespace smelt

@@ -18,6 +18,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "compiler/graph/sequence_loop.h"
 #include "ir/graph.h"
@@ -26,8 +27,13 @@ namespace smelt {
 
 Graph derive_steps(Graph graph);
 
-/// Why a loop that reads a sequence at the position of its step computes the whole of it in each one. Nullopt: it does
-/// not. The node is one of the loop's body.
-std::optional<Refusal> refusal_of(const Graph& graph, const Node& scan);
+/// What stands in the way of a loop that has to compute one position a step, and does not: of the graph that the pass
+/// has left, bodies of loops included. Nullopt: nothing does.
+struct NotByPosition {
+  Span place;    // in the model file
+  Span library;  // of the operation, where that lies in the library; else empty
+  std::string why;
+};
+std::optional<NotByPosition> not_by_position(const Graph& graph);
 
 }  // namespace smelt

@@ -109,7 +109,7 @@ Graph trim_once(Graph graph) {
       for (const size_t k : part.operands) inputs.push_back(rebuilder.map(node.inputs[k]));
       numbers[{i}] = std::move(part.results);
       rebuilder.replace({i}, make_scan(rebuilder.build(), std::move(part.body), std::move(inputs), steps_of(node),
-                                       is_reversed(node)));
+                                       is_reversed(node), is_by_position(node)));
     } else if (node.op == OpKind::Part) {
       const int64_t k = numbers.at(node.inputs[0]).at(node.attrs.integer("result"));
       rebuilder.replace({i}, make_part(rebuilder.build(), rebuilder.map(node.inputs[0]), static_cast<size_t>(k)));

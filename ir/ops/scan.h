@@ -12,6 +12,7 @@ inline constexpr OpDef kScan = {
     .kind = Kind::Scan,
     .operands = {"x"},
     .attributes = {{"reverse", AttrType::Int, "1: the last step comes first"},
+                   {"by_position", AttrType::Int, "1: a step has to compute one position of a sequence"},
                    {"type", AttrType::Type, "i32[T], the type of the steps"}},
     .traits = {.cheap = false, .repeats = true},
     .infer = shape_rules::scan,

@@ -36,7 +36,7 @@ constexpr const char* kNested = R"(dims T<=5
 func @f(%c: feed {0}, %x: feed {0}[T<=5, 4], %w: feed {0}) {{
   %3 = scan %c, %x, %w {{reverse = {1}}} : i32[T<=5] {{
     func @row(%c: carry {0} #0, %x: slice {0}[4], %w: whole {0}) {{
-      %3 = scan %c, %x, %w {{reverse = 1}} : i32[4] {{
+      %3 = scan %c, %x, %w {{reverse = 1, by_position = 0}} : i32[4] {{
         func @element(%c: carry {0} #0, %x: slice {0}, %w: whole {0}) {{
           %3 = mul %c, %w : {0}
           %4 = sin %x : {0}
