@@ -104,7 +104,6 @@ void TrainSection::build_train() {
   warn_idle_objectives();
 }
 
-/// Whether a train section of the file has a step line for it.
 bool TrainSection::runs_somewhere(std::string_view objective) const {
   return std::ranges::any_of(file_.ast.trains, [&](const ast::TrainDecl& train) {
     return std::ranges::any_of(train.items, [&](const ast::TrainItem& item) {

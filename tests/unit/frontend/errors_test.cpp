@@ -58,6 +58,42 @@ TEST_CASE("every mistake renders as stored") {
   }
 }
 
+/// What a lint must not warn of: files that look like one of those that it warns of.
+TEST_CASE("quiet files have no warning") {
+  std::set<std::string> loud, quiet;
+  for (const auto& path : test::files_in("tests/files/errors", ".smelt"))
+    loud.insert(path.stem().string().substr(0, 5));
+  for (const auto& path : test::files_in("tests/files/quiet", ".smelt")) {
+    CAPTURE(path.filename().string());
+    SourceMap sources;
+    Diagnostics diagnostics;
+    const uint32_t file = sources.add({path.filename().string(), test::read_text(path)});
+    CHECK(build_experiment(sources, file, {}, diagnostics).has_value());
+    CHECK(render(diagnostics, sources) == "");
+    quiet.insert(path.stem().string().substr(0, 5));
+    CHECK(loud.contains(path.stem().string().substr(0, 5)));
+  }
+  constexpr std::string_view kFirstLint = "W0004";
+  for (const std::string& code : loud) {
+    CAPTURE(code);
+    if (code.starts_with("W") && code >= kFirstLint && code != "W0006") CHECK(quiet.contains(code));
+  }
+}
+
+/// A warning that is wrong teaches people to pass over warnings.
+TEST_CASE("no example has a warning") {
+  for (const char* folder : {"examples", "examples/zoo"}) {
+    for (const auto& path : test::files_in(folder, ".smelt")) {
+      CAPTURE(path.filename().string());
+      SourceMap sources;
+      Diagnostics diagnostics;
+      const uint32_t file = sources.add({path.filename().string(), test::read_text(path)});
+      CHECK(build_experiment(sources, file, {}, diagnostics).has_value());
+      CHECK(render(diagnostics, sources) == "");
+    }
+  }
+}
+
 TEST_CASE("every code has an example") {
   std::set<std::string> seen;
   for (const auto& path : test::files_in("tests/files/errors", ".smelt"))
