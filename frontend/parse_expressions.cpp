@@ -325,6 +325,7 @@ ast::Arg Parser::arg() {
 
 std::vector<ast::Arg> Parser::args(TokenKind open, TokenKind close) {
   std::vector<ast::Arg> list;
+  if (braces_ != nullptr && open == TokenKind::OpenBrace) braces_->push_back({peek().span.begin, false});
   bracketed(open, close, open == TokenKind::OpenBrace ? "attributes" : "arguments", [&] { list.push_back(arg()); });
   return list;
 }

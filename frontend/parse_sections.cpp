@@ -156,6 +156,7 @@ ast::Param Parser::param() {
 
 std::vector<ast::Param> Parser::params(TokenKind open, TokenKind close) {
   std::vector<ast::Param> list;
+  if (braces_ != nullptr && open == TokenKind::OpenBrace) braces_->push_back({peek().span.begin, true});
   bracketed(open, close, "a parameter list", [&] { list.push_back(param()); });
   return list;
 }

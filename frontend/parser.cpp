@@ -9,8 +9,8 @@
 
 namespace smelt {
 
-ast::Ast parse(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics) {
-  return Parser(lex(sources, file, diagnostics), diagnostics).parse_file();
+ast::Ast parse(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics, std::vector<AttributeBrace>* braces) {
+  return Parser(lex(sources, file, diagnostics), diagnostics, braces).parse_file();
 }
 
 ast::Ast Parser::parse_file() {

@@ -17,7 +17,8 @@ namespace smelt {
 /// or sections calls `recover_*` to clear it.
 class Parser {
  public:
-  Parser(std::vector<Token> tokens, Diagnostics& diagnostics) : tokens_(std::move(tokens)), diagnostics_(diagnostics) {}
+  Parser(std::vector<Token> tokens, Diagnostics& diagnostics, std::vector<AttributeBrace>* braces = nullptr)
+      : tokens_(std::move(tokens)), diagnostics_(diagnostics), braces_(braces) {}
 
   ast::Ast parse_file();
 
@@ -157,6 +158,7 @@ class Parser {
   std::vector<Token> tokens_;
   Diagnostics& diagnostics_;
   ast::Ast ast_;
+  std::vector<AttributeBrace>* braces_;
   std::vector<int> heights_;  // of ast_.exprs
   size_t at_ = 0;
   size_t section_column_ = 0;               // of the first token of the running section
