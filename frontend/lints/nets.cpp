@@ -72,8 +72,10 @@ void nets_never_updated(const LintInput& input) {
   std::map<std::string, std::vector<int32_t>> idle;  // by net
   std::map<std::string, std::string> reader;
   const auto& objectives = input.experiment.objectives;
-  for (size_t i = 0; i < objectives.size(); ++i)
-    if (input.runs(i)) updated.insert(objectives[i].updates.begin(), objectives[i].updates.end());
+  for (size_t i = 0; i < objectives.size(); ++i) {  // of one that does not run W0003 tells
+    if (input.runs(i) || !silenced(objectives[i].name))
+      updated.insert(objectives[i].updates.begin(), objectives[i].updates.end());
+  }
   for (size_t i = 0; i < objectives.size(); ++i) {
     const FunctionContext* loss = input.runs(i) ? input.loss_of(i) : nullptr;
     if (loss == nullptr) continue;

@@ -70,16 +70,6 @@ std::string said(const Diagnostic& d) {
   return all;
 }
 
-/// Names of the text, in their order.
-std::vector<std::string> names_in(const std::string& text) {
-  SourceMap sources;
-  Diagnostics ignored;
-  std::vector<std::string> names;
-  for (const Token& token : lex(sources, sources.add({"m", text}), ignored))
-    if (token.kind == TokenKind::Name) names.emplace_back(token.text);
-  return names;
-}
-
 std::vector<Token> tokens_in(SourceMap& sources, const std::string& text) {
   Diagnostics ignored;
   std::vector<Token> tokens = lex(sources, sources.add({"m", text}), ignored);
@@ -87,52 +77,60 @@ std::vector<Token> tokens_in(SourceMap& sources, const std::string& text) {
   return tokens;
 }
 
-/// Whether the words name what was there, or what kind of thing.
-bool names_the_token(std::string_view words, const Token& token) {
-  if (contains(words, fmt::format("`{}`", token.text))) return true;
-  const std::string_view expected = words.substr(0, words.find(", found"));
-  if (!contains(expected, "expected")) return false;
-  const bool value = token.kind == TokenKind::Name || token.kind == TokenKind::Integer ||
-                     token.kind == TokenKind::Float || token.kind == TokenKind::String;
-  return value &&
-         (contains(expected, "a name") || contains(expected, "the name") || contains(expected, "an expression") ||
-          contains(expected, "a number") || contains(expected, "a type") || contains(expected, "a string") ||
-          contains(expected, "a label") || contains(expected, "a selector"));
+/// Whether a name stands in backticks, alone or as a word of what is to be written; other tokens stand alone.
+bool quotes(std::string_view words, const Token& token) {
+  for (size_t open = words.find('`'); open != std::string_view::npos;) {
+    const size_t close = words.find('`', open + 1);
+    if (close == std::string_view::npos) return false;
+    const std::string_view quoted = words.substr(open + 1, close - open - 1);
+    if (quoted == token.text) return true;
+    for (size_t at = quoted.find(token.text); token.kind == TokenKind::Name && at != std::string_view::npos;
+         at = quoted.find(token.text, at + 1)) {
+      const size_t end = at + token.text.size();
+      if ((at == 0 || !is_word_byte(quoted[at - 1])) && (end == quoted.size() || !is_word_byte(quoted[end])))
+        return true;
+    }
+    open = words.find('`', close + 1);
+  }
+  return false;
 }
 
+bool is_value(const Token& token) {
+  return token.kind == TokenKind::Name || token.kind == TokenKind::Integer || token.kind == TokenKind::Float ||
+         token.kind == TokenKind::String;
+}
+
+/// Whether the words name what was there, or what kind of thing.
+bool names_the_token(std::string_view words, const Token& token) {
+  if (quotes(words, token)) return true;
+  if (is_value(token) && (contains(words, "lacks an argument") || contains(words, "has no value"))) return true;
+  if (!is_value(token) && contains(words, "an operator is missing")) return true;
+  const std::string_view expected = words.substr(0, words.find(", found"));
+  constexpr std::string_view kKinds[] = {"a name", "the name", "an expression", "a number",
+                                         "a type", "a string", "a label",       "a selector"};
+  return is_value(token) && contains(expected, "expected") &&
+         std::ranges::any_of(kKinds, [&](std::string_view kind) { return contains(expected, kind); });
+}
+
+/// What is asked for is named: the token that is missing or misspelt, one of those that changed places or are too many,
+/// or something of the line that is gone.
 bool is_right(const Mutant& mutant, const Diagnostic& d) {
   const std::string words = said(d);
   SourceMap sources;
-  const std::vector<Token> before = tokens_in(sources, mutant.before), after = tokens_in(sources, mutant.after);
-  switch (mutant.kind) {
-    case Mistake::Misspell: {
-      const bool advised = contains(d.help, mutant.before) || contains(words, fmt::format("`{}`", mutant.before));
-      return advised;
-    }
-    case Mistake::Delete: return std::ranges::any_of(before, [&](const Token& t) { return names_the_token(words, t); });
-    case Mistake::Swap:
-    case Mistake::Duplicate:
-      return std::ranges::any_of(after, [&](const Token& t) {
-        return contains(words, fmt::format("`{}`", t.text)) || names_the_token(words, t);
-      });
-    case Mistake::DropLine: {
-      const std::vector<std::string> names = names_in(mutant.before);
-      const bool name =
-          std::ranges::any_of(names, [&](const std::string& n) { return contains(words, fmt::format("`{}`", n)); });
-      const bool bracket = std::ranges::any_of(before, [&](const Token& t) {
-        return t.kind != TokenKind::Name && contains(words, fmt::format("`{}`", t.text));
-      });
-      return name || bracket;
-    }
-  }
-  return false;
+  const bool lost = mutant.kind != Mistake::Swap && mutant.kind != Mistake::Duplicate;
+  const std::vector<Token> tokens = tokens_in(sources, lost ? mutant.before : mutant.after);
+  if (mutant.kind == Mistake::Misspell) return contains(d.help, mutant.before) || quotes(words, tokens[0]);
+  return std::ranges::any_of(tokens, [&](const Token& t) { return names_the_token(words, t); });
 }
 
 /// "did you mean `x`?" of a name that was not there.
 bool is_wrong(const Mutant& mutant, const Diagnostic& d) {
   if (!contains(d.help, "did you mean")) return false;
-  const std::vector<std::string> names = names_in(mutant.before);
-  return std::ranges::none_of(names, [&](const std::string& n) { return contains(d.help, fmt::format("`{}`", n)); });
+  SourceMap before, after;
+  const auto none = [&](const std::vector<Token>& tokens) {
+    return std::ranges::none_of(tokens, [&](const Token& t) { return quotes(d.help, t); });
+  };
+  return none(tokens_in(before, mutant.before)) && none(tokens_in(after, mutant.after));
 }
 
 std::string graphs_of(const Experiment& experiment) {

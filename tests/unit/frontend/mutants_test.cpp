@@ -73,7 +73,12 @@ TEST_CASE("messages are near the mistake and advise what is right") {
   }
   for (const auto& [kind, shares] : by_kind) fmt::print("{:12} {}\n", to_string(kind), shares.text());
   fmt::print("{:12} {}\n", "all", all.text());
+  // What the project asks of messages. Rather below than above: other examples are other mistakes.
   CHECK(all.broken == 0);
+  CHECK(100 * all.shown_near >= 90 * all.reported);
+  CHECK(100 * all.right >= 60 * all.reported);
+  CHECK(100 * all.wrong <= 2 * all.reported);
+  CHECK(100 * all.silent <= 3 * all.mutants);
 }
 
 }  // namespace
