@@ -4,6 +4,7 @@
 #include <set>
 
 #include "frontend/build_experiment.h"
+#include "frontend/examples_of_codes.h"
 #include "tests/support/text_files.h"
 
 namespace smelt {
@@ -77,6 +78,28 @@ TEST_CASE("quiet files have no warning") {
   for (const std::string& code : loud) {
     CAPTURE(code);
     if (code.starts_with("W") && code >= kFirstLint && code != "W0006") CHECK(quiet.contains(code));
+  }
+}
+
+/// `smelt explain` shows them beside the wrong ones.
+TEST_CASE("right examples are right") {
+  for (const DiagnosticInfo& info : all_diagnostics()) {
+    const std::optional<CodeExample> example = example_of(info.code);
+    constexpr std::string_view kWithoutText[] = {"E0002", "E0008", "E0310", "E0604", "E0801"};
+    CAPTURE(info.code);
+    CHECK(example.has_value() == (std::ranges::find(kWithoutText, info.code) == std::end(kWithoutText)));
+    if (!example || info.code == "W0001" || info.code == "W0002" || info.code == "W0003" || info.code == "W0006")
+      continue;
+    INFO(example->right);
+    CHECK(!example->right.empty());
+    SourceMap sources;
+    Diagnostics diagnostics;
+    (void)build_experiment(sources, sources.add({"right.smelt", example->right}), {}, diagnostics);
+    std::string messages;
+    for (const Diagnostic& d : diagnostics.sorted())
+      if (d.severity() == Severity::Error && d.code != Diag::E0001) messages += d.message + "\n";
+    CHECK(messages == "");
+    CHECK(render(diagnostics, sources).find(info.code) == std::string::npos);
   }
 }
 
