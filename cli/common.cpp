@@ -9,6 +9,8 @@
 #include <cmath>
 #include <filesystem>
 #include <future>
+#include <iostream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -142,8 +144,12 @@ Result<ModelOptions> model_options(const ModelFlags& flags) {
   return options;
 }
 
-std::optional<CheckedModel> load_model(const std::string& file, const ModelOptions& options, bool json, int& code) {
-  Result<CheckedModel> model = check_file(file, options);
+std::string read_stdin() { return {std::istreambuf_iterator<char>(std::cin), {}}; }
+
+std::optional<CheckedModel> load_model(const std::string& file, const ModelOptions& options, bool json, int& code,
+                                       bool takes_stdin) {
+  Result<CheckedModel> model =
+      takes_stdin && file == "-" ? check_text("<stdin>", read_stdin(), options) : check_file(file, options);
   if (!model) {
     code = report(model.error());
     return std::nullopt;
@@ -169,7 +175,7 @@ std::optional<OpenedModel> open_model(const ModelFlags& flags, int& code, const 
   options->needs_data = how.needs_data;
   options->passes.profile = how.profile;
   if (how.record != nullptr) recall(*how.record, *options);
-  std::optional<CheckedModel> checked = load_model(flags.file, *options, flags.json, code);
+  std::optional<CheckedModel> checked = load_model(flags.file, *options, flags.json, code, how.takes_stdin);
   if (!checked) return std::nullopt;
   for (const std::string& note : checked->data_notes) {
     if (how.tells_of_missing_data) say("note: {}", note);

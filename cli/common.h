@@ -74,7 +74,10 @@ Result<int64_t> parse_size(const std::string& text);
 Result<ModelOptions> model_options(const ModelFlags& flags);
 
 /// Reads and checks the model; diagnostics go to stderr. Nothing when there are errors: `code` is set then.
-std::optional<CheckedModel> load_model(const std::string& file, const ModelOptions& options, bool json, int& code);
+std::optional<CheckedModel> load_model(const std::string& file, const ModelOptions& options, bool json, int& code,
+                                       bool takes_stdin = false);
+/// All of it.
+std::string read_stdin();
 
 /// What commands on a model file begin with.
 struct OpenedModel {
@@ -84,6 +87,7 @@ struct OpenedModel {
 struct OpenHow {
   bool needs_data = false;
   bool tells_of_missing_data = false;
+  bool takes_stdin = false;           // a file `-` is the standard input
   bool profile = false;               // functions note the time after each kernel
   const RunRecord* record = nullptr;  // of the run that goes on
   const char* to_train = nullptr;     // what the `train` section, which has to be there, is for: "to time"

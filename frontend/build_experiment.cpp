@@ -32,6 +32,17 @@ bool choose_train_section(frontend::FileScope& scope, const std::string& wanted,
   return false;
 }
 
+/// The line that is missing, where the file says what it is for.
+std::string help_without_model(const ast::Ast& ast) {
+  if (ast.layers.empty()) return "`smelt explain E0001` shows the smallest model file";
+  std::string name = "net";
+  for (const ast::ObjectiveDecl& objective : ast.objectives) {
+    const auto* updated = objective.updates.empty() ? nullptr : ast.as<ast::NameExpr>(objective.updates[0]);
+    if (updated != nullptr) name = updated->name;
+  }
+  return fmt::format("write `model {} = {}`", name, ast.layers.back().name.text);
+}
+
 std::optional<Experiment> build(SourceMap& sources, uint32_t file, const FrontendOptions& options,
                                 Diagnostics& diagnostics) {
   frontend::FileScope scope;
@@ -39,8 +50,9 @@ std::optional<Experiment> build(SourceMap& sources, uint32_t file, const Fronten
   scope.ast = parse(sources, file, diagnostics);
   if (diagnostics.has_errors()) return std::nullopt;
   if (scope.ast.models.empty()) {
-    diagnostics.report(Diag::E0001, {}, sources.buffer(file).name + " declares no model")
-        .with_help("`smelt explain E0001` shows the smallest model file");
+    const Span layer = scope.ast.layers.empty() ? Span{} : scope.ast.layers.back().name.span;
+    diagnostics.report(Diag::E0001, layer, sources.buffer(file).name + " declares no model")
+        .with_help(help_without_model(scope.ast));
     return std::nullopt;
   }
   Diagnostics library_diagnostics;

@@ -90,6 +90,13 @@ static void collect_unnamed(Args& args) {
   args.insert(args.begin(), ArgValue{"", std::move(all), span});
 }
 
+/// By parameter; what is left out has no value.
+static std::vector<Value> values_of(const std::vector<std::optional<ArgValue>>& args) {
+  std::vector<Value> values;
+  for (const std::optional<ArgValue>& arg : args) values.push_back(arg ? arg->value : Value());
+  return values;
+}
+
 Value Calls::call_intrinsic(const Intrinsic& intrinsic, Args args, Span span) {
   std::vector<ParamSpec> specs;  // "x, over=" -> {x}, {over, optional}
   std::string_view rest = intrinsic.params;
@@ -107,7 +114,9 @@ Value Calls::call_intrinsic(const Intrinsic& intrinsic, Args args, Span span) {
   auto matched = match_args(intrinsic.name, specs, std::move(args), span);
   if (!matched) return {};
   Call call{provided_, intrinsic, std::move(*matched), span};
-  return intrinsic.evaluate(call);
+  const Value result = intrinsic.evaluate(call);
+  if (intrinsic.distribution == nullptr) graph_.note_use(intrinsic.name, values_of(call.args), result, span);
+  return result;
 }
 
 Value Calls::call_library(std::string_view fn, std::vector<Value> values, Span span) {
@@ -205,6 +214,16 @@ Value Calls::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args args,
                                     *number);
     }
   }
+  const std::vector<Value> given = scope.library ? values_of(*matched) : std::vector<Value>();
+  Value result = evaluated_fn(scope, decl, *matched, defaults, span);
+  if (scope.library) graph_.note_use(decl.name.text, given, result, span);
+  return result;
+}
+
+/// The body of a function in a frame of its own.
+Value Calls::evaluated_fn(const FileScope& scope, const ast::FnDecl& decl,
+                          std::vector<std::optional<ArgValue>>& matched, const std::map<std::string, Value>& defaults,
+                          Span span) {
   Frame frame(scope, &scopes_.frame());
   frame.function = &decl;
   frame.loop = scopes_.frame().loop;
@@ -213,16 +232,16 @@ Value Calls::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args args,
   const auto entered = scopes_.enter(frame);
   Value result;
   bool good = true;
-  for (size_t i = 0; i < specs.size() && good; ++i) {
+  for (size_t i = 0; i < matched.size() && good; ++i) {
     Value value;
-    if ((*matched)[i])
-      value = std::move((*matched)[i]->value);
-    else if (const auto known = defaults.find(specs[i].name);
+    if (matched[i])
+      value = std::move(matched[i]->value);
+    else if (const auto known = defaults.find(decl.params[i].name.text);
              known != defaults.end() && !decl.params[i].default_value.valid())
       value = known->second;
     else
       value = evaluator_.eval(decl.params[i].default_value);
-    const Span where = (*matched)[i] ? (*matched)[i]->span : span;
+    const Span where = matched[i] ? matched[i]->span : span;
     good =
         !value.bad() && signatures_.bind_head(decl.params[i].type, value, where, decl.params[i].name, decl.name.text);
     if (good) scopes_.bind(decl.params[i].name, std::move(value));

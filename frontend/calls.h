@@ -55,6 +55,8 @@ class Calls {
 
  private:
   Value call_fn(const FileScope& scope, const ast::FnDecl& decl, Args args, Span span);
+  Value evaluated_fn(const FileScope& scope, const ast::FnDecl& decl, std::vector<std::optional<ArgValue>>& matched,
+                     const std::map<std::string, Value>& defaults, Span span);
   std::optional<std::map<std::string, Value>> time_of_run(const ast::FnDecl& decl, Span span);
   bool check_share(const std::optional<ArgValue>& share);
   Value call_intrinsic(const Intrinsic& intrinsic, Args args, Span span);

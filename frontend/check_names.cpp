@@ -32,17 +32,29 @@ class NameChecker {
     for (const ast::DimDecl& decl : ast_.dims) file_level([&] { expr(decl.extent); });
     for (const ast::ConfigDecl& decl : ast_.configs) file_level([&] { expr(decl.value); });
     for (const ast::ConstDecl& decl : ast_.consts) file_level([&] { type(decl.type), expr(decl.value); });
-    for (const ast::ModelDecl& decl : ast_.models) file_level([&] { expr(decl.layer); });
+    for (const ast::ModelDecl& decl : ast_.models) file_level([&] { expr(decl.layer, Place::Callee); });
     for (const ast::LayerDecl& decl : ast_.layers) layer(decl);
     for (const ast::FnDecl& decl : ast_.fns) function(decl);
     for (const ast::OptimiserDecl& decl : ast_.optimisers) optimiser(decl);
     for (const ast::ObjectiveDecl& decl : ast_.objectives) objective(decl);
     for (const ast::DataDecl& decl : ast_.data) data(decl);
     for (const ast::TrainDecl& decl : ast_.trains) train(decl);
+    report_unknown();
     unused_declarations();
   }
 
  private:
+  /// What a name could be where it stands.
+  enum class Place : uint8_t { Value, Callee, Dim, Net };
+  struct Unknown {
+    std::string name;
+    Span span;
+    Place place;
+    int places = 1;
+    std::vector<std::pair<std::string, Span>> locals;  // in scope, and where they are bound
+    bool in_formula = false;
+  };
+
   // ---- scopes ----
   using Scope = std::map<std::string, Local, std::less<>>;
 
@@ -112,7 +124,7 @@ class NameChecker {
     return !std::holds_alternative<const ast::LayerDecl*>(decl) || imported_.contains(std::string(name));
   }
 
-  void use(std::string_view name, Span span) {
+  void use(std::string_view name, Span span, Place place = Place::Value) {
     used_.insert(std::string(name));
     if (tolerated_.contains(std::string(name))) return;
     if (Local* local = find(name)) {
@@ -125,31 +137,118 @@ class NameChecker {
           .label(later->second, "defined here");
       return;
     }
-    unknown(name, span);
+    unknown(name, span, place);
   }
 
-  void unknown(std::string_view name, Span span) {
-    if (std::holds_alternative<const ast::LayerDecl*>(library_.find(name).second)) {
-      diagnostics_.report(Diag::E0301, span, fmt::format("layer `{}` is not imported", name))
-          .with_help(fmt::format("add `import std.nn ({})`", name));
+  /// Reported at the end, when it is known which declarations nothing uses: once a name, because it lacks one
+  /// declaration.
+  void unknown(std::string_view name, Span span, Place place) {
+    const auto before = std::ranges::find(unknown_, name, &Unknown::name);
+    if (before != unknown_.end()) {
+      ++before->places;
       return;
     }
-    std::vector<std::string> known = library_.names();
+    Unknown made{std::string(name), span, place, 1, {}, indices_.contains(std::string(name))};
     for (const auto& block : blocks_)
-      for (const auto& [local, info] : block) known.push_back(local);
-    for (const auto& [declared, decl] : scope_.names) known.push_back(declared);
-    for (const std::string_view intrinsic : intrinsic_names()) known.emplace_back(intrinsic);
-    const bool index = indices_.contains(std::string(name));
-    diagnostics_.report(Diag::E0301, span, fmt::format("unknown name `{}`", printable(name)))
-        .with_help(index ? "the body of `sum[..]` is a product: write a sum in parentheses, `sum[i] (a[i] + b[i])`"
-                         : did_you_mean(name, known));
+      for (const auto& [local, info] : block) made.locals.emplace_back(local, info.span);
+    unknown_.push_back(std::move(made));
+  }
+
+  void report_unknown() {
+    for (const Unknown& u : unknown_) {
+      const auto [module, decl] = library_.find(u.name);
+      const bool layer = std::holds_alternative<const ast::LayerDecl*>(decl);
+      Diagnostic& diagnostic = diagnostics_.report(Diag::E0301, u.span,
+                                                   layer ? fmt::format("layer `{}` is not imported", u.name)
+                                                         : fmt::format("unknown name `{}`", printable(u.name)));
+      if (u.places > 1)
+        diagnostic.note(u.places == 2 ? "it stands at one more place"
+                                      : fmt::format("it stands at {} more places", u.places - 1));
+      if (layer) {
+        diagnostic.with_help(fmt::format("add `import std.{} ({})`", module->name, u.name));
+      } else if (u.in_formula) {
+        diagnostic.with_help("the body of `sum[..]` is a product: write a sum in parentheses, `sum[i] (a[i] + b[i])`");
+      } else {
+        advise(u, diagnostic);
+      }
+    }
+  }
+
+  /// The nearest names of what fits there, else of all; else how such a name is declared.
+  void advise(const Unknown& u, Diagnostic& diagnostic) const {
+    const std::vector<std::string> fitting = names_for(u, true), all = names_for(u, false);
+    std::string near = did_you_mean(u.name, fitting);
+    if (near.empty() && u.name.size() > 1) near = did_you_mean(u.name, all);
+    if (near.empty()) {
+      diagnostic.with_help(how_to_declare(u));
+      return;
+    }
+    for (const std::string& name : all) {  // a misspelt declaration: nothing else uses it
+      if (near.find("`" + name + "`") == std::string::npos || used_.contains(name)) continue;
+      const auto local = std::ranges::find(u.locals, name, &decltype(u.locals)::value_type::first);
+      const Span place = local != u.locals.end() ? local->second : declaration(name);
+      if (place.empty()) continue;
+      diagnostic.label(place, "declared here, and never used");
+      break;
+    }
+    diagnostic.with_help(std::move(near));
+  }
+
+  std::vector<std::string> names_for(const Unknown& u, bool fitting) const {
+    std::vector<std::string> names;
+    const auto is_capital = [](std::string_view name) { return !name.empty() && name[0] >= 'A' && name[0] <= 'Z'; };
+    const auto add = [&](std::string_view name, bool callable, bool value) {
+      const bool fits = u.place == Place::Value    ? value
+                        : u.place == Place::Callee ? callable
+                        : u.place == Place::Dim    ? is_capital(name)
+                                                   : is_capital(name) || value;
+      if (!fitting || fits) names.emplace_back(name);
+    };
+    for (const auto& [local, span] : u.locals) add(local, true, true);
+    for (const auto& [declared, decl] : scope_.names) {
+      const bool function =
+          std::holds_alternative<const ast::FnDecl*>(decl) || std::holds_alternative<const ast::LayerDecl*>(decl);
+      const bool model =
+          std::holds_alternative<const ast::ModelDecl*>(decl) || std::holds_alternative<const ast::EmaItem*>(decl);
+      if (u.place != Place::Net || !fitting || model) add(declared, function || model, !function);
+    }
+    if (u.place == Place::Dim && fitting) return names;
+    for (const std::string& name : library_.names()) add(name, true, false);
+    for (const std::string_view name : intrinsic_names()) add(name, true, false);
+    for (const std::string_view type : {"f32", "f64", "f16", "bf16", "i32", "i64", "bool"}) add(type, false, true);
+    return names;
+  }
+
+  static std::string how_to_declare(const Unknown& u) {
+    const std::string name = printable(u.name);
+    switch (u.place) {
+      case Place::Dim: return fmt::format("declare it: `dim {} = ..`", name);
+      case Place::Net: return fmt::format("declare it: `model {} = ..`", name);
+      case Place::Callee: return fmt::format("declare it: `fn {0}(..) = ..`, or `model {0} = ..` for a net", name);
+      case Place::Value: break;
+    }
+    constexpr size_t kFewNames = 8;
+    std::vector<std::string> locals;
+    for (const auto& [local, span] : u.locals) locals.push_back(fmt::format("`{}`", local));
+    if (locals.empty()) return fmt::format("declare it: `config {0} = ..`, `const {0}: ..` or `dim {0} = ..`", name);
+    return locals.size() > kFewNames
+               ? "bind it on a line before this one"
+               : fmt::format("bind it on a line before this one; the body has {}", fmt::join(locals, ", "));
   }
 
   // ---- walks ----
-  void expr(ast::ExprId id) {
+  void expr(ast::ExprId id, Place place = Place::Value) {
     if (!id.valid()) return;
     const ast::Expr& e = ast_[id];
-    if (const auto* name = std::get_if<ast::NameExpr>(&e.node)) return use(name->name, e.span);
+    if (const auto* name = std::get_if<ast::NameExpr>(&e.node)) return use(name->name, e.span, place);
+    if (const auto* member = std::get_if<ast::MemberExpr>(&e.node)) return expr(member->base, Place::Net);
+    if (const auto* call = std::get_if<ast::CallExpr>(&e.node)) return application(call->callee, call->args);
+    if (const auto* attributes = std::get_if<ast::AttrExpr>(&e.node))
+      return application(attributes->callee, attributes->args);
+    if (const auto* pipe = std::get_if<ast::PipeExpr>(&e.node))
+      return expr(pipe->value), expr(pipe->stage, Place::Callee);
+    if (const auto* list = std::get_if<ast::ListExpr>(&e.node)) return dims(list->items);
+    if (const auto* renamed = std::get_if<ast::AsExpr>(&e.node)) return expr(renamed->base), dims(renamed->dims);
     if (const auto* repeat = std::get_if<ast::RepeatExpr>(&e.node))
       return loop(repeat->index, repeat->count, {}, repeat->body);
     if (const auto* scan = std::get_if<ast::ScanExpr>(&e.node))
@@ -161,6 +260,16 @@ class NameChecker {
     }
     if (const auto* reduce = std::get_if<ast::ReduceExpr>(&e.node)) return reduction(*reduce);
     ast::for_each_child(ast_, e, [&](ast::ExprId child) { expr(child); });
+  }
+
+  void dims(const std::vector<ast::DimItem>& items) {
+    for (const ast::DimItem& item : items)
+      if (item.extent.valid()) expr(item.extent, Place::Dim);
+  }
+
+  void application(ast::ExprId callee, const std::vector<ast::Arg>& args) {
+    expr(callee, Place::Callee);
+    for (const ast::Arg& arg : args) expr(arg.value, arg.name.text == "over" ? Place::Dim : Place::Value);
   }
 
   void loop(const ast::Ident& index, ast::ExprId count, const std::vector<ast::Arg>& carries, const ast::Block& body) {
@@ -187,9 +296,8 @@ class NameChecker {
   void type(ast::TypeId id) {
     if (!id.valid()) return;
     const ast::Type& t = ast_[id];
-    if (!t.index_dim.empty()) use(t.index_dim.text, t.index_dim.span);
-    for (const ast::DimItem& item : t.dims)
-      if (item.extent.valid()) expr(item.extent);
+    if (!t.index_dim.empty()) use(t.index_dim.text, t.index_dim.span, Place::Dim);
+    dims(t.dims);
     for (const ast::TypeId part : t.tuple) type(part);
   }
 
@@ -365,7 +473,7 @@ class NameChecker {
 
   void objective(const ast::ObjectiveDecl& decl) {
     push();
-    for (const ast::ExprId id : decl.updates) expr(id);
+    for (const ast::ExprId id : decl.updates) expr(id, Place::Net);
     params(decl.params, false);
     block(decl.body);
     pop();
@@ -404,14 +512,14 @@ class NameChecker {
     push();
     for (const ast::TrainItem& item : decl.items) {
       std::visit(ast::Overloaded{
-                     [&](const ast::BatchItem& i) { use(i.dim.text, i.dim.span), expr(i.size); },
+                     [&](const ast::BatchItem& i) { use(i.dim.text, i.dim.span, Place::Dim), expr(i.size); },
                      [&](const ast::NumberItem& i) { expr(i.value); },
                      [&](const ast::StepItem& i) { step(i); },
                      [&](const ast::LoopItem& i) {
                        for (const auto& g : i.groups)
                          for (const auto& e : g.entries) expr(e.times);
                      },
-                     [&](const ast::EmaItem& i) { expr(i.model), expr(i.decay); },
+                     [&](const ast::EmaItem& i) { expr(i.model, Place::Net), expr(i.decay); },
                      [&](const ast::EveryItem& i) { actions(i); },
                      [&](const ast::StopItem& i) { stop(i.condition), expr(i.evaluations); },
                      [](const ast::DataItem&) {},
@@ -488,6 +596,7 @@ class NameChecker {
   std::map<std::string, Span, std::less<>> later_;  // bound by a later statement of an enclosing block
   std::map<std::string, Span> imported_;
   std::set<std::string> used_;
+  std::vector<Unknown> unknown_;
   std::set<std::string> indices_;    // of `sum[..]` and the like so far
   std::set<std::string> tolerated_;  // names whose declaration is an error of its own
 };

@@ -26,9 +26,12 @@ void DataSection::find_data() {
       else {
         std::vector<std::string> names;
         for (const ast::DataDecl& d : sections) names.push_back(d.name.text);
-        diagnostics_
-            .report(Diag::E0606, named->name.span, fmt::format("no data section `{}`", printable(named->name.text)))
-            .with_help(did_you_mean(named->name.text, names));
+        names_unknown_section_ = true;
+        Diagnostic& diagnostic =
+            diagnostics_
+                .report(Diag::E0606, named->name.span, fmt::format("no data section `{}`", printable(named->name.text)))
+                .with_help(did_you_mean(named->name.text, names));
+        if (sections.size() == 1) diagnostic.label(sections[0].name.span, "declared here, and named nowhere");
       }
     }
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,6 +58,7 @@ class DataSection {
   std::optional<std::vector<Share>> read_shares(ast::ExprId stage, size_t count);
   void probe_splits(const DataPlan& plan);
   std::optional<Tensor> field_value(const std::string& name, Span span, const Axis& batch);
+  void report_missing(const std::string& name, Span span, const std::vector<std::string>& names);
   std::optional<Tensor> convert_field(const ast::FieldDecl& decl, Value value, const Axis& batch);
   struct AffineColumn;
   std::optional<AffineColumn> affine_column(NodeId id);
@@ -74,7 +76,9 @@ class DataSection {
   Diagnostics& diagnostics_;
   const ast::DataDecl* data_ = nullptr;
   std::vector<Column> probed_;
-  bool data_failed_ = false;  // a file was reported: nothing more is said of columns
+  std::set<std::string> missing_;       // fields that were reported
+  bool names_unknown_section_ = false;  // the train section does, which was reported
+  bool data_failed_ = false;            // a file was reported: nothing more is said of columns
   int32_t rows_symbol_ = -1;
 };
 

@@ -74,6 +74,7 @@ Value Distributions::make_distribution(const DistributionRecord& record, std::ve
     if (first != nullptr && second != nullptr && graph_.refuse_all_pairs(*first, *second, span, "a distribution"))
       return {};
   }
+  graph_.note_use(record.name, params, {}, span, by_logvar);
   dist.params = std::move(params);
   return Value(std::move(dist));
 }
@@ -103,6 +104,7 @@ Value Distributions::make_categorical(Distribution dist, const std::vector<Value
   if (!logits) return {};
   const std::optional<Axis> classes = class_axis(dist, *logits, params.size() > 1 ? &params[1] : nullptr, span);
   if (!classes) return {};
+  graph_.note_use(dist.record->name, {params[0]}, {}, span);
   dist.params = {Value(*logits), Value(ShapeValue{{*classes}})};
   return Value(std::move(dist));
 }
@@ -234,13 +236,6 @@ Value Distributions::distribution_function(std::string_view function, const Valu
   };
   std::vector<Value> all;
   if (function == "log_prob") {
-    const auto* x = args[0].as<Tensor>();
-    if (dist->kind() == DistKind::Bernoulli && x != nullptr && x->range && (x->range->low < 0 || x->range->high > 1)) {
-      diagnostics_
-          .report(Diag::W0004, span,
-                  fmt::format("Bernoulli likelihood of data in {}..{}", x->range->low, x->range->high))
-          .with_help("scale the data to 0..1");
-    }
     if (!graph_.same_axes(axes_of_value(value, span), axes_of_value(args[0], span), span, "`log_prob`", true))
       return {};
     if (dist->kind() == DistKind::Mixture) return mixture_function(function, *dist, args[0], span);

@@ -1,5 +1,7 @@
 #include "frontend/elaborator.h"
 
+#include "frontend/lints/lint.h"
+
 namespace smelt::frontend {
 
 namespace {
@@ -13,6 +15,16 @@ std::string stem_of(const std::string& path) {
 }
 
 }  // namespace
+
+void Elaborator::look_for_lints() {
+  run_lints({.file = file_,
+             .experiment = experiment_,
+             .shapes = shapes_,
+             .functions = functions_.all(),
+             .runs = [&](size_t i) { return train_.runs_somewhere(experiment_.objectives[i].name); },
+             .is_average = [&](int32_t v) { return averages_.contains(v); },
+             .diagnostics = diagnostics_});
+}
 
 /// False when there are errors, which later stages would only repeat.
 bool Elaborator::build() {
@@ -33,6 +45,7 @@ bool Elaborator::build() {
   bodies_.build_others();
   train_.build_train();
   if (diagnostics_.has_errors()) return false;
+  look_for_lints();
   bodies_.build_init();
   bodies_.resolve_sites();
   bodies_.combine_batches();

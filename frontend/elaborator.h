@@ -38,6 +38,7 @@ class Elaborator {
 
  private:
   bool build();
+  void look_for_lints();
 
   const SourceMap& sources_;
   const Library& library_;

@@ -77,6 +77,7 @@ class Evaluator {
   Value apply_repeat(const ast::RepeatExpr& e, Value value, const std::string& label, const Naming& naming, Span span);
   Value apply_stage(ast::ExprId stage, Value value, Span value_span, const Naming& naming, Span span);
   Value index_tensor(const Tensor& x, const ast::IndexExpr& e, Span span);
+  void warn_of_rounding(ast::ExprId operand, const Naming& naming);
   void warn_of_zero(const Value& a, const Value& b, Span span);
 
   void execute_param(const ast::ParamStmt& stmt, Span span);

@@ -103,7 +103,23 @@ Value Evaluator::eval_node(const ast::BinaryExpr& e, ast::ExprId id, const Namin
     return {};
   }
   if (e.op == ast::BinaryOp::Div && !scopes_.frame().around.dim_size) warn_of_zero(a, b, scopes_.span_of(id));
+  if (b.as<Tensor>() != nullptr) warn_of_rounding(e.lhs, naming);
+  if (a.as<Tensor>() != nullptr) warn_of_rounding(e.rhs, naming);
   return graph_.binary(e.op, a, b, scopes_.span_of(id));
+}
+
+/// A quotient of whole numbers that meets a tensor is seldom meant to be rounded, as one that is a size is.
+void Evaluator::warn_of_rounding(ast::ExprId operand, const Naming& naming) {
+  const auto* quotient = scopes_.ast().as<ast::BinaryExpr>(operand);
+  if (quotient == nullptr || quotient->op != ast::BinaryOp::Div || scopes_.frame().scope->library) return;
+  const Value a = eval(quotient->lhs, naming), b = eval(quotient->rhs, naming);
+  const auto x = shapes_.number_of(a), y = shapes_.number_of(b);
+  const bool whole = x && y && a.as<double>() == nullptr && b.as<double>() == nullptr;
+  if (!whole || *y == 0 || std::abs(*x) < std::abs(*y) || std::fmod(*x, *y) == 0) return;
+  diagnostics_
+      .report(Diag::W0005, scopes_.span_of(operand),
+              fmt::format("{} / {} is {}, because both are whole numbers", *x, *y, std::trunc(*x / *y)))
+      .with_help(fmt::format("write {}.0 / {} for {}", *x, *y, *x / *y));
 }
 
 /// Whole numbers divide to whole numbers, which is seldom meant where the result is 0.

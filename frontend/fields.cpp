@@ -176,6 +176,31 @@ void DataSection::state_range(const ast::FieldDecl& decl, const Tensor& value, c
       {x->column, x->scale, x->offset, {range.low, range.high}, decl.name.text, file_.ast[decl.range].span});
 }
 
+/// Once a name: a field that is missing is missing everywhere.
+void DataSection::report_missing(const std::string& name, Span span, const std::vector<std::string>& names) {
+  if (!missing_.insert(name).second || names_unknown_section_) return;
+  if (data_ != nullptr) {
+    diagnostics_.report(Diag::E0603, span, fmt::format("data section `{}` has no field `{}`", data_->name.text, name))
+        .label(data_->name.span, names.empty() ? "it has none" : fmt::format("it has {}", fmt::join(names, ", ")))
+        .with_help(names.empty() || did_you_mean(name, names).empty()
+                       ? fmt::format("add it to the section: `{}: f32[..] = field(0)`", name)
+                       : did_you_mean(name, names));
+    return;
+  }
+  const ast::TrainDecl* const train = train_section(file_);
+  if (train == nullptr || file_.ast.data.empty()) {
+    diagnostics_.report(Diag::E0603, span, fmt::format("`{}` comes from the data, and there is no data section", name))
+        .with_help("declare one, and name it in the train section: `data mnist`");
+    return;
+  }
+  const Span head{train->span.file, train->span.begin, train->span.begin + 1};
+  diagnostics_
+      .report(Diag::E0603, train->items.empty() ? head : train->items[0].span,
+              "the train section names no data, and its objectives take some")
+      .label(span, fmt::format("`{}` comes from the data", name))
+      .with_help(fmt::format("write `data {}` in it", file_.ast.data[0].name.text));
+}
+
 std::optional<Tensor> DataSection::field_value(const std::string& name, Span span, const Axis& batch) {
   if (const auto known = graph_.context().fields.find(name); known != graph_.context().fields.end())
     return known->second;
@@ -189,15 +214,7 @@ std::optional<Tensor> DataSection::field_value(const std::string& name, Span spa
     }
   }
   if (decl == nullptr) {
-    auto& diagnostic = diagnostics_.report(
-        Diag::E0603, span,
-        data_ == nullptr ? fmt::format("`{}` comes from the data, and there is no data section", name)
-                         : fmt::format("data section `{}` has no field `{}`", data_->name.text, name));
-    if (data_ != nullptr)
-      diagnostic.label(data_->name.span, fmt::format("it has {}", fmt::join(names, ", ")))
-          .with_help(did_you_mean(name, names));
-    else
-      diagnostic.with_help("declare one, and name it in the train section: `data mnist`");
+    report_missing(name, span, names);
     return std::nullopt;
   }
   Frame frame(file_, &scopes_.frame());

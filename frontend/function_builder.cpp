@@ -48,6 +48,13 @@ void FunctionBuilder::add(Function function) {
   contexts_.back()->function = std::move(function);
 }
 
+std::vector<const FunctionContext*> FunctionBuilder::all() const {
+  std::vector<const FunctionContext*> list;
+  for (const auto& context : contexts_) list.push_back(context.get());
+  if (init_ != nullptr) list.push_back(init_.get());
+  return list;
+}
+
 void FunctionBuilder::end_init() { contexts_.push_back(std::move(init_)); }
 
 void FunctionBuilder::end_trial() {

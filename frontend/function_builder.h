@@ -36,6 +36,9 @@ class FunctionBuilder {
   void add(Function function);
   FunctionContext& at(int32_t index) { return *contexts_[static_cast<size_t>(index)]; }
 
+  /// All that are built so far, in order.
+  std::vector<const FunctionContext*> all() const;
+
   /// The function that computes the start value of every variable; `end_init` makes it the last one.
   FunctionContext& init() { return *init_; }
   void end_init();

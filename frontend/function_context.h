@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -42,6 +43,21 @@ struct FunctionContext {
     Span span;
   };
   std::vector<LayerCall> layer_calls;  // an inner one comes before the one around it
+  /// What the model file itself applies, for the lints: functions of the library, reductions, distributions.
+  struct Use {
+    struct Operand {
+      NodeId node;  // not valid: no tensor
+      Axes axes;
+      std::optional<Range> range;
+      std::optional<double> number;
+    };
+    std::string name;  // such as `bernoulli_log_prob`, `mean`, `Normal`
+    Span span;
+    std::vector<Operand> operands;  // by parameter
+    Operand result;
+    bool by_logvar = false;  // of a Normal
+  };
+  std::vector<Use> uses;
 };
 
 /// While it lives, nodes of the builder belong to `call`.

@@ -193,4 +193,22 @@ Tensor GraphWriter::scalar_argument(int32_t scalar) {
   return t;
 }
 
+void GraphWriter::note_use(std::string_view name, const std::vector<Value>& operands, const Value& result, Span span,
+                           bool by_logvar) {
+  if (context_->trial || scopes_.frame().scope->library) return;
+  const auto operand = [&](const Value& value) {
+    FunctionContext::Use::Operand made;
+    made.number = shapes_.number_of(value);
+    if (const auto* t = value.as<Tensor>(); t != nullptr && t->graph == context_->id) {
+      made.node = t->node;
+      made.axes = t->axes;
+      made.range = t->range;
+    }
+    return made;
+  };
+  FunctionContext::Use use{std::string(name), span, {}, operand(result), by_logvar};
+  for (const Value& value : operands) use.operands.push_back(operand(value));
+  context_->uses.push_back(std::move(use));
+}
+
 }  // namespace smelt::frontend

@@ -63,6 +63,10 @@ class GraphWriter {
   Value reduce(OpKind op, const Value& x, const Value* over, Span span);
   Value gather(const Tensor& table, const Tensor& index, Span span);
 
+  /// Notes what the model file applies; what the library applies is not noted.
+  void note_use(std::string_view name, const std::vector<Value>& operands, const Value& result, Span span,
+                bool by_logvar = false);
+
   // ---- what the function reads and writes ----
   Tensor variable_value(int32_t variable, const Axes& axes);
   void write_variable(int32_t variable, const Tensor& value);

@@ -55,6 +55,21 @@ Value apply_by_element(Call& c) {
 
 std::optional<std::vector<int64_t>> places_of(Call& c, const Tensor& x, size_t over);
 
+/// Of a tensor with several axes, which of them is meant has to be said: over all of them, rows of a batch would meet.
+bool names_an_axis(Call& c, const Tensor& x, const std::vector<int64_t>& places, bool several) {
+  if (c.has(1) || places.size() <= 1) return true;
+  std::vector<std::string> names;
+  for (const int64_t at : places) names.push_back(c.use.shapes.axis_text(x.axes[static_cast<size_t>(at)]));
+  const std::string all =
+      several ? fmt::format(", or `over=({})` for all of them together", fmt::join(names, ", ")) : "";
+  const std::string choice = several ? "" : fmt::format(", or another of {}", fmt::join(names, ", "));
+  c.use.diagnostics
+      .report(Diag::E0105, c.use.graph.call_site(c.span),
+              fmt::format("`{}` of `{}` does not say which axis it is over", c.name(), c.use.shapes.type_text(x)))
+      .with_help(fmt::format("write `over={}`{}{}", names.back(), all, choice));
+  return false;
+}
+
 /// The axes go, or stay as they are.
 Value apply_over_axes(Call& c) {
   const OpDef& op = *c.function.op;
@@ -62,16 +77,7 @@ Value apply_over_axes(Call& c) {
   const auto x = c.use.graph.expect_float(c.value(0), c.span_of(0));
   auto places = x ? places_of(c, *x, 1) : std::nullopt;
   if (!places) return {};
-  if (!removes && !c.has(1) && places->size() > 1) {  // where axes go, the result shows what it was over
-    std::vector<std::string> names;
-    for (const int64_t at : *places) names.push_back(c.use.shapes.axis_text(x->axes[static_cast<size_t>(at)]));
-    c.use.diagnostics
-        .report(Diag::E0105, c.use.graph.call_site(c.span),
-                fmt::format("`{}` of `{}` does not say which axis it is over", op.name, c.use.shapes.type_text(*x)))
-        .with_help(fmt::format("write `over={}`, or `over=({})` for all of them together", names.back(),
-                               fmt::join(names, ", ")));
-    return {};
-  }
+  if (!names_an_axis(c, *x, *places, true)) return {};
   std::ranges::sort(*places);
   Axes axes;
   for (size_t i = 0; i < x->axes.size(); ++i) {
@@ -92,9 +98,8 @@ Value apply_over_axes(Call& c) {
 /// Positions along one axis, as labels of it.
 Value apply_of_axis(Call& c) {
   const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
-  const auto over = x ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
-  const auto places = over ? c.use.shapes.find_axes(*x, *over, c.span) : std::nullopt;
-  if (!places) return {};
+  const auto places = x ? places_of(c, *x, 1) : std::nullopt;
+  if (!places || !names_an_axis(c, *x, *places, false)) return {};
   if (places->size() != 1) {
     c.use.diagnostics.report(Diag::E0105, c.span, "the index of an extremum is along one axis");
     return {};
@@ -117,7 +122,7 @@ std::optional<Intrinsic> function_of(const OpDef& op) {
     case Applied::ByElement: return Intrinsic{op.name, "x", op.doc, apply_by_element, &op};
     case Applied::OverAxes:
     case Applied::AlongAxes: return Intrinsic{op.name, "x, over=", op.doc, apply_over_axes, &op};
-    case Applied::OfAxis: return Intrinsic{op.name, "x, over", op.doc, apply_of_axis, &op};
+    case Applied::OfAxis: return Intrinsic{op.name, "x, over=", op.doc, apply_of_axis, &op};
   }
   return std::nullopt;
 }

@@ -168,6 +168,14 @@ ast::ExprId Parser::member(ast::ExprId base, Span begin) {
 ast::ExprId Parser::atom() {
   if (panic_) return {};
   const Span begin = peek().span;
+  if (at_next_line()) {
+    diagnostics_
+        .report(Diag::E0006, previous().span,
+                fmt::format("expected an expression behind `{}`, found the next line", printable(previous().text)))
+        .label(begin, "the next line begins here");
+    panic_ = true;
+    return {};
+  }
   switch (peek().kind) {
     case TokenKind::Integer:
     case TokenKind::Float: return number();
@@ -327,6 +335,7 @@ ast::Arg Parser::arg() {
 
 std::vector<ast::Arg> Parser::args(TokenKind open, TokenKind close) {
   std::vector<ast::Arg> list;
+  if (braces_ != nullptr && open == TokenKind::OpenBrace) braces_->push_back({peek().span.begin, false});
   bracketed(open, close, open == TokenKind::OpenBrace ? "attributes" : "arguments", [&] { list.push_back(arg()); });
   return list;
 }

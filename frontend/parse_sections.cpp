@@ -59,15 +59,49 @@ void Parser::section() {
   for (const Section& s : sections()) {
     if (!at_word(s.word)) continue;
     advance();
+    if (at_word(s.word) && peek(1).kind == TokenKind::Name) {
+      fail(fmt::format("`{}` stands twice", s.word), "remove one of them");
+      return;
+    }
     (this->*s.parse)();
     if (!panic_ && !at_end_of_statement()) finish_statement("the file");
     return;
   }
+  fail(fmt::format("expected a section, found {}", found()), help_for_section());
+}
+
+/// What may be missing before a token that begins no section.
+std::string Parser::help_for_section() const {
   std::vector<std::string_view> words;
   for (const Section& s : sections()) words.push_back(s.word);
-  std::string help = at(TokenKind::Name) ? did_you_mean(peek().text, words) : "";
-  if (help.empty()) help = fmt::format("a section starts with one of {}", fmt::join(words, ", "));
-  fail(fmt::format("expected a section, found {}", found()), std::move(help));
+  const std::string any = fmt::format("a section starts with one of {}", fmt::join(words, ", "));
+  if (at(TokenKind::CloseBrace)) return "`}` closes nothing: remove it, or write the line that opens the block";
+  if (!at(TokenKind::Name)) return any;
+  const std::string name = printable(peek().text);
+  if (column_of(peek()) > 1)
+    return fmt::format(
+        "`{}` belongs to a body: the line with the `{{` that opens it is missing, or a `}}` before it is one too many",
+        name);
+  switch (peek(1).kind) {
+    case TokenKind::Name: {
+      const std::string word = did_you_mean(peek().text, words);
+      return word.empty() ? any : word;
+    }
+    case TokenKind::LessEqual: return fmt::format("write `dim {} <= ..`", name);
+    case TokenKind::Colon:
+    case TokenKind::Tilde: return fmt::format("write `const {}: ..`", name);
+    case TokenKind::Dot: return fmt::format("write `import {}.nn (Dense)`", name);
+    case TokenKind::OpenParen:
+      return fmt::format("write `fn {0}(..)`, or `metric`, `export`, `objective`, `optimiser` or `layer` before `{0}`",
+                         name);
+    case TokenKind::OpenBrace: return fmt::format("write `data {0} {{`, `train {0} {{` or `layer {0}{{..}}(..)`", name);
+    case TokenKind::Equal:
+      return fmt::format(
+          "write `model {0} = ..` for a net, `config {0} = ..` or `const {0} = ..` for a number, `dim {0} = ..` for a "
+          "size",
+          name);
+    default: return any;
+  }
 }
 
 // import std.nn (Dense, Dropout)
@@ -156,6 +190,7 @@ ast::Param Parser::param() {
 
 std::vector<ast::Param> Parser::params(TokenKind open, TokenKind close) {
   std::vector<ast::Param> list;
+  if (braces_ != nullptr && open == TokenKind::OpenBrace) braces_->push_back({peek().span.begin, true});
   bracketed(open, close, "a parameter list", [&] { list.push_back(param()); });
   return list;
 }

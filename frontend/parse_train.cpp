@@ -20,6 +20,22 @@ void Parser::train_section() {
   ast_.trains.push_back(std::move(decl));
 }
 
+/// What the tokens behind the first one tell of the line; empty when nothing.
+std::string Parser::help_for_train_line() const {
+  const auto meant = [&](std::string_view word) { return did_you_mean(peek().text, std::array{word}); };
+  const std::string_view second = peek(1).text, third = peek(2).text;
+  if (at(TokenKind::Integer) && (second == "step" || second == "steps" || second == "epoch" || second == "epochs"))
+    return fmt::format("write `every {} {} {{ .. }}`", peek().text, second);
+  if (!at(TokenKind::Name)) return {};
+  const std::string first = printable(peek().text);
+  if (second == "when") return meant("stop");  // `stp when`, although `step` is as near
+  if (third == "with") return meant("step");
+  if (second == "with") return fmt::format("write `step {} with ..`", first);
+  if (peek(1).kind != TokenKind::Equal) return {};
+  return peek(3).text == "decay" ? fmt::format("write `ema {} = ..`", first)
+                                 : fmt::format("write `batch {} = ..`", first);
+}
+
 ast::TrainItem Parser::train_item() {
   static constexpr std::string_view kWords[] = {"data", "batch", "epochs", "steps", "seed", "precision",
                                                 "step", "loop",  "ema",    "every", "stop"};
@@ -53,12 +69,7 @@ ast::TrainItem Parser::train_item() {
     expect_word("when", "a stop line");
     item.node = panic_ ? ast::StopItem{} : stop_item();
   } else {
-    // `stp when` is `stop when`, although `step` is as near.
-    std::string help;
-    if (at(TokenKind::Name) && peek(1).text == "when")
-      help = did_you_mean(peek().text, std::array{std::string_view("stop")});
-    if (at(TokenKind::Name) && peek(2).text == "with")
-      help = did_you_mean(peek().text, std::array{std::string_view("step")});
+    std::string help = help_for_train_line();
     if (help.empty() && at(TokenKind::Name)) help = did_you_mean(peek().text, kWords);
     if (help.empty()) help = fmt::format("a line starts with one of {}", fmt::join(kWords, ", "));
     fail(fmt::format("expected a line of a train section, found {}", found()), std::move(help));

@@ -6,20 +6,25 @@
 
 #include "frontend/ast_walk.h"
 #include "frontend/parser_impl.h"
+#include "ir/support/suggest.h"
 
 namespace smelt {
 
-ast::Ast parse(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics) {
-  return Parser(lex(sources, file, diagnostics), diagnostics).parse_file();
+ast::Ast parse(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics, std::vector<AttributeBrace>* braces) {
+  return Parser(lex(sources, file, diagnostics), diagnostics, braces).parse_file();
 }
 
 ast::Ast Parser::parse_file() {
   while (!at(TokenKind::EndOfFile)) {
     if (accept(TokenKind::Semicolon)) continue;
     const size_t before = at_;
+    statement_at_ = at_;
     section();
-    if (panic_) recover_section();
-    if (at_ == before) advance();
+    const bool failed = panic_;
+    if (failed) recover_section();
+    if (at_ != before) continue;
+    advance();
+    if (failed) recover_section();  // the rest of its line is the same mistake
   }
   return std::move(ast_);
 }
@@ -116,21 +121,115 @@ bool Parser::at_end_of_statement() const {
   return at(TokenKind::Semicolon) || at(TokenKind::CloseBrace) || at(TokenKind::EndOfFile) || on_new_line();
 }
 
+/// Whether the token could be the first one of an expression.
+bool Parser::begins_value() const {
+  switch (peek().kind) {
+    case TokenKind::Name:
+    case TokenKind::Integer:
+    case TokenKind::Float:
+    case TokenKind::String:
+    case TokenKind::OpenParen:
+    case TokenKind::OpenBracket: return true;
+    default: return false;
+  }
+}
+
+/// A line of its own begins here, where a value is still missing: `steps` at the end of a line before `seed 1`.
+bool Parser::at_next_line() const {
+  static constexpr std::string_view kWords[] = {"data",       "batch", "epochs", "steps",  "seed", "step",
+                                                "loop",       "ema",   "every",  "stop",   "eval", "image",
+                                                "checkpoint", "param", "state",  "report", "yield"};
+  if (!at(TokenKind::Name) || !peek().newline_before || at_ == 0) return false;
+  if (at_section()) return true;
+  const bool word = std::ranges::find(kWords, peek().text) != std::end(kWords);
+  const TokenKind next = peek(1).kind;
+  const bool goes_on = next == TokenKind::Name || next == TokenKind::Integer || next == TokenKind::Float ||
+                       (next == TokenKind::OpenBrace && peek().text == "loop");
+  if (word && goes_on && !peek(1).newline_before) return true;
+  return open_brackets_ == 0 && at_assignment();
+}
+
+/// What may be meant when a statement could end before the current token and does not.
+std::string Parser::help_for_rest(std::string_view what) const {
+  static constexpr std::string_view kWords[] = {"param", "state", "report", "dim", "assert", "yield"};
+  const size_t read = at_ - statement_at_;
+  const Token& first = tokens_[statement_at_];
+  if (at(TokenKind::Equal)) return "compare with `==`; `=` binds one name";
+  if (at(TokenKind::CloseParen) || at(TokenKind::CloseBracket) || at(TokenKind::CloseBrace))
+    return fmt::format("{} closes nothing: remove it, or open a bracket before", describe(peek().kind));
+  if (at(TokenKind::Comma) && read >= 2 && tokens_[statement_at_ + 1].kind == TokenKind::Equal &&
+      peek(2).kind == TokenKind::Equal)
+    return "`report a = .., b = ..` shows several values; bindings have a line each";
+  if (at(TokenKind::Comma)) return "several values are a tuple in parentheses: `(a, b)`";
+  if (what == "the file" && at(TokenKind::PipeTo) && previous().kind == TokenKind::CloseBrace)
+    return "the section ends at the `}` before it, which may be one too many";
+  if (!begins_value()) return "start a new line, or put `;` between two statements";
+  if (read == 1 && first.kind == TokenKind::Name) {
+    if (std::string word = did_you_mean(first.text, kWords); !word.empty() && at(TokenKind::Name)) return word;
+    return fmt::format(
+        "write `{0} = ..` to bind a value, `{0} ~ ..` to draw, `{0} <- ..` to write a state, or `{0}(..)` to apply it",
+        printable(first.text));
+  }
+  if (previous().kind == TokenKind::Name && peek(1).kind == TokenKind::Colon)
+    return "stages of a pipe follow `|>`: `x |> a: Dense{64} |> b: Dense{64}`";
+  if (previous().kind == TokenKind::Name)
+    return fmt::format(
+        "an operator is missing between `{0}` and {1}, or `(`: `{0}(..)`; statements have a line each, or `;` between "
+        "them",
+        printable(previous().text), found());
+  return "an operator is missing, or a new line, or `;` between two statements";
+}
+
 void Parser::finish_statement(std::string_view what) {
   if (accept(TokenKind::Semicolon) || at_end_of_statement()) return;
-  const bool equals = at(TokenKind::Equal);
-  const char* help = equals                 ? "compare with `==`; `=` binds one name"
-                     : at(TokenKind::Comma) ? "several values are a tuple in parentheses: `(a, b)`"
-                                            : "start a new line, or put `;` between two statements";
-  fail(fmt::format("expected the end of the line in {}, found {}", what, found()), help);
+  const bool unbound = at_ - statement_at_ == 1 && previous().kind == TokenKind::Name && begins_value();
+  fail(unbound
+           ? fmt::format("expected `=`, `~`, `<-` or `(` behind `{}`, found {}", printable(previous().text), found())
+           : fmt::format("expected the end of the line in {}, found {}", what, found()),
+       help_for_rest(what));
+}
+
+/// A bracket whose list goes on in a way that it cannot. What begins a line does not belong to it: then the bracket
+/// itself is the mistake.
+void Parser::report_open(TokenKind open, TokenKind close, Span opening, std::string_view what) {
+  const bool elsewhere = at(TokenKind::EndOfFile) || at(TokenKind::CloseBrace) || peek().newline_before;
+  if (elsewhere) {
+    report_unclosed(opening, fmt::format("this {}", describe(open)), close);
+    panic_ = true;
+    return;
+  }
+  std::string help;
+  if (at(TokenKind::Equal))
+    help = "options with names stand directly in the parentheses of a call: a `(` before them may be one too many";
+  else if (at(TokenKind::CloseParen) || at(TokenKind::CloseBracket))
+    help = fmt::format("close the {} first, or remove it", describe(open));
+  else if (begins_value() && previous().kind == TokenKind::Name)
+    help = fmt::format("between `{0}` and {1} an operator or `,` is missing, or a bracket: `{0}(..)`, `{0}[..]`",
+                       printable(previous().text), found());
+  else if (begins_value())
+    help = "an operator or `,` is missing before it";
+  if (!at(TokenKind::Bad)) {
+    diagnostics_
+        .report(Diag::E0006, peek().span,
+                fmt::format("expected `,` or {} in {}, found {}", describe(close), what, found()))
+        .label(opening, "opened here")
+        .with_help(std::move(help));
+  }
+  panic_ = true;
 }
 
 /// One missing bracket leaves every block around it open: only the innermost is reported.
-void Parser::report_unclosed(Span opening, std::string_view what) {
+void Parser::report_unclosed(Span opening, std::string_view what, TokenKind closing) {
   if (std::exchange(unclosed_at_, at_) == at_) return;
-  const std::string_view end = at(TokenKind::EndOfFile) ? "the file ends" : "the next section begins";
-  diagnostics_.report(Diag::E0007, opening, fmt::format("{} is never closed", what))
-      .label(peek().span, fmt::format("{} here", end));
+  const std::string_view close =
+      tokens_[at_].kind == TokenKind::EndOfFile ? "the file ends" : "the next section begins";
+  const bool section = at(TokenKind::EndOfFile) || at_section();
+  Diagnostic& diagnostic = diagnostics_.report(Diag::E0007, opening, fmt::format("{} is never closed", what));
+  if (at_ > 0)
+    diagnostic.label(previous().span, fmt::format("{} is missing behind this, at the latest", describe(closing)));
+  if (closing != TokenKind::CloseBrace && !section && peek().newline_before)
+    diagnostic.with_help("or a `,`, when the list goes on in the next line");
+  diagnostic.label(peek().span, section ? fmt::format("{} here", close) : fmt::format("{} does not", found()));
 }
 
 /// Skips to the next line of this block; whole brackets are skipped.

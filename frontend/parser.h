@@ -15,6 +15,14 @@ constexpr int kMaxNesting = 256;
 /// Operators of one expression that are chained, such as the terms of a sum.
 constexpr int kMaxHeight = 1000;
 
-ast::Ast parse(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics);
+/// A `{` that opens attributes of a layer, not a block.
+struct AttributeBrace {
+  uint32_t begin = 0;     // offset in the text
+  bool declares = false;  // `layer Dense{out, act = identity}`, not `Dense{64, act=relu}`
+};
+
+/// `braces`: where to put those of the text, in no order.
+ast::Ast parse(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics,
+               std::vector<AttributeBrace>* braces = nullptr);
 
 }  // namespace smelt

@@ -17,7 +17,8 @@ namespace smelt {
 /// or sections calls `recover_*` to clear it.
 class Parser {
  public:
-  Parser(std::vector<Token> tokens, Diagnostics& diagnostics) : tokens_(std::move(tokens)), diagnostics_(diagnostics) {}
+  Parser(std::vector<Token> tokens, Diagnostics& diagnostics, std::vector<AttributeBrace>* braces = nullptr)
+      : tokens_(std::move(tokens)), diagnostics_(diagnostics), braces_(braces) {}
 
   ast::Ast parse_file();
 
@@ -42,12 +43,16 @@ class Parser {
   bool at_end_of_statement() const;
   bool on_new_line() const { return open_brackets_ == 0 && peek().newline_before; }
   void finish_statement(std::string_view what);
+  std::string help_for_rest(std::string_view what) const;
+  bool begins_value() const;
+  bool at_next_line() const;
+  void report_open(TokenKind open, TokenKind close, Span opening, std::string_view what);
   void recover_statement();
   void recover_section();
   /// Whether a section begins here, on a line that is indented no further than the section around it: then a block that
   /// is still open lacks its `}`.
   bool at_section() const;
-  void report_unclosed(Span opening, std::string_view what);
+  void report_unclosed(Span opening, std::string_view what, TokenKind closing);
 
   /// `open item, item close`, a trailing comma allowed; newlines mean nothing inside.
   template <typename Item>
@@ -60,6 +65,7 @@ class Parser {
   struct Section;
   static std::span<const Section> sections();
   void section();
+  std::string help_for_section() const;
   void import_section();
   void dim_section();
   void config_section();
@@ -81,6 +87,7 @@ class Parser {
 
   // ---- parse_train.cpp ----
   void train_section();
+  std::string help_for_train_line() const;
   ast::TrainItem train_item();
   ast::BatchItem batch_item();
   ast::StepGroup step_group();
@@ -157,8 +164,10 @@ class Parser {
   std::vector<Token> tokens_;
   Diagnostics& diagnostics_;
   ast::Ast ast_;
+  std::vector<AttributeBrace>* braces_;
   std::vector<int> heights_;  // of ast_.exprs
   size_t at_ = 0;
+  size_t statement_at_ = 0;                 // the first token of the running statement
   size_t section_column_ = 0;               // of the first token of the running section
   size_t unclosed_at_ = std::string::npos;  // the token that ended an unclosed bracket: reported once
   int depth_ = 0;
@@ -179,13 +188,7 @@ void Parser::bracketed(TokenKind open, TokenKind close, std::string_view what, I
   }
   brace_is_block_ = outer;
   --open_brackets_;
-  if (panic_ || accept(close)) return;
-  if (at(TokenKind::EndOfFile)) {
-    report_unclosed(opening, "this " + describe(open));
-    panic_ = true;
-    return;
-  }
-  fail("expected `,` or " + describe(close) + " in " + std::string(what) + ", found " + found());
+  if (!panic_ && !accept(close)) report_open(open, close, opening, what);
 }
 
 template <typename Line>
@@ -197,6 +200,7 @@ Span Parser::braced(std::string_view what, Line line) {
   while (true) {
     while (accept(TokenKind::Semicolon)) {
     }
+    statement_at_ = at_;
     if (at(TokenKind::CloseBrace) || at(TokenKind::EndOfFile) || at_section()) break;
     const size_t before = at_;
     line();
@@ -206,7 +210,8 @@ Span Parser::braced(std::string_view what, Line line) {
   }
   open_brackets_ = brackets;
   brace_is_block_ = outer;
-  if (!accept(TokenKind::CloseBrace)) report_unclosed(opening, "the `{` of " + std::string(what));
+  if (!accept(TokenKind::CloseBrace))
+    report_unclosed(opening, "the `{` of " + std::string(what), TokenKind::CloseBrace);
   return since(opening);
 }
 

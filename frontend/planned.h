@@ -22,7 +22,6 @@ inline constexpr Planned kPlanned[] = {
     {PlannedKind::Function, "power_iteration", "W, u"},
     {PlannedKind::Command, "export"},
     {PlannedKind::Command, "graph"},
-    {PlannedKind::Command, "fmt"},
     {PlannedKind::Command, "diff"},
     {PlannedKind::Command, "runs"},
     {PlannedKind::Command, "lsp"},

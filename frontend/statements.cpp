@@ -31,8 +31,10 @@ Value Evaluator::eval_statements(const ast::Block& block, const Naming& naming) 
     result = std::move(value);
   }
   if (good && !has_value) {
-    diagnostics_.report(Diag::E0403, block.span, "the block has no value")
-        .with_help("its last line is an expression, the value of the block");
+    const Span end{block.span.file, std::max(block.span.begin, block.span.end - 1), block.span.end};
+    diagnostics_.report(Diag::E0403, end, "the block has no value")
+        .label({block.span.file, block.span.begin, block.span.begin + 1}, "it begins here")
+        .with_help("its last line is an expression, the value of the block: write it before this `}`");
     return {};
   }
   return good ? result : Value();

@@ -58,39 +58,20 @@ StepLines::Options StepLines::options_of(size_t objective, const StepOptimiser& 
   return options;
 }
 
-/// Which updated parameters have an influence on the loss; the others are warned about and left alone.
-static std::vector<int32_t> trained(const Experiment& experiment, const std::vector<int32_t>& updates,
-                                    const FunctionContext& context, NodeId loss, std::vector<int32_t>& idle) {
-  const std::vector<bool> reached = ancestors_of(context.function.graph, loss);
-  std::vector<int32_t> list;
-  for (const int32_t variable : updates) {
-    if (experiment.variables[static_cast<size_t>(variable)].kind != VariableKind::Param) continue;
-    const auto node = context.variables.find(variable);
-    if (node != context.variables.end() && reached[node->second.index])
-      list.push_back(variable);
-    else
-      idle.push_back(variable);
-  }
-  return list;
-}
-
-/// Warns about what is updated and cannot be trained.
+/// The updated parameters that have an influence on the loss. The lints tell of the others, which are left alone.
 std::vector<int32_t> StepLines::trained_parameters(size_t objective, const Tensor& loss) {
   const ast::ObjectiveDecl& decl = file_.ast.objectives[objective];
-  std::vector<int32_t> idle;
-  std::vector<int32_t> params =
-      trained(experiment_, experiment_.objectives[objective].updates, graph_.context(), loss.node, idle);
+  const FunctionContext& context = graph_.context();
+  const std::vector<bool> reached = ancestors_of(context.function.graph, loss.node);
+  std::vector<int32_t> params;
+  for (const int32_t variable : experiment_.objectives[objective].updates) {
+    if (experiment_.variables[static_cast<size_t>(variable)].kind != VariableKind::Param) continue;
+    const auto node = context.variables.find(variable);
+    if (node != context.variables.end() && reached[node->second.index]) params.push_back(variable);
+  }
   if (params.empty()) {
     diagnostics_.report(Diag::E0602, decl.updates.empty() ? decl.name.span : scopes_.span_of(decl.updates[0]),
                         fmt::format("the loss of `{}` does not depend on a parameter that it updates", decl.name.text));
-    return params;
-  }
-  for (const int32_t variable : idle) {
-    const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
-    if (v.path.find("._") != std::string::npos) continue;  // an underscore silences
-    diagnostics_.report(
-        Diag::W0002, v.span,
-        fmt::format("objective `{}` updates `{}`, which has no influence on its loss", decl.name.text, v.path));
   }
   return params;
 }

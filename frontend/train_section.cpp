@@ -104,7 +104,6 @@ void TrainSection::build_train() {
   warn_idle_objectives();
 }
 
-/// Whether a train section of the file has a step line for it.
 bool TrainSection::runs_somewhere(std::string_view objective) const {
   return std::ranges::any_of(file_.ast.trains, [&](const ast::TrainDecl& train) {
     return std::ranges::any_of(train.items, [&](const ast::TrainItem& item) {
@@ -197,7 +196,8 @@ std::optional<LoopItem> TrainSection::loop_call(const ast::LoopEntry& entry) {
         .report(Diag::E0606, entry.objective.span,
                 objective < 0 ? fmt::format("no objective `{}`", printable(entry.objective.text))
                               : fmt::format("objective `{}` has no step line", entry.objective.text))
-        .with_help(did_you_mean(entry.objective.text, names));
+        .with_help(objective < 0 ? did_you_mean(entry.objective.text, names)
+                                 : fmt::format("write `step {} with adam(lr = 1e-3)`", entry.objective.text));
     return std::nullopt;
   }
   if (!times) return std::nullopt;

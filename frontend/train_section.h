@@ -48,6 +48,8 @@ class TrainSection {
   /// Read before anything that has a type, because the precision says what `f32` is.
   void read_precision();
   void build_train();
+  /// Whether a train section of the file has a step line for it.
+  bool runs_somewhere(std::string_view objective) const;
 
  private:
   void train_precision(const ast::PrecisionItem& item);
@@ -70,7 +72,6 @@ class TrainSection {
   std::string split_of_evaluated(const ast::Ident& metric) const;
   std::vector<std::string> eval_names() const;
   void warn_idle_objectives();
-  bool runs_somewhere(std::string_view objective) const;
   bool mentions(ast::ExprId expr, std::string_view name) const;
 
   const FileScope& file_;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "frontend/build_experiment.h"
+#include "frontend/examples_of_codes.h"
 #include "tests/support/text_files.h"
 
 namespace smelt {
@@ -55,6 +56,64 @@ TEST_CASE("every mistake renders as stored") {
     CHECK(actual.find(code) != std::string::npos);  // a file is named after the code it shows
     CHECK(experiment.has_value() == code.starts_with("W"));
     CHECK(render_json(diagnostics, sources).find("\"code\":\"" + code) != std::string::npos);
+  }
+}
+
+/// What a lint must not warn of: files that look like one of those that it warns of.
+TEST_CASE("quiet files have no warning") {
+  std::set<std::string> loud, quiet;
+  for (const auto& path : test::files_in("tests/files/errors", ".smelt"))
+    loud.insert(path.stem().string().substr(0, 5));
+  for (const auto& path : test::files_in("tests/files/quiet", ".smelt")) {
+    CAPTURE(path.filename().string());
+    SourceMap sources;
+    Diagnostics diagnostics;
+    const uint32_t file = sources.add({path.filename().string(), test::read_text(path)});
+    CHECK(build_experiment(sources, file, {}, diagnostics).has_value());
+    CHECK(render(diagnostics, sources) == "");
+    quiet.insert(path.stem().string().substr(0, 5));
+    CHECK(loud.contains(path.stem().string().substr(0, 5)));
+  }
+  constexpr std::string_view kFirstLint = "W0004";
+  for (const std::string& code : loud) {
+    CAPTURE(code);
+    if (code.starts_with("W") && code >= kFirstLint && code != "W0006") CHECK(quiet.contains(code));
+  }
+}
+
+/// `smelt explain` shows them beside the wrong ones.
+TEST_CASE("right examples are right") {
+  for (const DiagnosticInfo& info : all_diagnostics()) {
+    const std::optional<CodeExample> example = example_of(info.code);
+    constexpr std::string_view kWithoutText[] = {"E0002", "E0008", "E0310", "E0604", "E0801"};
+    CAPTURE(info.code);
+    CHECK(example.has_value() == (std::ranges::find(kWithoutText, info.code) == std::end(kWithoutText)));
+    if (!example || info.code == "W0001" || info.code == "W0002" || info.code == "W0003" || info.code == "W0006")
+      continue;
+    INFO(example->right);
+    CHECK(!example->right.empty());
+    SourceMap sources;
+    Diagnostics diagnostics;
+    (void)build_experiment(sources, sources.add({"right.smelt", example->right}), {}, diagnostics);
+    std::string messages;
+    for (const Diagnostic& d : diagnostics.sorted())
+      if (d.severity() == Severity::Error && d.code != Diag::E0001) messages += d.message + "\n";
+    CHECK(messages == "");
+    CHECK(render(diagnostics, sources).find(info.code) == std::string::npos);
+  }
+}
+
+/// A warning that is wrong teaches people to pass over warnings.
+TEST_CASE("no example has a warning") {
+  for (const char* folder : {"examples", "examples/zoo"}) {
+    for (const auto& path : test::files_in(folder, ".smelt")) {
+      CAPTURE(path.filename().string());
+      SourceMap sources;
+      Diagnostics diagnostics;
+      const uint32_t file = sources.add({path.filename().string(), test::read_text(path)});
+      CHECK(build_experiment(sources, file, {}, diagnostics).has_value());
+      CHECK(render(diagnostics, sources) == "");
+    }
   }
 }
 

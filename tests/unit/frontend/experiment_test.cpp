@@ -329,7 +329,8 @@ TEST_CASE("two operands are both stretched only where the text says so") {
            "r(x: f32[B, T, Class], y: ix<Class>[B, T]) -> f32[B, T] = softmax_xent(x, y, over=Class)",
            "r(x: f32[B, X]) = softmax(x, over=(B, X))",
            "r(x: f32[B]) = softmax(x)",
-           "r(x: f32[B, X]) = logsumexp(x)",
+           "r(x: f32[B, X]) = logsumexp(x, over=X)",
+           "r(x: f32[B]) = argmax(x)",
        }) {
     CAPTURE(good);
     const Built built(head + "export " + good + "\n");
@@ -505,7 +506,7 @@ TEST_CASE("--train chooses a train section, and an average stands still in the o
 
 TEST_CASE("`stop when no better` names a metric that is evaluated") {
   const Built built(
-      trained_with("sgd(lr = 0.1)\n  every 5 steps { eval train: loss }\n  stop when no better(min loss, 3)"));
+      trained_with("sgd(lr = 0.1)\n  every 2 steps { eval train: loss }\n  stop when no better(min loss, 3)"));
   CHECK(built.messages == "");
   REQUIRE(built.experiment);
   const Patience& patience = built.experiment->train.patience;
