@@ -25,6 +25,7 @@
 #include "compiler/graph/widen_halves.h"
 #include "compiler/lower/drop_unread_stores.h"
 #include "compiler/lower/estimate_work.h"
+#include "compiler/lower/merge_loops.h"
 #include "compiler/lower/step_in_kernels.h"
 #include "compiler/lower/write_rows.h"
 #include "compiler/plan/choose_stored.h"
@@ -122,6 +123,7 @@ constexpr std::array kPipeline = std::to_array<std::string_view>(
      "isolate_results", "lower_precision", "fit_budget", "choose_stored", "order_nodes", "plan_kernels",
      // What they compute. Stores that nobody reads count as work, as they did when limits were measured.
      "build_loops", "step_in_kernels", "write_rows", "estimate_work", "share_kernels", "drop_unread_stores",
+     "merge_loops",
      // How. Blocks come before pairs, which do not pass in blocks; panels after all that decides what they hold.
      "vectorize", "tile_products", "block_products", "pair_products", "pack_operands", "copy_columns",
      // Where, when every kernel is there.

@@ -20,10 +20,25 @@ ProductEmitter::TileGrid ProductEmitter::make_grid() {
   };
   TileGrid grid{.split = split_evenly(product.row.extent.bound, schedule().tile.rows),
                 .columns = extent(product.column.extent)};
-  for (const ProductAxis& axis : product.outer) grid.extents.push_back(extent(axis.extent));
+  const bool panels_first = passes_panels_first(product, target_.blocking);
+  const auto add_outer = [&](bool in_panel) {
+    for (size_t axis = 0; axis < product.outer.size(); ++axis) {
+      if ((panels_first && is_free(product.outer[axis])) != in_panel) continue;
+      grid.axes.push_back(static_cast<int32_t>(axis));
+      grid.extents.push_back(extent(product.outer[axis].extent));
+    }
+  };
+  add_outer(false);
+  grid.axes.push_back(TileGrid::kPanels);
   grid.extents.push_back(tiles_of(grid.columns, tile_columns()));
+  const size_t in_panel = grid.extents.size();
+  add_outer(true);
+  grid.axes.push_back(TileGrid::kRowTiles);
   grid.extents.push_back(product.row.extent.is_static() ? i64(grid.split.tiles)
                                                         : tiles_of(extent(product.row.extent), schedule().tile.rows));
+  grid.panel_tiles = i64(1);
+  for (size_t at = in_panel; at < grid.extents.size(); ++at)
+    grid.panel_tiles = ir_.CreateMul(grid.panel_tiles, grid.extents[at]);
   std::tie(grid.begin, grid.end) = my_tiles(grid);
   return grid;
 }
@@ -40,10 +55,10 @@ std::pair<llvm::Value*, llvm::Value*> ProductEmitter::my_tiles(const TileGrid& g
   const int64_t cost = step_cycles(schedule().tile.rows, tile_columns() / lanes_),
                 rest_cost = step_cycles(schedule().tile.rows, (rest + lanes_ - 1) / lanes_);
   llvm::Value* whole_tiles =
-      ir_.CreateMul(grid.row_tiles(), i64(columns.bound / tile_columns()));  // in whole panels side by side
+      ir_.CreateMul(grid.panel_tiles, i64(columns.bound / tile_columns()));  // in whole panels side by side
   llvm::Value* whole_cost = ir_.CreateMul(whole_tiles, i64(cost));
-  llvm::Value* tiles = ir_.CreateAdd(whole_tiles, grid.row_tiles());
-  llvm::Value* all_cost = ir_.CreateAdd(whole_cost, ir_.CreateMul(grid.row_tiles(), i64(rest_cost)));
+  llvm::Value* tiles = ir_.CreateAdd(whole_tiles, grid.panel_tiles);
+  llvm::Value* all_cost = ir_.CreateAdd(whole_cost, ir_.CreateMul(grid.panel_tiles, i64(rest_cost)));
   llvm::Value* safe_cost = ir_.CreateSelect(ir_.CreateICmpEQ(all_cost, i64(0)), i64(1), all_cost);  // no rows at all
   llvm::Value* total_cost =
       ir_.CreateMul(ir_.CreateUDiv(total, ir_.CreateSelect(ir_.CreateICmpEQ(tiles, i64(0)), i64(1), tiles)), all_cost);
@@ -62,18 +77,22 @@ std::pair<llvm::Value*, llvm::Value*> ProductEmitter::my_tiles(const TileGrid& g
 ProductEmitter::Tile ProductEmitter::make_tile(const TileGrid& grid, llvm::Value* unit) {
   Tile tile;
   tile.sums_stride = i64(tile_columns());
-  tile.outer = decompose(unit, grid.extents);
-  tile.number = tile.outer.back();
+  const std::vector<llvm::Value*> position = decompose(unit, grid.extents);
+  tile.outer.resize(product().outer.size());
+  for (size_t at = 0; at < position.size(); ++at) {
+    if (grid.axes[at] >= 0)
+      tile.outer[static_cast<size_t>(grid.axes[at])] = position[at];
+    else
+      (grid.axes[at] == TileGrid::kPanels ? tile.panel : tile.number) = position[at];
+  }
   set_rows(tile, grid.split, tile.number);
-  tile.outer.pop_back();
-  tile.panel = tile.outer.back();
   tile.column = ir_.CreateMul(tile.panel, i64(tile_columns()));
-  tile.outer.pop_back();
   tile.columns = at_most(tile_columns(), ir_.CreateSub(grid.columns, tile.column));
   return tile;
 }
 
 void ProductEmitter::emit_work() {
+  if (schedule().left == LeftOperand::Copied) return emit_strips();
   const TileGrid grid = make_grid();
   if (schedule().blocks) return emit_blocks(grid, *schedule().blocks);
   if (const auto* copied = std::get_if<CopiedColumns>(&schedule().right)) return emit_stretches(grid, copied->steps);

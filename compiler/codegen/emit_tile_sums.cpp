@@ -96,7 +96,8 @@ void ProductEmitter::add_sums(const Tile& from, const Tile& to) {
 /// All rows of the tile by the micro-kernels for as many.
 void ProductEmitter::emit_block_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b) {
   const Product& product = this->product();
-  llvm::Value* a_pointer = element_pointer(buffer_pointer(pair.a), operand_dtype(pair.a), a);
+  llvm::Value* a_pointer =
+      tile.left != nullptr ? tile.left : element_pointer(buffer_pointer(pair.a), operand_dtype(pair.a), a);
   llvm::Value* b_pointer =
       tile.copied != nullptr ? tile.copied : element_pointer(buffer_pointer(pair.b), operand_dtype(pair.b), b);
   const auto rows = [&](int64_t count) {
@@ -142,7 +143,7 @@ void ProductEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& 
       packed && only_store() == nullptr;  // panels end with zeros, and the tile has room for sums of them
   const ProductAxis& step = product.inner.back();
   llvm::Value *turns = i64(1), *a_turn = i64(0), *b_turn = i64(0);
-  if (product.inner.size() >= kMicroKernelAxes) {
+  if (product.inner.size() >= kMicroKernelAxes && tile.left == nullptr) {
     const size_t axis = product.inner.size() - kMicroKernelAxes;
     turns = tile.turns != nullptr ? tile.turns : extent(product.inner[axis].extent);
     a_turn = i64(product.inner[axis].a_stride);
@@ -152,7 +153,7 @@ void ProductEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& 
   const auto call = [&](int64_t vectors, Columns columns) {
     const int64_t at_once = schedule().multiply == Multiply::Bf16Pairs ? 2 : 1;
     const int64_t b_step = tile.copied != nullptr ? tile_columns() : step.b_stride * at_once;
-    const int64_t a_step = step.a_stride * at_once;
+    const int64_t a_step = tile.left != nullptr ? tile.left_step : step.a_stride * at_once;
     llvm::Value* steps = tile.steps != nullptr ? tile.steps : extent(step.extent);
     // The kernel makes one turn at least: without any, one of no steps.
     if (!llvm::isa<llvm::ConstantInt>(turns)) steps = ir_.CreateSelect(ir_.CreateICmpSGT(turns, i64(0)), steps, i64(0));
@@ -183,10 +184,11 @@ void ProductEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& 
 llvm::Function* ProductEmitter::micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors,
                                              MicroKernelForm::Columns columns) {
   const Product& product = this->product();
+  const bool in_strips = schedule().left == LeftOperand::Copied;
   const bool far_rows = rows > kMaxRowAddresses && product.row.a_stride != 1;
   const MicroKernelForm form{
       .dtype = product.dtype,
-      .left = operand_dtype(pair.a),
+      .left = in_strips ? product.dtype : operand_dtype(pair.a),
       .right = std::holds_alternative<CopiedColumns>(schedule().right) ? product.dtype : operand_dtype(pair.b),
       .rows = rows,
       .vectors = vectors,
@@ -194,11 +196,12 @@ llvm::Function* ProductEmitter::micro_kernel(const ProductOperands& pair, int64_
       .unit_steps = product.inner.back().a_stride == 1,
       .unit_rows = product.row.a_stride == 1,
       .row_stride = far_rows || schedule().left == LeftOperand::PairPanel ? product.row.a_stride : 0,
-      .fetch_rows = lies_along_rows(product) && std::holds_alternative<CopiedColumns>(schedule().right),
-      .accumulate = adds_up(product),
+      .fetch_rows = !in_strips && lies_along_rows(product) && std::holds_alternative<CopiedColumns>(schedule().right),
+      .accumulate = adds_up(product) && !in_strips,
+      .add_last = in_strips,
       .direct = only_store() != nullptr,
       .pairs = schedule().multiply == Multiply::Bf16Pairs,
-      .turns = product.inner.size() >= kMicroKernelAxes};
+      .turns = product.inner.size() >= kMicroKernelAxes && !in_strips};
   return shared_.declare(module_, form.name(), MicroKernelEmitter::type(context_),
                          [&target = target_, lanes = lanes_, form](llvm::Module& module) {
                            MicroKernelEmitter(module, target, lanes, form).emit();

@@ -18,6 +18,7 @@ std::string MicroKernelForm::name() const {
   if (direct) name += "_direct";
   if (turns) name += "_turns";
   if (accumulate) name += "_add";
+  if (add_last) name += "_last_add";
   return name;
 }
 
@@ -41,6 +42,7 @@ void MicroKernelEmitter::emit() {
 }
 
 void MicroKernelEmitter::store_sum(size_t sum, llvm::Value* value) {
+  if (form_.add_last) value = ir_.CreateFAdd(ir_.CreateAlignedLoad(vector_, sum_pointer(sum), align_), value);
   llvm::Value* mask = form_.direct ? masks_[sum % masks_.size()] : nullptr;
   if (mask != nullptr)
     ir_.CreateMaskedStore(value, sum_pointer(sum), align_, mask);

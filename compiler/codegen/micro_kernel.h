@@ -24,6 +24,7 @@ struct MicroKernelForm {
   int64_t row_stride = 0;   // of the left operand; 0: the argument says
   bool fetch_rows = false;  // of unit_rows: asks for the line of the left operand that the next tile reads
   bool accumulate = false;  // start from the tile in memory, not from zero
+  bool add_last = false;    // start from zero, and add to the tile in memory at the end
   bool direct = false;      // the tile is in the result itself: columns that do not exist are not written
   bool pairs = false;       // two steps of the depth at a time: a along the depth and panels of b in pairs, both bf16
   bool turns = false;       // two axes of the depth; without it kTurns and the two behind it do not count

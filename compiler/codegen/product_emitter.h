@@ -33,16 +33,21 @@ class ProductEmitter : public KernelEmitter {
     llvm::Value *block_begin = nullptr, *block_end = nullptr;  // of the depth's outermost axis; null: all of it
     llvm::Value *turns = nullptr, *steps = nullptr;            // of its last two axes; null: all of them
     llvm::Value* copied = nullptr;                             // columns of b for these; null: in place
+    llvm::Value* left = nullptr;                               // its rows of a for these, side by side; null: in place
+    int64_t left_step = 0;                                     // elements from step to step of them
   };
 
   /// How the tiles of a product are numbered. Rows run fastest: a panel of columns stays in cache while all rows pass
-  /// over it.
+  /// over it. Free axes are rows of a panel as well, or outside of the panels (choose_tile.h).
   struct TileGrid {
     EvenSplit split;  // of a known number of rows
     llvm::Value* columns = nullptr;
-    std::vector<llvm::Value*> extents;             // outer axes, panels of columns, tiles of rows
+    std::vector<int32_t> axes;                     // by position: the outer axis, or kPanels, or kRowTiles
+    std::vector<llvm::Value*> extents;             // of these
+    llvm::Value* panel_tiles = nullptr;            // tiles that a panel meets before the next one
     llvm::Value *begin = nullptr, *end = nullptr;  // this thread's tiles
 
+    static constexpr int32_t kPanels = -1, kRowTiles = -2;
     llvm::Value* row_tiles() const { return extents.back(); }
   };
 
@@ -70,6 +75,16 @@ class ProductEmitter : public KernelEmitter {
   void emit_blocks(const TileGrid& grid, const DepthBlocks& blocks);
   void emit_stretches(const TileGrid& grid, int64_t stretch);
   void emit_run(const TileGrid& grid, const TileRun& run, const ProductOperands& pair, bool clears, bool finishes);
+  // emit_strips.cpp: both operands of a gradient of a weight are copied
+  struct Strips;
+  struct StripRun;
+  void emit_strips();
+  void emit_strip_run(const Strips& strips, StripRun run);
+  void emit_strip(const Strips& strips, const StripRun& run, const ProductOperands& pair, llvm::Value* line,
+                  llvm::Value* step);
+  void copy_strip(const Strips& strips, const StripRun& run, const ProductOperands& pair, llvm::Value* line,
+                  llvm::Value* step);
+  Tile make_strip_tile(const Strips& strips, const StripRun& run, llvm::Value* number);
   void copy_stretch(const TileRun& run, const Stretch& stretch, int32_t right, llvm::Value* from, llvm::Value* columns);
   llvm::Value* right_at(llvm::Value* from, llvm::Value* turn, llvm::Value* step);
   llvm::Value* left_start(const Tile& tile);

@@ -1,6 +1,7 @@
 #include "compiler/graph/choose_layouts.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -35,8 +36,11 @@ std::vector<T> arranged(const std::vector<T>& items, const Order& order) {
   return result;
 }
 
+/// Read at sums of indices, or in steps. A tap that is read backwards alone makes no window.
 bool is_windowed(const IndexMap& map) {
-  return std::ranges::any_of(map.axes, [](const Affine& axis) { return !axis.terms.empty() && !axis.is_index(); });
+  return std::ranges::any_of(map.axes, [](const Affine& axis) {
+    return axis.terms.size() > 1 || (axis.terms.size() == 1 && std::abs(axis.terms[0].second) > 1);
+  });
 }
 
 /// The layouts of one convolution: what its indices stand for, seen from the operand that is read in windows.
@@ -55,8 +59,9 @@ class Convolution {
     return std::nullopt;
   }
 
-  /// Examples first, and channels, which the model has in front of the picture, last. Of weights, which have no
-  /// examples, the window first and results last.
+  /// Examples first, and channels, which the model has in front of the picture, last. Weights have no examples: results
+  /// last, and in front of them channels and window as the model has them, so that an optimiser's update of a gradient
+  /// exchanges two axes and no more.
   Order order_of(const std::vector<Affine>& axes) const {
     const bool has_examples =
         std::ranges::any_of(axes, [&](const Affine& axis) { return axis == Affine::of(examples_); });
@@ -67,11 +72,11 @@ class Convolution {
     const auto place = [&](int64_t i) {
       const Affine& axis = axes[static_cast<size_t>(i)];
       if (axis == Affine::of(examples_)) return 0;
-      if (i >= picture) return 1;
+      if (i >= picture) return has_examples ? 1 : 5;
       if (has_examples || !axis.is_index()) return 2;
       const int32_t index = axis.terms[0].first;
       if (formula_.is_summed(index)) return 3;
-      return is_shared(index) ? 2 : picture_.has(index) ? 4 : 5;
+      return is_shared(index) ? 2 : picture_.has(index) ? 4 : 6;
     };
     Order order = in_order(axes.size());
     std::ranges::stable_sort(order, {}, place);
@@ -168,6 +173,7 @@ class LayoutChooser {
       with_variable_[old.index] = std::ranges::any_of(node.inputs, [&](NodeId x) { return with_variable_[x.index]; });
     if (kind == Kind::Elementwise && !moved && !with_variable_[old.index] && !wishes_[old.index].empty())
       return place_elementwise(old, node);
+    if (node.op == OpKind::Broadcast && !wishes_[old.index].empty()) return place_broadcast(old, node);
     if (moved) {
       if (kind == Kind::Elementwise) return place_elementwise(old, node);
       if (kind == Kind::Reduce) return place_reduction(old, node);
@@ -206,6 +212,25 @@ class LayoutChooser {
     set(old, build().make(node.op, {rebuilder_.map(node.inputs[0])}, std::move(attrs)), kept);
   }
 
+  /// A broadcast may give its axes in any order: in the one that is wished, or its operand's, with what is repeated in
+  /// front of the innermost axis, along which vectors run.
+  void place_broadcast(NodeId old, const Node& node) {
+    const Order order = order_of(node.inputs[0]);
+    const std::vector<int64_t> axes = arranged(node.attrs.integers("axes"), order);
+    Order result = wishes_[old.index];
+    if (result.empty() && is_in_order(order)) result = in_order(node.type.rank());
+    if (result.empty()) {
+      result = axes;
+      for (int64_t axis = 0; axis < static_cast<int64_t>(node.type.rank()); ++axis) {
+        if (std::ranges::find(axes, axis) == axes.end()) result.insert(result.end() - 1, axis);
+      }
+    }
+    Attributes attrs = node.attrs;
+    attrs.set("axes", arranged(inverse(result), axes));
+    attrs.set("type", TensorType{node.type.dtype, arranged(node.type.shape, result)});
+    set(old, build().make(node.op, {rebuilder_.map(node.inputs[0])}, std::move(attrs)), result);
+  }
+
   bool place_movement(NodeId old, const Node& node) {
     const NodeId x = node.inputs[0];
     const Order order = order_of(x);
@@ -218,12 +243,7 @@ class LayoutChooser {
     switch (node.op) {
       case OpKind::Slice: return rearranged({"starts", "limits"});
       case OpKind::Pad: return rearranged({"low", "high"});
-      case OpKind::Broadcast: {
-        Attributes attrs = node.attrs;
-        attrs.set("axes", arranged(node.attrs.integers("axes"), order));
-        set(old, build().make(node.op, {rebuilder_.map(x)}, std::move(attrs)), in_order(node.type.rank()));
-        return true;
-      }
+      case OpKind::Broadcast: place_broadcast(old, node); return true;
       case OpKind::Transpose: {
         set(old, rebuilder_.map(x), arranged(inverse(node.attrs.integers("permutation")), order));
         return true;

@@ -131,6 +131,21 @@ NodeId contract_of_transpose(Match& m) {
                    : m.build().contract(m.in(0), x, std::move(formula));
 }
 
+/// contract(1, x) without sums: x in the order of the result. A transposed convolution is the adjoint of a sum, whose
+/// own cotangent is 1; left as a product, it would hide the convolution from what computes x.
+NodeId contract_of_one(Match& m) {
+  const IndexFormula& formula = m.attrs().formula("formula");
+  if (m.node().inputs.size() != 2 || formula.num_indices() != formula.rank || !formula.is_plain()) return kNoMatch;
+  for (size_t side = 0; side < 2; ++side) {
+    const IndexMap& map = formula.operands[1 - side];
+    if (!m.is_number(side, 1) || map.axes.size() != static_cast<size_t>(formula.rank)) continue;
+    Axes permutation;
+    for (int32_t index = 0; index < formula.rank; ++index) permutation.push_back(map.plain_axis_of(index));
+    return m.build().transpose(m.in(1 - side), std::move(permutation));
+  }
+  return kNoMatch;
+}
+
 NodeId transpose_of_contract(Match& m) {
   if (!m.is(0, OpKind::Contract) || m.operand(0).inputs.size() != 2) return kNoMatch;
   const IndexFormula& formula = m.operand(0).attrs.formula("formula");
@@ -281,6 +296,7 @@ constexpr Rule kMovementRules[] = {
      contract_of_transpose<0>},
     {"contract_transpose_right", "contract(a, transpose(b)) -> contract(a, b)", OpKind::Contract,
      contract_of_transpose<1>},
+    {"contract_one", "contract(1, x) -> transpose(x) when nothing is summed", OpKind::Contract, contract_of_one},
     {"sum_ones", "reduce_sum over axes of size 1 -> reshape; a -0 stays -0", OpKind::ReduceSum, reduce_of_ones},
     {"max_ones", "reduce_max over axes of size 1 -> reshape", OpKind::ReduceMax, reduce_of_ones},
     {"min_ones", "reduce_min over axes of size 1 -> reshape", OpKind::ReduceMin, reduce_of_ones},

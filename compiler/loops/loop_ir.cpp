@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace smelt {
 
@@ -48,6 +49,24 @@ void insert_kernel(LoopFunction& function, size_t at, Kernel kernel, int32_t ins
 int32_t add_buffer(LoopFunction& function, LoopBuffer buffer) {
   function.buffers.push_back(std::move(buffer));
   return static_cast<int32_t>(function.buffers.size()) - 1;
+}
+
+void merge_depth(Product& product) {
+  std::vector<ProductAxis> merged;
+  for (const ProductAxis& axis : product.inner) {
+    ProductAxis* outer = merged.empty() ? nullptr : &merged.back();
+    const int64_t size = axis.extent.bound;
+    if (outer != nullptr && axis.extent.is_static() && outer->a_stride == size * axis.a_stride &&
+        outer->b_stride == size * axis.b_stride) {
+      const Extent& times = outer->extent;
+      const Extent both =
+          times.is_static() ? Extent(times.bound * size) : Extent(times.bound * size, times.symbol, times.scale * size);
+      *outer = {both, axis.a_stride, axis.b_stride, -1};
+    } else {
+      merged.push_back(axis);
+    }
+  }
+  product.inner = std::move(merged);
 }
 
 }  // namespace smelt

@@ -156,8 +156,9 @@ enum class Multiply : uint8_t {
 
 /// Where a product finds its left operand.
 enum class LeftOperand : uint8_t {
-  InPlace,   // in the buffer as the graph has it; pairs lie along the depth
-  PairPanel  // in one panel [depth / 2, rows, 2] that a Pack kernel has filled
+  InPlace,    // in the buffer as the graph has it; pairs lie along the depth
+  PairPanel,  // in one panel [depth / 2, rows, 2] that a Pack kernel has filled
+  Copied      // copied for a strip of the depth at a time, as its columns are
 };
 
 /// Where a product finds the columns of its right operand: in place, side by side in memory ..
@@ -312,6 +313,10 @@ void insert_kernel(LoopFunction& function, size_t at, Kernel kernel, int32_t rep
 /// Whether repetition `inner` is `outer` or one that it holds; all of them are inside of -1.
 bool is_inside(const LoopFunction& function, int32_t inner, int32_t outer);
 int32_t add_buffer(LoopFunction& function, LoopBuffer buffer);
+/// Neighbours that are one longer axis for both operands become one, so that the depth is long: examples and the places
+/// of a sequence in the gradient of a weight, a line of taps and its channels in a convolution whose filters are
+/// packed.
+void merge_depth(Product& product);
 inline DType dtype_of(const LoopFunction& function, int32_t buffer) {
   return function.buffers[static_cast<size_t>(buffer)].type.dtype;
 }

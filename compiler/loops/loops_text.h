@@ -38,6 +38,7 @@ Result<LoopFunction> parse_loops(std::string_view text);
 inline constexpr std::string_view kStorageWords[] = {"variable", "temporary", "input", "output", "scalar", "slice"};
 inline constexpr std::string_view kSlotWords[] = {"seed", "run", "iteration", "horizon", "update", "stored"};
 inline constexpr std::string_view kFormWords[] = {"broadcast", "transposed", "dot"};
+inline constexpr std::string_view kLeftWords[] = {"in place", "in a panel", "copied"};
 inline constexpr std::string_view kPanelWords[] = {"columns", "pairs", "depth"};
 
 }  // namespace smelt

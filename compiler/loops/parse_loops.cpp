@@ -267,12 +267,10 @@ class LoopReader : StatementReader {
     scanner_.take_char('x');
     SMELT_TRY(schedule.tile.columns, read_integer());
     if (scanner_.take("by pairs")) schedule.multiply = Multiply::Bf16Pairs;
-    SMELT_TRY_VOID(expect(", left in"));
-    if (scanner_.take("a panel")) {
-      schedule.left = LeftOperand::PairPanel;
-    } else {
-      SMELT_TRY_VOID(expect("place"));
-    }
+    SMELT_TRY_VOID(expect(", left"));
+    const auto left = std::ranges::find_if(kLeftWords, [&](std::string_view words) { return scanner_.take(words); });
+    if (left == std::end(kLeftWords)) return wrong("`{}` is no place of a left operand", scanner_.word());
+    schedule.left = static_cast<LeftOperand>(left - std::begin(kLeftWords));
     SMELT_TRY_VOID(expect(", right"));
     if (scanner_.take("copied by")) {
       CopiedColumns copied;

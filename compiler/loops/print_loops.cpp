@@ -170,7 +170,7 @@ class LoopPrinter {
     std::string text =
         fmt::format("{} tile {}x{}", kFormWords[static_cast<size_t>(s.form)], s.tile.rows, s.tile.columns);
     if (s.multiply == Multiply::Bf16Pairs) text += " by pairs";
-    text += s.left == LeftOperand::InPlace ? ", left in place" : ", left in a panel";
+    text += fmt::format(", left {}", kLeftWords[static_cast<size_t>(s.left)]);
     if (const auto* copied = std::get_if<CopiedColumns>(&s.right)) {
       text += fmt::format(", right copied by {}", copied->steps);
     } else if (const auto* packed = std::get_if<PackedColumns>(&s.right)) {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
 
 #include "compiler/loops/loop_ir.h"
@@ -211,6 +212,9 @@ class Verifier {
     if (schedule.left == LeftOperand::PairPanel && schedule.multiply != Multiply::Bf16Pairs)
       violation("a left panel of pairs that are not multiplied as pairs");
     if (is_packed(schedule)) check_panels(product);
+    if (schedule.left == LeftOperand::Copied &&
+        (!std::holds_alternative<CopiedColumns>(schedule.right) || product.row.a_stride != 1))
+      violation("copies rows that are not side by side, or rows alone");
     if (schedule.form == ProductForm::Dot) {
       if (product.pairs.size() > 1) violation("dot products of several pairs");
       if (product.inner.size() != 1 || product.inner[0].a_stride != 1)
@@ -229,8 +233,11 @@ class Verifier {
                                 : product.schedule->tile.columns;
     int64_t reach = (product.column.extent.bound + columns - 1) / columns * panels.panel_elements;
     for (const ProductAxis& axis : product.outer) reach += axis.b_stride * std::max<int64_t>(axis.extent.bound - 1, 0);
-    for (size_t axis = 0; axis + 1 < product.inner.size(); ++axis)
-      reach += product.inner[axis].b_stride * std::max<int64_t>(product.inner[axis].extent.bound - 1, 0);
+    int64_t depth = product.schedule->form == ProductForm::Dot ? 1 : columns;  // elements of a step
+    for (const ProductAxis& axis : product.inner)
+      depth += std::abs(axis.b_stride) * std::max<int64_t>(axis.extent.bound - 1, 0);
+    if (product.schedule->form != ProductForm::Dot && depth > panels.panel_elements)
+      violation("panels of {} elements for {} of the depth", panels.panel_elements, depth);
     for (const ProductOperands& pair : product.pairs) check_room(pair.b, reach);
   }
 
@@ -252,7 +259,8 @@ class Verifier {
     if (pack.units == PackUnits::Steps &&
         (pack.form != PanelForm::Pairs || pack.column.from != 1 || !pack.outer.empty()))
       violation("steps are shared of a panel that cannot be filled by them");
-    int64_t reach = (pack.column.extent.bound + pack.width - 1) / pack.width * pack.column.to;
+    const int64_t panels = (pack.column.extent.bound + pack.width - 1) / pack.width;
+    int64_t reach = std::max<int64_t>(panels - 1, 0) * pack.column.to + pack.depth.extent.bound * pack.depth.to;
     if (one_panel) reach = pack.column.extent.bound * pack.column.to;
     for (const PackAxis& axis : pack.outer) reach += axis.to * std::max<int64_t>(axis.extent.bound - 1, 0);
     check_room(pack.to, reach);

@@ -126,11 +126,12 @@ int64_t tile_elements(const Product& product) {
   return tiles * tile.rows * tile.columns;
 }
 
-int64_t choose_block(const Product& product, const Blocking& blocking) {
+int64_t choose_block(const Product& product, const Blocking& blocking, int64_t usual_rows) {
   constexpr int64_t kPositions = 2;
   const auto known = [](const ProductAxis& axis) { return axis.extent.is_static(); };
   if (product.inner.size() <= kMicroKernelAxes || product.schedule->form != ProductForm::Broadcast) return 0;
   if (!known(product.row) || !known(product.column) || !std::ranges::all_of(product.outer, known)) return 0;
+  if (choose_stretch(product, blocking, usual_rows) > 0) return 0;  // passes by in shorter pieces
   // One position reads what lies between it and the next.
   const ProductAxis& outermost = product.inner[0];
   const int64_t bytes = (std::abs(outermost.a_stride) + std::abs(outermost.b_stride)) * size_of(product.dtype);
@@ -138,14 +139,51 @@ int64_t choose_block(const Product& product, const Blocking& blocking) {
   return std::max(kPositions, blocking.cache_bytes / bytes);
 }
 
-bool lies_along_rows(const Product& product) {
-  return product.row.a_stride == 1 && product.inner.size() <= kMicroKernelAxes && product.inner.back().a_stride != 1;
+bool lies_along_rows(const Product& product) { return product.row.a_stride == 1 && product.inner.back().a_stride != 1; }
+
+bool is_free(const ProductAxis& outer) { return outer.b_stride == 0; }
+
+int64_t tiles_of_panel(const Product& product, int64_t usual_rows) {
+  int64_t tiles = split_evenly(usual_rows, product.schedule->tile.rows).tiles;
+  for (const ProductAxis& axis : product.outer) tiles *= is_free(axis) ? axis.extent.bound : 1;
+  return tiles;
+}
+
+bool passes_panels_first(const Product& product, const Blocking& blocking) {
+  if (std::holds_alternative<CopiedColumns>(product.schedule->right)) return false;
+  int64_t bytes = product.column.extent.bound * size_of(product.dtype);
+  for (const ProductAxis& axis : product.inner) bytes *= axis.extent.bound;
+  return bytes > blocking.cache_bytes;
+}
+
+bool passes_in_strips(const Product& product) {
+  return lies_along_rows(product) && product.row.extent.is_static() && product.column.extent.is_static();
+}
+
+StripShape strip_shape(const Product& product, int64_t stretch) {
+  constexpr int64_t kRowTiles = 16, kPanels = 5, kLine = 16;  // elements
+  const TileShape& tile = product.schedule->tile;
+  StripShape shape;
+  const int64_t steps = std::max<int64_t>(product.inner.back().extent.bound, 1);
+  shape.steps = split_evenly(steps, stretch).base + (split_evenly(steps, stretch).extra > 0 ? 1 : 0);
+  if (product.inner.size() > 1) shape.lines = std::max<int64_t>(1, stretch / shape.steps);
+  const auto share = [](int64_t tiles, int64_t limit) {
+    const EvenSplit split = split_evenly(tiles, limit);
+    return split.base + (split.extra > 0 ? 1 : 0);
+  };
+  const EvenSplit rows = split_evenly(product.row.extent.bound, tile.rows);
+  shape.row_tiles = share(rows.tiles, kRowTiles);
+  shape.panels = share(split_evenly(product.column.extent.bound, tile.columns).tiles, kPanels);
+  const int64_t lines = (shape.row_tiles * (rows.base + (rows.extra > 0 ? 1 : 0)) + kLine - 1) / kLine;
+  shape.row_step = (lines + (lines % 2 == 0 ? 1 : 0)) * kLine;
+  return shape;
 }
 
 StretchSize stretch_size(const Product& product, int64_t stretch) {
   const int64_t steps = std::max<int64_t>(product.inner.back().extent.bound, 1);
-  if (product.inner.size() == 1 || steps >= stretch) return {1, std::min(steps, stretch)};
-  return {stretch / steps, steps};
+  if (product.inner.size() > 1 && steps < stretch) return {stretch / steps, steps};
+  const int64_t parts = (steps + stretch - 1) / stretch;
+  return {1, (steps + parts - 1) / parts};
 }
 
 int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t usual_rows) {
@@ -155,17 +193,21 @@ int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t
   constexpr int64_t kFarApart = 2048;  // bytes from step to step of a: fewer lines of a set in a stretch
   const ProductSchedule& schedule = *product.schedule;
   const ProductAxis& depth = product.inner.back();
-  const bool is_plain = schedule.form == ProductForm::Broadcast && product.inner.size() <= kMicroKernelAxes &&
-                        product.column.b_stride == 1;
+  const bool in_strips = passes_in_strips(product);
+  const bool is_plain = schedule.form == ProductForm::Broadcast && product.column.b_stride == 1 &&
+                        (product.inner.size() <= kMicroKernelAxes || in_strips);
   const auto bytes = [&](int64_t stride) { return std::abs(stride) * size_of(product.dtype); };
   const int64_t apart = bytes(depth.b_stride);
-  if (!is_plain || apart == 0 || split_evenly(usual_rows, schedule.tile.rows).tiles < blocking.fewest_tiles) return 0;
+  const int64_t tiles =
+      in_strips ? tiles_of_panel(product, usual_rows) : split_evenly(usual_rows, schedule.tile.rows).tiles;
+  if (!is_plain || apart == 0 || tiles < blocking.fewest_tiles) return 0;
   // 1024 x 256 over 2048: 41 GFLOP/s in place, 77 in stretches of 128, 93 of 64; 256 x 256 over 2048: 54, 115 and 109.
   // Medians of `benchmarks/products TN` in place, the fastest of two runs otherwise, on a machine with other work.
   int64_t steps = 1;
   for (const ProductAxis& axis : product.inner) steps *= axis.extent.bound;
   const bool is_long = steps >= kLongDepth * blocking.stretch ||
                        (steps >= blocking.stretch && bytes(depth.a_stride) >= 2 * blocking.rows_apart);
+  if (in_strips && is_long) return blocking.stretch;
   if (lies_along_rows(product) && is_long)
     return bytes(depth.a_stride) > kFarApart ? std::max<int64_t>(blocking.stretch / 2, 1) : blocking.stretch;
   if (product.inner.size() > 1 || apart % blocking.rows_apart != 0 || depth.extent.bound < blocking.stretch / 2)

@@ -15,18 +15,36 @@ void choose_tile(Product& product, const VectorRegisters& registers, int64_t usu
 
 /// Positions of the depth's outermost axis whose operands stay in a cache while all tiles pass over them; 0: the whole
 /// depth does, or the shape is not known. The depth of a convolution's weight gradient is all pixels of all images.
-int64_t choose_block(const Product& product, const Blocking& blocking);
+int64_t choose_block(const Product& product, const Blocking& blocking, int64_t usual_rows);
 /// Elements of all tiles of a product whose shape is known.
 int64_t tile_elements(const Product& product);
 
 /// A product such as the gradient of a weight, x^T dy: a has its rows side by side, and its depth is the batch.
 bool lies_along_rows(const Product& product);
+/// Outer axes that b does not depend on, such as the lines of a picture: their tiles of rows may pass over the same
+/// panel of columns.
+bool is_free(const ProductAxis& outer);
+/// Tiles of rows that one panel of columns meets, over free axes as well.
+int64_t tiles_of_panel(const Product& product, int64_t usual_rows);
+/// Whether all of them pass over a panel before the next panel, and b comes from memory once; else all panels pass over
+/// a row of tiles, and a comes once. b is too large for the second level.
+bool passes_panels_first(const Product& product, const Blocking& blocking);
+
+/// Whether both operands are copied for a strip of the depth at a time: a long depth of a gradient of a weight.
+bool passes_in_strips(const Product& product);
+/// A strip takes so many lines of the depth's last axis, or a part of one. A run of tiles passes over it together.
+struct StripShape {
+  int64_t lines = 1, steps = 1;
+  int64_t row_tiles = 1, panels = 1;  // of a run: their sums and their copies stay in the second-level cache
+  int64_t row_step = 1;  // elements from step to step of the copied rows: an odd number of lines of a cache
+};
+StripShape strip_shape(const Product& product, int64_t stretch);
 
 /// Steps of the depth whose columns are copied, to lie side by side while tiles of rows pass over them; 0: b is read in
 /// place. That is slow where rows of b meet in one set of the first-level cache, and in few of the second's, and where
 /// a long depth of a left operand that lies along its rows passes by at each tile: both sides come from afar then.
 int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t usual_rows);
-/// What a stretch takes of the last two axes of the depth: several turns, or a part of one.
+/// What a stretch takes of the last two axes of the depth: several turns, or an even part of one.
 struct StretchSize {
   int64_t turns = 1, steps = 1;
   friend bool operator==(const StretchSize&, const StretchSize&) = default;

@@ -9,7 +9,9 @@ LoopFunction copy_columns(LoopFunction function, const Target& target) {
     if (kernel.kind() != KernelKind::Product || is_packed(*kernel.product().schedule)) continue;
     Product& product = kernel.product();
     const int64_t steps = choose_stretch(product, target.blocking, usual_size(function, product.row.extent));
-    if (steps > 0) product.schedule->right = CopiedColumns{steps};
+    if (steps == 0) continue;
+    product.schedule->right = CopiedColumns{steps};
+    if (passes_in_strips(product)) product.schedule->left = LeftOperand::Copied;
   }
   return function;
 }

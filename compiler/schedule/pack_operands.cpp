@@ -98,6 +98,7 @@ class Packer {
     const bool along_depth = layout.form == PanelForm::Depth;
     product.inner.back().b_stride = along_depth ? 1 : layout.width;
     product.column.b_stride = along_depth ? layout.depth : 1;
+    merge_depth(product);
   }
 
   /// The left operand of a gradient of a weight has its rows side by side, so that pairs along the depth, the batch,

@@ -14,15 +14,19 @@ PanelLayout panel_layout(const Product& product) {
                 : schedule.multiply == Multiply::Bf16Pairs ? PanelForm::Pairs
                                                            : PanelForm::Columns;
   layout.width = layout.form == PanelForm::Depth ? product.column.extent.bound : schedule.tile.columns;
-  layout.depth = round_up(product.inner.back().extent.bound,
-                          layout.form == PanelForm::Pairs ? 2 * kPanelDepthStep : kPanelDepthStep);
-  layout.panel_elements = layout.depth * layout.width;
-  int64_t stride = (product.column.extent.bound + layout.width - 1) / layout.width * layout.panel_elements;
+  const ProductAxis& depth = product.inner.back();
+  const bool in_squares = layout.form != PanelForm::Columns || depth.b_stride == 1;
+  layout.depth =
+      in_squares ? round_up(depth.extent.bound, layout.form == PanelForm::Pairs ? 2 * kPanelDepthStep : kPanelDepthStep)
+                 : depth.extent.bound;
+  int64_t stride = layout.depth * layout.width;
   layout.inner_strides.assign(product.inner.size() - 1, 0);
   for (size_t axis = product.inner.size() - 1; axis-- > 0;) {
     layout.inner_strides[axis] = stride;
     stride *= product.inner[axis].extent.bound;
   }
+  layout.panel_elements = stride;
+  stride *= (product.column.extent.bound + layout.width - 1) / layout.width;
   layout.outer_strides.assign(product.outer.size(), 0);
   for (size_t axis = product.outer.size(); axis-- > 0;) {
     if (product.outer[axis].b_stride == 0) continue;

@@ -44,6 +44,7 @@ class Adjoint {
 
   NodeId run() {
     for (size_t axis = 0; axis < axes_.size(); ++axis) {
+      turn_digit(axes_[axis]);
       if (!solve(Affine(axes_[axis]), x_.shape[axis])) return build_.constant(0, x_);
     }
     NodeId result = collected();
@@ -101,6 +102,30 @@ class Adjoint {
            !in_result(low.first) && !in_result(high.first);
   }
 
+  /// 2 * t - r + 1 with r < 2 reads the same positions as 2 * t + r. Turned taps of a transposed convolution are read
+  /// so.
+  void turn_digit(const Affine& axis) {
+    if (axis.terms.size() != 2) return;
+    const auto low = std::ranges::find_if(axis.terms, [](const auto& term) { return term.second == -1; });
+    if (low == axis.terms.end() || in_result(low->first) || !extents_[static_cast<size_t>(low->first)].is_static())
+      return;
+    const int32_t index = low->first;
+    if (axis.terms[low == axis.terms.begin() ? 1 : 0].second == size(index))
+      put(index, Affine{size(index) - 1, {{index, -1}}});
+  }
+
+  /// Of a stride of 2, start + 2 * q + factor * r is start' + 2 * position + r' with an even start': the first phase
+  /// holds the even positions of x. So both phases have equally many inside of x, and none is computed to be thrown
+  /// away. Returns by how much a step of r' moves q.
+  int64_t align_phases(int32_t phase, Placement& placement, int64_t& start) {
+    const int64_t factor = placement.phase_factors[0];
+    placement.phase_factors[0] = 1;
+    if (start % 2 == 0) return -(factor - 1) / 2;
+    put(phase, Affine{1, {{phase, -1}}});
+    start += factor;
+    return (factor + 1) / 2;
+  }
+
   bool slide(const Affine& axis, int64_t extent, Placement& placement) {
     const std::pair<int32_t, int64_t>* longest = nullptr;
     for (const auto& term : axis.terms) {
@@ -150,11 +175,20 @@ class Adjoint {
       placement.direct = true;
       return true;
     }
+    Affine shift;
+    if (step == 2 && phases.size() == 1) {
+      const int64_t by = align_phases(phases[0], placement, start);
+      low -= std::max<int64_t>(by, 0);
+      high -= std::min<int64_t>(by, 0);
+      phases_low = 0;
+      phases_high = 1;
+      if (by != 0) shift = Affine::of(phases[0], by);
+    }
     low = std::max(low, -floor_div(start + phases_high, step));
     high = std::min(high, floor_div(extent - 1 - start - phases_low, step));
     if (low > high) return false;
     const int32_t position = new_index(high - low + 1);
-    put(slid, Affine::of(position) - behind + low);
+    put(slid, Affine::of(position) + shift - behind + low);
     placement.start = start + step * low;
     placement.step = step;
     result_.push_back(position);

@@ -144,6 +144,10 @@ constexpr Example kSimplify[] = {
      "  %8 = transpose %u {permutation = [2, 0, 1]} : f64[4, B<=5, 3]\n"
      "  %9 = contract %v, %8 {formula = [k] [k,b,j] -> [b,j]} : f64[B<=5, 3]\n",
      1},
+    {"contract_one",
+     "  %8 = constant {value = 1} : f64[3]\n"
+     "  %9 = contract %8, %x {formula = [i] [i,j] -> [j,i]} : f64[4, 3]\n",
+     1},
     {"sum_ones", "  %8 = reshape %v : f64[1, 4]\n  %9 = reduce_sum %8 {axes = [0]} : f64[4]\n", 0},
     {"max_ones", "  %8 = reshape %v : f64[1, 4]\n  %9 = reduce_max %8 {axes = [0]} : f64[4]\n", 0},
     {"min_ones", "  %8 = reshape %v : f64[1, 4]\n  %9 = reduce_min %8 {axes = [0]} : f64[4]\n", 0},

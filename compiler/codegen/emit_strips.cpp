@@ -1,0 +1,184 @@
+// Gradients of weights: the depth is all pixels of all examples, and neither operand has its steps side by side. Both
+// are copied for a strip of the depth, so that a run of tiles of rows and panels of columns passes over memory in
+// order; sums of the run lie on the stack between strips. A strip's terms are added up in registers before they join
+// them: the error grows with the number of strips and not with that of pixels.
+#include <utility>
+
+#include "compiler/codegen/product_emitter.h"
+
+namespace smelt {
+
+struct ProductEmitter::Strips {
+  StripShape shape;
+  EvenSplit split;     // of all rows
+  int64_t panels = 0;  // of all columns
+  int64_t rows = 0;    // that a run's tiles have at most
+  llvm::Value *sums = nullptr, *left = nullptr, *right = nullptr;
+  llvm::Value *lines = nullptr, *depth = nullptr;  // of the product: all axes but the last, and the last
+  std::vector<llvm::Value*> line_extents;
+};
+
+struct ProductEmitter::StripRun {
+  std::vector<llvm::Value*> outer;
+  llvm::Value *panel = nullptr, *row_tile = nullptr;  // the first ones
+  llvm::Value* row = nullptr;                         // the first one
+  llvm::Value *begin = nullptr, *end = nullptr;       // this thread's tiles of it
+  bool clears = false, finishes = false;              // the first pair of operands, the last one
+};
+
+void ProductEmitter::emit_strips() {
+  const Product& product = this->product();
+  llvm::Type* element = scalars_.element_type(product.dtype);
+  Strips strips{.shape = strip_shape(product, std::get<CopiedColumns>(schedule().right).steps),
+                .split = split_evenly(product.row.extent.bound, schedule().tile.rows),
+                .panels = split_evenly(product.column.extent.bound, tile_columns()).tiles};
+  const StripShape& shape = strips.shape;
+  strips.rows = shape.row_tiles * (strips.split.base + (strips.split.extra > 0 ? 1 : 0));
+  const int64_t steps = shape.lines * shape.steps;
+  strips.sums = stack(element, shape.row_tiles * shape.panels * sums_of_tile(), "tiles");
+  strips.left = stack(element, steps * shape.row_step, "rows");
+  strips.right = stack(element, steps * shape.panels * tile_columns(), "columns");
+  strips.lines = i64(1);
+  for (size_t axis = 0; axis + 1 < product.inner.size(); ++axis) {
+    strips.line_extents.push_back(extent(product.inner[axis].extent));
+    strips.lines = ir_.CreateMul(strips.lines, strips.line_extents.back());
+  }
+  strips.depth = extent(product.inner.back().extent);
+
+  std::vector<llvm::Value*> extents;
+  for (const ProductAxis& axis : product.outer) extents.push_back(extent(axis.extent));
+  extents.push_back(i64(split_evenly(strips.panels, shape.panels).tiles));
+  extents.push_back(i64(split_evenly(strips.split.tiles, shape.row_tiles).tiles));
+  llvm::Value *runs = i64(1), *in_run = i64(shape.row_tiles * shape.panels);
+  for (llvm::Value* size : extents) runs = ir_.CreateMul(runs, size);
+  const auto [begin, end] = my_share(ir_.CreateMul(runs, in_run));
+  llvm::Value* last_run = ir_.CreateSDiv(ir_.CreateAdd(end, ir_.CreateSub(in_run, i64(1))), in_run);
+  if_then(ir_.CreateICmpSLT(begin, end), [&, begin = begin, end = end] {
+    for_range(ir_.CreateSDiv(begin, in_run), last_run, 1, [&](llvm::Value* number) {
+      StripRun run{.outer = decompose(number, extents)};
+      llvm::Value* first = ir_.CreateMul(number, in_run);
+      // A thread's share begins and ends anywhere.
+      run.begin = ir_.CreateSub(ir_.CreateSelect(ir_.CreateICmpSLT(first, begin), begin, first), first);
+      run.end = ir_.CreateSub(smaller(ir_.CreateAdd(first, in_run), end), first);
+      run.row_tile = ir_.CreateMul(run.outer.back(), i64(shape.row_tiles));
+      run.outer.pop_back();
+      run.panel = ir_.CreateMul(run.outer.back(), i64(shape.panels));
+      run.outer.pop_back();
+      Tile tile;
+      set_rows(tile, strips.split, run.row_tile);
+      run.row = tile.row;
+      emit_strip_run(strips, std::move(run));
+    });
+  });
+}
+
+void ProductEmitter::emit_strip_run(const Strips& strips, StripRun run) {
+  const std::vector<ProductOperands>& pairs = product().pairs;
+  // At least one strip, if of no steps: it finishes the tiles.
+  const auto at_least_one = [&](llvm::Value* count) {
+    return ir_.CreateSelect(ir_.CreateICmpSLT(count, i64(1)), i64(1), count);
+  };
+  for (size_t p = 0; p < pairs.size(); ++p) {
+    run.clears = p == 0;
+    run.finishes = p + 1 == pairs.size();
+    for_range(i64(0), at_least_one(strips.lines), strips.shape.lines, [&](llvm::Value* line) {
+      for_range(i64(0), at_least_one(strips.depth), strips.shape.steps,
+                [&](llvm::Value* step) { emit_strip(strips, run, pairs[p], line, step); });
+    });
+  }
+}
+
+/// Tile `number` of a run; some of the last runs have no rows or no columns.
+ProductEmitter::Tile ProductEmitter::make_strip_tile(const Strips& strips, const StripRun& run, llvm::Value* number) {
+  llvm::Value* panel = ir_.CreateSDiv(number, i64(strips.shape.row_tiles));
+  Tile tile;
+  tile.outer = run.outer;
+  tile.panel = ir_.CreateAdd(run.panel, panel);
+  tile.number = ir_.CreateAdd(run.row_tile, ir_.CreateSRem(number, i64(strips.shape.row_tiles)));
+  set_rows(tile, strips.split, tile.number);
+  tile.column = ir_.CreateMul(tile.panel, i64(tile_columns()));
+  tile.columns = at_most(tile_columns(), ir_.CreateSub(extent(product().column.extent), tile.column));
+  tile.sums = element_pointer(strips.sums, product().dtype, ir_.CreateMul(number, i64(sums_of_tile())));
+  tile.sums_stride = i64(tile_columns());
+  tile.left = element_pointer(strips.left, product().dtype, ir_.CreateSub(tile.row, run.row));
+  tile.left_step = strips.shape.row_step;
+  const int64_t in_panel = strips.shape.lines * strips.shape.steps * tile_columns();
+  tile.copied = element_pointer(strips.right, product().dtype, ir_.CreateMul(panel, i64(in_panel)));
+  return tile;
+}
+
+void ProductEmitter::emit_strip(const Strips& strips, const StripRun& run, const ProductOperands& pair,
+                                llvm::Value* line, llvm::Value* step) {
+  copy_strip(strips, run, pair, line, step);
+  const StripShape& shape = strips.shape;
+  llvm::Value* lines = at_most(shape.lines, ir_.CreateSub(strips.lines, line));
+  llvm::Value* steps = ir_.CreateMul(lines, at_most(shape.steps, ir_.CreateSub(strips.depth, step)));
+  llvm::Value* is_first = ir_.CreateAnd(ir_.CreateICmpEQ(line, i64(0)), ir_.CreateICmpEQ(step, i64(0)));
+  llvm::Value* is_last = ir_.CreateAnd(ir_.CreateICmpSGE(ir_.CreateAdd(line, i64(shape.lines)), strips.lines),
+                                       ir_.CreateICmpSGE(ir_.CreateAdd(step, i64(shape.steps)), strips.depth));
+  for_range(run.begin, run.end, 1, [&](llvm::Value* number) {
+    Tile tile = make_strip_tile(strips, run, number);
+    tile.steps = steps;
+    llvm::Value* exists = ir_.CreateAnd(ir_.CreateICmpSLT(tile.panel, i64(strips.panels)),
+                                        ir_.CreateICmpSLT(tile.number, i64(strips.split.tiles)));
+    if_then(exists, [&] {
+      if (run.clears) if_then(is_first, [&] { clear_sums(tile); });
+      if (run.finishes) if_then(is_last, [&] { emit_prefetch(tile); });
+      emit_block_sums(tile, pair, nullptr, nullptr);
+      if (run.finishes) if_then(is_last, [&] { emit_epilogue(tile); });
+    });
+  });
+}
+
+/// Line by line: rows as [step, row], columns as [panel, step, column].
+void ProductEmitter::copy_strip(const Strips& strips, const StripRun& run, const ProductOperands& pair,
+                                llvm::Value* line, llvm::Value* step) {
+  const Product& product = this->product();
+  const StripShape& shape = strips.shape;
+  const ProductAxis& depth = product.inner.back();
+  llvm::Value* steps = at_most(shape.steps, ir_.CreateSub(strips.depth, step));
+  Tile corner;
+  corner.outer = run.outer;
+  corner.row = run.row;
+  corner.panel = run.panel;
+  corner.column = ir_.CreateMul(run.panel, i64(tile_columns()));
+  llvm::Value *rows = at_most(strips.rows, ir_.CreateSub(extent(product.row.extent), run.row)),
+              *a_start = advance(left_start(corner), step, depth.a_stride),
+              *b_start = advance(right_start(corner), step, depth.b_stride);
+  for_range(i64(0), at_most(shape.lines, ir_.CreateSub(strips.lines, line)), 1, [&](llvm::Value* l) {
+    llvm::Value *a = a_start, *b = b_start, *at = ir_.CreateMul(l, steps);
+    if (!strips.line_extents.empty()) {
+      const std::vector<llvm::Value*> position = decompose(ir_.CreateAdd(line, l), strips.line_extents);
+      for (size_t axis = 0; axis < position.size(); ++axis) {
+        a = advance(a, position[axis], product.inner[axis].a_stride);
+        b = advance(b, position[axis], product.inner[axis].b_stride);
+      }
+    }
+    const auto copy = [&](int32_t buffer, llvm::Value* from, llvm::Value* to, int64_t stride, int64_t width,
+                          llvm::Value* columns) {
+      copy_columns_side_by_side({.source = element_pointer(buffer_pointer(buffer), operand_dtype(buffer), from),
+                                 .panel = to,
+                                 .from = operand_dtype(buffer),
+                                 .to = product.dtype,
+                                 .depth_stride = stride,
+                                 .width = width,
+                                 .depth = steps,
+                                 .columns = columns});
+    };
+    copy(pair.a, a, element_pointer(strips.left, product.dtype, ir_.CreateMul(at, i64(shape.row_step))), depth.a_stride,
+         shape.row_step, rows);
+    llvm::Value* first_panel = ir_.CreateSDiv(run.begin, i64(shape.row_tiles));
+    llvm::Value* end_panel = ir_.CreateSDiv(ir_.CreateAdd(run.end, i64(shape.row_tiles - 1)), i64(shape.row_tiles));
+    end_panel = smaller(end_panel, ir_.CreateSub(i64(strips.panels), run.panel));
+    for_range(first_panel, end_panel, 1, [&](llvm::Value* p) {
+      llvm::Value *column = ir_.CreateMul(p, i64(tile_columns())),
+                  *place = ir_.CreateMul(p, i64(shape.lines * shape.steps * tile_columns()));
+      llvm::Value* to = ir_.CreateAdd(place, ir_.CreateMul(at, i64(tile_columns())));
+      llvm::Value* left = ir_.CreateSub(extent(product.column.extent), ir_.CreateAdd(corner.column, column));
+      copy(pair.b, ir_.CreateAdd(b, column), element_pointer(strips.right, product.dtype, to), depth.b_stride,
+           tile_columns(), at_most(tile_columns(), left));
+    });
+  });
+}
+
+}  // namespace smelt
