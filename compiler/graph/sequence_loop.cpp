@@ -170,6 +170,7 @@ class DemandFinder {
     demands_.whole.resize(body_.size());
     demands_.steps.resize(body_.size());
     demands_.kept.assign(body_.size(), -1);
+    demands_.look_back.assign(body_.size(), 0);
   }
 
   Demands run() {
@@ -200,7 +201,6 @@ class DemandFinder {
     for (const NodeId input : node.inputs) demands_.whole[input.index] = true;
   }
 
-  /// Movements keep their operand, the rest its own positions.
   void need_history(NodeId id, int32_t axis) {
     if (const Sequence* sequence = loop_.sequence_of(id); sequence != nullptr) {
       demands_.kept[id.index] = -1;  // it is there
@@ -232,24 +232,30 @@ class DemandFinder {
     const Kind kind = op_def(node).kind;
     demands_.saves = demands_.saves || (loop_.depends[id.index] && (kind == Kind::Contract || kind == Kind::Scan));
     for (size_t k = 0; k < needs.operands.size(); ++k) {
-      if (needs.operands[k].need == Need::Window) check_window(id, k, needs.operands[k].axis, axis);
-      need_operand(id, node.inputs[k], needs.operands[k]);
+      const bool window = needs.operands[k].need == Need::Window;
+      const int64_t look_back = window ? need_window(id, k, needs.operands[k].axis, axis) : loop_.length;
+      need_operand(id, node.inputs[k], needs.operands[k], look_back);
     }
   }
 
-  void check_window(NodeId id, size_t k, int32_t axis, int32_t index) {
+  /// How many positions the window reaches back, the step's own among them.
+  int64_t need_window(NodeId id, size_t k, int32_t axis, int32_t index) {
     const NodeId operand = body_[id].inputs[k];
     const std::optional<PositionWindow> window = window_of(body_, body_[id], k, axis, index);
-    if (!window) return refuse(id, "reads a window whose size shows at run time");
-    if (!loop_.depends[operand.index]) return;
+    if (!window) {
+      refuse(id, "reads a window whose size shows at run time");
+      return 0;
+    }
+    if (!loop_.depends[operand.index]) return 0;
     const Sequence* sequence = loop_.sequence_of(operand);
     const int64_t known = sequence == nullptr ? 0 : sequence->lead - 1;
     if (window->last() > known)
       refuse(id, fmt::format("reads {} behind the position that it computes",
                              window->last() == 1 ? "one position" : fmt::format("{} positions", window->last())));
+    return std::min(loop_.length, 1 - std::min<int64_t>(window->first, 0));
   }
 
-  void need_operand(NodeId reader, NodeId id, const Operand& operand) {
+  void need_operand(NodeId reader, NodeId id, const Operand& operand, int64_t look_back) {
     switch (operand.need) {
       case Need::Step: add_axis(demands_.steps[id.index], operand.axis); return;
       case Need::Whole:
@@ -270,6 +276,7 @@ class DemandFinder {
         if (sequence != nullptr && operand.need == Need::History && sequence->lead < 1)
           return refuse(reader, "reads a position before it is written");
         kept = operand.axis;
+        demands_.look_back[id.index] = std::max(demands_.look_back[id.index], look_back);
         return;
       }
     }
@@ -402,7 +409,9 @@ StepNeeds step_needs(const SequenceLoop& loop, NodeId id, int32_t axis) {
     }
     const std::optional<int32_t> window = window_axis(maps[k], axis);
     if (!window) return refuse();
-    needs.operands.push_back({Need::Window, *window});
+    const std::optional<PositionWindow> positions = window_of(body, node, k, *window, axis);
+    const bool own = positions && positions->size == 1 && positions->first == 0;
+    needs.operands.push_back({own ? Need::Step : Need::Window, *window});
   }
   return needs;
 }

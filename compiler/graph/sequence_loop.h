@@ -75,7 +75,8 @@ struct StepNeeds {
 struct Demands {
   std::vector<bool> whole;
   std::vector<std::vector<int32_t>> steps;  // by node: axes of which one position is needed
-  std::vector<int32_t> kept;                // by node: the axis of which all positions so far are kept, or -1
+  std::vector<int32_t> kept;                // by node: the axis of which positions are kept, or -1 ..
+  std::vector<int64_t> look_back;           // .. and how many, the step's own among them
   std::optional<Refusal> refusal;
   bool saves = false;  // a product or a loop is computed at one position
 };

@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "compiler/graph/kept_positions.h"
 #include "compiler/graph/mask_numbers.h"
 #include "ir/op.h"
 #include "ir/scan.h"
@@ -66,7 +67,7 @@ class StepWriter {
     next_carry_ = num_carries(old_);
     for (uint32_t i = 0; i < old_.size(); ++i) {
       const Node& node = old_.nodes[i];
-      if (demands_.kept[i] >= 0) kept_[i] = add_carry("kept", kept_type({i}), {});
+      if (demands_.kept[i] >= 0) add_kept({i});
       if (node.op != OpKind::Scan || demands_.steps[i].empty()) continue;
       for (int32_t ref = 0; ref < num_carries(*node.body); ++ref) {
         const NodeId start = node.inputs[carry_argument(*node.body, ref)];
@@ -75,23 +76,11 @@ class StepWriter {
     }
   }
 
-  /// The order in which the axes of a value are kept: positions come before the last of the others. So a step writes
-  /// stretches, and a head of attention reads its keys as they lie.
-  std::vector<int64_t> kept_order(NodeId id) const {
-    std::vector<int64_t> order;
-    for (int64_t axis = 0; axis < static_cast<int64_t>(old_.type(id).rank()); ++axis) {
-      if (axis != demands_.kept[id.index]) order.push_back(axis);
-    }
-    order.insert(order.empty() ? order.end() : order.end() - 1, demands_.kept[id.index]);
-    return order;
-  }
-
-  TensorType kept_type(NodeId id) const {
-    TensorType type = old_.type(id);
-    const std::vector<int64_t> order = kept_order(id);
-    for (size_t k = 0; k < order.size(); ++k)
-      type.shape[k] = old_.type(id).shape[static_cast<size_t>(order[k])];
-    return type;
+  void add_kept(NodeId id) {
+    KeptPositions kept{.carry = {}, .place = {}, .axis = demands_.kept[id.index], .rows = demands_.look_back[id.index]};
+    kept.carry = add_carry("kept", kept_type(old_.type(id), kept.axis, kept.rows), {});
+    if (kept.rows < loop_.length) kept.place = add_carry("place", {DType::I32, {}}, {});
+    kept_[id.index] = kept;
   }
 
   void add_result(NodeId node) {
@@ -99,43 +88,12 @@ class StepWriter {
     new_results_.push_back({"kept", ResultRole::Carry, ref, node});
   }
 
-  /// What is kept, with the step's position written; in the order of axes that the node has.
-  void write_history(NodeId id, int32_t axis) {
-    const NodeId old = kept_.at(id.index);
-    const TensorType type = build_.type(old);
-    const std::vector<int64_t> order = kept_order(id);
-    const int64_t place = std::ranges::find(order, axis) - order.begin();
-    Shape row_shape;
-    std::vector<int64_t> others, back(order.size());
-    for (int64_t k = 0; k < static_cast<int64_t>(order.size()); ++k) {
-      back[static_cast<size_t>(order[static_cast<size_t>(k)])] = k;
-      if (k == place) continue;
-      others.push_back(k);
-      row_shape.push_back(type.shape[static_cast<size_t>(k)]);
-    }
-    const NodeId turned = build_.transpose(at_step(id, axis).node, order);
-    const NodeId row = build_.broadcast(build_.reshape(turned, row_shape), type.shape, others);
-    const Shape length{Extent(loop_.length)};
-    const NodeId is_now = build_.make(OpKind::Eq, {build_.index({DType::I32, length}, 0), build_.broadcast(now(), length, {})});
-    const NodeId next = build_.select(build_.broadcast(is_now, type.shape, {place}), row, old);
-    results_of_kept_[id.index] = next;
-    histories_[id.index] = build_.transpose(next, std::move(back));
-  }
-
-  /// The first axis moved to `axis`.
-  NodeId back_at(NodeId x, int32_t axis) {
-    std::vector<int64_t> order;
-    for (int64_t k = 1; k < static_cast<int64_t>(build_.type(x).rank()); ++k) order.push_back(k);
-    order.insert(order.begin() + axis, 0);
-    return axis == 0 ? x : build_.transpose(x, std::move(order));
-  }
-  /// `axis` moved to the front.
-  NodeId in_front(NodeId x, int32_t axis) {
-    std::vector<int64_t> order{axis};
-    for (int64_t k = 0; k < static_cast<int64_t>(build_.type(x).rank()); ++k) {
-      if (k != axis) order.push_back(k);
-    }
-    return axis == 0 ? x : build_.transpose(x, std::move(order));
+  void keep(NodeId id) {
+    const KeptPositions& kept = kept_.at(id.index);
+    const NodeId next = with_row(build_, kept, at_step(id, kept.axis).node, now());
+    histories_[id.index] = in_own_order(build_, kept, next);
+    add_result(next);
+    if (kept.is_ring()) add_result(next_place(build_, kept));
   }
 
   // ---- nodes ----
@@ -156,10 +114,7 @@ class StepWriter {
       for (const int32_t axis : demands_.steps[id.index]) at_[{id.index, axis}] = step_of(id, axis);
     }
     if (refusal_) return;
-    if (demands_.kept[id.index] >= 0) {
-      write_history(id, demands_.kept[id.index]);
-      add_result(results_of_kept_.at(id.index));
-    }
+    if (demands_.kept[id.index] >= 0) keep(id);
     if (!demands_.whole[id.index] || node.op == OpKind::Argument) return;
     whole_[id.index] = loop_.is_read[id.index] ? read_now(id) : build_.copy(node, whole_inputs(node));
   }
@@ -183,7 +138,7 @@ class StepWriter {
 
   /// Position `axis` of a value that is there as a whole.
   NodeId sliced(NodeId x, NodeId id, int32_t axis) {
-    return build_.reshape(build_.make(OpKind::Gather, {in_front(x, axis), now()}), step_type(id, axis).shape);
+    return build_.reshape(build_.make(OpKind::Gather, {in_front(build_, x, axis), now()}), step_type(id, axis).shape);
   }
 
   AtStep step_of(NodeId id, int32_t axis) {
@@ -207,7 +162,7 @@ class StepWriter {
       std::vector<NodeId> operands;
       for (size_t k = 0; k < node.inputs.size(); ++k) operands.push_back(operand(node.inputs[k], needs.operands[k]));
       result.node = make_part_of(build_, node, std::move(operands), *needs.cut, 1);
-      follow_later(id, axis, needs, result);
+      follow_later(id, needs, result);
     } else {
       result.node = windowed(id, axis, needs);
     }
@@ -223,38 +178,31 @@ class StepWriter {
 
   // ---- windows ----
 
-  /// The positions that a window reads, in the place of the whole axis; those before the first one are `outside`.
-  NodeId window(NodeId x, int32_t axis, const PositionWindow& window, double outside) {
-    const Shape count{Extent(window.size)};
-    const TensorType numbers{DType::I32, count};
-    NodeId at = build_.broadcast(now(), count, {});
-    if (window.size > 1)
-      at = build_.add(at, build_.mul(build_.index(numbers, 0), build_.like(at, static_cast<double>(window.stride))));
-    at = build_.add(at, build_.like(at, static_cast<double>(window.first)));
-    const NodeId zero = build_.like(at, 0);
-    NodeId rows = build_.make(OpKind::Gather, {in_front(x, axis), build_.make(OpKind::Max, {at, zero})});
-    if (window.first < 0) {
-      const Shape shape = build_.type(rows).shape;
-      const NodeId inside = build_.broadcast(build_.make(OpKind::Ge, {at, zero}), shape, {0});
-      rows = build_.select(inside, rows, build_.like(rows, outside));
-    }
-    return back_at(rows, axis);
+  static double outside_of(const Node& node) {
+    const AttrValue* outside = node.attrs.find("outside");
+    return outside == nullptr ? 0 : std::get<double>(*outside);
+  }
+
+  NodeId window(NodeId id, int32_t axis, const PositionWindow& positions, double outside) {
+    const auto kept = kept_.find(id.index);
+    const bool ring = kept != kept_.end() && kept->second.is_ring();
+    return read_window(build_, history(id), axis, positions, outside, now(), ring ? kept->second.place : now(),
+                       ring ? kept->second.rows : 0);
   }
 
   NodeId windowed(NodeId id, int32_t axis, const StepNeeds& needs) {
     const Node& node = old_[id];
     IndexFormula formula = formula_of(node);
-    const AttrValue* outside = node.attrs.find("outside");
     std::vector<NodeId> operands;
     for (size_t k = 0; k < node.inputs.size(); ++k) {
-      if (needs.operands[k].need != Need::Window) {
+      const auto [need, along] = needs.operands[k];
+      if (need == Need::Whole) {
         operands.push_back(whole(node.inputs[k]));
         continue;
       }
-      const int32_t along = needs.operands[k].axis;
       const PositionWindow positions = *window_of(old_, node, k, along, axis);
-      operands.push_back(window(history(node.inputs[k]), along, positions,
-                                outside == nullptr ? 0 : std::get<double>(*outside)));
+      operands.push_back(need == Need::Step ? at_step(node.inputs[k], along).node
+                                            : window(node.inputs[k], along, positions, outside_of(node)));
       IndexMap& map = formula.operands[k];
       map.axes[static_cast<size_t>(along)] = positions.inside;
       map.bounded = map.bounded && reads_outside_elsewhere(node, formula, k, along);
@@ -293,10 +241,9 @@ class StepWriter {
     --formula.rank;
     Shape shape = node.type.shape;
     shape[static_cast<size_t>(axis)] = Extent(1);
-    const AttrValue* outside = node.attrs.find("outside");
     const NodeId rest = op_def(node).kind == Kind::Contract
                             ? build_.make(node.op, std::move(operands), {{"formula", std::move(formula)}})
-                            : build_.read(operands[0], std::move(formula), outside == nullptr ? 0 : std::get<double>(*outside));
+                            : build_.read(operands[0], std::move(formula), outside_of(node));
     return build_.reshape(rest, shape);
   }
 
@@ -342,7 +289,7 @@ class StepWriter {
   // ---- later positions ----
 
   /// What is known of operand k at later positions along `along`, when position `axis` of the reader is computed.
-  Later later_of(NodeId id, const Operand& need, int32_t along, int32_t reader_axis) const {
+  Later later_of(NodeId id, const Operand& need, int32_t along) const {
     if (need.need == Need::History && loop_.depends[id.index] && loop_.positions[id.index] == std::vector{along})
       return {.settled = false, .number = {}};
     if (need.need == Need::Step) {
@@ -354,12 +301,11 @@ class StepWriter {
     for (size_t axis = 0; axis < old_.type(id).rank(); ++axis) at.push_back(Affine::of(kFree + static_cast<int32_t>(axis)));
     if (need.need == Need::Step) at[static_cast<size_t>(need.axis)] = Affine::of(kNow);
     at[static_cast<size_t>(along)] = Affine::of(kNow) + Affine::of(kLater) + 1;
-    (void)reader_axis;
     return {.settled = true, .number = number_at(old_, id, at, loop_.step)};
   }
 
   /// Every axis of an operand that has positions is one of the result, or summed over.
-  void follow_later(NodeId id, int32_t axis, const StepNeeds& needs, AtStep& result) {
+  void follow_later(NodeId id, const StepNeeds& needs, AtStep& result) {
     const Node& node = old_[id];
     for (size_t k = 0; k < node.inputs.size(); ++k) {
       const NodeId input = node.inputs[k];
@@ -371,16 +317,16 @@ class StepWriter {
             needs.operands[k].need == Need::History
                 ? place == needs.operands[k].axis
                 : needs.operands[k].need == Need::Step && at_step(input, needs.operands[k].axis).later[along].has_value();
-        if (tracked) follow(id, k, place, axis, needs, result);
+        if (tracked) follow(id, k, place, needs, result);
       }
     }
   }
 
-  void follow(NodeId id, size_t k, int32_t along, int32_t axis, const StepNeeds& needs, AtStep& result) {
+  void follow(NodeId id, size_t k, int32_t along, const StepNeeds& needs, AtStep& result) {
     const Node& node = old_[id];
     const std::optional<AxisCut> cut = cut_of_operand(old_, node, k, along);
     if (!cut) {
-      if (!later_of(node.inputs[k], needs.operands[k], along, axis).settled)
+      if (!later_of(node.inputs[k], needs.operands[k], along).settled)
         refuse(id, "reads positions behind the one that it computes");
       return;
     }
@@ -389,7 +335,7 @@ class StepWriter {
     for (size_t other = 0; other < node.inputs.size(); ++other) {
       Later later;
       if (cut->operands[other] >= 0)
-        later = later_of(node.inputs[other], needs.operands[other], cut->operands[other], axis);
+        later = later_of(node.inputs[other], needs.operands[other], cut->operands[other]);
       settled = settled && later.settled;
       numbers.push_back(later.number);
     }
@@ -420,7 +366,7 @@ class StepWriter {
   Builder build_;
   std::vector<NodeId> whole_, histories_;                           // by old node
   std::map<std::pair<uint32_t, int32_t>, AtStep> at_;               // by old node and axis
-  std::map<uint32_t, NodeId> kept_, results_of_kept_;               // by old node: arguments, and what they become
+  std::map<uint32_t, KeptPositions> kept_;                          // by old node
   std::map<uint32_t, std::vector<NodeId>> states_;                  // by inner loop: arguments of its carries
   std::map<std::pair<uint32_t, int64_t>, NodeId> loop_results_;     // by inner loop and result
   std::vector<NewCarry> carries_;

@@ -269,9 +269,8 @@ int32_t KernelBuilder::gather(const Node& node, const IndexVector& index) {
   const size_t index_rank = graph_.type(node.inputs[1]).rank();
   const int32_t row = value(node.inputs[1], operand_index(graph_, node, 1, index));
   const NodeId table = node.inputs[0];
-  const NodeId root = alias_root(graph_, plan_.stored, table);
+  const auto [root, strides] = gather_table(graph_, plan_.stored, table);
   const Shape& shape = graph_.type(table).shape;
-  const std::vector<int64_t> strides = row_major_strides(shape);
   Affine offset;
   for (size_t axis = 1; axis < shape.size(); ++axis) offset = offset + index[index_rank + axis - 1] * strides[axis];
   Stmt stmt{.kind = StmtKind::Load, .dtype = node.type.dtype, .span = node.span};

@@ -41,6 +41,16 @@ int own_cost(const Node& node) {
   }
 }
 
+/// A transposition of which few rows are read is not worth a copy.
+NodeId table_to_store(const Graph& graph, const Node& gather) {
+  constexpr int64_t kFew = 4;  // reads across lines of a cache cost so much more than those along them
+  NodeId table = gather.inputs[0];
+  const int64_t read = num_elements(gather.type.shape).value_or(INT64_MAX / kFew);
+  if (read * kFew > num_elements(graph.type(table).shape).value_or(0)) return table;
+  while (graph[table].op == OpKind::Transpose) table = graph[table].inputs[0];
+  return table;
+}
+
 /// Which nodes get a buffer, and why.
 std::vector<StoreReason> reasons_to_store(const Graph& graph, Fusion fusion) {
   std::vector<StoreReason> why(graph.size(), StoreReason::InRegisters);
@@ -72,7 +82,7 @@ std::vector<StoreReason> reasons_to_store(const Graph& graph, Fusion fusion) {
     if (kind == Kind::Scan) {
       for (const NodeId input : node.inputs) store(input, StoreReason::Looped, true);
     }
-    if (kind == Kind::Gather) store(node.inputs[0], StoreReason::ProductOperand, true);
+    if (kind == Kind::Gather) store(table_to_store(graph, node), StoreReason::ProductOperand, true);
     if (node.op == OpKind::Cast && is_half(node.type.dtype) && is_always_stored(op_def(graph[node.inputs[0]]).kind)) {
       store({i}, StoreReason::Shared);  // the sum itself stays in registers
     }

@@ -1,6 +1,7 @@
 #include "compiler/plan/index_walk.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "ir/half_bits.h"
 #include "ir/op.h"
@@ -19,6 +20,21 @@ Affine linear_offset(const IndexVector& index, const Shape& shape) {
 NodeId alias_root(const Graph& graph, const std::vector<bool>& stored, NodeId node) {
   while (graph[node].op == OpKind::Reshape && !stored[node.index]) node = graph[node].inputs[0];
   return node;
+}
+
+GatherTable gather_table(const Graph& graph, const std::vector<bool>& stored, NodeId table) {
+  std::vector<size_t> places(graph.type(table).rank());  // of the table's axes in `node`
+  std::iota(places.begin(), places.end(), size_t{0});
+  NodeId node = table;
+  while (graph[node].op == OpKind::Transpose && !stored[node.index]) {
+    const std::vector<int64_t>& permutation = graph[node].attrs.integers("permutation");
+    for (size_t& place : places) place = static_cast<size_t>(permutation[place]);
+    node = graph[node].inputs[0];
+  }
+  const std::vector<int64_t> strides = row_major_strides(graph.type(node).shape);
+  GatherTable result{alias_root(graph, stored, node), {}};
+  for (const size_t place : places) result.strides.push_back(strides[place]);
+  return result;
 }
 
 bool is_widening(const Graph& graph, NodeId node) {

@@ -16,6 +16,14 @@ Affine linear_offset(const IndexVector& index, const Shape& shape);
 /// The node whose buffer `node` names: itself, or through reshapes the stored node or argument below.
 NodeId alias_root(const Graph& graph, const std::vector<bool>& stored, NodeId node);
 
+/// Where a gather finds its table: the node whose buffer it reads, and by axis of the table the stride there. Through
+/// transpositions that are not stored.
+struct GatherTable {
+  NodeId root;
+  std::vector<int64_t> strides;
+};
+GatherTable gather_table(const Graph& graph, const std::vector<bool>& stored, NodeId table);
+
 /// A cast from a half to f32, which loses nothing: where it is read from memory, the half can be.
 bool is_widening(const Graph& graph, NodeId node);
 

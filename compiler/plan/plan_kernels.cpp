@@ -33,7 +33,7 @@ struct Walker {
     const Node& node = graph[id];
     if (op_def(node).kind == Kind::Gather) {
       value(node.inputs[1], operand_index(graph, node, 1, index));
-      visit(alias_root(graph, stored, node.inputs[0]), std::nullopt);
+      visit(gather_table(graph, stored, node.inputs[0]).root, std::nullopt);
       return;
     }
     for (size_t k = 0; k < node.inputs.size(); ++k) value(node.inputs[k], operand_index(graph, node, k, index));
