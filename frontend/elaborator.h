@@ -64,7 +64,7 @@ class Elaborator {
   Selectors selectors_{experiment_, scopes_, shapes_, graph_, evaluator_, diagnostics_};
   Distributions distributions_{scopes_, shapes_, graph_, calls_, diagnostics_};
   Derivatives derivatives_{experiment_, shapes_, graph_, diagnostics_};
-  Formulas formulas_{sources_, scopes_, shapes_, graph_, signatures_, evaluator_, diagnostics_};
+  Formulas formulas_{sources_, scopes_, shapes_, graph_, signatures_, evaluator_, scans_, diagnostics_};
   Scans scans_{scopes_, shapes_, graph_, signatures_, distributions_, evaluator_, diagnostics_};
   Evaluator evaluator_{sources_, scopes_, shapes_,    graph_,         names_,    signatures_, variables_,
                        calls_,   layers_, selectors_, distributions_, formulas_, scans_,      diagnostics_};

@@ -9,6 +9,7 @@
 #include "frontend/ast_walk.h"
 #include "frontend/evaluator.h"
 #include "frontend/graph_writer.h"
+#include "frontend/scan.h"
 #include "frontend/scopes.h"
 #include "frontend/shapes.h"
 #include "frontend/signatures.h"
@@ -198,6 +199,17 @@ bool Formulas::take_data_index(FormulaRead& read, size_t axis, const Value& posi
         .report(Diag::E0111, scopes_.span_of(index),
                 fmt::format("a position is a whole number, not `{}`", shapes_.type_text(*rows)))
         .with_help("rows are read by labels: `x[t[n], c]` with `t: ix<D>[N]`");
+    return false;
+  }
+  const std::optional<IndexRange> range = rows->axes.empty() ? scans_.range_of(rows->node) : std::nullopt;
+  const Axis& read_axis = read.base.axes[axis];
+  if (range && (range->low < 0 || range->high >= read_axis.extent.bound)) {
+    diagnostics_
+        .report(Diag::E0109, scopes_.span_of(index),
+                fmt::format("{} is from {} to {}, outside of 0..{} of `{}`",
+                            printable(sources_.text(scopes_.span_of(index))), range->low, range->high,
+                            read_axis.extent.bound, shapes_.type_text(read.base)))
+        .with_help("run over fewer steps, or keep it inside: `max(t - 1, 0)`, `min(t + 1, T - 1)`");
     return false;
   }
   std::vector<int64_t> permutation{static_cast<int64_t>(axis)};

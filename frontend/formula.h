@@ -24,6 +24,7 @@ class Shapes;
 class GraphWriter;
 class Signatures;
 class Evaluator;
+class Scans;
 
 struct FormulaIndex {
   std::string name;
@@ -42,13 +43,14 @@ struct FormulaRead {
 class Formulas {
  public:
   Formulas(const SourceMap& sources, Scopes& scopes, Shapes& shapes, GraphWriter& graph, Signatures& signatures,
-           Evaluator& evaluator, Diagnostics& diagnostics)
+           Evaluator& evaluator, Scans& scans, Diagnostics& diagnostics)
       : sources_(sources),
         scopes_(scopes),
         shapes_(shapes),
         graph_(graph),
         signatures_(signatures),
         evaluator_(evaluator),
+        scans_(scans),
         diagnostics_(diagnostics) {}
 
   /// The right side of `y[i < n, ..] = e`, with one axis for each index.
@@ -103,6 +105,7 @@ class Formulas {
   GraphWriter& graph_;
   Signatures& signatures_;
   Evaluator& evaluator_;
+  Scans& scans_;
   Diagnostics& diagnostics_;
 };
 

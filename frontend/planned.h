@@ -18,7 +18,6 @@ struct Planned {
 
 inline constexpr Planned kPlanned[] = {
     {PlannedKind::Function, "uniform", "dim"},
-    {PlannedKind::Function, "generate", "model, prompt, n=, temperature="},
     {PlannedKind::Function, "power_iteration", "W, u"},
     {PlannedKind::Command, "export"},
     {PlannedKind::Command, "graph"},

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <map>
 #include <utility>
 
@@ -26,6 +28,35 @@ OpenScan* Scans::scan_of(const Tensor& index) {
   for (OpenScan* scan : open_)
     if (scan->index == index.node && index.graph == graph_.context().id) return scan;
   return nullptr;
+}
+
+std::optional<IndexRange> Scans::range_of(NodeId scalar, int depth) const {
+  constexpr int kDeepest = 32;
+  const Node& node = graph_.builder().graph()[scalar];
+  for (const OpenScan* scan : open_)
+    if (scan->index == scalar) return IndexRange{0, scan->steps.extent.bound - 1};
+  if (node.op == OpKind::Constant) {
+    const double value = node.attrs.number("value");
+    if (value != std::floor(value) || std::abs(value) > 1e9) return std::nullopt;
+    return IndexRange{static_cast<int64_t>(value), static_cast<int64_t>(value)};
+  }
+  if (node.inputs.empty() || depth > kDeepest) return std::nullopt;
+  const std::optional<IndexRange> a = range_of(node.inputs[0], depth + 1),
+                                  b = node.inputs.size() == 2 ? range_of(node.inputs[1], depth + 1) : a;
+  if (!a || !b) return std::nullopt;
+  switch (node.op) {
+    case OpKind::Cast: return a;
+    case OpKind::Neg: return IndexRange{-a->high, -a->low};
+    case OpKind::Add: return IndexRange{a->low + b->low, a->high + b->high};
+    case OpKind::Sub: return IndexRange{a->low - b->high, a->high - b->low};
+    case OpKind::Max: return IndexRange{std::max(a->low, b->low), std::max(a->high, b->high)};
+    case OpKind::Min: return IndexRange{std::min(a->low, b->low), std::min(a->high, b->high)};
+    case OpKind::Mul: {
+      const std::array ends = {a->low * b->low, a->low * b->high, a->high * b->low, a->high * b->high};
+      return IndexRange{*std::ranges::min_element(ends), *std::ranges::max_element(ends)};
+    }
+    default: return std::nullopt;
+  }
 }
 
 /// Whether the value differs from step to step, or is drawn in the body.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "frontend/frame.h"
+#include "ir/affine.h"
 
 namespace smelt {
 
@@ -63,6 +64,9 @@ class Scans {
   /// The scan whose number of the step `index` is, or null.
   OpenScan* scan_of(const Tensor& index);
   bool is_open() const { return !open_.empty(); }
+  /// The least and the greatest whole number that a scalar of open scans can be: numbers of steps, and what is made of
+  /// them. Nullopt: it depends on something else.
+  std::optional<IndexRange> range_of(NodeId scalar, int depth = 0) const;
   /// `x[t]`: the slice of the axis of x that is the scan's.
   Value sliced(const Tensor& x, OpenScan& scan, Span span);
 

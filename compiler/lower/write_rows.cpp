@@ -217,6 +217,22 @@ bool is_read(const Kernel& kernel, int32_t value, int32_t by) {
   });
 }
 
+/// Values that are left, after some went.
+void count_values(Kernel& kernel) {
+  int32_t last = -1;
+  const auto note = [&](const std::vector<Stmt>& statements) {
+    for (const Stmt& stmt : statements) last = std::max(last, stmt.value);
+  };
+  note(kernel.setup);
+  for (const Sweep& sweep : kernel.sweeps) {
+    note(sweep.setup);
+    note(sweep.body);
+    for (const Fold& fold : sweep.folds) last = std::max(last, fold.result);
+    for (const Carry& carry : sweep.carries) last = std::max({last, carry.value, carry.last});
+  }
+  kernel.num_values = last + 1;
+}
+
 std::set<int32_t> stored_by(const Kernel& kernel) {
   std::set<int32_t> buffers;
   const auto note = [&](const std::vector<Stmt>& statements) {
@@ -242,6 +258,7 @@ bool write_in_sweep(Kernel& kernel, const RowStore& row) {
   std::ranges::find_if(sweep.body, is_store)->operands = {row.value};
   drop(sweep.body, row.store_of);
   drop(sweep.body, row.load.value);
+  count_values(kernel);
   return true;
 }
 
@@ -263,7 +280,9 @@ bool write_row(LoopFunction& function, size_t k, const RowStore& row) {
   if (!goes_on && write_in_sweep(kernel, row)) return true;
   if (!Definitions(kernel).needed_for(row.value) || (goes_on && !can_come_first(kernel, row))) return false;
   Kernel writer = row_kernel(kernel, row);
+  count_values(writer);
   read_row(kernel, row);
+  count_values(kernel);
   if (stored_by(kernel).empty()) {
     kernel = std::move(writer);
   } else {

@@ -18,7 +18,7 @@ namespace {
 // h <- tanh(h W + x[t] U); the last h and all of them. {0}: dtype, {1}: 1 from the last step to the first.
 constexpr const char* kRecurrent = R"(dims T<=6
 func @f(%h: feed {0}[2, 3], %x: feed {0}[T<=6, 2, 4], %w: feed {0}[3, 3], %u: feed {0}[4, 3]) {{
-  %4 = scan %h, %x, %w, %u {{reverse = {1}}} : i32[T<=6] {{
+  %4 = scan %h, %x, %w, %u {{reverse = {1}, by_position = 0}} : i32[T<=6] {{
     func @step(%h: carry {0}[2, 3] #0, %x: slice {0}[2, 4], %w: whole {0}[3, 3], %u: whole {0}[4, 3]) {{
       %4 = contract %h, %w {{formula = [i,k] [k,j] -> [i,j]}} : {0}[2, 3]
       %5 = contract %x, %u {{formula = [i,k] [k,j] -> [i,j]}} : {0}[2, 3]
@@ -34,7 +34,7 @@ func @f(%h: feed {0}[2, 3], %x: feed {0}[T<=6, 2, 4], %w: feed {0}[3, 3], %u: fe
 // A loop in a loop: row t of a table is weighed by all that came before in the row, and rows by the row before.
 constexpr const char* kNested = R"(dims T<=5
 func @f(%c: feed {0}, %x: feed {0}[T<=5, 4], %w: feed {0}) {{
-  %3 = scan %c, %x, %w {{reverse = {1}}} : i32[T<=5] {{
+  %3 = scan %c, %x, %w {{reverse = {1}, by_position = 0}} : i32[T<=5] {{
     func @row(%c: carry {0} #0, %x: slice {0}[4], %w: whole {0}) {{
       %3 = scan %c, %x, %w {{reverse = 1, by_position = 0}} : i32[4] {{
         func @element(%c: carry {0} #0, %x: slice {0}, %w: whole {0}) {{
