@@ -1,4 +1,4 @@
-"""One workload in PyTorch: python torch_peer.py {eager|compile} {mlp|vae|gan|critic|conv|dcgan32|dcgan64|gpt|lstm|small1|small8|small32} THREADS
+"""One workload in PyTorch: python torch_peer.py {eager|compile} {mlp|vae|gan|critic|conv|dcgan32|dcgan64|gpt|lstm|write|small1|small8|small32} THREADS
 
 Prints `ready` and, when compiled, the milliseconds of the first step when warm; then for each line `N` on standard input times N steps and prints their milliseconds, and a
 step's processor time, as JSON.
@@ -236,6 +236,32 @@ def gpt(width=256, depth=4, heads=4, window=128):
     return lambda rows: step(text[rows, :-1], text[rows, 1:]).item()
 
 
+def write(width=256, depth=4, heads=4, window=128, temperature=0.8, top_p=0.95):
+    """A page of examples/gpt.smelt with keys and values kept by hand; rows are not looked at."""
+    if MODE != "eager":
+        sys.exit("write is not written for torch.compile")
+    nn = torch.nn
+    table, positions = (0.02 * torch.randn(n, width) for n in (256, window))
+    blocks, norm = [Block(width, heads) for _ in range(depth)], nn.LayerNorm(width)
+
+    @torch.inference_mode()
+    def page(rows):
+        kept = torch.zeros(depth, 2, 1, heads, window, width // heads)
+        label = torch.zeros(1, dtype=torch.long)
+        for t in range(window - 1):
+            h = F.embedding(label, table) + positions[t]
+            for block, (keys, values) in zip(blocks, kept):
+                q, k, v = block.qkv(block.norm1(h)).view(3, 1, heads, 1, -1)
+                keys[:, :, t], values[:, :, t] = k[:, :, 0], v[:, :, 0]
+                h = h + block.out(F.scaled_dot_product_attention(q, keys[:, :, :t + 1], values[:, :, :t + 1]).flatten(1))
+                h = h + block.down(F.gelu(block.up(block.norm2(h))))
+            p, order = torch.softmax(norm(h) @ table.T / temperature, dim=1).sort(descending=True)
+            p[p.cumsum(1) - p >= top_p] = 0
+            label = order.gather(1, torch.multinomial(p, 1))[:, 0]
+
+    return page
+
+
 def lstm(width=256, window=64):
     """examples/charlm_lstm.smelt"""
     nn = torch.nn
@@ -251,7 +277,7 @@ def lstm(width=256, window=64):
     return lambda rows: step(text[rows, :-1], text[rows, 1:]).item()
 
 
-WORKLOADS = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic, "conv": conv, "dcgan32": dcgan32, "dcgan64": dcgan64, "gpt": gpt, "lstm": lstm,
+WORKLOADS = {"mlp": mlp, "vae": vae, "gan": gan, "critic": critic, "conv": conv, "dcgan32": dcgan32, "dcgan64": dcgan64, "gpt": gpt, "lstm": lstm, "write": write,
              "small1": small, "small8": small, "small32": small}
 if WORKLOAD not in WORKLOADS:
     sys.exit(f"{WORKLOAD} is not written in PyTorch")
@@ -272,7 +298,7 @@ def run(steps):
 
 
 first = run(1)[0]
-run(3 if WORKLOAD.startswith(("dcgan", "gpt", "lstm")) else 20)
+run(3 if WORKLOAD.startswith(("dcgan", "gpt", "lstm", "write")) else 20)
 print(f"ready {first}" if MODE == "compile" else "ready", flush=True)
 for line in sys.stdin:
     cpu = time.process_time()

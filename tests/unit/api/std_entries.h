@@ -131,6 +131,7 @@ inline constexpr StdEntry kStdEntries[] = {
     {"cumprod", "cumprod(x, over=H)"},
     {"sort", "sort(x, over=H)"},
     {"topk", "sum(sin(topk(x, 2, over=H)))"},
+    {"keep_top", "sum(exp(keep_top(x, over=H, top_k=2, top_p=0.9)))"},
 };
 
 /// Entries whose gradient is not that of their value, by design, or that draw nothing that has one.
@@ -144,7 +145,11 @@ inline constexpr std::string_view kWithoutDerivative[] = {"straight_through",
                                                           "uniform_int_from_noise",
                                                           "one_hot",
                                                           "rank",
-                                                          "orthogonal_from_noise"};
+                                                          "orthogonal_from_noise",
+                                                          "draw",
+                                                          "generate",
+                                                          "generate_pages",
+                                                          "further_pages"};
 
 /// Steps of recurrent layers, whose operands only those have: their derivatives are those of the layers.
 inline constexpr std::string_view kWithinLayers[] = {"lstm_step", "gru_step", "carried"};
