@@ -7,6 +7,7 @@ namespace smelt::cli {
 
 Runner add_check(Options options);
 Runner add_fmt(Options options);
+Runner add_lsp(Options options);
 Runner add_train(Options options);
 Runner add_eval(Options options);
 Runner add_sample(Options options);

@@ -28,6 +28,7 @@ namespace {
 constexpr std::array kCommands = {
     Command{"check", "proves shapes and names of a model file; prints what it needs", add_check},
     Command{"fmt", "lays model files out in one way", add_fmt},
+    Command{"lsp", "serves editors: messages, hover, completion, definitions, renaming, types", add_lsp},
     Command{"train", "trains as the file says, into a run directory", add_train},
     Command{"eval", "evaluates objectives and metrics over a split", add_eval},
     Command{"sample", "draws an export's inputs and runs it", add_sample},

@@ -13,6 +13,15 @@
 
 namespace smelt {
 
+/// A name of the model file as it is bound, for editors. A name may be bound several times: once for each call.
+struct BoundName {
+  Span span;
+  std::string type;  // `f32[B, Hid]`; of other values what they are
+  bool is_tensor = false;
+  int64_t bytes = 0;  // of a tensor, at the bounds of its dims
+  KnownRange range;
+};
+
 struct FrontendOptions {
   std::vector<std::pair<std::string, std::string>> config;  // `--set name=value`
   std::vector<std::string> data_sections;                   // that `--data name=dir` names
@@ -25,6 +34,7 @@ struct FrontendOptions {
   /// data is not there) idx columns are u8 and csv columns f32, of the shape that the field declares.
   /// Nothing, rather than an error, stands for data that is not there.
   std::function<Result<std::optional<std::vector<Column>>>(const std::string& section, const SourceCall&)> probe;
+  std::function<void(const BoundName&)> on_binding;  // may be empty
 };
 
 /// Nothing when there are errors. The standard library's texts are added to `sources`, for spans into it.

@@ -1,5 +1,7 @@
 #include "frontend/elaborator.h"
 
+#include <cmath>
+
 #include "frontend/lints/lint.h"
 
 namespace smelt::frontend {
@@ -23,6 +25,7 @@ void Elaborator::look_for_lints() {
              .functions = functions_.all(),
              .runs = [&](size_t i) { return train_.runs_somewhere(experiment_.objectives[i].name); },
              .is_average = [&](int32_t v) { return averages_.contains(v); },
+             .shortened = options_.epochs || options_.steps,
              .diagnostics = diagnostics_});
 }
 
@@ -52,7 +55,23 @@ bool Elaborator::build() {
   return !diagnostics_.has_errors();
 }
 
+void Elaborator::tell_of_bindings() {
+  scopes_.observe([this](const ast::Ident& name, const Value& value) {
+    if (name.span.empty() || name.span.file != file_.file || value.bad()) return;
+    BoundName bound{.span = name.span, .type = shapes_.describe(value)};
+    if (const auto* t = value.as<Tensor>()) {
+      bound.type = shapes_.type_text(*t);
+      bound.is_tensor = true;
+      bound.bytes = size_of(t->dtype) * num_elements(shape_of(t->axes)).value_or(0);
+      if (t->range && std::isfinite(t->range->low) && std::isfinite(t->range->high))
+        bound.range = {t->range->low, t->range->high};
+    }
+    options_.on_binding(bound);
+  });
+}
+
 std::optional<Experiment> Elaborator::run() {
+  if (options_.on_binding) tell_of_bindings();
   experiment_.name = stem_of(sources_.buffer(file_.file).name);
   const auto in_init = graph_.enter(functions_.init());
   if (!build()) return std::nullopt;

@@ -39,6 +39,7 @@ class Elaborator {
  private:
   bool build();
   void look_for_lints();
+  void tell_of_bindings();
 
   const SourceMap& sources_;
   const Library& library_;

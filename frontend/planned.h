@@ -23,7 +23,6 @@ inline constexpr Planned kPlanned[] = {
     {PlannedKind::Command, "graph"},
     {PlannedKind::Command, "diff"},
     {PlannedKind::Command, "runs"},
-    {PlannedKind::Command, "lsp"},
 };
 
 inline bool is_planned(PlannedKind kind, std::string_view name) {

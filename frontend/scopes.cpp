@@ -17,6 +17,7 @@ Binding* Scopes::find_local(std::string_view name) {
 }
 
 void Scopes::bind(const ast::Ident& name, Value value, int32_t variable, bool writable) {
+  if (observer_) observer_(name, value);
   frame_->blocks.back().insert_or_assign(name.text, Binding{std::move(value), name.span, variable, writable});
 }
 

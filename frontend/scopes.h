@@ -1,6 +1,7 @@
 // Names that are in reach where the evaluation is: locals of the body, then declarations of its file, then the library.
 #pragma once
 
+#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -31,6 +32,8 @@ class Scopes {
 
   Binding* find_local(std::string_view name);
   void bind(const ast::Ident& name, Value value, int32_t variable = -1, bool writable = false);
+  /// Is told of each name that is bound from now on.
+  void observe(std::function<void(const ast::Ident&, const Value&)> observer) { observer_ = std::move(observer); }
   /// A declaration of `from`, or of the library; its layers have to be imported.
   std::pair<const FileScope*, Decl> find_decl(const FileScope& from, std::string_view name) const;
 
@@ -39,6 +42,7 @@ class Scopes {
   const Library& library_;
   Frame top_{file_, nullptr};
   Frame* frame_ = &top_;
+  std::function<void(const ast::Ident&, const Value&)> observer_;
 };
 
 }  // namespace frontend

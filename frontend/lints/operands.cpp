@@ -125,7 +125,7 @@ void values_outside_the_support(const LintInput& input) {
   });
 }
 
-/// The first operand is what a net says, the second what is known.
+/// The first operand is what a net says, the second what is known. Of classes, the other order is a cross entropy.
 void operands_swapped(const LintInput& input) {
   struct Ordered {
     std::string_view function, written, help;
@@ -136,8 +136,6 @@ void operands_swapped(const LintInput& input) {
       Ordered{"hinge", "hinge", "write `hinge(scores, labels)`", 0, 1},
       Ordered{"normal_kl", "kl", "the bound has `kl(q, p)`: the posterior first, then the prior", 0, 2},
       Ordered{"normal_kl_std", "kl", "the bound has `kl(q, p)`: the posterior first, then the prior", 0, 2},
-      Ordered{"bernoulli_kl", "kl", "the bound has `kl(q, p)`: the posterior first, then the prior", 0, 1},
-      Ordered{"categorical_kl", "kl", "the bound has `kl(q, p)`: the posterior first, then the prior", 0, 2},
   };
   for_each_use(input, [&](const Graph& graph, const Uses& use) {
     const auto rule = std::ranges::find(kOrdered, use.name, &Ordered::function);

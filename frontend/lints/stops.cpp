@@ -142,7 +142,7 @@ void stop_never_holds(const LintInput& input) {
 /// Only where the run and the evaluations are counted in the same unit is their number known without the data.
 void patience_without_end(const LintInput& input) {
   const TrainPlan& plan = input.experiment.train;
-  if (plan.patience.evaluations == 0) return;
+  if (plan.patience.evaluations == 0 || input.shortened) return;
   for (const Every& every : plan.every) {
     for (const Action& action : every.actions) {
       const bool evaluates = action.kind == ActionKind::Eval && action.split == plan.patience.split &&

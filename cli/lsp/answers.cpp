@@ -1,0 +1,244 @@
+#include "cli/lsp/answers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "frontend/format/format_text.h"
+#include "frontend/library_reference.h"
+#include "runtime/files/file.h"
+#include "runtime/object_cache.h"
+
+namespace smelt::cli::lsp {
+
+using nlohmann::json;
+
+json range_of(std::string_view text, size_t begin, size_t end) {
+  const Position from = position_of(text, begin), to = position_of(text, end);
+  return {{"start", {{"line", from.line}, {"character", from.character}}},
+          {"end", {{"line", to.line}, {"character", to.character}}}};
+}
+
+namespace {
+
+/// Where a text of the library can be opened; empty when it cannot be written.
+std::string uri_of_library(const SourceBuffer& buffer) {
+  const std::string directory = default_cache_directory();
+  if (directory.empty()) return {};
+  const std::filesystem::path path = std::filesystem::path(directory) / "library" / buffer.name;
+  if (!make_directories(path.parent_path().string())) return {};
+  if (!write_file_atomic(path.string(), buffer.text)) return {};
+  return "file://" + std::filesystem::absolute(path).string();
+}
+
+json location_of(const Document& document, Span span) {
+  const SourceBuffer& buffer = document.sources->buffer(span.file);
+  const std::string uri = span.file == document.file ? document.uri : uri_of_library(buffer);
+  if (uri.empty()) return nullptr;
+  return {{"uri", uri}, {"range", range_of(buffer.text, span.begin, span.end)}};
+}
+
+/// The types that a binding has had, each once.
+std::vector<const BoundName*> bound_at(const Document& document, Span span) {
+  std::vector<const BoundName*> list;
+  std::set<std::string> seen;
+  for (const BoundName& bound : document.bound)
+    if (bound.span == span && seen.insert(bound.type).second) list.push_back(&bound);
+  return list;
+}
+
+json markdown(const Document& document, const Token& token, const std::string& text) {
+  return {{"contents", {{"kind", "markdown"}, {"value", text}}},
+          {"range", range_of(document.text, token.span.begin, token.span.end)}};
+}
+
+std::string describe(const BoundName& bound, std::string_view name) {
+  std::string text = fmt::format("```smelt\n{}: {}\n```\n", name, bound.type);
+  if (bound.is_tensor) text += fmt::format("at most {} bytes", bound.bytes);
+  if (bound.range.known()) text += fmt::format("; values in {}..{}", bound.range.low, bound.range.high);
+  return text;
+}
+
+}  // namespace
+
+json diagnostics_of(const Document& document) {
+  json list = json::array();
+  if (!document.internal_error.empty()) {
+    list.push_back({{"range", range_of(document.text, 0, 0)},
+                    {"severity", 1},
+                    {"source", "smelt"},
+                    {"message", "internal error, a mistake in smelt: " + document.internal_error}});
+  }
+  for (const Diagnostic& d : document.diagnostics.sorted()) {
+    std::string message = d.message;
+    if (!d.caret_text.empty()) message += "\n" + d.caret_text;
+    for (const std::string& note : d.notes) message += "\nnote: " + note;
+    if (!d.help.empty()) message += "\nhelp: " + d.help;
+    const bool here = !d.span.empty() && d.span.file == document.file;
+    json related = json::array();
+    for (const Label& label : d.labels) {
+      const json location = label.span.empty() ? json(nullptr) : location_of(document, label.span);
+      if (!location.is_null())
+        related.push_back({{"location", location}, {"message", label.text.empty() ? "here" : label.text}});
+    }
+    list.push_back({{"range", here ? range_of(document.text, d.span.begin, d.span.end) : range_of(document.text, 0, 0)},
+                    {"severity", d.severity() == Severity::Error ? 1 : 2},
+                    {"code", info(d.code).code},
+                    {"source", "smelt"},
+                    {"message", message},
+                    {"relatedInformation", related}});
+  }
+  return list;
+}
+
+json hover(const Document& document, size_t offset) {
+  const std::optional<size_t> at = document.name_at(offset);
+  const std::optional<Meaning> meaning = at ? meaning_of(document, *at) : std::nullopt;
+  if (!meaning) return nullptr;
+  const Token& token = document.tokens[*at];
+  std::string text;
+  if (meaning->kind != Meaning::Kind::Library) {
+    for (const BoundName* bound : bound_at(document, meaning->span))
+      text += (text.empty() ? "" : "\n\n") + describe(*bound, token.text);
+  }
+  if (meaning->kind == Meaning::Kind::File && text.empty()) {
+    const int line = document.sources->locate(document.file, meaning->span.begin).line;
+    text = fmt::format("```smelt\n{}\n```", document.sources->line_text(document.file, line));
+  }
+  if (meaning->kind == Meaning::Kind::Library) {
+    for (const LibraryEntry& entry : library_entries()) {
+      if (entry.name != token.text) continue;
+      text = fmt::format("```smelt\n{}\n```\n{}\n\n{}", entry.signature, entry.doc, entry.module);
+      break;
+    }
+  }
+  return text.empty() ? json(nullptr) : markdown(document, token, text);
+}
+
+json completion(const Document& document, size_t offset) {
+  // Kinds of the protocol: 3 function, 6 variable, 7 class, 14 keyword, 21 constant.
+  json items = json::array();
+  std::set<std::string> seen;
+  const auto add = [&](const std::string& name, int kind, const std::string& detail, const std::string& doc) {
+    if (!seen.insert(name).second) return;
+    json item = {{"label", name}, {"kind", kind}};
+    if (!detail.empty()) item["detail"] = detail;
+    if (!doc.empty()) item["documentation"] = doc;
+    items.push_back(std::move(item));
+  };
+  const auto [begin, end] = document.section_around(offset);
+  const bool first_column = offset == 0 || document.text[offset - 1] == '\n';
+  for (const Declared& d : document.declared) {
+    if (!d.local || d.span.begin < begin || d.span.begin >= std::min<size_t>(end, offset)) continue;
+    const auto types = bound_at(document, d.span);
+    add(d.name, 6, types.size() == 1 ? types[0]->type : "", "");
+  }
+  for (const Declared& d : document.declared)
+    if (!d.local) add(d.name, 21, "", "");
+  for (const LibraryEntry& entry : library_entries()) {
+    if (entry.module == "std.dist") continue;
+    const bool capital = entry.name[0] >= 'A' && entry.name[0] <= 'Z';
+    add(entry.name, capital ? 7 : 3, entry.signature, entry.doc);
+  }
+  const std::string_view head = std::string_view(document.text).substr(begin, 6);
+  constexpr std::string_view kSections[] = {"import", "dim",    "config", "const", "data",      "layer",    "model",
+                                            "fn",     "metric", "export", "train", "optimiser", "objective"};
+  constexpr std::string_view kTrain[] = {"data",  "batch", "epochs", "steps",     "seed", "precision",
+                                         "step",  "loop",  "ema",    "every",     "stop", "eval",
+                                         "image", "text",  "audio",  "checkpoint"};
+  constexpr std::string_view kBody[] = {"param", "state", "report", "assert", "dim",     "if",
+                                        "else",  "scan",  "repeat", "yield",  "training"};
+  const std::span<const std::string_view> words = first_column ? std::span<const std::string_view>(kSections)
+                                                  : head.starts_with("train")
+                                                      ? std::span<const std::string_view>(kTrain)
+                                                      : std::span<const std::string_view>(kBody);
+  for (const std::string_view word : words) add(std::string(word), 14, "", "");
+  return items;
+}
+
+json definition(const Document& document, size_t offset) {
+  const std::optional<size_t> at = document.name_at(offset);
+  const std::optional<Meaning> meaning = at ? meaning_of(document, *at) : std::nullopt;
+  if (!meaning || meaning->span.empty()) return nullptr;
+  return location_of(document, meaning->span);
+}
+
+json formatting(const Document& document) {
+  SourceMap sources;
+  Diagnostics diagnostics;
+  const uint32_t file = sources.add({"text", document.text});
+  const std::optional<std::string> formatted = format_text(sources, file, diagnostics);
+  if (!formatted || *formatted == document.text) return json::array();
+  return json::array({{{"range", range_of(document.text, 0, document.text.size())}, {"newText", *formatted}}});
+}
+
+json inlay_hints(const Document& document, size_t begin, size_t end) {
+  constexpr int kType = 1;
+  json hints = json::array();
+  for (const Declared& d : document.declared) {
+    if (!d.assigned || d.span.begin < begin || d.span.end > end) continue;
+    const auto types = bound_at(document, d.span);
+    if (types.size() != 1 || !types[0]->is_tensor) continue;  // another type in each call: none is right
+    const Position p = position_of(document.text, d.span.end);
+    hints.push_back({{"position", {{"line", p.line}, {"character", p.character}}},
+                     {"label", ": " + types[0]->type},
+                     {"kind", kType}});
+  }
+  return hints;
+}
+
+namespace {
+
+bool is_name(std::string_view name) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  return !name.empty() && letter(name[0]) &&
+         std::ranges::all_of(name, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+}
+
+/// `lr` of `adam(lr = 1e-3)`: the name of another's parameter.
+bool is_key(const Document& document, size_t at) {
+  const auto kind = [&](size_t i) { return document.tokens[i].kind; };
+  if (at == 0 || at + 1 >= document.tokens.size() || kind(at + 1) != TokenKind::Equal) return false;
+  return kind(at - 1) == TokenKind::OpenParen || kind(at - 1) == TokenKind::OpenBrace ||
+         kind(at - 1) == TokenKind::Comma;
+}
+
+std::string with_replaced(const std::string& text, const std::vector<Span>& places, const std::string& by) {
+  std::string out = text;
+  for (size_t i = places.size(); i-- > 0;) out.replace(places[i].begin, places[i].end - places[i].begin, by);
+  return out;
+}
+
+}  // namespace
+
+Renamed rename(const Document& document, size_t offset, const std::string& name) {
+  const std::optional<size_t> at = document.name_at(offset);
+  const std::optional<Meaning> meaning = at ? meaning_of(document, *at) : std::nullopt;
+  if (!meaning) return {nullptr, "this is no name that the file declares"};
+  if (meaning->kind == Meaning::Kind::Library)
+    return {nullptr, fmt::format("`{}` is a name of the library", meaning->name)};
+  if (!is_name(name)) return {nullptr, fmt::format("`{}` is not a name: letters, digits and _", name)};
+  std::vector<Span> places;
+  for (size_t i = 0; i < document.tokens.size(); ++i) {
+    if (document.tokens[i].text != meaning->name) continue;
+    const std::optional<Meaning> other = meaning_of(document, i);
+    if (!other || other->kind != meaning->kind) continue;
+    const bool same = meaning->kind == Meaning::Kind::File ||
+                      document.section_around(other->span.begin) == document.section_around(meaning->span.begin);
+    if (!same || (is_key(document, i) && document.tokens[i].span != other->span)) continue;
+    places.push_back(document.tokens[i].span);
+  }
+  const Document after = analyse(document.uri, with_replaced(document.text, places, name));
+  if (after.diagnostics.num_errors() > document.diagnostics.num_errors()) {
+    const Diagnostic first = after.diagnostics.sorted().front();
+    return {nullptr, fmt::format("with that name the file would have an error: {}", first.message)};
+  }
+  json edits = json::array();
+  for (const Span place : places)
+    edits.push_back({{"range", range_of(document.text, place.begin, place.end)}, {"newText", name}});
+  return {json{{"changes", {{document.uri, edits}}}}, {}};
+}
+
+}  // namespace smelt::cli::lsp
