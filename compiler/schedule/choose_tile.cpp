@@ -147,6 +147,7 @@ int64_t choose_block(const Product& product, const Blocking& blocking, int64_t u
   if (product.inner.size() <= kMicroKernelAxes || product.schedule->form != ProductForm::Broadcast) return 0;
   if (!known(product.row) || !known(product.column) || !std::ranges::all_of(product.outer, known)) return 0;
   if (choose_stretch(product, blocking, usual_rows) > 0) return 0;  // passes by in shorter pieces
+  if (product.column.b_stride != 1 && axes_in_panels(product) <= kMicroKernelAxes) return 0;  // panels hold it in order
   // One position reads what lies between it and the next.
   const ProductAxis& outermost = product.inner[0];
   const int64_t bytes = (std::abs(outermost.a_stride) + std::abs(outermost.b_stride)) * size_of(product.dtype);
