@@ -59,6 +59,7 @@ struct Workload {
   Graph graph;
   double flops = 0;
   std::optional<BlasProduct> blas;
+  std::string convolution = {};  // as benchmarks/peers/torch_convolutions.py reads it
 };
 
 struct PlainProduct {
@@ -95,36 +96,53 @@ Workload plain_product(const PlainProduct& p, DType dtype) {
   return w;
 }
 
-/// 4x4 convolution with stride 2 and padding 1, channels last.
+/// Channels last, square pictures; padding in front of both axes, and as much behind as the result asks for.
 struct Convolution {
-  int64_t batch, size, channels, filters;
+  int64_t batch, size, channels, filters, height, width, stride, pad_height, pad_width;
+
+  int64_t rows() const { return (size + 2 * pad_height - height) / stride + 1; }
+  int64_t columns() const { return (size + 2 * pad_width - width) / stride + 1; }
+  std::string name() const {
+    return fmt::format("conv {}x{} {}->{} @{}{}", height, width, channels, filters, size,
+                       stride == 1 ? "" : fmt::format("/{}", stride));
+  }
 };
-constexpr Convolution kConvolutions[] = {{64, 16, 64, 128}};
+// The layers of DCGANs, those of residual networks, of Inception v3.
+constexpr Convolution kConvolutions[] = {
+    {64, 32, 3, 64, 4, 4, 2, 1, 1},   {64, 16, 64, 128, 4, 4, 2, 1, 1}, {64, 8, 128, 256, 4, 4, 2, 1, 1},
+    {64, 32, 64, 128, 4, 4, 2, 1, 1}, {64, 8, 256, 512, 4, 4, 2, 1, 1}, {8, 56, 64, 64, 3, 3, 1, 1, 1},
+    {8, 28, 128, 128, 3, 3, 1, 1, 1}, {8, 14, 256, 256, 3, 3, 1, 1, 1}, {8, 56, 64, 128, 3, 3, 2, 1, 1},
+    {8, 56, 256, 64, 1, 1, 1, 0, 0},  {8, 17, 192, 192, 1, 7, 1, 0, 3}, {8, 17, 192, 192, 7, 1, 1, 3, 0},
+    {8, 35, 48, 64, 5, 5, 1, 2, 2},   {4, 299, 3, 32, 3, 3, 2, 0, 0},
+};
 
 enum class ConvPass : uint8_t { Forward, Input, Weights };
 
 Workload convolution(const Convolution& c, ConvPass pass) {
-  const int64_t out = c.size / 2;
-  Workload w{.name = fmt::format("conv {}->{} @{} {}", c.channels, c.filters, c.size,
+  const int64_t rows = c.rows(), columns = c.columns();
+  Workload w{.name = fmt::format("{} {}", c.name(),
                                  pass == ConvPass::Forward ? "forward"
                                  : pass == ConvPass::Input ? "input"
                                                            : "weights"),
              .graph = {},
-             .flops = 2.0 * static_cast<double>(c.batch * out * out * c.filters * c.channels * 16),
+             .flops = 2.0 * static_cast<double>(c.batch * rows * columns * c.filters * c.channels * c.height * c.width),
              .blas = {}};
+  w.convolution = fmt::format("{} {} {} {} {} {} {} {} {} {}", c.batch, c.size, c.channels, c.filters, c.height,
+                              c.width, c.stride, c.pad_height, c.pad_width, w.name.substr(w.name.rfind(' ') + 1));
   w.graph.name = "product";
   Builder b(w.graph);
   const TensorType input{DType::F32, {c.batch, c.size, c.size, c.channels}},
-      result{DType::F32, {c.batch, out, out, c.filters}};
-  const TensorType taps{DType::F32, {4, 4, c.channels, c.filters}};
+      result{DType::F32, {c.batch, rows, columns, c.filters}};
+  const TensorType taps{DType::F32, {c.height, c.width, c.channels, c.filters}};
   const auto argument = [&](const char* name, const TensorType& type) {
     return b.argument({.name = name, .role = ArgRole::Feed}, type);
   };
   // A gradient does not read the operand that it belongs to.
   const NodeId x = pass == ConvPass::Input ? b.constant(1, input) : argument("a", input);
   const NodeId k = pass == ConvPass::Weights ? b.constant(1, taps) : argument("b", taps);
-  const NodeId y =
-      b.contract(x, k, formula_of(fmt::format("?[n,2*i+u-1,2*j+v-1,c] [u,v,c,o] -> [n,i<{},j<{},o]", out, out)));
+  const NodeId y = b.contract(x, k,
+                              formula_of(fmt::format("?[n,{0}*i+u-{1},{0}*j+v-{2},c] [u,v,c,o] -> [n,i<{3},j<{4},o]",
+                                                     c.stride, c.pad_height, c.pad_width, rows, columns)));
   if (pass == ConvPass::Forward) {
     b.result({.name = "c", .node = y});
     return w;
@@ -214,15 +232,11 @@ nlohmann::json measure(const Workload& w, const Target& target, const Options& o
   double best = 0;
   for (const auto& [name, ms] : peers.items()) best = best == 0 ? ms.get<double>() : std::min(best, ms.get<double>());
   const double floor = w.flops / peak * 1e-6;
-  return {{"workload", w.name},
-          {"threads", options.threads},
-          {"smelt_ms", ours * 1e3},
-          {"peers", peers},
-          {"flops", w.flops},
-          {"peak_gflops", peak},
-          {"ratio_to_best", best > 0 ? nlohmann::json(ours * 1e3 / best) : nlohmann::json()},
-          {"floor_ms", floor},
-          {"share_of_ceiling", floor / (ours * 1e3)}};
+  return {{"workload", w.name},     {"threads", options.threads},
+          {"smelt_ms", ours * 1e3}, {"peers", peers},
+          {"flops", w.flops},       {"convolution", w.convolution},
+          {"peak_gflops", peak},    {"ratio_to_best", best > 0 ? nlohmann::json(ours * 1e3 / best) : nlohmann::json()},
+          {"floor_ms", floor},      {"share_of_ceiling", floor / (ours * 1e3)}};
 }
 
 void show(const nlohmann::json& row, const std::vector<std::string>& names) {

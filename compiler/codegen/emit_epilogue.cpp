@@ -12,6 +12,17 @@ void ProductEmitter::set_outer_loops(const Tile& tile) {
   }
 }
 
+/// Rows may be two loops in one.
+void ProductEmitter::set_row_loops(llvm::Value* row) {
+  const ProductAxis& axis = product().row;
+  if (axis.loop < 0) return;
+  if (axis.outer_loop >= 0) {
+    loop_values_[static_cast<size_t>(axis.outer_loop)] = ir_.CreateUDiv(row, i64(axis.inner));
+    row = ir_.CreateURem(row, i64(axis.inner));
+  }
+  loop_values_[static_cast<size_t>(axis.loop)] = row;
+}
+
 /// The sweep's body at each element of the tile, vectors along the result's innermost axis.
 void ProductEmitter::emit_epilogue(const Tile& tile) {
   const Product& product = this->product();
@@ -27,7 +38,7 @@ void ProductEmitter::emit_epilogue(const Tile& tile) {
     return;
   }
   for_range(tile.done != nullptr ? tile.done : i64(0), tile.rows, 1, [&](llvm::Value* r) {
-    if (product.row.loop >= 0) loop_values_[static_cast<size_t>(product.row.loop)] = ir_.CreateAdd(tile.row, r);
+    set_row_loops(ir_.CreateAdd(tile.row, r));
     tile_row_ = element_pointer(tile.sums, product.dtype, ir_.CreateMul(r, i64(tile_columns())));
     emit_epilogue_row(product.column, tile.column, tile.columns);
   });

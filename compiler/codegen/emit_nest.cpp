@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <numeric>
+#include <utility>
 
 namespace smelt {
 
@@ -15,9 +16,10 @@ void NestEmitter::emit_work() {
     extents.push_back(loop.only < 0 ? end : ir_.CreateSub(end, begin));
   }
   llvm::Value* last = nullptr;
+  const int64_t neighbours = count_neighbours(), width = lanes_ * neighbours;
   if (kernel.vector_outer) {
     last = extents.back();
-    extents.back() = ir_.CreateSDiv(ir_.CreateAdd(last, i64(lanes_ - 1)), i64(lanes_));
+    extents.back() = ir_.CreateSDiv(ir_.CreateAdd(last, i64(width - 1)), i64(width));
   }
   llvm::Value* total = i64(1);
   for (llvm::Value* size : extents) total = ir_.CreateMul(total, size);
@@ -31,7 +33,7 @@ void NestEmitter::emit_work() {
       return;
     }
     vector_loop_ = kernel.num_outer - 1;
-    llvm::Value* first = ir_.CreateMul(position.back(), i64(lanes_));
+    llvm::Value* first = ir_.CreateMul(position.back(), i64(width));
     loop_values_[static_cast<size_t>(vector_loop_)] = first;
     llvm::Value* left = ir_.CreateSub(last, first);
     const auto masked = [&] {
@@ -40,7 +42,9 @@ void NestEmitter::emit_work() {
       mask_ = nullptr;
     };
     const Extent size = kernel.loops[static_cast<size_t>(vector_loop_)].extent;
-    if (size.is_static() && size.bound % lanes_ == 0) {
+    if (neighbours > 1) {
+      emit_group(first, neighbours);
+    } else if (size.is_static() && size.bound % lanes_ == 0) {
       emit_point();
     } else if (size.is_static() && size.bound < lanes_) {
       masked();
@@ -60,24 +64,76 @@ std::pair<llvm::Value*, llvm::Value*> NestEmitter::turns_of(const Loop& loop) {
   return {only, ir_.CreateAdd(only, ir_.CreateZExt(is_turn, ir_.getInt64Ty()))};
 }
 
+/// Vectors of a sum down the columns that pass over its rows together: they read several lines of a row at once, and
+/// their additions do not wait for each other. As many as leave both of two threads as much to do.
+int64_t NestEmitter::count_neighbours() const {
+  constexpr size_t kMaxStatements = 40;
+  constexpr int64_t kManyUnits = 8;
+  if (!kernel_.vector_outer) return 1;
+  if (std::ranges::any_of(kernel_.loops, [](const Loop& loop) { return loop.only >= 0; })) return 1;
+  const Extent& last = kernel_.loops[static_cast<size_t>(kernel_.num_outer) - 1].extent;
+  size_t statements = 0;
+  bool sums = false;
+  for (const Sweep& sweep : kernel_.sweeps) {
+    if (sweep.ordered) return 1;
+    statements += sweep.setup.size() + sweep.body.size();
+    sums = sums || !sweep.folds.empty();
+    for (const Stmt& stmt : sweep.body) {
+      if (stmt.kind == StmtKind::Random) return 1;
+    }
+  }
+  if (!sums || statements > kMaxStatements || !last.is_static() || last.bound % lanes_ != 0) return 1;
+  int64_t others = 1;
+  for (int32_t loop = 0; loop + 1 < kernel_.num_outer; ++loop)
+    others *= kernel_.loops[static_cast<size_t>(loop)].extent.bound;
+  const int64_t vectors = last.bound / lanes_;
+  for (const int64_t count : {4, 3, 2}) {
+    const int64_t units = others * (vectors / count);
+    if (vectors % count == 0 && units > 1 && (units % 2 == 0 || units >= kManyUnits)) return count;
+  }
+  return 1;
+}
+
+void NestEmitter::emit_group(llvm::Value* first, int64_t count) {
+  neighbours_.clear();
+  for (int64_t n = 0; n < count; ++n) neighbours_.push_back({ir_.CreateAdd(first, i64(n * lanes_)), values_, {}});
+  emit_point();
+  neighbours_.clear();
+}
+
+/// `body` for each vector of the group at hand, with its values and accumulators.
+void NestEmitter::each_neighbour(const Body& body) {
+  if (neighbours_.empty()) return body();
+  for (Neighbour& neighbour : neighbours_) {
+    loop_values_[static_cast<size_t>(vector_loop_)] = neighbour.first;
+    std::swap(values_, neighbour.values);
+    std::swap(accumulators_, neighbour.accumulators);
+    body();
+    std::swap(values_, neighbour.values);
+    std::swap(accumulators_, neighbour.accumulators);
+  }
+}
+
 void NestEmitter::emit_point() {
   for (const Sweep& sweep : kernel_.sweeps) emit_sweep(sweep);
 }
 
 void NestEmitter::emit_sweep(const Sweep& sweep) {
-  emit_statements(sweep.setup);
+  each_neighbour([&] { emit_statements(sweep.setup); });
   if (sweep.loops.empty()) return;
   plan_folds(sweep);
-  begin_folds(sweep);
+  each_neighbour([&] { begin_folds(sweep); });
   begin_carries(sweep);
   emit_sweep_loops(sweep, 0, [&] {
-    load_carries(sweep, &Carry::value);
-    emit_statements(sweep.body);
-    hand_carries_on(sweep);
-    step_folds(sweep);
+    each_neighbour([&] {
+      load_carries(sweep, &Carry::value);
+      emit_statements(sweep.body);
+      hand_carries_on(sweep);
+      step_folds(sweep);
+    });
   });
   load_carries(sweep, &Carry::last);
-  finish_folds(sweep);
+  each_neighbour([&] { finish_folds(sweep); });
 }
 
 /// A sum of many terms in one accumulator loses them one after the other: its error grows with their number. So an
@@ -129,7 +185,7 @@ void NestEmitter::fold_range(const Sweep& sweep, llvm::Value* begin, llvm::Value
     const int64_t length = step * levels.blocks[depth - 1];
     for_range(first, last, length, [&](llvm::Value* at) {
       blocks(at, smaller(ir_.CreateAdd(at, i64(length)), last), depth - 1);
-      carry_folds(sweep, levels.first + static_cast<int>(depth) - 1);
+      each_neighbour([&] { carry_folds(sweep, levels.first + static_cast<int>(depth) - 1); });
     });
   };
   blocks(begin, end, levels.blocks.size());

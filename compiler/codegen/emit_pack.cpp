@@ -60,14 +60,14 @@ void PackEmitter::emit_work() {
     for_range(begin, end, 1, [&](llvm::Value* pair) { emit_pair_step(copy, pair); });
     return;
   }
-  std::vector<llvm::Value*> extents;
-  std::vector<std::pair<int64_t, int64_t>> strides;  // of the operand, of the panels
+  // Panels outermost: the taps of a filter lie side by side, and all of them are taken from a line while it is there.
+  std::vector<llvm::Value*> extents = {ir_.CreateSDiv(ir_.CreateAdd(columns, i64(pack.width - 1)), i64(pack.width))};
+  // Strides of the operand, of the panels; one panel has all columns in the form Depth.
+  std::vector<std::pair<int64_t, int64_t>> strides = {{pack.width * pack.column.from, pack.column.to}};
   for (const PackAxis& axis : pack.outer) {
     extents.push_back(extent(axis.extent));
     strides.emplace_back(axis.from, axis.to);
   }
-  extents.push_back(ir_.CreateSDiv(ir_.CreateAdd(columns, i64(pack.width - 1)), i64(pack.width)));
-  strides.emplace_back(pack.width * pack.column.from, pack.column.to);  // one panel has them all in the form Depth
   llvm::Value* total = i64(1);
   for (llvm::Value* size : extents) total = ir_.CreateMul(total, size);
   const auto [begin, end] = my_share(total);
@@ -78,7 +78,7 @@ void PackEmitter::emit_work() {
       from = ir_.CreateAdd(from, ir_.CreateMul(position[axis], i64(strides[axis].first)));
       to = ir_.CreateAdd(to, ir_.CreateMul(position[axis], i64(strides[axis].second)));
     }
-    llvm::Value* left = ir_.CreateSub(columns, ir_.CreateMul(position.back(), i64(pack.width)));
+    llvm::Value* left = ir_.CreateSub(columns, ir_.CreateMul(position.front(), i64(pack.width)));
     PanelCopy copy = panel_copy(from, to);
     copy.columns = ir_.CreateSelect(ir_.CreateICmpSLT(left, i64(pack.width)), left, i64(pack.width));
     emit_panel(copy);

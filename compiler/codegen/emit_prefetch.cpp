@@ -16,7 +16,7 @@ void ProductEmitter::emit_prefetch(const Tile& tile) {
     if (access.offset.coefficient(product.column.loop) != 1 || access.offset.coefficient(product.row.loop) == 0)
       continue;
     for_range(tile.done != nullptr ? tile.done : i64(0), tile.rows, 1, [&](llvm::Value* r) {
-      loop_values_[static_cast<size_t>(product.row.loop)] = ir_.CreateAdd(tile.row, r);
+      set_row_loops(ir_.CreateAdd(tile.row, r));
       loop_values_[static_cast<size_t>(product.column.loop)] = tile.column;
       llvm::Value* at = element_pointer(buffer_pointer(access.buffer), stmt.dtype, affine(access.offset));
       prefetch_row(at, stmt.dtype);

@@ -245,6 +245,7 @@ const Stmt* ProductEmitter::only_store() const {
   const bool simple = access.row < 0 && access.predicate < 0 && body[1].operands[0] == body[0].value &&
                       body[1].dtype == product.dtype &&
                       !function_.buffers[static_cast<size_t>(access.buffer)].check_finite;
+  if (product.row.outer_loop >= 0) return nullptr;
   const bool in_columns = product.column.loop >= 0 && access.offset.coefficient(product.column.loop) == 1;
   return simple && in_columns && schedule().form == ProductForm::Broadcast && !adds_up(product) ? &body[1] : nullptr;
 }

@@ -124,13 +124,18 @@ void ProductEmitter::call_dot_kernel(const Tile& tile, int64_t rows, llvm::Value
                            .left = operand_dtype(product.pairs[0].a),
                            .right = operand_dtype(product.pairs[0].b),
                            .rows = rows,
-                           .columns = product.column.extent.bound};
+                           .columns = product.column.extent.bound,
+                           .turns = product.inner.size() > 1};
   llvm::Function* dot = shared_.declare(module_, form.name(), DotKernelEmitter::type(context_),
                                         [&target = target_, lanes = lanes_, form](llvm::Module& module) {
                                           DotKernelEmitter(module, target, lanes, form).emit();
                                         });
   llvm::Value* steps = tile.steps != nullptr ? tile.steps : extent(product.inner.back().extent);
-  ir_.CreateCall(dot, {a, b, sums, steps, i64(product.row.a_stride), i64(product.column.b_stride), tile.sums_stride});
+  const bool turns = product.inner.size() > 1;
+  const ProductAxis& turn = product.inner[0];
+  ir_.CreateCall(
+      dot, {a, b, sums, steps, i64(product.row.a_stride), i64(product.column.b_stride), tile.sums_stride,
+            turns ? extent(turn.extent) : i64(1), i64(turns ? turn.a_stride : 0), i64(turns ? turn.b_stride : 0)});
 }
 
 void ProductEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a,

@@ -14,8 +14,18 @@ class NestEmitter : public KernelEmitter {
   using KernelEmitter::KernelEmitter;
 
  private:
+  /// A vector of the last outer loop, of several that pass over the inner loops together.
+  struct Neighbour {
+    llvm::Value* first = nullptr;  // turn of the last outer loop
+    std::vector<Scalar> values;
+    std::vector<std::vector<llvm::AllocaInst*>> accumulators;
+  };
+
   void emit_work() override;
   std::pair<llvm::Value*, llvm::Value*> turns_of(const Loop& loop);
+  int64_t count_neighbours() const;
+  void emit_group(llvm::Value* first, int64_t count);
+  void each_neighbour(const Body& body);
   void emit_point();
   void emit_sweep(const Sweep& sweep);
   void emit_sweep_loops(const Sweep& sweep, size_t depth, const Body& body);
@@ -39,6 +49,7 @@ class NestEmitter : public KernelEmitter {
   void hand_carries_on(const Sweep& sweep);
   llvm::Value* combine_lanes(const Fold& fold, llvm::Value* lanes);
 
+  std::vector<Neighbour> neighbours_;                         // none: one vector at a time
   std::vector<std::vector<llvm::AllocaInst*>> accumulators_;  // by level, then by fold
   std::vector<llvm::AllocaInst*> carries_;                    // by carry
   std::vector<FoldLevels> fold_levels_;                       // by depth of the sweep's loops

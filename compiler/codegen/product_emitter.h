@@ -94,6 +94,7 @@ class ProductEmitter : public KernelEmitter {
   const Stmt* only_store() const;
   void place_in_result(Tile& tile, const Stmt& store);
   void set_outer_loops(const Tile& tile);
+  void set_row_loops(llvm::Value* row);
   void emit_prefetch(const Tile& tile);
   void emit_panel_prefetch(const Tile& tile, const TileGrid& grid);
   void prefetch_row(llvm::Value* at, DType dtype);

@@ -60,7 +60,7 @@ class Identifier {
 
   void add(const ProductAxis& axis) {
     add(axis.extent);
-    write("axis", axis.a_stride, axis.b_stride, axis.loop);
+    write("axis", axis.a_stride, axis.b_stride, axis.loop, axis.outer_loop, axis.inner);
   }
 
   void add(const Product& product) {

@@ -130,7 +130,9 @@ struct Sweep {
 struct ProductAxis {
   Extent extent;
   int64_t a_stride = 0, b_stride = 0;
-  int32_t loop = -1;  // of the kernel, for rows, columns and outer axes
+  int32_t loop = -1;        // of the kernel, for rows, columns and outer axes
+  int32_t outer_loop = -1;  // of rows that are two loops in one, `inner` turns of `loop` in each of this one
+  int64_t inner = 1;
 };
 
 /// Sums that stay in registers over a product's whole depth, in elements.

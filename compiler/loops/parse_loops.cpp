@@ -210,6 +210,11 @@ class LoopReader : StatementReader {
   Result<ProductAxis> read_axis() {
     ProductAxis axis;
     axis.loop = take_loop();
+    if (scanner_.take("by")) {
+      SMELT_TRY(axis.inner, read_integer());
+      SMELT_TRY_VOID(expect("in"));
+      axis.outer_loop = take_loop();
+    }
     SMELT_TRY(axis.extent, read_extent(function_.symbols));
     SMELT_TRY_VOID(read_strides(axis.a_stride, axis.b_stride));
     return axis;

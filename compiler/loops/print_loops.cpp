@@ -149,7 +149,8 @@ class LoopPrinter {
   }
 
   void axis(const char* word, const ProductAxis& a) {
-    const std::string loop = a.loop < 0 ? "" : loop_name(a.loop) + " ";
+    std::string loop = a.loop < 0 ? "" : loop_name(a.loop) + " ";
+    if (a.outer_loop >= 0) loop += fmt::format("by {} in {} ", a.inner, loop_name(a.outer_loop));
     out_ += fmt::format("      {} {}{} ({}, {})\n", word, loop, extent(a.extent), a.a_stride, a.b_stride);
   }
 

@@ -217,7 +217,7 @@ class Verifier {
       violation("copies rows that are not side by side, or rows alone");
     if (schedule.form == ProductForm::Dot) {
       if (product.pairs.size() > 1) violation("dot products of several pairs");
-      if (product.inner.size() != 1 || product.inner[0].a_stride != 1)
+      if (product.inner.size() > kMicroKernelAxes || product.inner.back().a_stride != 1)
         violation("dot products of rows that do not lie along the depth");
       if (product.inner.back().b_stride != 1) violation("dot products of columns that do not lie along the depth");
     } else if (!is_packed(schedule) && product.column.extent != Extent(1) && product.column.b_stride != 1) {
@@ -259,9 +259,9 @@ class Verifier {
     if (pack.units == PackUnits::Steps &&
         (pack.form != PanelForm::Pairs || pack.column.from != 1 || !pack.outer.empty()))
       violation("steps are shared of a panel that cannot be filled by them");
-    const int64_t panels = (pack.column.extent.bound + pack.width - 1) / pack.width;
-    int64_t reach = std::max<int64_t>(panels - 1, 0) * pack.column.to + pack.depth.extent.bound * pack.depth.to;
-    if (one_panel) reach = pack.column.extent.bound * pack.column.to;
+    const int64_t columns = pack.column.extent.bound, panels = (columns + pack.width - 1) / pack.width;
+    int64_t reach = std::max<int64_t>((one_panel ? columns : panels) - 1, 0) * pack.column.to +
+                    pack.depth.extent.bound * pack.depth.to;
     for (const PackAxis& axis : pack.outer) reach += axis.to * std::max<int64_t>(axis.extent.bound - 1, 0);
     check_room(pack.to, reach);
   }

@@ -53,16 +53,34 @@ void turn_forward(Product& product) {
 /// neighbours share lines and pages, as pixels of a picture do and pictures of a batch do not; else the longest.
 int32_t choose_row(const std::vector<int32_t>& own, const std::function<ProductAxis(int32_t)>& axis_of,
                    int64_t columns) {
-  constexpr int64_t kRows = 4;
-  constexpr int64_t kSums = 256;  // rows times columns: twice a multiply-add's latency on vectors of 16 elements
+  constexpr int64_t kRows = 6;
+  constexpr int64_t kSums = 192;  // rows times columns: half more than a multiply-add's latency on vectors of 16
+                                  // elements; a single column is made of dot products
   int32_t row = -1, close = -1;
   for (const int32_t index : own) {
     const ProductAxis axis = axis_of(index);
     if (row < 0 || axis.extent.bound >= axis_of(row).extent.bound) row = index;
-    const bool fills = axis.extent.bound >= kRows && axis.extent.bound * columns >= kSums;
+    const bool fills = axis.extent.bound >= kRows && (columns == 1 || axis.extent.bound * columns >= kSums);
     if (fills && (close < 0 || std::abs(axis.a_stride) <= std::abs(axis_of(close).a_stride))) close = index;
   }
   return close >= 0 ? close : row;
+}
+
+/// In the gradient of a filter the channels of a line of taps lie one behind the other: they are rows as well.
+void join_rows(Product& product) {
+  constexpr int64_t kColumns = 16;  // fewer may exchange the sides
+  ProductAxis& row = product.row;
+  if (row.a_stride != 1 || !row.extent.is_static() || row.extent == Extent(1) || product.column.b_stride != 1 ||
+      product.column.extent.bound < kColumns)
+    return;
+  const auto taps = std::ranges::find_if(product.outer, [&](const ProductAxis& axis) {
+    return axis.b_stride == 0 && axis.extent.is_static() && axis.a_stride == row.extent.bound;
+  });
+  if (taps == product.outer.end()) return;
+  row.outer_loop = taps->loop;
+  row.inner = row.extent.bound;
+  row.extent = Extent(row.extent.bound * taps->extent.bound);
+  product.outer.erase(taps);
 }
 
 }  // namespace
@@ -118,6 +136,7 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
   if (std::ranges::any_of(product.inner, [](const ProductAxis& axis) { return axis.extent != Extent(1); }))
     std::erase_if(product.inner, [](const ProductAxis& axis) { return axis.extent == Extent(1); });
   merge_depth(product);
+  join_rows(product);
   return lowered;
 }
 

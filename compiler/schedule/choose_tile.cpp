@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <utility>
 
+#include "compiler/schedule/panels.h"
+
 namespace smelt {
 namespace {
 
@@ -64,12 +66,25 @@ TileShape broadcast_tile(const Product& product, const VectorRegisters& register
   return {choose_rows(rows, chosen, registers), chosen * registers.lanes};
 }
 
+/// Axes of the depth that are left when those that are one for a are one for b as well, as they are in panels.
+size_t axes_in_panels(const Product& product) {
+  const std::vector<ProductAxis>& inner = product.inner;
+  size_t axes = 1;
+  for (size_t axis = 0; axis + 1 < inner.size(); ++axis)
+    axes += inner[axis].a_stride == inner[axis + 1].extent.bound * inner[axis + 1].a_stride ? 0 : 1;
+  return axes;
+}
+
 /// Long dot products of rows that lie along the depth.
 bool sums_along_depth(const Product& product, const VectorRegisters& registers) {
   constexpr int64_t kVectorsToPay = 4;  // for adding up across lanes
   const ProductAxis& depth = product.inner.back();
-  return product.inner.size() == 1 && product.pairs.size() <= 1 && depth.a_stride == 1 &&
-         depth.extent.bound >= kVectorsToPay * registers.lanes;
+  constexpr int64_t kRowsToPay = 6;  // for packing a single column
+  const bool is_packed = depth.b_stride != 1 && depth.extent.is_static() && depth.extent.bound % kPanelDepthStep == 0;
+  const size_t axes = is_packed ? axes_in_panels(product) : product.inner.size();
+  return axes <= kMicroKernelAxes && product.pairs.size() <= 1 && depth.a_stride == 1 &&
+         depth.extent.bound >= kVectorsToPay * registers.lanes &&
+         (product.column.extent.bound > 1 || product.row.extent.bound >= kRowsToPay);
 }
 
 void transpose(Product& product) {
@@ -100,7 +115,7 @@ EvenSplit split_evenly(int64_t size, int64_t limit) {
 void choose_tile(Product& product, const VectorRegisters& registers, int64_t usual_rows) {
   ProductSchedule& schedule = product.schedule.emplace();
   const Extent columns = product.column.extent;
-  if (columns.is_static() && columns.bound > 1 && columns.bound < registers.lanes) {
+  if (columns.is_static() && columns.bound >= 1 && columns.bound < registers.lanes) {
     if (sums_along_depth(product, registers)) {
       schedule.form = ProductForm::Dot;
       // A register for each sum, each row, and a few for the columns that pass by.
@@ -132,6 +147,7 @@ int64_t choose_block(const Product& product, const Blocking& blocking, int64_t u
   if (product.inner.size() <= kMicroKernelAxes || product.schedule->form != ProductForm::Broadcast) return 0;
   if (!known(product.row) || !known(product.column) || !std::ranges::all_of(product.outer, known)) return 0;
   if (choose_stretch(product, blocking, usual_rows) > 0) return 0;  // passes by in shorter pieces
+  if (product.column.b_stride != 1 && axes_in_panels(product) <= kMicroKernelAxes) return 0;  // panels hold it in order
   // One position reads what lies between it and the next.
   const ProductAxis& outermost = product.inner[0];
   const int64_t bytes = (std::abs(outermost.a_stride) + std::abs(outermost.b_stride)) * size_of(product.dtype);
@@ -157,7 +173,9 @@ bool passes_panels_first(const Product& product, const Blocking& blocking) {
 }
 
 bool passes_in_strips(const Product& product) {
-  return lies_along_rows(product) && product.row.extent.is_static() && product.column.extent.is_static();
+  constexpr int64_t kWorthCopying = 2048;  // sums of a step, for both operands
+  return lies_along_rows(product) && product.row.extent.is_static() && product.column.extent.is_static() &&
+         product.row.extent.bound * product.column.extent.bound >= kWorthCopying;
 }
 
 StripShape strip_shape(const Product& product, int64_t stretch) {

@@ -83,7 +83,8 @@ class Packer {
     for (size_t axis = 0; axis + 1 < product.inner.size(); ++axis)
       pack.outer.push_back({product.inner[axis].extent, product.inner[axis].b_stride, layout.inner_strides[axis]});
     const bool along_depth = layout.form == PanelForm::Depth;
-    pack.column = {product.column.extent, product.column.b_stride, along_depth ? layout.depth : layout.panel_elements};
+    pack.column = {product.column.extent, product.column.b_stride,
+                   along_depth ? layout.column_stride : layout.panel_elements};
     pack.depth = {product.inner.back().extent, product.inner.back().b_stride, along_depth ? 1 : layout.width};
     return pack;
   }
@@ -97,7 +98,7 @@ class Packer {
       product.inner[axis].b_stride = layout.inner_strides[axis];
     const bool along_depth = layout.form == PanelForm::Depth;
     product.inner.back().b_stride = along_depth ? 1 : layout.width;
-    product.column.b_stride = along_depth ? layout.depth : 1;
+    product.column.b_stride = along_depth ? layout.column_stride : 1;
     merge_depth(product);
   }
 

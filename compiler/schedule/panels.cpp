@@ -19,11 +19,16 @@ PanelLayout panel_layout(const Product& product) {
   layout.depth =
       in_squares ? round_up(depth.extent.bound, layout.form == PanelForm::Pairs ? 2 * kPanelDepthStep : kPanelDepthStep)
                  : depth.extent.bound;
-  int64_t stride = layout.depth * layout.width;
+  const bool along_depth = layout.form == PanelForm::Depth;
+  int64_t stride = layout.depth * (along_depth ? 1 : layout.width);
   layout.inner_strides.assign(product.inner.size() - 1, 0);
   for (size_t axis = product.inner.size() - 1; axis-- > 0;) {
     layout.inner_strides[axis] = stride;
     stride *= product.inner[axis].extent.bound;
+  }
+  if (along_depth) {
+    layout.column_stride = stride;
+    stride *= layout.width;
   }
   layout.panel_elements = stride;
   stride *= (product.column.extent.bound + layout.width - 1) / layout.width;

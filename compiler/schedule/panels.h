@@ -18,6 +18,7 @@ struct PanelLayout {
   PanelForm form = PanelForm::Columns;
   int64_t width = 0;
   int64_t depth = 0;           // of the innermost axis, rounded up where packing writes whole squares
+  int64_t column_stride = 0;   // of PanelForm::Depth: elements from column to column
   int64_t panel_elements = 0;  // of one panel, all of the depth
   int64_t total_elements = 0;
   std::vector<int64_t> outer_strides;  // by outer axis, 0 where b does not depend on it
