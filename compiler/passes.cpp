@@ -108,10 +108,8 @@ constexpr std::array kPipeline = std::to_array<std::string_view>(
      "differentiate", "trim_scans", "expand_composites", "widen_halves", "remove_dead_nodes",
      // Twice: merging nodes gives `simplify` equal operands, and simplifying makes new constants and equal
      // nodes.
+     "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes", "derive_steps", "hoist_from_scans",
      "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
-     // Before anything is moved out of its loops.
-     "derive_steps", "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",  //
-     "hoist_from_scans", "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
      // Behind what would take its loops apart again.
      "split_large_values", "remove_dead_nodes",
      // The form that runs fastest, now that nothing looks for sums any more.

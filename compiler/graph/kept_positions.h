@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "compiler/graph/sequence_loop.h"
+#include "compiler/graph/step_needs.h"
 #include "ir/builder.h"
 
 namespace smelt {

@@ -1,9 +1,8 @@
 #include "compiler/graph/sequence_loop.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "compiler/graph/cut_axis.h"
 #include "compiler/graph/mask_numbers.h"
 #include "ir/example_axis.h"
 #include "ir/op.h"
@@ -31,8 +30,7 @@ std::optional<Sequence> sequence_of_update(const Graph& body, NodeId carry, Node
   for (int32_t axis = 0; axis < rank; ++axis) at.push_back(Affine::of(kFree + axis));
   while (op_def(body[condition]).kind == Kind::Move) {
     const Node& move = body[condition];
-    const std::optional<IndexMap> map =
-        op_def(move).access(body.type(move.inputs[0]), move.type, move.attrs);
+    const std::optional<IndexMap> map = op_def(move).access(body.type(move.inputs[0]), move.type, move.attrs);
     if (!map || map->bounded) return std::nullopt;
     Positions inner;
     for (const Affine& axis : map->axes) inner.push_back(substitute(axis, at));
@@ -50,12 +48,6 @@ std::optional<Sequence> sequence_of_update(const Graph& body, NodeId carry, Node
   const Affine lead = difference * -factor;  // position == step + lead: step + lead - position
   if (lead.coefficient(kNow) != 1 || lead.coefficient(free) != -1) return std::nullopt;
   return Sequence{carry, free - kFree, lead.constant};
-}
-
-/// A whole length of the sequence is one axis of the value.
-void add_axis(std::vector<int32_t>& axes, int64_t axis) {
-  const auto place = static_cast<int32_t>(axis);
-  if (place >= 0 && std::ranges::find(axes, place) == axes.end()) axes.push_back(place);
 }
 
 /// Axes of a node's result that are the positions of operand k along `axis`.
@@ -100,11 +92,6 @@ std::vector<int32_t> axes_in_result(const SequenceLoop& loop, const Node& node, 
   }
 }
 
-/// Whether a loop in the body runs over the positions, from the first to the last.
-bool runs_over_positions(const SequenceLoop& loop, const Node& scan) {
-  return steps_of(scan) == Extent(loop.length) && !is_reversed(scan);
-}
-
 std::vector<int32_t> positions_of(const SequenceLoop& loop, const Node& node) {
   if (node.op == OpKind::Part) {
     const Node& scan = (*loop.body)[node.inputs[0]];
@@ -126,8 +113,7 @@ void follow_positions(SequenceLoop& loop) {
   loop.depends.resize(body.size());
   loop.varies.resize(body.size());
   loop.positions.resize(body.size());
-  for (const Argument& argument : body.arguments)
-    loop.varies[argument.node.index] = argument.role != ArgRole::Whole;
+  for (const Argument& argument : body.arguments) loop.varies[argument.node.index] = argument.role != ArgRole::Whole;
   for (const Sequence& sequence : loop.sequences) {
     loop.depends[sequence.carry.index] = true;
     loop.varies[sequence.carry.index] = false;
@@ -152,173 +138,22 @@ void follow_positions(SequenceLoop& loop) {
   }
 }
 
-/// Of a formula that reads operand k around the position: one axis of it, which has more than the index alone.
-std::optional<int32_t> window_axis(const IndexMap& map, int32_t index) {
-  std::optional<int32_t> found;
-  for (size_t axis = 0; axis < map.axes.size(); ++axis) {
-    if (map.axes[axis].coefficient(index) == 0) continue;
-    if (found || map.axes[axis].coefficient(index) != 1) return std::nullopt;
-    found = static_cast<int32_t>(axis);
-  }
-  return found;
+}  // namespace
+
+void add_axis(std::vector<int32_t>& axes, int64_t axis) {
+  const auto place = static_cast<int32_t>(axis);
+  if (place >= 0 && std::ranges::find(axes, place) == axes.end()) axes.push_back(place);
 }
 
-/// Works backwards from the results to what they need.
-class DemandFinder {
- public:
-  explicit DemandFinder(const SequenceLoop& loop) : loop_(loop), body_(*loop.body) {
-    demands_.whole.resize(body_.size());
-    demands_.steps.resize(body_.size());
-    demands_.kept.assign(body_.size(), -1);
-    demands_.look_back.assign(body_.size(), 0);
-  }
-
-  Demands run() {
-    for (const Output& result : body_.results) demands_.whole[result.node.index] = true;
-    for (uint32_t i = body_.size(); i-- > 0 && !demands_.refusal;) {
-      if (demands_.whole[i]) need_whole({i});
-      if (demands_.kept[i] >= 0) need_history({i}, demands_.kept[i]);
-      for (size_t k = 0; k < demands_.steps[i].size() && !demands_.refusal; ++k) need_step({i}, demands_.steps[i][k]);
-    }
-    return std::move(demands_);
-  }
-
- private:
-  void refuse(NodeId node, std::string why) {
-    if (!demands_.refusal) demands_.refusal = Refusal{node, std::move(why)};
-  }
-
-  void need_whole(NodeId id) {
-    const Node& node = body_[id];
-    if (loop_.is_read[id.index]) {
-      add_axis(demands_.steps[node.inputs[0].index], 0);
-      demands_.whole[loop_.step.index] = true;
-      return;
-    }
-    const Kind kind = op_def(node).kind;
-    const bool light = kind == Kind::Elementwise || kind == Kind::Move || kind == Kind::Argument;
-    if (loop_.depends[id.index] && !light) return refuse(id, "is needed of all positions in every step");
-    for (const NodeId input : node.inputs) demands_.whole[input.index] = true;
-  }
-
-  void need_history(NodeId id, int32_t axis) {
-    if (const Sequence* sequence = loop_.sequence_of(id); sequence != nullptr) {
-      demands_.kept[id.index] = -1;  // it is there
-      demands_.whole[id.index] = true;
-      if (sequence->axis != axis) refuse(id, "is read along another axis than that of its positions");
-      return;
-    }
-    add_axis(demands_.steps[id.index], axis);
-  }
-
-  void need_step(NodeId id, int32_t axis) {
-    const Node& node = body_[id];
-    if (loop_.varies[id.index] && id != loop_.step)
-      return refuse(id, "differs from step to step, so that values of earlier positions do not stay what they were");
-    if (node.type.shape[static_cast<size_t>(axis)] != Extent(loop_.length) && loop_.depends[id.index])
-      return refuse(id, "has another length than the sequence");
-    if (const Sequence* sequence = loop_.sequence_of(id); sequence != nullptr) {
-      demands_.whole[id.index] = true;
-      if (sequence->axis != axis) refuse(id, "is read along another axis than that of its positions");
-      if (sequence->lead < 1) refuse(id, "is read at a position before it is written");
-      return;
-    }
-    const StepNeeds needs = step_needs(loop_, id, axis);
-    if (needs.sliced) {
-      if (loop_.depends[id.index]) return refuse(id, "does not keep positions apart");
-      demands_.whole[id.index] = true;
-      return;
-    }
-    const Kind kind = op_def(node).kind;
-    demands_.saves = demands_.saves || (loop_.depends[id.index] && (kind == Kind::Contract || kind == Kind::Scan));
-    for (size_t k = 0; k < needs.operands.size(); ++k) {
-      const bool window = needs.operands[k].need == Need::Window;
-      const int64_t look_back = window ? need_window(id, k, needs.operands[k].axis, axis) : loop_.length;
-      need_operand(id, node.inputs[k], needs.operands[k], look_back);
-    }
-  }
-
-  /// How many positions the window reaches back, the step's own among them.
-  int64_t need_window(NodeId id, size_t k, int32_t axis, int32_t index) {
-    const NodeId operand = body_[id].inputs[k];
-    const std::optional<PositionWindow> window = window_of(body_, body_[id], k, axis, index);
-    if (!window) {
-      refuse(id, "reads a window whose size shows at run time");
-      return 0;
-    }
-    if (!loop_.depends[operand.index]) return 0;
-    const Sequence* sequence = loop_.sequence_of(operand);
-    const int64_t known = sequence == nullptr ? 0 : sequence->lead - 1;
-    if (window->last() > known)
-      refuse(id, fmt::format("reads {} behind the position that it computes",
-                             window->last() == 1 ? "one position" : fmt::format("{} positions", window->last())));
-    return std::min(loop_.length, 1 - std::min<int64_t>(window->first, 0));
-  }
-
-  void need_operand(NodeId reader, NodeId id, const Operand& operand, int64_t look_back) {
-    switch (operand.need) {
-      case Need::Step: add_axis(demands_.steps[id.index], operand.axis); return;
-      case Need::Whole:
-        if (loop_.depends[id.index]) return refuse(reader, "reads all positions of the sequence");
-        if (loop_.varies[id.index])
-          return refuse(reader, "reads what differs from step to step, so that values of earlier positions do not stay");
-        demands_.whole[id.index] = true;
-        return;
-      case Need::History:
-      case Need::Window: {
-        if (!loop_.depends[id.index]) {
-          demands_.whole[id.index] = true;
-          return;
-        }
-        int32_t& kept = demands_.kept[id.index];
-        if (kept >= 0 && kept != operand.axis) return refuse(reader, "reads positions along two axes");
-        const Sequence* sequence = loop_.sequence_of(id);
-        if (sequence != nullptr && operand.need == Need::History && sequence->lead < 1)
-          return refuse(reader, "reads a position before it is written");
-        kept = operand.axis;
-        demands_.look_back[id.index] = std::max(demands_.look_back[id.index], look_back);
-        return;
-      }
-    }
-  }
-
-  const SequenceLoop& loop_;
-  const Graph& body_;
-  Demands demands_;
-};
-
-}  // namespace
+bool runs_over_positions(const SequenceLoop& loop, const Node& scan) {
+  return steps_of(scan) == Extent(loop.length) && !is_reversed(scan);
+}
 
 std::vector<IndexMap> maps_of(const Graph& body, const Node& node) {
   if (op_def(node).kind == Kind::Contract) return node.attrs.formula("formula").operands;
   if (op_def(node).kind != Kind::Move) return {};
   const std::optional<IndexMap> map = op_def(node).access(body.type(node.inputs[0]), node.type, node.attrs);
   return map ? std::vector<IndexMap>{*map} : std::vector<IndexMap>{};
-}
-
-std::optional<PositionWindow> window_of(const Graph& body, const Node& node, size_t k, int32_t axis, int32_t index) {
-  const IndexMap map = maps_of(body, node)[k];
-  const auto extent_of = [&](int32_t other) {
-    return op_def(node).kind == Kind::Contract ? node.attrs.formula("formula").extents[static_cast<size_t>(other)]
-                                               : node.type.shape[static_cast<size_t>(other)];
-  };
-  PositionWindow window;
-  Affine rest = map.axes[static_cast<size_t>(axis)];
-  rest = substitute(rest, index, {});
-  int64_t last = rest.constant;
-  window.first = rest.constant;
-  for (const auto& [other, factor] : rest.terms) {
-    if (!extent_of(other).is_static()) return std::nullopt;
-    (factor < 0 ? window.first : last) += factor * (extent_of(other).bound - 1);
-  }
-  if (rest.terms.size() == 1 && rest.terms[0].second > 0) {
-    window.stride = rest.terms[0].second;
-    window.inside = Affine::of(rest.terms[0].first);
-  } else {
-    window.inside = rest + -window.first;
-  }
-  window.size = (last - window.first) / window.stride + 1;
-  return window;
 }
 
 const Sequence* SequenceLoop::sequence_of(NodeId id) const {
@@ -352,68 +187,6 @@ std::optional<SequenceLoop> find_sequence_loop(const Graph& graph, const Node& s
   follow_positions(loop);
   if (std::ranges::find(loop.is_read, true) == loop.is_read.end()) return std::nullopt;
   return loop;
-}
-
-Demands find_demands(const SequenceLoop& loop) { return DemandFinder(loop).run(); }
-
-StepNeeds step_needs(const SequenceLoop& loop, NodeId id, int32_t axis) {
-  const Graph& body = *loop.body;
-  const Node& node = body[id];
-  StepNeeds needs;
-  const bool depends = loop.depends[id.index];
-  const auto refuse = [&] { return StepNeeds{.operands = {}, .cut = {}, .sliced = true}; };
-  if (node.op == OpKind::Index) return needs;
-  if (node.op == OpKind::Argument) return refuse();
-  if (is_stacked_part(body, node)) {
-    const bool over = depends && axis == 0 && runs_over_positions(loop, body[node.inputs[0]]);
-    if (!over) return refuse();
-    needs.operands = {{Need::Step, 0}};
-    return needs;
-  }
-  if (node.op == OpKind::Scan) {
-    for (size_t k = 0; k < node.inputs.size(); ++k) {
-      const bool slice = node.body->arguments[k].role == ArgRole::Slice;
-      needs.operands.push_back({slice ? Need::Step : Need::Whole, slice ? 0 : -1});
-    }
-    return needs;
-  }
-  if (node.op == OpKind::Gather) {
-    if (axis >= static_cast<int32_t>(body.type(node.inputs[1]).rank())) return refuse();
-    needs.operands = {{Need::Whole, -1}, {Need::Step, axis}};
-    return needs;
-  }
-  const Kind kind = op_def(node).kind;
-  const bool is_simple = kind == Kind::Elementwise || kind == Kind::Move || kind == Kind::Constant;
-  if (!depends && !is_simple) return refuse();
-  needs.cut = cut_of_result(body, node, axis);
-  if (needs.cut) {
-    for (size_t k = 0; k < node.inputs.size(); ++k) {
-      const int32_t at = needs.cut->operands[k];
-      const std::vector<int32_t>& positions = loop.positions[node.inputs[k].index];
-      if (at >= 0) {
-        needs.operands.push_back({Need::Step, at});
-      } else if (loop.depends[node.inputs[k].index] && positions.size() == 1) {
-        needs.operands.push_back({Need::History, positions[0]});
-      } else {
-        needs.operands.push_back({Need::Whole, -1});
-      }
-    }
-    return needs;
-  }
-  const std::vector<IndexMap> maps = maps_of(body, node);
-  if (!depends || maps.size() != node.inputs.size()) return refuse();
-  for (size_t k = 0; k < maps.size(); ++k) {
-    if (!maps[k].has(axis)) {
-      needs.operands.push_back({Need::Whole, -1});
-      continue;
-    }
-    const std::optional<int32_t> window = window_axis(maps[k], axis);
-    if (!window) return refuse();
-    const std::optional<PositionWindow> positions = window_of(body, node, k, *window, axis);
-    const bool own = positions && positions->size == 1 && positions->first == 0;
-    needs.operands.push_back({own ? Need::Step : Need::Window, *window});
-  }
-  return needs;
 }
 
 }  // namespace smelt

@@ -3,7 +3,7 @@
 
 #include <expected>
 
-#include "compiler/graph/sequence_loop.h"
+#include "compiler/graph/step_demands.h"
 #include "ir/builder.h"
 
 namespace smelt {
@@ -15,7 +15,7 @@ struct NewCarry {
 };
 
 struct StepBody {
-  Graph body;                     // the old arguments and results, in their order, then those of the new carries
+  Graph body;  // the old arguments and results, in their order, then those of the new carries
   std::vector<NewCarry> carries;
 };
 
