@@ -26,7 +26,7 @@ struct LintInput {
   std::vector<const FunctionContext*> functions;
   std::function<bool(size_t objective)> runs;        // in some train section of the file
   std::function<bool(int32_t variable)> is_average;  // by `ema`
-  bool shortened;  // `--epochs` or the like says how long the run is, not the file
+  bool shortened;                                    // `--epochs` or the like says how long the run is, not the file
   Diagnostics& diagnostics;
 
   /// The loss of an objective, as `eval` computes it.
