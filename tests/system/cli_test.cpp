@@ -80,7 +80,7 @@ TEST_CASE("what is typed wrong: exit 2, and what would be right") {
   for (const Row& row : std::vector<Row>{
            {"", 2, "`smelt --help` lists the commands"},
            {"trian tiny.smelt", 2, "did you mean `train`"},
-           {"lsp", 2, "not supported yet"},
+           {"diff", 2, "not supported yet"},
            {"--verbos", 2, "unknown flag `--verbos`"},
            {"train", 2, "`smelt train` needs FILE"},
            {"train tiny.smelt --thread 2", 2, "did you mean `--threads`"},

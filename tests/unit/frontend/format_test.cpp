@@ -6,6 +6,7 @@
 #include <random>
 
 #include "frontend/lexer.h"
+#include "tests/support/mutants.h"
 #include "tests/support/text_files.h"
 
 namespace smelt {
@@ -113,6 +114,21 @@ TEST_CASE("formatting twice changes nothing") {
       if (!once) continue;
       CHECK(*formatted(*once) == *once);
     }
+  }
+}
+
+/// Formatting checks itself: other tokens than before are an exception.
+TEST_CASE("files with a mistake are formatted when they can be read, and stay what they are") {
+  std::mt19937 random(2);
+  const auto files = shipped_files();
+  for (int i = 0; i < 1000; ++i) {
+    const std::string text = test::read_text(files[static_cast<size_t>(i) % files.size()]);
+    const std::optional<test::Mutant> mutant = test::mutate(text, random);
+    if (!mutant) continue;
+    INFO(mutant->text);
+    std::optional<std::string> once;
+    REQUIRE_NOTHROW(once = formatted(mutant->text));
+    if (once) REQUIRE(*formatted(*once) == *once);
   }
 }
 

@@ -1,0 +1,105 @@
+#include "frontend/unknown_names.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "frontend/intrinsics.h"
+#include "ir/support/suggest.h"
+
+namespace smelt::frontend {
+
+void UnknownNames::note(std::string_view name, Span span, Place place, std::vector<std::pair<std::string, Span>> locals,
+                        bool in_formula) {
+  const auto before = std::ranges::find(unknown_, name, &Unknown::name);
+  if (before == unknown_.end())
+    unknown_.push_back({std::string(name), span, place, std::move(locals), in_formula});
+  else
+    ++before->places;
+}
+
+void UnknownNames::report(const std::set<std::string>& used, const std::function<Span(std::string_view)>& declaration) {
+  for (const Unknown& u : unknown_) {
+    const auto [module, decl] = library_.find(u.name);
+    const bool layer = std::holds_alternative<const ast::LayerDecl*>(decl);
+    Diagnostic& diagnostic = diagnostics_.report(Diag::E0301, u.span,
+                                                 layer ? fmt::format("layer `{}` is not imported", u.name)
+                                                       : fmt::format("unknown name `{}`", printable(u.name)));
+    if (u.places > 1) {
+      diagnostic.note(u.places == 2 ? "it stands at one more place"
+                                    : fmt::format("it stands at {} more places", u.places - 1));
+    }
+    if (layer)
+      diagnostic.with_help(fmt::format("add `import std.{} ({})`", module->name, u.name));
+    else if (u.in_formula)
+      diagnostic.with_help("the body of `sum[..]` is a product: write a sum in parentheses, `sum[i] (a[i] + b[i])`");
+    else
+      advise(u, diagnostic, used, declaration);
+  }
+}
+
+/// The nearest names of what fits there, else of all; else how such a name is declared.
+void UnknownNames::advise(const Unknown& u, Diagnostic& diagnostic, const std::set<std::string>& used,
+                          const std::function<Span(std::string_view)>& declaration) const {
+  const std::vector<std::string> fitting = names_for(u, true), all = names_for(u, false);
+  std::string near = did_you_mean(u.name, fitting);
+  if (near.empty() && u.name.size() > 1) near = did_you_mean(u.name, all);
+  if (near.empty()) {
+    diagnostic.with_help(how_to_declare(u));
+    return;
+  }
+  for (const std::string& name : all) {  // a misspelt declaration: nothing else uses it
+    if (near.find("`" + name + "`") == std::string::npos || used.contains(name)) continue;
+    const auto local = std::ranges::find_if(u.locals, [&](const auto& entry) { return entry.first == name; });
+    const Span place = local != u.locals.end() ? local->second : declaration(name);
+    if (place.empty()) continue;
+    diagnostic.label(place, "declared here, and never used");
+    break;
+  }
+  diagnostic.with_help(std::move(near));
+}
+
+std::vector<std::string> UnknownNames::names_for(const Unknown& u, bool fitting) const {
+  std::vector<std::string> names;
+  const auto is_capital = [](std::string_view name) { return !name.empty() && name[0] >= 'A' && name[0] <= 'Z'; };
+  const auto add = [&](std::string_view name, bool callable, bool value) {
+    const bool fits = u.place == Place::Value    ? value
+                      : u.place == Place::Callee ? callable
+                      : u.place == Place::Dim    ? is_capital(name)
+                                                 : is_capital(name) || value;
+    if (!fitting || fits) names.emplace_back(name);
+  };
+  for (const auto& [local, span] : u.locals) add(local, true, true);
+  for (const auto& [declared, decl] : scope_.names) {
+    const bool function =
+        std::holds_alternative<const ast::FnDecl*>(decl) || std::holds_alternative<const ast::LayerDecl*>(decl);
+    const bool model =
+        std::holds_alternative<const ast::ModelDecl*>(decl) || std::holds_alternative<const ast::EmaItem*>(decl);
+    if (u.place != Place::Net || !fitting || model) add(declared, function || model, !function);
+  }
+  if (u.place == Place::Dim && fitting) return names;
+  for (const std::string& name : library_.names()) add(name, true, false);
+  for (const std::string_view name : intrinsic_names()) add(name, true, false);
+  for (const std::string_view type : {"f32", "f64", "f16", "bf16", "i32", "i64", "bool"}) add(type, false, true);
+  return names;
+}
+
+std::string UnknownNames::how_to_declare(const Unknown& u) {
+  const std::string name = printable(u.name);
+  switch (u.place) {
+    case Place::Dim: return fmt::format("declare it: `dim {} = ..`", name);
+    case Place::Net: return fmt::format("declare it: `model {} = ..`", name);
+    case Place::Callee: return fmt::format("declare it: `fn {0}(..) = ..`, or `model {0} = ..` for a net", name);
+    case Place::Value: break;
+  }
+  constexpr size_t kFewNames = 8;
+  std::vector<std::string> locals;
+  for (const auto& [local, span] : u.locals) locals.push_back(fmt::format("`{}`", local));
+  if (locals.empty()) return fmt::format("declare it: `config {0} = ..`, `const {0}: ..` or `dim {0} = ..`", name);
+  return locals.size() > kFewNames
+             ? "bind it on a line before this one"
+             : fmt::format("bind it on a line before this one; the body has {}", fmt::join(locals, ", "));
+}
+
+}  // namespace smelt::frontend
