@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kAhead = 0.15;  // of masks and windows: they read a position that is not there yet
 constexpr double kLate = 0.3;  // of loops: the model reads the sequence one position late, and the step writes its own
-constexpr std::array kUnary = {OpKind::Tanh, OpKind::Sigmoid, OpKind::Sin, OpKind::Neg, OpKind::Softplus};
+constexpr std::array kBends = {OpKind::Tanh, OpKind::Sigmoid, OpKind::Sin, OpKind::Neg, OpKind::Softplus};
 
 /// Values of the model are [N, C], whatever the order of the carry's axes is.
 class SequenceDraw {
@@ -69,7 +69,7 @@ class SequenceDraw {
   NodeId layer() {
     const NodeId x = numbers_.pick(values_);
     switch (numbers_.integer(0, 6)) {
-      case 0: return build_.make(numbers_.pick(kUnary), {x});
+      case 0: return build_.make(numbers_.pick(kBends), {x});
       case 1: return build_.add(x, numbers_.pick(values_));
       case 2: return product(x, matrix_, {2, {{{Affine::of(0), Affine::of(2)}}, {{Affine::of(2), Affine::of(1)}}}, {}});
       case 3: return window(x);
@@ -132,7 +132,7 @@ class SequenceDraw {
 
   void add_results() {
     const NodeId read = build_.make(OpKind::Gather, {values_.back(), step_});
-    const Shape& shape = build_.type(x_).shape;
+    const Shape shape = build_.type(x_).shape;
     const int64_t axis = turned_ ? 1 : 0;
     const TensorType numbers{DType::I32, shape};
     const NodeId at = late_ ? step_ : build_.add(step_, build_.like(step_, 1));
