@@ -157,15 +157,15 @@ class ExperimentLowering {
     SMELT_TRY(const PassRun run, run_passes(function.graph, context, options));
     const std::optional<NotByPosition> found = not_by_position(run.unit.source.graph);
     if (!found) return {};
-    const std::string library =
-        found->library.empty() ? "" : fmt::format(", in {}", sources_.describe(found->library));
-    return fail(ErrorKind::Model,
-                fmt::format("{}: {} `{}`: a step of `scan .. by position` computes one position of its model, but {}{}",
-                            sources_.describe(found->place), to_string(function.kind), function.name, found->why, library),
-                "a step writes one position, `text <- where(index(T) == s + 1, next, text)`, and reads its model there, "
-                "`y = net(text)` and `y[n, s, k]`; the model looks back only (`causal = true`, CausalConv1d, LSTM); "
-                "without `by position` every step computes the whole",
-                found->place);
+    const std::string library = found->library.empty() ? "" : fmt::format(", in {}", sources_.describe(found->library));
+    return fail(
+        ErrorKind::Model,
+        fmt::format("{}: {} `{}`: a step of `scan .. by position` computes one position of its model, but {}{}",
+                    sources_.describe(found->place), to_string(function.kind), function.name, found->why, library),
+        "a step writes one position, `text <- where(index(T) == s + 1, next, text)`, and reads its model there, "
+        "`y = net(text)` and `y[n, s, k]`; the model looks back only (`causal = true`, CausalConv1d, LSTM); "
+        "without `by position` every step computes the whole",
+        found->place);
   }
 
   struct Tensor {

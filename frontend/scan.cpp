@@ -301,8 +301,8 @@ Value Scans::close(OpenScan& scan, const ast::ScanExpr& e, Span span) {
   scan.slices.push_back({graph_.builder().index({DType::I32, {scan.steps.extent}}, 0), scan.index});
   std::vector<NodeId> operands;
   Graph body = body_of(scan, operands);
-  const NodeId node = make_scan(graph_.builder(), std::move(body), std::move(operands), scan.steps.extent,
-                                e.reverse, e.by_position);
+  const NodeId node =
+      make_scan(graph_.builder(), std::move(body), std::move(operands), scan.steps.extent, e.reverse, e.by_position);
   const auto part = [&](size_t k, Axes axes) {
     return graph_.tensor(make_part(graph_.builder(), node, k), std::move(axes));
   };

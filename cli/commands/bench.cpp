@@ -88,7 +88,8 @@ Result<std::vector<BenchRow>> measure(const BenchFlags& flags, Session& session,
 
 int run_bench(const BenchFlags& flags) {
   int code = kOk;
-  std::optional<OpenedModel> model = open_model(flags.model, code, {.to_train = flags.exported.empty() ? "to time" : nullptr});
+  std::optional<OpenedModel> model =
+      open_model(flags.model, code, {.to_train = flags.exported.empty() ? "to time" : nullptr});
   if (!model) return code;
   Result<RunningModel> running =
       start_model(std::move(model->checked), model->options, flags.model.threads, flags.warmup + flags.steps);

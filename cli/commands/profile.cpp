@@ -196,7 +196,8 @@ Result<void> write_trace(const std::string& path, const Measured& measured, cons
 
 int run_profile(const ProfileFlags& flags) {
   int code = kOk;
-  std::optional<OpenedModel> model = open_model(flags.model, code, {.profile = true, .to_train = flags.exported.empty() ? "to profile" : nullptr});
+  std::optional<OpenedModel> model =
+      open_model(flags.model, code, {.profile = true, .to_train = flags.exported.empty() ? "to profile" : nullptr});
   if (!model) return code;
   const Result<LoweredExperiment> lowered = lower(model->checked, model->options);
   if (!lowered) return report(lowered.error());

@@ -47,7 +47,8 @@ class OutsideCopies {
 std::expected<StepBody, Refusal> step_of(const Graph& graph, const Node& scan) {
   const std::optional<SequenceLoop> loop = find_sequence_loop(graph, scan);
   if (!loop)
-    return std::unexpected(Refusal{{}, "no carry is a sequence that a step reads up to its position, and writes one position of"});
+    return std::unexpected(
+        Refusal{{}, "no carry is a sequence that a step reads up to its position, and writes one position of"});
   const Demands demands = find_demands(*loop);
   if (demands.refusal) return std::unexpected(*demands.refusal);
   if (!demands.saves) return std::unexpected(Refusal{{}, "nothing in it is computed of a sequence"});

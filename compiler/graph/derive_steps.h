@@ -7,9 +7,9 @@
 //   }                                                 text <- text with now at s + 1; keys, values <- with those of s
 //                                                   }
 //
-// Of every value of the model the pass proves whether its position s needs that position of its operands alone, a window
-// that ends there, or all positions so far. What later positions read is carried: keys and values of attention, the
-// past of a causal convolution, the carries of a loop over the positions. A sum over positions is one over those so
+// Of every value of the model the pass proves whether its position s needs that position of its operands alone, a
+// window that ends there, or all positions so far. What later positions read is carried: keys and values of attention,
+// the past of a causal convolution, the carries of a loop over the positions. A sum over positions is one over those so
 // far when a mask makes the later ones the sum's identity; values that a mask takes out are taken to be finite.
 //
 // Assumes:  primitives.

@@ -150,7 +150,8 @@ std::optional<double> number_of(const Node& node, const std::vector<std::optiona
     numbers.push_back(*operand);
   }
   const ScalarReferenceFn reference = op_def(node).reference;
-  if (reference == nullptr || node.op == OpKind::Cast) return numbers.size() == 1 ? numbers[0] : std::optional<double>();
+  if (reference == nullptr || node.op == OpKind::Cast)
+    return numbers.size() == 1 ? numbers[0] : std::optional<double>();
   return reference(numbers);
 }
 

@@ -31,8 +31,7 @@ std::optional<Sequence> sequence_of_update(const Graph& body, NodeId carry, Node
   for (int32_t axis = 0; axis < rank; ++axis) at.push_back(Affine::of(kFree + axis));
   while (op_def(body[condition]).kind == Kind::Move) {
     const Node& move = body[condition];
-    const std::optional<IndexMap> map =
-        op_def(move).access(body.type(move.inputs[0]), move.type, move.attrs);
+    const std::optional<IndexMap> map = op_def(move).access(body.type(move.inputs[0]), move.type, move.attrs);
     if (!map || map->bounded) return std::nullopt;
     Positions inner;
     for (const Affine& axis : map->axes) inner.push_back(substitute(axis, at));
@@ -126,8 +125,7 @@ void follow_positions(SequenceLoop& loop) {
   loop.depends.resize(body.size());
   loop.varies.resize(body.size());
   loop.positions.resize(body.size());
-  for (const Argument& argument : body.arguments)
-    loop.varies[argument.node.index] = argument.role != ArgRole::Whole;
+  for (const Argument& argument : body.arguments) loop.varies[argument.node.index] = argument.role != ArgRole::Whole;
   for (const Sequence& sequence : loop.sequences) {
     loop.depends[sequence.carry.index] = true;
     loop.varies[sequence.carry.index] = false;
@@ -261,7 +259,8 @@ class DemandFinder {
       case Need::Whole:
         if (loop_.depends[id.index]) return refuse(reader, "reads all positions of the sequence");
         if (loop_.varies[id.index])
-          return refuse(reader, "reads what differs from step to step, so that values of earlier positions do not stay");
+          return refuse(reader,
+                        "reads what differs from step to step, so that values of earlier positions do not stay");
         demands_.whole[id.index] = true;
         return;
       case Need::History:

@@ -71,7 +71,8 @@ class StepWriter {
       if (node.op != OpKind::Scan || demands_.steps[i].empty()) continue;
       for (int32_t ref = 0; ref < num_carries(*node.body); ++ref) {
         const NodeId start = node.inputs[carry_argument(*node.body, ref)];
-        states_[i].push_back(add_carry(node.body->arguments[carry_argument(*node.body, ref)].name, old_.type(start), start));
+        states_[i].push_back(
+            add_carry(node.body->arguments[carry_argument(*node.body, ref)].name, old_.type(start), start));
       }
     }
   }
@@ -298,7 +299,8 @@ class StepWriter {
     }
     if (loop_.depends[id.index]) return {};
     Positions at;
-    for (size_t axis = 0; axis < old_.type(id).rank(); ++axis) at.push_back(Affine::of(kFree + static_cast<int32_t>(axis)));
+    for (size_t axis = 0; axis < old_.type(id).rank(); ++axis)
+      at.push_back(Affine::of(kFree + static_cast<int32_t>(axis)));
     if (need.need == Need::Step) at[static_cast<size_t>(need.axis)] = Affine::of(kNow);
     at[static_cast<size_t>(along)] = Affine::of(kNow) + Affine::of(kLater) + 1;
     return {.settled = true, .number = number_at(old_, id, at, loop_.step)};
@@ -313,10 +315,10 @@ class StepWriter {
       for (size_t along = 0; along < rank; ++along) {
         const auto place = static_cast<int32_t>(along);
         if (needs.operands[k].need == Need::Step && needs.operands[k].axis == place) continue;
-        const bool tracked =
-            needs.operands[k].need == Need::History
-                ? place == needs.operands[k].axis
-                : needs.operands[k].need == Need::Step && at_step(input, needs.operands[k].axis).later[along].has_value();
+        const bool tracked = needs.operands[k].need == Need::History
+                                 ? place == needs.operands[k].axis
+                                 : needs.operands[k].need == Need::Step &&
+                                       at_step(input, needs.operands[k].axis).later[along].has_value();
         if (tracked) follow(id, k, place, needs, result);
       }
     }
@@ -334,8 +336,7 @@ class StepWriter {
     bool settled = true;
     for (size_t other = 0; other < node.inputs.size(); ++other) {
       Later later;
-      if (cut->operands[other] >= 0)
-        later = later_of(node.inputs[other], needs.operands[other], cut->operands[other]);
+      if (cut->operands[other] >= 0) later = later_of(node.inputs[other], needs.operands[other], cut->operands[other]);
       settled = settled && later.settled;
       numbers.push_back(later.number);
     }
@@ -364,11 +365,11 @@ class StepWriter {
   const Demands& demands_;
   Graph body_;
   Builder build_;
-  std::vector<NodeId> whole_, histories_;                           // by old node
-  std::map<std::pair<uint32_t, int32_t>, AtStep> at_;               // by old node and axis
-  std::map<uint32_t, KeptPositions> kept_;                          // by old node
-  std::map<uint32_t, std::vector<NodeId>> states_;                  // by inner loop: arguments of its carries
-  std::map<std::pair<uint32_t, int64_t>, NodeId> loop_results_;     // by inner loop and result
+  std::vector<NodeId> whole_, histories_;                        // by old node
+  std::map<std::pair<uint32_t, int32_t>, AtStep> at_;            // by old node and axis
+  std::map<uint32_t, KeptPositions> kept_;                       // by old node
+  std::map<uint32_t, std::vector<NodeId>> states_;               // by inner loop: arguments of its carries
+  std::map<std::pair<uint32_t, int64_t>, NodeId> loop_results_;  // by inner loop and result
   std::vector<NewCarry> carries_;
   std::vector<Output> new_results_;
   int32_t next_carry_ = 0;

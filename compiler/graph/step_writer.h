@@ -15,7 +15,7 @@ struct NewCarry {
 };
 
 struct StepBody {
-  Graph body;                     // the old arguments and results, in their order, then those of the new carries
+  Graph body;  // the old arguments and results, in their order, then those of the new carries
   std::vector<NewCarry> carries;
 };
 

@@ -96,8 +96,7 @@ class LoopPrinter {
 
   std::string loops(int32_t begin, int32_t end) const {
     std::vector<std::string> parts;
-    for (int32_t l = begin; l < end; ++l)
-      parts.push_back(loop_text(kernel_->loops[static_cast<size_t>(l)]));
+    for (int32_t l = begin; l < end; ++l) parts.push_back(loop_text(kernel_->loops[static_cast<size_t>(l)]));
     return fmt::format("{}", fmt::join(parts, ", "));
   }
 

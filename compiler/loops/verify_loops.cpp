@@ -95,7 +95,8 @@ class Verifier {
   void check_only(const Loop& loop) {
     if (loop.only < 0) return;
     use(loop.only);
-    const bool in_vectors = kernel_->vector_outer && &loop == &kernel_->loops[static_cast<size_t>(kernel_->num_outer) - 1];
+    const bool in_vectors =
+        kernel_->vector_outer && &loop == &kernel_->loops[static_cast<size_t>(kernel_->num_outer) - 1];
     if (kernel_->kind() != KernelKind::Nest || in_vectors || loop.reverse)
       violation("loop `{}` has one turn, and runs in an order", loop.name);
   }

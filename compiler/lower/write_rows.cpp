@@ -249,9 +249,8 @@ bool write_in_sweep(Kernel& kernel, const RowStore& row) {
 bool can_come_first(const Kernel& kernel, const RowStore& row) {
   const Definitions definitions(kernel);
   const std::set<int32_t> stored = stored_by(kernel);
-  return std::ranges::none_of(*definitions.needed_for(row.value), [&](int32_t value) {
-    return stored.contains(definitions.of(value)->access.buffer);
-  });
+  return std::ranges::none_of(*definitions.needed_for(row.value),
+                              [&](int32_t value) { return stored.contains(definitions.of(value)->access.buffer); });
 }
 
 /// Takes the row out of kernel `k`. False: the kernel stays as it is.
