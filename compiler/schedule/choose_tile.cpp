@@ -172,10 +172,9 @@ bool passes_panels_first(const Product& product, const Blocking& blocking) {
   return bytes > blocking.cache_bytes;
 }
 
-bool passes_in_strips(const Product& product) {
-  constexpr int64_t kWorthCopying = 2048;  // sums of a step, for both operands
+bool passes_in_strips(const Product& product, const Blocking& blocking) {
   return lies_along_rows(product) && product.row.extent.is_static() && product.column.extent.is_static() &&
-         product.row.extent.bound * product.column.extent.bound >= kWorthCopying;
+         product.row.extent.bound * product.column.extent.bound >= blocking.strips_pay;
 }
 
 StripShape strip_shape(const Product& product, int64_t stretch) {
@@ -211,7 +210,7 @@ int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t
   constexpr int64_t kFarApart = 2048;  // bytes from step to step of a: fewer lines of a set in a stretch
   const ProductSchedule& schedule = *product.schedule;
   const ProductAxis& depth = product.inner.back();
-  const bool in_strips = passes_in_strips(product);
+  const bool in_strips = passes_in_strips(product, blocking);
   const bool is_plain = schedule.form == ProductForm::Broadcast && product.column.b_stride == 1 &&
                         (product.inner.size() <= kMicroKernelAxes || in_strips);
   const auto bytes = [&](int64_t stride) { return std::abs(stride) * size_of(product.dtype); };

@@ -31,7 +31,7 @@ int64_t tiles_of_panel(const Product& product, int64_t usual_rows);
 bool passes_panels_first(const Product& product, const Blocking& blocking);
 
 /// Whether both operands are copied for a strip of the depth at a time: a long depth of a gradient of a weight.
-bool passes_in_strips(const Product& product);
+bool passes_in_strips(const Product& product, const Blocking& blocking);
 /// A strip takes so many lines of the depth's last axis, or a part of one. A run of tiles passes over it together.
 struct StripShape {
   int64_t lines = 1, steps = 1;

@@ -120,7 +120,7 @@ void iterate(Run& run, int steps) {
   REQUIRE(session);
   run.session = std::move(*session);
   REQUIRE(run.session->initialise());
-  REQUIRE(run.data.prepare(*run.session));
+  REQUIRE(run.data.prepare(*run.session, ""));
   for (int step = 0; step < steps; ++step) REQUIRE(run.session->call_iteration(run.data.calls) == SMELT_CALL_OK);
 }
 
