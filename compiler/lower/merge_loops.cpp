@@ -95,7 +95,7 @@ class LoopMerger {
       if (order.size() > 1) --num_outer;
       Sweep& sweep = kernel_.sweeps[0];
       sweep.loops.assign(order.begin() + static_cast<std::ptrdiff_t>(num_outer), order.end());
-      place_statements(sweep);
+      place_statements(sweep, has_all_turns(order.front()));
     } else {
       for (const Sweep& sweep : kernel_.sweeps) loops.insert(loops.end(), sweep.loops.begin(), sweep.loops.end());
     }
@@ -103,13 +103,14 @@ class LoopMerger {
     kernel_.num_outer = static_cast<int32_t>(num_outer);
   }
 
-  /// What uses the sweep's loop belongs to its body. One loop in all is the one that vectors run over.
-  void place_statements(Sweep& sweep) {
+  /// What uses the sweep's loop belongs to its body. One loop in all is the one that vectors run over, when it
+  /// has many turns (`columns`).
+  void place_statements(Sweep& sweep, bool columns) {
     if (sweep.loops.empty()) {
       sweep.setup.insert(sweep.setup.end(), std::make_move_iterator(sweep.body.begin()),
                          std::make_move_iterator(sweep.body.end()));
       sweep.body.clear();
-      kernel_.by_columns = true;
+      kernel_.by_columns = columns;
       return;
     }
     std::set<int32_t> inside;
