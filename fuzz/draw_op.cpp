@@ -8,15 +8,13 @@
 
 #include "fuzz/draw_attributes.h"
 #include "fuzz/draw_scan.h"
-#include "fuzz/draw_sequence.h"
 #include "ir/half_bits.h"
 
 namespace smelt::fuzz {
 namespace {
 
-constexpr double kSequences = 0.35;  // of loops: they write a sequence
-constexpr double kIntegers = 0.12;   // share of integer operands where floats would do
-constexpr double kHalves = 0.4;      // and of halves, in a graph that computes with them
+constexpr double kIntegers = 0.12;  // share of integer operands where floats would do
+constexpr double kHalves = 0.4;     // and of halves, in a graph that computes with them
 constexpr double kWidened =
     0.6;  // share of half results that are a float again: the others are read by moves, and rarely by results
 
@@ -175,7 +173,7 @@ std::optional<NodeId> draw_kind(NodePool& pool, const OpDef& def) {
     case Kind::Argument:
     case Kind::Part:  // comes with its scan
     case Kind::Meta: return std::nullopt;
-    case Kind::Scan: return pool.numbers().chance(kSequences) ? draw_sequence(pool) : draw_scan(pool);
+    case Kind::Scan: return draw_scan(pool);
     case Kind::Constant:
     case Kind::Index:
     case Kind::Extent: return draw_source(pool, def);

@@ -108,11 +108,13 @@ class FormulaReader {
     return {};
   }
 
-  /// Numbers instead of places in `names_`: the result's first.
+  /// Numbers instead of places in `names_`: the result's first, then those that are summed as the operands have them,
+  /// whichever of them `over` states.
   IndexFormula numbered() {
     for (int32_t index = 0; index < static_cast<int32_t>(names_.size()); ++index) {
       if (std::ranges::find(order_, index) == order_.end()) order_.push_back(index);
     }
+    std::sort(order_.begin() + formula_.rank, order_.end());
     std::vector<Affine> places(names_.size());
     IndexFormula result{formula_.rank, formula_.operands, {}};
     for (const int32_t index : order_) {

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <optional>
 
 #include "compiler/graph/batch_node.h"
+#include "compiler/graph/remove_dead_nodes.h"
 #include "compiler/graph/trim_scans.h"
 #include "ir/op.h"
 #include "ir/rewrite.h"
@@ -45,7 +47,7 @@ class Hoisting {
   Hoisting(Builder& outer, const Node& scan, std::vector<NodeId> operands)
       : outer_(outer),
         scan_(scan),
-        body_(*scan.body),
+        body_(remove_dead_nodes(*scan.body)),  // dead nodes are no users
         operands_(std::move(operands)),
         depends_(dependences(body_)),
         users_(users_of(body_)),
@@ -262,10 +264,16 @@ class Hoisting {
   NodeId made_;
 };
 
-}  // namespace
+/// The loops of a graph, as far as hoisting changes them: nodes, operands and results of each body.
+std::vector<std::array<size_t, 3>> loops_of(const Graph& graph) {
+  std::vector<std::array<size_t, 3>> loops;
+  for (const Node& node : graph.nodes) {
+    if (node.op == OpKind::Scan) loops.push_back({node.body->size(), node.inputs.size(), node.body->results.size()});
+  }
+  return loops;
+}
 
-Graph hoist_from_scans(Graph graph) {
-  if (std::ranges::none_of(graph.nodes, [](const Node& node) { return node.op == OpKind::Scan; })) return graph;
+Graph hoist_once(const Graph& graph) {
   GraphRebuilder rebuilder(graph);
   std::map<NodeId, std::vector<NodeId>> parts;
   for (uint32_t i = 0; i < graph.size(); ++i) {
@@ -280,6 +288,20 @@ Graph hoist_from_scans(Graph graph) {
     }
   }
   return trim_scans(rebuilder.finish());
+}
+
+}  // namespace
+
+Graph hoist_from_scans(Graph graph) {
+  // What leaves a loop may have held back something else.
+  constexpr int kMostRounds = 8;
+  for (int round = 0; round < kMostRounds; ++round) {
+    const std::vector<std::array<size_t, 3>> before = loops_of(graph);
+    if (before.empty()) return graph;
+    graph = hoist_once(graph);
+    if (loops_of(graph) == before) break;
+  }
+  return graph;
 }
 
 }  // namespace smelt

@@ -67,10 +67,9 @@ TEST_CASE("wavenet_writes_what_the_whole_sequence_says") {
   run_smelt(folder, fmt::format("run model.smelt speak {} --input start=start.npy -o sound.npy", flags));
   const Result<NpyFile> sound = read_npy(folder + "sound.npy");
   REQUIRE(sound);
-  REQUIRE(sound->tensor.shape == std::vector<int64_t>{kLength, kSounds});
+  REQUIRE(sound->tensor.shape == std::vector<int64_t>{kSounds, kLength});
   std::vector<double> rows;
-  for (int64_t n = 0; n < kSounds; ++n)
-    for (int64_t t = 0; t < kLength; ++t) rows.push_back(element(sound->tensor, t * kSounds + n));
+  for (int64_t i = 0; i < kSounds * kLength; ++i) rows.push_back(element(sound->tensor, i));
   write_array(folder + "rows.npy", DType::F64, {kSounds, kLength}, rows);
   for (const char* name : {"likeliest", "levels"})
     run_smelt(folder, fmt::format("run model.smelt {0} {1} --input x=rows.npy -o {0}.npy", name, flags));
