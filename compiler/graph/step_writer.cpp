@@ -26,6 +26,10 @@ struct Later {
 struct AtStep {
   NodeId node;
   std::vector<std::optional<Later>> later;  // by axis; nullopt: the axis has nothing to do with positions
+  /// Whether all of it is what the whole sequence has there.
+  bool is_settled() const {
+    return std::ranges::all_of(later, [](const auto& axis) { return !axis || axis->settled; });
+  }
 };
 
 class StepWriter {
@@ -92,7 +96,7 @@ class StepWriter {
 
   void keep(NodeId id) {
     const KeptPositions& kept = kept_.at(id.index);
-    const NodeId next = with_row(build_, kept, at_step(id, kept.axis).node, now());
+    const NodeId next = with_row(build_, kept, settled(id, id, kept.axis), now());
     histories_[id.index] = in_own_order(build_, kept, next);
     add_result(next);
     if (kept.is_ring()) add_result(next_place(build_, kept));
@@ -128,9 +132,16 @@ class StepWriter {
   }
 
   /// What stood for a read of the whole value at the position of the step.
-  NodeId read_now(NodeId id) { return build_.reshape(at_step(old_[id].inputs[0], 0).node, old_.type(id).shape); }
+  NodeId read_now(NodeId id) { return build_.reshape(settled(id, old_[id].inputs[0], 0), old_.type(id).shape); }
 
   const AtStep& at_step(NodeId id, int32_t axis) const { return at_.at({id.index, axis}); }
+
+  /// One position of `id`, for a reader that would not notice what is not settled in it.
+  NodeId settled(NodeId reader, NodeId id, int32_t axis) {
+    const AtStep& value = at_step(id, axis);
+    if (!value.is_settled()) refuse(reader, "reads positions behind the one that it computes");
+    return value.node;
+  }
 
   TensorType step_type(NodeId id, int32_t axis) const {
     TensorType type = old_.type(id);
@@ -203,7 +214,7 @@ class StepWriter {
         continue;
       }
       const PositionWindow positions = *window_of(old_, node, k, along, axis);
-      operands.push_back(need == Need::Step ? at_step(node.inputs[k], along).node
+      operands.push_back(need == Need::Step ? settled(id, node.inputs[k], along)
                                             : window(node.inputs[k], along, positions, outside_of(node)));
       IndexMap& map = formula.operands[k];
       map.axes[static_cast<size_t>(along)] = positions.inside;
@@ -262,10 +273,7 @@ class StepWriter {
       if (argument.role == ArgRole::Carry) value = states_.at(id.index)[static_cast<size_t>(argument.ref)];
       if (argument.role == ArgRole::Whole) value = whole(scan.inputs[k]);
       if (argument.role != ArgRole::Slice) continue;
-      const AtStep& slice = at_step(scan.inputs[k], 0);
-      if (std::ranges::any_of(slice.later, [](const auto& later) { return later && !later->settled; }))
-        return refuse(id, "reads all positions of the sequence");
-      value = build_.reshape(slice.node, inner.type(argument.node).shape);
+      value = build_.reshape(settled(id, scan.inputs[k], 0), inner.type(argument.node).shape);
     }
     for (uint32_t i = 0; i < inner.size(); ++i) {
       const Node& node = inner.nodes[i];

@@ -205,15 +205,18 @@ void read_row(Kernel& kernel, const RowStore& row) {
   }
 }
 
-/// How often statements other than the definition of `by` and the stores of it read a value.
+/// Whether anything but the definition of `by`, and the stores of it, reads a value.
 bool is_read(const Kernel& kernel, int32_t value, int32_t by) {
   const auto reads = [&](const Stmt& stmt) {
     const bool own = stmt.value == by || (stmt.kind == StmtKind::Store && value == by);
-    return !own && std::ranges::find(stmt.operands, value) != stmt.operands.end();
+    return !own && (std::ranges::find(stmt.operands, value) != stmt.operands.end() || stmt.access.row == value ||
+                    stmt.access.predicate == value);
   };
   return std::ranges::any_of(kernel.sweeps, [&](const Sweep& sweep) {
     return std::ranges::any_of(sweep.setup, reads) || std::ranges::any_of(sweep.body, reads) ||
-           std::ranges::any_of(sweep.folds, [&](const Fold& fold) { return fold.input == value; });
+           std::ranges::any_of(sweep.folds, [&](const Fold& fold) { return fold.input == value; }) ||
+           std::ranges::any_of(sweep.carries,
+                               [&](const Carry& carry) { return carry.start == value || carry.next == value; });
   });
 }
 
