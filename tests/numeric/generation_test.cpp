@@ -87,5 +87,24 @@ TEST_CASE("what looks ahead is refused at its line") {
   says("y[n, t < T, c] = x?[n, t + 1, c] * 2\n  y", "reads one position behind the position that it computes");
 }
 
+/// Scores without a mask have a value at later positions as well, which no step knows yet.
+TEST_CASE("a row of scores is read whole only behind a mask") {
+  const std::string folder = work_folder("generation_scores");
+  const auto check = [&](std::string_view values) {
+    std::ofstream(folder + "model.smelt") << fmt::format(
+        "dim B <= 2, T = 6, D = 4\nlayer Net(x: f32[B, L, D]) -> f32[B, L, L] {{\n"
+        "  s[n, t, u] = sum[d] x[n, t, d] * x[n, u, d]\n  {}\n}}\nmodel net = Net\n"
+        "export f(first: f32[B, D]) -> f32[B, T, D] {{\n  start[n, t < T, c] = first[n, c]\n"
+        "  scan s < T - 1 by position with x = start {{\n    y = net(x)\n    now[n, u] = y[n, s, u]\n"
+        "    x <- where(index(T) == s + 1, first + mean(now), x)\n  }}\n}}\n",
+        values);
+    return std::system(fmt::format("cd '{}' && '{}' check model.smelt > log 2>&1", folder, SMELT_COMMAND).c_str());
+  };
+  CHECK(check("s") != 0);
+  CHECK(read_text(folder + "log").find("`gather` reads positions behind the one that it computes") !=
+        std::string::npos);
+  CHECK(check("y[n, t, u] = where(u <= t, s[n, t, u], 0)\n  y") == 0);
+}
+
 }  // namespace
 }  // namespace smelt::numeric
