@@ -1,6 +1,7 @@
 #include "cli/synthetic_run.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -52,7 +53,13 @@ Result<void> SyntheticRun::prepare_export(Session& session, const Entry& entry) 
 Result<void> SyntheticRun::prepare(Session& session, const std::string& name) {
   if (name.empty()) return prepare_iteration(session);
   const Entry* entry = session.program().find(FunctionKind::Export, name);
-  if (entry == nullptr) return fail(ErrorKind::Usage, fmt::format("the file has no export `{}`", printable(name)));
+  if (entry == nullptr) {
+    std::vector<std::string> names;
+    for (const Entry& each : session.program().entries)
+      if (each.kind == FunctionKind::Export) names.push_back(fmt::format("`{}`", each.name));
+    return fail(ErrorKind::Usage, fmt::format("the file has no export `{}`", printable(name)),
+                names.empty() ? "" : fmt::format("it has {}", fmt::join(names, ", ")));
+  }
   return prepare_export(session, *entry);
 }
 
