@@ -103,7 +103,6 @@ class LayoutChooser {
       : graph_(graph),
         rebuilder_(graph),
         orders_(graph.size()),
-        num_readers_(graph.size()),
         wishes_(graph.size()),
         is_read_(graph.size()),
         with_variable_(graph.size()) {
@@ -113,10 +112,7 @@ class LayoutChooser {
 
   Graph run() {
     for (const Node& node : graph_.nodes) {
-      for (const NodeId x : node.inputs) {
-        is_read_[x.index] = true;
-        ++num_readers_[x.index];
-      }
+      for (const NodeId x : node.inputs) is_read_[x.index] = true;
     }
     note_wishes();
     for (uint32_t i = 0; i < graph_.size(); ++i) place({i});
@@ -177,9 +173,7 @@ class LayoutChooser {
       with_variable_[old.index] = std::ranges::any_of(node.inputs, [&](NodeId x) { return with_variable_[x.index]; });
     if (kind == Kind::Elementwise && !moved && !with_variable_[old.index] && !wishes_[old.index].empty())
       return place_elementwise(old, node);
-    // One that others read as well would be transposed for them, which gives the broadcast that was there.
-    if (node.op == OpKind::Broadcast && !wishes_[old.index].empty() && num_readers_[old.index] == 1)
-      return place_broadcast(old, node);
+    if (node.op == OpKind::Broadcast && !wishes_[old.index].empty()) return place_broadcast(old, node);
     if (moved) {
       if (kind == Kind::Elementwise) return place_elementwise(old, node);
       if (kind == Kind::Reduce) return place_reduction(old, node);
@@ -383,7 +377,6 @@ class LayoutChooser {
   const Graph& graph_;
   GraphRebuilder rebuilder_;
   std::vector<Order> orders_;        // by old node; empty: the model's
-  std::vector<int> num_readers_;     // by old node
   std::vector<Order> wishes_;        // by old node: the order in which a convolution reads it; empty: none does
   std::vector<bool> is_read_;        // by a node
   std::vector<bool> with_variable_;  // made by element of a variable among others

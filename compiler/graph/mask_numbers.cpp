@@ -24,14 +24,14 @@ std::optional<Positions> moved(const Graph& graph, const Node& node, const Posit
 }
 
 /// The least and the greatest difference.
-struct Span2 {
+struct Interval {
   double low, high;
 };
-std::optional<Span2> span_of(const Affine& difference) {
+std::optional<Interval> span_of(const Affine& difference) {
   const auto constant = static_cast<double>(difference.constant);
-  if (difference.terms.empty()) return Span2{constant, constant};
+  if (difference.terms.empty()) return Interval{constant, constant};
   if (difference.terms.size() > 1 || difference.terms[0].first != kLater) return std::nullopt;
-  return difference.terms[0].second > 0 ? Span2{constant, kInfinity} : Span2{-kInfinity, constant};
+  return difference.terms[0].second > 0 ? Interval{constant, kInfinity} : Interval{-kInfinity, constant};
 }
 
 std::optional<double> decided(bool yes, bool no) {
@@ -39,7 +39,7 @@ std::optional<double> decided(bool yes, bool no) {
 }
 
 std::optional<double> compared(OpKind op, const Affine& a, const Affine& b) {
-  const std::optional<Span2> d = span_of(a - b);
+  const std::optional<Interval> d = span_of(a - b);
   if (!d) return std::nullopt;
   const bool equal = d->low == 0 && d->high == 0, apart = d->low > 0 || d->high < 0;
   switch (op) {
