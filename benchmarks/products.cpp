@@ -1,7 +1,7 @@
 // Single contractions: GFLOP/s of generated kernels, beside the multiply-add ceiling measured in the same run, Eigen,
 // and OpenBLAS, BLIS and oneDNN where they are installed.
 //
-//   build/release/benchmarks/products [--threads N] [--cpu LEVEL] [--dtype f32|bf16] [--json] [name part ..]
+//   build/release/benchmarks/products [--threads N] [--cpu LEVEL] [--dtype f32|bf16] [--json] [name part | m,n,k NN ..]
 //
 // With bf16 both operands of the plain products are bf16 and sums are f32; the ceiling stays that of f32, and no
 // library is asked.
@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cinttypes>
+#include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -64,11 +66,20 @@ struct Workload {
 
 struct PlainProduct {
   int64_t m, n, k;
-  const char* layout;  // N: as written, T: transposed
+  std::string layout;  // N: as written, T: transposed
 };
 
+/// Such as `2048,1024,256 NT`, the name that the table would give it.
+std::optional<PlainProduct> product_named(const std::string& name) {
+  PlainProduct p{.layout = "NN"};
+  char a = 0, b = 0;
+  if (std::sscanf(name.c_str(), "%" SCNd64 ",%" SCNd64 ",%" SCNd64 " %c%c", &p.m, &p.n, &p.k, &a, &b) != 5) return {};
+  p.layout = {a, b};
+  return p;
+}
+
 // The table of the performance notes; the last rows are narrow: fewer columns than a vector has lanes.
-constexpr PlainProduct kProducts[] = {
+const PlainProduct kProducts[] = {
     {128, 400, 784, "NN"},   {128, 784, 400, "NT"},    {784, 400, 128, "TN"},  {128, 512, 512, "NN"},
     {64, 1024, 1024, "NN"},  {1024, 1024, 1024, "NN"}, {2048, 512, 512, "NN"}, {2048, 768, 256, "NN"},
     {128, 2048, 2048, "NN"}, {64, 4096, 4096, "NN"},   {128, 128, 32, "NT"},   {128, 32, 128, "NN"},
@@ -261,6 +272,11 @@ int main(int argc, char** argv) {
   for (const BlasLibrary& library : libraries) names.push_back(library.name);
   std::vector<Workload> workloads;
   for (const PlainProduct& p : kProducts) workloads.push_back(plain_product(p, options.dtype));
+  for (const std::string& name : options.names) {
+    const auto known = [&](const Workload& w) { return w.name.find(name) != std::string::npos; };
+    const auto product = product_named(name);
+    if (product && std::ranges::none_of(workloads, known)) workloads.push_back(plain_product(*product, options.dtype));
+  }
   for (const Convolution& c : kConvolutions) {
     if (options.dtype != DType::F32) break;
     for (const ConvPass pass : {ConvPass::Forward, ConvPass::Input, ConvPass::Weights})

@@ -126,15 +126,16 @@ class Maker {
     return loss;
   }
 
-  /// The floats that `y` was computed from without `stop` in between.
+  /// The floats that `y` was computed from without `stop` in between, through loops as well, whose node is no float.
   std::vector<NodeId> ancestors(const Graph& graph, NodeId y) const {
     std::vector<bool> below(y.index + 1);
     below[y.index] = true;
     std::vector<NodeId> found;
     for (uint32_t i = y.index + 1; i-- > 0;) {
       const Node& node = graph.nodes[i];
-      if (!below[i] || node.type.dtype != options_.dtype) continue;
-      if (i != y.index && i < pool_.graph().size()) found.push_back({i});
+      const bool is_number = node.type.dtype == options_.dtype;
+      if (!below[i] || (!is_number && node.op != OpKind::Scan)) continue;
+      if (is_number && i != y.index && i < pool_.graph().size()) found.push_back({i});
       if (node.op == OpKind::Stop || node.op == OpKind::Grad) continue;
       for (const NodeId input : node.inputs) below[input.index] = true;
     }
