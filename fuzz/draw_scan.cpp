@@ -120,7 +120,8 @@ class ScanDraw {
       const NodeId c = b.argument({"c", ArgRole::Carry, 0, {}}, element);
       const NodeId x = b.argument({"x", ArgRole::Slice, -1, {}}, element);
       const NodeId w = b.argument({"w", ArgRole::Whole, -1, {}}, {type.dtype, {}});
-      const NodeId bent = b.mul(b.make(OpKind::Sin, {x}), b.broadcast(w, element.shape, {}));
+      const NodeId weight = b.broadcast(w, element.shape, {});
+      const NodeId bent = b.mul(b.make(OpKind::Sin, {x}), weight);
       const NodeId next = b.add(b.mul(c, b.like(c, 0.5)), bent);
       inner.results = {{"c", ResultRole::Carry, 0, next}, {"y", ResultRole::Stacked, -1, b.make(OpKind::Tanh, {next})}};
       const NodeId w_sum = build_.make(
@@ -141,8 +142,8 @@ class ScanDraw {
   void add_results() {
     const NodeId carry = body_.arguments[0].node;
     const NodeId bent = build_.make(OpKind::Tanh, {numbers_.pick(values_)});
-    const NodeId next =
-        build_.add(build_.mul(carry, build_.like(carry, 0.4)), build_.mul(bent, build_.like(bent, 0.5)));
+    const NodeId added = build_.mul(bent, build_.like(bent, 0.5));
+    const NodeId next = build_.add(build_.mul(carry, build_.like(carry, 0.4)), added);
     body_.results.push_back({"c", ResultRole::Carry, 0, next});
     if (counter_.valid())
       body_.results.push_back({"n", ResultRole::Carry, 1, build_.add(counter_, build_.like(counter_, 1))});

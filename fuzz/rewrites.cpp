@@ -71,7 +71,8 @@ Made split_and_joined(Builder& b, NodeId x, Numbers& numbers) {
 
 Made selected(Builder& b, NodeId x, Numbers& numbers) {
   const NodeId yes = b.constant(1, {DType::Bool, b.type(x).shape});
-  return numbers.chance(0.5) ? b.select(yes, x, b.like(x, 0)) : b.select(b.make(OpKind::Not, {yes}), b.like(x, 0), x);
+  const NodeId zero = b.like(x, 0);
+  return numbers.chance(0.5) ? b.select(yes, x, zero) : b.select(b.make(OpKind::Not, {yes}), zero, x);
 }
 
 Made dead_code_beside(Builder& b, NodeId x, Numbers&) {
@@ -97,8 +98,8 @@ Made sum_in_two(Builder& b, NodeId x, Numbers& numbers) {
   const Extent extent = b.type(input).shape[axis];
   if (!extent.is_static() || extent.bound < 2) return std::nullopt;
   const int64_t at = numbers.integer(1, extent.bound - 1);
-  return b.add(b.reduce_sum(part(b, input, axis, 0, at), axes),
-               b.reduce_sum(part(b, input, axis, at, extent.bound), axes));
+  const NodeId rest = b.reduce_sum(part(b, input, axis, at, extent.bound), axes);
+  return b.add(b.reduce_sum(part(b, input, axis, 0, at), axes), rest);
 }
 
 Made product_in_blocks(Builder& b, NodeId x, Numbers& numbers) {
@@ -136,9 +137,13 @@ NodeId as_log_of_sum(Builder& b, NodeId x, const Attributes& attrs) {
   return b.log(b.reduce_sum(b.exp(x), attrs.integers("axes")));
 }
 NodeId as_product(Builder& b, NodeId x, const Attributes&) { return b.mul(x, x); }
-NodeId as_reciprocal_root(Builder& b, NodeId x, const Attributes&) { return b.div(b.like(x, 1), b.sqrt(x)); }
+NodeId as_reciprocal_root(Builder& b, NodeId x, const Attributes&) {
+  const NodeId root = b.sqrt(x);
+  return b.div(b.like(x, 1), root);
+}
 NodeId as_quotient(Builder& b, NodeId x, const Attributes&) {
-  return b.div(b.like(x, 1), b.add(b.like(x, 1), b.exp(b.neg(x))));
+  const NodeId below = b.exp(b.neg(x)), one = b.like(x, 1);
+  return b.div(one, b.add(one, below));
 }
 
 constexpr Rewrite kRewrites[] = {

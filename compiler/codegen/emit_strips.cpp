@@ -2,6 +2,7 @@
 // are copied for a strip of the depth, so that a run of tiles of rows and panels of columns passes over memory in
 // order; sums of the run lie on the stack between strips. A strip's terms are added up in registers before they join
 // them: the error grows with the number of strips and not with that of pixels.
+#include <tuple>
 #include <utility>
 
 #include "compiler/codegen/product_emitter.h"
@@ -51,9 +52,10 @@ void ProductEmitter::emit_strips() {
   extents.push_back(i64(split_evenly(strips.split.tiles, shape.row_tiles).tiles));
   llvm::Value *runs = i64(1), *in_run = i64(shape.row_tiles * shape.panels);
   for (llvm::Value* size : extents) runs = ir_.CreateMul(runs, size);
-  const auto [begin, end] = my_share(ir_.CreateMul(runs, in_run));
+  llvm::Value *begin = nullptr, *end = nullptr;
+  std::tie(begin, end) = my_share(ir_.CreateMul(runs, in_run));
   llvm::Value* last_run = ir_.CreateSDiv(ir_.CreateAdd(end, ir_.CreateSub(in_run, i64(1))), in_run);
-  if_then(ir_.CreateICmpSLT(begin, end), [&, begin = begin, end = end] {
+  if_then(ir_.CreateICmpSLT(begin, end), [&] {
     for_range(ir_.CreateSDiv(begin, in_run), last_run, 1, [&](llvm::Value* number) {
       StripRun run{.outer = decompose(number, extents)};
       llvm::Value* first = ir_.CreateMul(number, in_run);

@@ -43,8 +43,9 @@ NodeId with_row(Builder& build, const KeptPositions& kept, NodeId row, NodeId no
   const Shape length{Extent(kept.rows)};
   const NodeId here = numbers_like(build, kept.is_ring() ? kept.place : now, kept.rows);
   const NodeId is_here = build.make(OpKind::Eq, {build.index({DType::I32, length}, 0), here});
-  return build.select(build.broadcast(is_here, type.shape, {place}), build.broadcast(turned, type.shape, others),
-                      kept.carry);
+  const NodeId rows = build.broadcast(turned, type.shape, others),
+               at_row = build.broadcast(is_here, type.shape, {place});
+  return build.select(at_row, rows, kept.carry);
 }
 
 NodeId next_place(Builder& build, const KeptPositions& kept) {
@@ -83,7 +84,8 @@ NodeId read_window(Builder& build, NodeId x, int32_t axis, const PositionWindow&
   NodeId rows = build.make(OpKind::Gather, {in_front(build, x, axis), row});
   if (window.first < 0) {
     const Shape shape = build.type(rows).shape;
-    rows = build.select(build.broadcast(is_there, shape, {0}), rows, build.like(rows, outside));
+    const NodeId beyond = build.like(rows, outside), there = build.broadcast(is_there, shape, {0});
+    rows = build.select(there, rows, beyond);
   }
   return back_at(build, rows, axis);
 }

@@ -105,6 +105,7 @@ Graph trim_once(Graph graph) {
     rebuilder.build().set_place(node);
     if (node.op == OpKind::Scan) {
       Trimmed part = trimmed(*node.body, read.at({i}));
+      part.body = trim_scans(std::move(part.body));  // what the loop no longer hands on its own loops need not compute
       std::vector<NodeId> inputs;
       for (const size_t k : part.operands) inputs.push_back(rebuilder.map(node.inputs[k]));
       numbers[{i}] = std::move(part.results);
@@ -120,10 +121,12 @@ Graph trim_once(Graph graph) {
   return remove_dead_nodes(rebuilder.finish());
 }
 
+/// Of all loops, those inside of others among them.
 size_t num_arguments_and_results(const Graph& graph) {
   size_t count = 0;
   for (const Node& node : graph.nodes) {
-    if (node.body != nullptr) count += node.body->arguments.size() + node.body->results.size();
+    if (node.body == nullptr) continue;
+    count += node.body->arguments.size() + node.body->results.size() + num_arguments_and_results(*node.body);
   }
   return count;
 }

@@ -21,7 +21,7 @@ struct RowStore {
 /// The statements of a kernel by the values that they define.
 class Definitions {
  public:
-  explicit Definitions(const Kernel& kernel) : kernel_(kernel), of_(static_cast<size_t>(kernel.num_values)) {
+  explicit Definitions(const Kernel& kernel) : of_(static_cast<size_t>(kernel.num_values)) {
     note(kernel.setup);
     num_setup_ = known_.size();
     for (const Sweep& sweep : kernel.sweeps) {
@@ -62,7 +62,6 @@ class Definitions {
     }
   }
 
-  const Kernel& kernel_;
   std::vector<const Stmt*> of_;
   std::vector<int32_t> known_;
   size_t num_setup_ = 0;

@@ -27,7 +27,8 @@ inline NodeId arg_extremum(Builder& b, NodeId x, int64_t axis, OpKind reduce, Op
   const NodeId extremum = b.broadcast_back(b.make(reduce, {x}, {{"axes", axes}}), type.shape, axes);
   const TensorType index_type{DType::I32, type.shape};
   const NodeId end = b.constant(std::numeric_limits<int32_t>::max(), index_type);
-  const NodeId candidates = b.select(b.make(beaten, {x, extremum}), end, b.index(index_type, axis));
+  const NodeId index = b.index(index_type, axis);
+  const NodeId candidates = b.select(b.make(beaten, {x, extremum}), end, index);
   return b.make(OpKind::ReduceMin, {candidates}, {{"axes", axes}});
 }
 inline NodeId arg_max_expand(Builder& b, Operands x, const Attributes& attrs) {
@@ -47,9 +48,12 @@ inline NodeId stopped_max(Builder& b, NodeId x, const std::vector<int64_t>& axes
 /// its digits when the others are small. e^s - 1 of a largest element is 0, and has the derivatives of e^s.
 inline NodeId log_of_terms(Builder& b, NodeId x, NodeId max, NodeId shifted, const std::vector<int64_t>& axes) {
   const NodeId is_largest = b.make(OpKind::Eq, {x, b.broadcast_back(max, b.type(x).shape, axes)});
-  const NodeId terms = b.select(is_largest, b.make(OpKind::Expm1, {shifted}), b.exp(shifted));
-  const NodeId count = b.reduce_sum(b.select(is_largest, b.like(x, 1), b.like(x, 0)), axes);
-  return b.make(OpKind::Log1p, {b.add(b.reduce_sum(terms, axes), b.sub(count, b.like(count, 1)))});
+  const NodeId smaller = b.exp(shifted);
+  const NodeId terms = b.select(is_largest, b.make(OpKind::Expm1, {shifted}), smaller);
+  const NodeId zero = b.like(x, 0), one = b.like(x, 1);
+  const NodeId count = b.reduce_sum(b.select(is_largest, one, zero), axes);
+  const NodeId others = b.sub(count, b.like(count, 1));
+  return b.make(OpKind::Log1p, {b.add(b.reduce_sum(terms, axes), others)});
 }
 
 /// max + log(sum(exp(x - max))). An infinite maximum is not subtracted: inf - inf is undefined, e^inf and

@@ -178,7 +178,8 @@ inline constexpr OpDef kRsqrt = {
         [](Vjp& v) {  // y' = -y^3 / 2
           Builder& b = v.build();
           const NodeId y = v.result();
-          v.add(0, v.times(v.times(v.ct(), -0.5), b.mul(y, b.mul(y, y))));
+          const NodeId cube = b.mul(y, b.mul(y, y));
+          v.add(0, v.times(v.times(v.ct(), -0.5), cube));
         },
     .reference = [](std::span<const double> a) { return 1.0 / std::sqrt(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return s.div(literal(s, a[0], 1), s.sqrt(a[0])); },
@@ -197,7 +198,8 @@ inline constexpr OpDef kTanh = {
         [](Vjp& v) {  // y' = 1 - y^2
           Builder& b = v.build();
           const NodeId y = v.result();
-          v.add(0, v.times(v.ct(), b.sub(b.like(y, 1), b.mul(y, y))));
+          const NodeId square = b.mul(y, y);
+          v.add(0, v.times(v.ct(), b.sub(b.like(y, 1), square)));
         },
     .reference = [](std::span<const double> a) { return std::tanh(a[0]); },
     .body = [](ScalarBuilder& s, Scalars a, const Attributes&) { return scalar_math::tanh(s, a[0]); },
@@ -207,8 +209,9 @@ inline constexpr OpDef kTanh = {
 
 /// factor e^(-scale x^2), the derivative of erf and of the normal distribution.
 inline NodeId bell(Builder& b, NodeId x, double factor, double scale) {
-  const NodeId exponent = b.mul(b.mul(x, x), b.like(x, -scale));
-  return b.mul(b.exp(exponent), b.like(x, factor));
+  const NodeId minus_scale = b.like(x, -scale);
+  const NodeId exponent = b.mul(b.mul(x, x), minus_scale), height = b.like(x, factor);
+  return b.mul(b.exp(exponent), height);
 }
 
 inline constexpr OpDef kErf = {

@@ -193,7 +193,8 @@ TEST_CASE("200 random graphs: <Jv, w> = <v, J'w> and u'Hv = v'Hu to 1e-12") {
     check_adjoint_identity(name, bench, y, false);
     Workbench scalar = bench;
     Builder builder = scalar.build();
-    check_symmetry(name, scalar, sum_all(builder, builder.mul(y, y)));
+    const NodeId square = sum_all(builder, builder.mul(y, y));
+    check_symmetry(name, scalar, square);
   }
 }
 
