@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <optional>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -21,8 +23,10 @@ namespace {
 constexpr double kFlopsPerByte = 4;  // what a byte of traffic costs beside an operation, roughly
 constexpr double kFreeShare = 1e-4;  // of a function's cost: below it, candidates cost nothing
 constexpr size_t kTrials = 6;        // candidates that are planned at once; the best of them is taken
+constexpr double kAlike = 4;         // candidates whose scores are as near to the best are taken with it
 constexpr size_t kMaxTrials = 48;    // in a round, while none of them helps
 constexpr int kMaxRounds = 400;
+constexpr int kMaxPlans = 1500;  // in all: a step of 300 kernels takes 20 ms to plan
 constexpr int kLeastRounds = 6;  // searches for the least that can be reached, when the budget cannot
 
 double cost_of(const FunctionUnit& unit) {
@@ -99,7 +103,12 @@ class Occupancy {
   std::vector<int32_t> planned_, buffer_of_;
 };
 
+/// What stays the same of a value while others get copies: its operation, its place, and how many like it come before.
+using ValueName = std::tuple<OpKind, uint32_t, uint32_t, int32_t>;
+
 struct Candidate {
+  NodeId value;
+  ValueName name;
   Recomputation what;
   double gain = 0;  // bytes over the target that go, added up over the kernels, if nothing else changes
   double cost = 0;
@@ -111,9 +120,18 @@ class Candidates {
   Candidates(const FunctionUnit& plan, const Occupancy& occupancy, int64_t target, int64_t small_bytes)
       : plan_(plan), graph_(plan.source.graph), occupancy_(occupancy), target_(target), small_bytes_(small_bytes) {}
 
-  std::vector<Candidate> run() {
+  /// All but those of `futile`, the best ones first.
+  std::vector<Candidate> run(const std::set<ValueName>& futile) {
     const double free_cost = kFreeShare * cost_of(plan_);
-    for (uint32_t i = 0; i < graph_.size(); ++i) add({i});
+    std::map<ValueName, int32_t> count;
+    for (uint32_t i = 0; i < graph_.size(); ++i) {
+      const Node& node = graph_.nodes[i];
+      ValueName name{node.op, node.span.file, node.span.begin, 0};
+      std::get<3>(name) = count[name]++;
+      const size_t before = found_.size();
+      if (!futile.contains(name)) add({i});
+      for (size_t k = before; k < found_.size(); ++k) found_[k].name = name;
+    }
     for (Candidate& candidate : found_) candidate.score = candidate.gain / (candidate.cost + free_cost);
     std::ranges::stable_sort(found_, std::greater<>(), &Candidate::score);
     return std::move(found_);
@@ -146,24 +164,21 @@ class Candidates {
     const std::optional<Candidate> kept = make(id, first_late, gain, Dead::Keep),
                                    deep = make(id, first_late, gain, Dead::Again);
     if (kept) found_.push_back(*kept);
-    if (deep && (!kept || kept->what.again != deep->what.again)) found_.push_back(*deep);
+    if (deep && (!kept || kept->what.from != deep->what.from)) found_.push_back(*deep);
   }
 
   enum class Dead : uint8_t { Keep, Again };
 
   std::optional<Candidate> make(NodeId id, int32_t first_late, double gain, Dead dead) const {
-    Candidate candidate{.what = {.again = std::vector<bool>(graph_.size(), false),
-                                 .first_kernel = occupancy_.planned_kernel(first_late)},
-                        .gain = gain};
-    std::vector<bool> seen(graph_.size(), false);
+    const int32_t from = occupancy_.planned_kernel(first_late);
+    Candidate candidate{.value = id, .name = {}, .what = {.from = {{id, from}}}, .gain = gain};
+    std::set<NodeId> seen;
     std::vector<NodeId> open{id};
     double lost = 0;  // bytes that operands take longer, added up as the gain is
-    candidate.what.again[id.index] = true;
     while (!open.empty()) {
       const NodeId at = open.back();
       open.pop_back();
-      if (seen[at.index]) continue;
-      seen[at.index] = true;
+      if (!seen.insert(at).second) continue;
       candidate.cost += cost_of(graph_, at);
       for (const NodeId input : graph_[at].inputs) {
         if (graph_[input].op == OpKind::Argument) continue;
@@ -175,13 +190,13 @@ class Candidates {
         const int32_t buffer = occupancy_.buffer_of(input);
         const bool available = occupancy_.lifetime(buffer).last >= first_late ||
                                plan_.loops.buffers[static_cast<size_t>(buffer)].storage != Storage::Temporary;
-        if (available || seen[input.index]) continue;
+        if (available || seen.contains(input)) continue;
         if (dead == Dead::Keep || bytes(input) <= std::max(small_bytes_, bytes(id) / 8)) {
           for (int32_t k = occupancy_.lifetime(buffer).last + 1; k <= first_late; ++k) {
             if (occupancy_.over(k, target_) > 0) lost += static_cast<double>(bytes(input));
           }
         } else {
-          candidate.what.again[input.index] = true;
+          candidate.what.from[input] = from;
           open.push_back(input);
         }
       }
@@ -200,8 +215,12 @@ class Candidates {
 class Search {
  public:
   /// Ends when the plan is within the budget; on the way values are chosen as if it were `aim`.
-  Search(FunctionUnit start, int64_t budget, int64_t aim, const PassContext& context)
-      : context_(context), budget_(budget), target_(aim - context.lower.begin), plan_(std::move(start)) {}
+  Search(FunctionUnit start, int64_t budget, int64_t aim, const PassContext& context, int& plans_left)
+      : context_(context),
+        budget_(budget),
+        target_(aim - context.lower.begin),
+        plan_(std::move(start)),
+        plans_left_(plans_left) {}
 
   FunctionUnit run() {
     std::optional<FunctionUnit> smallest;
@@ -213,7 +232,7 @@ class Search {
   }
 
  private:
-  /// Takes the best of the next candidates. False when none frees anything.
+  /// False when no candidate frees anything.
   bool improve() {
     const Occupancy occupancy(plan_);
     double excess = occupancy.excess(target_);
@@ -222,17 +241,63 @@ class Search {
       target_ -= std::max<int64_t>(plan_.end() - budget_, 64);
       excess = occupancy.excess(target_);
     }
-    const std::vector<Candidate> candidates = Candidates(plan_, occupancy, target_, context_.small_bytes).run();
+    for (const bool again : {false, true}) {
+      if (again && futile_.empty()) break;
+      if (again) futile_.clear();
+      const std::vector<Candidate> candidates =
+          Candidates(plan_, occupancy, target_, context_.small_bytes).run(futile_);
+      if (take_many(candidates, excess) || take_best(candidates, excess)) return true;
+    }
+    return false;
+  }
+
+  /// The first candidates that free half of the excess, if nothing else changes. Layers that are alike have values that
+  /// are alike: one by one they would be planned hundreds of times. False when they free less than half of what they
+  /// promise, because they are in each other's way.
+  bool take_many(const std::vector<Candidate>& candidates, double excess) {
+    if (candidates.empty()) return false;
+    Recomputation all;
+    double promised = 0;
+    int count = 0;
+    for (const Candidate& candidate : candidates) {
+      if (promised >= excess / 2 || candidate.score < candidates[0].score / kAlike) break;
+      if (all.from.contains(candidate.value)) continue;
+      for (const auto& [id, from] : candidate.what.from) {
+        const auto [known, fresh] = all.from.emplace(id, from);
+        known->second = std::min(known->second, from);
+      }
+      promised += candidate.gain;
+      ++count;
+    }
+    if (count < 2) return false;
+    std::optional<FunctionUnit> planned = plan_with(all);
+    if (!planned || excess - Occupancy(*planned).excess(target_) < promised / 2) return false;
+    plan_ = std::move(*planned);
+    return true;
+  }
+
+  std::optional<FunctionUnit> plan_with(const Recomputation& what) {
+    if (plans_left_ == 0) return std::nullopt;
+    --plans_left_;
+    ScheduledGraph source = recompute(plan_.source, plan_.plan, what);
+    if (!can_be_ordered(source.graph)) return std::nullopt;
+    return place_function(std::move(source), context_);
+  }
+
+  /// Of the next candidates.
+  bool take_best(const std::vector<Candidate>& candidates, double excess) {
     const double cost = cost_of(plan_);
     std::optional<FunctionUnit> best;
     double best_score = 0;
     for (size_t c = 0; c < std::min(candidates.size(), kMaxTrials) && !(c % kTrials == 0 && best); ++c) {
-      ScheduledGraph source = recompute(plan_.source, plan_.plan, candidates[c].what);
-      if (!can_be_ordered(source.graph)) continue;
-      FunctionUnit planned = place_function(std::move(source), context_);
-      const double freed = excess - Occupancy(planned).excess(target_);
-      if (freed <= 1e-6 * excess) continue;
-      const double score = freed / (std::max(cost_of(planned) - cost, 0.0) + kFreeShare * cost);
+      std::optional<FunctionUnit> planned = plan_with(candidates[c].what);
+      if (!planned) continue;
+      const double freed = excess - Occupancy(*planned).excess(target_);
+      if (freed <= 1e-6 * excess) {
+        futile_.insert(candidates[c].name);
+        continue;
+      }
+      const double score = freed / (std::max(cost_of(*planned) - cost, 0.0) + kFreeShare * cost);
       if (score <= best_score) continue;
       best_score = score;
       best = std::move(planned);
@@ -246,6 +311,8 @@ class Search {
   const int64_t budget_;
   int64_t target_;
   FunctionUnit plan_;
+  int& plans_left_;
+  std::set<ValueName> futile_;  // freed nothing when they were tried: not tried again while others do
 };
 
 /// Sums keep the form that they have in the plan without a budget, and with it their bits.
@@ -260,12 +327,13 @@ std::vector<SumForm> sum_forms(const FunctionUnit& plan) {
 }
 
 /// The better of the searches from both orders: the smaller plan, or of those within the budget the cheaper one.
-FunctionUnit search(const FunctionUnit& function, int64_t budget, int64_t aim, const PassContext& context) {
+FunctionUnit search(const FunctionUnit& function, int64_t budget, int64_t aim, const PassContext& context,
+                    int& plans_left) {
   const auto from = [&](bool deepest_last) {
     ScheduledGraph start = function.source;
     start.schedule.sum_forms = sum_forms(function);
     start.schedule.deepest_last = deepest_last;
-    return Search(place_function(std::move(start), context), budget, aim, context).run();
+    return Search(place_function(std::move(start), context), budget, aim, context, plans_left).run();
   };
   const auto rank = [&](const FunctionUnit& plan) { return std::pair(std::max(plan.end(), budget), cost_of(plan)); };
   FunctionUnit as_usual = from(false), by_layer = from(true);
@@ -276,19 +344,20 @@ FunctionUnit search(const FunctionUnit& function, int64_t budget, int64_t aim, c
 
 FunctionUnit plan_within(const FunctionUnit& function, int64_t budget, const PassContext& context) {
   // Values of a loop's steps are not computed again yet: its plan stays as it is.
-  if (function.end() <= budget || !function.loops.repeats.empty()) return function;
-  FunctionUnit best = search(function, budget, budget, context);
+  if (function.end() <= budget) return function;
+  int plans_left = kMaxPlans;
+  FunctionUnit best = search(function, budget, budget, context, plans_left);
   // Where nothing at the peak can be freed alone, what lies under it has to go as well.
   for (int64_t eighths = 7; eighths >= 1 && best.end() > budget; eighths -= 2) {
-    FunctionUnit found =
-        search(function, budget, context.lower.begin + (budget - context.lower.begin) * eighths / 8, context);
+    FunctionUnit found = search(function, budget, context.lower.begin + (budget - context.lower.begin) * eighths / 8,
+                                context, plans_left);
     if (found.end() < best.end()) best = std::move(found);
   }
   // A search that aims too low frees the wrong values first: look between for the least that can be reached.
   int64_t low = budget;
   for (int round = 0; round < kLeastRounds && best.end() > budget && best.end() - low > best.end() / 100; ++round) {
     const int64_t middle = low + (best.end() - low) / 2;
-    FunctionUnit found = search(function, middle, middle, context);
+    FunctionUnit found = search(function, middle, middle, context, plans_left);
     if (found.end() > middle) low = middle;
     if (found.end() < best.end()) best = std::move(found);
   }

@@ -1,7 +1,8 @@
 #include "compiler/plan/recompute.h"
 
 #include <algorithm>
-#include <optional>
+#include <limits>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -24,21 +25,23 @@ class LateCopies {
       : from_(from),
         graph_(from.graph),
         plan_(plan),
-        what_(what),
+        first_kernel_(from.graph.size(), kNever),
         rebuilder_(from.graph),
-        copies_(from.graph.size()),
-        reaches_(from.graph.size()) {}
+        copies_(from.graph.size()) {
+    for (const auto& [id, kernel] : what.from) first_kernel_[id.index] = kernel;
+  }
 
   ScheduledGraph run() {
     schedule_.deepest_last = from_.schedule.deepest_last;
     for (uint32_t i = 0; i < graph_.size(); ++i) {
       const NodeId id{i};
-      const bool late = plan_.stored[i] && plan_.kernel_of[i] >= what_.first_kernel;
-      if (!late || !reads_copies(id)) {
+      const int32_t kernel = plan_.stored[i] ? plan_.kernel_of[i] : -1;
+      if (kernel < 0 || !reads_copies(id, kernel)) {
         rebuilder_.copy(id);
       } else {
-        rebuilder_.replace(
-            id, push(id, [&](NodeId input) { return reaches(input) ? copy(input) : rebuilder_.map(input); }));
+        rebuilder_.replace(id, push(id, [&](NodeId input) {
+                             return reaches(input, kernel) ? copy(input, kernel) : rebuilder_.map(input);
+                           }));
       }
       append(schedule_, from_.schedule, id);
     }
@@ -46,19 +49,21 @@ class LateCopies {
   }
 
  private:
-  bool is_again(NodeId id) const { return what_.again[id.index]; }
+  static constexpr int32_t kNever = std::numeric_limits<int32_t>::max();
 
-  /// Whether `id` is copied, or computed in registers from something that is.
-  bool reaches(NodeId id) {
-    if (is_again(id)) return true;
+  bool is_again(NodeId id) const { return first_kernel_[id.index] != kNever; }
+
+  /// Whether a reader in `kernel` reads a copy of `id`, or computes it in registers from one.
+  bool reaches(NodeId id, int32_t kernel) {
+    if (is_again(id)) return first_kernel_[id.index] <= kernel;
     if (plan_.stored[id.index] || graph_[id].op == OpKind::Argument) return false;
-    std::optional<bool>& known = reaches_[id.index];
-    if (!known) known = reads_copies(id);
-    return *known;
+    const auto [known, fresh] = reaches_.try_emplace({id, kernel});
+    if (fresh) known->second = reads_copies(id, kernel);
+    return reaches_.at({id, kernel});
   }
 
-  bool reads_copies(NodeId id) {
-    return std::ranges::any_of(graph_[id].inputs, [&](NodeId input) { return reaches(input); });
+  bool reads_copies(NodeId id, int32_t kernel) {
+    return std::ranges::any_of(graph_[id].inputs, [&](NodeId input) { return reaches(input, kernel); });
   }
 
   template <typename Operand>
@@ -69,24 +74,24 @@ class LateCopies {
     return rebuilder_.build().copy(node, std::move(inputs));
   }
 
-  /// The late value of `id`, which is copied or in registers. Values in registers are copied along, because one with
-  /// more readers than before might be stored.
-  NodeId copy(NodeId id) {
+  /// The late value of `id` for a reader in `kernel`, which is copied or in registers. Values in registers are copied
+  /// along, because one with more readers than before might be stored.
+  NodeId copy(NodeId id, int32_t kernel) {
     NodeId& known = copies_[id.index];
     if (known.valid()) return known;
-    const NodeId now = push(id, [&](NodeId input) { return copy_operand(input); });
+    const NodeId now = push(id, [&](NodeId input) { return copy_operand(input, kernel); });
     append(schedule_, from_.schedule, id);
     schedule_.late.back() = true;
     schedule_.again.back() = is_again(id);
-    known = now;
+    copies_[id.index] = now;
     return now;
   }
 
-  NodeId copy_operand(NodeId id) {
-    if (reaches(id)) return copy(id);
+  NodeId copy_operand(NodeId id, int32_t kernel) {
+    if (reaches(id, kernel)) return copy(id, kernel);
     const Node& node = graph_[id];
     const bool kept = plan_.stored[id.index] || node.inputs.empty() || node.type.rank() == 0;
-    return kept ? rebuilder_.map(id) : copy(id);
+    return kept ? rebuilder_.map(id) : copy(id, kernel);
   }
 
   ScheduledGraph drop_dead() {
@@ -111,11 +116,11 @@ class LateCopies {
   const ScheduledGraph& from_;
   const Graph& graph_;
   const FusionPlan& plan_;
-  const Recomputation& what_;
+  std::vector<int32_t> first_kernel_;  // by node
   GraphRebuilder rebuilder_;
   NodeSchedule schedule_;  // of the graph that is being built
   std::vector<NodeId> copies_;
-  std::vector<std::optional<bool>> reaches_;
+  std::map<std::pair<NodeId, int32_t>, bool> reaches_;  // by value in registers, and kernel of its reader
 };
 
 }  // namespace

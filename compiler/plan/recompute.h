@@ -6,7 +6,8 @@
 // Leaves:   the choice of values to `fit_budget`, which also finds out whether the new graph can be ordered.
 #pragma once
 
-#include <vector>
+#include <cstdint>
+#include <map>
 
 #include "compiler/plan/fusion_plan.h"
 
@@ -14,8 +15,7 @@ namespace smelt {
 
 /// What is computed again, and for whom.
 struct Recomputation {
-  std::vector<bool> again;   // by node: stored values that are copied
-  int32_t first_kernel = 0;  // readers in this kernel of the plan, and in later ones, read the copies
+  std::map<NodeId, int32_t> from;  // by stored value: from which kernel of the plan on readers read the copy
 };
 
 /// A value that nobody is left to read is dropped: then the copy is no second computation but a later one.

@@ -80,11 +80,12 @@ func @late(%h: feed f32[256], %x: feed f32[64, 256], %s: feed f32) {
   const PassContext context{.lower = {.begin = sizeof(smelt_arena)},
                             .target = {.vector_bytes = 64, .vector_registers = 32, .blocking = kFineBlocking}};
   const FunctionUnit usual = place_function({isolate_results(graph), {}}, context);
-  Recomputation late{.again = std::vector<bool>(usual.source.graph.size(), false)};
-  for (uint32_t i = 0; i < usual.source.graph.size(); ++i) {
-    if (usual.source.graph[{i}].op == OpKind::Exp) late.again[i] = true;
-    if (usual.source.graph[{i}].op == OpKind::Scan) late.first_kernel = usual.plan.kernel_of[i];
-  }
+  Recomputation late;
+  const auto& nodes = usual.source.graph.nodes;
+  const auto index_of = [&](OpKind op) {
+    return static_cast<uint32_t>(std::ranges::find(nodes, op, &Node::op) - nodes.begin());
+  };
+  late.from[NodeId{index_of(OpKind::Exp)}] = usual.plan.kernel_of[index_of(OpKind::Scan)];
   const FunctionUnit planned = place_function(recompute(usual.source, usual.plan, late), context);
   CHECK(verify(planned).empty());
   CHECK(std::ranges::count(planned.source.graph.nodes, OpKind::Exp, &Node::op) == 2);
