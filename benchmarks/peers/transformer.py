@@ -1,7 +1,7 @@
 """Trains the net of examples/transformer.smelt in PyTorch: python transformer.py WORDS.TSV [STEPS] [SEED]
 
 WORDS.TSV is what examples/words.sh prints. Prints the loss and the error rates of the valid words every 2,000 steps, and at the end those of the
-test words with the parameters that had the fewest wrong valid words. Splits, start values, batch, rate and steps are the example's; dropout and
+test words, greedy and by a search with 5 beams, with the parameters that had the fewest wrong valid words. Splits, start values, batch, rate and steps are the example's; dropout and
 the order of words are PyTorch's own. A line of `ms` is the time of a training step without evaluations.
 """
 import copy
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 WORDS = pathlib.Path(sys.argv[1])
 STEPS, SEED = (int(text) for text in (sys.argv[2:] + ["20000", "1"][len(sys.argv) - 2:]))
-SPELLING, SOUND, BYTES, WIDTH, HEADS, DEPTH, P, BATCH = 20, 22, 128, 128, 4, 3, 0.1, 64
+SPELLING, SOUND, BYTES, WIDTH, HEADS, DEPTH, P, BATCH, BEAMS = 20, 22, 128, 128, 4, 3, 0.1, 64, 5
 torch.set_num_threads(1)
 torch.manual_seed(SEED)
 
@@ -156,6 +156,28 @@ class Net(nn.Module):
             said.append(best)
         return torch.stack(said, 1)
 
+    def search(self, word):
+        """The likeliest of the sounds that BEAMS beams of each word find."""
+        (memory, mask), kept, count = self.encode(word), {}, len(word)
+        memory, mask = memory.repeat_interleave(BEAMS, 0), mask.repeat_interleave(BEAMS, 0)
+        score = torch.tensor([0.0] + [-math.inf] * (BEAMS - 1)).repeat(count, 1)
+        said = torch.zeros(count, BEAMS, 1, dtype=torch.long)
+        over = torch.zeros(count, BEAMS, dtype=torch.bool)
+        ended = torch.full((BYTES,), -math.inf)
+        ended[0] = 0
+        for s in range(SOUND - 1):
+            logits = self.out(self.dec(said[:, :, -1].reshape(-1, 1), mask, memory, kept, at=s))[:, 0]
+            next = torch.where(over[:, :, None], ended, logits.log_softmax(1).view(count, BEAMS, -1))
+            score, best = (score[:, :, None] + next).flatten(1).topk(BEAMS)
+            parent, label = best // BYTES, best % BYTES
+            rows = (parent + BEAMS * torch.arange(count)[:, None]).flatten()
+            for layer, values in kept.items():
+                if isinstance(layer, Attention):
+                    kept[layer] = tuple(value[rows] for value in values)
+            said = torch.cat([said.gather(1, parent[:, :, None].expand(-1, -1, s + 1)), label[:, :, None]], 2)
+            over = over.gather(1, parent) | (label == 0)
+        return F.pad(said[:, 0, 1:], (0, 1))
+
 
 def edit_distance(a, b):
     row = list(range(len(b) + 1))
@@ -167,10 +189,10 @@ def edit_distance(a, b):
 
 
 @torch.no_grad()
-def errors(net, word, said):
-    """Shares of wrong words and of wrong phonemes."""
+def errors(net, write, word, said):
+    """Shares of wrong words and of wrong phonemes of `write`, Net.greedy or Net.search."""
     net.eval()
-    heard = torch.cat([net.greedy(rows) for rows in word.split(256)])
+    heard = torch.cat([write(net, rows) for rows in word.split(256)])
     net.train()
     wrong = sum(edit_distance(a[a > 0].tolist(), b[b > 0].tolist()) for a, b in zip(heard, said))
     return (heard != said).any(1).float().mean().item(), wrong / (said > 0).sum().item()
@@ -198,15 +220,16 @@ def main():
             adam.step()
             step, spent = step + 1, spent + time.perf_counter() - start
             if step % 2000 == 0 or step == STEPS:
-                words, phonemes = errors(net, *valid)
+                words, phonemes = errors(net, Net.greedy, *valid)
                 print(f"step {step}  valid loss {loss_of(net, *valid):.4f}  words {words:.4f}  phonemes {phonemes:.4f}  ms {1e3 * spent / step:.1f}", flush=True)
                 if words < best[0]:
                     best = words, copy.deepcopy(net.state_dict())
             if step == STEPS:
                 break
     net.load_state_dict(best[1] or net.state_dict())
-    words, phonemes = errors(net, *test)
-    print(f"test words {words:.4f}  phonemes {phonemes:.4f}")
+    for name, write in (("greedy", Net.greedy), (f"{BEAMS} beams", Net.search)):
+        words, phonemes = errors(net, write, *test)
+        print(f"test, {name}: words {words:.4f}  phonemes {phonemes:.4f}", flush=True)
 
 
 main()
