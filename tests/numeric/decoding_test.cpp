@@ -197,20 +197,24 @@ TEST_CASE("edit distances are those of the table") {
   }
 }
 
-/// A net whose rows know each other cannot keep what it has computed when beams change places.
+/// A net whose rows know each other, or their number, cannot keep what it has computed when beams change places.
 TEST_CASE("a net that mixes rows is refused at its line") {
   const std::string folder = work_folder("decoding_mixed");
-  std::ofstream(folder + "model.smelt")
-      << "import std.nn (Dense, Embedding)\nimport std.sequence (TransformerBlock)\n"
-         "dim B <= 2, T = 6, K = 5, D = 4\nlayer Net(x: ix<K>[N, L]) -> f32[N, L, K] {\n  h = x |> Embedding{K, D}\n"
-         "  h - mean(h, over=N) |> TransformerBlock{2, 8, causal=true} |> Dense{K}\n}\nmodel lm = Net\n"
-         "export f(prompt: ix<K>[T]) = beam_search(lm, prompt, T, 3, 0)\n";
-  const int status =
-      std::system(fmt::format("cd '{}' && '{}' check model.smelt > log 2>&1", folder, SMELT_COMMAND).c_str());
-  CHECK(status != 0);
-  const std::string message = read_text(folder + "log");
-  CHECK_MESSAGE(message.find("mixes the rows of the sequence, which go on in another order") != std::string::npos,
-                message);
+  for (const std::string_view line : {"h - mean(h, over=N)", "h + cast(index(N), f32)"}) {
+    CAPTURE(line);
+    std::ofstream(folder + "model.smelt") << fmt::format(
+        "import std.nn (Dense, Embedding)\nimport std.sequence (TransformerBlock)\n"
+        "dim B <= 2, T = 6, K = 5, D = 4\nlayer Net(x: ix<K>[N, L]) -> f32[N, L, K] {{\n  h = x |> Embedding{{K, D}}\n"
+        "  {} |> TransformerBlock{{2, 8, causal=true}} |> Dense{{K}}\n}}\nmodel lm = Net\n"
+        "export f(prompt: ix<K>[T]) = beam_search(lm, prompt, T, 3, 0)\n",
+        line);
+    const int status =
+        std::system(fmt::format("cd '{}' && '{}' check model.smelt > log 2>&1", folder, SMELT_COMMAND).c_str());
+    CHECK(status != 0);
+    const std::string message = read_text(folder + "log");
+    CHECK_MESSAGE(message.find("mixes the rows of the sequence, which go on in another order") != std::string::npos,
+                  message);
+  }
 }
 
 }  // namespace
