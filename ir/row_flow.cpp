@@ -41,7 +41,7 @@ class RowFlow {
     const Graph& body = *scan.body;
     const RowValue mixed{RowUse::Mixed, -1, id};
     std::vector<RowValue> parts(body.results.size(), mixed);
-    if (is_row_axis(steps_of(scan))) return parts;
+    if (is_row_axis(steps_of(scan))) return row_a_step(scan) ? own_rows(body) : parts;
     std::vector<RowValue> given;
     for (size_t k = 0; k < scan.inputs.size(); ++k) {
       RowValue value = values_[scan.inputs[k].index];
@@ -74,6 +74,33 @@ class RowFlow {
         parts[k] = value;
       }
     }
+    return parts;
+  }
+
+  /// Whether a scan over the rows computes each one alone: no step leaves anything to the next one, and nothing of the
+  /// batch but the step's own row enters it.
+  bool row_a_step(const Node& scan) const {
+    const Graph& body = *scan.body;
+    std::vector<RowValue> given;
+    for (size_t k = 0; k < scan.inputs.size(); ++k) {
+      const RowValue& value = values_[scan.inputs[k].index];
+      const bool own = value.use == RowUse::ByRow && value.axis == 0 && body.arguments[k].role == ArgRole::Slice;
+      given.push_back(own ? RowValue{} : value);
+    }
+    const ExampleSums none;
+    RowFlow step(body, none, source_);
+    step.given_ = &given;
+    const std::vector<RowValue> inside = step.run();
+    return std::ranges::all_of(body.results, [&](const Output& result) {
+      const bool changes =
+          result.role == ResultRole::Carry && result.node != body.arguments[carry_argument(body, result.ref)].node;
+      return !changes && inside[result.node.index].use == RowUse::None;
+    });
+  }
+  static std::vector<RowValue> own_rows(const Graph& body) {
+    std::vector<RowValue> parts;
+    for (const Output& result : body.results)
+      parts.push_back(result.role == ResultRole::Carry ? RowValue{} : RowValue{RowUse::ByRow, 0, {}});
     return parts;
   }
 

@@ -20,10 +20,18 @@ NodeId counter_of(const Graph& graph, const Node& scan) {
   return {};
 }
 
-/// `carry` where `next` is select(position == step + lead, .., carry).
+/// Whether it is the carry with its rows in an order that the step has found.
+bool is_carry_by_parents(const Graph& body, NodeId id, NodeId carry) {
+  const Node& node = body[id];
+  return node.op == OpKind::Gather && node.inputs[0] == carry && node.type == body.type(carry);
+}
+
+/// `carry` where `next` is select(position == step + lead, .., carry), or of the carry with other rows.
 std::optional<Sequence> sequence_of_update(const Graph& body, NodeId carry, NodeId next, NodeId step) {
   const Node& update = body[next];
-  if (update.op != OpKind::Select || update.inputs[2] != carry) return std::nullopt;
+  if (update.op != OpKind::Select) return std::nullopt;
+  const bool moves = is_carry_by_parents(body, update.inputs[2], carry);
+  if (update.inputs[2] != carry && !moves) return std::nullopt;
   NodeId condition = update.inputs[0];
   const auto rank = static_cast<int32_t>(update.type.rank());
   Positions at;
@@ -47,7 +55,23 @@ std::optional<Sequence> sequence_of_update(const Graph& body, NodeId carry, Node
   const auto [free, factor] = difference.terms[1];
   const Affine lead = difference * -factor;  // position == step + lead: step + lead - position
   if (lead.coefficient(kNow) != 1 || lead.coefficient(free) != -1) return std::nullopt;
-  return Sequence{carry, free - kFree, lead.constant};
+  if (moves && free == kFree) return std::nullopt;  // rows are no positions
+  return Sequence{carry, free - kFree, lead.constant, moves ? update.inputs[2] : NodeId{}};
+}
+
+/// Sequences with rows that all go on from the same parents, or none that do.
+bool share_parents(SequenceLoop& loop) {
+  for (size_t k = 0; k < loop.sequences.size(); ++k) {
+    const NodeId moved = loop.sequences[k].moved;
+    const NodeId parents = moved.valid() ? (*loop.body)[moved].inputs[1] : NodeId{};
+    if (k > 0 && parents != loop.parents) return false;
+    loop.parents = parents;
+  }
+  if (!loop.parents.valid()) return true;
+  std::vector<RowPlace> given(loop.body->size());
+  for (const Sequence& sequence : loop.sequences) given[sequence.carry.index].axis = 0;
+  loop.rows = find_rows(*loop.body, given);
+  return true;
 }
 
 /// Axes of a node's result that are the positions of operand k along `axis`.
@@ -167,6 +191,10 @@ bool is_stacked_part(const Graph& body, const Node& node) {
   return scan.body->results[static_cast<size_t>(node.attrs.integer("result"))].role == ResultRole::Stacked;
 }
 
+bool SequenceLoop::is_moved(NodeId id) const {
+  return std::ranges::find(sequences, id, &Sequence::moved) != sequences.end();
+}
+
 std::optional<SequenceLoop> find_sequence_loop(const Graph& graph, const Node& scan) {
   if (scan.op != OpKind::Scan || is_reversed(scan)) return std::nullopt;
   SequenceLoop loop;
@@ -184,6 +212,7 @@ std::optional<SequenceLoop> find_sequence_loop(const Graph& graph, const Node& s
     loop.sequences.push_back(*sequence);
   }
   if (loop.sequences.empty() || steps_of(scan).bound > loop.length) return std::nullopt;
+  if (!share_parents(loop)) return std::nullopt;
   follow_positions(loop);
   if (std::ranges::find(loop.is_read, true) == loop.is_read.end()) return std::nullopt;
   return loop;

@@ -6,15 +6,17 @@
 #include <optional>
 #include <vector>
 
+#include "compiler/graph/step_rows.h"
 #include "ir/graph.h"
 
 namespace smelt {
 
-/// A carry of which step t changes position t + lead alone.
+/// A carry of which step t changes position t + lead alone, and may put the rows, its first axis, in another order.
 struct Sequence {
   NodeId carry;  // its argument
   int32_t axis = -1;
   int64_t lead = 0;
+  NodeId moved = {};  // the carry with its rows in the new order: `gather` of it at `parents`; else not valid
 };
 
 /// A body whose steps read a sequence as far as it is written.
@@ -23,12 +25,15 @@ struct SequenceLoop {
   NodeId step;  // the argument that counts the steps
   int64_t length = 0;
   std::vector<Sequence> sequences;
+  NodeId parents;                               // the row that each row goes on from; not valid: its own
+  std::vector<RowPlace> rows;                   // by node, where there are parents
   std::vector<bool> is_read;                    // by node: read at the position of the step: `gather` of it at `step`
   std::vector<bool> depends;                    // by node: on a sequence, but not by way of such a read
   std::vector<bool> varies;                     // by node: it is another value in each step, sequences apart
   std::vector<std::vector<int32_t>> positions;  // by node: axes along which it has positions of a sequence
 
   const Sequence* sequence_of(NodeId id) const;
+  bool is_moved(NodeId id) const;
 };
 
 /// Nullopt: no carry of the loop is a sequence, or nothing reads one at the position of the step.

@@ -44,7 +44,7 @@ class DemandFinder {
       return;
     }
     const Kind kind = op_def(node).kind;
-    const bool light = kind == Kind::Elementwise || kind == Kind::Move || kind == Kind::Argument;
+    const bool light = kind == Kind::Elementwise || kind == Kind::Move || kind == Kind::Argument || loop_.is_moved(id);
     if (loop_.depends[id.index] && !light) return refuse(id, "is needed of all positions in every step");
     for (const NodeId input : node.inputs) demands_.whole[input.index] = true;
   }

@@ -47,6 +47,7 @@ class StepWriter {
     add_carries();
     for (uint32_t i = 0; i < old_.size() && !refusal_; ++i) write({i});
     if (refusal_) return std::unexpected(*refusal_);
+    move_rows();
     for (Output result : old_.results) {
       result.node = whole(result.node);
       body_.results.push_back(std::move(result));
@@ -98,8 +99,31 @@ class StepWriter {
     const KeptPositions& kept = kept_.at(id.index);
     const NodeId next = with_row(build_, kept, settled(id, id, kept.axis), now());
     histories_[id.index] = in_own_order(build_, kept, next);
+    if (loop_.parents.valid()) {
+      const std::vector<int64_t> order = kept_order(old_.type(id).rank(), kept.axis);
+      follow_parents(id, loop_.rows[id.index], [&](int32_t axis) {
+        return static_cast<int32_t>(std::ranges::find(order, axis) - order.begin());
+      });
+    }
     add_result(next);
     if (kept.is_ring()) add_result(next_place(build_, kept));
+  }
+
+  /// What is kept of node `id`, or what its loop carries, is the next result: its rows go where those of the sequence
+  /// go.
+  template <typename Place>
+  void follow_parents(NodeId id, const RowPlace& rows, const Place& place) {
+    if (rows.mixed) return refuse(id, "mixes the rows of the sequence, which go on in another order");
+    if (rows.axis >= 0) moves_.push_back({new_results_.size(), place(rows.axis)});
+  }
+
+  /// After all that reads them in this step.
+  void move_rows() {
+    for (const auto& [result, axis] : moves_) {
+      NodeId& node = new_results_[result].node;
+      build_.set_place(old_[loop_.parents]);
+      node = back_at(build_, build_.make(OpKind::Gather, {in_front(build_, node, axis), whole(loop_.parents)}), axis);
+    }
   }
 
   // ---- nodes ----
@@ -293,7 +317,12 @@ class StepWriter {
       shape.insert(shape.begin(), Extent(1));
       loop_results_[{id.index, static_cast<int64_t>(k)}] = build_.reshape(map[result.node.index], shape);
     }
-    for (const NodeId node : next) add_result(node);
+    const std::vector<RowPlace> rows =
+        loop_.parents.valid() ? rows_of_carries(old_, scan, loop_.rows) : std::vector<RowPlace>(next.size());
+    for (size_t k = 0; k < next.size(); ++k) {
+      follow_parents(id, rows[k], [](int32_t axis) { return axis; });
+      add_result(next[k]);
+    }
   }
 
   // ---- later positions ----
@@ -381,6 +410,7 @@ class StepWriter {
   std::map<std::pair<uint32_t, int64_t>, NodeId> loop_results_;  // by inner loop and result
   std::vector<NewCarry> carries_;
   std::vector<Output> new_results_;
+  std::vector<std::pair<size_t, int32_t>> moves_;  // results, and their axes of rows
   int32_t next_carry_ = 0;
   std::optional<Refusal> refusal_;
 };

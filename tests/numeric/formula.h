@@ -19,7 +19,8 @@ enum Stream : uint32_t {
   kDerivative = 700,
   kPicture = 800,
   kSequence = 900,
-  kText = 920
+  kText = 920,
+  kWords = 980
 };
 
 /// 32 well-mixed bits of (stream, i). Source: lowbias32 of Wellons' hash-prospector.

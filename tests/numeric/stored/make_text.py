@@ -113,7 +113,7 @@ def cosine(a, b, horizon):
 
 def store(name, loss, spec, first, result):
     """The bias of keys is left out: it adds the same to all scores of a query, so its gradient is rounding."""
-    full = {path: g for path, g in gradients(loss, spec, first).items() if not path.endswith("att.bk")}
+    full = {path: g for path, g in gradients(loss, spec, first).items() if not path.endswith(".bk")}
     result["parameters"] = table_of(spec)
     result["gradient_error_of_torch_f32"] = own_error(loss, spec, first, full)
     save_file(summary(full), HERE / f"{name}_grads.safetensors")
