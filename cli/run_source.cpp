@@ -77,10 +77,10 @@ Result<RunRecord> make_record(const ModelFlags& flags, const ModelOptions& optio
   for (const Split& split : plan->splits) {
     KnownSource source{split.source.reader, split.source.paths, {}, {}};
     for (const std::string& path : source.paths) {
-      SMELT_TRY(const std::string place, resolve_data_path(path, plan->name, paths));
+      SMELT_TRY(const std::string place, resolve_data_path(path, plan->section_name(split.section), paths));
       source.places.push_back(absolute(place));
     }
-    SMELT_TRY(source.columns, probe_source(split.source, plan->name, paths));
+    SMELT_TRY(source.columns, probe_source(split.source, plan->section_name(split.section), paths));
     record.sources.push_back(std::move(source));
   }
   return record;

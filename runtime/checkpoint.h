@@ -27,9 +27,10 @@
 
 namespace smelt {
 
-/// The content of a split. Only the hash is stored; `files` is for messages.
+/// The content of a split. Only the hash is stored; the rest is for messages.
 struct SplitMark {
   std::string hash, files;
+  bool is_trained_on = false;
 };
 
 /// Where a training run stands; what a resumed one must agree on.

@@ -93,7 +93,7 @@ int run_eval(const EvalFlags& flags) {
   const auto names = flags.names.empty() ? all_names(program) : flags.names;
   for (const std::string& name : names) note_coupling(program, name);
   NonFiniteReporter reporter(running->checked, options);
-  const auto values = evaluate(session, data.empty() ? nullptr : &data[0], program.train.batch, names,
+  const auto values = evaluate(session, sets_of(data, split), program.train.batch, names,
                                flags.check_nan ? reporter.hook() : TraceCall());
   if (!values) return reporter.report(values.error(), flags.model.json);
   nlohmann::json metrics = nlohmann::json::object();

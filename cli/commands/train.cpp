@@ -177,8 +177,7 @@ int run_training(TrainFlags flags) {
   if (!running) return report(running.error());
   const CompiledProgram& program = running->compiled->program;
   if (!data) return report(data.error());
-  const Dataset* training = training_split(data->sets);
-  Result<Schedule> schedule = plan_schedule(program, training == nullptr ? 0 : training->rows());
+  Result<Schedule> schedule = plan_schedule(program, training_rows(data->sets));
   if (!schedule) return report(schedule.error());
   tell_of_early_end(flags, program.train, schedule->iterations);
   running->session->header().horizon = schedule->iterations;
