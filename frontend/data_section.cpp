@@ -58,6 +58,8 @@ std::vector<std::string> DataSection::sections_without(std::string_view split) c
 void DataSection::check_data_sections() {
   std::vector<std::string> names;
   for (const ast::DataDecl& decl : file_.ast.data) names.push_back(decl.name.text);
+  for (const ast::ModelDecl& decl : file_.ast.models)
+    if (decl.from.valid()) names.push_back(decl.name.text);
   for (const std::string& section : options_.data_sections) {
     if (std::ranges::find(names, section) != names.end()) continue;
     std::string help = did_you_mean(section, names);

@@ -11,6 +11,7 @@
 #include "runtime/files/file.h"
 #include "runtime/files/foreign_formats.h"
 #include "runtime/files/message.h"
+#include "runtime/verify_checksums.h"
 
 namespace smelt {
 namespace {

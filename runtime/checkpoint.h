@@ -87,9 +87,6 @@ Result<void> save_weights(const std::string& path, const Session& session);
 /// What save_weights writes, in memory. Errors: Limit.
 Result<Buffer> encode_weights(const Session& session);
 
-/// Checks the checksums of a file that has them; a plain safetensors file passes. Errors: Input.
-Result<void> verify_checksums(const Safetensors& file, const std::string& path);
-
 /// `step-12.safetensors`, and back; nullopt when the name is another.
 std::string checkpoint_name(int64_t step);
 std::optional<int64_t> checkpoint_step(std::string_view name);

@@ -70,11 +70,10 @@ int run_eval(const EvalFlags& flags) {
   const CompiledProgram& program = session.program();
   if (source->weights.empty()) {
     say("note: without --weights the parameters have their initial values: this evaluates an untrained model");
-  } else if (const auto loaded =
-                 load_and_tell(source->weights, session, flags.partial ? Match::Partial : Match::Strict);
-             !loaded) {
-    return report(loaded.error());
   }
+  const Match match = flags.partial ? Match::Partial : Match::Strict;
+  if (const auto loaded = load_variables(*source, running->checked, session, match); !loaded)
+    return report(loaded.error());
   set_time(session, source->weights);
   std::string split;
   std::vector<Dataset> data;
