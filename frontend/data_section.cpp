@@ -119,10 +119,6 @@ std::optional<SourceCall> DataSection::read_source(ast::ExprId id, const std::st
                        : help);
     return std::nullopt;
   }
-  if (reader->planned) {
-    unsupported(diagnostics_, span, fmt::format("reader `{}`", reader->name));
-    return std::nullopt;
-  }
   SourceCall source{std::string(reader->name), {}, span};
   for (const ast::Arg& arg : call->args) {
     const auto* path = file_.ast.as<ast::StringExpr>(arg.value);
