@@ -83,8 +83,9 @@ std::string class_text(const ColumnLook& look) {
 }  // namespace
 
 SplitLook look_at(const DataPlan& plan, const Dataset& set) {
-  SplitLook look{set.split(), set.rows(), set.places(), {}};
+  SplitLook look{set.name(), set.rows(), set.places(), {}};
   for (size_t c = 0; c < plan.columns.size(); ++c) {
+    if (plan.columns[c].section != set.section()) continue;
     ColumnLook column = look_at_column(plan.columns[c], set.columns()[c]);
     const auto limit = std::ranges::find(plan.limits, static_cast<int32_t>(c), &ColumnLimit::column);
     if (limit != plan.limits.end() && column.shape.empty()) {  // of bytes of a text the range says enough
@@ -126,17 +127,20 @@ nlohmann::json as_json(const SplitLook& look) {
 }
 
 Result<void> draw_first_batch(const Experiment& experiment, std::span<const Dataset> sets, const std::string& path) {
-  const Dataset* set = training_split(sets);
-  if (set == nullptr) return fail(ErrorKind::Input, "the data has no split to draw");
-  const auto column = std::ranges::find_if(set->columns(), is_picture);
-  if (column == set->columns().end())
+  const SplitSets training = training_sets(sets);
+  if (training.empty()) return fail(ErrorKind::Input, "the data has no split to draw");
+  const auto set = std::ranges::find_if(
+      training, [](const Dataset* each) { return std::ranges::any_of(each->columns(), is_picture); });
+  if (set == training.end())
     return fail(ErrorKind::Input, "no field of the data is a picture: [H, W], [1, H, W] or [3, H, W]");
   const TrainPlan& train = experiment.train;
-  const int64_t batch = std::min(train.batch > 0 ? train.batch : kShownPictures, set->rows());
-  SMELT_TRY(Batches batches, Batches::create({set->rows(), batch, false, train.shuffle, train.seed}, set->split()));
+  const int64_t batch = std::min(train.batch > 0 ? train.batch : kShownPictures, (*set)->rows());
+  SMELT_TRY(Batches batches, Batches::create({(*set)->rows(), batch, false, train.shuffle, train.seed,
+                                              static_cast<uint32_t>((*set)->section())},
+                                             (*set)->split()));
   const std::span<const int32_t> rows = batches.next();
   const auto shown = rows.first(std::min<size_t>(rows.size(), kShownPictures));
-  SMELT_TRY(const HostTensor pictures, take_rows(*column, shown));
+  SMELT_TRY(const HostTensor pictures, take_rows(*std::ranges::find_if((*set)->columns(), is_picture), shown));
   const double high = pictures.dtype == DType::U8 ? 255 : 1;
   SMELT_TRY(const Picture picture, make_grid(pictures, {.low = 0, .high = high}));
   return write_png(path, picture);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "api/smelt/pretrained.h"
 #include "cli/console.h"
 #include "runtime/run_directory.h"
 
@@ -77,10 +78,10 @@ Result<RunRecord> make_record(const ModelFlags& flags, const ModelOptions& optio
   for (const Split& split : plan->splits) {
     KnownSource source{split.source.reader, split.source.paths, {}, {}};
     for (const std::string& path : source.paths) {
-      SMELT_TRY(const std::string place, resolve_data_path(path, plan->name, paths));
+      SMELT_TRY(const std::string place, resolve_data_path(path, plan->section_name(split.section), paths));
       source.places.push_back(absolute(place));
     }
-    SMELT_TRY(source.columns, probe_source(split.source, plan->name, paths));
+    SMELT_TRY(source.columns, probe_source(split.source, plan->section_name(split.section), paths));
     record.sources.push_back(std::move(source));
   }
   return record;
@@ -103,6 +104,12 @@ std::optional<SourcedModel> open_source(ModelFlags flags, const std::string& wei
   if (!checked) return std::nullopt;
   model.checked = std::move(*checked);
   return model;
+}
+
+Result<void> load_variables(const SourcedModel& source, const CheckedModel& checked, Session& session, Match match) {
+  if (source.weights.empty() || match == Match::Partial)
+    SMELT_TRY_VOID(load_pretrained(checked, source.options, session));
+  return source.weights.empty() ? Result<void>() : load_and_tell(source.weights, session, match);
 }
 
 Result<void> load_and_tell(const std::string& weights, Session& session, Match match) {

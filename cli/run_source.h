@@ -21,7 +21,9 @@ enum class NeedsData : uint8_t { No, Yes };
 /// unless a flag says otherwise. Nothing when there are errors, which are reported: `code` is set then.
 std::optional<SourcedModel> open_source(ModelFlags flags, const std::string& weights, NeedsData needs, int& code);
 
-/// Loads the weights; says which variables keep their initial values and what of the file was left out.
+/// The variables of `session`: of the source's weights, else what the model begins with.
+Result<void> load_variables(const SourcedModel& source, const CheckedModel& checked, Session& session, Match match);
+/// Loads weights; says which variables keep their initial values and what of the file was left out.
 Result<void> load_and_tell(const std::string& weights, Session& session, Match match);
 
 /// Flags that were not given become those that the run was started with.

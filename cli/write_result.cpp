@@ -12,7 +12,7 @@
 #include "cli/console.h"
 #include "ir/readers.h"
 #include "ir/support/printable.h"
-#include "runtime/files/npy.h"
+#include "runtime/files/npz.h"
 #include "runtime/files/output_file.h"
 #include "runtime/files/png.h"
 #include "runtime/files/wav.h"
@@ -22,13 +22,13 @@
 namespace smelt::cli {
 namespace {
 
-enum class Format : uint8_t { Npy, Png, Text, Wav };
+enum class Format : uint8_t { Npy, Npz, Png, Text, Wav };
 struct Extension {
   std::string_view name;
   Format format;
 };
 constexpr Extension kExtensions[] = {
-    {".npy", Format::Npy}, {".png", Format::Png}, {".txt", Format::Text}, {".wav", Format::Wav}};
+    {".npy", Format::Npy}, {".npz", Format::Npz}, {".png", Format::Png}, {".txt", Format::Text}, {".wav", Format::Wav}};
 
 /// [N, H*W] becomes [N, H, W] when `--shape HxW` says so.
 Result<void> reshape_flat(HostTensor& images, const std::string& shape) {
@@ -70,7 +70,7 @@ Result<Format> format_of(const std::string& output) {
               fmt::format("-o `{}`: the extension says how a result is written, and `{}` is none that "
                           "is known",
                           printable(output), printable(extension)),
-              "write `.npy`, `.png`, `.txt` or `.wav`, or `-` for an .npy on the standard output");
+              "write `.npy`, `.npz`, `.png`, `.txt` or `.wav`, or `-` for an .npy on the standard output");
 }
 
 /// `out.npy` for a single result, else `out.0.npy`, `out.1.npy` and so on.
@@ -121,7 +121,8 @@ Result<void> write_result(const ResultFlags& flags, const std::string& path, Nam
   if (format == Format::Npy) return write_npy(path, named.tensor);
   std::string bytes;
   switch (format) {
-    case Format::Npy: break;
+    case Format::Npy:
+    case Format::Npz: break;  // write_archive
     case Format::Png: {
       SMELT_TRY(bytes, encode_picture(flags, named, entry, program));
       break;
@@ -173,11 +174,25 @@ Result<void> check_output(const ResultFlags& flags, const Entry& entry, const Co
   return fail(
       ErrorKind::Usage,
       fmt::format("export `{}` has {} results; a stream holds one", printable(entry.name), entry.outputs.size()),
-      "give a file: of `-o out.npy` come out.0.npy, out.1.npy and so on");
+      "give a file: `-o out.npz` holds all; of `-o out.npy` come out.0.npy, out.1.npy and so on");
+}
+
+/// All results in one .npz, by their names; a result without one is `value`, as its export says.
+static Result<void> write_archive(const ResultFlags& flags, std::span<NamedTensor> results) {
+  if (!flags.force && std::filesystem::exists(flags.output))
+    return fail(ErrorKind::Output, fmt::format("{} exists", printable(flags.output)), "give another name, or --force");
+  std::vector<NamedArray> arrays;
+  for (const NamedTensor& result : results) arrays.push_back({result.name, result.tensor});
+  SMELT_TRY_VOID(write_npz(flags.output, arrays));
+  for (const NamedTensor& result : results)
+    fmt::print("{}  {} {}\n", printable_lines(flags.output), result.name,
+               describe(result.tensor.dtype, result.tensor.shape));
+  return {};
 }
 
 Result<void> write_results(const ResultFlags& flags, std::span<NamedTensor> results, const Entry& entry,
                            const CompiledProgram& program) {
+  if (format_of(flags.output).value_or(Format::Npy) == Format::Npz) return write_archive(flags, results);
   for (size_t k = 0; k < results.size(); ++k) {
     const std::string path = flags.output.empty() ? "" : place_of(flags.output, k, results.size());
     SMELT_TRY_VOID(write_result(flags, path, results[k], entry.outputs[k], entry, program));

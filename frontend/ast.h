@@ -276,6 +276,7 @@ struct LayerDecl {
 struct ModelDecl {
   Ident name;
   ExprId layer;
+  ExprId from;  // a string, where there is one
 };
 enum class FnKind : uint8_t { Fn, Metric, Export };
 /// `vjp(y, ct) = ..` after the body of a fn: the cotangent of each parameter from the one of the result.

@@ -48,7 +48,8 @@ class Printer {
     }
     for (const DataDecl& d : ast_.data) data(d);
     for (const LayerDecl& d : ast_.layers) layer(d);
-    for (const ModelDecl& d : ast_.models) line(fmt::format("model {} = {}", d.name.text, expr(d.layer)));
+    for (const ModelDecl& d : ast_.models)
+      line(fmt::format("model {} = {}{}", d.name.text, expr(d.layer), d.from.valid() ? " from " + expr(d.from) : ""));
     for (const FnDecl& d : ast_.fns) function(d);
     for (const OptimiserDecl& d : ast_.optimisers) {
       open(fmt::format("optimiser {}{} for ({}, {}, {})", d.name.text, params("(", d.params, ")"), d.param.text,

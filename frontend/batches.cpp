@@ -16,10 +16,13 @@ Span user_place(const Node& node) { return node.call.empty() ? node.span : node.
 
 /// The rows of the batch in a function that reads a data set.
 std::optional<RowSource> batch_of(const Graph& graph) {
-  const auto rows = std::ranges::find(graph.arguments, ArgRole::Rows, &Argument::role);
-  if (rows == graph.arguments.end()) return std::nullopt;
-  const Extent& batch = graph.type(rows->node).shape.at(0);
-  return RowSource{batch.is_static() ? -1 : batch.symbol, rows->node};
+  RowSource source;
+  for (const Argument& argument : graph.arguments)
+    if (argument.role == ArgRole::Rows) source.rows.push_back(argument.node);
+  if (source.rows.empty()) return std::nullopt;
+  const Extent& batch = graph.type(source.rows.front()).shape.at(0);
+  if (!batch.is_static()) source.symbol = batch.symbol;
+  return source;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "frontend/evaluator.h"
 #include "frontend/reader_options.h"
@@ -16,32 +17,49 @@ void DataSection::find_data() {
   const auto& sections = file_.ast.data;
   const ast::TrainDecl* const train = train_section(file_);
   if (train != nullptr) {
-    for (const ast::TrainItem& item : train->items) {
-      const auto* named = std::get_if<ast::DataItem>(&item.node);
-      if (named == nullptr) continue;
-      const auto found =
-          std::ranges::find(sections, named->name.text, [](const ast::DataDecl& d) { return d.name.text; });
-      if (found != sections.end())
-        data_ = &*found;
-      else {
-        std::vector<std::string> names;
-        for (const ast::DataDecl& d : sections) names.push_back(d.name.text);
-        names_unknown_section_ = true;
-        Diagnostic& diagnostic =
-            diagnostics_
-                .report(Diag::E0606, named->name.span, fmt::format("no data section `{}`", printable(named->name.text)))
-                .with_help(did_you_mean(named->name.text, names));
-        if (sections.size() == 1) diagnostic.label(sections[0].name.span, "declared here, and named nowhere");
-      }
-    }
+    for (const ast::TrainItem& item : train->items)
+      if (const auto* named = std::get_if<ast::DataItem>(&item.node)) find_section(*named);
   }
-  if (data_ == nullptr && train == nullptr && !sections.empty()) data_ = &sections[0];
-  if (data_ != nullptr) read_columns();
+  if (data_.empty() && train == nullptr && !sections.empty()) data_.push_back(&sections[0]);
+  probed_.resize(data_.size());
+  if (!data_.empty()) read_columns();
+}
+
+void DataSection::find_section(const ast::DataItem& named) {
+  const auto& sections = file_.ast.data;
+  const auto found = std::ranges::find(sections, named.name.text, [](const ast::DataDecl& d) { return d.name.text; });
+  if (found != sections.end()) {
+    if (std::ranges::find(data_, &*found) == data_.end()) return data_.push_back(&*found);
+    diagnostics_.report(Diag::E0605, named.name.span, fmt::format("`data {}` is given twice", named.name.text))
+        .with_help("a train section reads several data sections by a line each, and each of them once");
+    return;
+  }
+  std::vector<std::string> names;
+  for (const ast::DataDecl& d : sections) names.push_back(d.name.text);
+  names_unknown_section_ = true;
+  Diagnostic& diagnostic =
+      diagnostics_.report(Diag::E0606, named.name.span, fmt::format("no data section `{}`", printable(named.name.text)))
+          .with_help(did_you_mean(named.name.text, names));
+  if (sections.size() == 1) diagnostic.label(sections[0].name.span, "declared here, and named nowhere");
+}
+
+std::vector<std::string> DataSection::sections_without(std::string_view split) const {
+  std::vector<std::string> names;
+  if (!experiment_.data) return names;
+  const DataPlan& plan = *experiment_.data;
+  for (int32_t section = 0; section < plan.num_sections(); ++section) {
+    const bool has =
+        std::ranges::any_of(plan.splits, [&](const Split& s) { return s.section == section && s.name == split; });
+    if (!has) names.push_back(plan.section_name(section));
+  }
+  return names;
 }
 
 void DataSection::check_data_sections() {
   std::vector<std::string> names;
   for (const ast::DataDecl& decl : file_.ast.data) names.push_back(decl.name.text);
+  for (const ast::ModelDecl& decl : file_.ast.models)
+    if (decl.from.valid()) names.push_back(decl.name.text);
   for (const std::string& section : options_.data_sections) {
     if (std::ranges::find(names, section) != names.end()) continue;
     std::string help = did_you_mean(section, names);
@@ -101,10 +119,6 @@ std::optional<SourceCall> DataSection::read_source(ast::ExprId id, const std::st
                        : help);
     return std::nullopt;
   }
-  if (reader->planned) {
-    unsupported(diagnostics_, span, fmt::format("reader `{}`", reader->name));
-    return std::nullopt;
-  }
   SourceCall source{std::string(reader->name), {}, span};
   for (const ast::Arg& arg : call->args) {
     const auto* path = file_.ast.as<ast::StringExpr>(arg.value);
@@ -123,7 +137,7 @@ std::optional<SourceCall> DataSection::read_source(ast::ExprId id, const std::st
 }
 
 /// `train = idx(..)`, or `train, valid = images(..) |> split(0.9)`.
-void DataSection::read_split(const ast::FieldDecl& entry, DataPlan& plan) {
+void DataSection::read_split(const ast::FieldDecl& entry, int32_t section, DataPlan& plan) {
   std::vector<ast::Ident> names = {entry.name};
   names.insert(names.end(), entry.others.begin(), entry.others.end());
   std::vector<Share> shares(1);
@@ -141,18 +155,26 @@ void DataSection::read_split(const ast::FieldDecl& entry, DataPlan& plan) {
   const std::optional<SourceCall> source = read_source(value, entry.name.text);
   if (!source) return;
   for (size_t i = 0; i < names.size(); ++i) {
-    if (std::ranges::any_of(plan.splits, [&](const Split& s) { return s.name == names[i].text; }))
+    if (std::ranges::any_of(plan.splits,
+                            [&](const Split& s) { return s.section == section && s.name == names[i].text; }))
       diagnostics_.report(Diag::E0303, names[i].span, fmt::format("split `{}` is declared twice", names[i].text));
-    plan.splits.push_back({names[i].text, *source, shares[i]});
+    plan.splits.push_back({names[i].text, *source, shares[i], section});
   }
 }
 
-/// What the files of each split hold, where they are at hand. All splits have to look alike.
-void DataSection::probe_splits(const DataPlan& plan) {
+const Split& DataSection::first_split(int32_t section) const {
+  return *std::ranges::find(experiment_.data->splits, section, &Split::section);
+}
+
+/// What the files of each split of a section hold, where they are at hand. All splits have to look alike.
+void DataSection::probe_splits(const DataPlan& plan, int32_t section) {
+  const Split& first = *std::ranges::find(plan.splits, section, &Split::section);
+  std::vector<Column>& known = probed_[static_cast<size_t>(section)];
   for (const Split& split : plan.splits) {
+    if (split.section != section) continue;
     std::optional<std::vector<Column>> columns;
     if (options_.probe) {
-      Result<std::optional<std::vector<Column>>> probed = options_.probe(plan.name, split.source);
+      Result<std::optional<std::vector<Column>>> probed = options_.probe(plan.section_name(section), split.source);
       if (!probed) {
         diagnostics_.report(Diag::E0604, split.source.span, probed.error().message).with_help(probed.error().help);
         data_failed_ = true;
@@ -163,45 +185,69 @@ void DataSection::probe_splits(const DataPlan& plan) {
     }
     if (find_reader_record(split.source.reader)->typed()) columns = typed_columns(split.source);
     if (!columns) continue;
-    if (probed_.empty()) probed_ = *columns;
+    if (known.empty()) known = *columns;
     const auto same = [](const Column& a, const Column& b) {
       return a.field == b.field && a.dtype == b.dtype && a.row_shape == b.row_shape;
     };
-    if (!std::ranges::equal(probed_, *columns, same)) {
+    if (!std::ranges::equal(known, *columns, same)) {
       data_failed_ = true;
       diagnostics_
           .report(Diag::E0604, split.source.span,
-                  fmt::format("split `{}` has other columns than `{}`", split.name, plan.splits.front().name))
-          .label(plan.splits.front().source.span, "compared with this");
+                  fmt::format("split `{}` has other columns than `{}`", split.name, first.name))
+          .label(first.source.span, "compared with this");
     }
   }
+}
+
+void DataSection::read_section(int32_t section, DataPlan& plan) {
+  const ast::DataDecl& decl = *data_[static_cast<size_t>(section)];
+  for (const ast::FieldDecl& entry : decl.entries) {
+    if (!entry.type.valid()) read_split(entry, section, plan);
+  }
+  const bool has_split = std::ranges::find(plan.splits, section, &Split::section) != plan.splits.end();
+  if (!has_split && !diagnostics_.has_errors())
+    diagnostics_.report(Diag::E0605, decl.name.span, fmt::format("data section `{}` has no split", decl.name.text))
+        .with_help("write `train = idx(\"images\", \"labels\")`");
 }
 
 void DataSection::read_columns() {
   Frame frame(file_, &scopes_.frame());
   const auto entered = scopes_.enter(frame);
   DataPlan plan;
-  plan.name = data_->name.text;
-  plan.span = data_->span;
+  plan.name = data_[0]->name.text;
+  plan.span = data_[0]->span;
   plan.seed = options_.seed.value_or(0);  // that of the train section comes later
+  for (const ast::DataDecl* decl : std::span(data_).subspan(1)) plan.more.push_back(decl->name.text);
   const bool clean = !diagnostics_.has_errors();
-  for (const ast::FieldDecl& entry : data_->entries) {
-    if (!entry.type.valid()) read_split(entry, plan);
-  }
+  for (int32_t section = 0; section < plan.num_sections(); ++section) read_section(section, plan);
   data_failed_ = clean && diagnostics_.has_errors();
-  std::map<std::string, Span> fields;
-  for (const ast::FieldDecl& entry : data_->entries) {
-    if (!entry.type.valid()) continue;
-    const auto [first, fresh] = fields.try_emplace(entry.name.text, entry.name.span);
-    if (!fresh)
-      diagnostics_.report(Diag::E0303, entry.name.span, fmt::format("field `{}` is declared twice", entry.name.text))
-          .label(first->second, "first here");
-  }
-  if (plan.splits.empty() && !diagnostics_.has_errors())
-    diagnostics_.report(Diag::E0605, data_->name.span, fmt::format("data section `{}` has no split", plan.name))
-        .with_help("write `train = idx(\"images\", \"labels\")`");
-  if (!diagnostics_.has_errors()) probe_splits(plan);
+  check_field_names();
+  for (int32_t section = 0; section < plan.num_sections() && !diagnostics_.has_errors(); ++section)
+    probe_splits(plan, section);
   experiment_.data = std::move(plan);
+}
+
+/// An objective takes fields by their names, whatever section they are of.
+void DataSection::check_field_names() {
+  std::map<std::string, std::pair<Span, const ast::DataDecl*>> fields;
+  for (const ast::DataDecl* decl : data_) {
+    for (const ast::FieldDecl& entry : decl->entries) {
+      if (!entry.type.valid()) continue;
+      const auto [first, fresh] = fields.try_emplace(entry.name.text, entry.name.span, decl);
+      if (fresh) continue;
+      const ast::DataDecl* other = first->second.second;
+      Diagnostic& diagnostic =
+          diagnostics_
+              .report(Diag::E0303, entry.name.span,
+                      other == decl ? fmt::format("field `{}` is declared twice", entry.name.text)
+                                    : fmt::format("`{}` and `{}` both have a field `{}`", other->name.text,
+                                                  decl->name.text, entry.name.text))
+              .label(first->second.first, "first here");
+      if (other != decl)
+        diagnostic.with_help(
+            "a train section that reads both needs a name for each, because objectives take fields by their names");
+    }
+  }
 }
 
 }  // namespace smelt::frontend

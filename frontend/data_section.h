@@ -2,6 +2,7 @@
 // defined in data_section.cpp and fields.cpp.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -43,20 +44,28 @@ class DataSection {
 
   /// Reports places for data that the file does not have.
   void check_data_sections();
-  /// Finds the data section that the train section names, or the only one, and reads its splits.
+  /// Finds the data sections that the train section names, or the only one, and reads their splits.
   void find_data();
-  bool found() const { return data_ != nullptr; }
+  bool found() const { return !data_.empty(); }
+  /// The names of the train section's data sections that have no such split.
+  std::vector<std::string> sections_without(std::string_view split) const;
   /// Binds the parameters of an objective or metric to the fields of their names, the batch dim in front.
   bool bind_data_params(const std::vector<ast::Param>& params, std::string_view what);
   /// The rows of this batch of column `field`.
   Value field_column(int32_t field, Span span);
 
  private:
+  void find_section(const ast::DataItem& named);
   void read_columns();
-  void read_split(const ast::FieldDecl& entry, DataPlan& plan);
+  void check_field_names();
+  void read_section(int32_t section, DataPlan& plan);
+  void read_split(const ast::FieldDecl& entry, int32_t section, DataPlan& plan);
+  std::optional<Column> describe_column(int32_t field, Span span);
+  NodeId rows_argument(int32_t section, const Axis& batch);
   std::optional<SourceCall> read_source(ast::ExprId id, const std::string& split);
   std::optional<std::vector<Share>> read_shares(ast::ExprId stage, size_t count);
-  void probe_splits(const DataPlan& plan);
+  void probe_splits(const DataPlan& plan, int32_t section);
+  const Split& first_split(int32_t section) const;
   std::optional<Tensor> field_value(const std::string& name, Span span, const Axis& batch);
   void report_missing(const std::string& name, Span span, const std::vector<std::string>& names);
   std::optional<Tensor> convert_field(const ast::FieldDecl& decl, Value value, const Axis& batch);
@@ -74,12 +83,12 @@ class DataSection {
   Signatures& signatures_;
   Evaluator& evaluator_;
   Diagnostics& diagnostics_;
-  const ast::DataDecl* data_ = nullptr;
-  std::vector<Column> probed_;
-  std::set<std::string> missing_;       // fields that were reported
-  bool names_unknown_section_ = false;  // the train section does, which was reported
-  bool data_failed_ = false;            // a file was reported: nothing more is said of columns
-  int32_t rows_symbol_ = -1;
+  std::vector<const ast::DataDecl*> data_;   // by section
+  std::vector<std::vector<Column>> probed_;  // by section
+  std::set<std::string> missing_;            // fields that were reported
+  bool names_unknown_section_ = false;       // the train section does, which was reported
+  bool data_failed_ = false;                 // a file was reported: nothing more is said of columns
+  std::map<int32_t, int32_t> rows_symbols_;  // by section
 };
 
 }  // namespace frontend

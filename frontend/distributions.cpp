@@ -38,8 +38,15 @@ constexpr DistributionRecord kDistributions[] = {
      {},
      {},
      false},
+    {DistKind::MultivariateNormal, "MultivariateNormal", "mean, chol", "multivariate_normal", OpKind::RandomNormal},
     {DistKind::Orthogonal, "Orthogonal", "gain", "orthogonal", OpKind::RandomNormal, {}, {}, false},
 };
+
+/// Of a MultivariateNormal: the columns of its triangle are the last axis, the rows the one before.
+Axis triangle_axis(const Distribution& dist, size_t from_end) {
+  const Axes& axes = dist.params[1].as<Tensor>()->axes;
+  return axes[axes.size() - from_end];
+}
 
 }  // namespace
 
@@ -57,6 +64,7 @@ Value Distributions::make_distribution(const DistributionRecord& record, std::ve
   dist.by_logvar = by_logvar;
   if (record.kind == DistKind::Categorical) return make_categorical(std::move(dist), params, span);
   if (record.kind == DistKind::Mixture) return make_mixture(std::move(dist), params, span);
+  if (record.kind == DistKind::MultivariateNormal) return make_multivariate(std::move(dist), params, span);
   for (const Value& param : params) {
     if (param.bad()) return {};
     if (!shapes_.number_of(param) && !graph_.expect_float(param, span)) return {};
@@ -132,6 +140,43 @@ Value Distributions::make_mixture(Distribution dist, const std::vector<Value>& p
   return Value(std::move(dist));
 }
 
+/// MultivariateNormal(mean, chol): the last two axes of the triangle are its rows, which the mean has too, and its
+/// columns.
+Value Distributions::make_multivariate(Distribution dist, const std::vector<Value>& params, Span span) {
+  if (params[0].bad() || params[1].bad()) return {};
+  const std::optional<Tensor> mean = graph_.expect_float(params[0], span);
+  const std::optional<Tensor> chol = mean ? graph_.expect_float(params[1], span) : std::nullopt;
+  if (!chol) return {};
+  const size_t rank = chol->axes.size();
+  const auto named = [&](size_t i) { return chol->axes[i].dim != kAnonymous; };
+  const bool square =
+      rank >= 2 && named(rank - 2) && named(rank - 1) && chol->axes[rank - 2].extent == chol->axes[rank - 1].extent;
+  if (!square) {
+    diagnostics_
+        .report(Diag::E0610, span,
+                fmt::format("the triangle of a `MultivariateNormal` ends in two axes of one size that have names, and "
+                            "this is `{}`",
+                            shapes_.type_text(*chol)))
+        .with_help("declare `dim Z = 8, W = Z`, and let the triangle be f32[B, Z, W]");
+    return {};
+  }
+  const Axis row = chol->axes[rank - 2], column = chol->axes[rank - 1];
+  const auto has = [&](const Axis& axis) { return std::ranges::find(mean->axes, axis) != mean->axes.end(); };
+  if (!has(row) || has(column)) {
+    diagnostics_
+        .report(
+            Diag::E0610, span,
+            fmt::format("the mean of a `MultivariateNormal` has the axis of the triangle's rows, {}, and not that of "
+                        "its columns, {}; it is `{}`",
+                        shapes_.axis_text(row), shapes_.axis_text(column), shapes_.type_text(*mean)))
+        .with_help("a mean of f32[B, Z] goes with a triangle of f32[B, Z, W], where `dim W = Z`");
+    return {};
+  }
+  graph_.note_use(dist.record->name, params, {}, span);
+  dist.params = {Value(*mean), Value(*chol), Value(DimValue{row.dim}), Value(DimValue{column.dim})};
+  return Value(std::move(dist));
+}
+
 Value Distributions::mixture_function(std::string_view function, const Distribution& dist, const Value& x, Span span) {
   const Value parts(dist.parts[0]);
   if (function == "mean")
@@ -196,6 +241,7 @@ Axes Distributions::distribution_axes(const Distribution& dist, Span span) {
   if (!aligned) return axes;
   axes = aligned->front().axes;
   if (dist.kind() == DistKind::Categorical) std::erase(axes, dist.params[1].as<ShapeValue>()->axes[0]);
+  if (dist.kind() == DistKind::MultivariateNormal) std::erase(axes, triangle_axis(dist, 1));
   return axes;
 }
 
@@ -266,7 +312,10 @@ Value Distributions::distribution_function(std::string_view function, const Valu
   Value result = calls_.call_library(formula, std::move(all), span);
   if (dist->shape && function != "log_prob" && function != "kl") {
     auto t = graph_.expect_float(result, span);
-    if (t) t = graph_.broadcast_to(*t, *dist->shape, span);
+    Axes axes = *dist->shape;
+    if (function == "entropy" && dist->kind() == DistKind::MultivariateNormal)
+      std::erase(axes, triangle_axis(*dist, 2));
+    if (t) t = graph_.broadcast_to(*t, axes, span);
     if (!t) return {};
     t->range = result.as<Tensor>() != nullptr ? result.as<Tensor>()->range : t->range;
     return Value(*t);
@@ -300,6 +349,8 @@ Value Distributions::sample(const Distribution& dist, const Axes& axes, const st
   if (dist.kind() == DistKind::Mixture) return sample_mixture(dist, axes, path, span);
   Axes noise_axes = axes;
   if (dist.kind() == DistKind::Categorical) noise_axes.push_back(dist.params[1].as<ShapeValue>()->axes[0]);
+  if (dist.kind() == DistKind::MultivariateNormal)
+    std::ranges::replace(noise_axes, triangle_axis(dist, 2), triangle_axis(dist, 1));
   if (!shapes_.check_size(graph_.real(), noise_axes, span)) return {};
   const TensorType type{graph_.real(), shape_of(noise_axes)};
   graph_.builder().set_span(span);

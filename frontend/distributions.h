@@ -47,6 +47,7 @@ class Distributions {
   std::optional<Axis> class_axis(const Distribution& dist, const Tensor& logits, const Value* over, Span span);
   Value make_categorical(Distribution dist, const std::vector<Value>& params, Span span);
   Value make_mixture(Distribution dist, const std::vector<Value>& params, Span span);
+  Value make_multivariate(Distribution dist, const std::vector<Value>& params, Span span);
   /// What a function of a mixture is, from those of its components.
   Value mixture_function(std::string_view function, const Distribution& dist, const Value& x, Span span);
   Value sample_mixture(const Distribution& dist, const Axes& axes, const std::string& path, Span span);

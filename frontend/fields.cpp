@@ -15,6 +15,54 @@ namespace smelt::frontend {
 
 constexpr int64_t kMaxRows = 2147483647;
 
+/// What is known of column `field` of the section at hand; nothing after an error.
+std::optional<Column> DataSection::describe_column(int32_t field, Span span) {
+  const FieldRead& read = *scopes_.frame().around.field;
+  const SourceCall& source = first_split(read.section).source;
+  const std::vector<Column>& known = probed_[static_cast<size_t>(read.section)];
+  Column column{field, DType::U8, {}, span, read.section};
+  const auto probed = std::ranges::find(known, field, &Column::field);
+  if (probed != known.end()) {
+    column.dtype = probed->dtype;
+    column.row_shape = probed->row_shape;
+  } else if (!known.empty() && field == Column::kWholeRow && source.reader == "csv") {
+    column.dtype = known.front().dtype;  // all columns side by side
+    column.row_shape = {static_cast<int64_t>(known.size())};
+  } else if (!known.empty()) {
+    diagnostics_
+        .report(Diag::E0109, span,
+                fmt::format("the reader has {} field{}, counted from 0", known.size(), known.size() == 1 ? "" : "s"))
+        .with_help(std::string(find_reader_record(source.reader)->fields));
+    return std::nullopt;
+  } else {
+    const ReaderRecord* reader = find_reader_record(source.reader);
+    // Without its files a column is what its field says. Their readers check it against what is there.
+    const size_t files = source.paths.size();
+    if (reader->field_is_file && (field < 0 || static_cast<size_t>(field) >= files)) {
+      diagnostics_.report(Diag::E0109, span,
+                          fmt::format("the reader `{}` has {} fields, counted from 0", source.reader, files));
+      return std::nullopt;
+    }
+    column.dtype = reader->dtype.value_or(read.dtype);
+    if (reader->field_is_file || field == Column::kWholeRow) {
+      for (const Axis& axis : read.row) column.row_shape.push_back(axis.extent.bound);
+    }
+  }
+  return column;
+}
+
+/// The numbers of this batch's rows in a data section.
+NodeId DataSection::rows_argument(int32_t section, const Axis& batch) {
+  FunctionContext& context = graph_.context();
+  if (context.rows.empty()) context.batch = batch;
+  NodeId& rows = context.rows[section];
+  if (rows.valid()) return rows;
+  std::string name = section == 0 ? "rows" : "rows_" + experiment_.data->section_name(section);
+  rows = graph_.builder().argument({std::move(name), ArgRole::Rows, section == 0 ? -1 : section, {}},
+                                   {DType::I32, {batch.extent}});
+  return rows;
+}
+
 /// The rows of this batch of column k: a gather from the whole raw column.
 Value DataSection::field_column(int32_t field, Span span) {
   if (!scopes_.in_field()) {
@@ -23,59 +71,30 @@ Value DataSection::field_column(int32_t field, Span span) {
   }
   const FieldRead& read = *scopes_.frame().around.field;
   DataPlan& plan = *experiment_.data;
-  if (plan.splits.empty() || data_failed_) return {};  // one mistake in a file is one error
-  Column column{field, DType::U8, {}, span};
-  const auto probed = std::ranges::find(probed_, field, &Column::field);
-  if (probed != probed_.end()) {
-    column.dtype = probed->dtype;
-    column.row_shape = probed->row_shape;
-  } else if (!probed_.empty() && field == Column::kWholeRow && plan.splits.front().source.reader == "csv") {
-    column.dtype = probed_.front().dtype;  // all columns side by side
-    column.row_shape = {static_cast<int64_t>(probed_.size())};
-  } else if (!probed_.empty()) {
-    diagnostics_
-        .report(
-            Diag::E0109, span,
-            fmt::format("the reader has {} field{}, counted from 0", probed_.size(), probed_.size() == 1 ? "" : "s"))
-        .with_help(std::string(find_reader_record(plan.splits.front().source.reader)->fields));
-    return {};
-  } else {
-    const std::string& name = plan.splits.front().source.reader;
-    const ReaderRecord* reader = find_reader_record(name);
-    // Without its files a column is what its field says. Their readers check it against what is there.
-    const size_t files = plan.splits.front().source.paths.size();
-    if (reader->field_is_file && (field < 0 || static_cast<size_t>(field) >= files)) {
-      diagnostics_.report(Diag::E0109, span, fmt::format("the reader `{}` has {} fields, counted from 0", name, files));
-      return {};
-    }
-    column.dtype = reader->dtype.value_or(read.dtype);
-    if (reader->field_is_file || field == Column::kWholeRow) {
-      for (const Axis& axis : read.row) column.row_shape.push_back(axis.extent.bound);
-    }
-  }
-  auto known = std::ranges::find(plan.columns, field, &Column::field);
-  if (known == plan.columns.end()) known = plan.columns.insert(plan.columns.end(), column);
+  const bool has_split = std::ranges::find(plan.splits, read.section, &Split::section) != plan.splits.end();
+  if (!has_split || data_failed_) return {};  // one mistake in a file is one error
+  const std::optional<Column> column = describe_column(field, span);
+  if (!column) return {};
+  auto known = std::ranges::find_if(plan.columns,
+                                    [&](const Column& c) { return c.field == field && c.section == read.section; });
+  if (known == plan.columns.end()) known = plan.columns.insert(plan.columns.end(), *column);
   const auto ref = static_cast<int32_t>(known - plan.columns.begin());
-  if (rows_symbol_ < 0) {
-    experiment_.symbols.push_back({"rows", kMaxRows});
-    rows_symbol_ = static_cast<int32_t>(experiment_.symbols.size() - 1);
-  }
+  const auto [symbol, fresh] =
+      rows_symbols_.try_emplace(read.section, static_cast<int32_t>(experiment_.symbols.size()));
+  if (fresh)
+    experiment_.symbols.push_back({read.section == 0 ? "rows" : "rows_" + plan.section_name(read.section), kMaxRows});
   NodeId& argument = graph_.context().columns[ref];
   Axes axes{read.batch};
-  TensorType type{known->dtype, {Extent(kMaxRows, rows_symbol_)}};
+  TensorType type{known->dtype, {Extent(kMaxRows, symbol->second)}};
   for (const int64_t size : known->row_shape) {
     type.shape.emplace_back(size);
     axes.push_back({kAnonymous, Extent(size)});
   }
   if (!argument.valid())
     argument = graph_.builder().argument({fmt::format("column{}", ref), ArgRole::Column, ref, {}}, type);
-  if (!graph_.context().rows.valid()) {
-    graph_.context().batch = read.batch;
-    graph_.context().rows =
-        graph_.builder().argument({"rows", ArgRole::Rows, -1, {}}, {DType::I32, {read.batch.extent}});
-  }
+  const NodeId rows = rows_argument(read.section, read.batch);
   graph_.builder().set_span(span);
-  Tensor t = graph_.tensor(graph_.builder().make(OpKind::Gather, {argument, graph_.context().rows}), std::move(axes));
+  Tensor t = graph_.tensor(graph_.builder().make(OpKind::Gather, {argument, rows}), std::move(axes));
   t.column = ref;
   return Value(t);
 }
@@ -179,9 +198,17 @@ void DataSection::state_range(const ast::FieldDecl& decl, const Tensor& value, c
 /// Once a name: a field that is missing is missing everywhere.
 void DataSection::report_missing(const std::string& name, Span span, const std::vector<std::string>& names) {
   if (!missing_.insert(name).second || names_unknown_section_) return;
-  if (data_ != nullptr) {
-    diagnostics_.report(Diag::E0603, span, fmt::format("data section `{}` has no field `{}`", data_->name.text, name))
-        .label(data_->name.span, names.empty() ? "it has none" : fmt::format("it has {}", fmt::join(names, ", ")))
+  if (!data_.empty()) {
+    std::vector<std::string> sections;
+    for (const ast::DataDecl* decl : data_) sections.push_back(fmt::format("`{}`", decl->name.text));
+    const bool one = sections.size() == 1;
+    diagnostics_
+        .report(Diag::E0603, span,
+                one ? fmt::format("data section {} has no field `{}`", sections[0], name)
+                    : fmt::format("none of the data sections {} has a field `{}`", fmt::join(sections, ", "), name))
+        .label(data_[0]->name.span, names.empty()
+                                        ? fmt::format("{} none", one ? "it has" : "they have")
+                                        : fmt::format("{} {}", one ? "it has" : "they have", fmt::join(names, ", ")))
         .with_help(names.empty() || did_you_mean(name, names).empty()
                        ? fmt::format("add it to the section: `{}: f32[..] = field(0)`", name)
                        : did_you_mean(name, names));
@@ -205,12 +232,15 @@ std::optional<Tensor> DataSection::field_value(const std::string& name, Span spa
   if (const auto known = graph_.context().fields.find(name); known != graph_.context().fields.end())
     return known->second;
   const ast::FieldDecl* decl = nullptr;
+  int32_t section = 0;
   std::vector<std::string> names;
-  if (data_ != nullptr) {
-    for (const ast::FieldDecl& entry : data_->entries) {
+  for (size_t s = 0; s < data_.size(); ++s) {
+    for (const ast::FieldDecl& entry : data_[s]->entries) {
       if (!entry.type.valid()) continue;
       names.push_back(entry.name.text);
-      if (entry.name.text == name) decl = &entry;
+      if (entry.name.text != name || decl != nullptr) continue;
+      decl = &entry;
+      section = static_cast<int32_t>(s);
     }
   }
   if (decl == nullptr) {
@@ -222,7 +252,7 @@ std::optional<Tensor> DataSection::field_value(const std::string& name, Span spa
   const std::optional<Axes> row = signatures_.axes_expression(file_.ast[decl->type].dims);
   DimId label = kAnonymous;
   const std::optional<DType> dtype = signatures_.dtype_of(file_.ast[decl->type], &label);
-  const FieldRead read{batch, row.value_or(Axes()), dtype.value_or(DType::F32)};
+  const FieldRead read{batch, row.value_or(Axes()), dtype.value_or(DType::F32), section};
   frame.around.field = &read;
   const Value value = row && dtype ? evaluator_.eval(decl->value) : Value();
   std::optional<Tensor> result = value.bad() ? std::nullopt : convert_field(*decl, value, batch);
@@ -232,7 +262,7 @@ std::optional<Tensor> DataSection::field_value(const std::string& name, Span spa
 
 /// The dim of the `batch` line; without a train section the first one that a field is read with.
 bool DataSection::is_batch_axis(const Axis& axis) {
-  if (graph_.context().rows.valid() && axis != graph_.context().batch) return false;
+  if (!graph_.context().rows.empty() && axis != graph_.context().batch) return false;
   const ast::TrainDecl* const train = train_section(file_);
   if (train == nullptr) return true;
   for (const ast::TrainItem& item : train->items) {

@@ -16,6 +16,7 @@ struct FieldRead {
   Axis batch;  // in front of every value, and never reduced
   Axes row;    // as declared
   DType dtype = DType::F32;
+  int32_t section = 0;  // of DataPlan
 };
 
 /// What holds for a body and for everything that it calls.

@@ -25,9 +25,10 @@ struct FunctionContext {
   bool training = false;
   bool is_init = false;  // computes start values: its run is 0, and `variables` has the start values so far
   bool trial = false;    // thrown away: it is built to find all parameters
-  NodeId seed, run, rows;
-  Axis batch;               // of `rows`
-  std::set<NodeId> guards;  // reports that have to be finite: the norm of a clip, the loss of another objective
+  NodeId seed, run;
+  std::map<int32_t, NodeId> rows;  // by data section
+  Axis batch;                      // of `rows`
+  std::set<NodeId> guards;         // reports that have to be finite: the norm of a clip, the loss of another objective
   std::map<int32_t, NodeId> variables;  // current value of each variable that was read or written
   std::set<int32_t> written;
   std::map<int32_t, NodeId> scalars, columns;

@@ -139,7 +139,21 @@ Value Names::decl_value(const FileScope& scope, const Decl& decl, Span span, ast
 void Names::declare_all() {
   for (const ast::DimDecl& decl : file_.ast.dims) decl_value(file_, Decl(&decl), decl.name.span, {}, {});
   for (const ast::ConstDecl& decl : file_.ast.consts) const_value(decl);
-  for (const ast::ModelDecl& decl : file_.ast.models) layers_.model_value(decl);
+  for (const ast::ModelDecl& decl : file_.ast.models) {
+    layers_.model_value(decl);
+    if (decl.from.valid()) read_start(decl);
+  }
+}
+
+/// The file that a model begins as. It is read when a session begins: what the model's variables are is known then.
+void Names::read_start(const ast::ModelDecl& decl) {
+  const Span span = file_.ast[decl.from].span;
+  if (const auto* path = file_.ast.as<ast::StringExpr>(decl.from); path != nullptr && !path->value.empty()) {
+    experiment_.pretrained.push_back({decl.name.text, path->value, span});
+    return;
+  }
+  diagnostics_.report(Diag::E0401, span, "`from` takes the path of a safetensors file as a string")
+      .with_help(fmt::format("write `model {} = .. from \"{}.safetensors\"`", decl.name.text, decl.name.text));
 }
 
 /// A constant with a type is a variable that nothing writes; one without is a compile-time value.

@@ -66,6 +66,7 @@ class Names {
   Value global(std::string_view name, Span span, const std::function<Value()>& compute);
   Value config_value(const ast::ConfigDecl& decl);
   Value const_value(const ast::ConstDecl& decl);
+  void read_start(const ast::ModelDecl& decl);
 
   const FileScope& file_;
   const Library& library_;

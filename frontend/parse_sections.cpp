@@ -220,12 +220,13 @@ void Parser::layer_section() {
   ast_.layers.push_back(std::move(decl));
 }
 
-// model net = MLP{hidden, p}
+// model net = MLP{hidden, p}, model net = MLP from "net.safetensors"
 void Parser::model_section() {
   ast::ModelDecl decl;
   decl.name = expect_name("the name of a model");
   expect(TokenKind::Equal, "a model");
   if (!panic_) decl.layer = expression();
+  if (!panic_ && accept_word("from")) decl.from = atom();
   if (!panic_) ast_.models.push_back(std::move(decl));
 }
 

@@ -1,5 +1,4 @@
-// What is known by name and not built yet: using it says so, instead of calling it unknown. Readers that are planned
-// are in ir/readers.h.
+// What is known by name and not built yet: using it says so, instead of calling it unknown.
 #pragma once
 
 #include <algorithm>

@@ -58,7 +58,7 @@ void TrainSection::build_train() {
             .label(first->second, "first here");
     };
     std::visit(ast::Overloaded{
-                   [&](const ast::DataItem&) { once("data"); },
+                   [](const ast::DataItem&) {},  // DataSection
                    [&](const ast::BatchItem& i) { once("batch"), train_batch(i); },
                    [&](const ast::NumberItem& i) { once(i.what.text), train_number(i); },
                    [&](const ast::PrecisionItem&) { once("precision"); },  // read_precision
@@ -277,6 +277,11 @@ void TrainSection::eval_action(const ast::EvalAction& action, Action& out) {
       help = splits.empty() ? "there is no data section" : fmt::format("the data has {}", fmt::join(splits, ", "));
     diagnostics_.report(Diag::E0606, action.split.span, fmt::format("no split `{}`", printable(out.split)))
         .with_help(std::move(help));
+  } else if (const std::vector<std::string> lacking = data_.sections_without(out.split); !lacking.empty()) {
+    diagnostics_
+        .report(Diag::E0606, action.split.span,
+                fmt::format("data section `{}` has no split `{}`", lacking[0], out.split))
+        .with_help("`eval` takes a split that each data section of the train section has");
   }
   const std::vector<std::string> names = eval_names();
   for (const ast::Ident& name : action.names) {

@@ -107,6 +107,7 @@ enum class DistKind : uint8_t {
   UniformInt,
   TruncatedNormal,
   Mixture,
+  MultivariateNormal,
   Orthogonal  // start values of a matrix
 };
 
@@ -124,7 +125,7 @@ std::span<const DistributionRecord> all_distributions();
 const DistributionRecord* find_distribution(std::string_view name);
 
 /// `params` in the order of the record; of a Categorical and of a mixture the logits and a shape of one axis, that of
-/// the classes or components.
+/// the classes or components; of a MultivariateNormal the mean, the triangle, and the dims of its rows and columns.
 struct Distribution {
   const DistributionRecord* record = nullptr;
   DistKind kind() const { return record->kind; }

@@ -44,6 +44,12 @@ struct ConfigValue {
   std::string value;  // as text
 };
 
+/// `model f = Net from "f.safetensors"`: what its parameters and states begin as.
+struct Pretrained {
+  std::string model, path;
+  Span span;  // of the path
+};
+
 struct Experiment {
   std::string name;  // the file's stem
   /// F32, or F64: what `f32` of the file stands for. BF16: f32, stored as bf16 where a kernel leaves values for another
@@ -54,6 +60,7 @@ struct Experiment {
   std::vector<ScalarInput> scalars;
   std::vector<Function> functions;
   std::vector<Objective> objectives;
+  std::vector<Pretrained> pretrained;
   std::vector<ConfigValue> config;
   std::optional<DataPlan> data;
   TrainPlan train;

@@ -92,6 +92,7 @@ struct Split {
   std::string name;  // train, valid, ...
   SourceCall source;
   Share share = {};
+  int32_t section = 0;  // of DataPlan: 0 is the first
 };
 
 /// One raw column that field expressions read: `field(k)` of idx and npy is the k-th file, of csv the k-th column;
@@ -103,6 +104,7 @@ struct Column {
   DType dtype = DType::U8;
   std::vector<int64_t> row_shape;  // without the leading rows
   Span span;
+  int32_t section = 0;
 };
 
 /// What labels `ix<Dim>` that come from outside must respect: 0 .. below-1, or less where the dim's size is known at
@@ -137,14 +139,22 @@ struct ColumnLimit {
   Span span;
 };
 
+/// What a train section reads: a data section, or several whose rows have nothing to do with each other. Columns count
+/// through all of them.
 struct DataPlan {
-  std::string name;
+  std::string name;               // of the first section, which counts the epochs
+  std::vector<std::string> more;  // names of the others
   std::vector<Split> splits;
   std::vector<Column> columns;
   std::vector<ColumnLimit> limits;
   std::vector<ColumnRange> ranges;
   uint64_t seed = 0;  // what the shares of splits are drawn by: that of the run
   Span span;
+
+  int32_t num_sections() const { return static_cast<int32_t>(more.size()) + 1; }
+  const std::string& section_name(int32_t section) const {
+    return section == 0 ? name : more.at(static_cast<size_t>(section) - 1);
+  }
 };
 
 /// The columns of a reader whose options say what they are (ReaderRecord::typed), whatever its files hold.

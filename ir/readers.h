@@ -20,7 +20,6 @@ struct ReaderRecord {
   std::string_view name;
   bool field_is_file = true;        // field(k) is the k-th file; else the k-th column of one
   std::optional<DType> dtype = {};  // of a column whose file is not at hand; none: that of the field
-  bool planned = false;             // known to the language, not built yet
   FileKind kind = FileKind::Table;
   std::string_view example = "idx(\"train-images-idx3-ubyte\")";  // of a call, for messages
   std::string_view fields = {};                                   // what the fields of a typed one are, for messages
@@ -32,6 +31,7 @@ inline constexpr ReaderRecord kReaders[] = {
     {"idx", true, DType::U8},
     {"csv", false, DType::F32},
     {"npy"},
+    {.name = "npz", .example = "npz(\"digits.npz/x\", \"digits.npz/y\")"},
     {.name = "images",
      .kind = FileKind::Picture,
      .example = "images(\"pets/**/*.png\", size = 64)",
@@ -53,7 +53,6 @@ inline constexpr ReaderRecord kReaders[] = {
      .kind = FileKind::Pairs,
      .example = "pairs(\"words.tsv\", lengths = [20, 22])",
      .fields = "`field(0)` and `field(1)` are the strings, `field(2)` and `field(3)` the numbers of their bytes"},
-    {"npz", true, {}, true},
 };
 constexpr const ReaderRecord* find_reader_record(std::string_view name) {
   for (const ReaderRecord& record : kReaders)

@@ -127,7 +127,7 @@ class RowFlow {
 
   RowValue of_argument(NodeId id) const {
     if (given_ != nullptr) return (*given_)[id.index];  // those of a body are its first nodes
-    if (id == source_.rows) return {RowUse::ByRow, 0, {}};
+    if (std::ranges::find(source_.rows, id) != source_.rows.end()) return {RowUse::ByRow, 0, {}};
     return by_type(id);
   }
 

@@ -35,8 +35,8 @@ struct RowValue {
 /// Which rows: those of a run-time dim, or those that an argument selects when the batch has a fixed size.
 struct RowSource {
   int32_t symbol = -1;
-  NodeId rows;
-  bool in_pieces = false;  // rows are computed in pieces: a draw that all share would be another in each
+  std::vector<NodeId> rows;  // one a data section
+  bool in_pieces = false;    // rows are computed in pieces: a draw that all share would be another in each
 };
 
 /// The use of rows by each node of a graph as the frontend makes it, `grad` and composites included.

@@ -11,7 +11,7 @@ CallFrame::CallFrame(const CompiledProgram& program, const Entry& entry, void* a
     : program_(&program), entry_(&entry), inputs_(entry.inputs.size()), outputs_(entry.outputs.size()) {
   for (const DimSymbol& symbol : program.symbols) extents_.push_back(symbol.bound);
   for (size_t i = 0; i < entry.inputs.size(); ++i) {
-    if (entry.inputs[i].kind == BindingKind::Rows) rows_input_ = static_cast<int32_t>(i);
+    if (entry.inputs[i].kind == BindingKind::Rows) rows_inputs_.push_back(i);
   }
   call_ = {arena, inputs_.data(), outputs_.data(), extents_.data()};
 }
@@ -33,6 +33,7 @@ void CallFrame::set_dataset(const Dataset& dataset) {
     const Binding& binding = entry_->inputs[i];
     if (binding.kind != BindingKind::Column) continue;
     const LoadedColumn& column = dataset.columns().at(static_cast<size_t>(binding.ref));
+    if (column.rows == 0) continue;  // of another section
     inputs_[i] = column.data.data();
     if (!binding.type.shape.empty() && !binding.type.shape[0].is_static()) {
       set_extent(binding.type.shape[0].symbol, column.rows);
@@ -40,15 +41,36 @@ void CallFrame::set_dataset(const Dataset& dataset) {
   }
 }
 
+void CallFrame::set_datasets(const SplitSets& sets) {
+  for (const Dataset* set : sets) set_dataset(*set);
+}
+
 void CallFrame::set_rows(std::span<const int32_t> rows) {
-  if (rows_input_ < 0) return;
-  const auto index = static_cast<size_t>(rows_input_);
-  const Extent& batch = entry_->inputs[index].type.shape.at(0);
+  for (const size_t input : rows_inputs_) bind_rows(input, rows);
+}
+
+void CallFrame::set_rows(int32_t section, std::span<const int32_t> rows) {
+  for (const size_t input : rows_inputs_)
+    if (section_of_rows(entry_->inputs[input]) == section) bind_rows(input, rows);
+}
+
+void CallFrame::bind_rows(size_t input, std::span<const int32_t> rows) {
+  const Extent& batch = entry_->inputs[input].type.shape.at(0);
   const auto size = static_cast<int64_t>(rows.size());
   SMELT_CHECK(size <= batch.bound && (!batch.is_static() || size == batch.bound), "{} rows for `{}`", size,
               entry_->name);
-  inputs_[index] = rows.data();
+  inputs_[input] = rows.data();
   if (!batch.is_static()) set_extent(batch.symbol, size);
+}
+
+int64_t CallFrame::rows_of(const SplitSets& sets) const {
+  int64_t least = -1;
+  for (const size_t input : rows_inputs_) {
+    const auto set = std::ranges::find(sets, section_of_rows(entry_->inputs[input]), &Dataset::section);
+    const int64_t rows = set == sets.end() ? 0 : (*set)->rows();
+    least = least < 0 ? rows : std::min(least, rows);
+  }
+  return std::max<int64_t>(least, 0);
 }
 
 void CallFrame::set_batch(int64_t size) {
@@ -58,7 +80,7 @@ void CallFrame::set_batch(int64_t size) {
 }
 
 bool CallFrame::has_free_batch() const {
-  return rows_input_ >= 0 && !entry_->inputs[static_cast<size_t>(rows_input_)].type.shape.at(0).is_static();
+  return takes_rows() && !entry_->inputs[rows_inputs_.front()].type.shape.at(0).is_static();
 }
 
 double CallFrame::scalar(size_t index) const { return load_element(entry_->outputs[index].type.dtype, output(index)); }

@@ -32,10 +32,13 @@ class CallFrame {
   void set_extent(int32_t symbol, int64_t size) { extents_[static_cast<size_t>(symbol)] = size; }
   int64_t extent(int32_t symbol) const { return extents_[static_cast<size_t>(symbol)]; }
 
-  /// Binds the columns and, where a program has a dimension for them, the number of rows.
+  /// Binds the columns of its data section and, where a program has a dimension for them, the number of rows.
   void set_dataset(const Dataset& dataset);
-  /// Binds the rows of a batch and its size; the numbers must live until the call.
+  void set_datasets(const SplitSets& sets);
+  /// Binds the rows of a batch and its size, the same of every data section; the numbers must live until the call.
   void set_rows(std::span<const int32_t> rows);
+  /// Those of one section.
+  void set_rows(int32_t section, std::span<const int32_t> rows);
 
   /// The batch size of an entry that takes no data: the dim that the file's `batch` names, at most its bound.
   void set_batch(int64_t size);
@@ -44,7 +47,9 @@ class CallFrame {
   const void* input(size_t index) const { return inputs_[index]; }
 
   /// True when the entry reads rows of a data set.
-  bool takes_rows() const { return rows_input_ >= 0; }
+  bool takes_rows() const { return !rows_inputs_.empty(); }
+  /// The smallest number of rows of the sets that the entry reads; 0 when it reads none, or one that is not there.
+  int64_t rows_of(const SplitSets& sets) const;
   /// True when the batch may be smaller than its bound.
   bool has_free_batch() const;
 
@@ -53,13 +58,15 @@ class CallFrame {
   double scalar(size_t index) const;
 
  private:
+  void bind_rows(size_t input, std::span<const int32_t> rows);
+
   const CompiledProgram* program_;
   const Entry* entry_;
   std::vector<const void*> inputs_;
   std::vector<void*> outputs_;
   std::vector<int64_t> extents_;
   std::vector<Buffer> owned_;
-  int32_t rows_input_ = -1;
+  std::vector<size_t> rows_inputs_;  // one a data section that the entry reads
   smelt_call call_{};
 };
 

@@ -11,6 +11,7 @@
 #include "runtime/files/file.h"
 #include "runtime/files/foreign_formats.h"
 #include "runtime/files/message.h"
+#include "runtime/verify_checksums.h"
 
 namespace smelt {
 namespace {
@@ -123,16 +124,17 @@ Result<void> must_agree(bool agrees, const std::string& path, std::string_view w
 
 constexpr std::string_view kFresh = "start a new run from its weights with `--init` instead";
 
-// Of the split that is trained on. The others do not change a bit of the parameters.
+// Of the splits that are trained on. The others do not change a bit of the parameters.
 Result<void> check_training_data(const TrainState& saved, const TrainState& expected, const std::string& path) {
-  const auto now = expected.data.contains("train") ? expected.data.find("train") : expected.data.begin();
-  if (now == expected.data.end()) return {};
-  const auto then = saved.data.find(now->first);
-  if (then == saved.data.end() || then->second.hash == now->second.hash) return {};
-  return fail(ErrorKind::Input,
-              fmt::format("{}: cannot resume: the data of split `{}` changed since: {}", printable(path), now->first,
-                          now->second.files),
-              "bring the old data back, or start a new run from the checkpoint's weights with `--init`");
+  for (const auto& [split, now] : expected.data) {
+    const auto then = saved.data.find(split);
+    if (!now.is_trained_on || then == saved.data.end() || then->second.hash == now.hash) continue;
+    return fail(
+        ErrorKind::Input,
+        fmt::format("{}: cannot resume: the data of split `{}` changed since: {}", printable(path), split, now.files),
+        "bring the old data back, or start a new run from the checkpoint's weights with `--init`");
+  }
+  return {};
 }
 
 Result<void> check_agreement(const TrainState& saved, const TrainState& expected, const std::string& path) {

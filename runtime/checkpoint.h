@@ -27,9 +27,10 @@
 
 namespace smelt {
 
-/// The content of a split. Only the hash is stored; `files` is for messages.
+/// The content of a split. Only the hash is stored; the rest is for messages.
 struct SplitMark {
   std::string hash, files;
+  bool is_trained_on = false;
 };
 
 /// Where a training run stands; what a resumed one must agree on.
@@ -85,9 +86,6 @@ Result<WeightsReport> load_weights_from(Buffer file, const std::string& name, Se
 Result<void> save_weights(const std::string& path, const Session& session);
 /// What save_weights writes, in memory. Errors: Limit.
 Result<Buffer> encode_weights(const Session& session);
-
-/// Checks the checksums of a file that has them; a plain safetensors file passes. Errors: Input.
-Result<void> verify_checksums(const Safetensors& file, const std::string& path);
 
 /// `step-12.safetensors`, and back; nullopt when the name is another.
 std::string checkpoint_name(int64_t step);

@@ -12,6 +12,7 @@
 
 #include "ir/support/version.h"
 #include "runtime/files/message.h"
+#include "runtime/verify_checksums.h"
 
 namespace smelt {
 namespace {

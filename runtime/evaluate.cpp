@@ -85,18 +85,18 @@ class Evaluation {
         trace_(trace),
         frame_(session.frame(entry)) {}
 
-  Result<void> run(const Dataset* data, int64_t batch, std::span<const int32_t> rows) {
+  Result<void> run(const SplitSets& data, int64_t batch, std::span<const int32_t> rows) {
     SMELT_TRY_VOID(frame_.own_outputs());
     sums_.assign(entry_.outputs.size(), 0.0);
     if (!frame_.takes_rows()) return run_once(data, batch);
-    if (data == nullptr) {
+    if (data.empty()) {
       return fail(ErrorKind::Usage,
                   fmt::format("{} `{}` reads a data set, and none is given", to_string(entry_.kind), entry_.name));
     }
-    frame_.set_dataset(*data);
+    frame_.set_datasets(data);
     data_ = data;
-    if (totals_entry_ != nullptr) SMELT_TRY_VOID(begin_totals(*data));
-    const auto total = static_cast<int64_t>(rows.size());
+    if (totals_entry_ != nullptr) SMELT_TRY_VOID(begin_totals(data));
+    const int64_t total = frame_.rows_of(data);
     for (int64_t begin = 0, number = 0; begin < total; begin += batch, ++number) {
       const int64_t size = std::min(batch, total - begin);
       if (size < batch && !frame_.has_free_batch()) break;
@@ -104,7 +104,7 @@ class Evaluation {
     }
     if (weight_ > 0) return totals_entry_ == nullptr ? Result<void>() : finish_totals();
     return fail(ErrorKind::Input,
-                fmt::format("split `{}` has {} rows, fewer than one batch of {}", data->split(), total, batch));
+                fmt::format("split `{}` has {} rows, fewer than one batch of {}", data.front()->split(), total, batch));
   }
 
   /// Values that are no means by rows, from the totals of all batches.
@@ -142,16 +142,16 @@ class Evaluation {
   }
 
  private:
-  Result<void> begin_totals(const Dataset& data) {
+  Result<void> begin_totals(const SplitSets& data) {
     totals_frame_.emplace(session_.frame(*totals_entry_));
     SMELT_TRY_VOID(totals_frame_->own_outputs());
-    totals_frame_->set_dataset(data);
+    totals_frame_->set_datasets(data);
     totals_.emplace(*totals_entry_);
     return {};
   }
 
-  Result<void> run_once(const Dataset* data, int64_t batch) {
-    if (data != nullptr) frame_.set_dataset(*data);
+  Result<void> run_once(const SplitSets& data, int64_t batch) {
+    frame_.set_datasets(data);
     frame_.set_batch(batch);
     session_.set_runs(entry_, 0);
     return call(1);
@@ -194,7 +194,7 @@ class Evaluation {
   Result<void> stop_at(size_t output, double value) const {
     trace_({session_, frame_, SMELT_CALL_NONFINITE, data_, 0});
     const std::string batch =
-        data_ == nullptr ? "" : fmt::format(" in batch {} of split `{}`", session_.runs(entry_), data_->split());
+        data_.empty() ? "" : fmt::format(" in batch {} of split `{}`", session_.runs(entry_), data_.front()->split());
     const Binding& binding = entry_.outputs[output];
     return fail(ErrorKind::NonFinite, fmt::format("{} `{}`: `{}` is {}{}", to_string(entry_.kind), entry_.name,
                                                   binding.name, nonfinite_text(value), batch));
@@ -205,7 +205,7 @@ class Evaluation {
   const Entry* totals_entry_;  // and result_entry_: of values that are no means by rows
   const Entry* result_entry_;
   const TraceCall& trace_;
-  const Dataset* data_ = nullptr;
+  SplitSets data_;
   std::optional<CallFrame> totals_frame_;
   std::optional<Totals> totals_;
   CallFrame frame_;
@@ -220,10 +220,12 @@ const NamedValue* find_value(const std::vector<NamedValue>& values, std::string_
   return it == values.end() ? nullptr : &*it;
 }
 
-Result<std::vector<NamedValue>> evaluate(Session& session, const Dataset* data, int64_t batch,
+Result<std::vector<NamedValue>> evaluate(Session& session, const SplitSets& data, int64_t batch,
                                          const std::vector<std::string>& names, const TraceCall& trace) {
   if (batch < 1) return fail(ErrorKind::Usage, fmt::format("a batch of {} rows", batch));
-  std::vector<int32_t> rows(data == nullptr ? 0 : static_cast<size_t>(data->rows()));
+  int64_t most = 0;
+  for (const Dataset* set : data) most = std::max(most, set->rows());
+  std::vector<int32_t> rows(static_cast<size_t>(most));
   std::iota(rows.begin(), rows.end(), 0);
   std::vector<NamedValue> out;
   for (const std::string& name : names) {

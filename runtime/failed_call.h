@@ -17,8 +17,8 @@ struct FailedCall {
   const Session& session;  // variables, counters and scalars as the call read them
   const CallFrame& frame;  // its inputs and sizes
   int32_t status = SMELT_CALL_NONFINITE;
-  const Dataset* data = nullptr;  // that its rows count in; null without data
-  int64_t step = 0;               // the iteration, from 1; 0 outside training
+  SplitSets data = {};  // that its rows count in; empty without data
+  int64_t step = 0;     // the iteration, from 1; 0 outside training
 };
 /// `nan`, `inf` or `-inf`; a NaN's sign means nothing.
 inline std::string_view nonfinite_text(double value) { return std::isnan(value) ? "nan" : value < 0 ? "-inf" : "inf"; }

@@ -7,10 +7,14 @@ namespace smelt {
 Result<void> Iteration::prepare() {
   const TrainPlan& plan = session_.program().train;
   if (schedule_.batches_per_iteration > 0) {
-    SMELT_TRY(Batches batches,
-              Batches::create({train_data_->rows(), plan.batch, plan.batch_symbol < 0, plan.shuffle, plan.seed},
-                              train_data_->split()));
-    batches_.emplace(std::move(batches));
+    // Batches of several sections meet in one call, so all of them are full.
+    const bool drop_rest = plan.batch_symbol < 0 || train_data_.size() > 1;
+    for (const Dataset* set : train_data_) {
+      SMELT_TRY(Batches batches, Batches::create({set->rows(), plan.batch, drop_rest, plan.shuffle, plan.seed,
+                                                  static_cast<uint32_t>(set->section())},
+                                                 set->name()));
+      batches_.push_back(std::move(batches));
+    }
   }
   for (const PlannedCall& call : schedule_.calls) SMELT_TRY_VOID(add_call(call));
   for (const CallSlot& slot : slots_) calls_.push_back(slot.frame.call());
@@ -24,8 +28,9 @@ Result<void> Iteration::add_call(const PlannedCall& call) {
   CallSlot slot{call, session_.frame(entry), {}, {}};
   SMELT_TRY_VOID(slot.frame.own_outputs());
   slot.frame.set_batch(program.train.batch);
-  if (train_data_ != nullptr) slot.frame.set_dataset(*train_data_);
-  if (call.takes_data) slot.rows.reserve(static_cast<size_t>(program.train.batch));
+  slot.frame.set_datasets(train_data_);
+  if (call.takes_data) slot.rows.resize(batches_.size());
+  for (std::vector<int32_t>& rows : slot.rows) rows.reserve(static_cast<size_t>(program.train.batch));
   slots_.push_back(std::move(slot));
 
   ObjectiveValues values;
@@ -46,15 +51,16 @@ int64_t Iteration::take_batches() {
   const CallSlot* taken = nullptr;
   for (CallSlot& slot : slots_) {
     if (!slot.plan.takes_data) continue;
-    if (slot.plan.shares_batch && taken != nullptr) {
-      slot.rows.assign(taken->rows.begin(), taken->rows.end());
-    } else {
-      const std::span<const int32_t> rows = batches_->next();
-      slot.rows.assign(rows.begin(), rows.end());
-      total += static_cast<int64_t>(rows.size());
-      taken = &slot;
+    const bool shares = slot.plan.shares_batch && taken != nullptr;
+    for (size_t section = 0; section < batches_.size(); ++section) {
+      const std::span<const int32_t> rows =
+          shares ? std::span<const int32_t>(taken->rows[section]) : batches_[section].next();
+      slot.rows[section].assign(rows.begin(), rows.end());
+      slot.frame.set_rows(static_cast<int32_t>(section), slot.rows[section]);
     }
-    slot.frame.set_rows(slot.rows);
+    if (shares) continue;
+    total += static_cast<int64_t>(slot.rows.front().size());
+    taken = &slot;
   }
   return total;
 }

@@ -17,8 +17,8 @@ namespace smelt {
 
 class Iteration {
  public:
-  /// All must outlive this. `train_data` may be null.
-  Iteration(Session& session, const Dataset* train_data, const Schedule& schedule)
+  /// All must outlive this. `train_data` may be empty.
+  Iteration(Session& session, const SplitSets& train_data, const Schedule& schedule)
       : session_(session), train_data_(train_data), schedule_(schedule) {}
 
   /// Errors: Input, Limit from the batches and the memory of outputs.
@@ -29,14 +29,15 @@ class Iteration {
   int32_t objective(size_t call) const { return slots_[call].plan.step; }  // index into CompiledProgram::steps
   std::span<const ObjectiveValues> values() const { return values_; }
 
-  /// The place in the data; 0 without any.
-  int64_t batches_taken() const { return batches_ ? batches_->taken() : 0; }
-  int64_t epochs_done() const { return batches_ ? batches_->epochs_done() : 0; }
+  /// The place in the data; 0 without any. Sections are read side by side, so that one number is the place in all.
+  int64_t batches_taken() const { return batches_.empty() ? 0 : batches_.front().taken(); }
+  /// Of the first section.
+  int64_t epochs_done() const { return batches_.empty() ? 0 : batches_.front().epochs_done(); }
   void seek(int64_t batches_taken) {
-    if (batches_) batches_->seek(batches_taken);
+    for (Batches& batches : batches_) batches.seek(batches_taken);
   }
 
-  /// Binds the next batches; the number of rows. Allocates nothing.
+  /// Binds the next batches; the number of rows of the first section. Allocates nothing.
   int64_t take_batches();
   /// Runs all calls, up to the first that fails, or one; the status is that of abi.h.
   int32_t run() const { return session_.call_iteration(calls_); }
@@ -53,15 +54,15 @@ class Iteration {
   struct CallSlot {
     PlannedCall plan;
     CallFrame frame;
-    std::vector<int32_t> rows;
-    std::vector<size_t> guards;  // reports that have to be finite
+    std::vector<std::vector<int32_t>> rows;  // one a data section
+    std::vector<size_t> guards;              // reports that have to be finite
   };
   Result<void> add_call(const PlannedCall& call);
 
   Session& session_;
-  const Dataset* train_data_;
+  const SplitSets& train_data_;
   const Schedule& schedule_;
-  std::optional<Batches> batches_;
+  std::vector<Batches> batches_;  // one a data section
   std::vector<CallSlot> slots_;
   std::vector<smelt_call> calls_;
   std::vector<ObjectiveValues> values_;

@@ -33,11 +33,14 @@ struct Binding {
   std::string name;
   BindingKind kind = BindingKind::Feed;
   TensorType type;
-  int32_t ref = -1;       // Column: index into DataPlan::columns
+  int32_t ref = -1;       // Column: index into DataPlan::columns. Rows: of a data section after the first, its number
   LabelLimit limit = {};  // Feed of labels: checked before every call. Value: what labels of an export are below
   KnownRange range = {};  // Value
   bool guards = false;    // a step commits nothing unless this scalar is finite: Loss, and the Report of a clip's norm
 };
+
+/// The data section in which the numbers of a Rows input count.
+inline int32_t section_of_rows(const Binding& rows) { return rows.ref < 0 ? 0 : rows.ref; }
 
 struct Entry {
   std::string name;

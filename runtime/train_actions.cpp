@@ -76,7 +76,7 @@ bool saves_by_itself(const TrainPlan& plan) {
   });
 }
 
-TrainActions::TrainActions(Session& session, std::span<const Dataset> data, const Dataset* train_data,
+TrainActions::TrainActions(Session& session, std::span<const Dataset> data, const SplitSets& train_data,
                            const RunDirectory& run, MetricsLog& log, TrainObserver& observer)
     : session_(session),
       plan_(session.program().train),
@@ -108,11 +108,6 @@ Result<void> TrainActions::check_space() const {
   if (free / count >= bytes) return {};
   return fail(ErrorKind::Output, fmt::format("`{}` has {} free; the {} checkpoints that are there at once take {} each",
                                              printable(run_.path()), human_bytes(free), count, human_bytes(bytes)));
-}
-
-const Dataset* TrainActions::find_split(std::string_view name) const {
-  const auto it = std::find_if(data_.begin(), data_.end(), [&](const Dataset& set) { return set.split() == name; });
-  return it == data_.end() ? nullptr : &*it;
 }
 
 bool TrainActions::any_due(int64_t step, int64_t epochs_before, int64_t epochs_after) const {
@@ -147,8 +142,8 @@ Result<void> TrainActions::fire(const TrainState& state, int64_t epochs_before) 
 }
 
 Result<void> TrainActions::run_eval(const Action& action, int64_t step) {
-  const Dataset* split = find_split(action.split);
-  if (split == nullptr) {
+  const SplitSets split = sets_of(data_, action.split);
+  if (split.empty()) {
     return fail(ErrorKind::Usage, fmt::format("split `{}` is not loaded", action.split), {}, action.span);
   }
   SMELT_TRY(const std::vector<NamedValue> values, evaluate(session_, split, plan_.batch, action.names));
@@ -174,9 +169,9 @@ Result<HostTensor> TrainActions::run_output(const Entry& entry, const TrainState
   frame.set_batch(plan_.batch);
   // What shows data shows the first rows of the training split.
   std::vector<int32_t> rows;
-  if (train_data_ != nullptr) {
-    frame.set_dataset(*train_data_);
-    rows.resize(static_cast<size_t>(std::min(plan_.batch, train_data_->rows())));
+  if (frame.takes_rows()) {
+    frame.set_datasets(train_data_);
+    rows.resize(static_cast<size_t>(std::min(plan_.batch, frame.rows_of(train_data_))));
     std::iota(rows.begin(), rows.end(), 0);
     frame.set_rows(rows);
   }

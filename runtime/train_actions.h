@@ -19,8 +19,8 @@ namespace smelt {
 
 class TrainActions {
  public:
-  /// All references must outlive this. `train_data` may be null.
-  TrainActions(Session& session, std::span<const Dataset> data, const Dataset* train_data, const RunDirectory& run,
+  /// All references must outlive this. `train_data` may be empty.
+  TrainActions(Session& session, std::span<const Dataset> data, const SplitSets& train_data, const RunDirectory& run,
                MetricsLog& log, TrainObserver& observer);
 
   /// Takes up a resumed run: the state of its checkpoint. A kill between a checkpoint and the pointer to it is mended.
@@ -54,12 +54,11 @@ class TrainActions {
   Result<void> run_checkpoint(const Action& action, const TrainState& state);
   Result<void> save(TrainState state, bool best);
   Result<void> prune() const;
-  const Dataset* find_split(std::string_view name) const;
 
   Session& session_;
   const TrainPlan& plan_;
   std::span<const Dataset> data_;
-  const Dataset* train_data_;
+  const SplitSets& train_data_;
   const RunDirectory& run_;
   MetricsLog& log_;
   TrainObserver& observer_;

@@ -46,7 +46,8 @@ Result<Schedule> plan_schedule(const CompiledProgram& program, int64_t train_row
     if (call.takes_data && !call.shares_batch) ++schedule.batches_per_iteration;
   }
   if (schedule.batches_per_iteration > 0) {
-    const BatchPlan plan{train_rows, train.batch, train.batch_symbol < 0, false, 0};
+    const bool drop_rest = train.batch_symbol < 0 || (program.data && program.data->num_sections() > 1);
+    const BatchPlan plan{.rows = train_rows, .batch = train.batch, .drop_rest = drop_rest};
     SMELT_TRY(const Batches batches, Batches::create(plan, "train"));
     schedule.batches_per_epoch = batches.plan().batches_per_epoch();
   }

@@ -24,7 +24,8 @@ struct Schedule {
   int64_t iterations = 0;         // the horizon
 };
 
-/// `train_rows`: rows of the training split, 0 without data. With `epochs`, the last iteration is the one
+/// `train_rows`: rows of the training split, 0 without data; of several data sections the first one's, which counts the
+/// epochs. With `epochs`, the last iteration is the one
 /// that takes the last batch of the last epoch. Errors: Usage when the file does not train, or counts epochs
 /// without data; Input when there is no full batch; Limit when the number of iterations leaves 63 bits.
 Result<Schedule> plan_schedule(const CompiledProgram& program, int64_t train_rows);

@@ -25,7 +25,7 @@ class TrainingRun {
       : session_(session),
         program_(session.program()),
         plan_(program_.train),
-        train_data_(training_split(data)),
+        train_data_(training_sets(data)),
         options_(options),
         schedule_(std::move(schedule)),
         log_(std::move(log)),
@@ -232,7 +232,7 @@ class TrainingRun {
   Session& session_;
   const CompiledProgram& program_;
   const TrainPlan& plan_;
-  const Dataset* train_data_;
+  const SplitSets train_data_;
   const TrainOptions& options_;
   const Schedule schedule_;
   MetricsLog log_;
@@ -288,24 +288,33 @@ Result<std::optional<TrainState>> resume_run(Session& session, const RunDirector
 
 std::map<std::string, SplitMark> mark_data(std::span<const Dataset> data) {
   std::map<std::string, SplitMark> marks;
+  const SplitSets training = training_sets(data);
   for (const Dataset& set : data) {
     std::string files;
     for (const std::string& place : set.places()) files += fmt::format("{}`{}`", files.empty() ? "" : ", ", place);
-    marks[set.split()] = {set.fingerprint(), std::move(files)};
+    marks[set.name()] = {set.fingerprint(), std::move(files), std::ranges::find(training, &set) != training.end()};
   }
   return marks;
 }
 
-const Dataset* training_split(std::span<const Dataset> data) {
-  const auto it = std::find_if(data.begin(), data.end(), [](const Dataset& set) { return set.split() == "train"; });
-  if (it != data.end()) return &*it;
-  return data.empty() ? nullptr : &data.front();
+SplitSets training_sets(std::span<const Dataset> data) {
+  SplitSets sets;
+  for (const Dataset& set : data) {
+    const auto section = static_cast<size_t>(set.section());
+    if (section >= sets.size()) sets.resize(section + 1);
+    if (sets[section] == nullptr || (set.split() == "train" && sets[section]->split() != "train")) sets[section] = &set;
+  }
+  return sets;
+}
+
+int64_t training_rows(std::span<const Dataset> data) {
+  const SplitSets sets = training_sets(data);
+  return sets.empty() ? 0 : sets.front()->rows();
 }
 
 Result<TrainSummary> train(Session& session, std::span<const Dataset> data, const RunDirectory& run,
                            const TrainOptions& options) {
-  const Dataset* train_data = training_split(data);
-  SMELT_TRY(Schedule schedule, plan_schedule(session.program(), train_data == nullptr ? 0 : train_data->rows()));
+  SMELT_TRY(Schedule schedule, plan_schedule(session.program(), training_rows(data)));
   SMELT_TRY(const std::optional<TrainState> resumed, resume_run(session, run, options, schedule));
   if (options.resume && options.accepted) SMELT_TRY_VOID(options.accepted());
   SMELT_TRY(MetricsLog log, MetricsLog::open(run.metrics_path(), resumed ? resumed->step : 0));

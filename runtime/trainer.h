@@ -67,7 +67,9 @@ Result<TrainSummary> train(Session& session, std::span<const Dataset> data, cons
 /// What checkpoints keep of the data, so that a resumed run notices when it changed.
 std::map<std::string, SplitMark> mark_data(std::span<const Dataset> data);
 
-/// The split that `train` trains on; null when there is none.
-const Dataset* training_split(std::span<const Dataset> data);
+/// The splits that `train` trains on, one a data section: `train`, or else the section's first.
+SplitSets training_sets(std::span<const Dataset> data);
+/// Of the data section that counts the epochs; 0 without data.
+int64_t training_rows(std::span<const Dataset> data);
 
 }  // namespace smelt

@@ -1,5 +1,6 @@
 #include "api/smelt/call_values.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "ir/support/check.h"
@@ -42,15 +43,23 @@ class CallReader {
 
   void read_rows(const Argument& argument, const void* input) {
     const std::vector<int64_t> sizes = actual_sizes(graph_.type(argument.node).shape, values_.extents);
-    values_.rows.resize(static_cast<size_t>(sizes.at(0)));
-    std::memcpy(values_.rows.data(), input, values_.rows.size() * sizeof(int32_t));
+    const auto section = static_cast<size_t>(std::max(argument.ref, 0));
+    if (section >= values_.rows.size()) values_.rows.resize(section + 1);
+    std::vector<int32_t>& numbers = values_.rows[section];
+    numbers.resize(static_cast<size_t>(sizes.at(0)));
+    std::memcpy(numbers.data(), input, numbers.size() * sizeof(int32_t));
   }
 
   /// Columns have a dimension of their own for their rows.
   void shorten(const Argument& argument) {
     const Extent& rows = graph_.type(argument.node).shape.at(0);
     SMELT_CHECK(!rows.is_static(), "column `{}` has a fixed number of rows", argument.name);
-    values_.extents[static_cast<size_t>(rows.symbol)] = static_cast<int64_t>(values_.rows.size());
+    values_.extents[static_cast<size_t>(rows.symbol)] = static_cast<int64_t>(rows_of(argument).size());
+  }
+
+  const std::vector<int32_t>& rows_of(const Argument& column) const {
+    const int32_t section = experiment_.data->columns[static_cast<size_t>(column.ref)].section;
+    return values_.rows.at(static_cast<size_t>(section));
   }
 
   RefTensor read_argument(const Argument& argument, const void* input) const {
@@ -58,7 +67,7 @@ class CallReader {
     tensor.values.resize(static_cast<size_t>(tensor.count()));
     switch (argument.role) {
       case ArgRole::Variable: read_dense(tensor, variable(argument.ref)); break;
-      case ArgRole::Column: read_column(tensor, input); break;
+      case ArgRole::Column: read_column(tensor, input, rows_of(argument)); break;
       case ArgRole::Rows:
         for (size_t i = 0; i < tensor.values.size(); ++i) tensor.values[i] = static_cast<double>(i);
         break;
@@ -96,12 +105,11 @@ class CallReader {
       tensor.values[i] = load_element(tensor.type.dtype, from + i * width);
   }
 
-  void read_column(RefTensor& tensor, const void* input) const {
+  static void read_column(RefTensor& tensor, const void* input, std::span<const int32_t> rows) {
     const auto width = static_cast<size_t>(size_of(tensor.type.dtype));
-    const size_t row_elements = values_.rows.empty() ? 0 : tensor.values.size() / values_.rows.size();
-    for (size_t b = 0; b < values_.rows.size(); ++b) {
-      const std::byte* row =
-          static_cast<const std::byte*>(input) + static_cast<size_t>(values_.rows[b]) * row_elements * width;
+    const size_t row_elements = rows.empty() ? 0 : tensor.values.size() / rows.size();
+    for (size_t b = 0; b < rows.size(); ++b) {
+      const std::byte* row = static_cast<const std::byte*>(input) + static_cast<size_t>(rows[b]) * row_elements * width;
       for (size_t i = 0; i < row_elements; ++i)
         tensor.values[b * row_elements + i] = load_element(tensor.type.dtype, row + i * width);
     }

@@ -13,7 +13,8 @@ namespace smelt {
 struct CallValues {
   std::vector<RefTensor> arguments;  // in the graph's order
   std::vector<int64_t> extents;      // by symbol
-  std::vector<int32_t> rows;         // of the batch, as the data set counts them; empty without data
+  /// Of the batch, as each data section counts them; empty where the call reads none of it.
+  std::vector<std::vector<int32_t>> rows;
 };
 
 /// `graph` is the function that call.frame runs, of `experiment`. Columns hold the rows of the batch alone, and `rows`

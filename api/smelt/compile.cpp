@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 
+#include "api/smelt/pretrained.h"
 #include "compiler/codegen/emit_program.h"
 #include "compiler/codegen/make_target.h"
 #include "compiler/loops/kernel_identity.h"
@@ -113,6 +114,7 @@ CheckedModel check_text(std::string path, std::string text, const ModelOptions& 
   data.model_directory = directory.empty() ? "." : directory.string();
   const uint32_t file = model.sources->add({.name = model.path, .text = model.text});
   model.experiment = build_experiment(*model.sources, file, frontend_options(options, data, model), model.diagnostics);
+  check_pretrained(model, data);
   return model;
 }
 

@@ -161,17 +161,24 @@ class Tracer {
                                              : fmt::format("{} ({})", what, where);
   }
 
-  /// Which row of the data the first bad element belongs to, when it counts the rows of the batch.
+  /// The split of data section `section` that the call reads; empty when there is none.
+  std::string split_of(int32_t section) const {
+    const auto set = std::ranges::find(call_.data, section, &Dataset::section);
+    return set == call_.data.end() ? "" : (*set)->split();
+  }
+
+  /// Which row of the data the first bad element belongs to, when it counts the rows of the batch. Of several data
+  /// sections no row can be named.
   void note_row(Diagnostic& diagnostic, const NonFiniteOrigin& origin) const {
     const Shape& shape = graph_.type(origin.node).shape;
-    if (shape.empty() || values_.rows.empty() || call_.data == nullptr) return;
+    if (shape.empty() || values_.rows.size() != 1 || call_.data.empty()) return;
     for (const Argument& argument : graph_.arguments) {
       if (argument.role != ArgRole::Rows) continue;
       if (!(graph_.type(argument.node).shape[0] == shape[0]) || shape[0].is_static()) return;
     }
-    const int32_t row = values_.rows[static_cast<size_t>(origin.first[0])];
-    diagnostic.note(fmt::format("row {} of this batch is row {} of split `{}`, counted from 0", origin.first[0], row,
-                                call_.data->split()));
+    const int32_t row = values_.rows[0][static_cast<size_t>(origin.first[0])];
+    diagnostic.note(
+        fmt::format("row {} of this batch is row {} of split `{}`, counted from 0", origin.first[0], row, split_of(0)));
   }
 
   Result<Diagnostic> bad_input(const NonFiniteOrigin& origin) const {
@@ -202,14 +209,14 @@ class Tracer {
 
   void bad_column(Diagnostic& diagnostic, int32_t ref, const NonFiniteOrigin& origin) const {
     const Column& column = experiment_.data->columns[static_cast<size_t>(ref)];
-    const int32_t row = values_.rows.at(static_cast<size_t>(origin.first[0]));
-    const std::string split = call_.data != nullptr ? call_.data->split() : "";
+    const int32_t row = values_.rows.at(static_cast<size_t>(column.section)).at(static_cast<size_t>(origin.first[0]));
+    const std::string split = split_of(column.section);
     diagnostic.message = fmt::format("{}the data has {} in row {} of split `{}`, {}", when(), number(origin.value), row,
                                      split, column_text(column));
     diagnostic.span = column.span;
     diagnostic.note("rows are counted from 0; the index counts rows of this batch");
     for (const Split& one : experiment_.data->splits) {
-      if (one.name != split) continue;
+      if (one.name != split || one.section != column.section) continue;
       diagnostic.label(one.source.span, "the split's files");
     }
     diagnostic.with_help("repair the file, or write `where(x == x, x, 0)` to replace NaN");

@@ -18,7 +18,8 @@ std::string name_of(const Experiment& experiment, ArgRole role, int32_t ref) {
     case ArgRole::Variable: return experiment.variables[index].path;
     case ArgRole::Column: {
       const Column& column = experiment.data->columns[index];
-      return fmt::format("field {} {}[{}]", column.field, to_string(column.dtype), fmt::join(column.row_shape, ", "));
+      return fmt::format("field {} {}[{}]{}", column.field, to_string(column.dtype), fmt::join(column.row_shape, ", "),
+                         column.section == 0 ? "" : " of " + experiment.data->section_name(column.section));
     }
     case ArgRole::Scalar: {
       const ScalarInput& scalar = experiment.scalars[index];
@@ -26,7 +27,7 @@ std::string name_of(const Experiment& experiment, ArgRole role, int32_t ref) {
       return fmt::format("{} {} {} {}", scalar.name, static_cast<int>(scalar.kind), scalar.initial,
                          of_objective ? experiment.objectives[static_cast<size_t>(scalar.ref)].name : "");
     }
-    case ArgRole::Rows:
+    case ArgRole::Rows: return "rows of " + experiment.data->section_name(ref);  // after the first
     case ArgRole::Feed:
     case ArgRole::Seed:
     case ArgRole::Run:

@@ -32,6 +32,11 @@ constexpr std::array kArtefacts = {
              }},
     Artefact{"header", ".h",
              [](const CheckedModel& model, const CompiledProgram& program, const ModelOptions&) -> Result<std::string> {
+               if (program.data && program.data->num_sections() > 1)
+                 return fail(ErrorKind::Unsupported,
+                             "a header for a train section that reads several data sections is not supported yet",
+                             "use --emit=obj, or choose a train section that reads one: --train NAME",
+                             program.train.span);
                return emit_header(program, model.path);
              }},
     Artefact{"llvm-ir", ".ll",

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <cstring>
+#include <list>
 
 #include "api/smelt/gradients.h"
 #include "cli/commands/debug.h"
@@ -27,18 +28,20 @@ Result<void> write_gradients(const GradsFlags& flags, Session& session, std::spa
       std::ranges::find(program.entries, FunctionKind::Gradients, &Entry::kind);  // the one that was added
   CallFrame frame = session.frame(*entry);
   SMELT_TRY_VOID(frame.own_outputs());
-  std::vector<int32_t> rows;
-  if (const Dataset* training = training_split(data); training != nullptr && frame.takes_rows()) {
-    frame.set_dataset(*training);
-    SMELT_TRY(Batches batches, Batches::create({.rows = training->rows(),
+  std::list<std::vector<int32_t>> rows;  // the frame points to them
+  const SplitSets training = training_sets(data);
+  frame.set_datasets(training);
+  for (const Dataset* set : training) {
+    SMELT_TRY(Batches batches, Batches::create({.rows = set->rows(),
                                                 .batch = program.train.batch,
-                                                .drop_rest = !frame.has_free_batch(),
+                                                .drop_rest = !frame.has_free_batch() || training.size() > 1,
                                                 .shuffle = flags.shuffle,
-                                                .seed = program.train.seed},
-                                               training->split()));
+                                                .seed = program.train.seed,
+                                                .section = static_cast<uint32_t>(set->section())},
+                                               set->name()));
     const auto first = batches.next();
-    rows.assign(first.begin(), first.end());
-    frame.set_rows(rows);
+    rows.emplace_back(first.begin(), first.end());
+    frame.set_rows(set->section(), rows.back());
   }
   SMELT_TRY_VOID(check_status(session.call(frame), *entry));
   std::vector<NamedTensor> tensors;

@@ -70,11 +70,10 @@ int run_eval(const EvalFlags& flags) {
   const CompiledProgram& program = session.program();
   if (source->weights.empty()) {
     say("note: without --weights the parameters have their initial values: this evaluates an untrained model");
-  } else if (const auto loaded =
-                 load_and_tell(source->weights, session, flags.partial ? Match::Partial : Match::Strict);
-             !loaded) {
-    return report(loaded.error());
   }
+  const Match match = flags.partial ? Match::Partial : Match::Strict;
+  if (const auto loaded = load_variables(*source, running->checked, session, match); !loaded)
+    return report(loaded.error());
   set_time(session, source->weights);
   std::string split;
   std::vector<Dataset> data;
@@ -93,7 +92,7 @@ int run_eval(const EvalFlags& flags) {
   const auto names = flags.names.empty() ? all_names(program) : flags.names;
   for (const std::string& name : names) note_coupling(program, name);
   NonFiniteReporter reporter(running->checked, options);
-  const auto values = evaluate(session, data.empty() ? nullptr : &data[0], program.train.batch, names,
+  const auto values = evaluate(session, sets_of(data, split), program.train.batch, names,
                                flags.check_nan ? reporter.hook() : TraceCall());
   if (!values) return reporter.report(values.error(), flags.model.json);
   nlohmann::json metrics = nlohmann::json::object();

@@ -174,11 +174,10 @@ int run_command(const RunFlags& flags, bool draw) {
   if (!running) return report(running.error());
   if (source->weights.empty()) {
     say("note: without --weights the parameters have their initial values");
-  } else if (const auto loaded =
-                 load_and_tell(source->weights, *running->session, flags.partial ? Match::Partial : Match::Strict);
-             !loaded) {
-    return report(loaded.error());
   }
+  const Match match = flags.partial ? Match::Partial : Match::Strict;
+  if (const auto loaded = load_variables(*source, running->checked, *running->session, match); !loaded)
+    return report(loaded.error());
   const Result<void> done = run_export(flags, *running->session, draw);
   return done ? static_cast<int>(kOk) : report(done.error());
 }

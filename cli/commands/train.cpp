@@ -10,6 +10,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "api/smelt/pretrained.h"
 #include "api/smelt/training_identity.h"
 
 #include "cli/commands.h"
@@ -88,8 +89,10 @@ Result<void> check_agreement(const TrainFlags& flags) {
 }
 
 enum class Say : uint8_t { Differences, Nothing };
-/// What --init puts over the initial values.
-Result<void> load_start(const TrainFlags& flags, Session& session, Say say) {
+/// What files of the model and --init put over the initial values.
+Result<void> load_start(const TrainFlags& flags, const CheckedModel& model, const ModelOptions& options,
+                        Session& session, Say say) {
+  SMELT_TRY_VOID(load_pretrained(model, options, session));
   if (flags.init.empty()) return {};
   const Match match = flags.partial ? Match::Partial : Match::Strict;
   if (say == Say::Differences) return load_and_tell(flags.init, session, match);
@@ -132,12 +135,13 @@ void tell_of_early_end(const TrainFlags& flags, const TrainPlan& plan, int64_t h
 
 /// The run in its directory, and in `record` what it has to remember. A run that is resumed before its first checkpoint
 /// begins again, from the parameters that it began with.
-Result<RunDirectory> begin(TrainFlags& flags, RunningModel& running, const RunRecord& before, RunRecord& record) {
+Result<RunDirectory> begin(TrainFlags& flags, const ModelOptions& options, RunningModel& running,
+                           const RunRecord& before, RunRecord& record) {
   if (!flags.init.empty()) record.init = std::filesystem::absolute(flags.init).string();
   record.no_shuffle = flags.no_shuffle;
   record.partial = flags.partial;
   if (!flags.resume) {
-    SMELT_TRY_VOID(load_start(flags, *running.session, Say::Differences));
+    SMELT_TRY_VOID(load_start(flags, running.checked, options, *running.session, Say::Differences));
     return open_run(flags, running.checked, record);
   }
   SMELT_TRY(RunDirectory run, open_run(flags, running.checked, record));
@@ -146,7 +150,7 @@ Result<RunDirectory> begin(TrainFlags& flags, RunningModel& running, const RunRe
   if (!run.has_checkpoint()) {
     flags.init = before.init;
     flags.partial = before.partial;
-    SMELT_TRY_VOID(load_start(flags, *running.session, Say::Differences));
+    SMELT_TRY_VOID(load_start(flags, running.checked, options, *running.session, Say::Differences));
   }
   return run;
 }
@@ -177,14 +181,13 @@ int run_training(TrainFlags flags) {
   if (!running) return report(running.error());
   const CompiledProgram& program = running->compiled->program;
   if (!data) return report(data.error());
-  const Dataset* training = training_split(data->sets);
-  Result<Schedule> schedule = plan_schedule(program, training == nullptr ? 0 : training->rows());
+  Result<Schedule> schedule = plan_schedule(program, training_rows(data->sets));
   if (!schedule) return report(schedule.error());
   tell_of_early_end(flags, program.train, schedule->iterations);
   running->session->header().horizon = schedule->iterations;
   // From here on there is a run to save: a signal ends it after the iteration, a second one at once.
   catch_signals();
-  Result<RunDirectory> run = begin(flags, *running, *before, *record);
+  Result<RunDirectory> run = begin(flags, options, *running, *before, *record);
   if (!run) return report(run.error());
 
   Progress progress;
@@ -203,9 +206,9 @@ int run_training(TrainFlags flags) {
   train_options.stop_signal = &g_signal;
   train_options.observer = &progress;
   train_options.check_nan = flags.check_nan;
-  train_options.restart = [&flags](Session& session) -> Result<void> {
+  train_options.restart = [&](Session& session) -> Result<void> {
     SMELT_TRY_VOID(session.initialise());
-    return load_start(flags, session, Say::Nothing);
+    return load_start(flags, running->checked, options, session, Say::Nothing);
   };
   NonFiniteReporter reporter(running->checked, options);
   train_options.trace = reporter.hook();

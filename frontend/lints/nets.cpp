@@ -88,6 +88,8 @@ void nets_never_updated(const LintInput& input) {
     }
   }
   for (const auto& [net, list] : idle) {
+    const auto& pretrained = input.experiment.pretrained;
+    if (std::ranges::find(pretrained, net, &Pretrained::model) != pretrained.end()) continue;  // it may stay as it is
     const bool whole = list.size() == parameters_of_net(input, net).size();
     const Span span = whole ? model_span(input, net) : variable_of(input, list[0]).layer;
     input.diagnostics

@@ -29,7 +29,7 @@ void Batches::seek(int64_t taken) { taken_ = taken; }
 void Batches::set_order(int64_t epoch) {
   if (epoch == order_epoch_) return;
   if (plan_.shuffle) {
-    shuffle_rows(plan_.seed, static_cast<uint32_t>(epoch), order_);
+    shuffle_rows(plan_.seed, static_cast<uint32_t>(epoch), order_, plan_.section);
   } else if (order_epoch_ < 0) {
     std::iota(order_.begin(), order_.end(), 0);
   }

@@ -17,6 +17,7 @@ struct BatchPlan {
   bool drop_rest = false;  // the batch size is fixed: the rest of an epoch is left out
   bool shuffle = false;    // else file order
   uint64_t seed = 0;
+  uint32_t section = 0;  // of the run's data sections: each has an order of its own
 
   int64_t batches_per_epoch() const { return drop_rest ? rows / batch : (rows + batch - 1) / batch; }
 };

@@ -8,6 +8,7 @@
 
 #include "runtime/files/file.h"
 #include "runtime/files/message.h"
+#include "runtime/files/npz.h"
 #include "runtime/files/pattern.h"
 
 namespace smelt {
@@ -43,21 +44,30 @@ static std::optional<std::string> find_place(const std::string& candidate, bool 
   return std::filesystem::is_directory(candidate, ignored) ? std::optional(candidate) : std::nullopt;
 }
 
+/// What has to exist of a place: the folder of a pattern, the archive of an array.
+static std::string file_of(const std::string& place, bool pattern) {
+  if (pattern) return split_pattern(place).folder;
+  const auto array = split_npz_path(place);
+  return array ? array->first : place;
+}
+
 Result<std::string> resolve_data_path(const std::string& path, const std::string& section, const DataPaths& paths) {
   namespace fs = std::filesystem;
   const bool pattern = is_pattern(path);
-  const Pattern parts = pattern ? split_pattern(path) : Pattern{path, {}};
+  const auto array = pattern ? std::nullopt : split_npz_path(path);
+  const Pattern parts = pattern ? split_pattern(path)
+                        : array ? Pattern{array->first, array->second}
+                                : Pattern{path, {}};
   const fs::path wanted(parts.folder);
   const auto place_of = [&](const std::string& found) {
-    return pattern ? (fs::path(found) / parts.rest).string() : found;
+    return pattern || array ? (fs::path(found) / parts.rest).string() : found;
   };
   std::vector<std::string> candidates;
   const auto directory = paths.directories.find(section);
   const auto recorded = paths.recorded.find(path);
   if (directory != paths.directories.end()) {
     candidates.push_back((fs::path(directory->second) / wanted.filename()).lexically_normal().string());
-  } else if (recorded != paths.recorded.end() &&
-             find_place(pattern ? split_pattern(recorded->second).folder : recorded->second, pattern)) {
+  } else if (recorded != paths.recorded.end() && find_place(file_of(recorded->second, pattern), pattern)) {
     return recorded->second;
   } else if (wanted.is_absolute()) {
     candidates.push_back(wanted.string());

@@ -11,6 +11,7 @@
 #include "runtime/files/idx.h"
 #include "runtime/files/message.h"
 #include "runtime/files/npy.h"
+#include "runtime/files/npz.h"
 
 namespace smelt {
 namespace {
@@ -58,6 +59,16 @@ Result<void> check_npy(const std::string& path) {
   return check_npy_size(header, *bytes, path);
 }
 
+Result<std::vector<Column>> probe_npz(const std::string& path) {
+  SMELT_TRY(const NpzHeader array, read_npz_header(path));
+  return one_column(array.header.dtype, array.header.shape, path);
+}
+
+Result<void> check_npz(const std::string& path) {
+  SMELT_TRY(const NpzHeader array, read_npz_header(path));
+  return check_npy_size(array.header, array.file_bytes, path);
+}
+
 Result<void> check_csv(const std::string& /*path*/) { return {}; }  // it says nothing of its size
 
 Result<std::vector<Column>> probe_csv(const std::string& path) {
@@ -88,17 +99,21 @@ Result<ReadTable> read_csv_table(const std::string& path) {
   return ReadTable{std::move(table.values), {}};
 }
 
+Result<ReadTable> read_npz_table(const std::string& path) {
+  SMELT_TRY(NpyFile file, read_npz(path));
+  return ReadTable{std::move(file.tensor), std::move(file.notes)};
+}
+
 constexpr DataReader kDataReaders[] = {{find_reader_record("idx"), probe_idx, check_idx, read_idx_table},
                                        {find_reader_record("npy"), probe_npy, check_npy, read_npy_table},
+                                       {find_reader_record("npz"), probe_npz, check_npz, read_npz_table},
                                        {find_reader_record("csv"), probe_csv, check_csv, read_csv_table},
                                        {find_reader_record("images")},  // by load_pictures.h
                                        {find_reader_record("bytes")},   // by load_text.h
                                        {find_reader_record("audio")},   // by load_sounds.h
                                        {find_reader_record("lines")},   // by load_lines.h
                                        {find_reader_record("pairs")}};
-// A reader of the language that is not planned has a row, and no row is left over.
-static_assert(std::ranges::count(kReaders, false, &ReaderRecord::planned) == std::ssize(kDataReaders) &&
-              std::ranges::none_of(kDataReaders, [](const DataReader& r) { return r.record->planned; }));
+static_assert(std::size(kReaders) == std::size(kDataReaders));  // a row for each reader of the language
 
 }  // namespace
 

@@ -89,6 +89,10 @@ class Loader {
     if (auto loaded = load_rows(notes); !loaded) return with_span(std::move(loaded).error(), split_.source.span);
     std::vector<LoadedColumn> columns;
     for (size_t i = 0; i < plan_.columns.size(); ++i) {
+      if (!is_ours(plan_.columns[i])) {
+        columns.emplace_back();
+        continue;
+      }
       SMELT_TRY(LoadedColumn column, take_column(plan_.columns[i], is_last_use(i)));
       columns.push_back(std::move(column));
     }
@@ -101,12 +105,14 @@ class Loader {
   const std::vector<std::string>& classes() const { return classes_; }
 
  private:
+  bool is_ours(const Column& column) const { return column.section == split_.section; }
+
   Result<std::vector<std::string>> find_places(std::vector<std::string>& notes) const {
     std::vector<std::string> places;
     for (const std::string& path : split_.source.paths) {
-      auto place = resolve_data_path(path, plan_.name, paths_);
+      auto place = resolve_data_path(path, plan_.section_name(split_.section), paths_);
       if (!place) return with_span(std::move(place).error(), split_.source.span);
-      if (const std::string why = why_outside(path, *place, plan_.name, paths_); !why.empty())
+      if (const std::string why = why_outside(path, *place, plan_.section_name(split_.section), paths_); !why.empty())
         notes.push_back(fmt::format("`{}` lies outside of the model's directory: {}", printable(*place), why));
       places.push_back(std::move(*place));
     }
@@ -194,7 +200,7 @@ class Loader {
 
   bool is_last_use(size_t index) const {
     for (size_t later = index + 1; later < plan_.columns.size(); ++later) {
-      if (plan_.columns[later].field == plan_.columns[index].field) return false;
+      if (is_ours(plan_.columns[later]) && plan_.columns[later].field == plan_.columns[index].field) return false;
     }
     return true;
   }
@@ -249,6 +255,7 @@ class Loader {
 
   Result<void> check_limit(const ColumnLimit& limit, const std::vector<LoadedColumn>& columns) const {
     if (limit.column < 0 || static_cast<size_t>(limit.column) >= columns.size()) return {};
+    if (!is_ours(plan_.columns[static_cast<size_t>(limit.column)])) return {};
     const LoadedColumn& column = columns[static_cast<size_t>(limit.column)];
     if (column.dtype == DType::U8 && limit.below > 255) return {};
     const int32_t field = plan_.columns[static_cast<size_t>(limit.column)].field;
@@ -283,6 +290,7 @@ class Loader {
 
   /// NaN is outside of no range: a note tells of it.
   Result<void> check_range(const ColumnRange& stated, const std::vector<LoadedColumn>& columns) const {
+    if (!is_ours(plan_.columns[static_cast<size_t>(stated.column)])) return {};
     const LoadedColumn& column = columns[static_cast<size_t>(stated.column)];
     const auto count = static_cast<int64_t>(column.data.size()) / size_of(column.dtype);
     if (column.dtype == DType::U8 && holds(stated, 0) && holds(stated, 255)) return {};
@@ -336,12 +344,22 @@ Result<Dataset> Dataset::open(const DataPlan& plan, const Split& split, const Da
   if (threads < 1) threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   Dataset out;
   out.split_ = split.name;
+  out.section_ = split.section;
+  out.name_ = split.section == 0 ? split.name : fmt::format("{}.{}", plan.section_name(split.section), split.name);
   Loader loader(plan, split, paths, threads);
   SMELT_TRY(out.columns_, loader.load(out.notes_));
   out.places_ = loader.places();
   out.classes_ = loader.classes();
-  if (!out.columns_.empty()) out.rows_ = out.columns_.front().rows;
+  for (const LoadedColumn& column : out.columns_) out.rows_ = std::max(out.rows_, column.rows);
   return out;
+}
+
+SplitSets sets_of(std::span<const Dataset> data, std::string_view name) {
+  SplitSets sets;
+  for (const Dataset& set : data)
+    if (set.split() == name) sets.push_back(&set);
+  std::ranges::sort(sets, {}, &Dataset::section);
+  return sets;
 }
 
 std::string Dataset::fingerprint() const {

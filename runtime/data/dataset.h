@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,15 +25,19 @@ struct LoadedColumn {
 
 class Dataset {
  public:
-  /// Loads what `plan.columns` need of one split. Errors: Input for files that cannot be found or read, are
-  /// damaged, differ in their number of rows, do not match the columns, or break a limit (file, row, value);
+  /// Loads what `plan.columns` need of one split of a data section. Errors: Input for files that cannot be found or
+  /// read, are damaged, differ in their number of rows, do not match the columns, or break a limit (file, row, value);
   /// Limit.
   /// `threads` decode pictures; 0: one a processor.
   static Result<Dataset> open(const DataPlan& plan, const Split& split, const DataPaths& paths, int threads = 0);
 
   const std::string& split() const { return split_; }
+  /// Of DataPlan: 0 is the first.
+  int32_t section() const { return section_; }
+  /// What checkpoints and messages call it: the split, behind its section where that is not the first.
+  const std::string& name() const { return name_; }
   int64_t rows() const { return rows_; }
-  /// In the order of DataPlan::columns.
+  /// In the order of DataPlan::columns; those of other sections have no rows.
   const std::vector<LoadedColumn>& columns() const { return columns_; }
   /// Things worth a warning: NaN and infinity in float files, conversions on the way.
   const std::vector<std::string>& notes() const { return notes_; }
@@ -44,11 +49,17 @@ class Dataset {
   std::string fingerprint() const;
 
  private:
-  std::string split_;
+  std::string split_, name_;
+  int32_t section_ = 0;
   int64_t rows_ = 0;
   std::vector<LoadedColumn> columns_;
   std::vector<std::string> notes_, places_, classes_;
 };
+
+/// A split of each data section, in the order of the sections.
+using SplitSets = std::vector<const Dataset*>;
+/// Those of the split `name`.
+SplitSets sets_of(std::span<const Dataset> data, std::string_view name);
 
 /// What a reader call would give, from a few bytes of each file: column k is field(k). For csv one f32 column
 /// a csv column; `row()` is all of them together. Errors: as Dataset::open.

@@ -18,7 +18,7 @@ Result<std::vector<std::string>> classes_of_section(const DataPlan& plan, const 
   if (known || first.reader != split.source.reader) return class_names(ours);
   std::vector<std::string> places;
   for (const std::string& path : first.paths) {
-    SMELT_TRY(places.emplace_back(), resolve_data_path(path, plan.name, paths));
+    SMELT_TRY(places.emplace_back(), resolve_data_path(path, plan.section_name(split.section), paths));
   }
   SMELT_TRY(const std::vector<PictureFile> files, list_pictures(first, places));
   return class_names(files);

@@ -28,7 +28,9 @@ void permute(uint64_t seed, uint32_t epoch, uint32_t site, std::span<int32_t> ro
 
 }  // namespace
 
-void shuffle_rows(uint64_t seed, uint32_t epoch, std::span<int32_t> rows) { permute(seed, epoch, kShuffleSite, rows); }
+void shuffle_rows(uint64_t seed, uint32_t epoch, std::span<int32_t> rows, uint32_t section) {
+  permute(seed, epoch, kShuffleSite + section, rows);
+}
 
 std::pair<int64_t, int64_t> stretch_of_share(int64_t count, const Share& share) {
   const auto place = [&](double part) {

@@ -166,8 +166,9 @@ std::string_view numpy_name(DType dtype) { return npy_code(dtype).substr(1); }
 Result<NpyHeader> parse_npy_header(std::span<const std::byte> file, const std::string& name) {
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   if (!text.starts_with(kMagic)) {
-    return bad_npy(name, text.empty() ? "the file is empty" : "byte 0: no .npy file (it should start with \\x93NUMPY)",
-                   text.starts_with("PK") ? "this is a zip archive, perhaps .npz: save its arrays one by one" : "");
+    return bad_npy(
+        name, text.empty() ? "the file is empty" : "byte 0: no .npy file (it should start with \\x93NUMPY)",
+        text.starts_with("PK") ? "this is a zip archive: the arrays of an .npz are read by `npz(\"file.npz/x\")`" : "");
   }
   if (file.size() < 10) return bad_npy(name, "the file ends inside its header", "copy or download it again");
   const int major = std::to_integer<int>(file[6]);

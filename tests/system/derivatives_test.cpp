@@ -99,6 +99,36 @@ TEST_CASE("gradcheck passes what is right, in both orders") {
   }
 }
 
+TEST_CASE("Cholesky factors and triangular solves pass it, in both orders") {
+  const std::string file = fresh_directory("gradcheck-linalg") + "/linalg.smelt";
+  std::ofstream(file) << R"(dim B <= 8, X = 4, Y = X, K = 3
+layer Net(x: f32[B, X]) -> f32[B, X] {
+  param w: f32[X, K] ~ Normal(0, 1)
+  param b: f32[X] ~ Normal(0, 1)
+  covariance = where(index(X) == index(Y), 0.5, 0) + contract(w, w as [Y, K], over=K)
+  l = cholesky(covariance, row=X, column=Y)
+  z = solve_lower(l, x * b, row=X, column=Y)
+  solve_upper(l, z, row=Y, column=X) + log(sum(where(index(X) == index(Y), l, 0), over=Y))
+}
+model net = Net
+data points {
+  train = npy("x.npy")
+  x: f32[X] = field(0)
+}
+objective loss(x: f32[B, X]) updates net { mean(net(x) ^ 2) }
+train {
+  data points
+  batch B = 8
+  steps 10
+  step loss with sgd(lr = 0.1)
+}
+)";
+  for (const char* order : {"1", "2"}) {
+    const CommandResult result = run_smelt({"gradcheck", file, "--order", order, "--threads", "1"});
+    CHECK_MESSAGE(result.exit_code == 0, result.out << result.err);
+  }
+}
+
 TEST_CASE("gradcheck names the parameter whose gradient is wrong, and its line") {
   const std::string file = fresh_directory("gradcheck") + "/wrong.smelt";
   write_text_file(file, R"(dim B = 4, X = 3

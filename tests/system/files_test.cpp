@@ -20,7 +20,7 @@ TEST_CASE("a result goes where -o says: the extension chooses the format, and wh
   const std::string work = fresh_directory("outputs");
   write_small_model(work);
   const std::string run = "run m.smelt f --input x=in.npy --threads 1 ";
-  for (const char* name : {"o.jpg", "o.mp3", "o.csv", "o", "o.npz", "dir/"}) {
+  for (const char* name : {"o.jpg", "o.mp3", "o.csv", "o", "dir/"}) {
     const CommandResult result = smelt_in(work, fmt::format("{}-o {}", run, name));
     CHECK_MESSAGE(result.exit_code == 2, name);
     CHECK(result.err.find("`.npy`, `.png`, `.txt` or `.wav`") != std::string::npos);

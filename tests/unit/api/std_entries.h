@@ -123,6 +123,16 @@ inline constexpr StdEntry kStdEntries[] = {
     {"mixture_log_prob", "log_prob(MixtureSameFamily(x, Normal(x, p)), sum(p, over=H))"},
     {"mixture_mean", "mean_of(MixtureSameFamily(x, Normal(p, 1)))"},
     {"mixture_choice", "mixture_choice(x, y, H)"},
+    {"multivariate_normal_log_prob", "sum(log_prob(gauss(x, p), sum(x, over=H)))"},
+    {"multivariate_normal_entropy", "entropy(gauss(x, p))"},
+    {"multivariate_normal_mean", "sum(sin(mean_of(gauss(x, p))))"},
+    {"multivariate_normal_from_noise", "sum(sin(drawn(gauss(x, p))))"},
+    {"multivariate_normal_kl", "kl(gauss(x, p), gauss(p, x))"},
+    // of matrices
+    {"cholesky", "sum(sin(triangle(x)))"},
+    {"solve_lower", "sum(sin(solve_lower(matrix(x), p, row=Row, column=Col)))"},
+    {"solve_upper", "sum(sin(solve_upper(matrix(x), p, row=Row, column=Col)))"},
+    {"diagonal", "sum(sin(diagonal(matrix(x), row=Row, column=Col)))"},
     // along axes
     {"lower_triangle", "lower_triangle(x, Row, H)"},
     {"upper_triangle", "upper_triangle(x, Row, H)"},
@@ -162,7 +172,7 @@ inline std::string model_of(const StdEntry& entry) {
   const std::string_view other = kLayers.find(entry.name) != std::string_view::npos ? entry.name : "";
   const std::string layers = other.empty() || other == "Dense" ? "Dense" : fmt::format("Dense, {}", other);
   return fmt::format(R"(import std.nn ({})
-dim B = 4, Row = 4, H = 3
+dim B = 4, Row = 4, Col = Row, H = 3
 fn variance(x) {{
   (_m, v) = moments(x, over=Row)
   v
@@ -175,6 +185,9 @@ fn drawn(d) {{
   z ~ d
   z
 }}
+fn matrix(x) = where(index(Row) == index(Col), 2.0, 0.0) + contract(x, x as [Col, H], over=H)
+fn triangle(x) = cholesky(matrix(x), row=Row, column=Col)
+fn gauss(x, p) = MultivariateNormal(sum(p, over=H), triangle(x))
 layer Net(w: f32[Row, H]) -> f32 {{
   param x: f32[Row, H] ~ Normal(0, 1)
   param q: f32[Row, H] ~ Normal(0, 1)

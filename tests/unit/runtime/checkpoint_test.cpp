@@ -1,5 +1,6 @@
 // Checkpoints: round trip, damage, disagreement, weights of other files.
 #include "runtime/checkpoint.h"
+#include "runtime/verify_checksums.h"
 
 #include "runtime/checkpoint_metadata.h"
 #include "runtime/run_directory.h"

@@ -152,7 +152,7 @@ TEST_CASE("a probe tells types and shapes from the headers alone") {
   CHECK(csv->size() == 3);
   CHECK((*csv)[2].dtype == DType::F32);
   CHECK(contains(message_of(probe_source({"cvs", {"t.csv"}, {}}, "d", paths)),
-                 "no reader is called `cvs` | there are idx, npy, csv"));
+                 "no reader is called `cvs` | there are idx, npy, npz, csv"));
   CHECK(contains(message_of(probe_source({"csv", {"t.csv", "u.csv"}, {}}, "d", paths)), "takes one file, got 2"));
 }
 

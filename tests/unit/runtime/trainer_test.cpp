@@ -367,7 +367,7 @@ TEST_CASE_FIXTURE(Fixture, "a run ends when a metric gets no better, and goes on
 
 TEST_CASE_FIXTURE(Fixture, "an evaluation weighs batches by rows, in file order, with the rest") {
   auto made = session();
-  const auto values = evaluate(*made, &data[1], 4, {"mean_y", "loss"});
+  const auto values = evaluate(*made, {&data[1]}, 4, {"mean_y", "loss"});
   REQUIRE_MESSAGE(values.has_value(), message_of(values));
   CHECK((*values)[0].name == "mean_y");
   CHECK((*values)[0].value == 5.0);  // (4 * 2.5 + 1 * 15) / 5
@@ -375,10 +375,10 @@ TEST_CASE_FIXTURE(Fixture, "an evaluation weighs batches by rows, in file order,
   CHECK((*values)[2].name == "loss.dw");
   CHECK((*values)[2].value == doctest::Approx(0.2));  // the batch number: (4 * 0 + 1 * 1) / 5
   CHECK(made->runs(program.entries[1]) == 0);
-  CHECK(contains(message_of(evaluate(*made, &data[1], 4, {"men_y"})), "did you mean `mean_y`?"));
-  CHECK(contains(message_of(evaluate(*made, nullptr, 4, {"mean_y"})), "reads a data set"));
+  CHECK(contains(message_of(evaluate(*made, {&data[1]}, 4, {"men_y"})), "did you mean `mean_y`?"));
+  CHECK(contains(message_of(evaluate(*made, {}, 4, {"mean_y"})), "reads a data set"));
   program.entries[3].inputs[2].type.shape[0] = Extent(4);  // fixed: the rest is left out
-  CHECK((*evaluate(*made, &data[1], 4, {"mean_y"}))[0].value == 2.5);
+  CHECK((*evaluate(*made, {&data[1]}, 4, {"mean_y"}))[0].value == 2.5);
 }
 
 TEST_CASE_FIXTURE(Fixture, "a loss that is not finite ends the run and names it; the last checkpoint stays") {

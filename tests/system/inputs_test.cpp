@@ -1,0 +1,345 @@
+// What a run begins with: several data sections side by side, models that begin as a file says, and arrays of an .npz.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "runtime/files/npy.h"
+#include "runtime/files/npz.h"
+#include "tests/system/small_model.h"
+
+namespace smelt::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool says(const CommandResult& result, std::string_view text) { return result.err.find(text) != std::string::npos; }
+
+HostTensor counted(int64_t rows, int64_t columns, float first) {
+  HostTensor tensor = HostTensor::zeros(DType::F32, {rows, columns}).value();
+  for (size_t i = 0; i < tensor.as<float>().size(); ++i) tensor.as<float>()[i] = first + static_cast<float>(i);
+  return tensor;
+}
+
+// 20 rows and 13: five batches an epoch, and three of which the fourth would not be full.
+constexpr std::string_view kSections = R"(dim B <= 4
+layer Net(x: f32[B]) -> f32[B] {
+  param w: f32 = ones()
+  w * x
+}
+model net = Net
+data left {
+  train = npy("left.npy")
+  a: f32 = field(0)
+}
+data right {
+  train = npy("right.npy")
+  b: f32 = field(0)
+}
+objective loss(a: f32[B], b: f32[B]) updates net {
+  report sum_a = sum(a), squares_a = sum(a ^ 2), sum_b = sum(b), largest_b = max(b)
+  mean((net(a) - b) ^ 2) / 1000
+}
+objective of_left(a: f32[B]) updates net {
+  report sum_a = sum(a)
+  mean(net(a) ^ 2) / 1000
+}
+metric distance(a: f32[B], b: f32[B]) = mean(abs(a - b))
+metric mean_a(a: f32[B]) = mean(a)
+train {
+  data left
+  data right
+  batch B = 4, shuffle
+  epochs 6
+  seed 3
+  step loss with adam(lr = 1e-3)
+  step of_left with adam(lr = 1e-3)
+}
+)";
+
+void write_sections(const std::string& work, const std::string& text = std::string(kSections)) {
+  write_text_file(work + "/m.smelt", text);
+  HostTensor left = counted(20, 1, 1), right = counted(13, 1, 101);
+  left.shape = {20};
+  right.shape = {13};
+  REQUIRE(write_npy(work + "/left.npy", left));
+  REQUIRE(write_npy(work + "/right.npy", right));
+}
+
+/// A report of each line of `objective` in a run's log.
+std::vector<double> reported(const std::string& run, const std::string& objective, const std::string& report) {
+  std::istringstream log(read_text_file(run + "/metrics.jsonl"));
+  std::vector<double> values;
+  for (std::string line; std::getline(log, line);) {
+    const nlohmann::json object = nlohmann::json::parse(line);
+    if (object.value("objective", "") == objective) values.push_back(object["reports"][report].get<double>());
+  }
+  return values;
+}
+
+TEST_CASE("sections have orders of their own, and the first counts the epochs") {
+  const std::string work = fresh_directory("sections");
+  write_sections(work);
+  const CommandResult trained = smelt_in(work, "train m.smelt -o a --threads 1");
+  REQUIRE_MESSAGE(trained.exit_code == 0, trained.err);
+  // Two calls of an iteration take a batch each: 6 epochs of 5 batches are 15 iterations.
+  const std::vector<double> first = reported(work + "/a", "loss", "sum_a"),
+                            second = reported(work + "/a", "of_left", "sum_a");
+  const std::vector<double> right = reported(work + "/a", "loss", "sum_b");
+  REQUIRE(first.size() == 15);
+  REQUIRE(second.size() == 15);
+  std::vector<double> batches;
+  for (size_t i = 0; i < 15; ++i) batches.insert(batches.end(), {first[i], second[i]});
+  for (size_t epoch = 0; epoch < 6; ++epoch) {
+    double total = 0;
+    for (size_t k = 0; k < 5; ++k) total += batches[5 * epoch + k];
+    CHECK(total == 210);  // 1 + .. + 20: each row once
+  }
+  CHECK(std::vector(batches.begin(), batches.begin() + 5) != std::vector(batches.begin() + 5, batches.begin() + 10));
+  // Four of the thirteen, at most 113 each: all batches are full, and not the same each time.
+  for (const double sum : right) CHECK((sum >= 4 * 102.5 && sum <= 4 * 111.5));
+  CHECK(std::ranges::count(right, right[0]) < 15);
+  // Of the same position in the first rows another order: the sets are not paired.
+  int paired = 0;
+  for (size_t i = 0; i < 15; ++i) paired += right[i] - 400 == first[i];
+  CHECK(paired < 5);
+
+  const CommandResult evaluated = smelt_in(work, "eval a --split train distance mean_a");
+  REQUIRE_MESSAGE(evaluated.exit_code == 0, evaluated.err);
+  CHECK(evaluated.out.find("100") != std::string::npos);   // row i beside row i, 13 of them
+  CHECK(evaluated.out.find("10.5") != std::string::npos);  // all 20 rows
+}
+
+TEST_CASE("a run of several sections goes on to the same bits, and notices other data in each") {
+  const std::string work = fresh_directory("sections-resumed");
+  write_sections(work);
+  REQUIRE(smelt_in(work, "train m.smelt -o whole --threads 1").exit_code == 0);
+  REQUIRE(smelt_in(work, "train m.smelt -o parts --threads 2 --steps 4").exit_code == 0);
+  REQUIRE(smelt_in(work, "train m.smelt -o parts --threads 1 --resume --steps 11").exit_code == 0);
+  REQUIRE(smelt_in(work, "train m.smelt -o parts --threads 2 --resume").exit_code == 0);
+  CHECK(difference(work + "/whole/checkpoints/step-15.safetensors", work + "/parts/checkpoints/step-15.safetensors") ==
+        "");
+  CHECK(logged_values(work + "/whole") == logged_values(work + "/parts"));
+
+  REQUIRE(smelt_in(work, "train m.smelt -o other --threads 1 --steps 4").exit_code == 0);
+  HostTensor right = counted(13, 1, 201);
+  right.shape = {13};
+  REQUIRE(write_npy(work + "/right.npy", right));
+  const CommandResult changed = smelt_in(work, "train m.smelt -o other --resume");
+  CHECK(changed.exit_code == 3);
+  CHECK(says(changed, "the data of split `right.train` changed since"));
+}
+
+TEST_CASE("a section with less than a batch is named; a header of several sections is refused") {
+  const std::string work = fresh_directory("sections-refused");
+  write_sections(work);
+  const CommandResult header = smelt_in(work, "build m.smelt -o out --emit=header");
+  CHECK(header.exit_code == 1);
+  CHECK(says(header, "several data sections"));
+  HostTensor right = counted(3, 1, 101);
+  right.shape = {3};
+  REQUIRE(write_npy(work + "/right.npy", right));
+  const CommandResult few = smelt_in(work, "train m.smelt -o a");
+  CHECK(few.exit_code == 3);
+  CHECK(says(few, "`right.train` has 3 rows, fewer than one batch of 4"));
+}
+
+constexpr std::string_view kTeacher = R"(import std.nn (Dense, BatchNorm)
+dim B <= 8, X = 4
+layer Net(x: f32[B, X]) -> f32[B, X] { x |> fc: Dense{X, act=tanh} |> norm: BatchNorm |> out: Dense{X} }
+model teacher = Net
+data d {
+  train = npy("x.npy")
+  x: f32[X] = field(0)
+}
+objective loss(x: f32[B, X]) updates teacher { mean((teacher(x) - x) ^ 2) }
+train {
+  data d
+  batch B = 8
+  steps 5
+  seed 1
+  step loss with adam(lr = 1e-2)
+}
+)";
+constexpr std::string_view kStudent = R"(import std.nn (Dense, BatchNorm)
+dim B <= 8, X = 4
+layer Net(x: f32[B, X]) -> f32[B, X] { x |> fc: Dense{X, act=tanh} |> norm: BatchNorm |> out: Dense{X} }
+model NAME = Net from "teacher.safetensors"
+model student = Net
+data d {
+  train = npy("x.npy")
+  x: f32[X] = field(0)
+}
+objective learn(x: f32[B, X]) updates student { mean((student(x) - NAME(x)) ^ 2) }
+train {
+  data d
+  batch B = 8
+  steps 5
+  seed 2
+  step learn with adam(lr = 1e-2)
+}
+export see(x: f32[B, X]) -> f32[B, X] = NAME(x)
+)";
+
+std::string named(std::string_view name) {
+  std::string text(kStudent);
+  for (size_t at = text.find("NAME"); at != std::string::npos; at = text.find("NAME")) text.replace(at, 4, name);
+  return text;
+}
+
+/// A folder with data and the parameters of a net that was trained.
+std::string teacher_folder(std::string_view name) {
+  const std::string work = fresh_directory(name);
+  REQUIRE(write_npy(work + "/x.npy", counted(8, 4, -1)));
+  write_text_file(work + "/teacher.smelt", kTeacher);
+  REQUIRE(smelt_in(work, "train teacher.smelt -o run --threads 1").exit_code == 0);
+  fs::copy(work + "/run/checkpoints/step-5.safetensors", work + "/teacher.safetensors");
+  write_text_file(work + "/m.smelt", named("teacher"));
+  return work;
+}
+
+TEST_CASE("a model begins as a file says, stays so, and the run needs the file no more") {
+  const std::string work = teacher_folder("pretrained");
+  const CommandResult checked = smelt_in(work, "check m.smelt");
+  REQUIRE_MESSAGE(checked.exit_code == 0, checked.err);
+  CHECK(checked.err == "");  // no lint of a net that nothing updates
+  REQUIRE(smelt_in(work, "run m.smelt see --input x=x.npy -o fresh.npy").exit_code == 0);
+  REQUIRE(smelt_in(work, "train m.smelt -o whole --threads 1").exit_code == 0);
+  REQUIRE(smelt_in(work, "train m.smelt -o parts --threads 1 --steps 2").exit_code == 0);
+  // The tensors of the teacher, its statistics among them, are those of the file.
+  const std::string student = work + "/whole/checkpoints/step-5.safetensors";
+  const auto given = read_safetensors(work + "/teacher.safetensors"), kept = read_safetensors(student);
+  REQUIRE((given && kept));
+  int compared = 0;
+  for (const StoredTensor& tensor : given->tensors) {
+    if (!tensor.name.starts_with("teacher.")) continue;
+    const StoredTensor* same = kept->find(tensor.name);
+    REQUIRE_MESSAGE(same != nullptr, tensor.name);
+    CHECK(std::ranges::equal(given->bytes(tensor), kept->bytes(*same)));
+    ++compared;
+  }
+  CHECK(compared == 8);
+  fs::remove(work + "/teacher.safetensors");
+  REQUIRE(smelt_in(work, "train m.smelt -o parts --threads 1 --resume").exit_code == 0);
+  CHECK(difference(student, work + "/parts/checkpoints/step-5.safetensors") == "");
+  REQUIRE(smelt_in(work, "run whole see --input x=x.npy -o run.npy").exit_code == 0);
+  CHECK(read_text_file(work + "/fresh.npy") == read_text_file(work + "/run.npy"));
+  const CommandResult gone = smelt_in(work, "train m.smelt -o again");
+  CHECK(gone.exit_code == 3);
+  CHECK(says(gone, "cannot find `teacher.safetensors`"));
+  CHECK(says(gone, "--data teacher=DIR"));
+  fs::create_directories(work + "/elsewhere");
+  fs::copy(work + "/run/checkpoints/step-5.safetensors", work + "/elsewhere/teacher.safetensors");
+  CHECK(smelt_in(work, "train m.smelt -o again --data teacher=elsewhere --steps 1").exit_code == 0);
+}
+
+TEST_CASE("a file of another model name, element type or shape is taken, converted or refused") {
+  const std::string work = teacher_folder("pretrained-names");
+  write_text_file(work + "/eyes.smelt", named("eyes"));  // the file has `teacher.fc.W`
+  REQUIRE(smelt_in(work, "run m.smelt see --input x=x.npy -o a.npy").exit_code == 0);
+  REQUIRE(smelt_in(work, "run eyes.smelt see --input x=x.npy -o b.npy").exit_code == 0);
+  CHECK(read_text_file(work + "/a.npy") == read_text_file(work + "/b.npy"));
+  const CommandResult wide = smelt_in(work, "run m.smelt see --precision f64 --input x=x.npy -o c.npy");
+  CHECK_MESSAGE(wide.exit_code == 0, wide.err);
+
+  write_text_file(work + "/wider.smelt",
+                  replaced(named("teacher"), "x |> fc: Dense{X, act=tanh}", "x |> fc: Dense{6, act=tanh}"));
+  const CommandResult shape = smelt_in(work, "check wider.smelt");
+  CHECK(shape.exit_code == 3);
+  CHECK(says(shape, "error[E0802]"));
+  CHECK(says(shape, "`teacher.fc.W` is f32[4, 4] in the file and f32[4, 6] in model `teacher`"));
+  write_text_file(work + "/label.smelt", replaced(named("teacher"), "out: Dense{X}", "last: Dense{X}"));
+  const CommandResult label = smelt_in(work, "check label.smelt");
+  CHECK(label.exit_code == 3);
+  CHECK(says(label, "lacks 2 of the 8 tensors of model `teacher`: `last.W`, `last.b`"));
+  CHECK(says(label, "`teacher.fc.W` f32[4, 4]"));
+  // A student that was trained beside it fits as well: the name has to say which.
+  REQUIRE(smelt_in(work, "train m.smelt -o both --threads 1").exit_code == 0);
+  fs::remove(work + "/teacher.safetensors");
+  fs::copy(work + "/both/checkpoints/step-5.safetensors", work + "/teacher.safetensors");
+  CHECK(smelt_in(work, "check m.smelt").exit_code == 0);
+  const CommandResult two = smelt_in(work, "check eyes.smelt");
+  CHECK(two.exit_code == 3);
+  CHECK(says(two, "`student` and `teacher` fit model `eyes`"));
+  write_text_file(work + "/teacher.safetensors", "no such file");
+  CHECK(smelt_in(work, "check m.smelt").exit_code == 3);
+}
+
+TEST_CASE("arrays of an .npz are read, packed or not, and results are written as one") {
+  const std::string work = fresh_directory("npz");
+  const HostTensor x = counted(8, 4, -1), y = counted(8, 2, 3);
+  const NamedArray arrays[] = {{"x", x}, {"y", y}};
+  REQUIRE(write_npz(work + "/d.npz", arrays));
+  REQUIRE(write_npy(work + "/x.npy", x));
+  write_text_file(work + "/m.smelt", R"(import std.nn (Dense)
+dim B <= 8, X = 4, Y = 2
+layer Net(x: f32[B, X]) -> f32[B, Y] { x |> fc: Dense{Y} }
+model net = Net
+data d {
+  train = npz("d.npz/x", "d.npz/y")
+  x: f32[X] = field(0)
+  y: f32[Y] = field(1)
+}
+objective loss(x: f32[B, X], y: f32[B, Y]) updates net { mean((net(x) - y) ^ 2) }
+metric y_sum(y: f32[B, Y]) = mean(sum(y, over=Y))
+train {
+  data d
+  batch B = 8
+  steps 5
+  seed 2
+  step loss with adam(lr = 1e-2)
+}
+export both(x: f32[B, X]) -> (f32[B, Y], f32[B]) {
+  y = net(x)
+  (y, sum(x, over=X))
+}
+)");
+  REQUIRE(smelt_in(work, "train m.smelt -o a --threads 1").exit_code == 0);
+  const CommandResult evaluated = smelt_in(work, "eval a --split train y_sum");
+  CHECK_MESSAGE(evaluated.out.find("21") != std::string::npos, evaluated.out << evaluated.err);  // 2 * (3 + 18) / 2
+
+  const CommandResult run = smelt_in(work, "run a both --input x=x.npy -o out.npz");
+  REQUIRE_MESSAGE(run.exit_code == 0, run.err);
+  CHECK(smelt_in(work, "run a both --input x=x.npy -o out.npz").exit_code == 4);  // it exists
+  REQUIRE(smelt_in(work, "run a both --input x=x.npy -o out.npy").exit_code == 0);
+  for (const char* k : {"0", "1"}) {
+    const auto single = read_npy(work + "/out." + k + ".npy");
+    REQUIRE(single);
+    const auto of_archive = read_npz(work + "/out.npz/both" + k);
+    REQUIRE_MESSAGE(of_archive, message_of(of_archive));
+    CHECK(of_archive->tensor.shape == single->tensor.shape);
+    CHECK(std::ranges::equal(of_archive->tensor.as<float>(), single->tensor.as<float>()));
+  }
+}
+
+TEST_CASE("a path that names no array, or a damaged archive, is refused with what there is") {
+  const std::string work = fresh_directory("npz-refused");
+  const HostTensor x = counted(8, 4, -1);
+  const NamedArray arrays[] = {{"images", x}};
+  REQUIRE(write_npz(work + "/d.npz", arrays));
+  CHECK(message_of(read_npz(work + "/d.npz/image")).find("has no array `image`") != std::string::npos);
+  CHECK(read_npz(work + "/d.npz/image").error().help == "did you mean `images`?");
+  CHECK(read_npz(work + "/d.npz").error().help.find("d.npz/images\")`; it has `images`") != std::string::npos);
+  const std::string good = read_text_file(work + "/d.npz");
+  int silent = 0;
+  for (size_t at = 0; at < good.size(); ++at) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 0x10);
+    write_text_file(work + "/bad.npz", bad);
+    const auto read = read_npz(work + "/bad.npz/images");
+    if (read && !std::ranges::equal(read->tensor.as<float>(), x.as<float>())) ++silent;
+  }
+  CHECK(silent == 0);
+  for (size_t size = 0; size < good.size(); size += 7) {
+    write_text_file(work + "/bad.npz", good.substr(0, size));
+    CHECK(!read_npz(work + "/bad.npz/images"));
+  }
+}
+
+}  // namespace
+}  // namespace smelt::test
