@@ -22,6 +22,8 @@ class FileDescriptor {
   ~FileDescriptor() { close_now(); }
   int get() const { return fd_; }
   bool valid() const { return fd_ >= 0; }
+  /// For who closes it from now on.
+  int release() { return std::exchange(fd_, -1); }
   int close_now() { return fd_ < 0 ? 0 : ::close(std::exchange(fd_, -1)); }
 
  private:
