@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "frontend/examples_of_codes.h"
 #include "runtime/files/npy.h"
 #include "runtime/files/npz.h"
 #include "tests/system/small_model.h"
@@ -338,6 +339,29 @@ TEST_CASE("a path that names no array, or a damaged archive, is refused with wha
   for (size_t size = 0; size < good.size(); size += 7) {
     write_text_file(work + "/bad.npz", good.substr(0, size));
     CHECK(!read_npz(work + "/bad.npz/images"));
+  }
+}
+
+TEST_CASE("what `smelt explain` says of models that run is what they say") {
+  const std::string work = fresh_directory("explained");
+  std::vector<TensorToStore> tensors;
+  const HostTensor matrix = counted(4, 4, 0);
+  for (const char* layer : {"fc", "out"}) {
+    tensors.push_back({fmt::format("teacher.{}.W", layer), DType::F32, {4, 4}, matrix.data.bytes()});
+    tensors.push_back({fmt::format("teacher.{}.b", layer), DType::F32, {4}, matrix.data.bytes().first(16)});
+  }
+  REQUIRE(write_safetensors(work + "/teacher.safetensors", tensors, {}));
+  const std::pair<const char*, const char*> commands[] = {{"E0801", "train wrong.smelt -o run"},
+                                                          {"E0802", "check wrong.smelt"}};
+  for (const auto& [code, command] : commands) {
+    const std::optional<CodeExample> example = example_of(code);
+    REQUIRE(example);
+    write_text_file(work + "/wrong.smelt", example->wrong);
+    const CommandResult result = smelt_in(work, command);
+    CHECK_MESSAGE(says(result, example->messages), result.err);
+    write_text_file(work + "/wrong.smelt", example->right);
+    const CommandResult right = smelt_in(work, std::string(command) + (code == std::string("E0801") ? "2" : ""));
+    CHECK_MESSAGE(right.exit_code == 0, right.err);
   }
 }
 
