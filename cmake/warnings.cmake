@@ -6,6 +6,9 @@ target_compile_options(smelt_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshado
 if(SMELT_SANITIZE STREQUAL "address")
   add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
   add_link_options(-fsanitize=address,undefined)
+elseif(SMELT_SANITIZE STREQUAL "fuzzer")  # with clang alone; tests/fuzz_targets links the rest of libFuzzer
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+  add_link_options(-fsanitize=address,undefined)
 elseif(SMELT_SANITIZE STREQUAL "thread")
   add_compile_options(-fsanitize=thread)
   add_link_options(-fsanitize=thread)

@@ -5,16 +5,21 @@
 #include <string>
 #include <string_view>
 
+#include "frontend/build_experiment.h"
+
 namespace smelt {
 
 struct CodeExample {
   std::string wrong;     // a model file
   std::string messages;  // what is said of it
-  std::string right;     // a model file of which it is not said; empty when there is none
+  std::string right;     // a model file of which it is not said
 };
 
-/// Nothing for a code that shows only while a model runs, or whose files are no text.
 std::optional<CodeExample> example_of(std::string_view code);
+
+/// What the first line of an example stands for: `# --set name=value`, `# --data name=DIR` and `# --train name` for
+/// these flags, `# damaged: path` for a data file.
+FrontendOptions options_of_example(std::string_view text);
 
 /// The lines of `right` that `wrong` does not have.
 std::string changed_lines(std::string_view wrong, std::string_view right);

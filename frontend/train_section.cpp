@@ -264,6 +264,12 @@ std::vector<std::string> TrainSection::eval_names() const {
   return names;
 }
 
+/// The name that is meant, or how to declare it.
+static std::string help_for_metric(const std::string& name, const std::vector<std::string>& names) {
+  std::string help = did_you_mean(name, names);
+  return help.empty() ? fmt::format("declare it: `metric {}(..) = ..`", printable(name)) : help;
+}
+
 // eval valid: loss, acc
 void TrainSection::eval_action(const ast::EvalAction& action, Action& out) {
   out.kind = ActionKind::Eval;
@@ -287,7 +293,7 @@ void TrainSection::eval_action(const ast::EvalAction& action, Action& out) {
   for (const ast::Ident& name : action.names) {
     if (std::ranges::find(names, name.text) == names.end()) {
       diagnostics_.report(Diag::E0606, name.span, fmt::format("no objective or metric `{}`", printable(name.text)))
-          .with_help(did_you_mean(name.text, names));
+          .with_help(help_for_metric(name.text, names));
     }
     out.names.push_back(name.text);
   }

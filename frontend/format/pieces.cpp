@@ -241,6 +241,8 @@ bool space_between(const std::vector<Piece>& pieces, size_t left) {
   if (b.kind == CloseBrace) return is_block(b) && a.kind != OpenBrace;
   if (a.kind == OpenParen || a.kind == OpenBracket || a.kind == BoundedIndex) return false;
   if (a.kind == OpenBrace) return is_block(a);
+  // `0. 1` is a part of 0, however little that means; `0.1` is a number.
+  if (a.kind == Dot && b.kind == Integer && left > 0 && pieces[left - 1].kind == Integer) return true;
   if (a.kind == Dot || b.kind == Dot || b.kind == Colon || b.role == Role::Joined) return false;
   if (a.role == Role::Prefix || a.role == Role::Tight || b.role == Role::Tight) return false;
   if (b.role == Role::Call || b.role == Role::Index) return false;

@@ -101,7 +101,7 @@ TEST_CASE("gradcheck passes what is right, in both orders") {
 
 TEST_CASE("Cholesky factors and triangular solves pass it, in both orders") {
   const std::string file = fresh_directory("gradcheck-linalg") + "/linalg.smelt";
-  std::ofstream(file) << R"(dim B <= 8, X = 4, Y = X, K = 3
+  write_text_file(file, R"(dim B <= 8, X = 4, Y = X, K = 3
 layer Net(x: f32[B, X]) -> f32[B, X] {
   param w: f32[X, K] ~ Normal(0, 1)
   param b: f32[X] ~ Normal(0, 1)
@@ -122,7 +122,7 @@ train {
   steps 10
   step loss with sgd(lr = 0.1)
 }
-)";
+)");
   for (const char* order : {"1", "2"}) {
     const CommandResult result = run_smelt({"gradcheck", file, "--order", order, "--threads", "1"});
     CHECK_MESSAGE(result.exit_code == 0, result.out << result.err);

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "frontend/examples_of_codes.h"
 #include "runtime/files/npy.h"
 #include "runtime/files/npz.h"
 #include "tests/system/small_model.h"
@@ -317,6 +318,39 @@ export both(x: f32[B, X]) -> (f32[B, Y], f32[B]) {
   }
 }
 
+// numpy.savez_compressed of x = 8 rows of 0, 1, 2, 3, in hexadecimal.
+constexpr std::string_view kPacked =
+    "504b03042d0000000800000021009876db85ffffffffffffffff05001400782e6e7079010010000001000000000000520000"
+    "00000000009bec17ea1b10c9c850c650ad9e925a9c5ca46ea5a06e9366a2aea3a09e965f54529498179f5f94920a12774bcc"
+    "294e058a17672416a402f91a163a0a269a3a0ab50a64032e063068b007120e40e4406f3e00504b01022d032d000000080000"
+    "0021009876db855200000000010000050000000000000000000000800100000000782e6e7079504b05060000000001000100"
+    "33000000890000000000";
+
+std::string packed_archive() {
+  std::string bytes;
+  for (size_t i = 0; i < kPacked.size(); i += 2)
+    bytes += static_cast<char>(std::stoi(std::string(kPacked.substr(i, 2)), nullptr, 16));
+  return bytes;
+}
+
+TEST_CASE("what numpy has packed is unpacked, and damage to it is found") {
+  const std::string work = fresh_directory("npz-packed"), good = packed_archive();
+  write_text_file(work + "/t.npz", good);
+  const auto read = read_npz(work + "/t.npz/x");
+  REQUIRE_MESSAGE(read, message_of(read));
+  CHECK(read->tensor.shape == std::vector<int64_t>{8, 4});
+  for (size_t i = 0; i < 32; ++i) CHECK(read->tensor.as<float>()[i] == static_cast<float>(i % 4));
+  for (size_t at = 0; at < good.size(); ++at) {
+    for (const int flip : {0x01, 0x80, 0xFF}) {
+      std::string bad = good;
+      bad[at] = static_cast<char>(bad[at] ^ flip);
+      write_text_file(work + "/bad.npz", bad);
+      const auto again = read_npz(work + "/bad.npz/x");
+      CHECK((!again || std::ranges::equal(again->tensor.as<float>(), read->tensor.as<float>())));
+    }
+  }
+}
+
 TEST_CASE("a path that names no array, or a damaged archive, is refused with what there is") {
   const std::string work = fresh_directory("npz-refused");
   const HostTensor x = counted(8, 4, -1);
@@ -338,6 +372,29 @@ TEST_CASE("a path that names no array, or a damaged archive, is refused with wha
   for (size_t size = 0; size < good.size(); size += 7) {
     write_text_file(work + "/bad.npz", good.substr(0, size));
     CHECK(!read_npz(work + "/bad.npz/images"));
+  }
+}
+
+TEST_CASE("what `smelt explain` says of models that run is what they say") {
+  const std::string work = fresh_directory("explained");
+  std::vector<TensorToStore> tensors;
+  const HostTensor matrix = counted(4, 4, 0);
+  for (const char* layer : {"fc", "out"}) {
+    tensors.push_back({fmt::format("teacher.{}.W", layer), DType::F32, {4, 4}, matrix.data.bytes()});
+    tensors.push_back({fmt::format("teacher.{}.b", layer), DType::F32, {4}, matrix.data.bytes().first(16)});
+  }
+  REQUIRE(write_safetensors(work + "/teacher.safetensors", tensors, {}));
+  const std::pair<const char*, const char*> commands[] = {{"E0801", "train wrong.smelt -o run"},
+                                                          {"E0802", "check wrong.smelt"}};
+  for (const auto& [code, command] : commands) {
+    const std::optional<CodeExample> example = example_of(code);
+    REQUIRE(example);
+    write_text_file(work + "/wrong.smelt", example->wrong);
+    const CommandResult result = smelt_in(work, command);
+    CHECK_MESSAGE(says(result, example->messages), result.err);
+    write_text_file(work + "/wrong.smelt", example->right);
+    const CommandResult right = smelt_in(work, std::string(command) + (code == std::string("E0801") ? "2" : ""));
+    CHECK_MESSAGE(right.exit_code == 0, right.err);
   }
 }
 
