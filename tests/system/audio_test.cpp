@@ -163,7 +163,7 @@ TEST_CASE("results are written as sounds and texts") {
   const CommandResult spelt = smelt_in(work, "run m.smelt spell --input x=p.0.npy");
   CHECK_MESSAGE(spelt.exit_code == 0, spelt.err);
   CHECK(spelt.out.size() == 65);
-  CHECK(has(smelt_in(work, "sample m.smelt over -o x.mp3").err, "write `.npy`, `.png`, `.txt` or `.wav`"));
+  CHECK(has(smelt_in(work, "sample m.smelt over -o x.mp3").err, "write `.npy`, `.npz`, `.png`, `.txt` or `.wav`"));
   CHECK(has(smelt_in(work, "sample m.smelt over -o x.wav --force --rate 7").err, "2000 to 384000"));
 }
 

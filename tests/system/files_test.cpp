@@ -23,7 +23,7 @@ TEST_CASE("a result goes where -o says: the extension chooses the format, and wh
   for (const char* name : {"o.jpg", "o.mp3", "o.csv", "o", "dir/"}) {
     const CommandResult result = smelt_in(work, fmt::format("{}-o {}", run, name));
     CHECK_MESSAGE(result.exit_code == 2, name);
-    CHECK(result.err.find("`.npy`, `.png`, `.txt` or `.wav`") != std::string::npos);
+    CHECK(result.err.find("`.npy`, `.npz`, `.png`, `.txt` or `.wav`") != std::string::npos);
     CHECK(!fs::is_regular_file(work + "/" + name));
   }
   REQUIRE(smelt_in(work, run + "-o o.npy").exit_code == 0);
