@@ -18,6 +18,7 @@ Runner add_profile(Options options);
 Runner add_gradcheck(Options options);
 Runner add_dump(Options options);
 Runner add_show(Options options);
+Runner add_tokens(Options options);
 Runner add_explain(Options options);
 Runner add_ops(Options options);
 Runner add_debug(Options options);

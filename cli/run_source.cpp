@@ -83,6 +83,9 @@ Result<RunRecord> make_record(const ModelFlags& flags, const ModelOptions& optio
     }
     SMELT_TRY(source.columns, probe_source(split.source, plan->section_name(split.section), paths));
     record.sources.push_back(std::move(source));
+    if (split.source.tokens.empty()) continue;
+    SMELT_TRY(const std::string model, resolve_data_path(split.source.tokens, plan->name, paths));
+    record.sources.push_back({split.source.reader, {split.source.tokens}, {absolute(model)}, {}});
   }
   return record;
 }

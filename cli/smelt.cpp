@@ -39,6 +39,7 @@ constexpr std::array kCommands = {
     Command{"gradcheck", "compares gradients with differences of the loss, in f64", add_gradcheck},
     Command{"dump", "prints what a stage of the compiler makes of a file", add_dump},
     Command{"show", "prints an entry of the standard library", add_show},
+    Command{"tokens", "makes models of subwords, and turns texts into subwords and back", add_tokens},
     Command{"explain", "explains a diagnostic, or what the compiler fused in a model file and why not more",
             add_explain},
     Command{"ops", "lists the operators", add_ops},

@@ -39,7 +39,7 @@ need_packages() {
 }
 
 SMELT_PACKAGES="cmake ninja-build g++ llvm-19-dev libfmt-dev doctest-dev libeigen3-dev libcli11-dev
-  nlohmann-json3-dev libpng-dev libjpeg62-turbo-dev libsndfile1-dev libzip-dev zlib1g-dev dataset-fashion-mnist ccache mold clang-format-19"
+  nlohmann-json3-dev libpng-dev libjpeg62-turbo-dev libsndfile1-dev libsentencepiece-dev libzip-dev zlib1g-dev dataset-fashion-mnist ccache mold clang-format-19"
 
 # build_release: configures once, builds what changed.
 build_release() {

@@ -96,6 +96,15 @@ class Options {
     }
     for (size_t i = 0; i < 2; ++i) source_.lengths[i] = string_length(both->axes[i].extent, arg);
   }
+  void tokens(const ast::Arg& arg) {
+    const auto* path = ast_.as<ast::StringExpr>(arg.value);
+    if (path != nullptr && !path->value.empty()) {
+      source_.tokens = path->value;
+      return;
+    }
+    diagnostics_.report(Diag::E0503, span(arg), "`tokens` is the path of a model of subwords, a string")
+        .with_help("write `tokens = \"m.model\"`; `smelt tokens train book.txt -o m.model --size 1000` makes one");
+  }
   void rate(const ast::Arg& arg) {
     const auto given = shapes_.expect_integer(evaluator_.eval(arg.value), span(arg), "the rate of a sound");
     source_.rate = std::clamp(given.value_or(kLeastSoundRate), kLeastSoundRate, kLargestSoundRate);
@@ -171,6 +180,9 @@ constexpr Option kOptions[] = {
      "lines become of one length: write `length = 40`, or the dim of the field: `length = T`"},
     {FileKind::Pairs, "lengths", &Options::lengths,
      "strings become of one length each: write `lengths = [20, 22]`, or the dims of the fields: `lengths = [S, T]`"},
+    {FileKind::Text, "tokens", &Options::tokens},
+    {FileKind::Lines, "tokens", &Options::tokens},
+    {FileKind::Pairs, "tokens", &Options::tokens},
     {FileKind::Sound, "rate", &Options::rate,
      "recordings become of one rate: write `rate = 8000`, the samples a second"},
     {FileKind::Sound, "window", &Options::window,

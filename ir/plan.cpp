@@ -45,6 +45,7 @@ std::vector<Column> typed_columns(const SourceCall& source) {
     return Column{field, dtype, std::move(row_shape), source.span};
   };
   const PictureOptions& o = source.pictures;
+  const DType text = source.tokens.empty() ? DType::U8 : DType::I32;
   switch (reader == nullptr ? FileKind::Table : reader->kind) {
     case FileKind::Table: return {};
     case FileKind::Picture: {
@@ -52,12 +53,12 @@ std::vector<Column> typed_columns(const SourceCall& source) {
       if (o.label != PictureLabel::None) columns.push_back(column(1, DType::I32, {}));
       return columns;
     }
-    case FileKind::Text: return {column(0, DType::U8, {source.window}), column(1, DType::U8, {source.window})};
+    case FileKind::Text: return {column(0, text, {source.window}), column(1, text, {source.window})};
     case FileKind::Sound: return {column(0, DType::F32, {source.window}), column(1, DType::I32, {})};
-    case FileKind::Lines: return {column(0, DType::U8, {source.lengths[0]}), column(1, DType::I32, {})};
+    case FileKind::Lines: return {column(0, text, {source.lengths[0]}), column(1, DType::I32, {})};
     case FileKind::Pairs:
-      return {column(0, DType::U8, {source.lengths[0]}), column(1, DType::U8, {source.lengths[1]}),
-              column(2, DType::I32, {}), column(3, DType::I32, {})};
+      return {column(0, text, {source.lengths[0]}), column(1, text, {source.lengths[1]}), column(2, DType::I32, {}),
+              column(3, DType::I32, {})};
   }
   return {};
 }

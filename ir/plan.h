@@ -79,7 +79,8 @@ struct SourceCall {
   PictureOptions pictures = {};         // of `images`
   int64_t window = 0;                   // of `bytes` and `audio`: the bytes or samples of a row
   int64_t rate = 0;                     // of `audio`: samples a second
-  std::array<int64_t, 2> lengths = {};  // of `lines` (the first) and `pairs`: bytes of a row's strings
+  std::array<int64_t, 2> lengths = {};  // of `lines` (the first) and `pairs`: bytes of a row's strings, or subwords
+  std::string tokens = {};              // of texts: the file of a model of subwords; empty: rows are bytes
 };
 
 /// A part of the rows of a source, from a share to another: `split(0.9)` makes 0..0.9 and 0.9..1 of it.

@@ -166,8 +166,16 @@ class Loader {
     return {};
   }
 
+  /// The model of subwords that the source names; it is looked for like data.
+  Result<std::optional<Subwords>> find_subwords() const {
+    if (split_.source.tokens.empty()) return std::optional<Subwords>();
+    SMELT_TRY(const std::string place, resolve_data_path(split_.source.tokens, plan_.name, paths_));
+    return Subwords::read(place);
+  }
+
   Result<void> load_text() {
-    SMELT_TRY(LoadedText loaded, smelt::load_text(plan_, split_, places_));
+    SMELT_TRY(const std::optional<Subwords> subwords, find_subwords());
+    SMELT_TRY(LoadedText loaded, smelt::load_text(plan_, split_, places_, subwords ? &*subwords : nullptr));
     take_fields(loaded.windows, loaded.next);
     return {};
   }
@@ -180,7 +188,8 @@ class Loader {
   }
 
   Result<void> load_lines(std::vector<std::string>& notes) {
-    SMELT_TRY(LoadedLines loaded, smelt::load_lines(plan_, split_, places_, notes));
+    SMELT_TRY(const std::optional<Subwords> subwords, find_subwords());
+    SMELT_TRY(LoadedLines loaded, smelt::load_lines(plan_, split_, places_, subwords ? &*subwords : nullptr, notes));
     for (HostTensor& field : loaded.fields) take_fields(field);
     row_names_ = std::move(loaded.names);
     return {};
@@ -420,7 +429,9 @@ static Result<void> check_places(const DataReader& reader, const SourceCall& sou
   };
   switch (reader.record->kind) {
     case FileKind::Table: return each(reader.check);
-    case FileKind::Text: return each([&](const std::string& place) { return check_text(place, source.window); });
+    case FileKind::Text:
+      if (!source.tokens.empty()) return each(check_not_empty);  // how many subwords it has shows when it is cut
+      return each([&](const std::string& place) { return check_text(place, source.window); });
     case FileKind::Picture: return outcome(list_pictures(source, places));
     case FileKind::Sound: return outcome(list_recordings(places));
     case FileKind::Lines:

@@ -20,16 +20,28 @@ constexpr std::string_view kByteOrder = "\xEF\xBB\xBF";
 
 struct Line {
   std::array<std::string_view, 2> strings;
-  size_t file = 0, number = 0;  // its place
+  std::array<std::vector<int32_t>, 2> subwords;  // of each string, where the source has them
+  size_t file = 0, number = 0;                   // its place
 };
 
 class LineReader {
  public:
-  LineReader(const SourceCall& source, std::span<const std::string> places)
-      : source_(source), places_(places), count_(find_reader_record(source.reader)->kind == FileKind::Pairs ? 2 : 1) {}
+  LineReader(const SourceCall& source, std::span<const std::string> places, const Subwords* subwords)
+      : source_(source),
+        places_(places),
+        subwords_(subwords),
+        count_(find_reader_record(source.reader)->kind == FileKind::Pairs ? 2 : 1) {}
 
   /// Strings of a line.
   size_t count() const { return count_; }
+  /// Bytes or subwords of a string.
+  int64_t length(const Line& line, size_t k) const {
+    return static_cast<int64_t>(subwords_ == nullptr ? line.strings[k].size() : line.subwords[k].size());
+  }
+  std::span<const std::byte> bytes(const Line& line, size_t k) const {
+    return subwords_ == nullptr ? std::as_bytes(std::span(line.strings[k]))
+                                : std::as_bytes(std::span(line.subwords[k]));
+  }
   std::string place(const Line& line) const { return fmt::format("{}, line {}", places_[line.file], line.number); }
 
   /// Views of `bytes`, those of file `file`.
@@ -47,7 +59,7 @@ class LineReader {
         ++empty;
         continue;
       }
-      SMELT_TRY(out.emplace_back(), split_line(text, {{}, file, number}));
+      SMELT_TRY(out.emplace_back(), split_line(text, {{}, {}, file, number}));
       ++found;
     }
     if (found == 0)
@@ -76,24 +88,29 @@ class LineReader {
     for (size_t k = 0; k < count_; ++k) {
       const std::string what = count_ == 1 ? "it" : k == 0 ? "its first string" : "its second string";
       if (line.strings[k].empty()) return wrong(fmt::format("{} is empty", what));
-      if (static_cast<int64_t>(line.strings[k].size()) > source_.lengths[k])
-        return wrong(
-            fmt::format("{} has {} bytes, the model takes {}", what, line.strings[k].size(), source_.lengths[k]),
-            "make the length larger, or leave long lines out, such as with awk");
+      if (subwords_ != nullptr) {
+        SMELT_TRY(line.subwords[k], subwords_->encode(line.strings[k]));
+      }
+      if (length(line, k) > source_.lengths[k])
+        return wrong(fmt::format("{} has {} {}, the model takes {}", what, length(line, k),
+                                 subwords_ == nullptr ? "bytes" : "subwords", source_.lengths[k]),
+                     "make the length larger, or leave long lines out, such as with awk");
     }
     return line;
   }
 
   const SourceCall& source_;
   std::span<const std::string> places_;
+  const Subwords* subwords_;
   size_t count_;
 };
 
 }  // namespace
 
 Result<LoadedLines> load_lines(const DataPlan& plan, const Split& split, std::span<const std::string> places,
-                               std::vector<std::string>& notes) {
-  const LineReader reader(split.source, places);
+                               const Subwords* subwords, std::vector<std::string>& notes) {
+  const LineReader reader(split.source, places, subwords);
+  const DType dtype = subwords == nullptr ? DType::U8 : DType::I32;
   std::vector<Buffer> files;
   std::vector<Line> all;
   for (const std::string& place : places) {
@@ -105,7 +122,7 @@ Result<LoadedLines> load_lines(const DataPlan& plan, const Split& split, std::sp
   const auto count = static_cast<int64_t>(rows.size());
   LoadedLines out;
   for (size_t k = 0; k < reader.count(); ++k) {
-    SMELT_TRY(out.fields.emplace_back(), HostTensor::zeros(DType::U8, {count, split.source.lengths[k]}, "lines"));
+    SMELT_TRY(out.fields.emplace_back(), HostTensor::zeros(dtype, {count, split.source.lengths[k]}, "lines"));
   }
   for (size_t k = 0; k < reader.count(); ++k) {
     SMELT_TRY(out.fields.emplace_back(), HostTensor::zeros(DType::I32, {count}, "the lengths of lines"));
@@ -113,10 +130,10 @@ Result<LoadedLines> load_lines(const DataPlan& plan, const Split& split, std::sp
   for (size_t i = 0; i < rows.size(); ++i) {
     const Line& line = all[static_cast<size_t>(rows[i])];
     for (size_t k = 0; k < reader.count(); ++k) {
-      const std::string_view text = line.strings[k];
-      std::memcpy(out.fields[k].data.data() + i * static_cast<size_t>(split.source.lengths[k]), text.data(),
-                  text.size());
-      out.fields[reader.count() + k].as<int32_t>()[i] = static_cast<int32_t>(text.size());
+      const std::span<const std::byte> bytes = reader.bytes(line, k);
+      const size_t row = out.fields[k].data.size() / rows.size();
+      if (!bytes.empty()) std::memcpy(out.fields[k].data.data() + i * row, bytes.data(), bytes.size());
+      out.fields[reader.count() + k].as<int32_t>()[i] = static_cast<int32_t>(reader.length(line, k));
     }
     out.names.push_back(reader.place(line));
   }

@@ -14,20 +14,27 @@
 namespace smelt {
 namespace {
 
-Result<int64_t> windows_of(uint64_t bytes, int64_t window, const std::string& path) {
+Result<int64_t> windows_of(uint64_t bytes, int64_t window, const std::string& path, std::string_view unit = "byte") {
   if (bytes == 0) return fail(ErrorKind::Input, fmt::format("{}: the file is empty", printable(path)));
   const auto rows = static_cast<int64_t>((bytes - 1) / static_cast<uint64_t>(window));
   if (rows >= 1) return rows;
-  return fail(ErrorKind::Input,
-              fmt::format("{}: {} bytes are less than one window of {} and the byte that follows it", printable(path),
-                          bytes, window),
-              bytes < 2 ? "" : fmt::format("give the reader a longer text, or windows of at most {} bytes", bytes - 1));
+  return fail(
+      ErrorKind::Input,
+      fmt::format("{}: {} {}s are less than one window of {} and the {} that follows it", printable(path), bytes, unit,
+                  window, unit),
+      bytes < 2 ? "" : fmt::format("give the reader a longer text, or windows of at most {} {}s", bytes - 1, unit));
 }
 
 struct Text {
-  Buffer bytes;
+  Buffer units;  // bytes, or numbers of subwords
   int64_t rows = 0;
 };
+
+Result<Buffer> cut(const Buffer& bytes, const Subwords& subwords) {
+  SMELT_TRY(const std::vector<int32_t> numbers,
+            subwords.encode({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
+  return Buffer::copy_of(std::as_bytes(std::span(numbers)), "the subwords of a text");
+}
 
 }  // namespace
 
@@ -37,26 +44,34 @@ Result<void> check_text(const std::string& path, int64_t window) {
   return {};
 }
 
-Result<LoadedText> load_text(const DataPlan& plan, const Split& split, std::span<const std::string> places) {
+Result<LoadedText> load_text(const DataPlan& plan, const Split& split, std::span<const std::string> places,
+                             const Subwords* subwords) {
   const int64_t window = split.source.window;
+  const DType dtype = subwords == nullptr ? DType::U8 : DType::I32;
+  const auto unit = static_cast<size_t>(size_of(dtype));
   std::vector<Text> texts;
   std::vector<const std::byte*> starts;  // of each row of all files
   for (const std::string& place : places) {
-    SMELT_TRY(Buffer bytes, read_file(place));
-    SMELT_TRY(const int64_t rows, windows_of(bytes.size(), window, place));
-    texts.push_back({std::move(bytes), rows});
-    for (int64_t row = 0; row < rows; ++row) starts.push_back(texts.back().bytes.data() + row * window);
+    SMELT_TRY(Buffer units, read_file(place));
+    if (subwords != nullptr) {
+      SMELT_TRY(units, cut(units, *subwords));
+    }
+    SMELT_TRY(const int64_t rows,
+              windows_of(units.size() / unit, window, place, subwords == nullptr ? "byte" : "subword"));
+    texts.push_back({std::move(units), rows});
+    for (int64_t row = 0; row < rows; ++row)
+      starts.push_back(texts.back().units.data() + static_cast<size_t>(row * window) * unit);
   }
   SMELT_TRY(const std::vector<int32_t> rows, rows_of_split(plan, split, static_cast<int64_t>(starts.size())));
   const std::vector<int64_t> shape = {static_cast<int64_t>(rows.size()), window};
   LoadedText out;
-  SMELT_TRY(out.windows, HostTensor::zeros(DType::U8, shape, "the windows of a text"));
-  SMELT_TRY(out.next, HostTensor::zeros(DType::U8, shape, "the windows of a text"));
-  const auto bytes = static_cast<size_t>(window);
+  SMELT_TRY(out.windows, HostTensor::zeros(dtype, shape, "the windows of a text"));
+  SMELT_TRY(out.next, HostTensor::zeros(dtype, shape, "the windows of a text"));
+  const size_t bytes = static_cast<size_t>(window) * unit;
   for (size_t i = 0; i < rows.size(); ++i) {
     const std::byte* start = starts[static_cast<size_t>(rows[i])];
     std::memcpy(out.windows.data.data() + i * bytes, start, bytes);
-    std::memcpy(out.next.data.data() + i * bytes, start + 1, bytes);
+    std::memcpy(out.next.data.data() + i * bytes, start + unit, bytes);
   }
   return out;
 }

@@ -1,0 +1,102 @@
+// tokens: models of subwords, and texts as their numbers.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/commands.h"
+#include "cli/console.h"
+#include "runtime/files/file.h"
+#include "runtime/files/npy.h"
+#include "runtime/files/output_file.h"
+#include "runtime/files/subwords.h"
+
+namespace smelt::cli {
+namespace {
+
+struct LearnFlags {
+  std::vector<std::string> files;
+  std::string output;
+  uint64_t size = 1000;
+};
+struct CutFlags {
+  std::string model, text, output;
+};
+struct JoinFlags {
+  std::string model, numbers;
+};
+
+Result<void> learn_subwords(const LearnFlags& flags) {
+  std::vector<std::string> lines;
+  for (const std::string& path : flags.files) {
+    SMELT_TRY(const Buffer bytes, read_file(path));
+    std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    while (!text.empty()) {
+      const size_t end = std::min(text.find('\n'), text.size());
+      if (end > 0) lines.emplace_back(text.substr(0, end));
+      text.remove_prefix(std::min(end + 1, text.size()));
+    }
+  }
+  if (lines.empty()) return fail(ErrorKind::Input, "there is no text to learn subwords from");
+  SMELT_TRY(const std::string model, train_subwords(lines, static_cast<int64_t>(flags.size)));
+  SMELT_TRY_VOID(write_output(flags.output, model));
+  say("{}: {} subwords of {} lines", printable(flags.output), flags.size, lines.size());
+  return {};
+}
+
+Result<void> cut_text(const CutFlags& flags) {
+  SMELT_TRY(const Subwords subwords, Subwords::read(flags.model));
+  SMELT_TRY(const std::vector<int32_t> numbers, subwords.encode(flags.text));
+  SMELT_TRY(HostTensor row, HostTensor::zeros(DType::I32, {1, static_cast<int64_t>(numbers.size())}, "the subwords"));
+  std::ranges::copy(numbers, row.as<int32_t>().begin());
+  return write_npy(flags.output, row);
+}
+
+/// A row of numbers a line; the last axis is that of the text.
+Result<void> join_texts(const JoinFlags& flags) {
+  SMELT_TRY(const Subwords subwords, Subwords::read(flags.model));
+  SMELT_TRY(const NpyFile file, read_npy(flags.numbers));
+  const HostTensor& all = file.tensor;
+  if (all.dtype != DType::I32 || all.shape.empty())
+    return fail(ErrorKind::Usage, fmt::format("{}: {} are no rows of subwords, which are i32[.., length]",
+                                              printable(flags.numbers), describe(all.dtype, all.shape)));
+  const auto length = static_cast<size_t>(all.shape.back());
+  const std::span<const int32_t> numbers = all.as<int32_t>();
+  for (size_t at = 0; length > 0 && at + length <= numbers.size(); at += length) {
+    SMELT_TRY(const std::string text, subwords.decode(numbers.subspan(at, length)));
+    SMELT_TRY_VOID(write_output("-", printable_lines(text) + "\n"));
+  }
+  return {};
+}
+
+int code_of_subwords(const Result<void>& result) { return result ? static_cast<int>(kOk) : report(result.error()); }
+
+}  // namespace
+
+Runner add_tokens(Options options) {
+  auto learn = std::make_shared<LearnFlags>();
+  Options train_options = options.command("train", "makes a model of subwords of texts");
+  train_options.add("FILE", learn->files, "texts; a line is a sentence").required();
+  train_options.add("-o,--output", learn->output, "the model, such as m.model").required();
+  train_options.add("--size", learn->size, "subwords, 256 bytes among them (default 1000)").between(260, 1'000'000);
+
+  auto cut = std::make_shared<CutFlags>();
+  Options encode_options = options.command("encode", "writes the subwords of a text as i32[1, length]");
+  encode_options.add("MODEL", cut->model, "a model of subwords").required();
+  encode_options.add("--text", cut->text, "the text").required();
+  encode_options.add("-o,--output", cut->output, "an .npy file").required();
+
+  auto join = std::make_shared<JoinFlags>();
+  Options decode_options = options.command("decode", "prints the texts of rows of subwords");
+  decode_options.add("MODEL", join->model, "a model of subwords").required();
+  decode_options.add("NUMBERS", join->numbers, "an .npy file, i32[.., length]").required();
+
+  return [=] {
+    if (train_options.chosen()) return code_of_subwords(learn_subwords(*learn));
+    if (encode_options.chosen()) return code_of_subwords(cut_text(*cut));
+    if (decode_options.chosen()) return code_of_subwords(join_texts(*join));
+    return report_usage("`smelt tokens` needs one of train, encode and decode",
+                        "start with `smelt tokens train book.txt -o m.model --size 1000`");
+  };
+}
+
+}  // namespace smelt::cli
