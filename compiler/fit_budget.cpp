@@ -26,6 +26,8 @@ constexpr size_t kTrials = 6;        // candidates that are planned at once; the
 constexpr double kAlike = 4;         // candidates whose scores are as near to the best are taken with it
 constexpr size_t kMaxTrials = 48;    // in a round, while none of them helps
 constexpr int kMaxRounds = 400;
+constexpr size_t kManyKernels =
+    100;                         // a plan of fewer takes milliseconds: each candidate is tried by itself, each time
 constexpr int kMaxPlans = 1500;  // in all: a step of 300 kernels takes 20 ms to plan
 constexpr int kLeastRounds = 6;  // searches for the least that can be reached, when the budget cannot
 
@@ -241,12 +243,15 @@ class Search {
       target_ -= std::max<int64_t>(plan_.end() - budget_, 64);
       excess = occupancy.excess(target_);
     }
+    const bool many = plan_.loops.kernels.size() > kManyKernels;
+    if (!many) futile_.clear();
     for (const bool again : {false, true}) {
       if (again && futile_.empty()) break;
       if (again) futile_.clear();
       const std::vector<Candidate> candidates =
           Candidates(plan_, occupancy, target_, context_.small_bytes).run(futile_);
-      if (take_many(candidates, excess) || take_best(candidates, excess)) return true;
+      if ((many && take_many(candidates, excess)) || take_best(candidates, excess)) return true;
+      if (!many) break;
     }
     return false;
   }
