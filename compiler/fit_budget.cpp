@@ -26,10 +26,9 @@ constexpr size_t kTrials = 6;        // candidates that are planned at once; the
 constexpr double kAlike = 4;         // candidates whose scores are as near to the best are taken with it
 constexpr size_t kMaxTrials = 48;    // in a round, while none of them helps
 constexpr int kMaxRounds = 400;
-constexpr size_t kManyKernels =
-    100;                         // a plan of fewer takes milliseconds: each candidate is tried by itself, each time
-constexpr int kMaxPlans = 1500;  // in all: a step of 300 kernels takes 20 ms to plan
-constexpr int kLeastRounds = 6;  // searches for the least that can be reached, when the budget cannot
+constexpr size_t kManyKernels = 100;  // fewer are planned in milliseconds: candidates are tried one by one, each time
+constexpr int kMaxPlans = 1500;       // in all: a step of 300 kernels takes 20 ms to plan
+constexpr int kLeastRounds = 6;       // searches for the least that can be reached, when the budget cannot
 
 double cost_of(const FunctionUnit& unit) {
   const Work work = work_of(unit.loops);
@@ -243,18 +242,18 @@ class Search {
       target_ -= std::max<int64_t>(plan_.end() - budget_, 64);
       excess = occupancy.excess(target_);
     }
-    const bool many = plan_.loops.kernels.size() > kManyKernels;
-    if (!many) futile_.clear();
-    for (const bool again : {false, true}) {
-      if (again && futile_.empty()) break;
-      if (again) futile_.clear();
-      const std::vector<Candidate> candidates =
-          Candidates(plan_, occupancy, target_, context_.small_bytes).run(futile_);
-      if ((many && take_many(candidates, excess)) || take_best(candidates, excess)) return true;
-      if (!many) break;
-    }
-    return false;
+    if (improve_with(occupancy, excess)) return true;
+    if (futile_.empty()) return false;
+    futile_.clear();
+    return improve_with(occupancy, excess);
   }
+
+  bool improve_with(const Occupancy& occupancy, double excess) {
+    const std::vector<Candidate> candidates = Candidates(plan_, occupancy, target_, context_.small_bytes).run(futile_);
+    return (has_many_kernels() && take_many(candidates, excess)) || take_best(candidates, excess);
+  }
+
+  bool has_many_kernels() const { return plan_.loops.kernels.size() > kManyKernels; }
 
   /// The first candidates that free half of the excess, if nothing else changes. Layers that are alike have values that
   /// are alike: one by one they would be planned hundreds of times. False when they free less than half of what they
@@ -299,7 +298,7 @@ class Search {
       if (!planned) continue;
       const double freed = excess - Occupancy(*planned).excess(target_);
       if (freed <= 1e-6 * excess) {
-        futile_.insert(candidates[c].name);
+        if (has_many_kernels()) futile_.insert(candidates[c].name);
         continue;
       }
       const double score = freed / (std::max(cost_of(*planned) - cost, 0.0) + kFreeShare * cost);
@@ -348,7 +347,6 @@ FunctionUnit search(const FunctionUnit& function, int64_t budget, int64_t aim, c
 }  // namespace
 
 FunctionUnit plan_within(const FunctionUnit& function, int64_t budget, const PassContext& context) {
-  // Values of a loop's steps are not computed again yet: its plan stays as it is.
   if (function.end() <= budget) return function;
   int plans_left = kMaxPlans;
   FunctionUnit best = search(function, budget, budget, context, plans_left);

@@ -59,7 +59,7 @@ class LateCopies {
     if (plan_.stored[id.index] || graph_[id].op == OpKind::Argument) return false;
     const auto [known, fresh] = reaches_.try_emplace({id, kernel});
     if (fresh) known->second = reads_copies(id, kernel);
-    return reaches_.at({id, kernel});
+    return known->second;
   }
 
   bool reads_copies(NodeId id, int32_t kernel) {
@@ -83,7 +83,7 @@ class LateCopies {
     append(schedule_, from_.schedule, id);
     schedule_.late.back() = true;
     schedule_.again.back() = is_again(id);
-    copies_[id.index] = now;
+    known = now;
     return now;
   }
 
