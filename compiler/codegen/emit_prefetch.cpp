@@ -6,7 +6,9 @@
 namespace smelt {
 
 /// Asks for what the epilogue will read at the tile: it arrives while the sums are computed. An optimiser's update
-/// reads a parameter and its moments, which no cache holds since the last step.
+/// reads a parameter and its moments, which no cache holds since the last step. What it will write is not asked for:
+/// asking for ownership of 28 lines at once keeps the tile's operands waiting, while stores drain behind the next tile
+/// by themselves. Measured on examples/gpt.smelt: a step took 1.1 times as long (`smelt bench`, before and after).
 void ProductEmitter::emit_prefetch(const Tile& tile) {
   const Product& product = this->product();
   set_outer_loops(tile);
