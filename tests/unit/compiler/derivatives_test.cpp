@@ -204,6 +204,75 @@ TEST_CASE("gradients of one y share one sweep, and what leads to no x costs noth
   CHECK(contractions == 4);
 }
 
+namespace {
+
+/// What the contractions of a graph multiply.
+int64_t multiplications(const Graph& graph) {
+  int64_t sum = 0;
+  for (const Node& node : graph.nodes) {
+    if (node.op != OpKind::Contract) continue;
+    std::vector<Shape> shapes;
+    for (const NodeId x : node.inputs) shapes.push_back(graph.type(x).shape);
+    const std::vector<Extent> extents = extents_of(node.attrs.formula("formula"), shapes).value();
+    int64_t product = 1;
+    for (const Extent& extent : extents) product *= extent.bound;
+    sum += product;
+  }
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("the gradient of what is read in strides multiplies by no zeros between its taps") {
+  constexpr int64_t kSize = 48;  // more positions than taps
+  struct Window {
+    int64_t taps, stride, pad;
+  };
+  for (const auto& [taps, stride, pad] : {Window{1, 2, 0},
+                                          {3, 2, 1},
+                                          {3, 2, 0},
+                                          {4, 2, 1},
+                                          {5, 2, 2},
+                                          {7, 2, 3},
+                                          {2, 3, 0},
+                                          {4, 3, 1},
+                                          {5, 3, 2},
+                                          {3, 4, 0},
+                                          {9, 4, 4}}) {
+    INFO(fmt::format("{} taps, stride {}, pad {}", taps, stride, pad));
+    const int64_t positions = (kSize + 2 * pad - taps) / stride + 1;
+    Graph graph;
+    Builder build(graph);
+    const NodeId x = build.argument({.name = "x", .role = ArgRole::Feed}, {DType::F64, {kSize}});
+    const NodeId w = build.argument({.name = "w", .role = ArgRole::Feed}, {DType::F64, {taps}});
+    const NodeId ct = build.argument({.name = "ct", .role = ArgRole::Feed}, {DType::F64, {positions}});
+    const NodeId y =
+        build.contract(x, w, formula_of(fmt::format("?[{}*i+u-{}] [u] -> [i<{}]", stride, pad, positions)));
+    const NodeId loss = build.reduce_sum(build.mul(y, ct), {0});
+    build.result({.name = "dx", .node = build.make(OpKind::Grad, {loss, x})});
+    const Graph gradient = remove_dead_nodes(differentiate(graph));
+    check_verified(gradient, GraphStage::Differentiated);
+    CHECK(multiplications(gradient) <= (kSize / stride + 1) * taps);
+
+    Numbers numbers(1);
+    const std::vector<RefTensor> arguments = {numbers.tensor({DType::F64, {kSize}}, {}, -1, 1),
+                                              numbers.tensor({DType::F64, {taps}}, {}, -1, 1),
+                                              numbers.tensor({DType::F64, {positions}}, {}, -1, 1)};
+    std::vector<double> expected(kSize, 0);
+    for (int64_t i = 0; i < positions; ++i) {
+      for (int64_t u = 0; u < taps; ++u) {
+        const int64_t at = stride * i + u - pad;
+        if (at >= 0 && at < kSize)
+          expected[static_cast<size_t>(at)] +=
+              arguments[2].values[static_cast<size_t>(i)] * arguments[1].values[static_cast<size_t>(u)];
+      }
+    }
+    const RefTensor dx = run(gradient, arguments, {})[0];
+    for (size_t at = 0; at < expected.size(); ++at)
+      CHECK(dx.values[at] == doctest::Approx(expected[at]).epsilon(1e-12));
+  }
+}
+
 TEST_CASE("spans of gradient nodes are those of the node that was differentiated") {
   Graph graph;
   Builder builder(graph);
