@@ -146,9 +146,12 @@ NodeId contract_of_one(Match& m) {
   return kNoMatch;
 }
 
+/// transpose(contract(a, b)): the formula writes in the order that is asked for. Convolutions keep theirs, which
+/// `choose_layouts` has chosen or will choose.
 NodeId transpose_of_contract(Match& m) {
   if (!m.is(0, OpKind::Contract) || m.operand(0).inputs.size() != 2) return kNoMatch;
   const IndexFormula& formula = m.operand(0).attrs.formula("formula");
+  if (!formula.is_plain()) return kNoMatch;
   const Axes& permutation = m.attrs().integers("permutation");
   IndexFormula result = formula;
   std::vector<Affine> places;  // where each index of `formula` is in `result`

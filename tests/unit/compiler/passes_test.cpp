@@ -175,6 +175,24 @@ TEST_CASE("the pipeline keeps the meaning, ends primitive, and a second run chan
   CHECK(after * 20 < before * 19);
 }
 
+TEST_CASE("a convolution keeps the order that was chosen for it when one reader takes another") {
+  const Graph graph = parse(R"(func @flat(%x: feed f64[2, 3, 9, 9], %w: feed f64[4, 3, 3, 3], %v: feed f64[196, 5]) {
+  %3 = contract %x, %w {formula = [n,c,i+u,j+v] [o,c,u,v] -> [n,o,i<7,j<7]} : f64[2, 4, 7, 7]
+  %4 = reshape %3 : f64[2, 196]
+  %5 = contract %4, %v {formula = [n,k] [k,m] -> [n,m]} : f64[2, 5]
+  return %5 as value "y"
+})");
+  CompileOptions options;
+  options.verify = VerifyLevel::EachPass;
+  const Graph once = run_passes(graph, {}, options, {}, Stage::Primitive)->unit.source.graph;
+  const auto convolution = std::ranges::find(once.nodes, OpKind::Contract, &Node::op);
+  REQUIRE(convolution != once.nodes.end());
+  CHECK(bounds_of(convolution->type.shape) == std::vector<int64_t>{2, 7, 7, 4});  // channels last
+  const Result<PassRun> again = run_passes(once, {}, options, {}, Stage::Primitive);
+  CHECK(print(again->unit.source.graph) == print(once));
+  for (const PassReport& report : again->reports) CHECK_MESSAGE(!report.changed, report.pass);
+}
+
 TEST_CASE("every sample of the op table goes through the pipeline unchanged in meaning") {
   for (const DType dtype : {DType::F32, DType::F64}) {
     for (const OpSample& sample : op_samples(dtype)) {
