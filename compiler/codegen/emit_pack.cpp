@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "compiler/codegen/pack_emitter.h"
@@ -60,11 +62,11 @@ void PackEmitter::emit_work() {
     for_range(begin, end, 1, [&](llvm::Value* pair) { emit_pair_step(copy, pair); });
     return;
   }
-  // Panels outermost: the taps of a filter lie side by side, and all of them are taken from a line while it is there.
+  const Taps taps = taps_of(pack);
   std::vector<llvm::Value*> extents = {ir_.CreateSDiv(ir_.CreateAdd(columns, i64(pack.width - 1)), i64(pack.width))};
   // Strides of the operand, of the panels; one panel has all columns in the form Depth.
   std::vector<std::pair<int64_t, int64_t>> strides = {{pack.width * pack.column.from, pack.column.to}};
-  for (const PackAxis& axis : pack.outer) {
+  for (const PackAxis& axis : taps.others) {
     extents.push_back(extent(axis.extent));
     strides.emplace_back(axis.from, axis.to);
   }
@@ -81,7 +83,68 @@ void PackEmitter::emit_work() {
     llvm::Value* left = ir_.CreateSub(columns, ir_.CreateMul(position.front(), i64(pack.width)));
     PanelCopy copy = panel_copy(from, to);
     copy.columns = ir_.CreateSelect(ir_.CreateICmpSLT(left, i64(pack.width)), left, i64(pack.width));
-    emit_panel(copy);
+    if (taps.places.empty())
+      emit_panel(copy);
+    else
+      emit_taps(copy, taps);
+  });
+}
+
+/// Where neither columns nor steps of the depth lie side by side, the taps of a filter do: `[filter, channel, tap]` is
+/// packed as [tap, channel, filter]. Those that lie within a vector are taken from it at once; one element at a time,
+/// each line is read as often as it has taps, and the filters of examples/dcgan_color.smelt took 4.6 times as long as
+/// their bytes (`smelt profile`, kernels `pack`).
+PackEmitter::Taps PackEmitter::taps_of(const Pack& pack) const {
+  Taps taps{.others = pack.outer};
+  if (pack.form != PanelForm::Columns || pack.depth.from == 1 || pack.column.from == 1) return taps;
+  std::vector<PackAxis> axes = pack.outer;
+  std::ranges::stable_sort(axes, {}, [](const PackAxis& axis) { return std::abs(axis.from); });
+  int64_t high = 0;
+  taps.places = {{0, 0}};
+  taps.others.clear();
+  for (const PackAxis& axis : axes) {
+    const int64_t reach = axis.from * (axis.extent.bound - 1);
+    const int64_t low = taps.low + std::min<int64_t>(reach, 0), top = high + std::max<int64_t>(reach, 0);
+    if (!axis.extent.is_static() || axis.extent.bound < 1 || top - low >= lanes_) {
+      taps.others.push_back(axis);
+      continue;
+    }
+    taps.low = low;
+    high = top;
+    std::vector<std::pair<int64_t, int64_t>> places;
+    for (const auto& [from, to] : taps.places) {
+      for (int64_t i = 0; i < axis.extent.bound; ++i) places.emplace_back(from + i * axis.from, to + i * axis.to);
+    }
+    taps.places = std::move(places);
+  }
+  taps.span = high - taps.low + 1;
+  if (taps.places.size() == 1) taps = {.others = pack.outer};
+  return taps;
+}
+
+/// A square at a time: a vector of taps of so many columns becomes a vector of columns of each tap.
+void PackEmitter::emit_taps(const PanelCopy& p, const Taps& taps) {
+  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(p.from), static_cast<unsigned>(lanes_));
+  llvm::Value *zero = llvm::Constant::getNullValue(vector), *mask = mask_below(i64(taps.span));
+  const llvm::Align from_align(static_cast<uint64_t>(size_of(p.from))), align(static_cast<uint64_t>(size_of(p.to)));
+  for_range(i64(0), p.depth, 1, [&](llvm::Value* k) {
+    llvm::Value* step = ir_.CreateAdd(ir_.CreateMul(k, i64(p.depth_stride)), i64(taps.low));
+    for_range(i64(0), i64(p.width), lanes_, [&](llvm::Value* first_column) {
+      std::vector<llvm::Value*> square;
+      for (int64_t i = 0; i < lanes_; ++i) {
+        llvm::Value* c = ir_.CreateAdd(first_column, i64(i));
+        llvm::Value* exists = ir_.CreateICmpSLT(c, p.columns);
+        llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateSelect(exists, c, i64(0)), i64(p.column_stride)), step);
+        llvm::Value* row = ir_.CreateMaskedLoad(vector, element_pointer(p.source, p.from, at), from_align, mask, zero);
+        square.push_back(converted(ir_.CreateSelect(exists, row, zero), p.from, p.to));
+      }
+      square = transposed(std::move(square));
+      llvm::Value* row = ir_.CreateAdd(ir_.CreateMul(k, i64(p.width)), first_column);
+      for (const auto& [from, to] : taps.places) {
+        llvm::Value* at = element_pointer(p.panel, p.to, ir_.CreateAdd(row, i64(to)));
+        ir_.CreateAlignedStore(square[static_cast<size_t>(from - taps.low)], at, align);
+      }
+    });
   });
 }
 

@@ -10,10 +10,19 @@ class PackEmitter : public KernelEmitter {
   using KernelEmitter::KernelEmitter;
 
  private:
+  /// Outer axes of the pack that a vector of the source holds side by side.
+  struct Taps {
+    int64_t low = 0, span = 1;                        // of the vector, in elements from the one at index 0
+    std::vector<std::pair<int64_t, int64_t>> places;  // of each tap in the source, in the panels; none: no axis is
+    std::vector<PackAxis> others;
+  };
+
   void emit_work() override;
   PanelCopy panel_copy(llvm::Value* from, llvm::Value* to);
   void emit_panel(const PanelCopy& p);
   void emit_panel_elements(const PanelCopy& p);
+  Taps taps_of(const Pack& pack) const;
+  void emit_taps(const PanelCopy& p, const Taps& taps);
   void emit_pair_panel(const PanelCopy& p);
   void emit_pair_step(const PanelCopy& p, llvm::Value* pair);
   void emit_pair_squares(const PanelCopy& p);

@@ -106,6 +106,37 @@ TEST_CASE(
   for (const int64_t rows : {0, 27, 600}) expect_equal(graph, {rows}, 1e-4);
 }
 
+TEST_CASE(
+    "filters are packed from their taps, which lie side by side: fewer and more than a vector, backwards, in phases") {
+  struct Row {
+    int64_t height, width;
+    const char* formula;
+  };
+  const char *plain = "[n,i+u,j+v,c] [o,c,u,v] -> [n,i,j,o]",
+             *backwards = "[n,i-u+4,j-v+6,c] [o,c,u,v] -> [n,i<3,j<3,o]",
+             *phases = "[n,i+t,j+s,c] [o,c,2*t+r,2*s-q+1] -> [n,i<5,r<2,j<5,q<2,o] over t<2,s<2";
+  for (const Row& row : {Row{3, 3, plain},
+                         {4, 4, plain},
+                         {5, 5, plain},
+                         {1, 7, plain},
+                         {7, 1, plain},
+                         {2, 1, plain},
+                         {3, 3, backwards},
+                         {5, 7, backwards},
+                         {4, 4, phases}}) {
+    for (const DType dtype : {DType::F32, DType::F64}) {
+      Graph graph;
+      Builder b(graph);
+      const NodeId x = argument(b, "x", {dtype, {2, 9, 9, 9}});
+      const NodeId filters = argument(b, "filters", {dtype, {37, 9, row.height, row.width}});
+      b.result({.name = "y", .node = b.contract(x, filters, formula_of(row.formula))});
+      CAPTURE(row.formula);
+      CHECK(fuzz::loops_text(graph).find("pack") != std::string::npos);
+      expect_equal(graph);
+    }
+  }
+}
+
 TEST_CASE("products of several pairs of operands add up") {
   struct Row {
     Shape a, b;
