@@ -45,7 +45,7 @@ void ProductEmitter::emit_panel_prefetch(const Tile& tile, const TileGrid& grid)
   if (!reads_panels_in_place || !depth.is_static() || grid.split.tiles < kFewestTiles) return;
   if (product.column.extent.bound <= tile_columns()) return;
   llvm::Value* next = ir_.CreateAdd(tile.column, i64(tile_columns() + product.b_start));
-  prefetch_part(product.pairs[0].b, next, depth.bound, tile.number, grid.row_tiles());
+  prefetch_part(product.pairs[0].b, next, depth.bound, tile.in_block, grid.row_tiles());
 }
 
 /// Part `number` of `parts` of a panel of so many steps of the depth, whose columns begin at element `first` of the

@@ -19,23 +19,33 @@ ProductEmitter::TileGrid ProductEmitter::make_grid() {
     return ir_.CreateSDiv(ir_.CreateAdd(size, i64(tile - 1)), i64(tile));
   };
   TileGrid grid{.split = split_evenly(product.row.extent.bound, schedule().tile.rows),
-                .columns = extent(product.column.extent)};
+                .columns = extent(product.column.extent),
+                .blocks = choose_row_blocks(product, target_.blocking)};
+  llvm::Value* row_tiles = product.row.extent.is_static() ? i64(grid.split.tiles)
+                                                          : tiles_of(extent(product.row.extent), schedule().tile.rows);
   const bool panels_first = passes_panels_first(product, target_.blocking);
+  const int32_t blocked = grid.blocks ? grid.blocks->axis : TileGrid::kRowTiles;
+  const auto add = [&](int32_t axis, llvm::Value* size) {
+    if (grid.blocks && axis == blocked) size = i64(grid.blocks->positions);
+    grid.axes.push_back(axis);
+    grid.extents.push_back(size);
+  };
   const auto add_outer = [&](bool in_panel) {
-    for (size_t axis = 0; axis < product.outer.size(); ++axis) {
-      if ((panels_first && is_free(product.outer[axis])) != in_panel) continue;
-      grid.axes.push_back(static_cast<int32_t>(axis));
-      grid.extents.push_back(extent(product.outer[axis].extent));
+    for (int32_t axis = 0; axis < static_cast<int32_t>(product.outer.size()); ++axis) {
+      const ProductAxis& outer = product.outer[static_cast<size_t>(axis)];
+      const bool is_outside_of_blocks = grid.blocks && (blocked == TileGrid::kRowTiles || axis < blocked);
+      if ((panels_first && is_free(outer) && !is_outside_of_blocks) == in_panel) add(axis, extent(outer.extent));
     }
   };
   add_outer(false);
-  grid.axes.push_back(TileGrid::kPanels);
-  grid.extents.push_back(tiles_of(grid.columns, tile_columns()));
+  if (grid.blocks) {
+    grid.blocked = blocked >= 0 ? extent(product.outer[static_cast<size_t>(blocked)].extent) : row_tiles;
+    add(TileGrid::kBlocks, tiles_of(grid.blocked, grid.blocks->positions));
+  }
+  add(TileGrid::kPanels, tiles_of(grid.columns, tile_columns()));
   const size_t in_panel = grid.extents.size();
   add_outer(true);
-  grid.axes.push_back(TileGrid::kRowTiles);
-  grid.extents.push_back(product.row.extent.is_static() ? i64(grid.split.tiles)
-                                                        : tiles_of(extent(product.row.extent), schedule().tile.rows));
+  add(TileGrid::kRowTiles, row_tiles);
   grid.panel_tiles = i64(1);
   for (size_t at = in_panel; at < grid.extents.size(); ++at)
     grid.panel_tiles = ir_.CreateMul(grid.panel_tiles, grid.extents[at]);
@@ -79,11 +89,21 @@ ProductEmitter::Tile ProductEmitter::make_tile(const TileGrid& grid, llvm::Value
   tile.sums_stride = i64(tile_columns());
   const std::vector<llvm::Value*> position = decompose(unit, grid.extents);
   tile.outer.resize(product().outer.size());
+  llvm::Value* block = nullptr;
   for (size_t at = 0; at < position.size(); ++at) {
     if (grid.axes[at] >= 0)
       tile.outer[static_cast<size_t>(grid.axes[at])] = position[at];
     else
-      (grid.axes[at] == TileGrid::kPanels ? tile.panel : tile.number) = position[at];
+      (grid.axes[at] == TileGrid::kPanels   ? tile.panel
+       : grid.axes[at] == TileGrid::kBlocks ? block
+                                            : tile.number) = position[at];
+  }
+  tile.in_block = tile.number;
+  if (block != nullptr) {
+    const int32_t axis = grid.blocks->axis;
+    llvm::Value*& blocked = axis >= 0 ? tile.outer[static_cast<size_t>(axis)] : tile.number;
+    blocked = ir_.CreateAdd(ir_.CreateMul(block, i64(grid.blocks->positions)), blocked);
+    tile.exists = ir_.CreateICmpSLT(blocked, grid.blocked);
   }
   set_rows(tile, grid.split, tile.number);
   tile.column = ir_.CreateMul(tile.panel, i64(tile_columns()));
@@ -101,12 +121,18 @@ void ProductEmitter::emit_work() {
   llvm::Value* sums = store == nullptr ? stack(scalars_.element_type(product.dtype), sums_of_tile(), "tile") : nullptr;
   for_range(grid.begin, grid.end, 1, [&](llvm::Value* unit) {
     Tile tile = make_tile(grid, unit);
-    tile.sums = sums;
-    if (store != nullptr) place_in_result(tile, *store);
-    emit_panel_prefetch(tile, grid);
-    if (store == nullptr) emit_prefetch(tile);
-    emit_tile_sums(tile);
-    if (store == nullptr) emit_epilogue(tile);
+    const auto compute = [&] {
+      tile.sums = sums;
+      if (store != nullptr) place_in_result(tile, *store);
+      emit_panel_prefetch(tile, grid);
+      if (store == nullptr) emit_prefetch(tile);
+      emit_tile_sums(tile);
+      if (store == nullptr) emit_epilogue(tile);
+    };
+    if (tile.exists != nullptr)
+      if_then(tile.exists, compute);
+    else
+      compute();
   });
 }
 

@@ -24,6 +24,8 @@ class ProductEmitter : public KernelEmitter {
     llvm::Value* sums = nullptr;                  // of its first row and column
     llvm::Value* sums_stride = nullptr;           // elements from row to row
     llvm::Value* number = nullptr;                // among the tiles of rows
+    llvm::Value* in_block = nullptr;              // among those that pass over a panel together
+    llvm::Value* exists = nullptr;                // the last block may not be whole; null: it is
     llvm::Value *row = nullptr, *rows = nullptr;  // first row, number of rows
     llvm::Value* done = nullptr;                  // rows at the start that another tile has finished; null: none
     llvm::Value* longer = nullptr;  // an even split's tile has one row more; null: all have the same number
@@ -38,16 +40,18 @@ class ProductEmitter : public KernelEmitter {
   };
 
   /// How the tiles of a product are numbered. Rows run fastest: a panel of columns stays in cache while all rows pass
-  /// over it. Free axes are rows of a panel as well, or outside of the panels (choose_tile.h).
+  /// over it, or a block of them. Free axes are rows of a panel as well, or outside of the panels (choose_tile.h).
   struct TileGrid {
     EvenSplit split;  // of a known number of rows
     llvm::Value* columns = nullptr;
-    std::vector<int32_t> axes;                     // by position: the outer axis, or kPanels, or kRowTiles
+    std::optional<RowBlocks> blocks;
+    llvm::Value* blocked = nullptr;                // positions of the axis in blocks
+    std::vector<int32_t> axes;                     // by position: the outer axis, or one of those below
     std::vector<llvm::Value*> extents;             // of these
     llvm::Value* panel_tiles = nullptr;            // tiles that a panel meets before the next one
     llvm::Value *begin = nullptr, *end = nullptr;  // this thread's tiles
 
-    static constexpr int32_t kPanels = -1, kRowTiles = -2;
+    static constexpr int32_t kRowTiles = RowBlocks::kRowTiles, kPanels = -2, kBlocks = -3;
     llvm::Value* row_tiles() const { return extents.back(); }
   };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "compiler/loops/loop_ir.h"
 #include "compiler/schedule/target.h"
@@ -29,6 +30,15 @@ int64_t tiles_of_panel(const Product& product, int64_t usual_rows);
 /// Whether all of them pass over a panel before the next panel, and b comes from memory once; else all panels pass over
 /// a row of tiles, and a comes once. b is too large for the second level.
 bool passes_panels_first(const Product& product, const Blocking& blocking);
+
+/// Rows that pass over all panels before the next ones do, where those of a product do not stay in the second level
+/// from panel to panel: so many positions of a free axis, or tiles of rows.
+struct RowBlocks {
+  static constexpr int32_t kRowTiles = -1;
+  int32_t axis = kRowTiles;  // of `outer`
+  int64_t positions = 1;
+};
+std::optional<RowBlocks> choose_row_blocks(const Product& product, const Blocking& blocking);
 
 /// Whether both operands are copied for a strip of the depth at a time: a long depth of a gradient of a weight.
 bool passes_in_strips(const Product& product, const Blocking& blocking);

@@ -112,6 +112,24 @@ TEST_CASE("a run-time number of rows takes tiles that its usual number fills") {
   CHECK(tile_of(128, 400, kAvx2) == "6x16");  // 132 rows for 128: not worth a narrower tile
 }
 
+TEST_CASE("rows that no cache keeps from panel to panel pass over all of them in blocks") {
+  const Blocking blocking;
+  const auto blocks = [&](const Shape& a, const Shape& b, const std::string& formula) {
+    return choose_row_blocks(product_of(a, b, formula), blocking);
+  };
+  const auto rows = blocks({16384, 256}, {256, 512}, "[m,k] [k,n] -> [m,n]");
+  REQUIRE(rows.has_value());
+  CHECK(rows->axis == RowBlocks::kRowTiles);
+  CHECK(rows->positions == 28);  // tiles of 9 rows of 1 KiB: half of what a block may take
+  CHECK(!blocks({16384, 256}, {256, 32}, "[m,k] [k,n] -> [m,n]"));  // one panel
+  CHECK(!blocks({200, 256}, {256, 512}, "[m,k] [k,n] -> [m,n]"));   // stays there
+  // Weights that are too large for the second level stay outside, and pictures come in groups.
+  const auto pictures = blocks({32, 10, 10, 128}, {3, 3, 128, 256}, "[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]");
+  REQUIRE(pictures.has_value());
+  CHECK(pictures->axis == 0);
+  CHECK(pictures->positions == 5);
+}
+
 TEST_CASE("columns are copied where rows of b meet in few sets of a cache") {
   const auto stretch_of = [](int64_t m, int64_t n, int64_t k, const VectorRegisters& registers) {
     return choose_stretch(product_of({m, k}, {k, n}, "[m,k] [k,n] -> [m,n]", registers), {}, m);
