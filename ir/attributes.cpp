@@ -18,20 +18,28 @@ const T& get(const Attributes& attrs, std::string_view name) {
 
 }  // namespace
 
-Attributes::Attributes(std::initializer_list<std::pair<std::string_view, AttrValue>> entries) : entries_(entries) {}
+Attributes::Attributes(std::initializer_list<std::pair<std::string_view, AttrValue>> entries)
+    : entries_(std::make_shared<const Entries>(entries)) {}
+
+const Attributes::Entries& Attributes::entries() const {
+  static const Entries none;
+  return entries_ ? *entries_ : none;
+}
 
 const AttrValue* Attributes::find(std::string_view name) const {
-  const auto found = std::ranges::find(entries_, name, &std::pair<std::string_view, AttrValue>::first);
-  return found == entries_.end() ? nullptr : &found->second;
+  const auto found = std::ranges::find(entries(), name, &Entries::value_type::first);
+  return found == end() ? nullptr : &found->second;
 }
 
 void Attributes::set(std::string_view name, AttrValue value) {
-  const auto found = std::ranges::find(entries_, name, &std::pair<std::string_view, AttrValue>::first);
-  if (found != entries_.end()) {
+  auto changed = std::make_shared<Entries>(entries());
+  const auto found = std::ranges::find(*changed, name, &Entries::value_type::first);
+  if (found != changed->end()) {
     found->second = std::move(value);
   } else {
-    entries_.emplace_back(name, std::move(value));
+    changed->emplace_back(name, std::move(value));
   }
+  entries_ = std::move(changed);
 }
 
 int64_t Attributes::integer(std::string_view name) const { return get<int64_t>(*this, name); }

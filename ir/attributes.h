@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,8 +19,11 @@ using AttrValue = std::variant<int64_t, double, std::string, std::vector<int64_t
 /// The alternative of AttrValue that an attribute holds, in the same order.
 enum class AttrType : uint8_t { Int, Float, String, Ints, Type, Formula };
 
-/// Name -> value, kept in the order of the op's record, so that equal attributes compare equal.
+/// Name -> value, kept in the order of the op's record, so that equal attributes compare equal. Copies share the values
+/// until one is changed, because passes copy every node of a graph.
 class Attributes {
+  using Entries = std::vector<std::pair<std::string_view, AttrValue>>;
+
  public:
   Attributes() = default;
   Attributes(std::initializer_list<std::pair<std::string_view, AttrValue>> entries);
@@ -35,13 +39,17 @@ class Attributes {
   const TensorType& type(std::string_view name) const;
   const IndexFormula& formula(std::string_view name) const;
 
-  auto begin() const { return entries_.begin(); }
-  auto end() const { return entries_.end(); }
-  bool empty() const { return entries_.empty(); }
-  friend bool operator==(const Attributes&, const Attributes&) = default;
+  auto begin() const { return entries().begin(); }
+  auto end() const { return entries().end(); }
+  bool empty() const { return entries().empty(); }
+  friend bool operator==(const Attributes& a, const Attributes& b) {
+    return a.entries_ == b.entries_ || a.entries() == b.entries();
+  }
 
  private:
-  std::vector<std::pair<std::string_view, AttrValue>> entries_;
+  const Entries& entries() const;
+
+  std::shared_ptr<const Entries> entries_;  // null: none
 };
 
 }  // namespace smelt

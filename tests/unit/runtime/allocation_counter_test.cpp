@@ -13,6 +13,14 @@ namespace {
 std::atomic<int64_t> count = 0;
 }
 
+// Clang links the thread sanitizer's own operators into the program: there is no place for others.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SMELT_OPERATOR_NEW_IS_TAKEN
+#endif
+#endif
+
+#ifndef SMELT_OPERATOR_NEW_IS_TAKEN
 void* operator new(size_t size) {
   ++count;
   if (void* memory = std::malloc(size)) return memory;
@@ -26,6 +34,7 @@ void* operator new(size_t size, const std::nothrow_t&) noexcept {
 // Not inlined: the compiler would see `free` of what it takes for the library's `new`.
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+#endif
 
 int64_t smelt::test::num_allocations() { return count; }
 
