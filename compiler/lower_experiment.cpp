@@ -8,6 +8,7 @@
 #include "compiler/graph/derive_steps.h"
 #include "compiler/loops/walk.h"
 #include "compiler/lower/build_loops.h"
+#include "compiler/pack_once.h"
 #include "compiler/run_passes.h"
 #include "ir/scan.h"
 #include "ir/support/check.h"
@@ -67,6 +68,13 @@ class ExperimentLowering {
     uint64_t end = program.variables_end;
     for (const LoopFunction& function : lowered_.loops.functions)
       end = std::max(end, static_cast<uint64_t>(function.temporaries.end));
+    for (const Function& function : experiment_.functions) {
+      if (function.kind != FunctionKind::Export || function.ref < 0) continue;
+      const auto step = static_cast<size_t>(&function - experiment_.functions.data());
+      end = static_cast<uint64_t>(pack_once(lowered_.loops.functions[step],
+                                            lowered_.loops.functions[static_cast<size_t>(function.ref)],
+                                            static_cast<int64_t>(end)));
+    }
     if (options_.profile) end = place_stamps(end);
     program.arena_bytes = align_up(end, SMELT_ARENA_ALIGNMENT);
     return std::move(lowered_);
