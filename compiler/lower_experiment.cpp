@@ -68,13 +68,7 @@ class ExperimentLowering {
     uint64_t end = program.variables_end;
     for (const LoopFunction& function : lowered_.loops.functions)
       end = std::max(end, static_cast<uint64_t>(function.temporaries.end));
-    for (const Function& function : experiment_.functions) {
-      if (function.kind != FunctionKind::Export || function.ref < 0) continue;
-      const auto step = static_cast<size_t>(&function - experiment_.functions.data());
-      end = static_cast<uint64_t>(pack_once(lowered_.loops.functions[step],
-                                            lowered_.loops.functions[static_cast<size_t>(function.ref)],
-                                            static_cast<int64_t>(end)));
-    }
+    end = pack_all_once(end);
     if (options_.profile) end = place_stamps(end);
     program.arena_bytes = align_up(end, SMELT_ARENA_ALIGNMENT);
     return std::move(lowered_);
@@ -99,6 +93,26 @@ class ExperimentLowering {
       at += static_cast<uint64_t>(byte_size(variable.type).value());
     }
     program.variables_end = align_up(at, SMELT_ARENA_ALIGNMENT);
+  }
+
+  /// Of functions that another one begins.
+  uint64_t pack_all_once(uint64_t end) {
+    const std::vector<Function>& functions = experiment_.functions;
+    for (size_t f = 0; f < functions.size(); ++f) {
+      if (functions[f].kind != FunctionKind::Export || functions[f].ref < 0) continue;
+      const auto begins = static_cast<size_t>(functions[f].ref);
+      const auto is_written = [&](int32_t ref) {
+        for (size_t other = 0; other < functions.size(); ++other) {
+          if (functions[other].kind != FunctionKind::Export || other == begins) continue;
+          for (const Output& result : functions[other].graph.results)
+            if (result.role == ResultRole::Variable && result.ref == ref) return true;
+        }
+        return false;
+      };
+      end = static_cast<uint64_t>(pack_once(lowered_.loops.functions[f], lowered_.loops.functions[begins],
+                                            static_cast<int64_t>(end), is_written));
+    }
+    return end;
   }
 
   uint64_t place_stamps(uint64_t end) {

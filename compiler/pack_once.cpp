@@ -28,12 +28,14 @@ bool packs_alone(const LoopFunction& function, size_t kernel) {
 
 }  // namespace
 
-int64_t pack_once(LoopFunction& step, LoopFunction& reset, int64_t end) {
+int64_t pack_once(LoopFunction& step, LoopFunction& reset, int64_t end,
+                  const std::function<bool(int32_t ref)>& written_elsewhere) {
   if (!step.repeats.empty()) return end;  // they count kernels
   for (size_t k = step.kernels.size(); k-- > 0;) {
     if (step.kernels[k].kind() != KernelKind::Pack || !packs_alone(step, k)) continue;
     const Pack pack = step.kernels[k].pack();
-    if (!is_constant(step, pack.from)) continue;
+    const LoopBuffer& from = step.buffers[static_cast<size_t>(pack.from)];
+    if (!is_constant(step, pack.from) || written_elsewhere(from.ref)) continue;
     end = (end + SMELT_ARENA_ALIGNMENT - 1) / SMELT_ARENA_ALIGNMENT * SMELT_ARENA_ALIGNMENT;
     LoopBuffer& panels = step.buffers[static_cast<size_t>(pack.to)];
     panels.storage = Storage::Variable;

@@ -36,7 +36,9 @@ Experiment experiment_of(const Experiment& whole, const StagedFunction& staged, 
     const std::string piece = fmt::format("{}.{}", name, k);
     Graph graph = staged.pieces[k];
     graph.name = piece;
-    pieces.functions.push_back({piece, FunctionKind::Export, std::move(graph), -1, span});
+    const int32_t first = staged.stages[0].piece;  // packs for the others
+    pieces.functions.push_back(
+        {piece, FunctionKind::Export, std::move(graph), std::cmp_equal(first, k) ? -1 : first, span});
   }
   for (size_t k = 0; k < staged.states.size(); ++k) {
     TensorType type = staged.states[k];  // laid out by bounds

@@ -255,7 +255,11 @@ class GraphStager {
     if (output.role == ResultRole::Carry) {
       const TensorType& type = scan.body->type(output.node);
       const std::optional<Sequence> sequence = sequence_of_carry(graph_, scan, output.ref);
-      if (!sequence) return std::nullopt;
+      if (!sequence || sequence->moved.valid()) {  // each turn may change all of it
+        for (int64_t e = 0; e < elements_of(type); ++e)
+          made.push_back({loop.begin + steps * turn, loop.results[result] - first_ref_, e});
+        return made;
+      }
       const auto axis = static_cast<size_t>(sequence->axis);
       const int64_t stride = row_major_strides(type.shape)[axis], length = type.shape[axis].bound;
       for (int64_t e = 0; e < elements_of(type); ++e) {
