@@ -125,13 +125,17 @@ class ExperimentLowering {
   }
 
   Result<void> add_function(const Function& function) {
-    PassContext context = context_;
+    PassContext within_budget = context_;
+    // A step of a sequence is the body of a loop in other hands, and bodies are not rounded between kernels.
+    if (function.kind == FunctionKind::Export && function.ref >= 0 && context_.precision == DType::BF16)
+      within_budget.precision = DType::F32;
+    PassContext context = within_budget;
     context.memory_budget = 0;
     SMELT_TRY_VOID(check_positions(function, context));
     SMELT_TRY(PassRun run, run_passes(function.graph, context, options_));
     FunctionMemory memory{.bytes_without = run.unit.end(), .flops_without = work_of(run.unit.loops).flops};
     if (const int64_t budget = options_.memory_budget; budget > 0 && run.unit.end() > budget) {
-      SMELT_TRY(run, run_passes(function.graph, context_, options_));
+      SMELT_TRY(run, run_passes(function.graph, within_budget, options_));
       if (run.unit.end() > budget) return too_large(function, run.unit);
     }
     FunctionUnit& planned = run.unit;

@@ -77,10 +77,10 @@ void build_host(const std::string& work, std::string_view host, const std::vecto
   REQUIRE_MESSAGE(built.exit_code == 0, built.err);
 }
 
-TEST_CASE("a host that writes a text a position a call gets the scores of `smelt run`, to the bit") {
-  const std::string work = fresh_directory("embed-generation");
+/// Builds a host that writes in f32 or bf16, and compares its scores.
+void check_scores(const std::string& work, const std::string& precision) {
   write_text_file(work + "/m.smelt", kModel);
-  const CommandResult made = smelt_in(work, "build m.smelt -o .");
+  const CommandResult made = smelt_in(work, "build m.smelt -o . --precision " + precision);
   REQUIRE_MESSAGE(made.exit_code == 0, made.err);
   build_host(work, kHost, {"-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O1"});
   REQUIRE(run_command({"./host"}, {.directory = work}).exit_code == 0);
@@ -89,7 +89,8 @@ TEST_CASE("a host that writes a text a position a call gets the scores of `smelt
   const int32_t labels[] = {3, 7, 19, 0, 5, 5};
   std::ranges::copy(labels, prompt->as<int32_t>().begin());
   REQUIRE(write_npy(work + "/prompt.npy", *prompt));
-  const CommandResult run = smelt_in(work, "run m.smelt steps --input prompt=prompt.npy -o scores.npy");
+  const CommandResult run =
+      smelt_in(work, "run m.smelt steps --input prompt=prompt.npy -o scores.npy --precision " + precision);
   REQUIRE_MESSAGE(run.exit_code == 0, run.err);
   const Result<NpyFile> expected = read_npy(work + "/scores.npy");
   REQUIRE(expected);
@@ -99,6 +100,11 @@ TEST_CASE("a host that writes a text a position a call gets the scores of `smelt
   bool differ = false;
   for (const float score : expected->tensor.as<float>()) differ = differ || std::abs(score) > 1e-3f;
   CHECK(differ);  // it says something
+}
+
+TEST_CASE("a host that writes a text a position a call gets the scores of `smelt run`, to the bit") {
+  check_scores(fresh_directory("embed-generation"), "f32");
+  check_scores(fresh_directory("embed-generation-bf16"), "bf16");
 }
 
 TEST_CASE("a host that errs with positions gets a status, under the address sanitizer") {
