@@ -115,6 +115,19 @@ Result<void> load_variables(const SourcedModel& source, const CheckedModel& chec
   return source.weights.empty() ? Result<void>() : load_and_tell(source.weights, session, match);
 }
 
+Result<SubwordModels> open_subwords(const ModelOptions& options, const std::string& weights,
+                                    const CheckedModel& model) {
+  DataPaths paths = options.data;
+  const auto directory = std::filesystem::path(model.path).parent_path();
+  paths.model_directory = directory.empty() ? "." : directory.string();
+  SMELT_TRY(SubwordModels subwords, SubwordModels::open(model.experiment->data, paths));
+  if (weights.empty()) return subwords;
+  // Weights of other programs know nothing of it.
+  if (const Result<TrainState> state = read_checkpoint_state(weights))
+    SMELT_TRY_VOID(subwords.check(state->subwords, weights));
+  return subwords;
+}
+
 Result<void> load_and_tell(const std::string& weights, Session& session, Match match) {
   SMELT_TRY(const WeightsReport loaded, load_weights(weights, session, match));
   for (const std::string& name : loaded.missing) say("note: `{}` keeps its initial value: it is not in the file", name);

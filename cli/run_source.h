@@ -6,6 +6,7 @@
 
 #include "cli/common.h"
 #include "runtime/checkpoint.h"
+#include "runtime/data/subword_models.h"
 #include "runtime/run_record.h"
 
 namespace smelt::cli {
@@ -23,6 +24,10 @@ std::optional<SourcedModel> open_source(ModelFlags flags, const std::string& wei
 
 /// The variables of `session`: of the source's weights, else what the model begins with.
 Result<void> load_variables(const SourcedModel& source, const CheckedModel& checked, Session& session, Match match);
+/// The models of subwords of the source's data, which have to be those that its weights were trained with. Errors:
+/// Input.
+Result<SubwordModels> open_subwords(const ModelOptions& options, const std::string& weights, const CheckedModel& model);
+
 /// Loads weights; says which variables keep their initial values and what of the file was left out.
 Result<void> load_and_tell(const std::string& weights, Session& session, Match match);
 

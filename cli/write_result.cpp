@@ -1,7 +1,5 @@
 #include "cli/write_result.h"
 
-#include <unistd.h>
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 #include <filesystem>
 
 #include "cli/console.h"
+#include "cli/stream_text.h"
 #include "ir/readers.h"
 #include "ir/support/printable.h"
 #include "runtime/files/npz.h"
@@ -113,7 +112,7 @@ Result<std::string> encode_sound(const ResultFlags& flags, const NamedTensor& na
 }
 
 Result<void> write_result(const ResultFlags& flags, const std::string& path, NamedTensor& named, const Binding& binding,
-                          const Entry& entry, const CompiledProgram& program) {
+                          const Entry& entry, const CompiledProgram& program, const SubwordModels& subwords) {
   if (!flags.force && !path.empty() && !is_stream(path) && std::filesystem::exists(path)) {
     return fail(ErrorKind::Output, fmt::format("{} exists", printable(path)), "give another name, or --force");
   }
@@ -132,20 +131,29 @@ Result<void> write_result(const ResultFlags& flags, const std::string& path, Nam
       break;
     }
     case Format::Text: {
-      SMELT_TRY(bytes, text_of(named.tensor, row_axis(binding.type, program.train.batch_symbol)));
+      SMELT_TRY(bytes,
+                text_of(named.tensor, row_axis(binding.type, program.train.batch_symbol),
+                        [&](std::span<const int32_t> labels) { return subwords.decode(binding.limit.dim, labels); }));
       break;
     }
   }
-  if (!path.empty()) return write_output(path, bytes);
-  // A model may write what moves the cursor of a terminal; a file or pipe gets the bytes as they are.
-  return write_output("-", isatty(STDOUT_FILENO) != 0 ? printable_lines(bytes) : bytes);
+  return path.empty() ? write_output("-", fit_for_output(bytes)) : write_output(path, bytes);
 }
 
 }  // namespace
 
-bool is_text(const Binding& binding) {
-  return binding.type.dtype == DType::I32 && binding.limit.below > 0 && binding.limit.below <= 256;
+bool is_bytes(const Binding& binding, const CompiledProgram& program) {
+  const bool subwords = program.data && !tokens_of(*program.data, binding.limit.dim).empty();
+  return binding.type.dtype == DType::I32 && binding.limit.below > 0 && binding.limit.below <= 256 && !subwords;
 }
+
+bool is_text(const Binding& binding, const CompiledProgram& program) {
+  const bool subwords = binding.type.dtype == DType::I32 && binding.limit.below > 0 && program.data &&
+                        !tokens_of(*program.data, binding.limit.dim).empty();
+  return subwords || is_bytes(binding, program);
+}
+
+bool writes_text(const ResultFlags& flags) { return format_of(flags.output).value_or(Format::Npy) == Format::Text; }
 
 Result<void> check_format(const ResultFlags& flags) {
   if (const Result<Format> format = format_of(flags.output); !format) return std::unexpected(format.error());
@@ -155,13 +163,14 @@ Result<void> check_format(const ResultFlags& flags) {
 Result<void> check_output(const ResultFlags& flags, const Entry& entry, const CompiledProgram& program) {
   SMELT_TRY(const Format format, format_of(flags.output));
   for (const Binding& output : entry.outputs) {
-    if (format == Format::Text && !is_text(output))
+    if (format == Format::Text && !is_text(output, program))
       return fail(ErrorKind::Usage,
                   fmt::format("{}`{}` is {}, no text", flags.output.empty() ? "-o is missing: " : "", output.name,
                               to_string(output.type, program.symbols)),
                   flags.output.empty()
                       ? "say where the result goes: `-o out.npy`; .png, .txt and .wav are known as well"
-                      : "a text is made of labels of at most 256 values: declare the result as `ix<Byte>[B, T]`");
+                      : "a text is made of labels of at most 256 values, or of subwords: declare the result as "
+                        "`ix<Byte>[B, T]`");
     if (format == Format::Wav) {
       if (!is_float(output.type.dtype) || output.type.rank() < 1 || output.type.rank() > 2)
         return fail(ErrorKind::Usage,
@@ -191,11 +200,11 @@ static Result<void> write_archive(const ResultFlags& flags, std::span<NamedTenso
 }
 
 Result<void> write_results(const ResultFlags& flags, std::span<NamedTensor> results, const Entry& entry,
-                           const CompiledProgram& program) {
+                           const CompiledProgram& program, const SubwordModels& subwords) {
   if (format_of(flags.output).value_or(Format::Npy) == Format::Npz) return write_archive(flags, results);
   for (size_t k = 0; k < results.size(); ++k) {
     const std::string path = flags.output.empty() ? "" : place_of(flags.output, k, results.size());
-    SMELT_TRY_VOID(write_result(flags, path, results[k], entry.outputs[k], entry, program));
+    SMELT_TRY_VOID(write_result(flags, path, results[k], entry.outputs[k], entry, program, subwords));
     if (path.empty()) continue;
     const std::string line =
         fmt::format("{}  {}", printable_lines(path), describe(results[k].tensor.dtype, results[k].tensor.shape));

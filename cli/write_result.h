@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ir/support/result.h"
+#include "runtime/data/subword_models.h"
 #include "runtime/program.h"
 #include "runtime/session.h"
 
@@ -19,8 +20,13 @@ struct ResultFlags {
   bool force = false;
 };
 
-/// Whether an input or result is a text: labels of at most 256 values.
-bool is_text(const Binding& binding);
+/// Whether an input or result is a text: labels of at most 256 values, or of subwords.
+bool is_text(const Binding& binding, const CompiledProgram& program);
+/// Of the first kind.
+bool is_bytes(const Binding& binding, const CompiledProgram& program);
+
+/// Whether results are written as texts.
+bool writes_text(const ResultFlags& flags);
 
 /// Errors: Usage when the extension of the output is none that is known.
 Result<void> check_format(const ResultFlags& flags);
@@ -29,6 +35,6 @@ Result<void> check_output(const ResultFlags& flags, const Entry& entry, const Co
 
 /// Writes them, and prints a line for each. Errors: Usage for a result that the format cannot say; Output.
 Result<void> write_results(const ResultFlags& flags, std::span<NamedTensor> results, const Entry& entry,
-                           const CompiledProgram& program);
+                           const CompiledProgram& program, const SubwordModels& subwords);
 
 }  // namespace smelt::cli

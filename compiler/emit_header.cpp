@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <iterator>
 #include <set>
+#include <utility>
 #include <vector>
 
+#include "compiler/c_label_check.h"
 #include "compiler/c_names.h"
+#include "compiler/emit_generation.h"
 #include "ir/support/check.h"
 #include "ir/support/embedded_text.h"
 #include "ir/support/printable.h"
@@ -42,16 +45,17 @@ struct Wrapper {
 
 class HeaderWriter {
  public:
-  explicit HeaderWriter(const CompiledProgram& program)
-      : program_(program), name_(identifier(program.name)), upper_(name_) {
+  HeaderWriter(const CompiledProgram& program, const std::vector<Generation>& generations)
+      : program_(program), generations_(generations), name_(identifier(program.name)), upper_(name_) {
     std::ranges::transform(upper_, upper_.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     // The header's own names; an objective or export of such a name gets an underscore behind it.
     for (const char* own :
          {"params", "num_params", "arena_bytes", "init", "order", "horizon", "set_scalar", "iteration", "advance"}) {
       used_.insert(fmt::format("{}_{}", name_, own));
     }
-    for (const Entry& entry : program.entries) {
-      if (const std::string prefix = prefix_of(entry.kind); !prefix.empty())
+    for (size_t e = 0; e < program.entries.size(); ++e) {
+      const Entry& entry = program.entries[e];
+      if (const std::string prefix = prefix_of(entry.kind); !prefix.empty() && !is_of_generation(e))
         wrappers_.push_back(make_wrapper(entry, prefix));
     }
   }
@@ -80,6 +84,7 @@ class HeaderWriter {
     advance();
     data();
     for (const Wrapper& wrapper : wrappers_) write(wrapper);
+    for (const Generation& generation : generations_) out_ += emit_generation(program_, generation, used_);
     iteration();
     add("\n#endif\n");
     return std::move(out_);
@@ -89,6 +94,12 @@ class HeaderWriter {
   template <typename... Args>
   void add(fmt::format_string<Args...> format, Args&&... args) {
     out_ += fmt::format(format, std::forward<Args>(args)...);
+  }
+
+  bool is_of_generation(size_t entry) const {
+    return std::ranges::any_of(generations_, [&](const Generation& generation) {
+      return std::cmp_equal(generation.reset, entry) || std::cmp_equal(generation.step, entry);
+    });
   }
 
   std::string prefix_of(FunctionKind kind) const {
@@ -248,6 +259,10 @@ class HeaderWriter {
       add("static inline int64_t {}(const {} *values, int64_t count) {{\n  int64_t i;\n", function,
           c_type(column.dtype));
       add("  if (values == 0) return count > 0 ? 0 : -1;\n");
+      if (column.dtype == DType::U8 && limit.below > 255) {  // every byte is one
+        add("  (void)i;\n  return -1;\n}}\n");
+        continue;
+      }
       add("  for (i = 0; i < count; ++i) if ({}) return i;\n  return -1;\n}}\n", outside(column.dtype, limit.below));
     }
   }
@@ -356,26 +371,11 @@ class HeaderWriter {
     add("  (void)inputs; (void)outputs; (void)extents;\n  return SMELT_CALL_OK;\n}}\n");
   }
 
-  /// Labels that are fed: generated code trusts them. Laid out by bounds, of actual sizes.
   void check_labels(const Wrapper& wrapper, const Member& input) {
-    const auto size_of_symbol = [&](int32_t symbol) -> std::string {
+    out_ += label_check(*input.binding, "in->" + input.name, [&](int32_t symbol) -> std::string {
       const auto at = std::ranges::find(wrapper.sizes, symbol, &Member::symbol);
       return at == wrapper.sizes.end() ? "" : "in->" + at->name;
-    };
-    const LabelLimit& limit = input.binding->limit;
-    const std::string actual = limit.symbol < 0 ? "" : size_of_symbol(limit.symbol);
-    const Shape& shape = input.binding->type.shape;
-    std::string index = "0", counters, loops;
-    for (size_t axis = 0; axis < shape.size(); ++axis) {
-      const std::string end =
-          shape[axis].is_static() ? std::to_string(shape[axis].bound) : size_of_symbol(shape[axis].symbol);
-      counters += fmt::format("{}i{}", axis == 0 ? "    int64_t " : ", ", axis);
-      loops += fmt::format("    for (i{0} = 0; i{0} < {1}; ++i{0})\n", axis, end);
-      index = axis == 0 ? "i0" : fmt::format("({}) * {} + i{}", index, shape[axis].bound, axis);
-    }
-    add("  {{ /* labels of `{}` */\n{}{}", limit.dim, counters, counters.empty() ? "" : ";\n");
-    add("{0}      if (in->{1}[{2}] < 0 || in->{1}[{2}] >= {3}) return SMELT_CALL_BAD_LABEL;\n  }}\n", loops, input.name,
-        index, actual.empty() ? std::to_string(limit.below) : actual);
+    });
   }
 
   void arrays(const Entry& entry, const std::string& suffix) {
@@ -428,6 +428,7 @@ class HeaderWriter {
   }
 
   const CompiledProgram& program_;
+  const std::vector<Generation>& generations_;
   std::string name_, upper_;
   std::set<std::string> used_;  // functions of the header
   std::vector<Wrapper> wrappers_;
@@ -436,10 +437,11 @@ class HeaderWriter {
 
 }  // namespace
 
-std::string emit_header(const CompiledProgram& program, const std::string& file) {
+std::string emit_header(const CompiledProgram& program, const std::vector<Generation>& generations,
+                        const std::string& file) {
   std::string shown = printable(file);  // in a comment, which a path must not end
   for (size_t at = shown.find("*/"); at != std::string::npos; at = shown.find("*/", at)) shown.replace(at, 1, "?");
-  return HeaderWriter(program).run(shown);
+  return HeaderWriter(program, generations).run(shown);
 }
 
 }  // namespace smelt

@@ -8,6 +8,7 @@
 #include "compiler/graph/derive_steps.h"
 #include "compiler/loops/walk.h"
 #include "compiler/lower/build_loops.h"
+#include "compiler/pack_once.h"
 #include "compiler/run_passes.h"
 #include "ir/scan.h"
 #include "ir/support/check.h"
@@ -67,6 +68,7 @@ class ExperimentLowering {
     uint64_t end = program.variables_end;
     for (const LoopFunction& function : lowered_.loops.functions)
       end = std::max(end, static_cast<uint64_t>(function.temporaries.end));
+    end = pack_all_once(end);
     if (options_.profile) end = place_stamps(end);
     program.arena_bytes = align_up(end, SMELT_ARENA_ALIGNMENT);
     return std::move(lowered_);
@@ -93,6 +95,26 @@ class ExperimentLowering {
     program.variables_end = align_up(at, SMELT_ARENA_ALIGNMENT);
   }
 
+  /// Of functions that another one begins.
+  uint64_t pack_all_once(uint64_t end) {
+    const std::vector<Function>& functions = experiment_.functions;
+    for (size_t f = 0; f < functions.size(); ++f) {
+      if (functions[f].kind != FunctionKind::Export || functions[f].ref < 0) continue;
+      const auto begins = static_cast<size_t>(functions[f].ref);
+      const auto is_written = [&](int32_t ref) {
+        for (size_t other = 0; other < functions.size(); ++other) {
+          if (functions[other].kind != FunctionKind::Export || other == begins) continue;
+          for (const Output& result : functions[other].graph.results)
+            if (result.role == ResultRole::Variable && result.ref == ref) return true;
+        }
+        return false;
+      };
+      end = static_cast<uint64_t>(pack_once(lowered_.loops.functions[f], lowered_.loops.functions[begins],
+                                            static_cast<int64_t>(end), is_written));
+    }
+    return end;
+  }
+
   uint64_t place_stamps(uint64_t end) {
     for (LoopFunction& function : lowered_.loops.functions) {
       end = align_up(end, SMELT_ARENA_ALIGNMENT);
@@ -103,13 +125,17 @@ class ExperimentLowering {
   }
 
   Result<void> add_function(const Function& function) {
-    PassContext context = context_;
+    PassContext within_budget = context_;
+    // A step of a sequence is the body of a loop in other hands, and bodies are not rounded between kernels.
+    if (function.kind == FunctionKind::Export && function.ref >= 0 && context_.precision == DType::BF16)
+      within_budget.precision = DType::F32;
+    PassContext context = within_budget;
     context.memory_budget = 0;
     SMELT_TRY_VOID(check_positions(function, context));
     SMELT_TRY(PassRun run, run_passes(function.graph, context, options_));
     FunctionMemory memory{.bytes_without = run.unit.end(), .flops_without = work_of(run.unit.loops).flops};
     if (const int64_t budget = options_.memory_budget; budget > 0 && run.unit.end() > budget) {
-      SMELT_TRY(run, run_passes(function.graph, context_, options_));
+      SMELT_TRY(run, run_passes(function.graph, within_budget, options_));
       if (run.unit.end() > budget) return too_large(function, run.unit);
     }
     FunctionUnit& planned = run.unit;

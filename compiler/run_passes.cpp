@@ -93,6 +93,16 @@ Result<Graph> run_graph_passes(Graph graph, const CompileOptions& options) {
   return std::move(run.unit.source.graph);
 }
 
+Graph graph_before(std::string_view pass, Graph graph, const PassContext& context) {
+  FunctionUnit unit;
+  unit.source.graph = std::move(graph);
+  for (const std::string_view name : pipeline()) {
+    if (name == pass) break;
+    if (!contains(context.skip, name)) run_pass(*find_pass(name), unit, context);
+  }
+  return std::move(unit.source.graph);
+}
+
 FunctionUnit place_function(ScheduledGraph source, const PassContext& context) {
   FunctionUnit unit{.stage = Stage::Isolated, .source = std::move(source), .plan = {}, .loops = {}};
   const auto rest = std::ranges::find(pipeline(), "fit_budget") + 1;

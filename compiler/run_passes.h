@@ -34,6 +34,9 @@ Result<PassRun> run_passes(Graph graph, const PassContext& context, const Compil
 /// The same, for the graph of primitives that the graph passes make.
 Result<Graph> run_graph_passes(Graph graph, const CompileOptions& options = {});
 
+/// The graph as the first run of `pass` finds it.
+Graph graph_before(std::string_view pass, Graph graph, const PassContext& context);
+
 /// One pass on a unit that is at a stage which it takes; nothing is verified.
 void run_pass(const Pass& pass, FunctionUnit& unit, const PassContext& context);
 

@@ -68,7 +68,10 @@ void TrainSection::output_action(const ast::OutputAction& action, Action& out, S
       out.range_high = x->range->high;
     }
     const NodeId shown = action.kind == ast::OutputKind::Image ? x->node : rows_first(*x);
-    graph_.builder().result({std::string(to_string(row.function)), ResultRole::Value, -1, shown});
+    Output result{std::string(to_string(row.function)), ResultRole::Value, -1, shown};
+    if (x->label != kAnonymous)
+      result.labels = {shapes_.axis_of(x->label).extent.bound, -1, shapes_.dim_of(x->label).name};
+    graph_.builder().result(std::move(result));
   });
 }
 
@@ -160,9 +163,13 @@ bool TrainSection::check_shown(ast::OutputKind kind, const Tensor& x, Span span)
     }
     case ast::OutputKind::Text: {
       const int64_t values = x.label == kAnonymous ? 0 : shapes_.axis_of(x.label).extent.bound;
-      if (x.dtype != DType::I32 || values == 0 || values > kByteValues)
-        return wrong("not a text",
-                     "a text is made of labels of at most 256 values: `ix<Byte>[B, T]`, with `dim Byte = 256`");
+      const bool subwords = x.label != kAnonymous && experiment_.data &&
+                            !tokens_of(*experiment_.data, shapes_.dim_of(x.label).name).empty();
+      if (x.dtype != DType::I32 || values == 0 || (values > kByteValues && !subwords))
+        return wrong(
+            "not a text",
+            "a text is made of labels of at most 256 values, `ix<Byte>[B, T]` with `dim Byte = 256`, or of the "
+            "dim of a field of texts that are read with `tokens =`");
       return rows || wrong("not a row of texts", "a text has one axis, and a row of texts another one");
     }
     case ast::OutputKind::Audio:

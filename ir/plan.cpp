@@ -39,6 +39,16 @@ int64_t sound_rate(const DataPlan& plan) {
   return 0;
 }
 
+std::string tokens_of(const DataPlan& plan, std::string_view dim) {
+  for (const ColumnLimit& limit : plan.limits) {
+    if (limit.dim != dim) continue;
+    const int32_t section = plan.columns[static_cast<size_t>(limit.column)].section;
+    for (const Split& split : plan.splits)
+      if (split.section == section && !split.source.tokens.empty()) return split.source.tokens;
+  }
+  return {};
+}
+
 std::vector<Column> typed_columns(const SourceCall& source) {
   const ReaderRecord* reader = find_reader_record(source.reader);
   const auto column = [&](int32_t field, DType dtype, std::vector<int64_t> row_shape) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "ir/type.h"
@@ -63,5 +64,7 @@ constexpr const ReaderRecord* find_reader_record(std::string_view name) {
 struct DataPlan;
 /// Samples a second of the rows that `audio` reads; 0 when no split has any.
 int64_t sound_rate(const DataPlan& plan);
+/// The file of the model of subwords that labels of `dim` are numbers of, as the model file names it; empty: of none.
+std::string tokens_of(const DataPlan& plan, std::string_view dim);
 
 }  // namespace smelt

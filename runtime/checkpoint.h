@@ -8,6 +8,7 @@
 //   smelt.training_sha256  of what decides the bits of a run
 //   smelt.step .seed .horizon .batch .shuffle .epoch .batches_taken .config .best .best_metric    TrainState
 //   smelt.data           JSON, a hash of the content of each split: {"train":"90ab.."}
+//   smelt.subwords       JSON, a hash of each model of subwords, by its path: {"m.model":"5f02.."}; none without
 //   smelt.runs           JSON, executions by objective: {"neg_elbo":120}
 //   smelt.crc32          CRC-32 of each tensor's bytes, hexadecimal, in the order of the header
 //   smelt.header_crc32   CRC-32 of all before the data, these eight digits as zeros
@@ -43,11 +44,12 @@ struct TrainState {
   int64_t epoch = 0;          // epochs done
   int64_t batches_taken = 0;  // the place in the data
   std::string model_sha256;
-  std::string training_sha256;            // of what decides the bits: comments, exports and actions do not
-  std::string config;                     // JSON text of the `--set` values, and of flags that change bits
-  std::map<std::string, SplitMark> data;  // by split
-  std::optional<double> best;             // the metric of the best checkpoint so far
-  std::string best_metric;                // `min loss`: which one that is
+  std::string training_sha256;                  // of what decides the bits: comments, exports and actions do not
+  std::string config;                           // JSON text of the `--set` values, and of flags that change bits
+  std::map<std::string, SplitMark> data;        // by split
+  std::map<std::string, std::string> subwords;  // hashes of models of subwords, by the path in the model file
+  std::optional<double> best;                   // the metric of the best checkpoint so far
+  std::string best_metric;                      // `min loss`: which one that is
 };
 
 /// Writes atomically. Errors: Output; the old file at `path` stays.

@@ -132,6 +132,9 @@ Metadata encode_state(const TrainState& state, const Session& session) {
   nlohmann::json data = nlohmann::json::object();
   for (const auto& [split, mark] : state.data) data[split] = mark.hash;
   metadata["smelt.data"] = data.dump();
+  if (!state.subwords.empty())
+    metadata["smelt.subwords"] =
+        nlohmann::json(state.subwords).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   nlohmann::json runs = nlohmann::json::object();
   for (const Entry& entry : session.program().entries) {
     if (entry.kind == FunctionKind::Step) runs[entry.name] = session.runs(entry);
@@ -142,18 +145,20 @@ Metadata encode_state(const TrainState& state, const Session& session) {
 
 namespace {
 
-Result<std::map<std::string, SplitMark>> decode_data(const Metadata& metadata, const std::string& path) {
-  std::map<std::string, SplitMark> data;
-  const auto text = metadata.find("smelt.data");
-  if (text == metadata.end()) return data;
+/// Hashes by name; none in older files.
+Result<std::map<std::string, std::string>> decode_hashes(const Metadata& metadata, const std::string& key,
+                                                         const std::string& path) {
+  std::map<std::string, std::string> hashes;
+  const auto text = metadata.find(key);
+  if (text == metadata.end()) return hashes;
   const nlohmann::json json = nlohmann::json::parse(text->second, nullptr, false);
   bool good = json.is_object();
   for (auto it = json.begin(); good && it != json.end(); ++it) {
     good = it->is_string();
-    if (good) data[it.key()].hash = it->get<std::string>();
+    if (good) hashes[it.key()] = it->get<std::string>();
   }
-  if (!good) return fail(ErrorKind::Input, fmt::format("{}: `smelt.data` is malformed", printable(path)));
-  return data;
+  if (!good) return fail(ErrorKind::Input, fmt::format("{}: `{}` is malformed", printable(path), key));
+  return hashes;
 }
 
 }  // namespace
@@ -179,7 +184,9 @@ Result<TrainState> decode_state(const Metadata& metadata, const std::string& pat
   decoder.text_if_there("smelt.config", state.config);
   decoder.text_if_there("smelt.training_sha256", state.training_sha256);
   decoder.text_if_there("smelt.best_metric", state.best_metric);
-  SMELT_TRY(state.data, decode_data(metadata, path));
+  SMELT_TRY(const auto data, decode_hashes(metadata, "smelt.data", path));
+  for (const auto& [split, hash] : data) state.data[split].hash = hash;
+  SMELT_TRY(state.subwords, decode_hashes(metadata, "smelt.subwords", path));
   if (metadata.contains("smelt.best")) {
     double best = 0;
     SMELT_TRY_VOID(decoder.number("smelt.best", best));

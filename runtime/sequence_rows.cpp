@@ -31,18 +31,25 @@ int32_t row_axis(const TensorType& type, int32_t batch_symbol) {
   return first.is_static() && !second.is_static() ? 1 : 0;
 }
 
-Result<std::string> text_of(const HostTensor& labels, int32_t rows) {
+Result<std::string> text_of_bytes(std::span<const int32_t> labels) {
+  std::string text;
+  for (const int32_t label : labels) {
+    if (label < 0 || label > 255)
+      return fail(ErrorKind::RunTime, fmt::format("a text of bytes has the element {}", label));
+    text += static_cast<char>(static_cast<unsigned char>(label));
+  }
+  text.erase(text.find_last_not_of('\0') + 1);
+  return text;
+}
+
+Result<std::string> text_of(const HostTensor& labels, int32_t rows) { return text_of(labels, rows, text_of_bytes); }
+
+Result<std::string> text_of(const HostTensor& labels, int32_t rows, const DecodeLabels& decode) {
   SMELT_TRY(const std::vector<std::vector<double>> elements, rows_of_tensor(labels, rows));
   std::vector<std::string> texts;
   bool lines = false;
   for (const std::vector<double>& row : elements) {
-    std::string text;
-    for (const double value : row) {
-      if (!(value >= 0 && value <= 255))
-        return fail(ErrorKind::RunTime, fmt::format("a text of bytes has the element {}", value));
-      text += static_cast<char>(static_cast<unsigned char>(value));
-    }
-    text.erase(text.find_last_not_of('\0') + 1);
+    SMELT_TRY(std::string text, decode(std::vector<int32_t>(row.begin(), row.end())));
     lines = lines || text.find('\n') != std::string::npos;
     texts.push_back(std::move(text));
   }

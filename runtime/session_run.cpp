@@ -8,6 +8,7 @@
 #include "ir/support/suggest.h"
 #include "runtime/bounds_layout.h"
 #include "runtime/files/message.h"
+#include "runtime/run_inputs.h"
 #include "runtime/session.h"
 
 namespace smelt {
@@ -37,6 +38,21 @@ class Run {
       SMELT_TRY_VOID(run_chunk(begin, std::min(step, total - begin), chunk));
     }
     return std::move(results_);
+  }
+
+  /// What `run` begins with.
+  Result<RunInputs> prepare() {
+    SMELT_TRY_VOID(match_inputs());
+    SMELT_TRY_VOID(fix_sizes());
+    SMELT_TRY_VOID(check_labels());
+    RunInputs prepared{.sizes = sizes_, .tensors = {}, .fits = true};
+    for (size_t symbol = 0; symbol < sizes_.size(); ++symbol)
+      prepared.fits = prepared.fits && sizes_[symbol] <= program_.symbols[symbol].bound;
+    for (size_t i = 0; prepared.fits && i < matched_.size(); ++i) {
+      SMELT_TRY(Buffer tensor, by_bounds(entry_.inputs[i], kUnknown, matched_[i]->data.data()));
+      prepared.tensors.push_back(std::move(tensor));
+    }
+    return prepared;
   }
 
  private:
@@ -200,6 +216,12 @@ class Run {
     return false;
   }
 
+  Result<Buffer> by_bounds(const Binding& binding, int64_t chunk_size, const std::byte* dense) const {
+    SMELT_TRY(Buffer copy, Buffer::allocate(static_cast<uint64_t>(*byte_size(binding.type)), binding.name));
+    copy_by_bounds(binding.type, shape_of(binding, chunk_size), dense, copy.data(), Direction::ToBounds);
+    return copy;
+  }
+
   int64_t dense_offset(const Binding& binding, int64_t begin) const {
     if (chunked_ < 0 || !leads(binding, chunked_)) return 0;
     std::vector<int64_t> row = shape_of(binding, kUnknown);
@@ -219,8 +241,7 @@ class Run {
       const Binding& binding = entry_.inputs[i];
       const std::byte* from = matched_[i]->data.data() + dense_offset(binding, begin);
       if (needs_copy(binding)) {
-        SMELT_TRY(Buffer copy, Buffer::allocate(static_cast<uint64_t>(*byte_size(binding.type)), binding.name));
-        copy_by_bounds(binding.type, shape_of(binding, size), from, copy.data(), Direction::ToBounds);
+        SMELT_TRY(Buffer copy, by_bounds(binding, size, from));
         from = copy.data();
         staging.push_back(std::move(copy));
       }
@@ -248,6 +269,11 @@ class Run {
 };
 
 }  // namespace
+
+Result<RunInputs> prepare_inputs(Session& session, const Entry& entry, std::span<const NamedTensor> inputs,
+                                 const RunOptions& options) {
+  return Run(session, entry, inputs, options).prepare();
+}
 
 Result<std::vector<NamedTensor>> Session::run(const Entry& entry, std::span<const NamedTensor> inputs,
                                               const RunOptions& options) {

@@ -77,7 +77,8 @@ bool saves_by_itself(const TrainPlan& plan) {
 }
 
 TrainActions::TrainActions(Session& session, std::span<const Dataset> data, const SplitSets& train_data,
-                           const RunDirectory& run, MetricsLog& log, TrainObserver& observer)
+                           const RunDirectory& run, MetricsLog& log, TrainObserver& observer,
+                           const SubwordModels& subwords)
     : session_(session),
       plan_(session.program().train),
       data_(data),
@@ -85,6 +86,7 @@ TrainActions::TrainActions(Session& session, std::span<const Dataset> data, cons
       run_(run),
       log_(log),
       observer_(observer),
+      subwords_(subwords),
       progress_(plan_.patience) {}
 
 Result<void> TrainActions::resume(const TrainState& state) {
@@ -181,9 +183,10 @@ Result<HostTensor> TrainActions::run_output(const Entry& entry, const TrainState
 }
 
 /// The file of an action, and what it is.
-static Result<std::string> encode_output(const Action& action, const HostTensor& value, const PngTexts& notes) {
+static Result<std::string> encode_output(const Action& action, const HostTensor& value, const PngTexts& notes,
+                                         const DecodeLabels& decode) {
   const int32_t rows = value.shape.size() == 2 ? 0 : -1;  // the compiler has put them first
-  if (action.kind == ActionKind::Text) return text_of(value, rows);
+  if (action.kind == ActionKind::Text) return text_of(value, rows, decode);
   if (action.kind == ActionKind::Audio) {
     SMELT_TRY(const std::vector<float> sound, sound_of(value, rows, action.rate));
     return encode_wav(sound, action.rate);
@@ -198,7 +201,10 @@ Result<void> TrainActions::write_output(const Action& action, const TrainState& 
   SMELT_TRY(const std::string bytes, encode_output(action, value,
                                                    {{"smelt:model", session_.program().name},
                                                     {"smelt:seed", fmt::format("{}", state.seed)},
-                                                    {"smelt:step", fmt::format("{}", state.step)}}));
+                                                    {"smelt:step", fmt::format("{}", state.step)}},
+                                                   [&](std::span<const int32_t> labels) {
+                                                     return subwords_.decode(entry.outputs[0].limit.dim, labels);
+                                                   }));
   SMELT_TRY(const std::string path, run_.output_path(action.path, state.step, state.epoch));
   SMELT_TRY_VOID(write_file_atomic(path, bytes));
   const std::string_view what = action.kind == ActionKind::Text    ? "text"

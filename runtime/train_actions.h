@@ -9,6 +9,7 @@
 #include "ir/support/result.h"
 #include "runtime/checkpoint.h"
 #include "runtime/data/dataset.h"
+#include "runtime/data/subword_models.h"
 #include "runtime/metrics_log.h"
 #include "runtime/progress.h"
 #include "runtime/run_directory.h"
@@ -21,7 +22,7 @@ class TrainActions {
  public:
   /// All references must outlive this. `train_data` may be empty.
   TrainActions(Session& session, std::span<const Dataset> data, const SplitSets& train_data, const RunDirectory& run,
-               MetricsLog& log, TrainObserver& observer);
+               MetricsLog& log, TrainObserver& observer, const SubwordModels& subwords);
 
   /// Takes up a resumed run: the state of its checkpoint. A kill between a checkpoint and the pointer to it is mended.
   /// Errors: Output.
@@ -62,6 +63,7 @@ class TrainActions {
   const RunDirectory& run_;
   MetricsLog& log_;
   TrainObserver& observer_;
+  const SubwordModels& subwords_;
   std::vector<NamedValue> latest_;  // of evaluations, by name
   std::optional<double> best_;
   std::optional<int64_t> best_step_;

@@ -31,7 +31,8 @@ class TrainingRun {
         log_(std::move(log)),
         observer_(options.observer != nullptr ? *options.observer : silent_),
         run_(run),
-        actions_(session, data, train_data_, run, log_, observer_),
+        actions_(session, data, train_data_, run, log_, observer_,
+                 options.subwords != nullptr ? *options.subwords : no_subwords_),
         iteration_(session, train_data_, schedule_),
         rewind_(session, iteration_) {}
 
@@ -90,6 +91,7 @@ class TrainingRun {
     state.training_sha256 = options_.training_sha256;
     state.config = options_.config;
     state.data = options_.data;
+    if (options_.subwords != nullptr) state.subwords = options_.subwords->hashes();
     return state;
   }
 
@@ -237,6 +239,7 @@ class TrainingRun {
   const Schedule schedule_;
   MetricsLog log_;
   TrainObserver silent_;
+  SubwordModels no_subwords_;
   TrainObserver& observer_;
   const RunDirectory& run_;
   TrainActions actions_;
@@ -269,6 +272,10 @@ Result<std::optional<TrainState>> resume_run(Session& session, const RunDirector
     return std::optional<TrainState>();
   }
   SMELT_TRY(const std::string path, run.last_checkpoint());
+  if (options.subwords != nullptr && !options.subwords->hashes().empty()) {
+    SMELT_TRY(const TrainState before, read_checkpoint_state(path));
+    SMELT_TRY_VOID(options.subwords->check(before.subwords, path));
+  }
   SMELT_TRY(const TrainState state, resume_checkpoint(path, session, expected, schedule));
   for (const auto& [split, mark] : options.data) {
     const auto then = state.data.find(split);

@@ -13,6 +13,7 @@
 #include "ir/support/result.h"
 #include "runtime/checkpoint.h"
 #include "runtime/data/dataset.h"
+#include "runtime/data/subword_models.h"
 #include "runtime/failed_call.h"
 #include "runtime/run_directory.h"
 #include "runtime/session.h"
@@ -29,7 +30,8 @@ struct TrainOptions {
   bool resume = false;               // go on from the run's last checkpoint, or from the start when it has none
   /// A model without `checkpoint` lines is saved this often anyway; 0: at the end only.
   std::chrono::milliseconds autosave{0};
-  std::map<std::string, SplitMark> data = {};     // of the splits (mark_data)
+  std::map<std::string, SplitMark> data = {};  // of the splits (mark_data)
+  const SubwordModels* subwords = nullptr;     // what texts of subwords are read and written by; null: there are none
   const std::atomic<int>* stop_signal = nullptr;  // stop after the iteration in which this is not 0
   TrainObserver* observer = nullptr;
   /// `--check-nan`: a step that fails changes nothing at all, and the run saves the step before it.

@@ -74,6 +74,8 @@ int run_eval(const EvalFlags& flags) {
   const Match match = flags.partial ? Match::Partial : Match::Strict;
   if (const auto loaded = load_variables(*source, running->checked, session, match); !loaded)
     return report(loaded.error());
+  const auto subwords = open_subwords(options, source->weights, running->checked);
+  if (!subwords) return report(subwords.error());
   set_time(session, source->weights);
   std::string split;
   std::vector<Dataset> data;

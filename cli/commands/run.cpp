@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/run_source.h"
+#include "cli/stream_text.h"
 #include "cli/write_result.h"
 #include "ir/readers.h"
 #include "ir/support/printable.h"
@@ -24,6 +25,13 @@ struct RunFlags {
   std::vector<std::string> inputs;  // name=FILE.npy
   std::optional<int64_t> count;     // of what is drawn
   bool partial = false;
+};
+
+/// A model that is loaded and ready.
+struct Opened {
+  RunningModel& running;
+  const ModelOptions& options;
+  const std::string& weights;
 };
 
 constexpr int64_t kDraws = 64;  // as many pictures as make a sheet
@@ -78,12 +86,13 @@ bool has_input(const std::vector<NamedTensor>& inputs, const std::string& name) 
   return std::ranges::any_of(inputs, [&](const NamedTensor& input) { return input.name == name; });
 }
 
-/// The input that a prompt is for: the only one of labels of at most 256 values that is not given.
-Result<const Binding*> prompted_input(const Entry& entry, const std::vector<NamedTensor>& inputs) {
+/// The input that a prompt is for: the only text that is not given.
+Result<const Binding*> prompted_input(const Entry& entry, const std::vector<NamedTensor>& inputs,
+                                      const CompiledProgram& program) {
   std::vector<const Binding*> found;
   std::vector<std::string> names;
   for (const Binding& input : entry.inputs) {
-    if (!is_text(input) || has_input(inputs, input.name)) continue;
+    if (!is_text(input, program) || has_input(inputs, input.name)) continue;
     found.push_back(&input);
     names.push_back(input.name);
   }
@@ -92,29 +101,35 @@ Result<const Binding*> prompted_input(const Entry& entry, const std::vector<Name
               found.empty() ? fmt::format("--prompt: export `{}` has no input that takes a text", printable(entry.name))
                             : fmt::format("--prompt: export `{}` takes {} texts: {}", printable(entry.name),
                                           found.size(), fmt::join(names, ", ")),
-              found.empty() ? "a text is an input of labels of at most 256 values: `prompt: ix<Byte>[B, P]`"
-                            : "give all but one of them with --input");
+              found.empty()
+                  ? "a text is an input of labels of at most 256 values, `prompt: ix<Byte>[B, P]`, or of the dim "
+                    "of a field of texts that are read with `tokens =`"
+                  : "give all but one of them with --input");
 }
 
-/// The bytes of the prompt, once a row. A run-time dim becomes as long as the prompt; a fixed one has to be as long.
-Result<NamedTensor> read_prompt(const RunFlags& flags, const Binding& input, const CompiledProgram& program) {
+/// The bytes or subwords of the prompt, once a row. A run-time dim becomes as long as the prompt; a fixed one has to be
+/// as long.
+Result<NamedTensor> read_prompt(const RunFlags& flags, const Binding& input, const CompiledProgram& program,
+                                const SubwordModels& subwords) {
   const TensorType& type = input.type;
   const int32_t rows = row_axis(type, program.train.batch_symbol);
-  const auto bytes = static_cast<int64_t>(flags.prompt.size());
+  SMELT_TRY(const std::vector<int32_t> labels, subwords.encode(input.limit.dim, flags.prompt));
+  const auto num_labels = static_cast<int64_t>(labels.size());
+  const std::string_view unit = is_bytes(input, program) ? "byte" : "subword";
   if (type.rank() < 1 || type.rank() > 2)
     return fail(ErrorKind::Usage, fmt::format("--prompt: input `{}` is {}, no text and no row of texts", input.name,
                                               to_string(type, program.symbols)));
   const Extent& length = type.shape[static_cast<size_t>(rows < 0 ? 0 : 1 - rows)];
-  if (bytes < 1 || bytes > length.bound || (length.is_static() && bytes != length.bound))
+  if (num_labels < 1 || num_labels > length.bound || (length.is_static() && num_labels != length.bound))
     return fail(ErrorKind::Usage,
-                fmt::format("--prompt has {} byte{}, input `{}` takes {}{}", bytes, bytes == 1 ? "" : "s", input.name,
-                            length.is_static() ? "" : "1 to ", length.bound),
+                fmt::format("--prompt has {} {}{}, input `{}` takes {}{}", num_labels, unit, num_labels == 1 ? "" : "s",
+                            input.name, length.is_static() ? "" : "1 to ", length.bound),
                 length.is_static()
                     ? fmt::format("a run-time dim takes any length up to its bound: `dim P <= {}` and `{}: "
                                   "ix<{}>[B, P]`",
                                   length.bound, input.name, input.limit.dim)
                     : "");
-  std::vector<int64_t> shape(type.rank(), bytes);
+  std::vector<int64_t> shape(type.rank(), num_labels);
   if (rows >= 0) {
     const Extent& extent = type.shape[static_cast<size_t>(rows)];
     shape[static_cast<size_t>(rows)] = extent.is_static() ? extent.bound : flags.count.value_or(1);
@@ -122,9 +137,9 @@ Result<NamedTensor> read_prompt(const RunFlags& flags, const Binding& input, con
   SMELT_TRY(HostTensor tensor, HostTensor::zeros(DType::I32, shape, "the prompt"));
   const int64_t count = rows < 0 ? 1 : shape[static_cast<size_t>(rows)];
   for (int64_t row = 0; row < count; ++row)
-    for (int64_t i = 0; i < bytes; ++i)
-      tensor.as<int32_t>()[static_cast<size_t>(rows == 1 ? i * count + row : row * bytes + i)] =
-          static_cast<unsigned char>(flags.prompt[static_cast<size_t>(i)]);
+    for (int64_t i = 0; i < num_labels; ++i)
+      tensor.as<int32_t>()[static_cast<size_t>(rows == 1 ? i * count + row : row * num_labels + i)] =
+          labels[static_cast<size_t>(i)];
   return NamedTensor{input.name, std::move(tensor)};
 }
 
@@ -136,7 +151,7 @@ Result<void> draw_inputs(const RunFlags& flags, Session& session, const Entry& e
   if (sampler == nullptr) {
     if (std::ranges::all_of(entry.inputs, [&](const Binding& input) { return has_input(inputs, input.name); }))
       return {};
-    const bool text = std::ranges::any_of(entry.inputs, is_text);
+    const bool text = std::ranges::any_of(entry.inputs, [&](const Binding& input) { return is_text(input, program); });
     return fail(ErrorKind::Usage, fmt::format("export `{}` does not say what its inputs are drawn from", entry.name),
                 text ? "give the text that it goes on from with --prompt, or its inputs with --input"
                      : "write `~ Normal(0, 1)` after the type of an input, or give it with --input");
@@ -150,19 +165,43 @@ Result<void> draw_inputs(const RunFlags& flags, Session& session, const Entry& e
   return {};
 }
 
-Result<void> run_export(const RunFlags& flags, Session& session, bool draw) {
+/// Prints a text as it is written. False: this export has to be run as a whole.
+Result<bool> stream_result(const Opened& opened, const Entry& entry, std::span<const NamedTensor> inputs,
+                           const DecodeLabels& decode) {
+  Session& session = *opened.running.session;
+  SMELT_TRY(const std::unique_ptr<StreamedExport> streamed,
+            StreamedExport::create(opened.running.checked, opened.options, entry, session));
+  if (!streamed) return false;
+  const int32_t rows = row_axis(entry.outputs[0].type, session.program().train.batch_symbol);
+  SMELT_TRY_VOID(stream_text(*streamed, inputs, rows, decode));
+  return true;
+}
+
+Result<void> run_export(const RunFlags& flags, const Opened& opened, bool draw) {
+  Session& session = *opened.running.session;
   const CompiledProgram& program = session.program();
   SMELT_TRY(const Entry* entry, find_export(program, flags.name));
   SMELT_TRY_VOID(check_output(flags.result, *entry, program));
   SMELT_TRY(std::vector<NamedTensor> inputs, read_inputs(flags.inputs));
+  SubwordModels subwords;
+  if (!flags.prompt.empty() || writes_text(flags.result)) {
+    SMELT_TRY(subwords, open_subwords(opened.options, opened.weights, opened.running.checked));
+  }
   if (!flags.prompt.empty()) {
-    SMELT_TRY(const Binding* input, prompted_input(*entry, inputs));
-    SMELT_TRY(inputs.emplace_back(), read_prompt(flags, *input, program));
+    SMELT_TRY(const Binding* input, prompted_input(*entry, inputs, program));
+    SMELT_TRY(inputs.emplace_back(), read_prompt(flags, *input, program, subwords));
   }
   if (draw) SMELT_TRY_VOID(draw_inputs(flags, session, *entry, inputs));
   SMELT_TRY_VOID(convert_inputs(inputs, *entry));
+  if (flags.result.output.empty()) {
+    const DecodeLabels decode = [&](std::span<const int32_t> labels) {
+      return subwords.decode(entry->outputs[0].limit.dim, labels);
+    };
+    SMELT_TRY(const bool is_printed, stream_result(opened, *entry, inputs, decode));
+    if (is_printed) return {};
+  }
   SMELT_TRY(std::vector<NamedTensor> results, session.run(*entry, inputs));
-  return write_results(flags.result, results, *entry, program);
+  return write_results(flags.result, results, *entry, program, subwords);
 }
 
 int run_command(const RunFlags& flags, bool draw) {
@@ -178,7 +217,7 @@ int run_command(const RunFlags& flags, bool draw) {
   const Match match = flags.partial ? Match::Partial : Match::Strict;
   if (const auto loaded = load_variables(*source, running->checked, *running->session, match); !loaded)
     return report(loaded.error());
-  const Result<void> done = run_export(flags, *running->session, draw);
+  const Result<void> done = run_export(flags, {*running, source->options, source->weights}, draw);
   return done ? static_cast<int>(kOk) : report(done.error());
 }
 
@@ -188,7 +227,7 @@ Runner add(Options options, bool draw) {
   options.add("EXPORT", flags->name, "name of the export").required();
   options.add("--weights", flags->weights, "checkpoint or safetensors file");
   options.add("--input", flags->inputs, "an input, NAME=FILE.npy (may be repeated)").repeated();
-  options.add("--prompt", flags->prompt, "the text that an input of bytes begins with");
+  options.add("--prompt", flags->prompt, "the text that an input of bytes or subwords begins with");
   options.add(
       "-o,--output", flags->result.output,
       "result: .npy, .png, .txt or .wav, or - for an .npy on the standard output; a text is printed without it");

@@ -175,6 +175,11 @@ int run_training(TrainFlags flags) {
   auto opening = start_work([&options, &flags, plan = experiment.data] {
     return load_data(plan, options, flags.model.file, flags.model.threads);
   });
+  const Result<SubwordModels> subwords = open_subwords(options, "", model->checked);
+  if (!subwords) {
+    (void)opening.get();
+    return report(subwords.error());
+  }
   const std::string identity = training_identity(experiment);
   Result<RunningModel> running = start_model(std::move(model->checked), options, flags.model.threads, 0);
   Result<LoadedData> data = opening.get();
@@ -196,6 +201,7 @@ int run_training(TrainFlags flags) {
   train_options.training_sha256 = identity;
   train_options.config = config;
   train_options.data = data->marks;
+  train_options.subwords = &*subwords;
   train_options.autosave = std::chrono::seconds(flags.autosave);
   train_options.stop_after = flags.steps.value_or(-1);
   train_options.resume = flags.resume;

@@ -5,6 +5,7 @@
 #include <expected>
 #include <utility>
 
+#include "compiler/graph/needed_copies.h"
 #include "compiler/graph/step_writer.h"
 #include "ir/op.h"
 #include "ir/rewrite.h"
@@ -12,36 +13,6 @@
 
 namespace smelt {
 namespace {
-
-/// A node of the body that is the same in all steps, before the loop.
-class OutsideCopies {
- public:
-  OutsideCopies(const Node& scan, std::vector<NodeId> operands, Builder& outer) : body_(*scan.body), outer_(outer) {
-    copies_.resize(body_.size());
-    for (size_t k = 0; k < operands.size(); ++k) copies_[body_.arguments[k].node.index] = operands[k];
-  }
-
-  NodeId of(NodeId wanted) {
-    std::vector<bool> needed(body_.size());
-    needed[wanted.index] = true;
-    for (uint32_t i = wanted.index + 1; i-- > 0;) {
-      if (!needed[i] || copies_[i].valid()) continue;
-      for (const NodeId input : body_.nodes[i].inputs) needed[input.index] = true;
-    }
-    for (uint32_t i = 0; i <= wanted.index; ++i) {
-      if (!needed[i] || copies_[i].valid()) continue;
-      std::vector<NodeId> inputs;
-      for (const NodeId input : body_.nodes[i].inputs) inputs.push_back(copies_[input.index]);
-      copies_[i] = outer_.copy(body_.nodes[i], std::move(inputs));
-    }
-    return copies_[wanted.index];
-  }
-
- private:
-  const Graph& body_;
-  Builder& outer_;
-  std::vector<NodeId> copies_;
-};
 
 /// A refusal without a node is of the loop itself.
 std::expected<StepBody, Refusal> step_of(const Graph& graph, const Node& scan) {
@@ -72,7 +43,8 @@ Graph derive_steps(Graph graph) {
     std::vector<NodeId> operands = rebuilder.map(node.inputs);
     Builder& build = rebuilder.build();
     build.set_place(node);
-    OutsideCopies outside(node, operands, build);
+    NeededCopies outside(*node.body, build);  // what is the same in all steps, before the loop
+    for (size_t k = 0; k < operands.size(); ++k) outside.set(node.body->arguments[k].node, operands[k]);
     for (const NewCarry& carry : step->carries)
       operands.push_back(carry.start.valid() ? outside.of(carry.start) : build.constant(0, carry.type));
     build.set_place(node);

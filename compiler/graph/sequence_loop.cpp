@@ -195,6 +195,14 @@ bool SequenceLoop::is_moved(NodeId id) const {
   return std::ranges::find(sequences, id, &Sequence::moved) != sequences.end();
 }
 
+std::optional<Sequence> sequence_of_carry(const Graph& graph, const Node& scan, int32_t ref) {
+  const NodeId step = counter_of(graph, scan);
+  if (!step.valid() || is_reversed(scan)) return std::nullopt;
+  const Graph& body = *scan.body;
+  return sequence_of_update(body, body.arguments[carry_argument(body, ref)].node,
+                            body.results[carry_result(body, ref)].node, step);
+}
+
 std::optional<SequenceLoop> find_sequence_loop(const Graph& graph, const Node& scan) {
   if (scan.op != OpKind::Scan || is_reversed(scan)) return std::nullopt;
   SequenceLoop loop;

@@ -39,6 +39,9 @@ struct SequenceLoop {
 /// Nullopt: no carry of the loop is a sequence, or nothing reads one at the position of the step.
 std::optional<SequenceLoop> find_sequence_loop(const Graph& graph, const Node& scan);
 
+/// Carry `ref` of a loop, when it is a sequence.
+std::optional<Sequence> sequence_of_carry(const Graph& graph, const Node& scan, int32_t ref);
+
 /// The maps by which a node reads its operands; empty: it has none.
 std::vector<IndexMap> maps_of(const Graph& body, const Node& node);
 

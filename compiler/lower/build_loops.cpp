@@ -115,7 +115,7 @@ class Lowering {
       if (result.role == ResultRole::Variable) {
         buffer.storage = Storage::Variable;
         buffer.ref = result.ref;
-        buffer.check_finite = is_float(buffer.type.dtype);
+        buffer.check_finite = is_float(buffer.type.dtype) && !is_state(result.ref);
       } else {
         buffer.storage = Storage::Output;
         buffer.ref = function_.num_outputs++;
@@ -123,6 +123,14 @@ class Lowering {
       results[result.node] = std::move(buffer);
     }
     return results;
+  }
+
+  /// A variable that a function without a loss goes on from is no parameter: it may hold what is not finite.
+  bool is_state(int32_t ref) const {
+    return std::ranges::none_of(graph_.results, guards) &&
+           std::ranges::any_of(graph_.arguments, [&](const Argument& argument) {
+             return argument.role == ArgRole::Variable && argument.ref == ref;
+           });
   }
 
   void add_stored(const std::map<NodeId, LoopBuffer>& results) {

@@ -97,16 +97,25 @@ class RowFinder {
     const Stmt* select = definitions_.of(store.operands[0]);
     if (!computes(select, OpKind::Select)) return std::nullopt;
     const Stmt* load = definitions_.of(select->operands[2]);
-    if (load == nullptr || load->kind != StmtKind::Load || load->access.buffer != store.access.buffer ||
-        load->access.offset != store.access.offset || load->access.row >= 0 || load->access.predicate >= 0)
-      return std::nullopt;
-    const LoopBuffer& buffer = function_.buffers[static_cast<size_t>(store.access.buffer)];
-    if (buffer.storage != Storage::Temporary || buffer.check_finite || num_accesses(store.access.buffer) != 2)
+    if (load == nullptr || load->kind != StmtKind::Load || load->access.offset != store.access.offset ||
+        load->access.row >= 0 || load->access.predicate >= 0 || !is_kept_in(load->access.buffer, store.access.buffer))
       return std::nullopt;
     RowStore found{.store_of = select->value, .value = select->operands[1], .store = store, .load = *load};
+    found.load.access.buffer = store.access.buffer;  // of a variable, what is there now
     if (!find_row(definitions_.of(select->operands[0]), found)) return std::nullopt;
     if (store.access.offset.coefficient(found.loop) == 0) return std::nullopt;
     return found;
+  }
+
+  /// Whether `now` is the place of `before`: a carry, or a variable with its old value and its new one. Nothing else of
+  /// the kernel is there.
+  bool is_kept_in(int32_t before, int32_t now) const {
+    const LoopBuffer& from = function_.buffers[static_cast<size_t>(before)];
+    const LoopBuffer& to = function_.buffers[static_cast<size_t>(now)];
+    if (to.check_finite) return false;
+    if (to.storage == Storage::Temporary) return before == now && num_accesses(now) == 2;
+    const bool same = from.storage == Storage::Variable && to.storage == Storage::Variable && from.ref == to.ref;
+    return same && num_accesses(before) == 1 && num_accesses(now) == 1;
   }
 
   /// Of `position == row`: a loop, and what is the same at all of its turns.

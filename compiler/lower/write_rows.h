@@ -1,5 +1,5 @@
-// A carry of which a step changes one position is written at that position alone: `where(index(T) == t, new, carry)`
-// stores what is there everywhere else.
+// Of a carry, or a variable, of which a step changes one position that position alone is written:
+// `where(index(T) == t, new, carry)` stores what is there everywhere else.
 //
 //   for i < T: c[i] = select(i == t, new[i], c[i])      ->   for i = t, if it is one of T: c[i] = new[i]
 //

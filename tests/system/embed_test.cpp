@@ -68,6 +68,10 @@ TEST_CASE("the commands of examples/embed/README.md give the same parameters in 
   CHECK(raw.size() == (784 * 256 + 256 + 256 * 256 + 256 + 256 * 10 + 10) * sizeof(float));
   CHECK(stored.ends_with(raw));
 
+  // A host that takes the likeliest byte at each call writes what `smelt sample` writes.
+  CHECK(read_text_file(work + "/out/c.txt").size() > 20);
+  CHECK(read_text_file(work + "/out/c.txt") == read_text_file(work + "/out/sample.txt"));
+
   // What each of the three prints is the same loss.
   const std::vector<double> losses = logged_losses(work + "/out/run", "loss");
   REQUIRE(losses.size() == 60);

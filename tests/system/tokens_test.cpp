@@ -24,8 +24,12 @@ train { data text
   epochs 4
   seed 3
   step loss with adam(lr = 0.02)
+  every 2 epochs { text write(cast(zeros([2, 1]), i32) + 5) to "step-{step}.txt" }
 }
+dim P <= 6
 export seen(x: ix<Piece>[B, T]) = x
+export echo(prompt: ix<Piece>[B, P]) -> ix<Piece>[B, P] = prompt
+export write(prompt: ix<Piece>[B, P]) -> ix<Piece>[B, T] = generate(lm, prompt, T)
 )";
 
 std::string book() {
@@ -83,9 +87,14 @@ TEST_CASE("a model is trained on subwords, and goes on with the same ones only")
 
   REQUIRE(smelt_in(work, "train m.smelt -o c --steps 5").exit_code == 0);
   REQUIRE(smelt_in(work, "tokens train book.txt -o m.model --size 290").exit_code == 0);
-  const CommandResult other = smelt_in(work, "train m.smelt -o c --resume");
-  CHECK(other.exit_code != 0);
-  CHECK_MESSAGE(has(other.err, "the data of split `train` changed"), other.err);
+  for (const char* command :
+       {"train m.smelt -o c --resume", "eval c", "sample c write --prompt the", "run c write --prompt the"}) {
+    const CommandResult other = smelt_in(work, command);
+    CHECK(other.exit_code == 3);
+    CHECK_MESSAGE(has(other.err, "step-5.safetensors: it was trained with another model of subwords: `m.model` was "),
+                  other.err);
+    CHECK_MESSAGE(has(other.err, "/m.model is "), other.err);
+  }
 }
 
 TEST_CASE("texts become numbers and texts again on the command line") {
@@ -94,6 +103,36 @@ TEST_CASE("texts become numbers and texts again on the command line") {
   REQUIRE(run_smelt({"tokens", "encode", "m.model", "--text", "the cat sat", "-o", "t.npy"}, {.directory = work})
               .exit_code == 0);
   CHECK(smelt_in(work, "tokens decode m.model t.npy").out == "the cat sat\n");
+}
+
+TEST_CASE("prompts and samples of subwords are texts") {
+  const std::string work = prepare("tokens-sample");
+  if (work.empty()) return;
+  const CommandResult trained = smelt_in(work, "train m.smelt -o a --threads 1");
+  REQUIRE_MESSAGE(trained.exit_code == 0, trained.err);
+  const auto sample = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"sample", work + "/a"});
+    return run_smelt(arguments);
+  };
+  CHECK(sample({"echo", "--prompt", "the cat"}).out == "the cat\n");
+  CHECK(sample({"echo", "--prompt", "the cat", "-n", "2"}).out == "the cat\nthe cat\n");
+  const CommandResult printed = sample({"write", "--prompt", "the cat"});
+  REQUIRE_MESSAGE(printed.exit_code == 0, printed.err);
+  CHECK(printed.out.starts_with("the cat"));
+  REQUIRE(sample({"write", "--prompt", "the cat", "-o", work + "/t.txt"}).exit_code == 0);
+  CHECK(read_text_file(work + "/t.txt") == printed.out);
+  REQUIRE(sample({"write", "--prompt", "the cat", "-o", work + "/t.npy"}).exit_code == 0);
+  CHECK(smelt_in(work, "tokens decode m.model t.npy").out == printed.out);
+  // An action writes a text as well; its zeros at the end are none.
+  const CommandResult written = shell_in(work, "ls a/step-*.txt a/*/step-*.txt 2> /dev/null | wc -l");
+  CHECK(std::stoi(written.out) == 2);
+  const CommandResult long_prompt = sample({"write", "--prompt", "the cat sat on the mat, and the dog sat on the log"});
+  CHECK(long_prompt.exit_code == 2);
+  CHECK_MESSAGE(has(long_prompt.err, "subwords, input `prompt` takes 1 to 6"), long_prompt.err);
+  REQUIRE(smelt_in(work, "tokens train book.txt -o other.model --size 300").exit_code == 0);
+  REQUIRE(shell_in(work, "mv m.model gone.model").exit_code == 0);
+  CHECK_MESSAGE(has(sample({"write", "--prompt", "the"}).err, "m.model"), sample({"write", "--prompt", "the"}).err);
+  CHECK(smelt_in(work, "sample a write --input prompt=t.npy -o u.npy").exit_code != 70);
 }
 
 TEST_CASE("mistakes with subwords") {
