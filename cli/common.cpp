@@ -59,7 +59,7 @@ void add_model_flags(Options options, ModelFlags& flags, unsigned groups, std::p
   options.add("--precision", flags.precision,
               "f32, f64, or bf16, which is f32 stored as bf16 between kernels; instead of the file's");
   options.add("--train", flags.train, "the train section of this name, instead of the file's first one");
-  options.add("--cpu", flags.cpu, "native, x86-64-v2, x86-64-v3 or x86-64-v4");
+  options.add("--cpu", flags.cpu, "native (default), x86-64-v2, x86-64-v3 or x86-64-v4: decides bits");
   options
       .add("--disable-pass", flags.disabled,
            fmt::format("a pass to leave out (may be repeated): {}", fmt::join(optional_passes(), ", ")))
@@ -127,7 +127,7 @@ Result<ModelOptions> model_options(const ModelFlags& flags) {
   options.epochs = flags.epochs;
   options.seed = flags.seed;
   options.train = flags.train;
-  options.cpu = flags.cpu;
+  if (!flags.cpu.empty()) options.cpu = flags.cpu;
   options.cache_directory = default_cache_directory();
   for (const std::string& pass : flags.disabled) SMELT_TRY_VOID(disable_pass(options, pass));
   if (flags.precision == "f16") {

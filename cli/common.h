@@ -53,8 +53,8 @@ struct ModelFlags {
   std::vector<std::string> data;  // NAME=DIR
   std::optional<int64_t> batch, epochs;
   std::optional<uint64_t> seed;
-  int threads = 0;  // 0: as many as the machine has
-  std::string cpu = "native";
+  int threads = 0;                    // 0: as many as the machine has
+  std::string cpu;                    // empty: native
   std::vector<std::string> disabled;  // names of passes
   std::string precision;              // empty: the file's
   std::string train;                  // the name of a train section; empty: the first one

@@ -52,6 +52,7 @@ void recall(const RunRecord& record, ModelFlags& flags) {
   if (!flags.seed) flags.seed = record.seed;
   if (flags.precision.empty()) flags.precision = record.precision;
   if (flags.train.empty()) flags.train = record.train;
+  if (flags.cpu.empty()) flags.cpu = record.cpu;
   if (flags.disabled.empty()) flags.disabled = record.disabled;
 }
 
@@ -70,6 +71,7 @@ Result<RunRecord> make_record(const ModelFlags& flags, const ModelOptions& optio
                    .seed = flags.seed,
                    .precision = flags.precision,
                    .train = flags.train,
+                   .cpu = flags.cpu,
                    .disabled = flags.disabled};
   if (!plan) return record;
   DataPaths paths = options.data;

@@ -7,12 +7,23 @@
 #include <algorithm>
 
 #include "frontend/evaluator.h"
+#include "frontend/foreign_words.h"
 #include "frontend/intrinsics.h"
 #include "frontend/layers.h"
 #include "frontend/signatures.h"
 #include "ir/support/suggest.h"
 
 namespace smelt::frontend {
+
+/// Names of layers are capitalised; those of distributions, which have parentheses, belong to intrinsics.
+static std::string help_for_missing(std::string_view callee, std::string_view param) {
+  const bool layer = !callee.empty() && callee[0] >= 'A' && callee[0] <= 'Z' && find_intrinsic(callee) == nullptr;
+  return layer ? fmt::format(
+                     "what a layer is made of stands in braces, what it is applied to in parentheses: "
+                     "`{}{{{} = ..}}`",
+                     callee, param)
+               : "";
+}
 
 std::optional<std::vector<std::optional<ArgValue>>> Calls::match_args(std::string_view callee,
                                                                       const std::vector<ParamSpec>& specs, Args args,
@@ -33,7 +44,7 @@ std::optional<std::vector<std::optional<ArgValue>>> Calls::match_args(std::strin
         diagnostics_
             .report(Diag::E0401, arg.span, fmt::format("`{}` has no parameter `{}`", callee, printable(arg.name)))
             .note(signature)
-            .with_help(did_you_mean(arg.name, names));
+            .with_help(help_for_option(arg.name, names));
         return std::nullopt;
       }
     } else if (next++ >= specs.size()) {
@@ -54,7 +65,8 @@ std::optional<std::vector<std::optional<ArgValue>>> Calls::match_args(std::strin
   for (size_t i = 0; i < specs.size(); ++i) {
     if (matched[i] || !specs[i].required) continue;
     diagnostics_.report(Diag::E0401, span, fmt::format("`{}` lacks an argument for `{}`", callee, specs[i].name))
-        .note(signature);
+        .note(signature)
+        .with_help(help_for_missing(callee, specs[i].name));
     return std::nullopt;
   }
   return matched;
@@ -181,6 +193,16 @@ bool Calls::check_share(const std::optional<ArgValue>& share) {
   return false;
 }
 
+/// Steps and cycles of a schedule, by which it divides.
+bool Calls::check_count(const std::string& name, const std::optional<ArgValue>& count) {
+  static constexpr std::string_view kDivide[] = {"every", "steps", "cycles", "rise"};
+  const auto number = count ? shapes_.number_of(count->value) : std::nullopt;
+  if (std::ranges::find(kDivide, name) == std::end(kDivide) || !number || *number > 0) return true;
+  diagnostics_.report(Diag::E0503, count->span, fmt::format("`{}` is {}; it has to be above 0", name, *number))
+      .with_help("a schedule without it is a number: leave the schedule out");
+  return false;
+}
+
 /// Evaluates the body with its parameters bound. Parameters that the caller leaves out come from the context
 /// where it has them: i and n of a schedule, fan_in and fan_out of an initialiser.
 Value Calls::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args args, Span span) {
@@ -203,8 +225,10 @@ Value Calls::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args args,
     specs.push_back({param.name.text, !param.default_value.valid() && !defaults.contains(param.name.text)});
   auto matched = match_args(decl.name.text, specs, std::move(args), span);
   if (!matched) return {};
-  for (size_t i = 0; i < specs.size() && is_schedule(decl); ++i)
+  for (size_t i = 0; i < specs.size() && is_schedule(decl); ++i) {
     if (specs[i].name == "over" && !check_share((*matched)[i])) return {};
+    if (!check_count(specs[i].name, (*matched)[i])) return {};
+  }
   if (!around.setting.empty() && is_schedule(decl)) {  // numbers of a schedule on a step line are run-time inputs
     for (auto& arg : *matched) {
       const auto number = arg ? shapes_.number_of(arg->value) : std::nullopt;
@@ -247,6 +271,7 @@ Value Calls::evaluated_fn(const FileScope& scope, const ast::FnDecl& decl,
     if (good) scopes_.bind(decl.params[i].name, std::move(value));
   }
   if (good) {
+    signatures_.name_untyped(decl.params);
     const size_t errors = diagnostics_.num_errors();
     result = evaluator_.eval_body(decl.body);
     if (!signatures_.check_result(decl.result, result,

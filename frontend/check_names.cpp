@@ -1,36 +1,22 @@
+// Which names a file declares and uses, before anything is evaluated.
 #include "frontend/check_names.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
-#include "frontend/ast_walk.h"
-#include "frontend/intrinsics.h"
-#include "frontend/names.h"
-#include "frontend/planned.h"
-#include "frontend/unknown_names.h"
+#include "frontend/body_names.h"
+#include "ir/readers.h"
 #include "ir/support/suggest.h"
 
 namespace smelt::frontend {
 
 namespace {
 
-/// A name bound in a body.
-struct Local {
-  Span span;
-  bool used = false;
-  bool warns = true;  // false for parameters, reports and states
-};
-
-class NameChecker {
+class NameChecker : private BodyNames {
  public:
   NameChecker(const FileScope& scope, const Library& library, Diagnostics& diagnostics)
-      : scope_(scope),
-        ast_(scope.ast),
-        library_(library),
-        diagnostics_(diagnostics),
-        unknown_(scope, library, diagnostics) {}
+      : BodyNames(scope, library, diagnostics) {}
 
   void run() {
     for (const ast::ImportDecl& decl : ast_.imports) import(decl);
@@ -49,252 +35,6 @@ class NameChecker {
   }
 
  private:
-  // ---- scopes ----
-  using Scope = std::map<std::string, Local, std::less<>>;
-
-  void push() { blocks_.emplace_back(); }
-  void pop() {
-    for (const auto& [name, local] : blocks_.back()) {
-      if (local.used || !local.warns || name.starts_with("_")) continue;
-      diagnostics_.report(Diag::W0001, local.span, fmt::format("`{}` is bound and never read", name))
-          .with_help(fmt::format("remove it, or name it `_{}`", name));
-    }
-    blocks_.pop_back();
-  }
-
-  Local* find(std::string_view name) {
-    for (size_t i = blocks_.size(); i-- > 0;) {
-      if (const auto found = blocks_[i].find(name); found != blocks_[i].end()) return &found->second;
-    }
-    return nullptr;
-  }
-
-  enum class Hiding { Error, Allowed };
-  void bind(const ast::Ident& name, bool warns = true, Hiding hiding = Hiding::Error) {
-    if (name.empty()) return;
-    if (const Local* before = find(name.text)) {
-      diagnostics_.report(Diag::E0303, name.span, fmt::format("`{}` is already bound in this body", name.text))
-          .label(before->span, "first here")
-          .with_help("give the second value a name of its own");
-      return;
-    }
-    if (hiding == Hiding::Error && scope_.names.contains(name.text)) {
-      diagnostics_.report(Diag::E0304, name.span, fmt::format("`{}` hides a name of the file", name.text))
-          .label(declaration(name.text), "declared here")
-          .with_help("choose another name");
-    }
-    blocks_.back().emplace(name.text, Local{name.span, false, warns});
-  }
-
-  Span declaration(std::string_view name) const {
-    Span span;
-    const auto look = [&](const auto& decls) {
-      for (const auto& d : decls)
-        if (d.name.text == name) span = d.name.span;
-    };
-    look(ast_.dims), look(ast_.configs), look(ast_.consts), look(ast_.layers), look(ast_.models), look(ast_.fns),
-        look(ast_.optimisers);
-    for_each_average([&](const ast::Ident& d) {
-      if (d.text == name) span = d.span;
-    });
-    return span;
-  }
-
-  /// `ema G_avg = G` makes a model that the whole file may apply.
-  template <typename F>
-  void for_each_average(F f) const {
-    for (const ast::TrainDecl& train : ast_.trains) {
-      for (const ast::TrainItem& item : train.items)
-        if (const auto* ema = std::get_if<ast::EmaItem>(&item.node)) f(ema->name);
-    }
-  }
-
-  // ---- names ----
-  bool known_outside(std::string_view name) const {
-    if (scope_.names.contains(name) || find_intrinsic(name) != nullptr || builtin_constant(name) || name == "training")
-      return true;
-    const auto [file, decl] = library_.find(name);
-    if (file == nullptr) return false;
-    return !std::holds_alternative<const ast::LayerDecl*>(decl) || imported_.contains(std::string(name));
-  }
-
-  void use(std::string_view name, Span span, Place place = Place::Value) {
-    used_.insert(std::string(name));
-    if (tolerated_.contains(std::string(name))) return;
-    if (Local* local = find(name)) {
-      local->used = true;
-      return;
-    }
-    if (known_outside(name)) return;
-    if (const auto later = later_.find(name); later != later_.end()) {
-      diagnostics_.report(Diag::E0302, span, fmt::format("`{}` is used before its definition", printable(name)))
-          .label(later->second, "defined here");
-      return;
-    }
-    unknown(name, span, place);
-  }
-
-  void unknown(std::string_view name, Span span, Place place) {
-    std::vector<std::pair<std::string, Span>> locals;
-    for (const auto& block : blocks_)
-      for (const auto& [local, info] : block) locals.emplace_back(local, info.span);
-    unknown_.note(name, span, place, std::move(locals), indices_.contains(std::string(name)));
-  }
-
-  // ---- walks ----
-  void expr(ast::ExprId id, Place place = Place::Value) {
-    if (!id.valid()) return;
-    const ast::Expr& e = ast_[id];
-    if (const auto* name = std::get_if<ast::NameExpr>(&e.node)) return use(name->name, e.span, place);
-    if (const auto* member = std::get_if<ast::MemberExpr>(&e.node)) return expr(member->base, Place::Net);
-    if (const auto* call = std::get_if<ast::CallExpr>(&e.node)) return application(call->callee, call->args);
-    if (const auto* attributes = std::get_if<ast::AttrExpr>(&e.node))
-      return application(attributes->callee, attributes->args);
-    if (const auto* pipe = std::get_if<ast::PipeExpr>(&e.node))
-      return expr(pipe->value), expr(pipe->stage, Place::Callee);
-    if (const auto* list = std::get_if<ast::ListExpr>(&e.node)) return dims(list->items);
-    if (const auto* renamed = std::get_if<ast::AsExpr>(&e.node)) return expr(renamed->base), dims(renamed->dims);
-    if (const auto* repeat = std::get_if<ast::RepeatExpr>(&e.node))
-      return loop(repeat->index, repeat->count, {}, repeat->body);
-    if (const auto* scan = std::get_if<ast::ScanExpr>(&e.node))
-      return loop(scan->index, scan->count, scan->carries, scan->body);
-    if (const auto* choice = std::get_if<ast::IfExpr>(&e.node)) {
-      expr(choice->condition);
-      block(choice->then_block);
-      return block(choice->else_block);
-    }
-    if (const auto* reduce = std::get_if<ast::ReduceExpr>(&e.node)) return reduction(*reduce);
-    ast::for_each_child(ast_, e, [&](ast::ExprId child) { expr(child); });
-  }
-
-  void dims(const std::vector<ast::DimItem>& items) {
-    for (const ast::DimItem& item : items)
-      if (item.extent.valid()) expr(item.extent, Place::Dim);
-  }
-
-  void application(ast::ExprId callee, const std::vector<ast::Arg>& args) {
-    expr(callee, Place::Callee);
-    for (const ast::Arg& arg : args) expr(arg.value, arg.name.text == "over" ? Place::Dim : Place::Value);
-  }
-
-  void loop(const ast::Ident& index, ast::ExprId count, const std::vector<ast::Arg>& carries, const ast::Block& body) {
-    expr(count);
-    for (const ast::Arg& carry : carries) expr(carry.value);
-    push();
-    bind(index, false);
-    for (const ast::Arg& carry : carries) bind(carry.name, false);
-    block(body);
-    pop();
-  }
-
-  void reduction(const ast::ReduceExpr& e) {
-    for (const ast::IndexBinder& binder : e.binders) expr(binder.extent);
-    push();
-    for (const ast::IndexBinder& binder : e.binders) {
-      bind(binder.name, false, Hiding::Allowed);
-      indices_.insert(binder.name.text);
-    }
-    expr(e.body);
-    pop();
-  }
-
-  void type(ast::TypeId id) {
-    if (!id.valid()) return;
-    const ast::Type& t = ast_[id];
-    if (!t.index_dim.empty()) use(t.index_dim.text, t.index_dim.span, Place::Dim);
-    dims(t.dims);
-    for (const ast::TypeId part : t.tuple) type(part);
-  }
-
-  /// Names that a head binds: bare dims that nothing declares, also those of labels.
-  void head_dims(ast::TypeId id) {
-    if (!id.valid()) return;
-    const auto bind_dim = [&](const std::string& name, Span span) {
-      if (!name.empty() && find(name) == nullptr && !scope_.names.contains(name))
-        blocks_.back().emplace(name, Local{span, true, false});
-    };
-    for (const ast::DimItem& item : ast_[id].dims) {
-      if (const auto* name = ast_.as<ast::NameExpr>(item.extent)) bind_dim(name->name, item.span);
-    }
-    bind_dim(ast_[id].index_dim.text, ast_[id].index_dim.span);
-    type(id);
-  }
-
-  /// `result`: the type of the block's value, which may name dims of the block.
-  void block(const ast::Block& body, ast::TypeId result = {}) {
-    const auto outer = later_;
-    for (const ast::StmtId id : body.statements) note_bindings(ast_[id]);
-    push();
-    for (const ast::StmtId id : body.statements) statement(ast_[id]);
-    type(result);
-    pop();
-    later_ = outer;
-  }
-
-  void note_bindings(const ast::Stmt& stmt) {
-    const auto note = [&](const ast::Ident& name) { later_.emplace(name.text, name.span); };
-    if (const auto* s = std::get_if<ast::AssignStmt>(&stmt.node))
-      for (const ast::Ident& name : s->targets) note(name);
-    if (const auto* s = std::get_if<ast::DrawStmt>(&stmt.node)) note(s->target);
-    if (const auto* s = std::get_if<ast::ParamStmt>(&stmt.node))
-      for (const ast::Ident& name : s->decl.names) note(name);
-    if (const auto* s = std::get_if<ast::DimStmt>(&stmt.node))
-      for (const ast::DimDecl& d : s->dims) note(d.name);
-  }
-
-  void statement(const ast::Stmt& stmt) {
-    std::visit(ast::Overloaded{
-                   [&](const ast::ParamStmt& s) { declarator(s.decl, true); },
-                   [&](const ast::StateStmt& s) {
-                     for (const ast::Declarator& d : s.decls) declarator(d, false);
-                   },
-                   [&](const ast::DimStmt& s) {
-                     for (const ast::DimDecl& d : s.dims) {
-                       expr(d.extent);
-                       bind(d.name);
-                     }
-                   },
-                   [&](const ast::AssignStmt& s) { assign(s); },
-                   [&](const ast::DrawStmt& s) {
-                     expr(s.distribution), expr(s.over);
-                     bind(s.target);
-                   },
-                   [&](const ast::WriteStmt& s) {
-                     use(s.target.text, s.target.span);
-                     expr(s.value), expr(s.when);
-                   },
-                   [&](const auto&) { ast::for_each_child(ast_, stmt, [&](ast::ExprId id) { expr(id); }); },
-               },
-               stmt.node);
-  }
-
-  void declarator(const ast::Declarator& decl, bool warns) {
-    type(decl.type);
-    expr(decl.init), expr(decl.condition);
-    for (const ast::Ident& name : decl.names) bind(name, warns);
-  }
-
-  void assign(const ast::AssignStmt& s) {
-    if (s.formula) {
-      push();
-      for (const ast::IndexBinder& binder : s.binders) {
-        expr(binder.extent);
-        bind(binder.name, false, Hiding::Allowed);
-      }
-      expr(s.value);
-      pop();
-    } else {
-      expr(s.value);
-    }
-    for (const ast::Ident& name : s.targets) bind(name);
-  }
-
-  void body(const ast::Body& b, ast::TypeId result = {}) {
-    if (!b.expr.valid()) return block(b.block, result);
-    expr(b.expr);
-    type(result);
-  }
-
   // ---- declarations ----
   template <typename F>
   void file_level(F walk) {
@@ -384,6 +124,11 @@ class NameChecker {
     pop();
   }
 
+  bool is_reader(ast::ExprId callee) const {
+    const auto* name = ast_.as<ast::NameExpr>(callee);
+    return name != nullptr && find_reader_record(name->name) != nullptr;
+  }
+
   /// Sizes and shares of a split. Its reader, and the words among its options, are checked with the data.
   void numbers_of_split(ast::ExprId id) {
     if (const auto* pipe = ast_.as<ast::PipeExpr>(id)) {
@@ -392,6 +137,7 @@ class NameChecker {
     } else if (const auto* call = ast_.as<ast::CallExpr>(id)) {
       for (const ast::Arg& arg : call->args) {
         static constexpr std::string_view kWords[] = {"fit", "label", "over"};
+        if (arg.name.empty() && is_reader(call->callee)) continue;  // a path
         const bool word = std::ranges::find(kWords, arg.name.text) != std::end(kWords) &&
                           ast_.as<ast::NameExpr>(arg.value) != nullptr;
         if (!word) expr(arg.value);
@@ -467,8 +213,25 @@ class NameChecker {
     pop();
   }
 
+  /// A metric has values at its evaluations only, and a condition is asked in each step.
+  void metrics_of_stop(ast::ExprId id) {
+    if (!id.valid()) return;
+    const auto* name = ast_.as<ast::NameExpr>(id);
+    const bool metric = name != nullptr && std::ranges::any_of(ast_.fns, [&](const ast::FnDecl& f) {
+                          return f.kind == ast::FnKind::Metric && f.name.text == name->name;
+                        });
+    if (metric && tolerated_.insert(name->name).second)
+      diagnostics_
+          .report(Diag::E0301, ast_[id].span,
+                  fmt::format("`{}` is a metric, and a condition of `stop` names losses", name->name))
+          .with_help(fmt::format("write `stop when no better(max {0}, 5)`, with `every 1 epoch {{ eval valid: {0} }}`",
+                                 name->name));
+    ast::for_each_child(ast_, ast_[id], [&](ast::ExprId child) { metrics_of_stop(child); });
+  }
+
   /// Names of objectives stand for their last loss.
   void stop(ast::ExprId condition) {
+    metrics_of_stop(condition);
     push();
     for (const ast::ObjectiveDecl& o : ast_.objectives)
       blocks_.back().emplace(o.name.text, Local{o.name.span, true, false});
@@ -492,18 +255,6 @@ class NameChecker {
     for_each_average([&](const ast::Ident& name) { warn(name, "average"); });
     for (const auto& [name, span] : imported_) warn({name, span}, "imported layer");
   }
-
-  const FileScope& scope_;
-  const ast::Ast& ast_;
-  const Library& library_;
-  Diagnostics& diagnostics_;
-  UnknownNames unknown_;
-  std::vector<Scope> blocks_;
-  std::map<std::string, Span, std::less<>> later_;  // bound by a later statement of an enclosing block
-  std::map<std::string, Span> imported_;
-  std::set<std::string> used_;
-  std::set<std::string> indices_;    // of `sum[..]` and the like so far
-  std::set<std::string> tolerated_;  // names whose declaration is an error of its own
 };
 
 }  // namespace

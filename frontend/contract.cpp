@@ -191,6 +191,7 @@ Value GraphWriter::gather(const Tensor& table, const Tensor& index, Span span) {
     diagnostics_.report(Diag::E0109, span, fmt::format("`{}` has no axis to index", shapes_.type_text(table)));
     return {};
   }
+  if (!check_positions(index, table.axes[at], span)) return {};
   std::vector<int64_t> permutation{static_cast<int64_t>(at)};
   Axes rest;
   for (size_t i = 0; i < table.axes.size(); ++i) {

@@ -113,10 +113,11 @@ std::optional<SourceCall> DataSection::read_source(ast::ExprId id, const std::st
     std::vector<std::string_view> names;
     for (const ReaderRecord& r : kReaders) names.push_back(r.name);
     std::string help = name != nullptr ? did_you_mean(name->name, names) : "";
-    diagnostics_.report(Diag::E0301, span, fmt::format("split `{}` is not a reader", split))
-        .with_help(help.empty()
-                       ? "write `train = idx(\"images\", \"labels\")`; a field has a type: `x: f32[Pixel] = ..`"
-                       : help);
+    const auto* path = file_.ast.as<ast::StringExpr>(id);
+    if (help.empty() && path != nullptr)
+      help = fmt::format("a path goes through a reader: `csv(\"{}\")`", printable(path->value, 80));
+    if (help.empty()) help = "write `train = idx(\"images\", \"labels\")`; a field has a type: `x: f32[Pixel] = ..`";
+    diagnostics_.report(Diag::E0301, span, fmt::format("split `{}` is not a reader", split)).with_help(std::move(help));
     return std::nullopt;
   }
   SourceCall source{std::string(reader->name), {}, span};
@@ -126,8 +127,11 @@ std::optional<SourceCall> DataSection::read_source(ast::ExprId id, const std::st
     if (path != nullptr && arg.name.empty())
       source.paths.push_back(path->value);
     else
-      diagnostics_.report(Diag::E0401, file_.ast[arg.value].span,
-                          fmt::format("`{}` takes paths as strings", reader->name));
+      diagnostics_
+          .report(Diag::E0401, file_.ast[arg.value].span,
+                  arg.name.empty() ? fmt::format("`{}` takes paths as strings", reader->name)
+                                   : fmt::format("`{}` has no option `{}`", reader->name, printable(arg.name.text)))
+          .with_help(arg.name.empty() ? fmt::format("write `{}`", reader->example) : std::string(reader->fields));
   }
   if (reader->typed()) read_reader_options(file_.ast, *call, source, evaluator_, shapes_, diagnostics_);
   if (source.paths.empty() && (call->args.empty() || reader->typed()))

@@ -71,6 +71,9 @@ class DataSection {
   std::optional<Tensor> convert_field(const ast::FieldDecl& decl, Value value, const Axis& batch);
   struct AffineColumn;
   std::optional<AffineColumn> affine_column(NodeId id);
+  std::optional<AffineColumn> part_of_rows(const Node& slice);
+  int64_t num_takers(const std::string& name) const;
+  std::string help_for_row(const Axes& wanted, const Axes& row, const Axis& batch) const;
   void state_range(const ast::FieldDecl& decl, const Tensor& value, const Range& range);
   bool is_batch_axis(const Axis& axis);
 

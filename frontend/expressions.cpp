@@ -1,8 +1,11 @@
 // Expressions: one function a syntax node.
 #include <fmt/format.h>
 
+#include <array>
+#include <cctype>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "frontend/calls.h"
 #include "frontend/evaluator.h"
@@ -13,6 +16,7 @@
 #include "frontend/scan.h"
 #include "frontend/selectors.h"
 #include "frontend/signatures.h"
+#include "frontend/variables.h"
 #include "ir/support/source.h"
 
 namespace smelt::frontend {
@@ -251,7 +255,8 @@ Value Evaluator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span spa
       return {};
     }
     if (!x.axes[at].extent.is_static() && !whole)
-      return unsupported(diagnostics_, scopes_.span_of(index), "a part of a run-time dim");
+      return unsupported(diagnostics_, scopes_.span_of(index), "a part of a run-time dim",
+                         "`x[..]` counts axes from the left; a formula reads another axis: `y[n] = x[n, 0]`");
     starts[at] = *begin, limits[at] = limit;
     dropped[at] = !is_range, cut[at] = is_range && !whole;
     ++at;
@@ -331,6 +336,42 @@ class RepeatTurn {
   int64_t outer_;
 };
 
+/// How much the turns of a `repeat` add to the function at hand and to the start values. Where two turns in a row have
+/// added the same, all do: whether the whole of it is too large is known without building it.
+class TurnSizes {
+ public:
+  TurnSizes(const FunctionContext& function, const FunctionContext& starts) : of_{&function, &starts} {}
+
+  void note() {
+    for (size_t k = 0; k < of_.size(); ++k) {
+      const size_t size = of_[k]->function.graph.size();
+      before_[k] = std::exchange(last_[k], size - size_[k]);
+      size_[k] = size;
+    }
+    ++turns_;
+  }
+  void foresee(GraphWriter& graph, int64_t left, Span span) const {
+    constexpr int kFirstThree = 4;  // that begins says how much the second and the third have added
+    if (turns_ != kFirstThree || last_ != before_) return;
+    for (size_t k = 0; k < of_.size(); ++k)
+      graph.check_number_of_nodes(*of_[k], size_[k] + last_[k] * static_cast<size_t>(left), span);
+  }
+
+ private:
+  std::array<const FunctionContext*, 2> of_;
+  std::array<size_t, 2> size_{}, last_{}, before_{};
+  int turns_ = 0;
+};
+
+bool has_word(std::string_view text, std::string_view word) {
+  const auto is_part = [&](size_t at) {
+    return at < text.size() && (std::isalnum(static_cast<unsigned char>(text[at])) != 0 || text[at] == '_');
+  };
+  for (size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1))
+    if (!is_part(at - 1) && !is_part(at + word.size())) return true;
+  return false;
+}
+
 }  // namespace
 
 /// Applies the layer that the body yields, fresh for each i, to the running value.
@@ -350,7 +391,11 @@ Value Evaluator::apply_repeat(const ast::RepeatExpr& e, Value value, const std::
     return {};
   }
   const Naming inside{naming.bound, {}, naming.repeat_result};
+  TurnSizes sizes(graph_.context(), variables_.start_values());
+  const bool alike = !has_word(sources_.text(e.body.span), e.index.text);
   for (int64_t i = 0; i < *count && !value.bad() && !diagnostics_.is_full(); ++i) {
+    sizes.note();
+    if (alike) sizes.foresee(graph_, *count - i, scopes_.span_of(e.count));
     const RepeatTurn turn(scopes_.frame(), label, i, *count);
     scopes_.bind(e.index, Value(i));
     Value ignored;

@@ -21,6 +21,11 @@ std::optional<Column> DataSection::describe_column(int32_t field, Span span) {
   const SourceCall& source = first_split(read.section).source;
   const std::vector<Column>& known = probed_[static_cast<size_t>(read.section)];
   Column column{field, DType::U8, {}, span, read.section};
+  if (field < Column::kWholeRow) {
+    diagnostics_.report(Diag::E0109, span, "fields are counted from 0")
+        .with_help(std::string(find_reader_record(source.reader)->fields));
+    return std::nullopt;
+  }
   const auto probed = std::ranges::find(known, field, &Column::field);
   if (probed != known.end()) {
     column.dtype = probed->dtype;
@@ -99,6 +104,25 @@ Value DataSection::field_column(int32_t field, Span span) {
   return Value(t);
 }
 
+/// What gives a row the axes that its field declares.
+std::string DataSection::help_for_row(const Axes& wanted, const Axes& row, const Axis& batch) const {
+  const bool with_batch = !wanted.empty() && shapes_.axis_text(wanted[0]) == shapes_.axis_text(batch);
+  if (with_batch)
+    return fmt::format("a field is of one row, and {0} counts rows: leave {0} out", shapes_.axis_text(batch));
+  const SourceCall& source = first_split(scopes_.frame().around.field->section).source;
+  if (find_reader_record(source.reader)->typed())
+    return fmt::format("the options of `{}` say how large a row is: the dims of the field have to agree with them",
+                       source.reader);
+  if (wanted.size() == 1 && row.size() == 1 && source.reader == "csv" && wanted[0].extent.bound < row[0].extent.bound)
+    return fmt::format("a part of a row: `row()[0 .. {}]`", wanted[0].extent.bound);
+  if (wanted.size() == 1 && row.empty() && source.reader == "csv")
+    return fmt::format("`field(k)` is one column; several are side by side in `row()[0 .. {}]`",
+                       wanted[0].extent.bound);
+  if (num_elements(shape_of(wanted)) == num_elements(shape_of(row)))
+    return "`flatten(..)` makes one axis of a row, `reshape(.., [..])` others";
+  return "declare what a row is, or take a part of it";
+}
+
 /// A field with the batch axis in front, of its declared type.
 std::optional<Tensor> DataSection::convert_field(const ast::FieldDecl& decl, Value value, const Axis& batch) {
   const ast::Type& type = file_.ast[decl.type];
@@ -118,7 +142,8 @@ std::optional<Tensor> DataSection::convert_field(const ast::FieldDecl& decl, Val
         .report(Diag::E0106, span,
                 fmt::format("field `{}` is declared as {} but a row is {}", decl.name.text,
                             ast::print(file_.ast, decl.type), shapes_.type_text(t->dtype, row)))
-        .label(type.span, "declared here");
+        .label(type.span, "declared here")
+        .with_help(help_for_row(Axes(axes->begin() + 1, axes->end()), row, batch));
     return std::nullopt;
   }
   if (label != kAnonymous) {
@@ -153,11 +178,21 @@ std::optional<Tensor> DataSection::convert_field(const ast::FieldDecl& decl, Val
   return result;
 }
 
-/// raw * scale + offset, where an expression of a field is that.
+/// raw * scale + offset, where an expression of a field is that, of a whole column or of a part of each row.
 struct DataSection::AffineColumn {
   int32_t column = -1;
   double scale = 1, offset = 0;
+  int64_t begin = 0, end = 0;
 };
+
+/// `row()[0 .. 3]`: columns side by side.
+std::optional<DataSection::AffineColumn> DataSection::part_of_rows(const Node& slice) {
+  const std::optional<AffineColumn> x = affine_column(slice.inputs[0]);
+  const std::vector<int64_t>&starts = slice.attrs.integers("starts"), &limits = slice.attrs.integers("limits");
+  if (!x || x->end != 0 || starts.size() != 2) return std::nullopt;
+  return AffineColumn{x->column, x->scale, x->offset, starts[1], limits[1]};
+}
+
 std::optional<DataSection::AffineColumn> DataSection::affine_column(NodeId id) {
   const Graph& g = graph_.builder().graph();
   const Node& node = g[id];
@@ -166,6 +201,7 @@ std::optional<DataSection::AffineColumn> DataSection::affine_column(NodeId id) {
       if (argument == node.inputs[0]) return AffineColumn{ref, 1, 0};
     return std::nullopt;
   }
+  if (node.op == OpKind::Slice) return part_of_rows(node);
   if (node.op == OpKind::Cast || node.op == OpKind::Reshape || node.op == OpKind::Transpose ||
       node.op == OpKind::Broadcast)
     return affine_column(node.inputs[0]);
@@ -178,10 +214,11 @@ std::optional<DataSection::AffineColumn> DataSection::affine_column(NodeId id) {
   const double c = left ? *left : *right;
   if (node.op == OpKind::Mul || node.op == OpKind::Div) {
     const double factor = node.op == OpKind::Mul ? c : 1 / c;
-    return AffineColumn{x->column, x->scale * factor, x->offset * factor};
+    return AffineColumn{x->column, x->scale * factor, x->offset * factor, x->begin, x->end};
   }
-  if (node.op == OpKind::Add) return AffineColumn{x->column, x->scale, x->offset + c};
-  return left ? AffineColumn{x->column, -x->scale, c - x->offset} : AffineColumn{x->column, x->scale, x->offset - c};
+  if (node.op == OpKind::Add) return AffineColumn{x->column, x->scale, x->offset + c, x->begin, x->end};
+  return left ? AffineColumn{x->column, -x->scale, c - x->offset, x->begin, x->end}
+              : AffineColumn{x->column, x->scale, x->offset - c, x->begin, x->end};
 }
 
 /// A range that the file states is compared with the data when they are read. Other than affine expressions of one
@@ -191,8 +228,24 @@ void DataSection::state_range(const ast::FieldDecl& decl, const Tensor& value, c
   if (std::ranges::find(ranges, decl.name.text, &ColumnRange::field) != ranges.end()) return;
   const std::optional<AffineColumn> x = affine_column(value.node);
   if (!x || !std::isfinite(x->scale) || !std::isfinite(x->offset)) return;
-  ranges.push_back(
-      {x->column, x->scale, x->offset, {range.low, range.high}, decl.name.text, file_.ast[decl.range].span});
+  ranges.push_back({x->column,
+                    x->scale,
+                    x->offset,
+                    x->begin,
+                    x->end,
+                    {range.low, range.high},
+                    decl.name.text,
+                    file_.ast[decl.range].span});
+}
+
+/// Objectives and metrics with a parameter of this name.
+int64_t DataSection::num_takers(const std::string& name) const {
+  const auto takes = [&](const auto& decl) {
+    return std::ranges::any_of(decl.params, [&](const ast::Param& param) { return param.name.text == name; });
+  };
+  return std::ranges::count_if(file_.ast.objectives, takes) +
+         std::ranges::count_if(
+             file_.ast.fns, [&](const ast::FnDecl& decl) { return decl.kind == ast::FnKind::Metric && takes(decl); });
 }
 
 /// Once a name: a field that is missing is missing everywhere.
@@ -202,13 +255,15 @@ void DataSection::report_missing(const std::string& name, Span span, const std::
     std::vector<std::string> sections;
     for (const ast::DataDecl* decl : data_) sections.push_back(fmt::format("`{}`", decl->name.text));
     const bool one = sections.size() == 1;
+    const bool in_section = one && num_takers(name) > 1;  // what several functions take is missing in the data
     diagnostics_
-        .report(Diag::E0603, span,
+        .report(Diag::E0603, in_section ? data_[0]->span : span,
                 one ? fmt::format("data section {} has no field `{}`", sections[0], name)
                     : fmt::format("none of the data sections {} has a field `{}`", fmt::join(sections, ", "), name))
-        .label(data_[0]->name.span, names.empty()
-                                        ? fmt::format("{} none", one ? "it has" : "they have")
-                                        : fmt::format("{} {}", one ? "it has" : "they have", fmt::join(names, ", ")))
+        .label(in_section ? span : data_[0]->name.span,
+               in_section      ? fmt::format("`{}` is taken here", name)
+               : names.empty() ? fmt::format("{} none", one ? "it has" : "they have")
+                               : fmt::format("{} {}", one ? "it has" : "they have", fmt::join(names, ", ")))
         .with_help(names.empty() || did_you_mean(name, names).empty()
                        ? fmt::format("add it to the section: `{}: f32[..] = field(0)`", name)
                        : did_you_mean(name, names));
@@ -310,9 +365,11 @@ bool DataSection::bind_data_params(const std::vector<ast::Param>& params, std::s
     bool fits = field->axes.size() == axes->size() && field->dtype == *dtype && field->label == label;
     for (size_t i = 0; fits && i < axes->size(); ++i) fits = shapes_.unify(field->axes[i], (*axes)[i]);
     if (!fits) {
-      diagnostics_.report(Diag::E0603, type.span,
-                          fmt::format("`{}` is declared as {} but the field is `{}`", param.name.text,
-                                      ast::print(file_.ast, param.type), shapes_.type_text(*field)));
+      diagnostics_
+          .report(Diag::E0603, type.span,
+                  fmt::format("`{}` is declared as {} but the field is `{}`", param.name.text,
+                              ast::print(file_.ast, param.type), shapes_.type_text(*field)))
+          .with_help("a parameter has the type of its field, with the batch dim in front: change one of the two");
       good = false;
       continue;
     }

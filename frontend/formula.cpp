@@ -212,6 +212,7 @@ bool Formulas::take_data_index(FormulaRead& read, size_t axis, const Value& posi
         .with_help("run over fewer steps, or keep it inside: `max(t - 1, 0)`, `min(t + 1, T - 1)`");
     return false;
   }
+  if (!range && !graph_.check_positions(*rows, read_axis, scopes_.span_of(index))) return false;
   std::vector<int64_t> permutation{static_cast<int64_t>(axis)};
   Axes axes = rows->axes;
   std::vector<Affine> rest = places->axes;

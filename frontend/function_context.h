@@ -37,6 +37,7 @@ struct FunctionContext {
   std::map<std::string, int> draws;
   std::vector<std::pair<std::string, NodeId>> reports;
   int64_t cotangents = 0;                  // placeholders so far
+  std::map<NodeId, NodeId> slices;         // of open scans: placeholders, and what they are slices of
   std::map<NodeId, int64_t> example_sums;  // whose gradient is one per example, and the axis of its x that holds them
   struct LayerCall {
     uint32_t begin, end;  // the nodes that it made

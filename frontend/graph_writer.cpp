@@ -12,6 +12,14 @@ namespace smelt::frontend {
 
 constexpr size_t kMaxNodes = 100000;
 
+void GraphWriter::check_number_of_nodes(const FunctionContext& function, size_t nodes, Span span) {
+  if (nodes <= kMaxNodes || std::exchange(too_large_, true)) return;
+  diagnostics_
+      .report(Diag::E0204, span,
+              fmt::format("`{}` would have {} operations; the limit is {}", function.function.name, nodes, kMaxNodes))
+      .with_help("shorten the repeats, or apply fewer layers");
+}
+
 Tensor GraphWriter::tensor(NodeId node, Axes axes) {
   Tensor t;
   t.node = node;

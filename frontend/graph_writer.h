@@ -1,5 +1,6 @@
 // Writes nodes of the function at hand: tensors that meet, contractions, reductions, and the arguments of the function.
-// Members are defined by topic in graph_writer.cpp, align.cpp, contract.cpp and fold.cpp.
+// Members are defined by topic in graph_writer.cpp, align.cpp, contract.cpp, fold.cpp and
+// positions.cpp.
 #pragma once
 
 #include <optional>
@@ -37,6 +38,9 @@ class GraphWriter {
   bool missed_parameters() { return std::exchange(missed_parameters_, false); }
   bool is_too_large() const { return too_large_; }  // a graph is over its limit: nothing more is built
 
+  /// Tells of a function that turns of a `repeat` will make too large, before they are built.
+  void check_number_of_nodes(const FunctionContext& function, size_t nodes, Span span);
+
   Tensor tensor(NodeId node, Axes axes);
   Tensor constant(double value, DType dtype, const Axes& axes);
   std::optional<Tensor> expect_tensor(const Value& value, Span span, std::optional<DType> literal_dtype = {});
@@ -61,6 +65,8 @@ class GraphWriter {
   Value push_contraction(const Tensor& a, const Tensor& b, IndexFormula formula, Axes axes, Span span);
   Value contract(const Tensor& a, const Tensor& b, const Axes& over, Span span);
   Value reduce(OpKind op, const Value& x, const Value* over, Span span);
+  /// Whether each of these whole numbers is the position of an element of `axis`, as far as they come from outside.
+  bool check_positions(const Tensor& positions, const Axis& axis, Span span);
   Value gather(const Tensor& table, const Tensor& index, Span span);
 
   /// Notes what the model file applies; what the library applies is not noted.

@@ -217,6 +217,7 @@ Value Layers::call_layer(const LayerValue& layer, Args args, Span span) {
     if (good) scopes_.bind(decl.params[i].name, std::move(value));
   }
   if (good) {
+    signatures_.name_untyped(decl.params);
     check_first_call(instance, span);
     const size_t errors = diagnostics_.num_errors();
     result = evaluator_.eval_statements(decl.body);

@@ -11,6 +11,7 @@
 #include "frontend/shapes.h"
 #include "frontend/train_section.h"
 #include "ir/readers.h"
+#include "ir/support/suggest.h"
 
 namespace smelt::frontend {
 namespace {
@@ -30,6 +31,21 @@ constexpr OutputRow kOutputs[] = {
 
 }  // namespace
 
+/// `{step}` and `{epoch}` become numbers; what else stands in braces would be the same in every file.
+bool TrainSection::check_placeholders(const std::string& path, Span span) {
+  static constexpr std::string_view kKnown[] = {"step", "epoch"};
+  for (size_t open = path.find('{'); open != std::string::npos; open = path.find('{', open + 1)) {
+    const size_t close = path.find('}', open);
+    const std::string name = path.substr(open + 1, close == std::string::npos ? close : close - open - 1);
+    if (close != std::string::npos && std::ranges::find(kKnown, name) != std::end(kKnown)) continue;
+    std::string near = did_you_mean(name, kKnown);
+    diagnostics_.report(Diag::E0503, span, fmt::format("a path has no `{{{}}}`", printable(name, 40)))
+        .with_help(near.empty() ? "`{step}` and `{epoch}` become the numbers of the step and the epoch" : near);
+    return false;
+  }
+  return true;
+}
+
 void TrainSection::output_action(const ast::OutputAction& action, Action& out, Span span) {
   const OutputRow& row = kOutputs[static_cast<size_t>(action.kind)];
   out.kind = row.action;
@@ -47,6 +63,7 @@ void TrainSection::output_action(const ast::OutputAction& action, Action& out, S
         .with_help(fmt::format("write `{}`", row.example));
     return;
   }
+  if (!check_placeholders(out.path, scopes_.span_of(action.path))) return;
   ast::ExprId value = action.value;
   if (action.kind == ast::OutputKind::Image) {
     const std::optional<ast::ExprId> shown = grid_of(value, out);

@@ -371,6 +371,9 @@ ast::TypeId Parser::type() {
   } else {
     result.head = expect_name("a type");
     if (!panic_ && accept(TokenKind::Less)) {
+      if (at(TokenKind::Integer))
+        fail(fmt::format("expected the name of a dim, found {}", found()),
+             fmt::format("labels are of a dim: `dim Class = {}`, and `ix<Class>`", peek().text));
       result.index_dim = expect_name("the name of a dim");
       expect(TokenKind::Greater, "an index type");
     }

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <span>
 
+#include "frontend/foreign_words.h"
 #include "frontend/parser_impl.h"
 #include "ir/support/suggest.h"
 
@@ -78,6 +79,7 @@ std::string Parser::help_for_section() const {
   if (at(TokenKind::CloseBrace)) return "`}` closes nothing: remove it, or write the line that opens the block";
   if (!at(TokenKind::Name)) return any;
   const std::string name = printable(peek().text);
+  if (const std::string_view help = frontend::help_for_keyword(peek().text); !help.empty()) return std::string(help);
   if (column_of(peek()) > 1)
     return fmt::format(
         "`{}` belongs to a body: the line with the `{{` that opens it is missing, or a `}}` before it is one too many",

@@ -1,7 +1,9 @@
 // The `train` section: data, batch, steps, loop, actions.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "frontend/parser_impl.h"
 #include "ir/support/suggest.h"
@@ -20,6 +22,61 @@ void Parser::train_section() {
   ast_.trains.push_back(std::move(decl));
 }
 
+namespace {
+
+struct LineForm {
+  std::string_view word, form;
+};
+/// Lines of a train section, and actions: what their errors show when they know nothing better.
+constexpr LineForm kForms[] = {{"data", "data mnist"},
+                               {"batch", "batch B = 128, shuffle"},
+                               {"epochs", "epochs 10"},
+                               {"steps", "steps 20_000"},
+                               {"seed", "seed 1"},
+                               {"precision", "precision bf16"},
+                               {"step", "step loss with adam(lr = 1e-3)"},
+                               {"loop", "loop { 5 * critic; gen }"},
+                               {"ema", "ema G_avg = G decay 0.999"},
+                               {"every", "every 1 epoch { eval valid: loss, acc }"},
+                               {"stop", "stop when no better(max acc, 5)"},
+                               {"eval", "eval valid: loss, acc"},
+                               {"image", "image grid(x, 8) to \"x-{step}.png\""},
+                               {"text", "text write(x) to \"x-{step}.txt\""},
+                               {"audio", "audio say(x) at 8000 to \"x-{step}.wav\""},
+                               {"checkpoint", "checkpoint keep best(max acc)"}};
+
+/// While it lives, errors show this form.
+class FormOf {
+ public:
+  FormOf(std::string_view& shown, std::string_view form) : shown_(shown), before_(std::exchange(shown, form)) {}
+  FormOf(const FormOf&) = delete;
+  FormOf& operator=(const FormOf&) = delete;
+  ~FormOf() { shown_ = before_; }
+
+ private:
+  std::string_view& shown_;
+  std::string_view before_;
+};
+
+std::string_view form_of(std::string_view word) {
+  const auto* const known = std::ranges::find(kForms, word, &LineForm::word);
+  return known == std::end(kForms) ? std::string_view() : known->form;
+}
+
+/// Settings of other frameworks that stand elsewhere here.
+constexpr LineForm kElsewhere[] = {{"lr", "step loss with adam(lr = 1e-3)"},
+                                   {"learning_rate", "step loss with adam(lr = 1e-3)"},
+                                   {"optimizer", "step loss with adam(lr = 1e-3)"},
+                                   {"optimiser", "step loss with adam(lr = 1e-3)"},
+                                   {"batch_size", "batch B = 128, shuffle"},
+                                   {"shuffle", "batch B = 128, shuffle"},
+                                   {"checkpoint", "every 1 epoch { checkpoint keep 3 }"},
+                                   {"eval", "every 1 epoch { eval valid: loss }"},
+                                   {"save", "every 1 epoch { checkpoint keep 3 }"},
+                                   {"image", "every 1 epoch { image grid(x, 8) to \"x-{epoch}.png\" }"}};
+
+}  // namespace
+
 /// What the tokens behind the first one tell of the line; empty when nothing.
 std::string Parser::help_for_train_line() const {
   const auto meant = [&](std::string_view word) { return did_you_mean(peek().text, std::array{word}); };
@@ -27,6 +84,9 @@ std::string Parser::help_for_train_line() const {
   if (at(TokenKind::Integer) && (second == "step" || second == "steps" || second == "epoch" || second == "epochs"))
     return fmt::format("write `every {} {} {{ .. }}`", peek().text, second);
   if (!at(TokenKind::Name)) return {};
+  if (const auto* const known = std::ranges::find(kElsewhere, peek().text, &LineForm::word);
+      known != std::end(kElsewhere))
+    return fmt::format("write `{}`", known->form);
   const std::string first = printable(peek().text);
   if (second == "when") return meant("stop");  // `stp when`, although `step` is as near
   if (third == "with") return meant("step");
@@ -41,6 +101,7 @@ ast::TrainItem Parser::train_item() {
                                                 "step", "loop",  "ema",    "every", "stop"};
   const Span begin = peek().span;
   ast::TrainItem item;
+  const FormOf form(form_, form_of(peek().text));
   if (accept_word("data"))
     item.node = ast::DataItem{expect_name("the name of a data section")};
   else if (accept_word("batch"))
@@ -48,6 +109,7 @@ ast::TrainItem Parser::train_item() {
   else if (at_word("epochs") || at_word("steps") || at_word("seed")) {
     ast::NumberItem number;
     number.what = expect_name("a setting");
+    if (at(TokenKind::Equal)) fail(fmt::format("expected a number behind `{}`, found `=`", number.what.text));
     number.value = binary(0);
     item.node = number;
   } else if (accept_word("precision"))
@@ -196,6 +258,7 @@ ast::Action Parser::action() {
   static constexpr std::string_view kWords[] = {"eval", "image", "text", "audio", "checkpoint"};
   ast::Action result;
   const Span begin = peek().span;
+  const FormOf form(form_, form_of(peek().text));
   if (accept_word("eval")) {
     ast::EvalAction eval;
     eval.split = expect_name("the name of a split");

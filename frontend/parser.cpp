@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "frontend/ast_walk.h"
+#include "frontend/foreign_words.h"
 #include "frontend/parser_impl.h"
 #include "ir/support/suggest.h"
 
@@ -101,7 +102,23 @@ void Parser::advance() {
   if (!at(TokenKind::EndOfFile)) ++at_;
 }
 
+/// `x f32[B]`, `x: f32 B]`: what a type lacks around here; empty when nothing.
+std::string Parser::help_for_type() const {
+  static constexpr std::string_view kTypes[] = {"f32", "f64", "f16", "bf16", "i32", "i64", "bool", "ix"};
+  const auto is_type = [](std::string_view word) { return std::ranges::find(kTypes, word) != std::end(kTypes); };
+  if (at_ == 0 || !at(TokenKind::Name) || previous().kind != TokenKind::Name) return {};
+  if (is_type(peek().text))
+    return fmt::format("`:` stands before a type: `{}: {}`", printable(previous().text), peek().text);
+  if (previous().text == "ix")
+    return fmt::format("`<` and `>` are around the dim of labels: `ix<{}>`", printable(peek().text));
+  return is_type(previous().text)
+             ? fmt::format("a shape is in `[` and `]`: `{}[{}, ..]`", previous().text, printable(peek().text))
+             : std::string();
+}
+
 void Parser::fail(std::string message, std::string help) {
+  if (help.empty()) help = help_for_type();
+  if (help.empty() && !form_.empty()) help = fmt::format("such a line is `{}`", form_);
   if (!panic_ && !at(TokenKind::Bad)) {  // a bad token is reported already
     diagnostics_.report(Diag::E0006, peek().span, std::move(message)).with_help(std::move(help));
   }
@@ -149,6 +166,22 @@ bool Parser::at_next_line() const {
   return open_brackets_ == 0 && at_assignment();
 }
 
+/// `x |> Dense{8} + 1`: the stages of a pipe are functions, to which nothing can be added.
+bool Parser::at_operator_behind_pipe() const {
+  switch (peek().kind) {
+    case TokenKind::Plus:
+    case TokenKind::Minus:
+    case TokenKind::Star:
+    case TokenKind::Slash:
+    case TokenKind::At:
+    case TokenKind::Caret: break;
+    default: return false;
+  }
+  for (size_t i = statement_at_; i < at_; ++i)
+    if (tokens_[i].kind == TokenKind::PipeTo) return true;
+  return false;
+}
+
 /// What may be meant when a statement could end before the current token and does not.
 std::string Parser::help_for_rest(std::string_view what) const {
   static constexpr std::string_view kWords[] = {"param", "state", "report", "dim", "assert", "yield"};
@@ -163,8 +196,13 @@ std::string Parser::help_for_rest(std::string_view what) const {
   if (at(TokenKind::Comma)) return "several values are a tuple in parentheses: `(a, b)`";
   if (what == "the file" && at(TokenKind::PipeTo) && previous().kind == TokenKind::CloseBrace)
     return "the section ends at the `}` before it, which may be one too many";
+  if (at_operator_behind_pipe())
+    return "a pipe ends where an operator begins: write `(x |> f) + 1`, or give the pipe a name first";
   if (!begins_value()) return "start a new line, or put `;` between two statements";
+  if (previous().kind == TokenKind::Name && previous().text == "repeat")
+    return fmt::format("a `repeat` has an index: `repeat i < {} {{ .. }}`", found() == "`(`" ? "n" : peek().text);
   if (read == 1 && first.kind == TokenKind::Name) {
+    if (const std::string_view help = frontend::help_for_keyword(first.text); !help.empty()) return std::string(help);
     if (std::string word = did_you_mean(first.text, kWords); !word.empty() && at(TokenKind::Name)) return word;
     return fmt::format(
         "write `{0} = ..` to bind a value, `{0} ~ ..` to draw, `{0} <- ..` to write a state, or `{0}(..)` to apply it",
@@ -198,15 +236,15 @@ void Parser::report_open(TokenKind open, TokenKind close, Span opening, std::str
     panic_ = true;
     return;
   }
-  std::string help;
-  if (at(TokenKind::Equal))
+  std::string help = help_for_type();
+  if (help.empty() && at(TokenKind::Equal))
     help = "options with names stand directly in the parentheses of a call: a `(` before them may be one too many";
-  else if (at(TokenKind::CloseParen) || at(TokenKind::CloseBracket))
+  else if (help.empty() && (at(TokenKind::CloseParen) || at(TokenKind::CloseBracket)))
     help = fmt::format("close the {} first, or remove it", describe(open));
-  else if (begins_value() && previous().kind == TokenKind::Name)
-    help = fmt::format("between `{0}` and {1} an operator or `,` is missing, or a bracket: `{0}(..)`, `{0}[..]`",
+  else if (help.empty() && begins_value() && previous().kind == TokenKind::Name)
+    help = fmt::format("between `{0}` and {1} an operator, `,` or `=` is missing, or a bracket: `{0}(..)`, `{0}[..]`",
                        printable(previous().text), found());
-  else if (begins_value())
+  else if (help.empty() && begins_value())
     help = "an operator or `,` is missing before it";
   if (!at(TokenKind::Bad)) {
     diagnostics_

@@ -43,6 +43,8 @@ class Parser {
   bool at_end_of_statement() const;
   bool on_new_line() const { return open_brackets_ == 0 && peek().newline_before; }
   void finish_statement(std::string_view what);
+  bool at_operator_behind_pipe() const;
+  std::string help_for_type() const;
   std::string help_for_rest(std::string_view what) const;
   bool begins_value() const;
   bool at_next_line() const;
@@ -167,6 +169,7 @@ class Parser {
   std::vector<AttributeBrace>* braces_;
   std::vector<int> heights_;  // of ast_.exprs
   size_t at_ = 0;
+  std::string_view form_ = {};              // of the line of a train section at hand: what an error of its syntax shows
   size_t statement_at_ = 0;                 // the first token of the running statement
   size_t section_column_ = 0;               // of the first token of the running section
   size_t unclosed_at_ = std::string::npos;  // the token that ended an unclosed bracket: reported once

@@ -111,6 +111,7 @@ Value Scans::sliced(const Tensor& x, OpenScan& scan, Span span) {
   const NodeId front = *at == 0 ? x.node : graph_.builder().transpose(x.node, permutation);
   const NodeId inside = placeholder({x.dtype, shape_of(rest)});
   scan.slices.push_back({front, inside});
+  graph_.context().slices.emplace(inside, front);
   Tensor slice = graph_.tensor(inside, std::move(rest));
   slice.label = x.label;
   slice.range = x.range;

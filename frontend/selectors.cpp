@@ -90,9 +90,13 @@ Value Selectors::member_value(ast::ExprId id, const Naming& naming) {
   if (!selector_path(id, path)) {
     const Value base = evaluator_.eval(scopes_.ast().as<ast::MemberExpr>(id)->base, naming);
     if (!base.bad())
-      diagnostics_.report(Diag::E0403, scopes_.span_of(id),
-                          fmt::format("{} has no member `{}`", shapes_.describe(base),
-                                      scopes_.ast().as<ast::MemberExpr>(id)->name.text));
+      diagnostics_
+          .report(Diag::E0403, scopes_.span_of(id),
+                  fmt::format("{} has no member `{}`", shapes_.describe(base),
+                              scopes_.ast().as<ast::MemberExpr>(id)->name.text))
+          .with_help(
+              "a dot selects parameters of a model, `net.fc1.W`; functions are applied, `sum(x)` or `x |> sum`, "
+              "and sizes are dims");
     return {};
   }
   const std::optional<Selector> selector = eval_selector(id);

@@ -31,7 +31,8 @@ std::optional<std::vector<int64_t>> Shapes::find_axes(const Tensor& x, const Axe
       diagnostics_.report(Diag::E0102, span,
                           fmt::format("`{}` has more than one axis {}", type_text(x), axis_text(wanted)));
     else
-      diagnostics_.report(Diag::E0105, span, fmt::format("`{}` has no axis {}", type_text(x), axis_text(wanted)));
+      diagnostics_.report(Diag::E0105, span, fmt::format("`{}` has no axis {}", type_text(x), axis_text(wanted)))
+          .with_help(x.axes.empty() ? "it is one number" : fmt::format("its axes are {}", axes_text(x.axes)));
     return std::nullopt;
   }
   return places;

@@ -41,6 +41,8 @@ class Signatures {
   bool check_result(ast::TypeId type, Value& value, Span span, std::string_view what);
   /// A value of the body of `inner`, as its caller sees it.
   Value to_outside(Value value, const Frame& inner);
+  /// Arguments without a type take the names that the head has given to axes of the caller.
+  void name_untyped(const std::vector<ast::Param>& params);
 
  private:
   bool bind_label(const ast::Type& type, const Value& value);
@@ -49,7 +51,10 @@ class Signatures {
                   std::vector<std::pair<const ast::DimItem*, size_t>>& places, size_t& rest);
   std::optional<Axis> head_axis(const ast::DimItem& item);
   bool is_outside(const Axis& wanted, Axis axis) const;
-  void outside_axes(Axes& axes, const Frame& inner) const;
+  std::string rank_help(const ast::Type& type, const Axes& axes) const;
+  std::string declared_axes(const ast::Type& type) const;
+  std::string turned_axes(const std::vector<std::pair<const ast::DimItem*, size_t>>& places, const Axes& axes,
+                          std::string& help);
   std::string declared_text(ast::TypeId type) const;
 
   Scopes& scopes_;

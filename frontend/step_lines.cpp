@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "frontend/evaluator.h"
+#include "frontend/foreign_words.h"
 #include "frontend/selectors.h"
 #include "ir/example_axis.h"
 #include "ir/support/suggest.h"
@@ -201,7 +202,7 @@ void StepLines::read_optimiser(StepOptimiser& line) {
     if (std::ranges::find(names, option) == names.end()) {
       diagnostics_.report(Diag::E0401, where, fmt::format("`{}` has no option `{}`", name->name, printable(option)))
           .note(fmt::format("it has {}", fmt::join(names, ", ")))
-          .with_help(did_you_mean(option, names));
+          .with_help(help_for_option(option, names));
     } else if (line.selector.valid() && std::ranges::find(kLineOptions, option) != std::end(kLineOptions)) {
       diagnostics_.report(Diag::E0401, where, fmt::format("`{}` holds for the whole step line", option))
           .with_help("write it with the first optimiser of the line");

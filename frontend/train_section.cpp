@@ -83,11 +83,13 @@ void TrainSection::build_train() {
   if (!seen.contains("batch"))
     diagnostics_.report(Diag::E0605, train_->span, "the train section has no batch size")
         .with_help("write `batch B = 128, shuffle`");
-  if (plan.steps < 0 && plan.epochs < 0)
+  const bool says_how_long = seen.contains("epochs") || seen.contains("steps");
+  if (plan.steps < 0 && plan.epochs < 0 && !says_how_long)
     diagnostics_.report(Diag::E0605, train_->span, "the train section does not say how long to train")
         .with_help("write `epochs 10` or `steps 20_000`");
   if (plan.steps >= 0 && plan.epochs >= 0)
-    diagnostics_.report(Diag::E0605, train_->span, "the train section has both `epochs` and `steps`");
+    diagnostics_.report(Diag::E0605, train_->span, "the train section has both `epochs` and `steps`")
+        .with_help("leave one of them out");
   if (plan.shuffle && !plan.has_data)
     diagnostics_.report(Diag::W0006, train_->span, "`shuffle` has no effect without data")
         .with_help("remove it, or name a data section: `data points`");
@@ -143,7 +145,8 @@ void TrainSection::train_batch(const ast::BatchItem& item) {
         .report(Diag::E0503, scopes_.span_of(item.size),
                 fmt::format("the batch size is {}, and dim {} is {}{}", size, item.dim.text,
                             extent.is_static() ? "" : "at most ", extent.bound))
-        .with_help(fmt::format("declare `dim {} <= {}`", item.dim.text, std::max<int64_t>(size, 1)));
+        .with_help(size < 1 ? fmt::format("a batch has at least one row: `batch {} = {}`", item.dim.text, extent.bound)
+                            : fmt::format("declare `dim {} <= {}`", item.dim.text, size));
     return;
   }
   plan.batch = size;

@@ -59,6 +59,7 @@ class TrainSection {
   std::optional<LoopItem> loop_call(const ast::LoopEntry& entry);
   void share_batch(const ast::LoopItem& item);
   void train_every(const ast::EveryItem& item, Span span);
+  bool check_placeholders(const std::string& path, Span span);
   void output_action(const ast::OutputAction& action, Action& out, Span span);
   std::optional<ast::ExprId> grid_of(ast::ExprId value, Action& out);
   std::optional<int64_t> rate_of(const ast::OutputAction& action);

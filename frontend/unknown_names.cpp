@@ -5,22 +5,26 @@
 
 #include <algorithm>
 
+#include "frontend/foreign_words.h"
 #include "frontend/intrinsics.h"
 #include "ir/support/suggest.h"
 
 namespace smelt::frontend {
 
-void UnknownNames::note(std::string_view name, Span span, Place place, std::vector<std::pair<std::string, Span>> locals,
+void UnknownNames::note(std::string_view name, Span span, Place place, const std::function<Locals()>& locals,
                         bool in_formula) {
-  const auto before = std::ranges::find(unknown_, name, &Unknown::name);
-  if (before == unknown_.end())
-    unknown_.push_back({std::string(name), span, place, std::move(locals), in_formula});
-  else
-    ++before->places;
+  const auto [known, is_new] = places_.try_emplace(std::string(name), unknown_.size());
+  if (!is_new) {
+    ++unknown_[known->second].places;
+    return;
+  }
+  const bool shown = unknown_.size() < Diagnostics::kMaxErrors;
+  unknown_.push_back({std::string(name), span, place, shown ? locals() : Locals(), in_formula});
 }
 
 void UnknownNames::report(const std::set<std::string>& used, const std::function<Span(std::string_view)>& declaration) {
   for (const Unknown& u : unknown_) {
+    const bool shown = !diagnostics_.is_full();
     const auto [module, decl] = library_.find(u.name);
     const bool layer = std::holds_alternative<const ast::LayerDecl*>(decl);
     Diagnostic& diagnostic = diagnostics_.report(Diag::E0301, u.span,
@@ -30,7 +34,11 @@ void UnknownNames::report(const std::set<std::string>& used, const std::function
       diagnostic.note(u.places == 2 ? "it stands at one more place"
                                     : fmt::format("it stands at {} more places", u.places - 1));
     }
-    if (layer)
+    if (!shown) continue;
+    const ast::LayerDecl* const idle = idle_layer(u, used);
+    if (idle != nullptr)
+      ask_for_model(u, *idle, diagnostic);
+    else if (layer)
       diagnostic.with_help(fmt::format("add `import std.{} ({})`", module->name, u.name));
     else if (u.in_formula)
       diagnostic.with_help("the body of `sum[..]` is a product: write a sum in parentheses, `sum[i] (a[i] + b[i])`");
@@ -39,9 +47,32 @@ void UnknownNames::report(const std::set<std::string>& used, const std::function
   }
 }
 
+/// The only layer of the file of which there is no model and which no layer has in it, where a net is missing.
+const ast::LayerDecl* UnknownNames::idle_layer(const Unknown& u, const std::set<std::string>& used) const {
+  if ((u.place != Place::Net && u.place != Place::Callee) || library_.find(u.name).first != nullptr) return nullptr;
+  const ast::LayerDecl* idle = nullptr;
+  for (const ast::LayerDecl& decl : scope_.ast.layers) {
+    if (used.contains(decl.name.text)) continue;
+    if (idle != nullptr) return nullptr;
+    idle = &decl;
+  }
+  return idle;
+}
+
+void UnknownNames::ask_for_model(const Unknown& u, const ast::LayerDecl& layer, Diagnostic& diagnostic) {
+  diagnostic.span = layer.span;
+  diagnostic.caret("there is no model of this layer").label(u.span, "the net is applied here");
+  diagnostic.with_help(fmt::format("write `model {} = {}{}`", printable(u.name), layer.name.text,
+                                   layer.attributes.empty() ? "" : "{..}"));
+}
+
 /// The nearest names of what fits there, else of all; else how such a name is declared.
 void UnknownNames::advise(const Unknown& u, Diagnostic& diagnostic, const std::set<std::string>& used,
                           const std::function<Span(std::string_view)>& declaration) const {
+  if (std::string help = help_for_foreign_name(u.name); !help.empty()) {
+    diagnostic.with_help(std::move(help));
+    return;
+  }
   const std::vector<std::string> fitting = names_for(u, true), all = names_for(u, false);
   std::string near = did_you_mean(u.name, fitting);
   if (near.empty() && u.name.size() > 1) near = did_you_mean(u.name, all);
@@ -54,7 +85,12 @@ void UnknownNames::advise(const Unknown& u, Diagnostic& diagnostic, const std::s
     const auto local = std::ranges::find_if(u.locals, [&](const auto& entry) { return entry.first == name; });
     const Span place = local != u.locals.end() ? local->second : declaration(name);
     if (place.empty()) continue;
-    diagnostic.label(place, "declared here, and never used");
+    if (u.places > 1) {  // then it is the declaration that is misspelt
+      diagnostic.span = place;
+      diagnostic.caret(fmt::format("`{}` is declared here, and never used", name)).label(u.span, "first used here");
+    } else {
+      diagnostic.label(place, "declared here, and never used");
+    }
     break;
   }
   diagnostic.with_help(std::move(near));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -20,9 +21,9 @@ class UnknownNames {
   UnknownNames(const FileScope& scope, const Library& library, Diagnostics& diagnostics)
       : scope_(scope), library_(library), diagnostics_(diagnostics) {}
 
-  /// `locals`: in scope, and where they are bound.
-  void note(std::string_view name, Span span, Place place, std::vector<std::pair<std::string, Span>> locals,
-            bool in_formula);
+  using Locals = std::vector<std::pair<std::string, Span>>;
+  /// `locals` gives what is in scope, and where it is bound; it is asked for names that will be shown.
+  void note(std::string_view name, Span span, Place place, const std::function<Locals()>& locals, bool in_formula);
 
   /// When it is known which declarations nothing uses. Once a name, because it lacks one declaration.
   void report(const std::set<std::string>& used, const std::function<Span(std::string_view)>& declaration);
@@ -32,12 +33,14 @@ class UnknownNames {
     std::string name;
     Span span;
     Place place;
-    std::vector<std::pair<std::string, Span>> locals;
+    Locals locals;
     bool in_formula = false;
     int places = 1;
   };
 
   std::vector<std::string> names_for(const Unknown& u, bool fitting) const;
+  const ast::LayerDecl* idle_layer(const Unknown& u, const std::set<std::string>& used) const;
+  static void ask_for_model(const Unknown& u, const ast::LayerDecl& layer, Diagnostic& diagnostic);
   static std::string how_to_declare(const Unknown& u);
   void advise(const Unknown& u, Diagnostic& diagnostic, const std::set<std::string>& used,
               const std::function<Span(std::string_view)>& declaration) const;
@@ -46,6 +49,7 @@ class UnknownNames {
   const Library& library_;
   Diagnostics& diagnostics_;
   std::vector<Unknown> unknown_;
+  std::map<std::string, size_t, std::less<>> places_;  // in unknown_
 };
 
 }  // namespace smelt::frontend

@@ -212,6 +212,6 @@ inline const ast::TrainDecl* train_section(const FileScope& file) {
 }
 
 /// Reports a part of the language that is planned.
-Value unsupported(Diagnostics& diagnostics, Span span, std::string_view what);
+Value unsupported(Diagnostics& diagnostics, Span span, std::string_view what, std::string_view help = {});
 
 }  // namespace smelt::frontend

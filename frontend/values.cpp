@@ -8,8 +8,8 @@
 
 namespace smelt::frontend {
 
-Value unsupported(Diagnostics& diagnostics, Span span, std::string_view what) {
-  diagnostics.report(Diag::E0701, span, fmt::format("{} is not supported yet", what));
+Value unsupported(Diagnostics& diagnostics, Span span, std::string_view what, std::string_view help) {
+  diagnostics.report(Diag::E0701, span, fmt::format("{} is not supported yet", what)).with_help(std::string(help));
   return {};
 }
 
@@ -72,7 +72,8 @@ std::optional<int64_t> Shapes::expect_integer(const Value& value, Span span, std
 std::optional<bool> Shapes::expect_bool(const Value& value, Span span, std::string_view what) {
   if (value.bad()) return std::nullopt;
   if (const auto* flag = value.as<bool>()) return *flag;
-  diagnostics_.report(Diag::E0502, span, fmt::format("{} is {}, not a compile-time boolean", what, describe(value)));
+  diagnostics_.report(Diag::E0502, span, fmt::format("{} is {}, not a compile-time boolean", what, describe(value)))
+      .with_help("write `true`, `false` or a comparison of numbers that are known while compiling");
   return std::nullopt;
 }
 

@@ -14,6 +14,8 @@ int32_t Variables::find_variable(const std::string& path) const {
   return found == ids_.end() ? -1 : found->second;
 }
 
+const FunctionContext& Variables::start_values() const { return functions_.init(); }
+
 std::optional<int32_t> Variables::declare_variable(VariableKind kind, const std::string& path, const Tensor& like,
                                                    ast::ExprId init, bool random, Span span) {
   TensorType type{like.dtype, {}};

@@ -37,6 +37,7 @@ class Variables {
         diagnostics_(diagnostics) {}
 
   int32_t find_variable(const std::string& path) const;
+  const FunctionContext& start_values() const;
   /// The variable at `path`: made with its start value the first time, checked to have the same type later.
   std::optional<int32_t> declare_variable(VariableKind kind, const std::string& path, const Tensor& type,
                                           ast::ExprId init, bool random, Span span);

@@ -122,11 +122,12 @@ struct KnownRange {
   bool known() const { return low < high; }
 };
 
-/// What a field's `in low..high` says of a column: `raw * scale + offset` lies in it, for every raw value. Checked when
-/// the data are read.
+/// What a field's `in low..high` says of a column: `raw * scale + offset` lies in it, for every raw value, or those of
+/// some elements of each row. Checked when the data are read.
 struct ColumnRange {
   int32_t column = 0;
   double scale = 1, offset = 0;
+  int64_t begin = 0, end = 0;  // elements of a row; no end: all of them
   KnownRange range;
   std::string field;
   Span span;  // of the range

@@ -29,10 +29,15 @@ struct ReaderRecord {
   constexpr bool typed() const { return kind != FileKind::Table; }
 };
 inline constexpr ReaderRecord kReaders[] = {
-    {"idx", true, DType::U8},
-    {"csv", false, DType::F32},
-    {"npy"},
-    {.name = "npz", .example = "npz(\"digits.npz/x\", \"digits.npz/y\")"},
+    {.name = "idx", .dtype = DType::U8, .fields = "`field(k)` is the k-th file"},
+    {.name = "csv",
+     .field_is_file = false,
+     .dtype = DType::F32,
+     .example = "csv(\"points.csv\")",
+     .fields = "`field(k)` is column k, `row()` all of them; the first line shows the separator, and whether it is a "
+               "header"},
+    {.name = "npy", .example = "npy(\"x.npy\", \"y.npy\")", .fields = "`field(k)` is the k-th file"},
+    {.name = "npz", .example = "npz(\"digits.npz/x\", \"digits.npz/y\")", .fields = "`field(k)` is the k-th array"},
     {.name = "images",
      .kind = FileKind::Picture,
      .example = "images(\"pets/**/*.png\", size = 64)",

@@ -149,7 +149,8 @@ Result<void> check_agreement(const TrainState& saved, const TrainState& expected
   SMELT_TRY_VOID(must_agree(saved.batch == expected.batch, path, "the batch size", std::to_string(saved.batch),
                             std::to_string(expected.batch), "give the same `--batch`"));
   SMELT_TRY_VOID(must_agree(saved.config == expected.config, path, "the configuration", printable(saved.config),
-                            printable(expected.config), "give the same `--set`, `--precision` and `--disable-pass`"));
+                            printable(expected.config),
+                            "give the same `--set`, `--precision`, `--cpu` and `--disable-pass`"));
   SMELT_TRY_VOID(must_agree(saved.shuffle == expected.shuffle, path, "shuffling", saved.shuffle ? "on" : "off",
                             expected.shuffle ? "on" : "off", "`--no-shuffle` must be given both times or never"));
   SMELT_TRY_VOID(check_training_data(saved, expected, path));

@@ -175,7 +175,11 @@ Result<HostTensor> convert(const HostTensor& tensor, DType dtype) {
   std::byte* to = out.data.data();
   for (int64_t i = 0; i < count; ++i, from += size_of(tensor.dtype), to += size_of(dtype)) {
     if (is_float(dtype)) {
-      store_double(dtype, to, load_element(tensor.dtype, from));
+      const double value = load_element(tensor.dtype, from);
+      store_double(dtype, to, value);
+      if (std::isfinite(value) && !std::isfinite(load_element(dtype, to)))
+        return fail(ErrorKind::Input,
+                    fmt::format("element {} is {}, which {} cannot hold", i, value, to_string(dtype)));
       continue;
     }
     const std::optional<int64_t> value =

@@ -110,6 +110,8 @@ std::string encode(const RunRecord& record) {
   if (record.epochs) out["epochs"] = *record.epochs;
   if (record.seed) out["seed"] = *record.seed;
   out["disabled"] = record.disabled;
+  if (!record.cpu.empty()) out["cpu"] = record.cpu;
+  if (!record.level.empty()) out["level"] = record.level;
   if (!record.init.empty()) {
     out["init"] = record.init;
     out["partial"] = record.partial;
@@ -134,6 +136,8 @@ Result<RunRecord> parse_run_record(const std::string& text, const std::string& n
   SMELT_TRY_VOID(reader.count("seed", record.seed, uint64_t{0}, UINT64_MAX));
   SMELT_TRY_VOID(reader.text("precision", record.precision));
   SMELT_TRY_VOID(reader.text("train", record.train));
+  SMELT_TRY_VOID(reader.text("cpu", record.cpu));
+  SMELT_TRY_VOID(reader.text("level", record.level));
   SMELT_TRY_VOID(reader.texts("disabled", record.disabled));
   SMELT_TRY_VOID(reader.flag("no_shuffle", record.no_shuffle));
   SMELT_TRY_VOID(reader.text("init", record.init));

@@ -28,6 +28,8 @@ struct RunRecord {
   std::optional<uint64_t> seed;
   std::string precision;
   std::string train;                  // the name of a train section; empty: the first one
+  std::string cpu;                    // `--cpu`; empty: none was given
+  std::string level;                  // of the machine then, where none was given: what decides bits besides
   std::vector<std::string> disabled;  // passes
   bool no_shuffle = false;
   std::string init;  // `--init`, absolute; empty: none

@@ -156,7 +156,8 @@ Result<std::unique_ptr<CompiledModel>> compile(const CheckedModel& model, const 
   const auto start = std::chrono::steady_clock::now();
   SMELT_TRY(const Target target, make_target(options.cpu));
   if (!runs_here(target)) {
-    return fail(ErrorKind::Usage, fmt::format("this machine cannot run code for `{}`", options.cpu), "leave out --cpu");
+    return fail(ErrorKind::Usage, fmt::format("this machine cannot run code for `{}`", options.cpu),
+                "leave out --cpu; `--cpu native` takes the place of one that a run remembers");
   }
   SMELT_TRY(CompiledProgram program, compile_for(model, target, options));
   SMELT_TRY(std::unique_ptr<CompiledModel> compiled, load(std::move(program)));

@@ -15,6 +15,7 @@
 
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/machine_level.h"
 #include "cli/nonfinite_reporter.h"
 #include "cli/progress.h"
 #include "cli/run_source.h"
@@ -63,10 +64,11 @@ const char* reason_text(StopReason reason) {
 }
 
 /// What a run must be resumed with. A key of the command line cannot be a name of `--set`.
-std::string config_json(const ModelOptions& options, std::vector<std::string> disabled) {
+std::string config_json(const ModelOptions& options, const std::string& cpu, std::vector<std::string> disabled) {
   nlohmann::json config = nlohmann::json::object();
   for (const auto& [name, value] : options.config) config[name] = value;
   if (options.precision == DType::BF16) config["--precision"] = to_string(DType::BF16);
+  if (!cpu.empty() && cpu != "native") config["--cpu"] = cpu;
   std::ranges::sort(disabled);
   disabled.erase(std::ranges::unique(disabled).begin(), disabled.end());
   if (!disabled.empty()) config["--disable-pass"] = std::move(disabled);
@@ -113,6 +115,13 @@ Result<RunRecord> recall_run(TrainFlags& flags) {
   recall(record, flags.model);
   flags.no_shuffle |= record.no_shuffle;
   return record;
+}
+
+/// A run that goes on is computed with the instructions that it began with, also where this machine has more.
+Result<void> keep_level(const TrainFlags& flags, const RunRecord& before, DType precision, ModelOptions& options) {
+  if (before.level.empty() || !flags.model.cpu.empty()) return {};
+  SMELT_TRY(options.cpu, cpu_of_level(before.level, precision));
+  return {};
 }
 
 struct LoadedData {
@@ -168,9 +177,13 @@ int run_training(TrainFlags flags) {
   Experiment& experiment = *model->checked.experiment;
   if (flags.no_shuffle) experiment.train.shuffle = false;
 
-  const std::string config = config_json(options, flags.model.disabled);
+  if (const Result<void> kept = keep_level(flags, *before, experiment.precision, model->options); !kept)
+    return report(kept.error());
+  const std::string config = config_json(options, flags.model.cpu, flags.model.disabled);
   Result<RunRecord> record = make_record(flags.model, options, experiment.data);
   if (!record) return report(record.error());
+  if (flags.model.cpu.empty())
+    record->level = before->level.empty() ? machine_level(experiment.precision) : before->level;
   // The data is unpacked while the model is compiled.
   auto opening = start_work([&options, &flags, plan = experiment.data] {
     return load_data(plan, options, flags.model.file, flags.model.threads);

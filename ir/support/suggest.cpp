@@ -37,7 +37,7 @@ std::vector<std::string> closest_names(std::string_view name, std::span<const st
   constexpr size_t kLongestName = 128;  // longer ones are not worth a quadratic search
   constexpr size_t kMaxTies = 3;        // more equally near names say that none is meant
   if (name.size() > kLongestName) return {};
-  const size_t farthest = std::max<size_t>(1, name.size() / 3);
+  const size_t farthest = std::max<size_t>(1, name.size() > 8 ? name.size() / 4 : name.size() / 3);
   std::vector<std::pair<std::pair<size_t, size_t>, std::string>> near;  // edits, difference of lengths; the name
   for (const std::string_view text : known) {
     if (text.size() > kLongestName || text == name) continue;

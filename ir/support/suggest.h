@@ -12,8 +12,9 @@ namespace smelt {
 /// Edits (insert, delete, replace, swap of neighbours) that turn `a` into `b`.
 size_t edit_distance(std::string_view a, std::string_view b);
 
-/// The closest of `known` within a third of the name's length (at least one edit): all that are equally near, those of
-/// the same length first, because a wrong letter is likelier than a missing one. Empty when none is close.
+/// The closest of `known` within a third of the name's length, of long names a fourth (at least one edit): all that are
+/// equally near, those of the same length first, because a wrong letter is likelier than a missing one. Empty when none
+/// is close.
 std::vector<std::string> closest_names(std::string_view name, std::span<const std::string_view> known);
 
 /// "did you mean `adamw` or `adam`?", or an empty string.

@@ -6,10 +6,10 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <span>
 #include <thread>
 
+#include "runtime/data/check_columns.h"
 #include "runtime/data/data_readers.h"
 #include "runtime/data/load_lines.h"
 #include "runtime/data/load_pictures.h"
@@ -23,8 +23,6 @@
 
 namespace smelt {
 namespace {
-
-constexpr double kMaxWholeFloat = 0x1p24;  // above it f32 skips whole numbers
 
 template <typename E>
 std::unexpected<Error> with_span(E&& error, Span span) {
@@ -96,8 +94,10 @@ class Loader {
       SMELT_TRY(LoadedColumn column, take_column(plan_.columns[i], is_last_use(i)));
       columns.push_back(std::move(column));
     }
-    for (const ColumnLimit& limit : plan_.limits) SMELT_TRY_VOID(check_limit(limit, columns));
-    for (const ColumnRange& range : plan_.ranges) SMELT_TRY_VOID(check_range(range, columns));
+    const ColumnPlaces places{.field_is_file = reader_->record->field_is_file,
+                              .path = [this](int32_t column) { return path_of(column); },
+                              .row_name = [this](int64_t row) { return row_name(row); }};
+    SMELT_TRY_VOID(check_columns(plan_, split_.section, columns, places));
     return columns;
   }
 
@@ -262,32 +262,6 @@ class Loader {
     return out;
   }
 
-  Result<void> check_limit(const ColumnLimit& limit, const std::vector<LoadedColumn>& columns) const {
-    if (limit.column < 0 || static_cast<size_t>(limit.column) >= columns.size()) return {};
-    if (!is_ours(plan_.columns[static_cast<size_t>(limit.column)])) return {};
-    const LoadedColumn& column = columns[static_cast<size_t>(limit.column)];
-    if (column.dtype == DType::U8 && limit.below > 255) return {};
-    const int32_t field = plan_.columns[static_cast<size_t>(limit.column)].field;
-    const std::string& path = files_[reader_->record->field_is_file ? static_cast<size_t>(field) : 0].path;
-    const int64_t width = size_of(column.dtype);
-    const auto count = static_cast<int64_t>(column.data.size()) / width;
-    const int64_t per_row = std::max<int64_t>(count / std::max<int64_t>(column.rows, 1), 1);
-    for (int64_t i = 0; i < count; ++i) {
-      const double value = element_of(column, i);
-      const bool whole = value == std::floor(value) && (column.dtype != DType::F32 || value <= kMaxWholeFloat);
-      if (whole && value >= 0 && value < static_cast<double>(limit.below)) continue;
-      const std::string place = reader_->record->field_is_file ? "" : fmt::format(", in column {}", std::max(field, 0));
-      return fail(
-          ErrorKind::Input,
-          fmt::format("{}: row {}{}: {} is not in 0..{}, the range of `{}` ({}){}", printable(path), i / per_row,
-                      row_name(i / per_row), value, limit.below - 1, limit.dim, limit.below, place),
-          whole ? fmt::format("make `{}` larger or mend the file; rows count from 0", limit.dim)
-                : "labels are whole numbers; rows count from 0",
-          limit.span);
-    }
-    return {};
-  }
-
   std::string row_name(int64_t row) const {
     return row_names_.empty() ? "" : fmt::format(" (`{}`)", printable(row_names_[static_cast<size_t>(row)]));
   }
@@ -295,46 +269,6 @@ class Loader {
   const std::string& path_of(int32_t column) const {
     const int32_t field = plan_.columns[static_cast<size_t>(column)].field;
     return files_[reader_->record->field_is_file ? static_cast<size_t>(field) : 0].path;
-  }
-
-  /// NaN is outside of no range: a note tells of it.
-  Result<void> check_range(const ColumnRange& stated, const std::vector<LoadedColumn>& columns) const {
-    if (!is_ours(plan_.columns[static_cast<size_t>(stated.column)])) return {};
-    const LoadedColumn& column = columns[static_cast<size_t>(stated.column)];
-    const auto count = static_cast<int64_t>(column.data.size()) / size_of(column.dtype);
-    if (column.dtype == DType::U8 && holds(stated, 0) && holds(stated, 255)) return {};
-    int64_t first = -1;
-    double low = std::numeric_limits<double>::infinity(), high = -low;
-    for (int64_t i = 0; i < count; ++i) {
-      const double raw = element_of(column, i);
-      if (first < 0 && !holds(stated, raw)) first = i;
-      const double value = raw * stated.scale + stated.offset;
-      low = value < low ? value : low;
-      high = value > high ? value : high;
-    }
-    if (first < 0) return {};
-    const int64_t per_row = std::max<int64_t>(count / std::max<int64_t>(column.rows, 1), 1);
-    return fail(
-        ErrorKind::Input,
-        fmt::format("{}: row {}{}: `{}` is {:.6g}, outside of {:.6g}..{:.6g}, the range that the model states",
-                    printable(path_of(stated.column)), first / per_row, row_name(first / per_row), stated.field,
-                    element_of(column, first) * stated.scale + stated.offset, stated.range.low, stated.range.high),
-        fmt::format("its values are in {0:.6g}..{1:.6g}: scale them, as in `field(0) / {1:.6g}`, or state `in "
-                    "{0:.6g}..{1:.6g}`; "
-                    "rows count from 0",
-                    low, high),
-        stated.span);
-  }
-
-  /// Up to the rounding of f32.
-  static bool holds(const ColumnRange& stated, double raw) {
-    const double value = raw * stated.scale + stated.offset;
-    const double slack = 1e-6 * std::max(std::abs(stated.range.low), std::abs(stated.range.high));
-    return !(value < stated.range.low - slack) && !(value > stated.range.high + slack);
-  }
-
-  static double element_of(const LoadedColumn& column, int64_t index) {
-    return load_element(column.dtype, column.data.data() + index * size_of(column.dtype));
   }
 
   const DataPlan& plan_;

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <set>
+#include <sstream>
 
 #include "tests/system/small_model.h"
 
@@ -46,6 +48,52 @@ TEST_CASE("a run remembers its data, its settings and its types; exports need no
     const CommandResult fed = smelt_in(work, fmt::format("run {0} f --input x=in.npy -o {0}.npy", run));
     CHECK_MESSAGE(fed.exit_code == 0, fed.err);
   }
+}
+
+TEST_CASE("each option of train that decides bits is remembered, or compared when a run goes on") {
+  const std::string work = fresh_directory("options-of-a-run");
+  write_small_model(work);
+  // What each does is tried here and above; a new option has to be put into one of these lists.
+  const std::set<std::string> remembered = {"--set",        "--batch", "--seed",   "--precision",
+                                            "--train",      "--cpu",   "--epochs", "--disable-pass",
+                                            "--no-shuffle", "--init",  "--partial"};
+  const std::set<std::string> decide_no_bit = {"--data",  "--memory-budget", "--json",   "--threads",
+                                               "--steps", "--output",        "--resume", "--autosave",
+                                               "--force", "--check-nan",     "--interp", "--help"};
+  std::istringstream help(smelt_in(work, "train --help").out);
+  size_t found = 0;
+  for (std::string line; std::getline(help, line);) {
+    const size_t at = line.starts_with("  -") ? line.find("--") : std::string::npos;
+    if (at == std::string::npos) continue;
+    const std::string option = line.substr(at, line.find(' ', at) - at);
+    ++found;
+    CHECK_MESSAGE((remembered.contains(option) || decide_no_bit.contains(option)), option);
+  }
+  CHECK(found >= remembered.size());
+
+  REQUIRE(smelt_in(work, "train m.smelt -o whole --cpu x86-64-v2").exit_code == 0);
+  REQUIRE(smelt_in(work, "train m.smelt -o a --cpu x86-64-v2 --steps 3").exit_code == 0);
+  const CommandResult other = smelt_in(work, "train m.smelt -o a --resume --cpu native");
+  CHECK(other.exit_code == 3);
+  CHECK_MESSAGE(says(other, "`--cpu`"), other.err);
+  REQUIRE(smelt_in(work, "train m.smelt -o a --resume").exit_code == 0);
+  CHECK(difference(work + "/whole/checkpoints/step-10.safetensors", work + "/a/checkpoints/step-10.safetensors") == "");
+  CHECK(smelt_in(work, "eval a --data d=.").exit_code == 0);
+
+  // A machine that has more computes what the first one computed; one that has less does not go on.
+  REQUIRE(smelt_in(work, "train m.smelt -o c --steps 3").exit_code == 0);
+  CHECK(read_text_file(work + "/c/run.json").find("\"level\": \"x86-64-v") != std::string::npos);
+  const std::string of_native = read_text_file(work + "/c/run.json");
+  const size_t level = of_native.find("\"level\": \"") + std::string("\"level\": \"").size();
+  std::string of_another = of_native;
+  of_another.replace(level, of_native.find('"', level) - level, "x86-64-v9");
+  write_text_file(work + "/c/run.json", of_another);
+  const CommandResult refused = smelt_in(work, "train m.smelt -o c --resume");
+  CHECK(refused.exit_code == 2);
+  CHECK_MESSAGE(says(refused, "which this machine does not have"), refused.err);
+  of_another.replace(of_another.find("x86-64-v9"), std::string("x86-64-v9").size(), "x86-64-v2");
+  write_text_file(work + "/c/run.json", of_another);
+  CHECK(smelt_in(work, "train m.smelt -o c --resume").exit_code == 0);
 }
 
 TEST_CASE("everything in run.json is checked; without the file flags do") {

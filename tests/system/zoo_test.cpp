@@ -22,6 +22,7 @@ struct ZooFile {
   double bound;
   bool above = false;  // the value ends above the bound, else below
   int steps = 200;
+  const char* from = nullptr;  // a model of its that begins as the file which a run of the zoo file of this name leaves
 };
 
 // On eight Gaussians in a ring, `good` is the share of samples near a mode.
@@ -57,7 +58,8 @@ constexpr ZooFile kFashion[] = {
     {"distillation", "learn", 0.9},
     {"beta_tcvae", "neg_elbo", 350},
     {"cyclegan", "translators.cycles", 0.05, false, 60},
-    {"style", "learn", 1.95, false, 100},
+    {"eyes", "learn", 1.95, false, 100},
+    {"style", "repaint", 1.5, false, 60, "eyes"},
 };
 
 /// The values of one name in the log of a run.
@@ -88,16 +90,30 @@ std::vector<std::string> data_flags(const std::string& file, const std::string& 
   return flags;
 }
 
+/// The directory with what a model of `file` begins as, under the name that the file gives it.
+std::string train_before(const ZooFile& file, const std::string& work, const std::string& data) {
+  const std::string before = example(fmt::format("zoo/{}", file.from));
+  std::vector<std::string> arguments = {"train", before, "-o", work + "/before", "--threads", "1", "--steps", "100"};
+  const std::vector<std::string> flags = data_flags(before, data);
+  arguments.insert(arguments.end(), flags.begin(), flags.end());
+  const CommandResult result = run_smelt(arguments);
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  std::filesystem::copy(work + "/before/checkpoints/step-100.safetensors", work + "/step-600.safetensors");
+  return work;
+}
+
 void check_gets_somewhere(const ZooFile& file, const std::string& data = "") {
   const std::string name = file.name;
   CAPTURE(name);
-  const std::string run = fresh_directory(fmt::format("zoo-{}", file.name)) + "/run";
+  const std::string work = fresh_directory(fmt::format("zoo-{}", file.name)), run = work + "/run";
   std::vector<std::string> arguments = {"train",     example(fmt::format("zoo/{}", file.name)),
                                         "-o",        run,
                                         "--threads", "1",
                                         "--steps",   fmt::format("{}", file.steps)};
   const std::vector<std::string> flags = data.empty() ? std::vector<std::string>() : data_flags(arguments[1], data);
   arguments.insert(arguments.end(), flags.begin(), flags.end());
+  if (file.from != nullptr)
+    arguments.insert(arguments.end(), {"--data", fmt::format("{}={}", file.from, train_before(file, work, data))});
   const CommandResult result = run_smelt(arguments);
   REQUIRE_MESSAGE(result.exit_code == 0, result.err);
   CHECK_MESSAGE(result.err.find("warning") == std::string::npos, result.err);

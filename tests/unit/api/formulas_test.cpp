@@ -21,7 +21,8 @@ constexpr double kLargest = 3.4028234663852886e38;
 
 std::string model_of(const nlohmann::json& table) {
   std::string text =
-      "dim N <= 512, K = 3\n"
+      "dim N <= 512, K = 3, J = 2\n"
+      "fn two(a, b) = stack(a, b, axis=1, over=J)\n"
       "fn stacked(a, b, c) = where(index(K) == 0, a, where(index(K) == 1, b, c))\n"
       "fn first(x) = sum(where(index(K) == 0, x, 0), over=K)\n"
       "layer Unused(x: f32[N]) -> f32[N] {\n  param w: f32 = ones()\n  x * w\n}\nmodel unused = Unused\n";
@@ -60,12 +61,28 @@ bool agrees(double got, double want, double beside, double tolerance, double tin
   return std::abs(got - want) <= tolerance * std::max(std::abs(want), beside) + tiny;
 }
 
+/// Elements of the results of the entry at `points`; each is a call of its own where the formula is of all rows
+/// together.
+std::vector<double> results_at(Session& session, const Entry& entry, const nlohmann::json& row) {
+  std::vector<double> found;
+  const auto add = [&](const nlohmann::json& points) {
+    const auto results = session.run(entry, feeds_of(points));
+    REQUIRE_MESSAGE(results, results.error().message);
+    for (size_t i = 0; i < points.size(); ++i) found.push_back(element((*results)[0].tensor, static_cast<int64_t>(i)));
+  };
+  if (!row["alone"].get<bool>()) {
+    add(row["arguments"]);
+    return found;
+  }
+  for (const nlohmann::json& point : row["arguments"]) add(nlohmann::json::array({point}));
+  return found;
+}
+
 void compare(Session& session, const nlohmann::json& row, bool derivative) {
   const std::string name = (derivative ? "g_" : "v_") + row["name"].get<std::string>();
   const Entry* entry = session.program().find(FunctionKind::Export, name);
   REQUIRE(entry != nullptr);
-  const auto results = session.run(*entry, feeds_of(row["arguments"]));
-  REQUIRE_MESSAGE(results, results.error().message);
+  const std::vector<double> results = results_at(session, *entry, row);
   const double tiny = row["tiny"];
   const double tolerance = derivative ? (row["steep"] ? kSteepDerivativeTolerance : kDerivativeTolerance)
                                       : (row["steep"] ? kSteepTolerance : kTolerance);
@@ -73,7 +90,7 @@ void compare(Session& session, const nlohmann::json& row, bool derivative) {
     if (derivative && std::abs(number(row["values"][i])) > kLargest) continue;
     const double want = number(row[derivative ? "derivatives" : "values"][i]);
     const double beside = number(row[derivative ? "grad_of" : "of"][i]);
-    const double got = element((*results)[0].tensor, static_cast<int64_t>(i));
+    const double got = results[i];
     CHECK_MESSAGE(agrees(got, want, beside, tolerance, tiny),
                   fmt::format("{} at {}: {:.9g}, want {:.9g}", name, row["arguments"][i].dump(), got, want));
   }

@@ -36,13 +36,15 @@ struct Shares {
   }
 };
 
-/// What falls short, for who mends messages: SMELT_SHOW=far, wrong, silent or vague.
+/// What falls short, for who mends messages: SMELT_SHOW=far, label, wrong, silent or vague. Of `label` the
+/// first place is far, and one of the others is near.
 bool is_shown(const test::Verdict& v) {
   const char* const show = std::getenv("SMELT_SHOW");
   if (show == nullptr) return false;
   const std::string what = show;
-  return (what == "far" && v.reported && !v.shown_near) || (what == "wrong" && v.wrong) ||
-         (what == "silent" && v.changes_loss) || (what == "vague" && v.reported && !v.right);
+  return (what == "far" && v.reported && !v.shown_near) || (what == "label" && v.shown_near && !v.near) ||
+         (what == "wrong" && v.wrong) || (what == "silent" && v.changes_loss) ||
+         (what == "vague" && v.reported && !v.right);
 }
 
 /// SMELT_MUTANTS of them, of seed SMELT_SEED.
@@ -75,7 +77,7 @@ TEST_CASE("messages are near the mistake and advise what is right") {
   fmt::print("{:12} {}\n", "all", all.text());
   // What the project asks of messages. Rather below than above: other examples are other mistakes.
   CHECK(all.broken == 0);
-  CHECK(100 * all.shown_near >= 90 * all.reported);
+  CHECK(100 * all.near >= 90 * all.reported);
   CHECK(100 * all.right >= 60 * all.reported);
   CHECK(100 * all.wrong <= 2 * all.reported);
   CHECK(100 * all.silent <= 3 * all.mutants);

@@ -1,0 +1,45 @@
+#include "cli/machine_level.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "compiler/codegen/make_target.h"
+#include "ir/support/printable.h"
+
+namespace smelt::cli {
+namespace {
+
+constexpr std::array kLevels = {"x86-64-v2", "x86-64-v3", "x86-64-v4"};
+constexpr std::string_view kPairs = "+bf16";
+
+}  // namespace
+
+std::string machine_level(DType precision) {
+  const Result<Target> host = make_target("native");
+  if (!host) return {};
+  for (const char* level : kLevels) {
+    const Result<Target> named = make_target(level);
+    if (!named || named->vector_bytes != host->vector_bytes) continue;
+    const bool pairs = host->has_bf16_pairs && precision == DType::BF16;
+    return level + std::string(pairs ? kPairs : "");
+  }
+  return {};
+}
+
+Result<std::string> cpu_of_level(const std::string& level, DType precision) {
+  if (level == machine_level(precision)) return "native";
+  if (std::ranges::find(kLevels, level) != kLevels.end()) {
+    const Result<Target> named = make_target(level);
+    if (named && runs_here(*named)) return level;
+  }
+  return fail(
+      ErrorKind::Usage,
+      fmt::format("the run was computed with {}, which this machine does not have: it would go on with other bits",
+                  printable(level, 40)),
+      "go on where it was begun, or start a new run from its weights with `--init`");
+}
+
+}  // namespace smelt::cli

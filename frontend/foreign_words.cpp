@@ -1,0 +1,186 @@
+// Tables of the words that people bring along. Names that mean the same in both have no line.
+#include "frontend/foreign_words.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "ir/support/suggest.h"
+
+namespace smelt::frontend {
+
+namespace {
+
+struct Word {
+  std::string_view theirs, ours;
+};
+
+constexpr Word kKeywords[] = {
+    {"return", "the last expression of a body is its value: leave `return` out"},
+    {"let", "`=` binds a name: write `h = ..`, without `let`"},
+    {"var", "`=` binds a name: write `h = ..`, without `var`"},
+    {"val", "`=` binds a name: write `h = ..`, without `val`"},
+    {"auto", "`=` binds a name: write `h = ..`, without `auto`"},
+    {"for", "`x |> repeat i < n { .. }` stacks layers, `scan t < T with h = .. { .. }` goes through steps"},
+    {"while", "`x |> repeat i < n { .. }` stacks layers, `scan t < T with h = .. { .. }` goes through steps"},
+    {"print", "`report name = ..` of an objective shows a number; an export gives tensors"},
+    {"def", "write `fn f(x) = ..`, or `layer Net(x: f32[B, X]) -> f32[B, Y] { .. }` for what has parameters"},
+    {"function", "write `fn f(x) = ..`"},
+    {"func", "write `fn f(x) = ..`"},
+    {"class", "write `layer Net(x: f32[B, X]) -> f32[B, Y] { .. }`, and `model net = Net`"},
+    {"from", "write `import std.nn (Dense)`"},
+    {"loss", "write `objective loss(x: f32[B, X]) updates net { .. }`"},
+    {"optimizer", "write `optimiser`"},
+    {"parameter", "write `param W: f32[In, out] ~ glorot_uniform()`"},
+    {"buffer", "write `state m: f32[X] = zeros()`"},
+};
+
+constexpr Word kNames[] = {
+    {"Linear", "`Dense`"},
+    {"FullyConnected", "`Dense`"},
+    {"Conv", "`Conv2d`, or `Conv1d`"},
+    {"Convolution", "`Conv2d`, or `Conv1d`"},
+    {"ConvTranspose1d", "`ConvT1d`"},
+    {"ConvTranspose2d", "`ConvT2d`"},
+    {"BatchNorm1d", "`BatchNorm`"},
+    {"BatchNorm2d", "`BatchNorm`"},
+    {"BatchNormalization", "`BatchNorm`"},
+    {"InstanceNorm2d", "`InstanceNorm`"},
+    {"LayerNormalization", "`LayerNorm`"},
+    {"MaxPool2d", "`MaxPool`"},
+    {"MaxPooling2D", "`MaxPool`"},
+    {"AvgPool2d", "`AvgPool`"},
+    {"AdaptiveAvgPool2d", "`AdaptiveAvgPool`"},
+    {"GlobalAveragePooling2D", "`GlobalAvgPool`"},
+    {"Dropout2d", "`Dropout`"},
+    {"MultiheadAttention", "`MultiHeadAttention`"},
+    {"TransformerEncoderLayer", "`TransformerBlock`"},
+    {"TransformerDecoderLayer", "`TransformerDecoderBlock`"},
+    {"Sequential", "a pipe: `x |> Dense{8, act=relu} |> Dense{1}`"},
+    {"Flatten", "`flatten`"},
+    {"ReLU", "`relu`"},
+    {"LeakyReLU", "`leaky_relu`"},
+    {"Sigmoid", "`sigmoid`"},
+    {"Tanh", "`tanh`"},
+    {"Softmax", "`softmax`"},
+    {"swish", "`silu`"},
+    {"cross_entropy", "`softmax_xent`"},
+    {"CrossEntropyLoss", "`softmax_xent`"},
+    {"nll_loss", "`softmax_xent`, of logits"},
+    {"bce", "`sigmoid_xent`, of logits"},
+    {"binary_cross_entropy", "`sigmoid_xent`, of logits"},
+    {"binary_cross_entropy_with_logits", "`sigmoid_xent`"},
+    {"bce_with_logits", "`sigmoid_xent`"},
+    {"BCEWithLogitsLoss", "`sigmoid_xent`"},
+    {"mse_loss", "`mse`"},
+    {"MSELoss", "`mse`"},
+    {"smooth_l1_loss", "`huber`"},
+    {"kl_div", "`kl`, of two distributions"},
+    {"Gaussian", "`Normal`"},
+    {"randn", "a draw: `z ~ Normal(0, 1)[B, Z]`"},
+    {"rand", "a draw: `u ~ Uniform(0, 1)[B, Z]`"},
+    {"matmul", "`a @ b`"},
+    {"bmm", "a formula: `y[n, i, j] = sum[k] a[n, i, k] * b[n, k, j]`"},
+    {"einsum", "a formula: `y[i, j] = sum[k] a[i, k] * b[k, j]`"},
+    {"view", "`reshape`"},
+    {"permute", "a formula: `y[n, t, c] = x[n, c, t]`"},
+    {"transpose", "a formula: `y[j, i] = x[i, j]`"},
+    {"cat", "`concat`"},
+    {"concatenate", "`concat`"},
+    {"unsqueeze", "`reshape`; operands that lack an axis are repeated along it without one"},
+    {"detach", "`stop`"},
+    {"stop_gradient", "`stop`"},
+    {"no_grad", "`stop`"},
+    {"arange", "`index`, along a dim"},
+    {"range", "`index`, along a dim"},
+    {"len", "`count`"},
+    {"gather", "`table[labels]`"},
+    {"True", "`true`"},
+    {"False", "`false`"},
+    {"None", "`none`"},
+    {"null", "`none`"},
+    {"float", "`f32`"},
+    {"float32", "`f32`"},
+    {"float64", "`f64`"},
+    {"double", "`f64`"},
+    {"half", "`f16`"},
+    {"bfloat16", "`bf16`"},
+    {"int", "`i32`, or `ix<Class>` of labels"},
+    {"int32", "`i32`, or `ix<Class>` of labels"},
+    {"int64", "`i64`"},
+    {"long", "`i64`, or `ix<Class>` of labels"},
+};
+
+// Options of layers, functions and optimisers; each counts where the callee has ours.
+constexpr Word kOptions[] = {
+    {"padding", "pad"},
+    {"kernel", "k"},
+    {"kernel_size", "k"},
+    {"strides", "stride"},
+    {"activation", "act"},
+    {"nonlinearity", "act"},
+    {"units", "out"},
+    {"features", "out"},
+    {"out_features", "out"},
+    {"out_channels", "out"},
+    {"channels", "out"},
+    {"filters", "out"},
+    {"use_bias", "bias"},
+    {"hidden_size", "hidden"},
+    {"num_heads", "heads"},
+    {"nhead", "heads"},
+    {"num_groups", "groups"},
+    {"rate", "p"},
+    {"prob", "p"},
+    {"dropout", "p"},
+    {"epsilon", "eps"},
+    {"axis", "over"},
+    {"dim", "over"},
+    {"dims", "over"},
+    {"keepdim", "over"},
+    {"num_embeddings", "rows"},
+    {"embedding_dim", "out"},
+    {"learning_rate", "lr"},
+    {"betas", "beta1"},
+    {"b1", "beta1"},
+    {"b2", "beta2"},
+    {"clip", "clip_norm"},
+    {"max_norm", "clip_norm"},
+    {"grad_clip", "clip_norm"},
+    {"clipnorm", "clip_norm"},
+    {"wd", "weight_decay"},
+    {"l2", "weight_decay"},
+    {"alpha", "slope"},
+    {"negative_slope", "slope"},
+    {"beta", "delta"},
+    {"loc", "mean"},
+    {"mu", "mean"},
+    {"sigma", "std"},
+    {"scale", "std"},
+    {"log_var", "logvar"},
+    {"probs", "logits"},
+    {"is_causal", "causal"},
+};
+
+template <size_t N>
+std::string_view found_in(const Word (&words)[N], std::string_view theirs) {
+  const auto* const known = std::ranges::find(words, theirs, &Word::theirs);
+  return known == std::end(words) ? std::string_view() : known->ours;
+}
+
+}  // namespace
+
+std::string_view help_for_keyword(std::string_view word) { return found_in(kKeywords, word); }
+
+std::string help_for_foreign_name(std::string_view name) {
+  const std::string_view ours = found_in(kNames, name);
+  return ours.empty() ? std::string() : fmt::format("what others call `{}` is {}", name, ours);
+}
+
+std::string help_for_option(std::string_view option, std::span<const std::string> known) {
+  const std::string_view ours = found_in(kOptions, option);
+  if (ours.empty() || std::ranges::find(known, ours) == known.end()) return did_you_mean(option, known);
+  return fmt::format("what others call `{}` is `{}`", option, ours);
+}
+
+}  // namespace smelt::frontend

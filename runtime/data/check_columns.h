@@ -1,0 +1,24 @@
+// What a model file says of its data, compared with what they hold: labels below the size of their dim, values in their
+// range.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "runtime/data/dataset.h"
+
+namespace smelt {
+
+/// How messages name a column's file and one of its rows.
+struct ColumnPlaces {
+  bool field_is_file = false;                    // otherwise columns are those of one table
+  std::function<std::string(int32_t)> path;      // by column of the plan
+  std::function<std::string(int64_t)> row_name;  // "" or " (`cat.png`)"
+};
+
+/// The columns of one section. Errors: Input (file, row, value).
+Result<void> check_columns(const DataPlan& plan, int32_t section, const std::vector<LoadedColumn>& columns,
+                           const ColumnPlaces& places);
+
+}  // namespace smelt
