@@ -57,7 +57,10 @@ Progress::~Progress() { clear_bar(); }
 void Progress::on_start(int64_t first_step, int64_t target) {
   first_step_ = first_step;
   start_ = last_drawn_ = last_line_ = Clock::now();
-  if (first_step > 0) line(fmt::format("resumed at step {} of {}", first_step, target));
+  if (first_step > target)
+    line(fmt::format("the run is at step {} already, behind step {}: nothing is trained", first_step, target));
+  else if (first_step > 0)
+    line(fmt::format("resumed at step {} of {}", first_step, target));
 }
 
 std::string Progress::losses(const StepReport& report) const {

@@ -65,10 +65,10 @@ Result<Format> format_of(const std::string& output) {
   const auto* known = std::ranges::find(kExtensions, extension, &Extension::name);
   if (known != std::end(kExtensions)) return known->format;
   if (is_stream(output)) return Format::Npy;  // the standard output, a pipe, /dev/null
+  const std::string seen =
+      extension.empty() ? "there is none" : fmt::format("`{}` is none that is known", printable(extension));
   return fail(ErrorKind::Usage,
-              fmt::format("-o `{}`: the extension says how a result is written, and `{}` is none that "
-                          "is known",
-                          printable(output), printable(extension)),
+              fmt::format("-o `{}`: the extension says how a result is written, and {}", printable(output), seen),
               "write `.npy`, `.npz`, `.png`, `.txt` or `.wav`, or `-` for an .npy on the standard output");
 }
 

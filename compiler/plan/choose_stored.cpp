@@ -47,7 +47,7 @@ NodeId table_to_store(const Graph& graph, const Node& gather) {
   NodeId table = gather.inputs[0];
   const int64_t read = num_elements(gather.type.shape).value_or(INT64_MAX / kFew);
   if (read * kFew > num_elements(graph.type(table).shape).value_or(0)) return table;
-  while (graph[table].op == OpKind::Transpose) table = graph[table].inputs[0];
+  while (is_reordering(graph, table)) table = graph[table].inputs[0];
   return table;
 }
 

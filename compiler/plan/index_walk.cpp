@@ -22,18 +22,38 @@ NodeId alias_root(const Graph& graph, const std::vector<bool>& stored, NodeId no
   return node;
 }
 
+namespace {
+
+/// By axis of a reshape that keeps the index, the axis of its operand; -1: one of size 1, which has none.
+std::vector<int> axes_below(const Shape& from, const Shape& to) {
+  std::vector<int> axes;
+  int below = 0;
+  for (const Extent& extent : to) {
+    const bool single = extent == Extent(1);
+    while (!single && from[static_cast<size_t>(below)] == Extent(1)) ++below;
+    axes.push_back(single ? -1 : below++);
+  }
+  return axes;
+}
+
+}  // namespace
+
 GatherTable gather_table(const Graph& graph, const std::vector<bool>& stored, NodeId table) {
-  std::vector<size_t> places(graph.type(table).rank());  // of the table's axes in `node`
-  std::iota(places.begin(), places.end(), size_t{0});
+  std::vector<int> places(graph.type(table).rank());  // of the table's axes in `node`; -1: an axis of size 1
+  std::iota(places.begin(), places.end(), 0);
   NodeId node = table;
-  while (graph[node].op == OpKind::Transpose && !stored[node.index]) {
-    const std::vector<int64_t>& permutation = graph[node].attrs.integers("permutation");
-    for (size_t& place : places) place = static_cast<size_t>(permutation[place]);
-    node = graph[node].inputs[0];
+  for (; !stored[node.index] && is_reordering(graph, node); node = graph[node].inputs[0]) {
+    const Shape &from = graph.type(graph[node].inputs[0]).shape, &to = graph.type(node).shape;
+    std::vector<int> below;
+    if (graph[node].op == OpKind::Reshape)
+      below = axes_below(from, to);
+    else
+      std::ranges::copy(graph[node].attrs.integers("permutation"), std::back_inserter(below));
+    for (int& place : places) place = place < 0 ? place : below[static_cast<size_t>(place)];
   }
   const std::vector<int64_t> strides = row_major_strides(graph.type(node).shape);
   GatherTable result{alias_root(graph, stored, node), {}};
-  for (const size_t place : places) result.strides.push_back(strides[place]);
+  for (const int place : places) result.strides.push_back(place < 0 ? 0 : strides[static_cast<size_t>(place)]);
   return result;
 }
 
@@ -55,6 +75,10 @@ bool keeps_index(const Graph& graph, const Node& reshape) {
     return kept;
   };
   return without_ones(graph.type(reshape.inputs[0]).shape) == without_ones(reshape.type.shape);
+}
+
+bool is_reordering(const Graph& graph, NodeId node) {
+  return graph[node].op == OpKind::Transpose || (graph[node].op == OpKind::Reshape && keeps_index(graph, graph[node]));
 }
 
 namespace {

@@ -16,8 +16,11 @@ Affine linear_offset(const IndexVector& index, const Shape& shape);
 /// The node whose buffer `node` names: itself, or through reshapes the stored node or argument below.
 NodeId alias_root(const Graph& graph, const std::vector<bool>& stored, NodeId node);
 
+/// A transposition, or a reshape that only adds or drops axes of size 1.
+bool is_reordering(const Graph& graph, NodeId node);
+
 /// Where a gather finds its table: the node whose buffer it reads, and by axis of the table the stride there. Through
-/// transpositions that are not stored.
+/// reorderings that are not stored.
 struct GatherTable {
   NodeId root;
   std::vector<int64_t> strides;

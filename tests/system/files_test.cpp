@@ -58,6 +58,8 @@ TEST_CASE("a result goes where -o says: the extension chooses the format, and wh
   CHECK(unread.err.find("nobody reads from this pipe") != std::string::npos);
   CHECK(fs::is_fifo(work + "/pipe"));
   CHECK(smelt_in(work, run + "-o /dev/null").exit_code == 0);
+  CHECK(smelt_in(work, run + "-o o.pdf").err.find("and `.pdf` is none that is known") != std::string::npos);
+  CHECK(smelt_in(work, run + "-o o").err.find("and there is none") != std::string::npos);
   CHECK(smelt_in(work, run + "-o /dev/full").exit_code == 4);
   for (const char* device : {"/dev/null", "/dev/full"}) CHECK(fs::is_character_file(device));
   // The other commands that write where a user says.

@@ -137,6 +137,19 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("a row of a long turned table is read where it lies") {
+  Graph graph;
+  Builder b(graph);
+  graph.symbols.push_back({"B", 4});
+  const NodeId text = argument(b, "text", f32({Extent(4, 0), 3, 500}));
+  const NodeId at = argument(b, "at", {DType::I32, {}});
+  const NodeId turned =
+      b.reshape(b.transpose(b.reshape(text, {Extent(4, 0), 3, 1, 500}), {3, 2, 0, 1}), {500, Extent(4, 0), 3, 1});
+  b.result({.name = "row", .node = b.make(OpKind::Tanh, {b.make(OpKind::Gather, {turned, at})})});
+  CHECK(fuzz::loops_text(graph).find("transpose") == std::string::npos);
+  for (const int64_t rows : {4, 1}) expect_equal(graph, {rows});
+}
+
 TEST_CASE("products of several pairs of operands add up") {
   struct Row {
     Shape a, b;
