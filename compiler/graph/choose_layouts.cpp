@@ -358,8 +358,13 @@ class LayoutChooser {
     for (int32_t i = 0; i < formula.rank; ++i) result_axes.push_back(Affine::of(i));
     std::vector<Order> orders;  // of the first pair: the others are read alike
     for (size_t k = 0; k < 2; ++k) orders.push_back(order_of(node.inputs[k]));
+    // Seen as its operands lie in memory, so that a second run sees the same: of a picture that a convolution has made,
+    // the first axis there is that of the examples.
+    IndexFormula placed = formula;
+    for (size_t k = 0; k < placed.operands.size(); ++k)
+      placed.operands[k].axes = arranged(formula.operands[k].axes, orders[k]);
     Order result;
-    if (const auto convolution = Convolution::of(formula)) {
+    if (const auto convolution = Convolution::of(placed)) {
       // What is a result of the graph and nothing else is computed in the order that it is asked for.
       result = is_read_[old.index] ? convolution->order_of(result_axes) : in_order(result_axes.size());
     } else {

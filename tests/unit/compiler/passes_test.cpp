@@ -193,6 +193,20 @@ TEST_CASE("a convolution keeps the order that was chosen for it when one reader 
   for (const PassReport& report : again->reports) CHECK_MESSAGE(!report.changed, report.pass);
 }
 
+TEST_CASE("a convolution that reads another one sees its examples where they were placed") {
+  const Graph graph = parse(R"(dims B<=9
+func @two(%x: feed f32[B<=9, 3], %v: feed f32[2]) {
+  %2 = contract %x, %x {formula = [l,j-k+2] [i,k] -> [i<B<=9,j<1,l<B<=9] over k<3} : f32[B<=9, 1, B<=9]
+  %3 = contract %v, %2 {formula = ?[-j+2*k+1] [i,3*k,l] -> [i,j<2,l] over k<1} : f32[B<=9, 2, B<=9]
+  %4 = pad %3 {low = [0, 1, 0], high = [0, 0, 0]} : f32[B<=9, 3, B<=9]
+  return %4 as value "y"
+})");
+  const Pass& choose_layouts = *find_pass("choose_layouts");
+  const Graph once = choose_layouts.rewrite(graph);
+  CHECK(print(once) != print(graph));
+  CHECK(print(choose_layouts.rewrite(once)) == print(once));
+}
+
 TEST_CASE("every sample of the op table goes through the pipeline unchanged in meaning") {
   for (const DType dtype : {DType::F32, DType::F64}) {
     for (const OpSample& sample : op_samples(dtype)) {
