@@ -242,7 +242,8 @@ int run_training(TrainFlags flags) {
                                  {"first_step_ms", progress.first_step_ms()}};
     fmt::print("{}\n", dump_json(line));
   } else {
-    fmt::print("{} at step {}; run {}; checkpoint {}\n", reason_text(summary->reason), summary->step,
+    const bool stayed = summary->reason == StopReason::StepLimit && summary->step == summary->first_step;
+    fmt::print("{} at step {}; run {}; checkpoint {}\n", stayed ? "still" : reason_text(summary->reason), summary->step,
                printable_lines(run->path()), summary->checkpoint);
   }
   if (summary->reason == StopReason::Signal) {

@@ -125,6 +125,7 @@ TEST_CASE("a run of several sections goes on to the same bits, and notices other
   const CommandResult behind = smelt_in(work, "train m.smelt -o parts --threads 1 --resume --steps 3");
   CHECK(behind.exit_code == 0);
   CHECK(behind.err.find("the run is at step 11 already, behind step 3: nothing is trained") != std::string::npos);
+  CHECK(behind.out.starts_with("still at step 11; "));
   REQUIRE(smelt_in(work, "train m.smelt -o parts --threads 2 --resume").exit_code == 0);
   CHECK(difference(work + "/whole/checkpoints/step-15.safetensors", work + "/parts/checkpoints/step-15.safetensors") ==
         "");
