@@ -27,7 +27,6 @@ constexpr double kAlike = 4;         // candidates whose scores are as near to t
 constexpr size_t kMaxTrials = 48;    // in a round, while none of them helps
 constexpr int kMaxRounds = 400;
 constexpr size_t kManyKernels = 100;  // fewer are planned in milliseconds: candidates are tried one by one, each time
-constexpr int kMaxPlans = 1500;       // in all: a step of 300 kernels takes 20 ms to plan
 constexpr int kLeastRounds = 6;       // searches for the least that can be reached, when the budget cannot
 
 double cost_of(const FunctionUnit& unit) {
@@ -346,9 +345,9 @@ FunctionUnit search(const FunctionUnit& function, int64_t budget, int64_t aim, c
 
 }  // namespace
 
-FunctionUnit plan_within(const FunctionUnit& function, int64_t budget, const PassContext& context) {
+FunctionUnit plan_within(const FunctionUnit& function, int64_t budget, const PassContext& context, int max_plans) {
   if (function.end() <= budget) return function;
-  int plans_left = kMaxPlans;
+  int plans_left = max_plans;
   FunctionUnit best = search(function, budget, budget, context, plans_left);
   // Where nothing at the peak can be freed alone, what lies under it has to go as well.
   for (int64_t eighths = 7; eighths >= 1 && best.end() > budget; eighths -= 2) {

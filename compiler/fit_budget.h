@@ -11,6 +11,8 @@
 
 namespace smelt {
 
+inline constexpr int kMaxPlans = 1500;  // of a search: a step of 300 kernels takes 20 ms to plan
+
 /// The source with what is computed again, and when; as it is when there is no budget, or when it is kept anyway.
 ScheduledGraph fit_budget(ScheduledGraph source, const PassContext& context);
 
@@ -19,7 +21,8 @@ ScheduledGraph fit_budget(ScheduledGraph source, const PassContext& context);
 ///
 /// Greedy: of the values that are kept across the kernels where memory is over the budget, the one is computed again
 /// that frees most for what it costs, until the plan fits. Each candidate is planned as a whole, so what counts is
-/// measured.
-FunctionUnit plan_within(const FunctionUnit& function, int64_t budget, const PassContext& context);
+/// measured; no more than `max_plans` are.
+FunctionUnit plan_within(const FunctionUnit& function, int64_t budget, const PassContext& context,
+                         int max_plans = kMaxPlans);
 
 }  // namespace smelt
