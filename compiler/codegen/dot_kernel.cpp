@@ -1,13 +1,6 @@
 #include "compiler/codegen/dot_kernel.h"
 
-#include <fmt/format.h>
-
 namespace smelt {
-
-std::string DotKernelForm::name() const {
-  return fmt::format("dot_{}x{}_{}{}", rows, columns, to_string(dtype), turns ? "_turns" : "") +
-         operands(left, right, dtype);
-}
 
 DotKernelEmitter::DotKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, const DotKernelForm& form)
     : InnerKernelEmitter(module, target, lanes, form.dtype), form_(form) {}

@@ -6,17 +6,9 @@
 #include <vector>
 
 #include "compiler/codegen/inner_kernel.h"
+#include "compiler/codegen/inner_kernel_forms.h"
 
 namespace smelt {
-
-struct DotKernelForm {
-  DType dtype = DType::F32;                     // of the sums and of all arithmetic
-  DType left = DType::F32, right = DType::F32;  // of the operands in memory: `dtype`, or a half that is widened
-  int64_t rows = 1, columns = 1;                // columns: at most the lanes of a vector
-  bool turns = false;                           // two axes of the depth
-
-  std::string name() const;
-};
 
 /// void dot(ptr a, ptr b, ptr sums, i64 depth, i64 row_stride, i64 column_stride, i64 sums_stride, i64 turns, i64
 /// a_turn, i64 b_turn): sums[r * sums_stride + c] = sum over t < turns, k < depth of

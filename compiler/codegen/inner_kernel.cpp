@@ -1,17 +1,8 @@
 #include "compiler/codegen/inner_kernel.h"
 
-#include <fmt/format.h>
-
 namespace smelt {
 
 constexpr unsigned kNumPointers = 3;  // the first arguments: a, b, sums
-
-std::string operands(DType left, DType right, DType dtype) {
-  std::string text;
-  if (left != dtype) text += fmt::format("_a_{}", to_string(left));
-  if (right != dtype) text += fmt::format("_b_{}", to_string(right));
-  return text;
-}
 
 InnerKernelEmitter::InnerKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, DType dtype)
     : LaneBuilder(module, target, lanes),

@@ -9,10 +9,6 @@
 
 namespace smelt {
 
-/// The part of a kernel's name that says which operands are stored in another type than `dtype`, that of its
-/// arithmetic.
-std::string operands(DType left, DType right, DType dtype);
-
 class InnerKernelEmitter : protected LaneBuilder {
  protected:
   InnerKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, DType dtype);

@@ -1,26 +1,10 @@
 #include "compiler/codegen/micro_kernel.h"
 
-#include <fmt/format.h>
 #include <llvm/IR/IntrinsicsX86.h>
 
 namespace smelt {
 
 constexpr int64_t kUnrollDepth = 4;  // steps of the depth in one turn of the loop
-
-std::string MicroKernelForm::name() const {
-  std::string name = fmt::format("micro_{}x{}_{}", rows, vectors, to_string(dtype)) + operands(left, right, dtype);
-  if (unit_steps) name += "_k1";
-  if (unit_rows && !unit_steps) name += "_r1";
-  if (columns != Columns::Whole) name += columns == Columns::LastMasked ? "_last" : "_masked";
-  if (row_stride != 0) name += fmt::format("_row{}", row_stride);
-  if (fetch_rows) name += "_fetch";
-  if (pairs) name += "_pairs";
-  if (direct) name += "_direct";
-  if (turns) name += "_turns";
-  if (accumulate) name += "_add";
-  if (add_last) name += "_last_add";
-  return name;
-}
 
 MicroKernelEmitter::MicroKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes,
                                        const MicroKernelForm& form)

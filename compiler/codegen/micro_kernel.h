@@ -6,31 +6,9 @@
 #include <vector>
 
 #include "compiler/codegen/inner_kernel.h"
+#include "compiler/codegen/inner_kernel_forms.h"
 
 namespace smelt {
-
-/// What makes two micro-kernels different code. Strides are run-time arguments, so that all products of a module share
-/// a few kernels; only a stride of 1, which decides the addressing of the left operand, is part of the code, and the
-/// distance of rows where they are more than there are registers for their addresses.
-struct MicroKernelForm {
-  enum class Columns : uint8_t { Whole, LastMasked, AllMasked };
-
-  DType dtype = DType::F32;                     // of the sums and of all arithmetic
-  DType left = DType::F32, right = DType::F32;  // of the operands in memory: `dtype`, or a half that is widened
-  int64_t rows = 1, vectors = 1;
-  Columns columns = Columns::Whole;
-  bool unit_steps = false;  // the left operand is contiguous along the depth
-  bool unit_rows = false;   // ... along its rows
-  int64_t row_stride = 0;   // of the left operand; 0: the argument says
-  bool fetch_rows = false;  // of unit_rows: asks for the line of the left operand that the next tile reads
-  bool accumulate = false;  // start from the tile in memory, not from zero
-  bool add_last = false;    // start from zero, and add to the tile in memory at the end
-  bool direct = false;      // the tile is in the result itself: columns that do not exist are not written
-  bool pairs = false;       // two steps of the depth at a time: a along the depth and panels of b in pairs, both bf16
-  bool turns = false;       // two axes of the depth; without it kTurns and the two behind it do not count
-
-  std::string name() const;
-};
 
 /// void micro(ptr a, ptr b, ptr sums, i64 depth, i64 columns, i64 row_stride, i64 a_step, i64 b_step, i64 turns,
 /// i64 a_turn, i64 b_turn, i64 sums_stride):

@@ -10,7 +10,7 @@
 namespace smelt {
 
 /// Functions that kernels of several modules call: declared where they are called, defined once in a module of their
-/// own.
+/// own. The name says all that the code depends on: of two definitions under one name, the first serves both.
 class SharedFunctions {
  public:
   using Define = std::function<void(llvm::Module&)>;
