@@ -52,7 +52,8 @@ void KernelEmitter::load_frame(const KernelIdentity& identity) {
     pointers_[b] = frame_slot(slot++, buffer.name, ir_.getPtrTy());
     if (buffer.check_finite && nonfinite_ == nullptr) begin_finite_check();
   }
-  for (int32_t s = 0; s < static_cast<int32_t>(function_.symbols.size()); ++s) extent(Extent(0, s));
+  // No others: a function that shares the kernel may have a shorter table of sizes.
+  for (const int32_t symbol : identity.symbols) extent(Extent(0, symbol));
   const auto number_draws = [&](const std::vector<Stmt>& body) {
     for (const Stmt& stmt : body) {
       if (stmt.kind == StmtKind::Random) draw_slots_[stmt.value] = slot++;

@@ -51,7 +51,10 @@ class Identifier {
     return at;
   }
 
-  void add(const Extent& extent) { write("extent", extent.bound, extent.symbol, extent.scale); }
+  void add(const Extent& extent) {
+    write("extent", extent.bound, extent.symbol, extent.scale);
+    if (!extent.is_static()) identity_.symbols.insert(extent.symbol);
+  }
 
   void add(const Affine& index) {
     write("affine", index.constant);
@@ -124,6 +127,7 @@ class Identifier {
           std::bit_cast<uint64_t>(stmt.constant));
     if (stmt.body != nullptr) write(name_of(stmt.body));
     for (const int32_t operand : stmt.operands) write("%", operand);
+    if (stmt.kind == StmtKind::Extent) identity_.symbols.insert(stmt.symbol);
     if (stmt.kind == StmtKind::Random) identity_.draws.push_back(stmt.draw);  // given with the call
     add(stmt.attrs);
     if (stmt.kind == StmtKind::Index || stmt.kind == StmtKind::Random) add(stmt.index);
@@ -136,7 +140,7 @@ class Identifier {
   }
 
   void add(const Sweep& sweep) {
-    write("sweep", sweep.vectorize);
+    write("sweep", sweep.ordered, sweep.vectorize);
     for (const int32_t loop : sweep.loops) write("over", loop);
     add(sweep.setup);
     add(sweep.body);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@ struct KernelIdentity {
   std::string key;               // equal keys: the same machine code
   std::vector<int32_t> buffers;  // the function's buffers that the kernel names, in the order of their first use
   std::vector<DrawSite> draws;   // where its random draws are, in the order of its statements
+  std::set<int32_t> symbols;     // run-time dimensions whose sizes it reads
 };
 
 /// The key holds everything of a kernel that code generation reads, buffers and draws by their place in the lists.
