@@ -349,7 +349,7 @@ class HeaderWriter {
       refuse(fmt::format("in->{} == 0", input.name));
       if (input.binding->limit.below > 0) check_labels(wrapper, input);
       if (input.binding->kind != BindingKind::Rows) continue;
-      const Extent& batch = input.binding->type.shape.at(0);
+      const Extent& batch = input.binding->type.shape[0];
       const auto size = [&](int32_t symbol) {
         const auto at = std::ranges::find(wrapper.sizes, symbol, &Member::symbol);
         return at == wrapper.sizes.end() ? std::to_string(batch.bound) : "in->" + at->name;

@@ -20,7 +20,7 @@ std::optional<RowSource> batch_of(const Graph& graph) {
   for (const Argument& argument : graph.arguments)
     if (argument.role == ArgRole::Rows) source.rows.push_back(argument.node);
   if (source.rows.empty()) return std::nullopt;
-  const Extent& batch = graph.type(source.rows.front()).shape.at(0);
+  const Extent& batch = graph.type(source.rows.front()).shape[0];
   if (!batch.is_static()) source.symbol = batch.symbol;
   return source;
 }

@@ -169,7 +169,7 @@ class FormulaDraft {
   }
 
  private:
-  std::vector<Extent> extents_;
+  Shape extents_;
   std::vector<bool> summed_;
 };
 

@@ -96,7 +96,7 @@ class ScanDraw {
   /// carry times a matrix, made small.
   NodeId product() {
     const auto rank = static_cast<int32_t>(shape_.size());
-    IndexFormula formula{rank, {{}, {}}, std::vector<Extent>(shape_.size() + 1, unstated())};
+    IndexFormula formula{rank, {{}, {}}, Shape(shape_.size() + 1, unstated())};
     for (int32_t axis = 0; axis + 1 < rank; ++axis) formula.operands[0].axes.push_back(Affine::of(axis));
     formula.operands[0].axes.push_back(Affine::of(rank));
     formula.operands[1].axes = {Affine::of(rank), Affine::of(rank - 1)};

@@ -38,7 +38,7 @@ NodeId NodePool::argument(TensorType type, std::optional<RefTensor> values) {
   return builder_.argument({name, ArgRole::Feed, -1, {}}, std::move(type));
 }
 
-std::optional<NodeId> NodePool::add(OpKind op, std::vector<NodeId> inputs, Attributes attrs) {
+std::optional<NodeId> NodePool::add(OpKind op, Operands inputs, Attributes attrs) {
   const Result<NodeId> pushed = builder_.push(op, std::move(inputs), std::move(attrs));
   if (!pushed) return std::nullopt;
   const NodeId id = *pushed;
@@ -59,7 +59,7 @@ std::optional<NodeId> NodePool::add(OpKind op, std::vector<NodeId> inputs, Attri
   return id;
 }
 
-std::optional<NodeId> NodePool::add_scan(Graph body, std::vector<NodeId> inputs, const Extent& steps, bool reverse) {
+std::optional<NodeId> NodePool::add_scan(Graph body, Operands inputs, const Extent& steps, bool reverse) {
   Graph alone;
   alone.symbols = graph_.symbols;
   Builder builder(alone);

@@ -37,9 +37,9 @@ class NodePool {
   /// A feed with values in -2..2, or what `values` says.
   NodeId argument(TensorType type, std::optional<RefTensor> values = {});
   /// Adds a node when its type can be inferred and its value is finite, moderate and stable (see random_graph.h).
-  std::optional<NodeId> add(OpKind op, std::vector<NodeId> inputs, Attributes attrs = {});
+  std::optional<NodeId> add(OpKind op, Operands inputs, Attributes attrs = {});
   /// Adds a scan and a live part of each result, under the same conditions; returns the last part.
-  std::optional<NodeId> add_scan(Graph body, std::vector<NodeId> inputs, const Extent& steps, bool reverse);
+  std::optional<NodeId> add_scan(Graph body, Operands inputs, const Extent& steps, bool reverse);
   NodeId constant(double value, const TensorType& type);
   void keep(NodeId id) { live_.push_back(id); }
 

@@ -87,7 +87,7 @@ Result<TensorType> infer_type(const Graph& graph, OpKind op, std::span<const Nod
   return type;
 }
 
-Result<NodeId> Builder::push(OpKind op, std::vector<NodeId> inputs, Attributes attrs) {
+Result<NodeId> Builder::push(OpKind op, Operands inputs, Attributes attrs) {
   const OpDef& def = op_def(op);
   if (!takes(def, inputs.size())) {
     return fail(ErrorKind::Model,
@@ -108,13 +108,13 @@ Result<NodeId> Builder::push(OpKind op, std::vector<NodeId> inputs, Attributes a
   return NodeId{graph_.size() - 1};
 }
 
-NodeId Builder::make(OpKind op, std::vector<NodeId> inputs, Attributes attrs) {
+NodeId Builder::make(OpKind op, Operands inputs, Attributes attrs) {
   const Result<NodeId> id = push(op, std::move(inputs), std::move(attrs));
   SMELT_CHECK(id.has_value(), "{}", id.error().message);
   return *id;
 }
 
-NodeId Builder::copy(const Node& node, std::vector<NodeId> inputs) {
+NodeId Builder::copy(const Node& node, Operands inputs) {
   Node copied = node;
   copied.inputs = std::move(inputs);
   graph_.nodes.push_back(std::move(copied));

@@ -35,11 +35,11 @@ class Builder {
   }
   Span span() const { return span_; }
 
-  Result<NodeId> push(OpKind op, std::vector<NodeId> inputs, Attributes attrs = {});
-  NodeId make(OpKind op, std::vector<NodeId> inputs, Attributes attrs = {});  // InternalError instead of Error
+  Result<NodeId> push(OpKind op, Operands inputs, Attributes attrs = {});
+  NodeId make(OpKind op, Operands inputs, Attributes attrs = {});  // InternalError instead of Error
 
   /// `node` as it is, with its place and body, but for its operands, which have the types of the old ones.
-  NodeId copy(const Node& node, std::vector<NodeId> inputs);
+  NodeId copy(const Node& node, Operands inputs);
   NodeId argument(Argument argument, TensorType type);  // its `node` is filled in
   void result(Output output) { graph_.results.push_back(std::move(output)); }
 

@@ -29,11 +29,14 @@ struct NodeId {
   friend auto operator<=>(const NodeId&, const NodeId&) = default;
 };
 
+/// Values that a node reads.
+using Operands = ShortVector<NodeId, 4>;
+
 struct Graph;
 
 struct Node {
   OpKind op;
-  std::vector<NodeId> inputs;
+  Operands inputs;
   Attributes attrs;
   TensorType type;
   Span span;

@@ -43,7 +43,7 @@ class Checker {
   Checker(const IndexFormula& formula, std::span<const Shape> shapes)
       : formula_(formula), shapes_(shapes), extents_(formula.extents) {}
 
-  Result<std::vector<Extent>> run() {
+  Result<Shape> run() {
     for (size_t k = 0; k < formula_.operands.size(); ++k) SMELT_TRY_VOID(check_form(k));
     for (int32_t index = 0; index < formula_.num_indices(); ++index) SMELT_TRY_VOID(check_index(index));
     for (size_t k = 0; k < formula_.operands.size(); ++k) SMELT_TRY_VOID(take_plain(k));
@@ -160,7 +160,7 @@ class Checker {
 
   const IndexFormula& formula_;
   std::span<const Shape> shapes_;
-  std::vector<Extent> extents_;
+  Shape extents_;
 };
 
 }  // namespace
@@ -193,7 +193,7 @@ IndexMap compose(const IndexMap& inner, const IndexMap& outer) {
   return map;
 }
 
-Result<std::vector<Extent>> extents_of(const IndexFormula& formula, std::span<const Shape> shapes) {
+Result<Shape> extents_of(const IndexFormula& formula, std::span<const Shape> shapes) {
   return Checker(formula, shapes).run();
 }
 

@@ -44,7 +44,7 @@ struct IndexFormula {
   std::vector<IndexMap> operands;
   /// By index. `kUnstated`: that of the axis which is the index as it is, else the largest with which plain accesses
   /// stay inside.
-  std::vector<Extent> extents;
+  Shape extents;
 
   int32_t num_indices() const { return static_cast<int32_t>(extents.size()); }
   bool is_summed(int32_t index) const { return index >= rank; }
@@ -57,7 +57,7 @@ inline Extent unstated() { return Extent(kUnstatedBound); }
 /// Extents of all indices for operands of these shapes. Errors (Model): ranks that differ; an index whose extent
 /// nothing says, or two axes say differently; a plain access that leaves its operand; a window over a run-time axis; an
 /// index in no operand, or summed and not in every operand.
-Result<std::vector<Extent>> extents_of(const IndexFormula& formula, std::span<const Shape> shapes);
+Result<Shape> extents_of(const IndexFormula& formula, std::span<const Shape> shapes);
 
 /// Summed indices numbered in the order in which the operands have them: equal formulas become equal values.
 IndexFormula canonical(const IndexFormula& formula);

@@ -99,8 +99,7 @@ std::vector<std::string> scan_violations(const Graph& graph, const Node& node) {
   return wrong;
 }
 
-NodeId make_scan(Builder& build, Graph body, std::vector<NodeId> inputs, const Extent& steps, bool reverse,
-                 bool by_position) {
+NodeId make_scan(Builder& build, Graph body, Operands inputs, const Extent& steps, bool reverse, bool by_position) {
   const NodeId id = build.make(OpKind::Scan, std::move(inputs),
                                {{"reverse", int64_t{reverse}},
                                 {"by_position", int64_t{by_position}},

@@ -37,7 +37,7 @@ inline bool is_reversed(const Node& scan) { return scan.attrs.integer("reverse")
 TensorType part_type(const Node& scan, size_t k);
 
 /// Appends a scan. Errors are our mistakes (InternalError): see `scan_violations`.
-NodeId make_scan(Builder& build, Graph body, std::vector<NodeId> inputs, const Extent& steps, bool reverse,
+NodeId make_scan(Builder& build, Graph body, Operands inputs, const Extent& steps, bool reverse,
                  bool by_position = false);
 NodeId make_part(Builder& build, NodeId scan, size_t k);
 

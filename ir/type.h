@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "ir/support/short_vector.h"
+
 namespace smelt {
 
 enum class DType : uint8_t {
@@ -49,7 +51,7 @@ struct Extent {
   friend bool operator==(const Extent&, const Extent&) = default;
 };
 
-using Shape = std::vector<Extent>;
+using Shape = ShortVector<Extent, 4>;
 
 /// Product of the bounds; nullopt when it leaves int64.
 std::optional<int64_t> num_elements(const Shape& shape);

@@ -55,7 +55,7 @@ void CallFrame::set_rows(int32_t section, std::span<const int32_t> rows) {
 }
 
 void CallFrame::bind_rows(size_t input, std::span<const int32_t> rows) {
-  const Extent& batch = entry_->inputs[input].type.shape.at(0);
+  const Extent& batch = entry_->inputs[input].type.shape[0];
   const auto size = static_cast<int64_t>(rows.size());
   SMELT_CHECK(size <= batch.bound && (!batch.is_static() || size == batch.bound), "{} rows for `{}`", size,
               entry_->name);
@@ -80,7 +80,7 @@ void CallFrame::set_batch(int64_t size) {
 }
 
 bool CallFrame::has_free_batch() const {
-  return takes_rows() && !entry_->inputs[rows_inputs_.front()].type.shape.at(0).is_static();
+  return takes_rows() && !entry_->inputs[rows_inputs_.front()].type.shape[0].is_static();
 }
 
 double CallFrame::scalar(size_t index) const { return load_element(entry_->outputs[index].type.dtype, output(index)); }

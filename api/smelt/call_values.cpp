@@ -52,7 +52,7 @@ class CallReader {
 
   /// Columns have a dimension of their own for their rows.
   void shorten(const Argument& argument) {
-    const Extent& rows = graph_.type(argument.node).shape.at(0);
+    const Extent& rows = graph_.type(argument.node).shape[0];
     SMELT_CHECK(!rows.is_static(), "column `{}` has a fixed number of rows", argument.name);
     values_.extents[static_cast<size_t>(rows.symbol)] = static_cast<int64_t>(rows_of(argument).size());
   }

@@ -78,7 +78,7 @@ bool can_batch(const Node& node, const std::vector<bool>& batched) {
   }
 }
 
-NodeId batch_node(Builder& build, const Node& node, std::vector<NodeId> operands, const std::vector<bool>& batched,
+NodeId batch_node(Builder& build, const Node& node, Operands operands, const std::vector<bool>& batched,
                   const Extent& steps) {
   const OpDef& op = op_def(node);
   build.set_place(node);

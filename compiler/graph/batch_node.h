@@ -12,7 +12,7 @@ bool can_batch(const Node& node, const std::vector<bool>& batched);
 
 /// `node` on `operands`, of which those in `batched` have an axis of `steps` in front; at least one has. The result has
 /// it too.
-NodeId batch_node(Builder& build, const Node& node, std::vector<NodeId> operands, const std::vector<bool>& batched,
+NodeId batch_node(Builder& build, const Node& node, Operands operands, const std::vector<bool>& batched,
                   const Extent& steps);
 
 /// The sum over all steps of a contraction or of a reduce_sum, of operands that all have the axis.

@@ -29,9 +29,9 @@ Order inverse(const Order& order) {
 }
 
 /// items[order[0]], items[order[1]], ..
-template <typename T>
-std::vector<T> arranged(const std::vector<T>& items, const Order& order) {
-  std::vector<T> result;
+template <typename Items>
+Items arranged(const Items& items, const Order& order) {
+  Items result;
   for (const int64_t place : order) result.push_back(items[static_cast<size_t>(place)]);
   return result;
 }

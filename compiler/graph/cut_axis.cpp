@@ -100,7 +100,7 @@ std::optional<AxisCut> cut_of_operand(const Graph& graph, const Node& node, size
   }
 }
 
-NodeId make_part_of(Builder& build, const Node& node, std::vector<NodeId> operands, const AxisCut& cut, int64_t size) {
+NodeId make_part_of(Builder& build, const Node& node, Operands operands, const AxisCut& cut, int64_t size) {
   build.set_place(node);
   Attributes attrs = node.attrs;
   TensorType type = node.type;

@@ -22,6 +22,6 @@ std::optional<AxisCut> cut_of_result(const Graph& graph, const Node& node, int32
 std::optional<AxisCut> cut_of_operand(const Graph& graph, const Node& node, size_t k, int32_t axis);
 
 /// The node for a part of `size` positions, of operands that are such parts.
-NodeId make_part_of(Builder& build, const Node& node, std::vector<NodeId> operands, const AxisCut& cut, int64_t size);
+NodeId make_part_of(Builder& build, const Node& node, Operands operands, const AxisCut& cut, int64_t size);
 
 }  // namespace smelt

@@ -16,9 +16,9 @@ IndexFormula exchanged(IndexFormula formula) {
 }
 
 /// Operands of a product, in pairs, as `formula` reads them; none when it computes something else.
-std::vector<NodeId> operands_for(const Graph& graph, const Node& product, const IndexFormula& formula,
-                                 std::span<const TensorType> types) {
-  std::vector<NodeId> operands = product.inputs;
+Operands operands_for(const Graph& graph, const Node& product, const IndexFormula& formula,
+                      std::span<const TensorType> types) {
+  Operands operands = product.inputs;
   if (const IndexFormula& own = product.attrs.formula("formula"); own != formula) {
     if (exchanged(own) != formula) return {};
     for (size_t k = 0; k < operands.size(); k += 2) std::swap(operands[k], operands[k + 1]);
@@ -57,9 +57,9 @@ Graph join_products(Graph graph) {
     const Node first = to[rebuilder.map(node.inputs[0])], second = to[rebuilder.map(node.inputs[1])];
     if (first.type != node.type || second.type != node.type || !(pays(to, first) || pays(to, second))) continue;
     const TensorType types[] = {to.type(first.inputs[0]), to.type(first.inputs[1])};
-    const std::vector<NodeId> more = operands_for(to, second, first.attrs.formula("formula"), types);
+    const Operands more = operands_for(to, second, first.attrs.formula("formula"), types);
     if (more.empty()) continue;
-    std::vector<NodeId> operands = first.inputs;
+    Operands operands = first.inputs;
     operands.insert(operands.end(), more.begin(), more.end());
     rebuilder.build().set_place(node);
     rebuilder.replace({i}, rebuilder.build().make(OpKind::Contract, std::move(operands), first.attrs));

@@ -127,7 +127,7 @@ class RegionFinder {
 
 /// Whether a node of the region reads parts of what `own` computes: not a sum over all of them, or all of a value.
 bool reads_parts(const Graph& graph, const Region& region, const std::set<uint32_t>& own, uint32_t index) {
-  const std::vector<NodeId>& inputs = graph.nodes[index].inputs;
+  const Operands& inputs = graph.nodes[index].inputs;
   for (size_t k = 0; k < inputs.size(); ++k) {
     if (!own.contains(inputs[k].index)) continue;
     const int32_t part = region.cuts.at(inputs[k].index).result;
@@ -149,7 +149,7 @@ std::vector<Group> groups_of(const Graph& graph, const Region& region) {
     std::set<uint32_t> own;
     std::vector<bool> behind(graph.size());
     for (uint32_t i = *left.begin(); i < graph.size(); ++i) {
-      const std::vector<NodeId>& inputs = graph.nodes[i].inputs;
+      const Operands& inputs = graph.nodes[i].inputs;
       const bool is_behind = std::ranges::any_of(inputs, [&](NodeId input) { return behind[input.index]; });
       if (left.contains(i) && !is_behind && reads_parts(graph, region, own, i)) {
         own.insert(i);

@@ -21,7 +21,7 @@ class KeyWriter {
     extents(type.shape);
   }
 
-  void extents(const std::vector<Extent>& list) {
+  void extents(const Shape& list) {
     number(static_cast<int64_t>(list.size()));
     for (const Extent& extent : list) {
       number(extent.bound);

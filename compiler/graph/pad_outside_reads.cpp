@@ -33,7 +33,7 @@ bool is_zero(const std::vector<int64_t>& sizes) {
 NodeId padded(Builder& build, const Node& node, std::vector<NodeId> inputs) {
   IndexFormula formula = node.attrs.formula("formula");
   const Shape shapes[] = {build.type(inputs[0]).shape, build.type(inputs[1]).shape};
-  const Result<std::vector<Extent>> extents = extents_of(formula, shapes);
+  const Result<Shape> extents = extents_of(formula, shapes);
   SMELT_CHECK(extents.has_value(), "{}", extents.error().message);
   for (size_t side = 0; side < 2; ++side) {
     IndexMap& map = formula.operands[side];

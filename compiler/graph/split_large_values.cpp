@@ -181,7 +181,7 @@ class Splitter {
   /// Calls `visit` for each node that a unit reads and does not compute.
   void for_each_read(size_t unit, const std::function<void(uint32_t)>& visit) {
     for (const uint32_t index : nodes_of(unit)) {
-      const std::vector<NodeId>& inputs = graph_.nodes[index].inputs;
+      const Operands& inputs = graph_.nodes[index].inputs;
       for (size_t k = 0; k < inputs.size(); ++k) {
         const bool inside = unit < groups_.size() && std::ranges::binary_search(groups_[unit].nodes, inputs[k].index) &&
                             region_.cuts.at(inputs[k].index).result == region_.cuts.at(index).operands[k];

@@ -30,7 +30,7 @@ struct Side {
 
 /// The result's axis along which its elements lie side by side: the last one, or before axes of size 1, of which
 /// kernels of 1x1 convolutions have two. Its tiles would have one column.
-int32_t innermost(const IndexFormula& formula, const std::vector<Extent>& extents) {
+int32_t innermost(const IndexFormula& formula, const Shape& extents) {
   for (int32_t index = formula.rank - 1; index >= 0; --index) {
     if (extents[static_cast<size_t>(index)] != Extent(1)) return index;
   }
@@ -89,7 +89,7 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
   const Node& node = graph[id];
   const IndexFormula& formula = node.attrs.formula("formula");
   const Shape shapes[] = {graph.type(node.inputs[0]).shape, graph.type(node.inputs[1]).shape};
-  const Result<std::vector<Extent>> extents = extents_of(formula, shapes);
+  const Result<Shape> extents = extents_of(formula, shapes);
   SMELT_CHECK(extents.has_value() && !formula.operands[0].bounded && !formula.operands[1].bounded,
               "contraction with a bad formula, or one that reads outside of its operands");
   Side a(formula.operands[0], shapes[0], formula.num_indices()),

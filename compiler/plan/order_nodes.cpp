@@ -15,7 +15,8 @@ namespace {
 /// before[i]: nodes that must precede node i: its operands and, for a variable's new value, guards and old readers.
 std::vector<std::vector<NodeId>> predecessors(const Graph& graph) {
   std::vector<std::vector<NodeId>> before(graph.size());
-  for (uint32_t i = 0; i < graph.size(); ++i) before[i] = graph.nodes[i].inputs;
+  for (uint32_t i = 0; i < graph.size(); ++i)
+    before[i].assign(graph.nodes[i].inputs.begin(), graph.nodes[i].inputs.end());
   Readers readers(graph);
   std::map<int32_t, NodeId> argument_of;
   for (const Argument& argument : graph.arguments) {

@@ -47,7 +47,7 @@ class Adjoint {
     std::vector<Shape> shapes;
     for (size_t k = 0; k < formula.operands.size(); ++k)
       shapes.push_back(k == which ? x.shape : build.type(other).shape);
-    Result<std::vector<Extent>> extents = extents_of(formula, shapes);
+    Result<Shape> extents = extents_of(formula, shapes);
     SMELT_CHECK(extents.has_value(), "{}", extents.error().message);
     extents_ = *std::move(extents);
     IndexMap own;
@@ -471,8 +471,8 @@ class Adjoint {
   Builder& build_;
   std::vector<Affine> axes_;  // of x, as functions of the indices that are left
   const TensorType& x_;
-  std::vector<Extent> extents_;  // by index; new ones are appended
-  std::vector<Known> known_;     // ct, and the other operand
+  Shape extents_;             // by index; new ones are appended
+  std::vector<Known> known_;  // ct, and the other operand
   bool ct_first_ = true;
   std::vector<int32_t> result_;  // indices of the axes that `collected` gives
   std::vector<UnevenPhases> uneven_;

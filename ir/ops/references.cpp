@@ -51,7 +51,7 @@ int64_t offset_of(const Sizes& index, const Sizes& strides) {
 Sizes index_sizes(const IndexFormula& formula, std::span<const RefTensor* const> operands, const Sizes& result) {
   std::vector<Shape> shapes;
   for (size_t k = 0; k < formula.operands.size(); ++k) shapes.push_back(operands[k]->type.shape);
-  const Result<std::vector<Extent>> extents = extents_of(formula, shapes);
+  const Result<Shape> extents = extents_of(formula, shapes);
   SMELT_CHECK(extents.has_value(), "{}", extents.error().message);
   Sizes sizes = result;
   for (int32_t index = formula.rank; index < formula.num_indices(); ++index) {

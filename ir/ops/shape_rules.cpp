@@ -133,7 +133,7 @@ static Result<Shape> formula_shape(const InferArgs& args, size_t num_operands) {
     return wrong(args, "has a formula of {} operands: `{}`", formula.operands.size(), to_string(formula, args.symbols));
   std::vector<Shape> shapes;
   for (size_t k = 0; k < num_operands; ++k) shapes.push_back(args.operands[k].shape);
-  Result<std::vector<Extent>> extents = extents_of(formula, shapes);
+  Result<Shape> extents = extents_of(formula, shapes);
   if (!extents) {
     Error error = std::move(extents).error();
     error.message = fmt::format("`{}`: {}: got {}", args.op.name, error.message, show_operands(args));

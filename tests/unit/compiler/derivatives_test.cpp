@@ -213,7 +213,7 @@ int64_t multiplications(const Graph& graph) {
     if (node.op != OpKind::Contract) continue;
     std::vector<Shape> shapes;
     for (const NodeId x : node.inputs) shapes.push_back(graph.type(x).shape);
-    const std::vector<Extent> extents = extents_of(node.attrs.formula("formula"), shapes).value();
+    const Shape extents = extents_of(node.attrs.formula("formula"), shapes).value();
     int64_t product = 1;
     for (const Extent& extent : extents) product *= extent.bound;
     sum += product;
