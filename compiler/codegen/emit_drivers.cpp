@@ -10,6 +10,7 @@
 #include <map>
 
 #include "compiler/codegen/kernel_emitter.h"
+#include "compiler/codegen/shared_functions.h"
 #include "ir/support/check.h"
 #include "runtime/abi.h"
 
@@ -22,26 +23,95 @@ namespace {
 // 2026.
 constexpr size_t kKernelsAPart = 64;
 
+std::string driver_name(const std::string& function) { return function + ".threads"; }
+std::string part_name(const LoopFunction& function, size_t begin) {
+  return fmt::format("{}.kernels{}", function.name, begin);
+}
+
+/// The repetition inside of `parent` that begins with kernel k, or -1.
+int32_t repeat_at(const LoopFunction& function, size_t k, int32_t parent) {
+  for (size_t r = 0; r < function.repeats.size(); ++r) {
+    const Repeat& repeat = function.repeats[r];
+    if (repeat.first == static_cast<int32_t>(k) && repeat.last > repeat.first && repeat.parent == parent)
+      return static_cast<int32_t>(r);
+  }
+  return -1;
+}
+
+/// Where the parts of a driver begin, and the end of the last one. A repetition stays whole.
+std::vector<size_t> part_bounds(const LoopFunction& function) {
+  std::vector<size_t> bounds{0};
+  for (size_t k = 0; k < function.kernels.size();) {
+    if (k - bounds.back() >= kKernelsAPart) bounds.push_back(k);
+    const int32_t repeat = repeat_at(function, k, -1);
+    k = repeat < 0 ? k + 1 : static_cast<size_t>(function.repeats[static_cast<size_t>(repeat)].last);
+  }
+  bounds.push_back(function.kernels.size());
+  return bounds;
+}
+
+/// Into one module.
 class DriverEmitter {
  public:
-  DriverEmitter(llvm::Module& module, const LoopProgram& program, const Target& target)
-      : module_(module), program_(program), target_(target), ir_(module.getContext()) {}
+  DriverEmitter(llvm::Module& module, const Target& target, SharedFunctions& shared)
+      : module_(module), target_(target), shared_(shared), ir_(module.getContext()) {}
 
-  void run(const std::vector<std::vector<KernelUse>>& uses) {
-    for (size_t f = 0; f < uses.size(); ++f) drivers_.push_back(emit_driver(program_.functions[f], uses[f]));
-    for (size_t f = 0; f < drivers_.size(); ++f) emit_entry(program_.functions[f].name, drivers_[f]);
-    if (!program_.iteration_symbol.empty()) emit_entry(program_.iteration_symbol, emit_iteration());
+  /// A driver in parts calls them; another one has its kernels.
+  void emit_driver(const LoopFunction& function, const std::vector<KernelUse>& uses) {
+    const std::vector<size_t> bounds = part_bounds(function);
+    llvm::Function* driver = new_driver(driver_name(function.name), ir_.getVoidTy());
+    llvm::Value* arena = load_pointer(driver->getArg(0), offsetof(smelt_call, arena));
+    begin_stamps(function, driver, arena);
+    if (bounds.size() == 2) emit_range(function, uses, 0, uses.size(), driver, arena);
+    for (size_t i = 0; i + 1 < bounds.size() && bounds.size() > 2; ++i)
+      call_part(driver, declare_driver(part_name(function, bounds[i]), ir_.getInt1Ty()));
+    if (function.advances) on_first_thread(driver, [&] { commit(function, driver, arena); });
+    ir_.CreateRetVoid();
+    emit_entry(function.name, driver);
+  }
+
+  void emit_part(const LoopFunction& function, const std::vector<KernelUse>& uses, size_t begin, size_t end) {
+    llvm::Function* part = new_driver(part_name(function, begin), ir_.getInt1Ty());
+    llvm::Value* arena = load_pointer(part->getArg(0), offsetof(smelt_call, arena));
+    emit_range(function, uses, begin, end, part, arena);
+    ir_.CreateRet(ir_.getFalse());
+  }
+
+  /// The functions of an iteration, one after the other.
+  void emit_iteration(const LoopProgram& program) {
+    llvm::Function* driver = new_driver(driver_name(program.iteration_symbol), ir_.getVoidTy());
+    llvm::Value* calls = driver->getArg(0);
+    llvm::Value* arena = load_pointer(calls, offsetof(smelt_call, arena));
+    for (size_t i = 0; i < program.iteration.size(); ++i) {
+      llvm::Value* call = at_offset(calls, static_cast<int64_t>(i * sizeof(smelt_call)));
+      const std::string& name = program.functions[static_cast<size_t>(program.iteration[i])].name;
+      ir_.CreateCall(declare_driver(driver_name(name), ir_.getVoidTy()),
+                     {call, driver->getArg(1), driver->getArg(2), driver->getArg(3)});
+      barrier(driver, arena);
+      llvm::Value* status = ir_.CreateLoad(ir_.getInt32Ty(), driver->getArg(1));
+      auto* stop = llvm::BasicBlock::Create(module_.getContext(), "stop", driver);
+      auto* go_on = llvm::BasicBlock::Create(module_.getContext(), "next", driver);
+      ir_.CreateCondBr(ir_.CreateICmpNE(status, ir_.getInt32(SMELT_CALL_OK)), stop, go_on);
+      ir_.SetInsertPoint(stop);
+      ir_.CreateRetVoid();
+      ir_.SetInsertPoint(go_on);
+    }
+    on_first_thread(driver, [&] { count_up(arena, offsetof(smelt_arena, iteration)); });
+    ir_.CreateRetVoid();
+    emit_entry(program.iteration_symbol, driver);
   }
 
  private:
-  /// void driver(ptr call, ptr status, i32 thread, i32 count)
-  llvm::Function* new_driver(const std::string& name) { return new_driver(name, ir_.getVoidTy()); }
-
-  /// A part of a driver returns whether the whole of it stops.
-  llvm::Function* new_driver(const std::string& name, llvm::Type* result) {
+  /// void driver(ptr call, ptr status, i32 thread, i32 count); a part of a driver returns whether the whole of it
+  /// stops.
+  llvm::Function* declare_driver(const std::string& name, llvm::Type* result) {
     llvm::Type* i32 = ir_.getInt32Ty();
     auto* type = llvm::FunctionType::get(result, {ir_.getPtrTy(), ir_.getPtrTy(), i32, i32}, false);
-    llvm::Function* function = new_function(module_, name, type);
+    return new_function(module_, name, type);
+  }
+
+  llvm::Function* new_driver(const std::string& name, llvm::Type* result) {
+    llvm::Function* function = declare_driver(name, result);
     // Calls and stores of pointers, in blocks as long as the model is deep: optimising them takes time that grows
     // faster than they do.
     function->addFnAttr(llvm::Attribute::OptimizeNone);
@@ -71,17 +141,37 @@ class DriverEmitter {
     ir_.SetInsertPoint(after);
   }
 
-  void barrier(llvm::Function* function, llvm::Value* arena) {
-    auto* wait = llvm::BasicBlock::Create(module_.getContext(), "wait", function);
-    auto* after = llvm::BasicBlock::Create(module_.getContext(), "released", function);
-    ir_.CreateCondBr(ir_.CreateICmpSGT(function->getArg(3), ir_.getInt32(1)), wait, after);
+  /// A call of one function: there is a barrier behind nearly every kernel, and its code would be half of a driver's.
+  void barrier(llvm::Function* driver, llvm::Value* arena) {
+    const auto define = [&target = target_, &shared = shared_](llvm::Module& module) {
+      DriverEmitter(module, target, shared).define_barrier();
+    };
+    ir_.CreateCall(shared_.declare(module_, kBarrier, barrier_type(), define),
+                   {arena, driver->getArg(2), driver->getArg(3)});
+  }
+
+  /// void barrier(ptr arena, i32 thread, i32 count)
+  llvm::FunctionType* barrier_type() {
+    llvm::Type* i32 = ir_.getInt32Ty();
+    return llvm::FunctionType::get(ir_.getVoidTy(), {ir_.getPtrTy(), i32, i32}, false);
+  }
+
+  void define_barrier() {
+    llvm::Function* function = new_function(module_, kBarrier, barrier_type());
+    const auto new_block = [&](const char* name) {
+      return llvm::BasicBlock::Create(module_.getContext(), name, function);
+    };
+    llvm::BasicBlock *entry = new_block("entry"), *wait = new_block("wait"), *released = new_block("released");
+    ir_.SetInsertPoint(entry);
+    ir_.CreateCondBr(ir_.CreateICmpSGT(function->getArg(2), ir_.getInt32(1)), wait, released);
     ir_.SetInsertPoint(wait);
-    llvm::Value* threads = load_pointer(arena, offsetof(smelt_arena, threads));
+    llvm::Value* threads = load_pointer(function->getArg(0), offsetof(smelt_arena, threads));
     auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {ir_.getPtrTy(), ir_.getInt32Ty()}, false);
     ir_.CreateCall(type, load_pointer(threads, offsetof(smelt_threads, barrier)),
-                   {load_pointer(threads, offsetof(smelt_threads, context)), function->getArg(2)});
-    ir_.CreateBr(after);
-    ir_.SetInsertPoint(after);
+                   {load_pointer(threads, offsetof(smelt_threads, context)), function->getArg(1)});
+    ir_.CreateBr(released);
+    ir_.SetInsertPoint(released);
+    ir_.CreateRetVoid();
   }
 
   /// All threads read the same scalar after a barrier, so all leave or none.
@@ -102,42 +192,6 @@ class DriverEmitter {
     else
       ir_.CreateRet(ir_.getTrue());
     ir_.SetInsertPoint(go_on);
-  }
-
-  llvm::Function* emit_driver(const LoopFunction& function, const std::vector<KernelUse>& uses) {
-    std::vector<llvm::Function*> parts;
-    const std::vector<size_t> bounds = part_bounds(function, uses.size());
-    for (size_t i = 0; i + 1 < bounds.size() && bounds.size() > 2; ++i)
-      parts.push_back(emit_part(function, uses, bounds[i], bounds[i + 1]));
-    llvm::Function* driver = new_driver(function.name + ".threads");
-    llvm::Value* arena = load_pointer(driver->getArg(0), offsetof(smelt_call, arena));
-    begin_stamps(function, driver, arena);
-    if (parts.empty()) emit_range(function, uses, 0, uses.size(), driver, arena);
-    for (llvm::Function* part : parts) call_part(driver, part);
-    if (function.advances) on_first_thread(driver, [&] { commit(function, driver, arena); });
-    ir_.CreateRetVoid();
-    return driver;
-  }
-
-  /// Where the parts of a driver begin, and the end of the last one. A repetition stays whole.
-  static std::vector<size_t> part_bounds(const LoopFunction& function, size_t num_kernels) {
-    std::vector<size_t> bounds{0};
-    for (size_t k = 0; k < num_kernels;) {
-      if (k - bounds.back() >= kKernelsAPart) bounds.push_back(k);
-      const int32_t repeat = repeat_at(function, k, -1);
-      k = repeat < 0 ? k + 1 : static_cast<size_t>(function.repeats[static_cast<size_t>(repeat)].last);
-    }
-    bounds.push_back(num_kernels);
-    return bounds;
-  }
-
-  llvm::Function* emit_part(const LoopFunction& function, const std::vector<KernelUse>& uses, size_t begin,
-                            size_t end) {
-    llvm::Function* part = new_driver(fmt::format("{}.kernels{}", function.name, begin), ir_.getInt1Ty());
-    llvm::Value* arena = load_pointer(part->getArg(0), offsetof(smelt_call, arena));
-    emit_range(function, uses, begin, end, part, arena);
-    ir_.CreateRet(ir_.getFalse());
-    return part;
   }
 
   void call_part(llvm::Function* driver, llvm::Function* part) {
@@ -183,16 +237,6 @@ class DriverEmitter {
       emit_repeat(scene, repeat);
       k = static_cast<size_t>(scene.function.repeats[static_cast<size_t>(repeat)].last);
     }
-  }
-
-  /// The repetition inside of `parent` that begins with kernel k, or -1.
-  static int32_t repeat_at(const LoopFunction& function, size_t k, int32_t parent) {
-    for (size_t r = 0; r < function.repeats.size(); ++r) {
-      const Repeat& repeat = function.repeats[r];
-      if (repeat.first == static_cast<int32_t>(k) && repeat.last > repeat.first && repeat.parent == parent)
-        return static_cast<int32_t>(r);
-    }
-    return -1;
   }
 
   void emit_repeat(Scene scene, int32_t index) {
@@ -343,28 +387,6 @@ class DriverEmitter {
     ir_.CreateStore(status, driver->getArg(1));
   }
 
-  llvm::Function* emit_iteration() {
-    llvm::Function* driver = new_driver(program_.iteration_symbol + ".threads");
-    llvm::Value* calls = driver->getArg(0);
-    llvm::Value* arena = load_pointer(calls, offsetof(smelt_call, arena));
-    for (size_t i = 0; i < program_.iteration.size(); ++i) {
-      llvm::Value* call = at_offset(calls, static_cast<int64_t>(i * sizeof(smelt_call)));
-      llvm::Function* function = drivers_[static_cast<size_t>(program_.iteration[i])];
-      ir_.CreateCall(function, {call, driver->getArg(1), driver->getArg(2), driver->getArg(3)});
-      barrier(driver, arena);
-      llvm::Value* status = ir_.CreateLoad(ir_.getInt32Ty(), driver->getArg(1));
-      auto* stop = llvm::BasicBlock::Create(module_.getContext(), "stop", driver);
-      auto* go_on = llvm::BasicBlock::Create(module_.getContext(), "next", driver);
-      ir_.CreateCondBr(ir_.CreateICmpNE(status, ir_.getInt32(SMELT_CALL_OK)), stop, go_on);
-      ir_.SetInsertPoint(stop);
-      ir_.CreateRetVoid();
-      ir_.SetInsertPoint(go_on);
-    }
-    on_first_thread(driver, [&] { count_up(arena, offsetof(smelt_arena, iteration)); });
-    ir_.CreateRetVoid();
-    return driver;
-  }
-
   /// i32 entry(ptr call): the driver on all threads of the arena's header.
   void emit_entry(const std::string& name, llvm::Function* driver) {
     llvm::LLVMContext& context = module_.getContext();
@@ -406,18 +428,26 @@ class DriverEmitter {
     ir_.CreateRet(ir_.CreateLoad(i32, status));
   }
 
+  static constexpr const char* kBarrier = "barrier";
+
   llvm::Module& module_;
-  const LoopProgram& program_;
   const Target& target_;
+  SharedFunctions& shared_;
   llvm::IRBuilder<> ir_;
-  std::vector<llvm::Function*> drivers_;
 };
 
 }  // namespace
 
-void emit_drivers(llvm::Module& module, const LoopProgram& program, const Target& target,
-                  const std::vector<std::vector<KernelUse>>& uses) {
-  DriverEmitter(module, program, target).run(uses);
+void emit_driver(const DriverModules& modules, const LoopFunction& function, const std::vector<KernelUse>& uses) {
+  const std::vector<size_t> bounds = part_bounds(function);
+  for (size_t i = 0; i + 1 < bounds.size() && bounds.size() > 2; ++i)
+    DriverEmitter(modules.next(), modules.target, modules.shared).emit_part(function, uses, bounds[i], bounds[i + 1]);
+  DriverEmitter(modules.next(), modules.target, modules.shared).emit_driver(function, uses);
+}
+
+void emit_iteration(const DriverModules& modules, const LoopProgram& program) {
+  if (!program.iteration_symbol.empty())
+    DriverEmitter(modules.next(), modules.target, modules.shared).emit_iteration(program);
 }
 
 }  // namespace smelt

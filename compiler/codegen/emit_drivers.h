@@ -4,9 +4,11 @@
 
 #include <llvm/IR/Module.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "compiler/codegen/shared_functions.h"
 #include "compiler/loops/kernel_identity.h"
 #include "compiler/loops/loop_ir.h"
 #include "compiler/schedule/target.h"
@@ -20,8 +22,16 @@ struct KernelUse {
   std::vector<DrawSite> draws;
 };
 
-/// `uses`: of each function of the program, its kernels in order.
-void emit_drivers(llvm::Module& module, const LoopProgram& program, const Target& target,
-                  const std::vector<std::vector<KernelUse>>& uses);
+/// Where drivers are written. Long ones are in parts, so that several cores compile them.
+struct DriverModules {
+  const Target& target;
+  SharedFunctions& shared;
+  std::function<llvm::Module&()> next;  // the module for the next part
+};
+
+/// `uses`: the function's kernels in order.
+void emit_driver(const DriverModules& modules, const LoopFunction& function, const std::vector<KernelUse>& uses);
+/// What runs the functions of an iteration, when the program trains.
+void emit_iteration(const DriverModules& modules, const LoopProgram& program);
 
 }  // namespace smelt

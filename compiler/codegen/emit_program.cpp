@@ -25,15 +25,20 @@ class ProgramEmitter {
       : program_(program), target_(target), queue_(queue), part_(queue.new_part()) {}
 
   void run() {
+    const DriverModules modules{target_, shared_, [&]() -> llvm::Module& {
+                                  hand_over_if_full();
+                                  return *part_.module;
+                                }};
     for (const LoopFunction& function : program_.functions) {
-      std::vector<KernelUse>& uses = uses_.emplace_back();
+      std::vector<KernelUse> uses;
       for (size_t k = 0; k < function.kernels.size(); ++k) uses.push_back(use_of(function, k));
+      emit_driver(modules, function, uses);
     }
+    emit_iteration(modules, program_);
     for (const auto& [name, define] : shared_.wanted()) {
-      define(*part_.module);
       hand_over_if_full();
+      define(*part_.module);
     }
-    emit_drivers(*part_.module, program_, target_, uses_);
     queue_.push(std::move(part_));
   }
 
@@ -59,7 +64,6 @@ class ProgramEmitter {
   CodePart part_;
   SharedFunctions shared_;
   std::map<std::string, std::string> kernels_;  // identity -> symbol
-  std::vector<std::vector<KernelUse>> uses_;
 };
 
 }  // namespace
