@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ir/op.h"
+#include "ir/ops/choice.h"
 #include "ir/ops/composite.h"
 #include "ir/ops/contraction.h"
 #include "ir/ops/elementwise.h"
@@ -12,6 +13,7 @@
 #include "ir/ops/reduction.h"
 #include "ir/ops/scan.h"
 #include "ir/ops/source.h"
+#include "ir/ops/unary.h"
 #include "ir/support/check.h"
 
 namespace smelt {

@@ -3,21 +3,13 @@
 #include <algorithm>
 #include <numeric>
 
+#include "ir/ops/place_axis.h"
 #include "ir/support/check.h"
 
 namespace smelt {
 namespace {
 
 int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
-
-/// How the result's axes become an axis of x: position = start + step * q + sum of factor * r.
-struct Placement {
-  int32_t axis = -1;  // of the result: q, or the first phase when there is no q
-  bool direct = false;
-  bool has_position = true;  // there is a q
-  int64_t start = 0, step = 1;
-  std::vector<int64_t> phase_factors;  // the axes after q
-};
 
 /// An index below `size` that became parts * turn + a phase, `value`; not each phase has all turns.
 struct UnevenPhases {
@@ -64,7 +56,7 @@ class Adjoint {
     }
     NodeId result = collected();
     for (size_t axis = placements_.size(); axis-- > 0;) {
-      if (!placements_[axis].direct) result = placed(result, placements_[axis], x_.shape[axis].bound);
+      if (!placements_[axis].direct) result = placed(build_, result, placements_[axis], x_.shape[axis].bound);
     }
     return result;
   }
@@ -299,7 +291,7 @@ class Adjoint {
       for (Known& each : known_) {
         for (Affine& position : each.map.axes) position = substitute(position, last.phase, Affine{phase, {}});
       }
-      const NodeId part = padded(with_unit_axis(size(last.turn) == 0 ? zeros() : collected(), axis),
+      const NodeId part = padded(build_, with_unit_axis(size(last.turn) == 0 ? zeros() : collected(), axis),
                                  static_cast<size_t>(axis), phase, last.parts - 1 - phase);
       all = all.valid() ? build_.add(all, part) : part;
       known_ = known;
@@ -382,90 +374,6 @@ class Adjoint {
         if (extent == shape[axis]) extent = unstated();
       }
     }
-  }
-
-  /// `x` with the axes of `placement` laid out along one axis of `extent`; elsewhere 0.
-  NodeId placed(NodeId x, const Placement& placement, int64_t extent) {
-    const auto axis = static_cast<size_t>(placement.axis);
-    if (!placement.has_position) {
-      Shape shape = build_.type(x).shape;
-      shape.insert(shape.begin() + placement.axis, Extent(1));
-      return shifted(build_.reshape(x, shape), axis, placement.start, extent);
-    }
-    const bool side_by_side = placement.phase_factors.size() == 1 && placement.phase_factors[0] == 1 &&
-                              build_.type(x).shape[axis + 1].bound == placement.step;
-    if (placement.phase_factors.empty()) return spread(x, axis, placement.start, placement.step, extent);
-    if (side_by_side) return shifted(joined(x, axis), axis, placement.start, extent);
-    const int64_t factor = placement.phase_factors.back();
-    const size_t phase_axis = axis + placement.phase_factors.size();
-    NodeId sum;
-    for (int64_t phase = 0; phase < build_.type(x).shape[phase_axis].bound; ++phase) {
-      Placement rest = placement;
-      rest.phase_factors.pop_back();
-      rest.start += factor * phase;
-      const NodeId part = placed(at_phase(x, phase_axis, phase), rest, extent);
-      sum = sum.valid() ? build_.add(sum, part) : part;
-    }
-    return sum;
-  }
-
-  /// Axes `axis` and the next one as one.
-  NodeId joined(NodeId x, size_t axis) {
-    Shape shape = build_.type(x).shape;
-    shape[axis] = Extent(shape[axis].bound * shape[axis + 1].bound);
-    shape.erase(shape.begin() + static_cast<std::ptrdiff_t>(axis) + 1);
-    return build_.reshape(x, shape);
-  }
-
-  NodeId at_phase(NodeId x, size_t axis, int64_t phase) {
-    Shape shape = build_.type(x).shape;
-    const NodeId one = sliced(x, axis, phase, phase + 1);
-    shape.erase(shape.begin() + static_cast<std::ptrdiff_t>(axis));
-    return build_.reshape(one, shape);
-  }
-
-  /// Position q goes to start + step * q.
-  NodeId spread(NodeId x, size_t axis, int64_t start, int64_t step, int64_t extent) {
-    Shape shape = build_.type(x).shape;
-    const int64_t count = shape[axis].bound;
-    if (step < 0) {
-      IndexFormula reversed{static_cast<int32_t>(shape.size()), {IndexMap{}}, shape};
-      for (int32_t i = 0; i < reversed.rank; ++i) reversed.operands[0].axes.push_back(Affine::of(i));
-      reversed.operands[0].axes[axis] = Affine{count - 1, {{static_cast<int32_t>(axis), -1}}};
-      return spread(build_.read(x, std::move(reversed)), axis, start + step * (count - 1), -step, extent);
-    }
-    if (step == 1) return shifted(x, axis, start, extent);
-    shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(axis) + 1, Extent(1));
-    return shifted(joined(padded(build_.reshape(x, shape), axis + 1, 0, step - 1), axis), axis, start, extent);
-  }
-
-  /// Element q goes to start + q; what falls outside of 0 .. extent - 1 is dropped.
-  NodeId shifted(NodeId x, size_t axis, int64_t start, int64_t extent) {
-    const int64_t count = build_.type(x).shape[axis].bound;
-    const int64_t from = std::clamp<int64_t>(-start, 0, count), to = std::clamp<int64_t>(extent - start, from, count);
-    if (from == to) {
-      Shape shape = build_.type(x).shape;
-      shape[axis] = Extent(extent);
-      return build_.constant(0, {x_.dtype, shape});
-    }
-    return padded(sliced(x, axis, from, to), axis, start + from, extent - start - to);
-  }
-
-  NodeId sliced(NodeId x, size_t axis, int64_t from, int64_t to) {
-    const Shape& shape = build_.type(x).shape;
-    if (from == 0 && to == shape[axis].bound) return x;
-    std::vector<int64_t> starts(shape.size(), 0), limits = bounds_of(shape);
-    starts[axis] = from;
-    limits[axis] = to;
-    return build_.make(OpKind::Slice, {x}, {{"starts", std::move(starts)}, {"limits", std::move(limits)}});
-  }
-
-  NodeId padded(NodeId x, size_t axis, int64_t before, int64_t after) {
-    if (before == 0 && after == 0) return x;
-    std::vector<int64_t> low(build_.type(x).rank(), 0), high = low;
-    low[axis] = before;
-    high[axis] = after;
-    return build_.make(OpKind::Pad, {x}, {{"low", std::move(low)}, {"high", std::move(high)}});
   }
 
   Builder& build_;
