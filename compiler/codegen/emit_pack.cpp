@@ -24,22 +24,14 @@ class TransposedPack : LaneBuilder {
     const llvm::Function* function = llvm_function_;
     llvm::Value *source = function->getArg(0), *panel = function->getArg(1), *depth = function->getArg(2);
     llvm::Value *columns = function->getArg(3), *column_stride = function->getArg(4);
-    llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(from), static_cast<unsigned>(lanes_));
-    llvm::Value* zero = llvm::Constant::getNullValue(vector);
-    const llvm::Align from_align(static_cast<uint64_t>(size_of(from))), align(static_cast<uint64_t>(size_of(dtype)));
+    const llvm::Align align(static_cast<uint64_t>(size_of(dtype)));
     for_range(i64(0), i64(width), lanes_, [&](llvm::Value* first_column) {
       for_range(i64(0), depth, lanes_, [&](llvm::Value* k) {
+        const auto line = [&](llvm::Value* c) {
+          return element_pointer(source, from, ir_.CreateAdd(ir_.CreateMul(c, column_stride), k));
+        };
         llvm::Value* mask = mask_below(ir_.CreateSub(depth, k));
-        std::vector<llvm::Value*> rows;
-        for (int64_t i = 0; i < lanes_; ++i) {
-          llvm::Value* c = ir_.CreateAdd(first_column, i64(i));
-          llvm::Value* exists = ir_.CreateICmpSLT(c, columns);
-          llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateSelect(exists, c, i64(0)), column_stride), k);
-          llvm::Value* row = ir_.CreateMaskedLoad(vector, element_pointer(source, from, at), from_align, mask, zero);
-          row = ir_.CreateSelect(exists, row, zero);
-          rows.push_back(LlvmScalars::value(scalars_.cast(dtype, LlvmScalars::wrap(row, from))));
-        }
-        rows = transposed(std::move(rows));
+        const std::vector<llvm::Value*> rows = load_square({from, dtype, columns, mask, line}, first_column);
         for (int64_t i = 0; i < lanes_; ++i) {
           llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateAdd(k, i64(i)), i64(width)), first_column);
           ir_.CreateAlignedStore(rows[static_cast<size_t>(i)], element_pointer(panel, dtype, at), align);
@@ -124,21 +116,15 @@ PackEmitter::Taps PackEmitter::taps_of(const Pack& pack) const {
 
 /// A square at a time: a vector of taps of so many columns becomes a vector of columns of each tap.
 void PackEmitter::emit_taps(const PanelCopy& p, const Taps& taps) {
-  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(p.from), static_cast<unsigned>(lanes_));
-  llvm::Value *zero = llvm::Constant::getNullValue(vector), *mask = mask_below(i64(taps.span));
-  const llvm::Align from_align(static_cast<uint64_t>(size_of(p.from))), align(static_cast<uint64_t>(size_of(p.to)));
+  llvm::Value* mask = mask_below(i64(taps.span));
+  const llvm::Align align(static_cast<uint64_t>(size_of(p.to)));
   for_range(i64(0), p.depth, 1, [&](llvm::Value* k) {
     llvm::Value* step = ir_.CreateAdd(ir_.CreateMul(k, i64(p.depth_stride)), i64(taps.low));
     for_range(i64(0), i64(p.width), lanes_, [&](llvm::Value* first_column) {
-      std::vector<llvm::Value*> square;
-      for (int64_t i = 0; i < lanes_; ++i) {
-        llvm::Value* c = ir_.CreateAdd(first_column, i64(i));
-        llvm::Value* exists = ir_.CreateICmpSLT(c, p.columns);
-        llvm::Value* at = ir_.CreateAdd(ir_.CreateMul(ir_.CreateSelect(exists, c, i64(0)), i64(p.column_stride)), step);
-        llvm::Value* row = ir_.CreateMaskedLoad(vector, element_pointer(p.source, p.from, at), from_align, mask, zero);
-        square.push_back(converted(ir_.CreateSelect(exists, row, zero), p.from, p.to));
-      }
-      square = transposed(std::move(square));
+      const auto line = [&](llvm::Value* c) {
+        return element_pointer(p.source, p.from, ir_.CreateAdd(ir_.CreateMul(c, i64(p.column_stride)), step));
+      };
+      const std::vector<llvm::Value*> square = load_square({p.from, p.to, p.columns, mask, line}, first_column);
       llvm::Value* row = ir_.CreateAdd(ir_.CreateMul(k, i64(p.width)), first_column);
       for (const auto& [from, to] : taps.places) {
         llvm::Value* at = element_pointer(p.panel, p.to, ir_.CreateAdd(row, i64(to)));
@@ -211,20 +197,11 @@ void PackEmitter::emit_depth_panel(const PanelCopy& p, int64_t padded_depth) {
     });
     return;
   }
-  llvm::Type* vector = llvm::FixedVectorType::get(element, static_cast<unsigned>(lanes_));
-  llvm::Value* zero = llvm::Constant::getNullValue(vector);
-  const llvm::Align from_align(static_cast<uint64_t>(size_of(p.from))), align(static_cast<uint64_t>(size_of(p.to)));
+  const llvm::Align align(static_cast<uint64_t>(size_of(p.to)));
   llvm::Value* mask = mask_below(i64(p.width));
+  const auto line = [&](llvm::Value* step) { return from(step, 0); };
   for_range(i64(0), p.depth, lanes_, [&](llvm::Value* k) {
-    std::vector<llvm::Value*> square;
-    for (int64_t i = 0; i < lanes_; ++i) {
-      llvm::Value* step = ir_.CreateAdd(k, i64(i));
-      llvm::Value* exists = ir_.CreateICmpSLT(step, p.depth);
-      llvm::Value* row =
-          ir_.CreateMaskedLoad(vector, from(ir_.CreateSelect(exists, step, i64(0)), 0), from_align, mask, zero);
-      square.push_back(converted(ir_.CreateSelect(exists, row, zero), p.from, p.to));
-    }
-    square = transposed(std::move(square));
+    const std::vector<llvm::Value*> square = load_square({p.from, p.to, p.depth, mask, line}, k);
     for (int64_t c = 0; c < p.width; ++c) ir_.CreateAlignedStore(square[static_cast<size_t>(c)], to(c, k), align);
   });
 }

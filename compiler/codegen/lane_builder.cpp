@@ -142,6 +142,21 @@ void LaneBuilder::copy_columns_side_by_side(const PanelCopy& p) {
   });
 }
 
+std::vector<llvm::Value*> LaneBuilder::load_square(const SquareSource& source, llvm::Value* first) {
+  llvm::Type* vector = llvm::FixedVectorType::get(scalars_.element_type(source.from), static_cast<unsigned>(lanes_));
+  llvm::Value* zero = llvm::Constant::getNullValue(vector);
+  const llvm::Align align(static_cast<uint64_t>(size_of(source.from)));
+  std::vector<llvm::Value*> lines;
+  for (int64_t i = 0; i < lanes_; ++i) {
+    llvm::Value* line = ir_.CreateAdd(first, i64(i));
+    llvm::Value* exists = ir_.CreateICmpSLT(line, source.end);
+    llvm::Value* at = source.at(ir_.CreateSelect(exists, line, i64(0)));
+    llvm::Value* loaded = ir_.CreateMaskedLoad(vector, at, align, source.mask, zero);
+    lines.push_back(converted(ir_.CreateSelect(exists, loaded, zero), source.from, source.to));
+  }
+  return transposed(std::move(lines));
+}
+
 /// A square of lanes x lanes by interleaving rows i and i + lanes/2, log2(lanes) times: each turn moves the top bit of
 /// the row number to the bottom of the column number and the top bit of the column number to the bottom of the row's.
 std::vector<llvm::Value*> LaneBuilder::transposed(std::vector<llvm::Value*> rows) {

@@ -30,6 +30,15 @@ class LaneBuilder {
   llvm::Value* lane_numbers(llvm::Type* element);
   llvm::Value* mask_below(llvm::Value* limit);  // lane < limit
   std::vector<llvm::Value*> transposed(std::vector<llvm::Value*> rows);
+  /// Where elements come from, and what they become.
+  struct SquareSource {
+    DType from, to;
+    llvm::Value* end;                              // lines from here on are 0
+    llvm::Value* mask;                             // elements outside of it are 0
+    std::function<llvm::Value*(llvm::Value*)> at;  // where a line begins
+  };
+  /// A square of lanes x lanes through registers: lane i of value j is element j of line `first` + i.
+  std::vector<llvm::Value*> load_square(const SquareSource& source, llvm::Value* first);
 
   // memory
   llvm::Type* memory_type(DType dtype);
