@@ -8,6 +8,8 @@
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <utility>
 
 #include "ir/support/printable.h"
 #include "runtime/data/batches.h"
@@ -80,12 +82,52 @@ std::string class_text(const ColumnLook& look) {
   return look.counts.size() > kShownClasses ? text + ", .." : text;
 }
 
+/// The batches of an epoch as training would take them from this split.
+Result<Batches> batches_of(const TrainPlan& train, const Dataset& set) {
+  const std::vector<int64_t> keys = train.bucket > 0 ? length_keys(set.lengths()) : std::vector<int64_t>();
+  return Batches::create({.rows = set.rows(),
+                          .batch = std::min(train.batch, set.rows()),
+                          .shuffle = train.shuffle,
+                          .seed = train.seed,
+                          .section = static_cast<uint32_t>(set.section()),
+                          .bucket = keys.empty() ? 0 : train.bucket},
+                         set.name(), keys);
+}
+
+Result<std::vector<LengthLook>> look_at_lengths(const Experiment& experiment, const Dataset& set) {
+  std::vector<LengthLook> looks;
+  if (!have_run_time_dim(set.lengths()) || set.rows() == 0 || experiment.train.batch < 1) return looks;
+  SMELT_TRY(Batches batches, batches_of(experiment.train, set));
+  std::vector<double> places(set.lengths().size());
+  for (int64_t i = 0; i < batches.plan().batches_per_epoch(); ++i) {
+    const std::span<const int32_t> rows = batches.next();
+    for (size_t k = 0; k < places.size(); ++k)
+      places[k] += static_cast<double>(set.lengths()[k].size_of(rows)) * static_cast<double>(rows.size());
+  }
+  const auto rows = static_cast<double>(set.rows());
+  for (size_t k = 0; k < places.size(); ++k) {
+    const RowLengths& strings = set.lengths()[k];
+    if (strings.symbol < 0) continue;
+    const DimSymbol& dim = experiment.symbols[static_cast<size_t>(strings.symbol)];
+    const auto [least, most] = std::ranges::minmax(strings.lengths);
+    const double sum = std::accumulate(strings.lengths.begin(), strings.lengths.end(), 0.0);
+    looks.push_back({dim.name, dim.bound, least, most, sum / rows, batches.plan().batch, places[k] / rows});
+  }
+  return looks;
+}
+
 }  // namespace
 
-SplitLook look_at(const DataPlan& plan, const Dataset& set) {
-  SplitLook look{set.name(), set.rows(), set.places(), {}};
+Result<SplitLook> look_at(const Experiment& experiment, const Dataset& set) {
+  const DataPlan& plan = *experiment.data;
+  SplitLook look{set.name(), set.rows(), set.places(), {}, {}};
+  SMELT_TRY(look.lengths, look_at_lengths(experiment, set));
   for (size_t c = 0; c < plan.columns.size(); ++c) {
-    if (plan.columns[c].section != set.section()) continue;
+    const auto same = [&](const Column& other) {  // as long as the bound in one field, as its batch in another
+      return other.section == plan.columns[c].section && other.field == plan.columns[c].field;
+    };
+    const auto first = std::ranges::find_if(plan.columns, same);
+    if (plan.columns[c].section != set.section() || std::cmp_not_equal(first - plan.columns.begin(), c)) continue;
     ColumnLook column = look_at_column(plan.columns[c], set.columns()[c]);
     const auto limit = std::ranges::find(plan.limits, static_cast<int32_t>(c), &ColumnLimit::column);
     if (limit != plan.limits.end() && column.shape.empty()) {  // of bytes of a text the range says enough
@@ -109,6 +151,10 @@ void print(const SplitLook& look) {
     else
       fmt::print("{}\n", class_text(column));
   }
+  for (const LengthLook& look_of : look.lengths) {
+    fmt::print("  {}: strings of {} .. {}, mean {:.4g}; a row takes {:.4g} of {} places in batches of {}\n",
+               look_of.dim, look_of.least, look_of.most, look_of.mean, look_of.places, look_of.bound, look_of.batch);
+  }
 }
 
 nlohmann::json as_json(const SplitLook& look) {
@@ -123,7 +169,20 @@ nlohmann::json as_json(const SplitLook& look) {
                        {"nonfinite", column.num_nonfinite},
                        {"counts", column.counts},
                        {"classes", column.classes}});
-  return {{"split", look.name}, {"rows", look.rows}, {"places", look.places}, {"columns", std::move(columns)}};
+  nlohmann::json lengths = nlohmann::json::array();
+  for (const LengthLook& strings : look.lengths)
+    lengths.push_back({{"dim", strings.dim},
+                       {"bound", strings.bound},
+                       {"least", strings.least},
+                       {"most", strings.most},
+                       {"mean", strings.mean},
+                       {"batch", strings.batch},
+                       {"places", strings.places}});
+  return {{"split", look.name},
+          {"rows", look.rows},
+          {"places", look.places},
+          {"columns", std::move(columns)},
+          {"lengths", std::move(lengths)}};
 }
 
 Result<void> draw_first_batch(const Experiment& experiment, std::span<const Dataset> sets, const std::string& path) {

@@ -21,14 +21,25 @@ struct ColumnLook {
   std::vector<int64_t> counts;            // of labels: rows of each class
   std::vector<std::string> classes = {};  // their names, where they have some
 };
+/// Of the strings of a run-time dim.
+struct LengthLook {
+  std::string dim;
+  int64_t bound = 0;
+  int64_t least = 0, most = 0;
+  double mean = 0;
+  int64_t batch = 0;  // rows of a batch
+  double places = 0;  // that a row takes in the batches of the first epoch
+};
 struct SplitLook {
   std::string name;
   int64_t rows = 0;
   std::vector<std::string> places;
   std::vector<ColumnLook> columns;
+  std::vector<LengthLook> lengths;
 };
 
-SplitLook look_at(const DataPlan& plan, const Dataset& set);
+/// Errors: those of Batches.
+Result<SplitLook> look_at(const Experiment& experiment, const Dataset& set);
 void print(const SplitLook& look);
 nlohmann::json as_json(const SplitLook& look);
 

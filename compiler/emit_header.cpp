@@ -10,6 +10,7 @@
 
 #include "compiler/c_label_check.h"
 #include "compiler/c_names.h"
+#include "compiler/emit_data.h"
 #include "compiler/emit_generation.h"
 #include "ir/support/check.h"
 #include "ir/support/embedded_text.h"
@@ -82,7 +83,7 @@ class HeaderWriter {
     scalars();
     init();
     advance();
-    data();
+    if (program_.data) out_ += emit_data(program_, name_, used_);
     for (const Wrapper& wrapper : wrappers_) write(wrapper);
     for (const Generation& generation : generations_) out_ += emit_generation(program_, generation, used_);
     iteration();
@@ -121,23 +122,38 @@ class HeaderWriter {
     return {};
   }
 
-  /// The symbol that counts the rows of whole columns; -1 without data.
-  static int32_t row_symbol(const Entry& entry) {
+  int32_t section_of(const Binding& column) const {
+    return program_.data->columns[static_cast<size_t>(column.ref)].section;
+  }
+
+  /// The symbol that counts the rows of a data section's whole columns; -1 when the entry reads none.
+  int32_t row_symbol(const Entry& entry, int32_t section) const {
     for (const Binding& input : entry.inputs) {
-      if (input.kind == BindingKind::Column && !input.type.shape.empty()) return input.type.shape[0].symbol;
+      const bool column = input.kind == BindingKind::Column && !input.type.shape.empty();
+      if (column && section_of(input) == section) return input.type.shape[0].symbol;
     }
     return -1;
+  }
+
+  /// `num_rows`; of a data section after the first `num_rows_winter`.
+  std::string rows_member(int32_t section) const {
+    return section == 0 ? "num_rows" : "num_rows_" + identifier(program_.data->section_name(section));
+  }
+
+  std::string size_member(const Entry& entry, int32_t symbol) const {
+    for (const Binding& input : entry.inputs) {
+      if (input.kind == BindingKind::Column && row_symbol(entry, section_of(input)) == symbol)
+        return rows_member(section_of(input));
+    }
+    return identifier(program_.symbols[static_cast<size_t>(symbol)].name);
   }
 
   Wrapper make_wrapper(const Entry& entry, const std::string& prefix) {
     Wrapper wrapper{.entry = &entry, .name = unique(prefix + identifier(entry.name), used_)};
     std::set<std::string> in, out;
     for (const Binding& input : entry.inputs) wrapper.inputs.push_back({unique(identifier(input.name), in), &input});
-    for (const int32_t symbol : entry.symbols) {
-      const std::string name =
-          symbol == row_symbol(entry) ? "num_rows" : identifier(program_.symbols[static_cast<size_t>(symbol)].name);
-      wrapper.sizes.push_back({unique(name, in), nullptr, symbol});
-    }
+    for (const int32_t symbol : entry.symbols)
+      wrapper.sizes.push_back({unique(size_member(entry, symbol), in), nullptr, symbol});
     if (entry.kind != FunctionKind::Step) wrapper.run = unique("run", in);
     for (const Binding& output : entry.outputs)
       wrapper.outputs.push_back({unique(identifier(output.name), out), &output});
@@ -171,9 +187,12 @@ class HeaderWriter {
           item.objectives, [&](int32_t o) { return program_.steps[static_cast<size_t>(o)].takes_data; });
       batches_taken += takes ? item.times : 0;
     }
-    add("/* Iterations in all for a training split of `num_rows` rows: the {} epochs of the file. */\n", train.epochs);
+    const bool several = program_.data && program_.data->num_sections() > 1;
+    add("/* Iterations in all for a training split of `num_rows` rows{}: the {} epochs of the file. */\n",
+        several ? fmt::format(", of data section {},", program_.data->name) : "", train.epochs);
     add("static inline int64_t {}_horizon(int64_t num_rows) {{\n", name_);
-    add("  const int64_t batches = (num_rows + {}) / {};\n", train.batch_symbol < 0 ? 0 : train.batch - 1, train.batch);
+    const bool all_full = train.batch_symbol < 0 || several;
+    add("  const int64_t batches = (num_rows + {}) / {};\n", all_full ? 0 : train.batch - 1, train.batch);
     add("  return ({0} * batches + {2}) / {1};\n}}\n", train.epochs, std::max<int64_t>(batches_taken, 1),
         std::max<int64_t>(batches_taken - 1, 0));
   }
@@ -245,36 +264,6 @@ class HeaderWriter {
     add("  ((smelt_arena *)arena)->iteration += 1;\n  return SMELT_CALL_OK;\n}}\n");
   }
 
-  void data() {
-    if (!program_.data) return;
-    add("\n/* The rows of epoch `epoch` (from 0) in the order in which `smelt train` visits them. */\n");
-    add("static inline void {}_order(uint64_t seed, uint32_t epoch, int32_t n, int32_t *rows) {{\n", name_);
-    add("  smelt_shuffle(seed, epoch, n, rows);\n}}\n");
-    for (const ColumnLimit& limit : program_.data->limits) {
-      const Column& column = program_.data->columns[static_cast<size_t>(limit.column)];
-      const std::string function = unique(fmt::format("{}_check_column{}", name_, limit.column), used_);
-      add("\n/* The first place of `values` that is not in 0 .. {} ({}), or -1. The model trusts its data: call this "
-          "once. */\n",
-          limit.below - 1, limit.dim);
-      add("static inline int64_t {}(const {} *values, int64_t count) {{\n  int64_t i;\n", function,
-          c_type(column.dtype));
-      add("  if (values == 0) return count > 0 ? 0 : -1;\n");
-      if (column.dtype == DType::U8 && limit.below > 255) {  // every byte is one
-        add("  (void)i;\n  return -1;\n}}\n");
-        continue;
-      }
-      add("  for (i = 0; i < count; ++i) if ({}) return i;\n  return -1;\n}}\n", outside(column.dtype, limit.below));
-    }
-  }
-
-  /// The condition that `values[i]` is no label. Of a float, NaN and what lies between whole numbers are none either.
-  static std::string outside(DType dtype, int64_t below) {
-    if (dtype == DType::U8 || dtype == DType::Bool) return fmt::format("values[i] >= {}", below);
-    if (!is_float(dtype)) return fmt::format("values[i] < 0 || values[i] >= {}", below);
-    return fmt::format("!(values[i] >= 0 && values[i] < {0} && values[i] == ({1})(int64_t)values[i])", below,
-                       c_type(dtype));
-  }
-
   std::string describe(const Binding& binding) const {
     const std::string type = to_string(binding.type, program_.symbols);
     switch (binding.kind) {
@@ -283,7 +272,12 @@ class HeaderWriter {
         return field == Column::kWholeRow ? "every row() of the data: " + type
                                           : fmt::format("field({}) of all rows of the data: {}", field, type);
       }
-      case BindingKind::Rows: return "the rows of this batch, each in 0 .. num_rows-1: " + type;
+      case BindingKind::Rows:
+        return fmt::format("the rows of this batch{}, each in 0 .. {}-1: {}",
+                           program_.data->num_sections() == 1
+                               ? ""
+                               : " of data section " + program_.data->section_name(section_of_rows(binding)),
+                           rows_member(section_of_rows(binding)), type);
       case BindingKind::Feed:
       case BindingKind::Loss:
       case BindingKind::Report:
@@ -307,7 +301,8 @@ class HeaderWriter {
       add("  const {} *{}; /* {} */\n", c_type(input.binding->type.dtype), input.name, describe(*input.binding));
     }
     for (const Member& size : wrapper.sizes)
-      add("  int64_t {}; /* 1 .. {} */\n", size.name, program_.symbols[static_cast<size_t>(size.symbol)].bound);
+      add("  int64_t {}; /* 1 .. {}{} */\n", size.name, program_.symbols[static_cast<size_t>(size.symbol)].bound,
+          length_text(program_, size.symbol));
     if (!wrapper.run.empty())
       add("  int64_t {}; /* draws of different runs differ; `smelt eval` counts batches from 0 */\n", wrapper.run);
     if (wrapper.inputs.empty() && wrapper.sizes.empty() && wrapper.run.empty()) add("  char unused;\n");
@@ -354,11 +349,10 @@ class HeaderWriter {
         const auto at = std::ranges::find(wrapper.sizes, symbol, &Member::symbol);
         return at == wrapper.sizes.end() ? std::to_string(batch.bound) : "in->" + at->name;
       };
-      if (row_symbol(*wrapper.entry) >= 0) {
-        refuse(fmt::format("!smelt_rows_are_below(in->{}, {}, {})", input.name,
-                           batch.is_static() ? std::to_string(batch.bound) : size(batch.symbol),
-                           size(row_symbol(*wrapper.entry))));
-      }
+      const int32_t rows = row_symbol(*wrapper.entry, section_of_rows(*input.binding));
+      if (rows < 0) continue;
+      refuse(fmt::format("!smelt_rows_are_below(in->{}, {}, {})", input.name,
+                         batch.is_static() ? std::to_string(batch.bound) : size(batch.symbol), size(rows)));
     }
     for (const Member& output : wrapper.outputs) {
       if (!is_scalar(output)) refuse(fmt::format("out->{} == 0", output.name));

@@ -348,6 +348,7 @@ struct BatchItem {
   Ident dim;
   ExprId size;
   bool shuffle = false;
+  ExprId bucket = {};  // of rows of like length, in batches
 };
 struct NumberItem {
   Ident what;

@@ -252,7 +252,8 @@ class Printer {
   }
   void train_item(const DataItem& i) { line("data " + i.name.text); }
   void train_item(const BatchItem& i) {
-    line(fmt::format("batch {} = {}{}", i.dim.text, expr(i.size), i.shuffle ? ", shuffle" : ""));
+    line(fmt::format("batch {} = {}{}{}", i.dim.text, expr(i.size), i.shuffle ? ", shuffle" : "",
+                     i.bucket.valid() ? fmt::format(", bucket = {}", expr(i.bucket)) : ""));
   }
   void train_item(const NumberItem& i) { line(fmt::format("{} {}", i.what.text, expr(i.value))); }
   void train_item(const PrecisionItem& i) { line("precision " + i.dtype.text); }

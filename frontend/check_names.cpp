@@ -162,21 +162,22 @@ class NameChecker : private BodyNames {
   void train(const ast::TrainDecl& decl) {
     push();
     for (const ast::TrainItem& item : decl.items) {
-      std::visit(ast::Overloaded{
-                     [&](const ast::BatchItem& i) { use(i.dim.text, i.dim.span, Place::Dim), expr(i.size); },
-                     [&](const ast::NumberItem& i) { expr(i.value); },
-                     [&](const ast::StepItem& i) { step(i); },
-                     [&](const ast::LoopItem& i) {
-                       for (const auto& g : i.groups)
-                         for (const auto& e : g.entries) expr(e.times);
-                     },
-                     [&](const ast::EmaItem& i) { expr(i.model, Place::Net), expr(i.decay); },
-                     [&](const ast::EveryItem& i) { actions(i); },
-                     [&](const ast::StopItem& i) { stop(i.condition), expr(i.evaluations); },
-                     [](const ast::DataItem&) {},
-                     [](const ast::PrecisionItem&) {},
-                 },
-                 item.node);
+      std::visit(
+          ast::Overloaded{
+              [&](const ast::BatchItem& i) { use(i.dim.text, i.dim.span, Place::Dim), expr(i.size), expr(i.bucket); },
+              [&](const ast::NumberItem& i) { expr(i.value); },
+              [&](const ast::StepItem& i) { step(i); },
+              [&](const ast::LoopItem& i) {
+                for (const auto& g : i.groups)
+                  for (const auto& e : g.entries) expr(e.times);
+              },
+              [&](const ast::EmaItem& i) { expr(i.model, Place::Net), expr(i.decay); },
+              [&](const ast::EveryItem& i) { actions(i); },
+              [&](const ast::StopItem& i) { stop(i.condition), expr(i.evaluations); },
+              [](const ast::DataItem&) {},
+              [](const ast::PrecisionItem&) {},
+          },
+          item.node);
     }
     pop();
   }

@@ -191,7 +191,8 @@ void DataSection::probe_splits(const DataPlan& plan, int32_t section) {
     if (!columns) continue;
     if (known.empty()) known = *columns;
     const auto same = [](const Column& a, const Column& b) {
-      return a.field == b.field && a.dtype == b.dtype && a.row_shape == b.row_shape;
+      return a.field == b.field && a.dtype == b.dtype && a.row_shape == b.row_shape &&
+             a.length_symbol == b.length_symbol;
     };
     if (!std::ranges::equal(known, *columns, same)) {
       data_failed_ = true;

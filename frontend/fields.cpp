@@ -30,6 +30,8 @@ std::optional<Column> DataSection::describe_column(int32_t field, Span span) {
   if (probed != known.end()) {
     column.dtype = probed->dtype;
     column.row_shape = probed->row_shape;
+    const bool padded = read.row.size() == 1 && read.row[0].extent.is_static();
+    column.length_symbol = padded ? -1 : probed->length_symbol;
   } else if (!known.empty() && field == Column::kWholeRow && source.reader == "csv") {
     column.dtype = known.front().dtype;  // all columns side by side
     column.row_shape = {static_cast<int64_t>(known.size())};
@@ -80,8 +82,9 @@ Value DataSection::field_column(int32_t field, Span span) {
   if (!has_split || data_failed_) return {};  // one mistake in a file is one error
   const std::optional<Column> column = describe_column(field, span);
   if (!column) return {};
-  auto known = std::ranges::find_if(plan.columns,
-                                    [&](const Column& c) { return c.field == field && c.section == read.section; });
+  auto known = std::ranges::find_if(plan.columns, [&](const Column& c) {
+    return c.field == field && c.section == read.section && c.length_symbol == column->length_symbol;
+  });
   if (known == plan.columns.end()) known = plan.columns.insert(plan.columns.end(), *column);
   const auto ref = static_cast<int32_t>(known - plan.columns.begin());
   const auto [symbol, fresh] =
@@ -92,8 +95,8 @@ Value DataSection::field_column(int32_t field, Span span) {
   Axes axes{read.batch};
   TensorType type{known->dtype, {Extent(kMaxRows, symbol->second)}};
   for (const int64_t size : known->row_shape) {
-    type.shape.emplace_back(size);
-    axes.push_back({kAnonymous, Extent(size)});
+    type.shape.emplace_back(known->length_symbol < 0 ? Extent(size) : Extent(size, known->length_symbol));
+    axes.push_back({kAnonymous, type.shape.back()});
   }
   if (!argument.valid())
     argument = graph_.builder().argument({fmt::format("column{}", ref), ArgRole::Column, ref, {}}, type);

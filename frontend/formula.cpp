@@ -246,7 +246,7 @@ bool Formulas::check_run_time_axis(const Affine& position, const Axis& axis, Spa
                         shapes_.sized_text(run_time->axis), shapes_.sized_text(axis))
           : fmt::format("`{}` reads a part of {}, whose size shows at run time", text, shapes_.sized_text(axis));
   auto& report = diagnostics_.report(Diag::E0109, span, seen);
-  report.note("a formula reads such an axis as it is: `x[i]`, where i runs over all of it");
+  report.note("a formula reads such an axis as it is, `x[i]`, or moved, `x?[i - 1]`, where i runs over all of it");
   report.with_help("give the dim a fixed size, or walk over it: `scan t < T with ..` and `x[t]`");
   return false;
 }
@@ -319,6 +319,7 @@ std::optional<FormulaRead> Formulas::read_of(const ast::IndexExpr& access, Span 
     if (!position) return std::nullopt;
     read.axes.push_back(*position);
   }
+  move_run_time_axes(read, span);
   if (!check_bounds(read, access)) return std::nullopt;
   if (rows && !take_data_index(read, rows->first, rows->second, access.indices[rows->first])) return std::nullopt;
   return read;

@@ -73,6 +73,9 @@ class Formulas {
   std::optional<FormulaRead> read_of(const ast::IndexExpr& access, Span span);
   std::optional<Value> data_index(ast::ExprId index);
   bool take_data_index(FormulaRead& read, size_t axis, const Value& position, ast::ExprId index);
+  bool is_moved(const FormulaRead& read, size_t axis) const;
+  void move_run_time_axes(FormulaRead& read, Span span);
+  Tensor moved(const Tensor& x, size_t axis, int64_t by, Span span);
   bool check_run_time_axis(const Affine& position, const Axis& axis, Span span);
   bool check_bounds(FormulaRead& read, const ast::IndexExpr& access);
   Value value_of(const FormulaRead& read, double outside, Span span);

@@ -140,13 +140,24 @@ ast::TrainItem Parser::train_item() {
   return item;
 }
 
-// batch B = 128, shuffle
+// batch B = 128, shuffle, bucket = 50
 ast::BatchItem Parser::batch_item() {
   ast::BatchItem item;
   item.dim = expect_name("the name of the batch dim");
   expect(TokenKind::Equal, "a batch line");
   if (!panic_) item.size = binary(0);
-  if (!panic_ && accept(TokenKind::Comma)) item.shuffle = expect_word("shuffle", "a batch line");
+  if (panic_ || !accept(TokenKind::Comma)) return item;
+  if (!at_word("bucket")) {
+    item.shuffle = expect_word("shuffle", "a batch line");
+    if (panic_ || !accept(TokenKind::Comma)) return item;
+  }
+  if (!accept_word("bucket")) {
+    fail(fmt::format("expected `bucket` in a batch line, found {}", found()),
+         "rows of like length: `batch B = 128, shuffle, bucket = 50`");
+    return item;
+  }
+  expect(TokenKind::Equal, "`bucket = 50`");
+  if (!panic_) item.bucket = binary(0);
   return item;
 }
 

@@ -82,8 +82,10 @@ class Options {
         .with_help("write `window = 128`, or the dim of the fields: `window = T`");
   }
   void length(const ast::Arg& arg) {
-    const auto given = shapes_.expect_integer(evaluator_.eval(arg.value), span(arg), "the length of a line");
-    source_.lengths[0] = given ? string_length(Extent(*given), arg) : 1;
+    const Value value = evaluator_.eval(arg.value);
+    if (const auto* dim = value.as<DimValue>()) return string_length(0, shapes_.axis_of(dim->id).extent, arg);
+    const auto given = shapes_.expect_integer(value, span(arg), "the length of a line");
+    if (given) string_length(0, Extent(*given), arg);
   }
   void lengths(const ast::Arg& arg) {
     const Value value = evaluator_.eval(arg.value);
@@ -94,7 +96,31 @@ class Options {
             .with_help("write `lengths = [20, 22]`, in bytes, or dims: `lengths = [S, T]`");
       return;
     }
-    for (size_t i = 0; i < 2; ++i) source_.lengths[i] = string_length(both->axes[i].extent, arg);
+    for (size_t i = 0; i < 2; ++i) string_length(i, both->axes[i].extent, arg);
+  }
+  void ends(const ast::Arg& arg) {
+    const Value value = evaluator_.eval(arg.value);
+    const auto* tuple = value.as<TupleValue>();
+    const bool pairs = find_reader_record(source_.reader)->kind == FileKind::Pairs;
+    if (tuple != nullptr && (!pairs || tuple->items.size() != 2)) {
+      diagnostics_
+          .report(Diag::E0503, span(arg),
+                  fmt::format("`ends` has {} numbers; `{}` has {} a row", tuple->items.size(), source_.reader,
+                              pairs ? "two strings" : "one string"))
+          .with_help(pairs ? "write `ends = (0, 1)`: of the first and of the second string" : "write `ends = 1`");
+      return;
+    }
+    for (size_t i = 0; i < (pairs ? 2 : 1); ++i) {
+      const auto given = shapes_.expect_integer(tuple == nullptr ? value : tuple->items[i], span(arg), "`ends`");
+      if (!given) return;
+      source_.ends[i] = *given;
+      if (*given >= 0 && *given <= kMaxWindow) continue;
+      source_.ends[i] = 0;
+      diagnostics_.report(Diag::E0503, span(arg), fmt::format("{} zeros behind a string", *given))
+          .with_help(
+              "`ends` is how many zeros belong to the end of each string: mostly 1, which a model learns to write");
+      return;
+    }
   }
   void tokens(const ast::Arg& arg) {
     const auto* path = ast_.as<ast::StringExpr>(arg.value);
@@ -118,14 +144,20 @@ class Options {
  private:
   Span span(const ast::Arg& arg) const { return ast_[arg.value].span; }
 
-  int64_t string_length(const Extent& extent, const ast::Arg& arg) {
-    if (extent.is_static() && extent.bound >= 1 && extent.bound <= kMaxWindow) return extent.bound;
+  /// Of string k. That of a run-time dim is the longest of each batch.
+  void string_length(size_t k, const Extent& extent, const ast::Arg& arg) {
+    source_.lengths[k] = 1;
+    if (extent.scale == 1 && extent.bound >= 1 && extent.bound <= kMaxWindow) {
+      source_.lengths[k] = extent.bound;
+      source_.length_symbols[k] = extent.symbol;
+      return;
+    }
     diagnostics_
-        .report(Diag::E0503, span(arg),
-                extent.is_static() ? fmt::format("strings of {} bytes; they have 1 to {}", extent.bound, kMaxWindow)
-                                   : "the length of a string is known before the run")
-        .with_help("write how many bytes the longest has, or a dim of that size");
-    return 1;
+        .report(Diag::E0503, span(arg), fmt::format("strings of {} bytes; they have 1 to {}", extent.bound, kMaxWindow))
+        .with_help(
+            "write how many bytes the longest has, or a dim of that size; `dim T <= 64` is as long as the longest "
+            "string "
+            "of each batch");
   }
 
   int64_t side(const Extent& extent, const ast::Arg& arg) {
@@ -180,6 +212,8 @@ constexpr Option kOptions[] = {
      "lines become of one length: write `length = 40`, or the dim of the field: `length = T`"},
     {FileKind::Pairs, "lengths", &Options::lengths,
      "strings become of one length each: write `lengths = [20, 22]`, or the dims of the fields: `lengths = [S, T]`"},
+    {FileKind::Lines, "ends", &Options::ends},
+    {FileKind::Pairs, "ends", &Options::ends},
     {FileKind::Text, "tokens", &Options::tokens},
     {FileKind::Lines, "tokens", &Options::tokens},
     {FileKind::Pairs, "tokens", &Options::tokens},
@@ -220,6 +254,15 @@ void read_reader_options(const ast::Ast& ast, const ast::CallExpr& call, SourceC
   // What was reported as missing has some size, so that rows have a type.
   source.window = std::max<int64_t>(source.window, 1);
   for (int64_t& length : source.lengths) length = std::max<int64_t>(length, 1);
+  for (size_t k = 0; k < source.ends.size(); ++k) {
+    if (source.ends[k] < source.lengths[k] || !has_lengths(source)) continue;
+    diagnostics
+        .report(Diag::E0503, source.span,
+                fmt::format("strings of {} bytes with {} zeros behind them leave no byte", source.lengths[k],
+                            source.ends[k]))
+        .with_help("the length of a string counts the zeros of `ends`");
+    source.ends[k] = 0;
+  }
   if (source.pictures.height < 1) source.pictures.height = source.pictures.width = 1;
 }
 

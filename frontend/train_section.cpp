@@ -124,36 +124,6 @@ void TrainSection::warn_idle_objectives() {
   }
 }
 
-// batch B = 128, shuffle
-void TrainSection::train_batch(const ast::BatchItem& item) {
-  TrainPlan& plan = experiment_.train;
-  const Value dim = names_.name_value(item.dim.text, item.dim.span, {});
-  const auto* id = dim.as<DimValue>();
-  if (id == nullptr) {
-    if (!dim.bad())
-      diagnostics_.report(Diag::E0605, item.dim.span,
-                          fmt::format("`{}` is {}, not a dim", item.dim.text, shapes_.describe(dim)));
-    return;
-  }
-  const Extent extent = shapes_.axis_of(id->id).extent;
-  const std::optional<int64_t> written =
-      shapes_.expect_integer(evaluator_.eval(item.size), scopes_.span_of(item.size), "the batch size");
-  if (!written) return;
-  const int64_t size = options_.batch.value_or(*written);
-  if (size < 1 || size > extent.bound || (extent.is_static() && size != extent.bound)) {
-    diagnostics_
-        .report(Diag::E0503, scopes_.span_of(item.size),
-                fmt::format("the batch size is {}, and dim {} is {}{}", size, item.dim.text,
-                            extent.is_static() ? "" : "at most ", extent.bound))
-        .with_help(size < 1 ? fmt::format("a batch has at least one row: `batch {} = {}`", item.dim.text, extent.bound)
-                            : fmt::format("declare `dim {} <= {}`", item.dim.text, size));
-    return;
-  }
-  plan.batch = size;
-  plan.batch_symbol = extent.symbol;
-  plan.shuffle = item.shuffle;
-}
-
 // epochs 20, steps 20_000, seed 1
 void TrainSection::train_number(const ast::NumberItem& item) {
   const std::optional<int64_t> value = shapes_.expect_integer(evaluator_.eval(item.value), scopes_.span_of(item.value),

@@ -54,6 +54,8 @@ class TrainSection {
  private:
   void train_precision(const ast::PrecisionItem& item);
   void train_batch(const ast::BatchItem& item);
+  void check_lengths(const ast::BatchItem& item);
+  void train_bucket(const ast::BatchItem& item);
   void train_number(const ast::NumberItem& item);
   void train_loop(const ast::LoopItem& item);
   std::optional<LoopItem> loop_call(const ast::LoopEntry& entry);

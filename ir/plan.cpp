@@ -33,6 +33,11 @@ std::string_view to_string(FunctionKind kind) {
   return "?";
 }
 
+bool has_lengths(const SourceCall& source) {
+  const ReaderRecord* reader = find_reader_record(source.reader);
+  return reader != nullptr && (reader->kind == FileKind::Lines || reader->kind == FileKind::Pairs);
+}
+
 int64_t sound_rate(const DataPlan& plan) {
   for (const Split& split : plan.splits)
     if (split.source.rate > 0) return split.source.rate;
@@ -54,6 +59,12 @@ std::vector<Column> typed_columns(const SourceCall& source) {
   const auto column = [&](int32_t field, DType dtype, std::vector<int64_t> row_shape) {
     return Column{field, dtype, std::move(row_shape), source.span};
   };
+  const auto text_column = [&](int32_t string, DType dtype) {
+    const auto k = static_cast<size_t>(string);
+    Column result = column(string, dtype, {source.lengths[k]});
+    result.length_symbol = source.length_symbols[k];
+    return result;
+  };
   const PictureOptions& o = source.pictures;
   const DType text = source.tokens.empty() ? DType::U8 : DType::I32;
   switch (reader == nullptr ? FileKind::Table : reader->kind) {
@@ -65,10 +76,9 @@ std::vector<Column> typed_columns(const SourceCall& source) {
     }
     case FileKind::Text: return {column(0, text, {source.window}), column(1, text, {source.window})};
     case FileKind::Sound: return {column(0, DType::F32, {source.window}), column(1, DType::I32, {})};
-    case FileKind::Lines: return {column(0, text, {source.lengths[0]}), column(1, DType::I32, {})};
+    case FileKind::Lines: return {text_column(0, text), column(1, DType::I32, {})};
     case FileKind::Pairs:
-      return {column(0, text, {source.lengths[0]}), column(1, text, {source.lengths[1]}), column(2, DType::I32, {}),
-              column(3, DType::I32, {})};
+      return {text_column(0, text), text_column(1, text), column(2, DType::I32, {}), column(3, DType::I32, {})};
   }
   return {};
 }

@@ -80,7 +80,9 @@ struct SourceCall {
   int64_t window = 0;                   // of `bytes` and `audio`: the bytes or samples of a row
   int64_t rate = 0;                     // of `audio`: samples a second
   std::array<int64_t, 2> lengths = {};  // of `lines` (the first) and `pairs`: bytes of a row's strings, or subwords
-  std::string tokens = {};              // of texts: the file of a model of subwords; empty: rows are bytes
+  std::array<int32_t, 2> length_symbols = {-1, -1};  // of run-time dims: as long as the longest string of a batch
+  std::array<int64_t, 2> ends = {};                  // zeros behind each string that belong to it
+  std::string tokens = {};                           // of texts: the file of a model of subwords; empty: rows are bytes
 };
 
 /// A part of the rows of a source, from a share to another: `split(0.9)` makes 0..0.9 and 0.9..1 of it.
@@ -106,6 +108,7 @@ struct Column {
   std::vector<int64_t> row_shape;  // without the leading rows
   Span span;
   int32_t section = 0;
+  int32_t length_symbol = -1;  // the run-time dim of its only axis: as long as the longest row of a batch
 };
 
 /// What labels `ix<Dim>` that come from outside must respect: 0 .. below-1, or less where the dim's size is known at
@@ -208,6 +211,7 @@ struct TrainPlan {
   int64_t batch = 0;
   int32_t batch_symbol = -1;  // the dim that `batch B = n` names; -1 when that dim is fixed with `=`
   bool shuffle = false;
+  int64_t bucket = 0;   // batches whose rows are sorted by length together; 0: rows are not sorted
   int64_t epochs = -1;  // one of epochs and steps is set
   int64_t steps = -1;
   uint64_t seed = 0;

@@ -67,6 +67,9 @@ constexpr const ReaderRecord* find_reader_record(std::string_view name) {
 }
 
 struct DataPlan;
+struct SourceCall;
+/// Whether its rows are strings, each of a length of its own.
+bool has_lengths(const SourceCall& source);
 /// Samples a second of the rows that `audio` reads; 0 when no split has any.
 int64_t sound_rate(const DataPlan& plan);
 /// The file of the model of subwords that labels of `dim` are numbers of, as the model file names it; empty: of none.

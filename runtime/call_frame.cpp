@@ -39,6 +39,9 @@ void CallFrame::set_dataset(const Dataset& dataset) {
       set_extent(binding.type.shape[0].symbol, column.rows);
     }
   }
+  std::erase_if(lengths_, [&](const LengthBinding& bound) { return bound.section == dataset.section(); });
+  for (const RowLengths& strings : dataset.lengths())
+    if (strings.symbol >= 0) lengths_.push_back({dataset.section(), &strings, 0});
 }
 
 void CallFrame::set_datasets(const SplitSets& sets) {
@@ -61,6 +64,19 @@ void CallFrame::bind_rows(size_t input, std::span<const int32_t> rows) {
               entry_->name);
   inputs_[input] = rows.data();
   if (!batch.is_static()) set_extent(batch.symbol, size);
+  bind_lengths(section_of_rows(entry_->inputs[input]), rows);
+}
+
+/// Strings of several fields, or sections, may have one dim.
+void CallFrame::bind_lengths(int32_t section, std::span<const int32_t> rows) {
+  for (LengthBinding& bound : lengths_) {
+    if (bound.section != section) continue;
+    bound.size = bound.strings->size_of(rows);
+    int64_t longest = bound.size;
+    for (const LengthBinding& other : lengths_)
+      if (other.strings->symbol == bound.strings->symbol) longest = std::max(longest, other.size);
+    set_extent(bound.strings->symbol, longest);
+  }
 }
 
 int64_t CallFrame::rows_of(const SplitSets& sets) const {

@@ -59,6 +59,14 @@ class CallFrame {
 
  private:
   void bind_rows(size_t input, std::span<const int32_t> rows);
+  void bind_lengths(int32_t section, std::span<const int32_t> rows);
+
+  /// The strings of a run-time dim: it is as long as the longest of the rows that are bound.
+  struct LengthBinding {
+    int32_t section = 0;
+    const RowLengths* strings = nullptr;
+    int64_t size = 0;
+  };
 
   const CompiledProgram* program_;
   const Entry* entry_;
@@ -67,6 +75,7 @@ class CallFrame {
   std::vector<int64_t> extents_;
   std::vector<Buffer> owned_;
   std::vector<size_t> rows_inputs_;  // one a data section that the entry reads
+  std::vector<LengthBinding> lengths_;
   smelt_call call_{};
 };
 

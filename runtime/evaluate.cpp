@@ -85,7 +85,7 @@ class Evaluation {
         trace_(trace),
         frame_(session.frame(entry)) {}
 
-  Result<void> run(const SplitSets& data, int64_t batch, std::span<const int32_t> rows) {
+  Result<void> run(const SplitSets& data, int64_t batch) {
     SMELT_TRY_VOID(frame_.own_outputs());
     sums_.assign(entry_.outputs.size(), 0.0);
     if (!frame_.takes_rows()) return run_once(data, batch);
@@ -97,6 +97,8 @@ class Evaluation {
     data_ = data;
     if (totals_entry_ != nullptr) SMELT_TRY_VOID(begin_totals(data));
     const int64_t total = frame_.rows_of(data);
+    const std::vector<int32_t> all = rows_by_length(data, total);
+    const std::span<const int32_t> rows(all);
     for (int64_t begin = 0, number = 0; begin < total; begin += batch, ++number) {
       const int64_t size = std::min(batch, total - begin);
       if (size < batch && !frame_.has_free_batch()) break;
@@ -142,6 +144,17 @@ class Evaluation {
   }
 
  private:
+  /// The first `total` rows: batches of like length where a batch is as long as its longest row, else in their order.
+  static std::vector<int32_t> rows_by_length(const SplitSets& data, int64_t total) {
+    std::vector<int32_t> rows(static_cast<size_t>(total));
+    std::iota(rows.begin(), rows.end(), 0);
+    const auto set = std::ranges::find_if(data, [](const Dataset* each) { return have_run_time_dim(each->lengths()); });
+    if (set == data.end()) return rows;
+    const std::vector<int64_t> keys = length_keys((*set)->lengths());
+    std::ranges::stable_sort(rows, {}, [&](int32_t row) { return keys[static_cast<size_t>(row)]; });
+    return rows;
+  }
+
   Result<void> begin_totals(const SplitSets& data) {
     totals_frame_.emplace(session_.frame(*totals_entry_));
     SMELT_TRY_VOID(totals_frame_->own_outputs());
@@ -223,15 +236,11 @@ const NamedValue* find_value(const std::vector<NamedValue>& values, std::string_
 Result<std::vector<NamedValue>> evaluate(Session& session, const SplitSets& data, int64_t batch,
                                          const std::vector<std::string>& names, const TraceCall& trace) {
   if (batch < 1) return fail(ErrorKind::Usage, fmt::format("a batch of {} rows", batch));
-  int64_t most = 0;
-  for (const Dataset* set : data) most = std::max(most, set->rows());
-  std::vector<int32_t> rows(static_cast<size_t>(most));
-  std::iota(rows.begin(), rows.end(), 0);
   std::vector<NamedValue> out;
   for (const std::string& name : names) {
     SMELT_TRY(const Entry* entry, find_evaluated(session.program(), name));
     Evaluation evaluation(session, *entry, trace);
-    SMELT_TRY_VOID(evaluation.run(data, batch, rows));
+    SMELT_TRY_VOID(evaluation.run(data, batch));
     evaluation.append_to(out);
   }
   return out;

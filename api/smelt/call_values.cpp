@@ -108,8 +108,12 @@ class CallReader {
   static void read_column(RefTensor& tensor, const void* input, std::span<const int32_t> rows) {
     const auto width = static_cast<size_t>(size_of(tensor.type.dtype));
     const size_t row_elements = rows.empty() ? 0 : tensor.values.size() / rows.size();
+    // A row lies as long as it can be; of strings of a run-time dim, which have one axis, the batch may have less.
+    size_t stored = 1;
+    for (size_t axis = 1; axis < tensor.type.shape.size(); ++axis)
+      stored *= static_cast<size_t>(tensor.type.shape[axis].bound);
     for (size_t b = 0; b < rows.size(); ++b) {
-      const std::byte* row = static_cast<const std::byte*>(input) + static_cast<size_t>(rows[b]) * row_elements * width;
+      const std::byte* row = static_cast<const std::byte*>(input) + static_cast<size_t>(rows[b]) * stored * width;
       for (size_t i = 0; i < row_elements; ++i)
         tensor.values[b * row_elements + i] = load_element(tensor.type.dtype, row + i * width);
     }

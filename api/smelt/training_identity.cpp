@@ -66,6 +66,20 @@ bool reads_constant(const Experiment& experiment, const Graph& graph) {
   });
 }
 
+/// What batches have behind their longest strings. Empty where no string has any.
+std::string ends_of(const DataPlan& data) {
+  std::string text;
+  for (const Split& split : data.splits) {
+    const SourceCall& source = split.source;
+    for (size_t k = 0; k < source.ends.size(); ++k) {
+      if (source.ends[k] > 0 && source.length_symbols[k] >= 0)
+        text +=
+            fmt::format("{}.{} string {} ends {}\n", data.section_name(split.section), split.name, k, source.ends[k]);
+    }
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string training_identity(const Experiment& experiment) {
@@ -89,6 +103,8 @@ std::string training_identity(const Experiment& experiment) {
       text += " " + experiment.objectives[static_cast<size_t>(objective)].name;
     text += "\n";
   }
+  if (experiment.train.bucket > 0) text += fmt::format("bucket {}\n", experiment.train.bucket);
+  if (experiment.data) text += ends_of(*experiment.data);
   return sha256_hex(text);
 }
 

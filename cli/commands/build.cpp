@@ -43,13 +43,7 @@ constexpr std::array kArtefacts = {
              }},
     Artefact{"header", ".h",
              [](const Built& built) -> Result<std::string> {
-               const CompiledProgram& program = built.program;
-               if (program.data && program.data->num_sections() > 1)
-                 return fail(ErrorKind::Unsupported,
-                             "a header for a train section that reads several data sections is not supported yet",
-                             "use --emit=obj, or choose a train section that reads one: --train NAME",
-                             program.train.span);
-               return emit_header(program, built.generations, built.model.path);
+               return emit_header(built.program, built.generations, built.model.path);
              }},
     Artefact{"llvm-ir", ".ll", [](const Built& built) { return dump(built.model, "llvm", built.options); }},
     Artefact{"asm", ".s", [](const Built& built) { return dump(built.model, "asm", built.options); }},

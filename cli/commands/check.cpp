@@ -57,7 +57,14 @@ bool look_at_data(const CheckFlags& flags, const OpenedModel& model, std::vector
     code = report(sets.error());
     return false;
   }
-  for (const Dataset& set : *sets) looks.push_back(look_at(*plan, set));
+  for (const Dataset& set : *sets) {
+    Result<SplitLook> look = look_at(*model.checked.experiment, set);
+    if (!look) {
+      code = report(look.error());
+      return false;
+    }
+    looks.push_back(std::move(*look));
+  }
   if (flags.output.empty()) return true;
   const Result<void> drawn = draw_first_batch(*model.checked.experiment, *sets, flags.output);
   if (!drawn) code = report(drawn.error());

@@ -32,13 +32,16 @@ Result<void> write_gradients(const GradsFlags& flags, Session& session, std::spa
   const SplitSets training = training_sets(data);
   frame.set_datasets(training);
   for (const Dataset* set : training) {
+    const bool sorted = flags.shuffle && program.train.bucket > 0;
+    const std::vector<int64_t> keys = sorted ? length_keys(set->lengths()) : std::vector<int64_t>();
     SMELT_TRY(Batches batches, Batches::create({.rows = set->rows(),
                                                 .batch = program.train.batch,
                                                 .drop_rest = !frame.has_free_batch() || training.size() > 1,
                                                 .shuffle = flags.shuffle,
                                                 .seed = program.train.seed,
-                                                .section = static_cast<uint32_t>(set->section())},
-                                               set->name()));
+                                                .section = static_cast<uint32_t>(set->section()),
+                                                .bucket = keys.empty() ? 0 : program.train.bucket},
+                                               set->name(), keys));
     const auto first = batches.next();
     rows.emplace_back(first.begin(), first.end());
     frame.set_rows(set->section(), rows.back());

@@ -18,14 +18,19 @@ struct BatchPlan {
   bool shuffle = false;    // else file order
   uint64_t seed = 0;
   uint32_t section = 0;  // of the run's data sections: each has an order of its own
+  int64_t bucket = 0;    // full batches whose rows are sorted together by their keys; 0: rows are not sorted
 
   int64_t batches_per_epoch() const { return drop_rest ? rows / batch : (rows + batch - 1) / batch; }
 };
 
+/// The order of an epoch, a function of (seed, epoch) and the keys (docs/decisions/0042-buckets.md): rows are shuffled;
+/// the full batches are cut into buckets of at most `bucket` batches, as equal as they can be; the rows of a bucket are
+/// sorted by key, equal ones as the shuffle has them; the full batches of the epoch are shuffled. What is no full batch
+/// comes last, as the shuffle has it.
 class Batches {
  public:
-  /// Errors: Input when an epoch has no batch; Limit beyond 2^31-1 rows or 2^32-1 epochs' worth of counters.
-  static Result<Batches> create(const BatchPlan& plan, std::string_view split);
+  /// `keys`: one a row, of a plan with buckets. Errors: Input when an epoch has no batch; Limit beyond 2^31-1 rows.
+  static Result<Batches> create(const BatchPlan& plan, std::string_view split, std::span<const int64_t> keys = {});
 
   const BatchPlan& plan() const { return plan_; }
   int64_t taken() const { return taken_; }
@@ -39,11 +44,18 @@ class Batches {
   std::span<const int32_t> next();
 
  private:
-  explicit Batches(const BatchPlan& plan) : plan_(plan), order_(static_cast<size_t>(plan.rows)) {}
+  Batches(const BatchPlan& plan, std::span<const int64_t> keys);
   void set_order(int64_t epoch);
+  void sort_buckets();
+  void shuffle_full_batches(uint32_t epoch);
+  int64_t full_batches() const { return plan_.rows / plan_.batch; }
 
   BatchPlan plan_;
   std::vector<int32_t> order_;  // of epoch `order_epoch_`
+  // With buckets: the place of each row among all by key; then what an epoch is sorted in.
+  std::vector<int32_t> ranks_;
+  std::vector<uint64_t> sorted_;
+  std::vector<int32_t> before_, batch_order_;
   int64_t order_epoch_ = -1;
   int64_t taken_ = 0;
 };

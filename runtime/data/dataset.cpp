@@ -103,6 +103,7 @@ class Loader {
 
   const std::vector<std::string>& places() const { return places_; }
   const std::vector<std::string>& classes() const { return classes_; }
+  std::vector<RowLengths> take_lengths() { return std::move(lengths_); }
 
  private:
   bool is_ours(const Column& column) const { return column.section == split_.section; }
@@ -191,6 +192,7 @@ class Loader {
     SMELT_TRY(const std::optional<Subwords> subwords, find_subwords());
     SMELT_TRY(LoadedLines loaded, smelt::load_lines(plan_, split_, places_, subwords ? &*subwords : nullptr, notes));
     for (HostTensor& field : loaded.fields) take_fields(field);
+    lengths_ = std::move(loaded.lengths);
     row_names_ = std::move(loaded.names);
     return {};
   }
@@ -279,6 +281,7 @@ class Loader {
   std::vector<std::string> places_, classes_;
   std::vector<std::string> row_names_;  // of pictures, windows of sounds, and lines
   std::vector<LoadedFile> files_;
+  std::vector<RowLengths> lengths_;
 };
 
 }  // namespace
@@ -293,6 +296,7 @@ Result<Dataset> Dataset::open(const DataPlan& plan, const Split& split, const Da
   SMELT_TRY(out.columns_, loader.load(out.notes_));
   out.places_ = loader.places();
   out.classes_ = loader.classes();
+  out.lengths_ = loader.take_lengths();
   for (const LoadedColumn& column : out.columns_) out.rows_ = std::max(out.rows_, column.rows);
   return out;
 }

@@ -11,6 +11,7 @@
 #include "ir/plan.h"
 #include "ir/support/result.h"
 #include "runtime/data/data_paths.h"
+#include "runtime/data/row_lengths.h"
 #include "runtime/host_tensor.h"
 
 namespace smelt {
@@ -45,6 +46,8 @@ class Dataset {
   const std::vector<std::string>& places() const { return places_; }
   /// The names of its classes, in the order of their numbers; empty where labels are numbers, or are none.
   const std::vector<std::string>& classes() const { return classes_; }
+  /// Of the strings of each row; empty where rows are no strings.
+  std::span<const RowLengths> lengths() const { return lengths_; }
   /// A hash of the content of all columns: equal for equal data, whatever file it came from.
   std::string fingerprint() const;
 
@@ -53,6 +56,7 @@ class Dataset {
   int32_t section_ = 0;
   int64_t rows_ = 0;
   std::vector<LoadedColumn> columns_;
+  std::vector<RowLengths> lengths_;
   std::vector<std::string> notes_, places_, classes_;
 };
 

@@ -91,10 +91,13 @@ class LineReader {
       if (subwords_ != nullptr) {
         SMELT_TRY(line.subwords[k], subwords_->encode(line.strings[k]));
       }
-      if (length(line, k) > source_.lengths[k])
-        return wrong(fmt::format("{} has {} {}, the model takes {}", what, length(line, k),
-                                 subwords_ == nullptr ? "bytes" : "subwords", source_.lengths[k]),
-                     "make the length larger, or leave long lines out, such as with awk");
+      const int64_t ends = source_.ends[k], most = source_.lengths[k] - ends;
+      if (length(line, k) > most)
+        return wrong(
+            fmt::format("{} has {} {}, the model takes {}{}", what, length(line, k),
+                        subwords_ == nullptr ? "bytes" : "subwords", most,
+                        ends == 0 ? "" : fmt::format(" and {} zero{} behind them", ends, ends == 1 ? "" : "s")),
+            "make the length larger, or leave long lines out, such as with awk");
     }
     return line;
   }
@@ -126,6 +129,7 @@ Result<LoadedLines> load_lines(const DataPlan& plan, const Split& split, std::sp
   }
   for (size_t k = 0; k < reader.count(); ++k) {
     SMELT_TRY(out.fields.emplace_back(), HostTensor::zeros(DType::I32, {count}, "the lengths of lines"));
+    out.lengths.push_back({std::vector<int32_t>(rows.size()), split.source.length_symbols[k], split.source.ends[k]});
   }
   for (size_t i = 0; i < rows.size(); ++i) {
     const Line& line = all[static_cast<size_t>(rows[i])];
@@ -133,7 +137,8 @@ Result<LoadedLines> load_lines(const DataPlan& plan, const Split& split, std::sp
       const std::span<const std::byte> bytes = reader.bytes(line, k);
       const size_t row = out.fields[k].data.size() / rows.size();
       if (!bytes.empty()) std::memcpy(out.fields[k].data.data() + i * row, bytes.data(), bytes.size());
-      out.fields[reader.count() + k].as<int32_t>()[i] = static_cast<int32_t>(reader.length(line, k));
+      out.lengths[k].lengths[i] = static_cast<int32_t>(reader.length(line, k));
+      out.fields[reader.count() + k].as<int32_t>()[i] = out.lengths[k].lengths[i];
     }
     out.names.push_back(reader.place(line));
   }

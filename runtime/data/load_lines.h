@@ -7,6 +7,7 @@
 
 #include "ir/plan.h"
 #include "ir/support/result.h"
+#include "runtime/data/row_lengths.h"
 #include "runtime/files/subwords.h"
 #include "runtime/host_tensor.h"
 
@@ -15,7 +16,8 @@ namespace smelt {
 struct LoadedLines {
   // Of `lines` u8[rows, length] and i32[rows]; of `pairs` two of each, strings first. Strings of subwords are i32.
   std::vector<HostTensor> fields;
-  std::vector<std::string> names;  // of each row: file and line
+  std::vector<RowLengths> lengths;  // of each string
+  std::vector<std::string> names;   // of each row: file and line
 };
 
 /// `split` of `plan`, whose paths are at `places`. Bytes behind a string are 0. Lines end with \n or \r\n, and a mark

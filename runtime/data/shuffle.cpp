@@ -12,7 +12,7 @@ namespace smelt {
 namespace {
 
 constexpr uint32_t site_of(std::string_view name) { return fnv1a(name.data(), name.size()); }
-constexpr uint32_t kShuffleSite = site_of("shuffle"), kSplitSite = site_of("split");
+constexpr uint32_t kShuffleSite = site_of("shuffle"), kSplitSite = site_of("split"), kBucketsSite = site_of("buckets");
 
 void permute(uint64_t seed, uint32_t epoch, uint32_t site, std::span<int32_t> rows) {
   std::iota(rows.begin(), rows.end(), 0);
@@ -30,6 +30,10 @@ void permute(uint64_t seed, uint32_t epoch, uint32_t site, std::span<int32_t> ro
 
 void shuffle_rows(uint64_t seed, uint32_t epoch, std::span<int32_t> rows, uint32_t section) {
   permute(seed, epoch, kShuffleSite + section, rows);
+}
+
+void shuffle_batches(uint64_t seed, uint32_t epoch, std::span<int32_t> batches, uint32_t section) {
+  permute(seed, epoch, kBucketsSite + section, batches);
 }
 
 std::pair<int64_t, int64_t> stretch_of_share(int64_t count, const Share& share) {

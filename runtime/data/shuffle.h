@@ -19,6 +19,8 @@ namespace smelt {
 /// A permutation of 0 .. rows.size()-1. At most 2^31-1 rows. Data section k > 0 of a run has the site
 /// fnv1a("shuffle") + k.
 void shuffle_rows(uint64_t seed, uint32_t epoch, std::span<int32_t> rows, uint32_t section = 0);
+/// The same of the full batches of an epoch with buckets: the site is fnv1a("buckets") + section.
+void shuffle_batches(uint64_t seed, uint32_t epoch, std::span<int32_t> batches, uint32_t section);
 
 /// Where `share` of `count` rows begins and ends. Shares that meet have no row in common and leave none out.
 std::pair<int64_t, int64_t> stretch_of_share(int64_t count, const Share& share);
