@@ -19,6 +19,7 @@
 #include "cli/run_source.h"
 #include "runtime/files/message.h"
 #include "runtime/object_cache.h"
+#include "runtime/run_directory.h"
 
 namespace smelt::cli {
 
@@ -38,6 +39,11 @@ int exit_code(ErrorKind kind) {
 
 std::string dump_json(const nlohmann::json& json) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+bool is_there(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
 }
 
 int report(const Error& error) {
@@ -151,7 +157,12 @@ std::optional<CheckedModel> load_model(const std::string& file, const ModelOptio
   Result<CheckedModel> model =
       takes_stdin && file == "-" ? check_text("<stdin>", read_stdin(), options) : check_file(file, options);
   if (!model) {
-    code = report(model.error());
+    Error& error = model.error();
+    if (error.help.empty() && is_run_directory(file))
+      error.help =
+          fmt::format("it is a run, whose model is `{}/model.smelt`; `eval`, `run` and `sample` take a run itself",
+                      printable(std::filesystem::path(file).lexically_normal().string()));
+    code = report(error);
     return std::nullopt;
   }
   if (json && model->diagnostics.has_errors()) {

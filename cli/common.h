@@ -42,6 +42,9 @@ struct Command {
 /// One line of JSON. Paths may hold any bytes, JSON only UTF-8: others become U+FFFD.
 std::string dump_json(const nlohmann::json& json);
 
+/// Whether there is something of that name; a place that cannot be looked at has nothing.
+bool is_there(const std::string& path);
+
 /// `error: message`, with the help below; to stderr. Returns the exit code.
 int report(const Error& error);
 int report_usage(const std::string& message, const std::string& help = {});

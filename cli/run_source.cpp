@@ -10,13 +10,13 @@
 #include "runtime/run_directory.h"
 
 namespace smelt::cli {
-namespace {
-
 std::string absolute(const std::string& path) {
   std::error_code error;
   const std::filesystem::path place = std::filesystem::absolute(path, error);
   return error ? path : place.lexically_normal().string();
 }
+
+namespace {
 
 /// The best checkpoint when one is kept, else the last.
 Result<std::string> checkpoint_of(const std::string& run) {

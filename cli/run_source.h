@@ -31,6 +31,9 @@ Result<SubwordModels> open_subwords(const ModelOptions& options, const std::stri
 /// Loads weights; says which variables keep their initial values and what of the file was left out.
 Result<void> load_and_tell(const std::string& weights, Session& session, Match match);
 
+/// A path that means the same from every folder.
+std::string absolute(const std::string& path);
+
 /// Flags that were not given become those that the run was started with.
 void recall(const RunRecord& record, ModelFlags& flags);
 /// The places and columns of its data.

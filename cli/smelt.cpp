@@ -66,7 +66,8 @@ int unexpected_argument(const CLI::App& app, const std::string& name, const std:
   const std::vector<std::string_view> views(names.begin(), names.end());
   const std::string flag = argument.substr(0, argument.find('='));
   if (flag.starts_with("-"))
-    return report_usage(fmt::format("unknown flag `{}`", printable(flag, 80)), suggest(flag, views));
+    return report_usage(fmt::format("unknown flag `{}`", printable(flag, 80)),
+                        flag.size() > 2 ? suggest(flag, views) : std::string());
   return report_usage(fmt::format("unexpected argument `{}`", printable(argument, 80)),
                       fmt::format("see `{} --help`", name));
 }

@@ -49,11 +49,10 @@ std::optional<Experiment> build(SourceMap& sources, uint32_t file, const Fronten
   scope.file = file;
   scope.ast = parse(sources, file, diagnostics);
   if (diagnostics.has_errors()) return std::nullopt;
-  if (scope.ast.models.empty()) {
+  if (scope.ast.models.empty()) {  // what else is wrong with its names is said as well
     const Span layer = scope.ast.layers.empty() ? Span{} : scope.ast.layers.back().name.span;
     diagnostics.report(Diag::E0001, layer, sources.buffer(file).name + " declares no model")
         .with_help(help_without_model(scope.ast));
-    return std::nullopt;
   }
   Diagnostics library_diagnostics;
   const frontend::Library library(sources, library_diagnostics);

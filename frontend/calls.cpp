@@ -10,6 +10,7 @@
 #include "frontend/foreign_words.h"
 #include "frontend/intrinsics.h"
 #include "frontend/layers.h"
+#include "frontend/number_ranges.h"
 #include "frontend/signatures.h"
 #include "ir/support/suggest.h"
 
@@ -78,8 +79,11 @@ Value Calls::call(const Value& callee, Args args, Span span, std::string_view na
   if (const auto* intrinsic = callee.as<IntrinsicValue>())
     return call_intrinsic(*intrinsic->intrinsic, std::move(args), span);
   if (!callee.bad())
-    diagnostics_.report(Diag::E0402, span,
-                        fmt::format("`{}` is {}, which cannot be applied", name, shapes_.describe(callee)));
+    diagnostics_
+        .report(Diag::E0402, span, fmt::format("`{}` is {}, which cannot be applied", name, shapes_.describe(callee)))
+        .with_help(callee.as<Selector>() == nullptr
+                       ? std::string()
+                       : fmt::format("a net is applied itself: `{}(x)`", name.substr(0, name.find('.'))));
   return {};
 }
 
@@ -183,24 +187,23 @@ std::optional<std::map<std::string, Value>> Calls::time_of_run(const ast::FnDecl
   return std::nullopt;
 }
 
-/// `over = 0.2`: the share of the run in which a schedule gets to its end.
-bool Calls::check_share(const std::optional<ArgValue>& share) {
-  const auto number = share ? shapes_.number_of(share->value) : std::nullopt;
-  if (!number || (*number > 0 && *number <= 1)) return true;
-  diagnostics_
-      .report(Diag::E0503, share->span, fmt::format("`over` is {}; it has to be above 0 and at most 1", *number))
-      .with_help("it is a share of the run: `over = 0.2` is the first fifth");
-  return false;
-}
-
-/// Steps and cycles of a schedule, by which it divides.
-bool Calls::check_count(const std::string& name, const std::optional<ArgValue>& count) {
-  static constexpr std::string_view kDivide[] = {"every", "steps", "cycles", "rise"};
-  const auto number = count ? shapes_.number_of(count->value) : std::nullopt;
-  if (std::ranges::find(kDivide, name) == std::end(kDivide) || !number || *number > 0) return true;
-  diagnostics_.report(Diag::E0503, count->span, fmt::format("`{}` is {}; it has to be above 0", name, *number))
-      .with_help("a schedule without it is a number: leave the schedule out");
-  return false;
+/// Numbers that the library or a schedule cannot take; those that the run computes are not known here.
+bool Calls::check_ranges(const FileScope& scope, const ast::FnDecl& decl,
+                         const std::vector<std::optional<ArgValue>>& matched) {
+  for (size_t i = 0; i < matched.size(); ++i) {
+    const auto number = matched[i] ? shapes_.number_of(matched[i]->value) : std::nullopt;
+    if (!number) continue;
+    const std::string& name = decl.params[i].name.text;
+    const NumberRange* broken = is_schedule(decl) ? broken_range(kAnySchedule, name, *number) : nullptr;
+    if (broken == nullptr && scope.library) broken = broken_range(kAnyLibrary, name, *number);
+    if (broken == nullptr && scope.library) broken = broken_range(decl.name.text, name, *number);
+    if (broken == nullptr) continue;
+    diagnostics_
+        .report(Diag::E0503, matched[i]->span, fmt::format("`{}` is {}; it has to be {}", name, *number, broken->text))
+        .with_help(std::string(broken->help));
+    return false;
+  }
+  return true;
 }
 
 /// Evaluates the body with its parameters bound. Parameters that the caller leaves out come from the context
@@ -225,10 +228,7 @@ Value Calls::call_fn(const FileScope& scope, const ast::FnDecl& decl, Args args,
     specs.push_back({param.name.text, !param.default_value.valid() && !defaults.contains(param.name.text)});
   auto matched = match_args(decl.name.text, specs, std::move(args), span);
   if (!matched) return {};
-  for (size_t i = 0; i < specs.size() && is_schedule(decl); ++i) {
-    if (specs[i].name == "over" && !check_share((*matched)[i])) return {};
-    if (!check_count(specs[i].name, (*matched)[i])) return {};
-  }
+  if (!check_ranges(scope, decl, *matched)) return {};
   if (!around.setting.empty() && is_schedule(decl)) {  // numbers of a schedule on a step line are run-time inputs
     for (auto& arg : *matched) {
       const auto number = arg ? shapes_.number_of(arg->value) : std::nullopt;

@@ -58,8 +58,8 @@ class Calls {
   Value evaluated_fn(const FileScope& scope, const ast::FnDecl& decl, std::vector<std::optional<ArgValue>>& matched,
                      const std::map<std::string, Value>& defaults, Span span);
   std::optional<std::map<std::string, Value>> time_of_run(const ast::FnDecl& decl, Span span);
-  bool check_share(const std::optional<ArgValue>& share);
-  bool check_count(const std::string& name, const std::optional<ArgValue>& count);
+  bool check_ranges(const FileScope& scope, const ast::FnDecl& decl,
+                    const std::vector<std::optional<ArgValue>>& matched);
   Value call_intrinsic(const Intrinsic& intrinsic, Args args, Span span);
   Value with_adjoint(const ast::FnDecl& decl, const Value& value);
   std::optional<std::vector<Value>> vjp_values(const ast::FnDecl& decl, const Tensor& result, const Tensor& ct);

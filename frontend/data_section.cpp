@@ -103,6 +103,18 @@ std::optional<std::vector<Share>> DataSection::read_shares(ast::ExprId stage, si
   return std::nullopt;
 }
 
+/// Folders of pictures and of sounds are read by patterns, every other file by its name.
+void DataSection::refuse_pattern(const ReaderRecord& reader, const std::string& path, Span span) {
+  const bool takes_patterns = reader.kind == FileKind::Picture || reader.kind == FileKind::Sound;
+  if (takes_patterns || path.find_first_of("*?") == std::string::npos) return;
+  const bool several = reader.typed();  // whose files are one set of rows
+  diagnostics_
+      .report(Diag::E0401, span,
+              fmt::format("`{}` takes no patterns: `{}` is the name of no file", reader.name, printable(path, 80)))
+      .with_help(several ? fmt::format("name each file: `{}(\"a.txt\", \"b.txt\", ..)`", reader.name)
+                         : "name the file itself; patterns are for `images` and `audio`");
+}
+
 /// A call of a reader; nothing when it is none.
 std::optional<SourceCall> DataSection::read_source(ast::ExprId id, const std::string& split) {
   const auto* call = file_.ast.as<ast::CallExpr>(id);
@@ -124,9 +136,10 @@ std::optional<SourceCall> DataSection::read_source(ast::ExprId id, const std::st
   for (const ast::Arg& arg : call->args) {
     const auto* path = file_.ast.as<ast::StringExpr>(arg.value);
     if (reader->typed() && !arg.name.empty()) continue;  // an option
-    if (path != nullptr && arg.name.empty())
+    if (path != nullptr && arg.name.empty()) {
+      refuse_pattern(*reader, path->value, file_.ast[arg.value].span);
       source.paths.push_back(path->value);
-    else
+    } else
       diagnostics_
           .report(Diag::E0401, file_.ast[arg.value].span,
                   arg.name.empty() ? fmt::format("`{}` takes paths as strings", reader->name)

@@ -15,6 +15,7 @@
 namespace smelt {
 
 struct FrontendOptions;
+struct ReaderRecord;
 struct Experiment;
 class Diagnostics;
 
@@ -62,11 +63,13 @@ class DataSection {
   void read_split(const ast::FieldDecl& entry, int32_t section, DataPlan& plan);
   std::optional<Column> describe_column(int32_t field, Span span);
   NodeId rows_argument(int32_t section, const Axis& batch);
+  void refuse_pattern(const ReaderRecord& reader, const std::string& path, Span span);
   std::optional<SourceCall> read_source(ast::ExprId id, const std::string& split);
   std::optional<std::vector<Share>> read_shares(ast::ExprId stage, size_t count);
   void probe_splits(const DataPlan& plan, int32_t section);
   const Split& first_split(int32_t section) const;
   std::optional<Tensor> field_value(const std::string& name, Span span, const Axis& batch);
+  Span place_of_fields() const;
   void report_missing(const std::string& name, Span span, const std::vector<std::string>& names);
   std::optional<Tensor> convert_field(const ast::FieldDecl& decl, Value value, const Axis& batch);
   struct AffineColumn;

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "frontend/calls.h"
+#include "frontend/number_ranges.h"
 #include "ir/philox.h"
 
 namespace smelt::frontend {
@@ -70,13 +71,7 @@ Value Distributions::make_distribution(const DistributionRecord& record, std::ve
     if (!shapes_.number_of(param) && !graph_.expect_float(param, span)) return {};
   }
   if (record.kind == DistKind::UniformInt && !check_choices(params[0], span)) return {};
-  if (record.kind == DistKind::Normal && !by_logvar) {
-    const auto std = shapes_.number_of(params[1]);
-    if (std && *std < 0) {
-      diagnostics_.report(Diag::E0503, span, fmt::format("a standard deviation is at least 0, not {}", *std));
-      return {};
-    }
-  }
+  if (params.size() == 2 && !by_logvar && !check_spread(record, params, span)) return {};
   if (params.size() == 2) {
     const auto *first = params[0].as<Tensor>(), *second = params[1].as<Tensor>();
     if (first != nullptr && second != nullptr && graph_.refuse_all_pairs(*first, *second, span, "a distribution"))
@@ -85,6 +80,27 @@ Value Distributions::make_distribution(const DistributionRecord& record, std::ve
   graph_.note_use(record.name, params, {}, span, by_logvar);
   dist.params = std::move(params);
   return Value(std::move(dist));
+}
+
+/// A deviation or scale that is negative, a range from its high end down: where both are known while compiling.
+bool Distributions::check_spread(const DistributionRecord& record, const std::vector<Value>& params, Span span) {
+  const auto first = shapes_.number_of(params[0]), second = shapes_.number_of(params[1]);
+  if (!second) return true;
+  if (record.kind == DistKind::Uniform && first && *first > *second) {
+    diagnostics_
+        .report(Diag::E0503, span,
+                fmt::format("`Uniform` from {} to {}: the low end is above the high end", *first, *second))
+        .with_help(fmt::format("write `Uniform({}, {})`", *second, *first));
+    return false;
+  }
+  for (const std::string_view name : {"std", "scale"}) {
+    if (broken_range(record.name, name, *second) == nullptr) continue;
+    diagnostics_.report(
+        Diag::E0503, span,
+        fmt::format("a {} is at least 0, not {}", name == "std" ? "standard deviation" : name, *second));
+    return false;
+  }
+  return true;
 }
 
 /// The classes are along the last axis of the logits, or along the one that `over` names.

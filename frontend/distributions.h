@@ -45,6 +45,7 @@ class Distributions {
 
  private:
   std::optional<Axis> class_axis(const Distribution& dist, const Tensor& logits, const Value* over, Span span);
+  bool check_spread(const DistributionRecord& record, const std::vector<Value>& params, Span span);
   Value make_categorical(Distribution dist, const std::vector<Value>& params, Span span);
   Value make_mixture(Distribution dist, const std::vector<Value>& params, Span span);
   Value make_multivariate(Distribution dist, const std::vector<Value>& params, Span span);

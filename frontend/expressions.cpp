@@ -166,6 +166,11 @@ Value Evaluator::eval_node(const ast::AttrExpr& e, ast::ExprId id, const Naming&
   return {};
 }
 
+static std::string elements_of(const Extent& extent) {
+  return extent.is_static() ? fmt::format("{} elements", extent.bound)
+                            : fmt::format("up to {}, as the run says", extent.bound);
+}
+
 Value Evaluator::eval_node(const ast::AsExpr& e, ast::ExprId id, const Naming& naming) {
   const std::optional<Tensor> x = graph_.expect_tensor(eval(e.base, naming), scopes_.span_of(e.base));
   const std::optional<Axes> axes = signatures_.axes_expression(e.dims);
@@ -178,9 +183,10 @@ Value Evaluator::eval_node(const ast::AsExpr& e, ast::ExprId id, const Naming& n
   }
   for (size_t i = 0; i < axes->size(); ++i) {
     if ((*axes)[i].extent == x->axes[i].extent) continue;
-    diagnostics_.report(Diag::E0108, scopes_.span_of(id),
-                        fmt::format("axis {} of `{}` has {} elements, {} has {}", i, shapes_.type_text(*x),
-                                    x->axes[i].extent.bound, shapes_.axis_text((*axes)[i]), (*axes)[i].extent.bound));
+    diagnostics_.report(
+        Diag::E0108, scopes_.span_of(id),
+        fmt::format("axis {} of `{}` has {}, {} has {}", i, shapes_.type_text(*x), elements_of(x->axes[i].extent),
+                    shapes_.axis_text((*axes)[i]), elements_of((*axes)[i].extent)));
     return {};
   }
   Tensor renamed = *x;

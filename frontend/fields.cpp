@@ -116,6 +116,8 @@ std::string DataSection::help_for_row(const Axes& wanted, const Axes& row, const
   if (find_reader_record(source.reader)->typed())
     return fmt::format("the options of `{}` say how large a row is: the dims of the field have to agree with them",
                        source.reader);
+  if (source.reader == "csv" && wanted.size() == 1 && row.size() == 1 && row[0].extent == Extent(1))
+    return "columns are separated by `,`, `;` or tab; the first line of the file has none of them";
   if (wanted.size() == 1 && row.size() == 1 && source.reader == "csv" && wanted[0].extent.bound < row[0].extent.bound)
     return fmt::format("a part of a row: `row()[0 .. {}]`", wanted[0].extent.bound);
   if (wanted.size() == 1 && row.empty() && source.reader == "csv")
@@ -251,6 +253,14 @@ int64_t DataSection::num_takers(const std::string& name) const {
              file_.ast.fns, [&](const ast::FnDecl& decl) { return decl.kind == ast::FnKind::Metric && takes(decl); });
 }
 
+/// The last field of the only section, behind which another one may stand; its name where it has none.
+Span DataSection::place_of_fields() const {
+  Span place = data_[0]->name.span;
+  for (const ast::FieldDecl& entry : data_[0]->entries)
+    if (entry.type.valid()) place = entry.name.span;
+  return place;
+}
+
 /// Once a name: a field that is missing is missing everywhere.
 void DataSection::report_missing(const std::string& name, Span span, const std::vector<std::string>& names) {
   if (!missing_.insert(name).second || names_unknown_section_) return;
@@ -259,11 +269,12 @@ void DataSection::report_missing(const std::string& name, Span span, const std::
     for (const ast::DataDecl* decl : data_) sections.push_back(fmt::format("`{}`", decl->name.text));
     const bool one = sections.size() == 1;
     const bool in_section = one && num_takers(name) > 1;  // what several functions take is missing in the data
+    const Span fields = one ? place_of_fields() : data_[0]->name.span;
     diagnostics_
         .report(Diag::E0603, in_section ? data_[0]->span : span,
                 one ? fmt::format("data section {} has no field `{}`", sections[0], name)
                     : fmt::format("none of the data sections {} has a field `{}`", fmt::join(sections, ", "), name))
-        .label(in_section ? span : data_[0]->name.span,
+        .label(in_section ? span : fields,
                in_section      ? fmt::format("`{}` is taken here", name)
                : names.empty() ? fmt::format("{} none", one ? "it has" : "they have")
                                : fmt::format("{} {}", one ? "it has" : "they have", fmt::join(names, ", ")))

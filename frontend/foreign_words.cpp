@@ -35,6 +35,23 @@ constexpr Word kKeywords[] = {
     {"buffer", "write `state m: f32[X] = zeros()`"},
 };
 
+// The longer ones first.
+constexpr Word kOperators[] = {
+    {"**", "`^` is the power: `x ^ 2`"},
+    {"&&", "`and` joins two conditions"},
+    {"||", "`or` joins two conditions"},
+    {"+=", "a name is bound once: write `z = y + ..`; a state is written by `m <- m + ..`"},
+    {"-=", "a name is bound once: write `z = y - ..`; a state is written by `m <- m - ..`"},
+    {"*=", "a name is bound once: write `z = y * ..`; a state is written by `m <- m * ..`"},
+    {"/=", "a name is bound once: write `z = y / ..`; a state is written by `m <- m / ..`"},
+    {":=", "`=` binds a name"},
+    {"=>", "`=` stands before the expression of a function"},
+    {"|", "`|>` gives a value to the next function: `x |> Dense{8}`"},
+    {"&", "`and` joins two conditions"},
+    {"!", "`not` negates a condition, and `!=` compares"},
+    {"'", "texts stand in double quotes: \"a\""},
+};
+
 constexpr Word kNames[] = {
     {"Linear", "`Dense`"},
     {"FullyConnected", "`Dense`"},
@@ -64,6 +81,7 @@ constexpr Word kNames[] = {
     {"Tanh", "`tanh`"},
     {"Softmax", "`softmax`"},
     {"swish", "`silu`"},
+    {"print", "`report name = ..`, in an objective"},
     {"cross_entropy", "`softmax_xent`"},
     {"CrossEntropyLoss", "`softmax_xent`"},
     {"nll_loss", "`softmax_xent`, of logits"},
@@ -169,6 +187,15 @@ std::string_view found_in(const Word (&words)[N], std::string_view theirs) {
 }
 
 }  // namespace
+
+std::string_view help_for_operator(std::string_view text, size_t* length) {
+  for (const Word& sign : kOperators) {
+    if (!text.starts_with(sign.theirs)) continue;
+    if (length != nullptr) *length = sign.theirs.size();
+    return sign.ours;
+  }
+  return {};
+}
 
 std::string_view help_for_keyword(std::string_view word) { return found_in(kKeywords, word); }
 

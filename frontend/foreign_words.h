@@ -10,6 +10,9 @@ namespace smelt::frontend {
 /// Of a word that begins a statement or a section elsewhere: `return`, `let`, `def`. Empty: it is no such word.
 std::string_view help_for_keyword(std::string_view word);
 
+/// Of an operator elsewhere, with which `text` begins: `**`, `&&`, `+=`. `length` of it is the sign. Empty: it is none.
+std::string_view help_for_operator(std::string_view text, size_t* length = nullptr);
+
 /// Of a function, layer, type or constant elsewhere: "`Linear` is called `Dense` here". Empty: it is no such name.
 std::string help_for_foreign_name(std::string_view name);
 

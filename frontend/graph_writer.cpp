@@ -110,9 +110,12 @@ std::optional<Tensor> GraphWriter::expect_tensor(const Value& value, Span span, 
     return constant(*flag ? 1 : 0, DType::Bool, {});
   const std::optional<double> number = shapes_.number_of(value);
   if (!number || dtype == DType::Bool) {
-    diagnostics_.report(Diag::E0403, span,
-                        fmt::format("expected a {} tensor, found {}", dtype == DType::Bool ? "bool" : "number or",
-                                    shapes_.describe(value)));
+    diagnostics_
+        .report(Diag::E0403, span,
+                fmt::format("expected a {} tensor, found {}", dtype == DType::Bool ? "bool" : "number or",
+                            shapes_.describe(value)))
+        .with_help(value.as<LayerValue>() != nullptr || value.as<FnValue>() != nullptr ? "apply it to a value: `f(x)`"
+                                                                                       : "");
     return std::nullopt;
   }
   if (!is_float(dtype) && *number != std::trunc(*number)) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "frontend/foreign_words.h"
+
 namespace smelt {
 
 namespace {
@@ -97,9 +99,17 @@ class Lexer {
     for (const Punctuation& p : kPunctuation) {
       if (text_.substr(at_).starts_with(p.text)) return push(p.kind, at_, at_ + p.text.size());
     }
-    const size_t length = utf8_length(text_.substr(at_));
-    diagnostics_.report(Diag::E0004, span(at_, at_ + length),
-                        fmt::format("unexpected character `{}`", printable(text_.substr(at_, length))));
+    size_t length = utf8_length(text_.substr(at_));
+    const std::string_view help = frontend::help_for_operator(text_.substr(at_), &length);
+    if (c == '\'') {  // a whole text is one mistake
+      const size_t close = text_.find_first_of("'\n", at_ + 1);
+      if (close != std::string_view::npos && text_[close] == '\'') length = close + 1 - at_;
+    }
+    diagnostics_
+        .report(Diag::E0004, span(at_, at_ + length),
+                fmt::format("unexpected {} `{}`", length > 1 && !help.empty() ? "sign" : "character",
+                            printable(text_.substr(at_, length), 40)))
+        .with_help(std::string(help));
     push(TokenKind::Bad, at_, at_ + length);
   }
 

@@ -130,7 +130,11 @@ std::vector<ast::DimDecl> Parser::dim_decls() {
     decl.name = expect_name("the name of a dim");
     if (panic_) return decls;
     decl.runtime = at(TokenKind::LessEqual);
-    if (!accept(TokenKind::LessEqual)) expect(TokenKind::Equal, "a dim");
+    if (at(TokenKind::Less))
+      fail("expected `=` or `<=` in a dim, found `<`",
+           fmt::format("a size known at run time has a bound: `dim {} <= 8`", printable(decl.name.text)));
+    else if (!accept(TokenKind::LessEqual))
+      expect(TokenKind::Equal, "a dim");
     decl.extent = binary(0);
     if (!panic_) decls.push_back(std::move(decl));
   } while (!panic_ && accept(TokenKind::Comma));
@@ -272,12 +276,14 @@ ast::VjpClause Parser::vjp_clause(ast::FnKind kind) {
 
 ast::Body Parser::body(std::string_view what) {
   ast::Body body;
-  if (accept(TokenKind::Equal))
-    body.expr = expression();
-  else if (at(TokenKind::OpenBrace))
+  const bool braces = at(TokenKind::OpenBrace) || peek(1).kind == TokenKind::OpenBrace;
+  if (braces && (at(TokenKind::OpenBrace) || at(TokenKind::Equal) || at(TokenKind::Colon)))
     body.block = block(what);
+  else if (accept(TokenKind::Equal))
+    body.expr = expression();
   else
-    fail(fmt::format("expected `=` or `{{` in {}, found {}", what, found()));
+    fail(fmt::format("expected `=` or `{{` in {}, found {}", what, found()),
+         at_section() ? std::string() : "`=` stands before an expression, and statements stand in `{` and `}`");
   return body;
 }
 

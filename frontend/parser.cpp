@@ -76,9 +76,24 @@ bool Parser::accept_word(std::string_view word) {
 
 bool Parser::expect(TokenKind kind, std::string_view where) {
   if (panic_) return false;
+  const bool brace = kind == TokenKind::OpenBrace;
+  if (brace && (at(TokenKind::Equal) || at(TokenKind::Colon)) && peek(1).kind == TokenKind::OpenBrace) {
+    report_before_brace(where);
+    advance();
+  }
   if (accept(kind)) return true;
-  fail(fmt::format("expected {} in {}, found {}", describe(kind), where, found()));
+  std::string help;
+  if (brace && at(TokenKind::Equal))
+    help = fmt::format("what {} holds stands in braces: `{{ .. }}`, without `=`", where);
+  if (kind == TokenKind::Equal && at(TokenKind::Colon)) help = "write `=` in its place";
+  fail(fmt::format("expected {} in {}, found {}", describe(kind), where, found()), std::move(help));
   return false;
+}
+
+/// `= {` or `: {`, at the first of the two. The body is read as if it were not there.
+void Parser::report_before_brace(std::string_view where) {
+  diagnostics_.report(Diag::E0006, peek().span, fmt::format("expected `{{` in {}, found {}", where, found()))
+      .with_help(fmt::format("braces follow directly: remove {}", found()));
 }
 
 bool Parser::expect_word(std::string_view word, std::string_view where) {
@@ -116,7 +131,21 @@ std::string Parser::help_for_type() const {
              : std::string();
 }
 
+/// `+=`, `**`: an operator of another language, which begins here or with the token before.
+std::string_view Parser::help_for_sign() const {
+  const auto from = [this](size_t at) {
+    std::string sign(tokens_[at].text);
+    if (at + 1 < tokens_.size() && !tokens_[at + 1].space_before) sign += tokens_[at + 1].text;
+    size_t length = 0;
+    const std::string_view help = frontend::help_for_operator(sign, &length);
+    return length < 2 ? std::string_view() : help;  // the lexer tells of characters that begin no token
+  };
+  const std::string_view here = from(at_);
+  return here.empty() && at_ > 0 && !peek().space_before ? from(at_ - 1) : here;
+}
+
 void Parser::fail(std::string message, std::string help) {
+  if (const std::string_view sign = help_for_sign(); !sign.empty()) help = sign;
   if (help.empty()) help = help_for_type();
   if (help.empty() && !form_.empty()) help = fmt::format("such a line is `{}`", form_);
   if (!panic_ && !at(TokenKind::Bad)) {  // a bad token is reported already
@@ -198,7 +227,9 @@ std::string Parser::help_for_rest(std::string_view what) const {
     return "the section ends at the `}` before it, which may be one too many";
   if (at_operator_behind_pipe())
     return "a pipe ends where an operator begins: write `(x |> f) + 1`, or give the pipe a name first";
+  if (at(TokenKind::ThinArrow)) return "stages of a pipe follow `|>`";
   if (!begins_value()) return "start a new line, or put `;` between two statements";
+  if (at_word("if")) return "`if c { a } else { b }` chooses while compiling, `where(c, a, b)` for each element";
   if (previous().kind == TokenKind::Name && previous().text == "repeat")
     return fmt::format("a `repeat` has an index: `repeat i < {} {{ .. }}`", found() == "`(`" ? "n" : peek().text);
   if (read == 1 && first.kind == TokenKind::Name) {
@@ -237,7 +268,9 @@ void Parser::report_open(TokenKind open, TokenKind close, Span opening, std::str
     return;
   }
   std::string help = help_for_type();
-  if (help.empty() && at(TokenKind::Equal))
+  if (help.empty() && at(TokenKind::Colon) && previous().kind == TokenKind::Name)
+    help = fmt::format("options are given with `=`: `{} = ..`", printable(previous().text));
+  else if (help.empty() && at(TokenKind::Equal))
     help = "options with names stand directly in the parentheses of a call: a `(` before them may be one too many";
   else if (help.empty() && (at(TokenKind::CloseParen) || at(TokenKind::CloseBracket)))
     help = fmt::format("close the {} first, or remove it", describe(open));

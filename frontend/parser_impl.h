@@ -44,7 +44,9 @@ class Parser {
   bool on_new_line() const { return open_brackets_ == 0 && peek().newline_before; }
   void finish_statement(std::string_view what);
   bool at_operator_behind_pipe() const;
+  void report_before_brace(std::string_view where);
   std::string help_for_type() const;
+  std::string_view help_for_sign() const;
   std::string help_for_rest(std::string_view what) const;
   bool begins_value() const;
   bool at_next_line() const;

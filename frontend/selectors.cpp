@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "frontend/evaluator.h"
+#include "ir/support/suggest.h"
 
 namespace smelt::frontend {
 
@@ -73,14 +74,22 @@ std::optional<Selector> Selectors::eval_selector(ast::ExprId id) {
     selector.exact = selector.exact || variable.path == selector.text;
   }
   if (!selector.variables.empty() || graph_.context().trial) return selector;
-  std::vector<std::string> some;
+  const std::string model = selector.text.substr(0, selector.text.find('.'));
+  std::vector<std::string> some, of_model;
   for (const Variable& variable : experiment_.variables) {
-    if (variable.kind == VariableKind::Param && some.size() < 4) some.push_back(variable.path);
+    if (variable.kind != VariableKind::Param) continue;
+    if (some.size() < 4) some.push_back(variable.path);
+    if (variable.path.starts_with(model + ".")) of_model.push_back(variable.path);
   }
   auto& diagnostic =
       diagnostics_.report(Diag::E0307, scopes_.span_of(id), fmt::format("`{}` matches no parameter", selector.text));
   if (!some.empty())
     diagnostic.note(fmt::format("there are {}{}", fmt::join(some, ", "), some.size() == 4 ? ", .." : ""));
+  diagnostic.with_help(of_model.empty()
+                           ? fmt::format("`{0}` gets its parameters where it is applied, as by `{0}(x)`, and nothing "
+                                         "that runs applies it",
+                                         printable(model))
+                           : did_you_mean(selector.text, of_model));
   return std::nullopt;
 }
 

@@ -7,6 +7,7 @@
 
 #include "frontend/evaluator.h"
 #include "frontend/foreign_words.h"
+#include "frontend/number_ranges.h"
 #include "frontend/selectors.h"
 #include "ir/example_axis.h"
 #include "ir/support/suggest.h"
@@ -18,25 +19,6 @@ namespace {
 constexpr std::string_view kCommonOptions[] = {"clip_norm", "clip_value", "accumulate", "decay", "project"};
 /// Those of the whole line, which stand with its first optimiser.
 constexpr std::string_view kLineOptions[] = {"clip_norm", "clip_value", "accumulate"};
-
-/// Numbers of a step line that make sense.
-struct OptionRange {
-  std::string_view name;
-  double low, high;
-  bool low_open, high_open;
-  std::string_view text;
-};
-constexpr OptionRange kRanges[] = {
-    {"lr", 0, 1e308, true, false, "above 0"},
-    {"momentum", 0, 1, false, true, "in [0, 1)"},
-    {"beta1", 0, 1, false, true, "in [0, 1)"},
-    {"beta2", 0, 1, false, true, "in [0, 1)"},
-    {"alpha", 0, 1, false, true, "in [0, 1)"},
-    {"eps", 0, 1e308, false, false, "at least 0"},
-    {"weight_decay", 0, 1e308, false, false, "at least 0"},
-    {"clip_norm", 0, 1e308, true, false, "above 0"},
-    {"clip_value", 0, 1e308, true, false, "above 0"},
-};
 
 /// Options that change nothing without another one.
 struct Dependent {
@@ -50,18 +32,18 @@ constexpr Dependent kDependent[] = {
 }  // namespace
 
 void StepLines::check_option_ranges(const std::string& name, double value, Span span) {
-  for (const OptionRange& range : kRanges) {
-    if (range.name != name) continue;
-    const bool good = (range.low_open ? value > range.low : value >= range.low) &&
-                      (range.high_open ? value < range.high : value <= range.high);
-    if (!good)
-      diagnostics_.report(Diag::E0503, span, fmt::format("`{}` is {}; it has to be {}", name, value, range.text));
-  }
+  if (const NumberRange* broken = broken_range(kStepLine, name, value))
+    diagnostics_.report(Diag::E0503, span, fmt::format("`{}` is {}; it has to be {}", name, value, broken->text));
 }
 
 int32_t StepLines::find_objective(std::string_view name) const {
   const auto found = std::ranges::find(experiment_.objectives, name, &Objective::name);
   return found == experiment_.objectives.end() ? -1 : static_cast<int32_t>(found - experiment_.objectives.begin());
+}
+
+std::string help_for_objective(const std::string& name, const std::vector<std::string>& known) {
+  std::string near = did_you_mean(name, known);
+  return near.empty() ? fmt::format("declare it: `objective {}(..) updates .. {{ .. }}`", printable(name)) : near;
 }
 
 void StepLines::read_step_lines() {
@@ -77,7 +59,7 @@ void StepLines::read_step_lines() {
       for (const Objective& o : experiment_.objectives) names.push_back(o.name);
       diagnostics_
           .report(Diag::E0606, step->objective.span, fmt::format("no objective `{}`", printable(step->objective.text)))
-          .with_help(did_you_mean(step->objective.text, names));
+          .with_help(help_for_objective(step->objective.text, names));
       continue;
     }
     StepLine& line = lines_[static_cast<size_t>(index)];

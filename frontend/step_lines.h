@@ -113,5 +113,8 @@ class StepLines {
   std::vector<std::vector<size_t>> together_;  // objectives
 };
 
+/// The nearest name, else how an objective is declared.
+std::string help_for_objective(const std::string& name, const std::vector<std::string>& known);
+
 }  // namespace frontend
 }  // namespace smelt

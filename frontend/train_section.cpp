@@ -41,6 +41,21 @@ void TrainSection::train_precision(const ast::PrecisionItem& item) {
   }
 }
 
+template <typename... Items>
+static bool is_any_of(const ast::TrainItem& item) {
+  return (std::holds_alternative<Items>(item.node) || ...);
+}
+
+/// Behind the line that the missing one would follow, else at the head of the section.
+void TrainSection::report_missing(std::string message, std::string help, bool (*comes_before)(const ast::TrainItem&)) {
+  Span place = train_->span;
+  for (const ast::TrainItem& item : train_->items)
+    if (comes_before(item)) place = {item.span.file, item.span.end - 1, item.span.end};
+  diagnostics_.report(Diag::E0605, place, std::move(message))
+      .caret(place == train_->span ? "" : "it may follow this")
+      .with_help(std::move(help));
+}
+
 void TrainSection::build_train() {
   if (train_ == nullptr) return warn_idle_objectives();
   Frame frame(file_, &scopes_.frame());
@@ -81,12 +96,11 @@ void TrainSection::build_train() {
     plan.epochs = options_.steps ? -1 : options_.epochs.value_or(-1);
   }
   if (!seen.contains("batch"))
-    diagnostics_.report(Diag::E0605, train_->span, "the train section has no batch size")
-        .with_help("write `batch B = 128, shuffle`");
+    report_missing("the train section has no batch size", "write `batch B = 128, shuffle`", is_any_of<ast::DataItem>);
   const bool says_how_long = seen.contains("epochs") || seen.contains("steps");
   if (plan.steps < 0 && plan.epochs < 0 && !says_how_long)
-    diagnostics_.report(Diag::E0605, train_->span, "the train section does not say how long to train")
-        .with_help("write `epochs 10` or `steps 20_000`");
+    report_missing("the train section does not say how long to train", "write `epochs 10` or `steps 20_000`",
+                   is_any_of<ast::DataItem, ast::BatchItem>);
   if (plan.steps >= 0 && plan.epochs >= 0)
     diagnostics_.report(Diag::E0605, train_->span, "the train section has both `epochs` and `steps`")
         .with_help("leave one of them out");
@@ -101,8 +115,8 @@ void TrainSection::build_train() {
       if (step_lines_.has_line(i)) plan.loop.push_back({1, {static_cast<int32_t>(i)}});
   }
   if (plan.loop.empty())
-    diagnostics_.report(Diag::E0605, train_->span, "the train section has no `step` line")
-        .with_help("write `step loss with adam(lr = 1e-3)`");
+    report_missing("the train section has no `step` line", "write `step loss with adam(lr = 1e-3)`",
+                   is_any_of<ast::DataItem, ast::BatchItem, ast::NumberItem, ast::PrecisionItem>);
   warn_idle_objectives();
 }
 
@@ -169,7 +183,7 @@ std::optional<LoopItem> TrainSection::loop_call(const ast::LoopEntry& entry) {
         .report(Diag::E0606, entry.objective.span,
                 objective < 0 ? fmt::format("no objective `{}`", printable(entry.objective.text))
                               : fmt::format("objective `{}` has no step line", entry.objective.text))
-        .with_help(objective < 0 ? did_you_mean(entry.objective.text, names)
+        .with_help(objective < 0 ? help_for_objective(entry.objective.text, names)
                                  : fmt::format("write `step {} with adam(lr = 1e-3)`", entry.objective.text));
     return std::nullopt;
   }
@@ -254,8 +268,10 @@ void TrainSection::eval_action(const ast::EvalAction& action, Action& out) {
     std::string help = did_you_mean(out.split, splits);
     if (help.empty())
       help = splits.empty() ? "there is no data section" : fmt::format("the data has {}", fmt::join(splits, ", "));
-    diagnostics_.report(Diag::E0606, action.split.span, fmt::format("no split `{}`", printable(out.split)))
-        .with_help(std::move(help));
+    Diagnostic& diagnostic =
+        diagnostics_.report(Diag::E0606, action.split.span, fmt::format("no split `{}`", printable(out.split)))
+            .with_help(std::move(help));
+    if (!splits.empty()) diagnostic.label(experiment_.data->splits.back().source.span, "the splits are declared here");
   } else if (const std::vector<std::string> lacking = data_.sections_without(out.split); !lacking.empty()) {
     diagnostics_
         .report(Diag::E0606, action.split.span,

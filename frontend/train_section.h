@@ -52,6 +52,7 @@ class TrainSection {
   bool runs_somewhere(std::string_view objective) const;
 
  private:
+  void report_missing(std::string message, std::string help, bool (*comes_before)(const ast::TrainItem&));
   void train_precision(const ast::PrecisionItem& item);
   void train_batch(const ast::BatchItem& item);
   void check_lengths(const ast::BatchItem& item);

@@ -15,15 +15,25 @@ void UnknownNames::note(std::string_view name, Span span, Place place, const std
                         bool in_formula) {
   const auto [known, is_new] = places_.try_emplace(std::string(name), unknown_.size());
   if (!is_new) {
-    ++unknown_[known->second].places;
+    Unknown& u = unknown_[known->second];
+    ++u.places;
+    u.net |= place == Place::Net;
+    if (span.file != u.span.file || span.begin > u.span.begin) return;
+    u.span = span;  // sections are read in another order than they stand in
+    u.place = place;
+    u.locals = locals();
+    u.in_formula = in_formula;
     return;
   }
   const bool shown = unknown_.size() < Diagnostics::kMaxErrors;
-  unknown_.push_back({std::string(name), span, place, shown ? locals() : Locals(), in_formula});
+  unknown_.push_back({std::string(name), span, place, shown ? locals() : Locals(), in_formula, place == Place::Net});
 }
 
 void UnknownNames::report(const std::set<std::string>& used, const std::function<Span(std::string_view)>& declaration) {
   for (const Unknown& u : unknown_) {
+    const ast::LayerDecl* const idle = idle_layer(u, used);
+    const bool lacks_model = u.net || idle != nullptr;
+    if (scope_.ast.models.empty() && lacks_model) continue;  // reported, once for all
     const bool shown = !diagnostics_.is_full();
     const auto [module, decl] = library_.find(u.name);
     const bool layer = std::holds_alternative<const ast::LayerDecl*>(decl);
@@ -35,7 +45,6 @@ void UnknownNames::report(const std::set<std::string>& used, const std::function
                                     : fmt::format("it stands at {} more places", u.places - 1));
     }
     if (!shown) continue;
-    const ast::LayerDecl* const idle = idle_layer(u, used);
     if (idle != nullptr)
       ask_for_model(u, *idle, diagnostic);
     else if (layer)

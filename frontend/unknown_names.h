@@ -35,6 +35,7 @@ class UnknownNames {
     Place place;
     Locals locals;
     bool in_formula = false;
+    bool net = false;  // somewhere
     int places = 1;
   };
 

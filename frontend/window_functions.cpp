@@ -46,7 +46,8 @@ Value pair(Call& c) {
   const bool positive = std::ranges::all_of(*list, [](int64_t n) { return n >= 1 && n <= kLargestWindow; });
   if (list->size() > 2 || list->empty() || !positive) {
     c.use.diagnostics
-        .report(Diag::E0503, c.use.graph.call_site(c.span), fmt::format("the sizes are ({})", listed(*list)))
+        .report(Diag::E0503, c.use.graph.call_site(c.span),
+                fmt::format("a size, stride or dilation is ({})", listed(*list)))
         .with_help("give one number from 1 for both axes, or two: `(3, 1)`");
     return {};
   }

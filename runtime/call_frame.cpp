@@ -21,9 +21,13 @@ Result<void> CallFrame::own_outputs() {
     const Binding& binding = entry_->outputs[i];
     const std::optional<int64_t> bytes = byte_size(binding.type);
     if (!bytes) return fail(ErrorKind::Limit, fmt::format("the size of output `{}` leaves 64 bits", binding.name));
-    SMELT_TRY(Buffer memory, Buffer::allocate(static_cast<uint64_t>(*bytes), fmt::format("output `{}`", binding.name)));
-    outputs_[i] = memory.data();
-    owned_.push_back(std::move(memory));
+    Result<Buffer> memory = Buffer::allocate(static_cast<uint64_t>(*bytes), fmt::format("output `{}`", binding.name));
+    if (!memory) {
+      memory.error().help = "results are laid out for the bounds of their dims: give those bounds that fit";
+      return std::unexpected(std::move(memory).error());
+    }
+    outputs_[i] = memory->data();
+    owned_.push_back(std::move(*memory));
   }
   return {};
 }

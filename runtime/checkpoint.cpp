@@ -128,7 +128,13 @@ constexpr std::string_view kFresh = "start a new run from its weights with `--in
 Result<void> check_training_data(const TrainState& saved, const TrainState& expected, const std::string& path) {
   for (const auto& [split, now] : expected.data) {
     const auto then = saved.data.find(split);
-    if (!now.is_trained_on || then == saved.data.end() || then->second.hash == now.hash) continue;
+    if (!now.is_trained_on) continue;
+    if (then == saved.data.end())
+      return fail(ErrorKind::Input,
+                  fmt::format("{}: `smelt.data` says nothing of split `{}`, so a run cannot be resumed from it",
+                              printable(path), split),
+                  std::string(kFresh));
+    if (then->second.hash == now.hash) continue;
     return fail(
         ErrorKind::Input,
         fmt::format("{}: cannot resume: the data of split `{}` changed since: {}", printable(path), split, now.files),
@@ -152,7 +158,8 @@ Result<void> check_agreement(const TrainState& saved, const TrainState& expected
                             printable(expected.config),
                             "give the same `--set`, `--precision`, `--cpu` and `--disable-pass`"));
   SMELT_TRY_VOID(must_agree(saved.shuffle == expected.shuffle, path, "shuffling", saved.shuffle ? "on" : "off",
-                            expected.shuffle ? "on" : "off", "`--no-shuffle` must be given both times or never"));
+                            expected.shuffle ? "on" : "off",
+                            "the `shuffle` of the `batch` line and `--no-shuffle` have to be as they were"));
   SMELT_TRY_VOID(check_training_data(saved, expected, path));
   if (expected.horizon >= saved.step) return {};
   return fail(ErrorKind::Input,

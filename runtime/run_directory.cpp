@@ -78,6 +78,7 @@ RunDirectory::~RunDirectory() {
 
 Result<RunDirectory> RunDirectory::lock(const std::string& path) {
   const std::string name = fmt::format("{}/{}", path, kLock);
+  SMELT_TRY_VOID(refuse_link(name));
   const int fd = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (fd < 0) {
     return fail(ErrorKind::Output, fmt::format("cannot write `{}`: {}", printable(name), errno_text(errno)));

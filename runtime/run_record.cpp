@@ -18,6 +18,7 @@ using nlohmann::json;
 
 constexpr int64_t kVersion = 1;
 constexpr uint64_t kMaxBytes = 16 << 20;
+constexpr std::string_view kWithout = "remove this file to do without it: then give the flags of the run again";
 
 json encode_source(const KnownSource& source) {
   json columns = json::array();
@@ -33,7 +34,11 @@ class Reader {
 
   std::unexpected<Error> wrong(std::string_view key, std::string_view expected) const {
     return fail(ErrorKind::Input, fmt::format("{}: `{}` is not {}", printable(name_), key, expected),
-                "remove this file to do without it: then give the flags of the run again");
+                std::string(kWithout));
+  }
+
+  std::unexpected<Error> wrong_file() const {
+    return fail(ErrorKind::Input, fmt::format("{}: it is no JSON object", printable(name_)), std::string(kWithout));
   }
 
   Result<void> text(const char* key, std::string& out) const {
@@ -119,6 +124,7 @@ std::string encode(const RunRecord& record) {
   json data = json::array();
   for (const KnownSource& source : record.sources) data.push_back(encode_source(source));
   out["data"] = std::move(data);
+  if (!record.content.empty()) out["content"] = record.content;
   // A path may hold any bytes, JSON only UTF-8: such a path is not found again by this file.
   return out.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
 }
@@ -126,7 +132,7 @@ std::string encode(const RunRecord& record) {
 Result<RunRecord> parse_run_record(const std::string& text, const std::string& name) {
   const json object = json::parse(text, nullptr, false);
   const Reader reader(object, name);
-  if (!object.is_object()) return reader.wrong("the file", "a JSON object");
+  if (!object.is_object()) return reader.wrong_file();
   RunRecord record;
   std::optional<int64_t> version;
   SMELT_TRY_VOID(reader.count("smelt.run", version, int64_t{1}, INT64_MAX));
@@ -148,6 +154,13 @@ Result<RunRecord> parse_run_record(const std::string& text, const std::string& n
       if (!value.is_string()) return reader.wrong("config", "an object of texts");
       record.config.emplace_back(key, value.get<std::string>());
     }
+  }
+  if (object.contains("content")) {
+    const json& content = object["content"];
+    const bool texts =
+        content.is_object() && std::ranges::all_of(content, [](const json& hash) { return hash.is_string(); });
+    if (!texts) return reader.wrong("content", "an object of texts");
+    record.content = content.get<std::map<std::string, std::string>>();
   }
   const json& data = object.contains("data") ? object["data"] : json::array();
   if (!data.is_array()) return reader.wrong("data", "a list");

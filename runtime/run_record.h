@@ -34,7 +34,8 @@ struct RunRecord {
   bool no_shuffle = false;
   std::string init;  // `--init`, absolute; empty: none
   bool partial = false;
-  std::vector<KnownSource> sources;  // one a split
+  std::vector<KnownSource> sources;            // one a split
+  std::map<std::string, std::string> content;  // hashes of what the run began with, by what they are of
 };
 
 std::string encode(const RunRecord& record);

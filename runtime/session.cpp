@@ -49,13 +49,16 @@ Result<void> check_layout(const CompiledProgram& program, const LoadedProgram& l
   return {};
 }
 
-// Bounds that a memory plan is large for.
+// Bounds that a memory plan is large for: by themselves, or beside the batch.
 std::string large_bounds(const CompiledProgram& program) {
   constexpr int64_t kLarge = 1 << 16;
   std::string out;
-  for (const DimSymbol& symbol : program.symbols) {
+  for (size_t s = 0; s < program.symbols.size(); ++s) {
+    const DimSymbol& symbol = program.symbols[s];
     const bool rows = symbol.bound == std::numeric_limits<int32_t>::max();  // of whole columns, which the host holds
-    if (symbol.bound > kLarge && !rows)
+    const bool loose = program.train.present && static_cast<int32_t>(s) == program.train.batch_symbol &&
+                       symbol.bound > program.train.batch;
+    if ((symbol.bound > kLarge || loose) && !rows)
       out += fmt::format("{}`{} <= {}`", out.empty() ? "" : ", ", symbol.name, symbol.bound);
   }
   return out;

@@ -104,7 +104,10 @@ class Run {
       return wrong(fmt::format("input `{}` is {}, expected {}{}", binding.name, describe(tensor.dtype, tensor.shape),
                                to_string(binding.type, program_.symbols), why));
     };
-    if (tensor.dtype != binding.type.dtype || tensor.shape.size() != binding.type.rank()) return mismatch("");
+    const size_t rank = binding.type.rank();
+    if (tensor.dtype == binding.type.dtype && tensor.shape.size() + 1 == rank && !binding.type.shape[0].is_static())
+      return mismatch(": one row needs an axis in front, `x[None]` in NumPy");
+    if (tensor.dtype != binding.type.dtype || tensor.shape.size() != rank) return mismatch("");
     for (size_t axis = 0; axis < tensor.shape.size(); ++axis) {
       const Extent& extent = binding.type.shape[axis];
       const int64_t size = tensor.shape[axis];

@@ -168,16 +168,24 @@ void check_pretrained(CheckedModel& model, const DataPaths& paths) {
   if (model.diagnostics.has_errors()) model.experiment.reset();
 }
 
-Result<void> load_pretrained(const CheckedModel& model, const ModelOptions& options, Session& session) {
+Result<std::vector<std::string>> pretrained_places(const CheckedModel& model, const ModelOptions& options) {
   DataPaths paths = options.data;
   const auto directory = std::filesystem::path(model.path).parent_path();
   paths.model_directory = directory.empty() ? "." : directory.string();
+  std::vector<std::string> places;
   for (const Pretrained& one : model.experiment->pretrained) {
-    Result<std::string> place = resolve_data_path(one.path, one.model, paths);
-    if (!place) return std::unexpected(place.error());
-    SMELT_TRY(const Safetensors file, open_file(*place, one));
+    SMELT_TRY(places.emplace_back(), resolve_data_path(one.path, one.model, paths));
+  }
+  return places;
+}
+
+Result<void> load_pretrained(const CheckedModel& model, const ModelOptions& options, Session& session) {
+  SMELT_TRY(const std::vector<std::string> places, pretrained_places(model, options));
+  for (size_t k = 0; k < places.size(); ++k) {
+    const Pretrained& one = model.experiment->pretrained[k];
+    SMELT_TRY(const Safetensors file, open_file(places[k], one));
     const std::vector<Wanted> wanted = variables_of(*model.experiment, one.model);
-    SMELT_TRY(const std::vector<const StoredTensor*> tensors, match(file, *place, one, wanted));
+    SMELT_TRY(const std::vector<const StoredTensor*> tensors, match(file, places[k], one, wanted));
     for (size_t i = 0; i < wanted.size(); ++i) copy_tensor(file, *tensors[i], session, wanted[i].path);
   }
   return {};

@@ -14,4 +14,7 @@ void check_pretrained(CheckedModel& model, const DataPaths& paths);
 /// Numbers of another element type are converted. Errors: Input when a file is not there, is damaged, or does not fit.
 Result<void> load_pretrained(const CheckedModel& model, const ModelOptions& options, Session& session);
 
+/// Where those files are. Errors: Input when one is not there.
+Result<std::vector<std::string>> pretrained_places(const CheckedModel& model, const ModelOptions& options);
+
 }  // namespace smelt

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
@@ -47,7 +46,7 @@ bool look_at_data(const CheckFlags& flags, const OpenedModel& model, std::vector
     code = report_usage("`--data` asks for the data, and the file has no `data` section");
     return false;
   }
-  if (!flags.output.empty() && !flags.force && std::filesystem::exists(flags.output)) {
+  if (!flags.output.empty() && !flags.force && is_there(flags.output)) {
     code = report(
         {ErrorKind::Output, fmt::format("{} exists", printable(flags.output)), "give another name, or --force", {}});
     return false;
@@ -133,6 +132,17 @@ void print_variables(const Experiment& experiment) {
   }
 }
 
+/// Memory that a batch never needs, because the dim's bound is far above it.
+void tell_of_loose_bound(const Experiment& experiment, uint64_t bytes) {
+  constexpr uint64_t kMuch = uint64_t{64} << 20;
+  const TrainPlan& train = experiment.train;
+  if (!train.present || train.batch_symbol < 0 || bytes < kMuch) return;
+  const DimSymbol& dim = experiment.symbols[static_cast<size_t>(train.batch_symbol)];
+  if (dim.bound / 4 < train.batch) return;
+  say("note: memory is planned for the bound, `{} <= {}`, and the batch is {}: `dim {} <= {}` takes less", dim.name,
+      dim.bound, train.batch, dim.name, train.batch);
+}
+
 /// Of several files only what is wrong and the last line are of interest.
 int check_one(const CheckFlags& flags, const ModelFlags& model_flags, bool alone) {
   int code = kOk;
@@ -157,6 +167,7 @@ int check_one(const CheckFlags& flags, const ModelFlags& model_flags, bool alone
   print_budget(experiment, *lowered);
   fmt::print("{}: {} parameters; {} bytes of memory in all, data excluded\n", printable_lines(model->checked.path),
              count_parameters(experiment), lowered->program.arena_bytes);
+  if (alone) tell_of_loose_bound(experiment, lowered->program.arena_bytes);
   return kOk;
 }
 

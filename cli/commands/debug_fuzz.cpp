@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <filesystem>
 #include <random>
 
 #include "cli/commands/debug.h"
@@ -23,7 +22,7 @@ struct FuzzFlags {
 Result<fuzz::Totals> start(const FuzzFlags& flags) {
   fuzz::Totals totals;
   totals.seed = flags.seed ? *flags.seed : std::random_device()();
-  if (flags.resume.empty() || !std::filesystem::exists(flags.resume)) return totals;
+  if (flags.resume.empty() || !is_there(flags.resume)) return totals;
   SMELT_TRY(const Buffer bytes, read_file(flags.resume, {}));
   SMELT_TRY(totals, fuzz::totals_from_json(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size())));
   if (flags.seed && *flags.seed != totals.seed) {

@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "compiler/codegen/emit_program.h"
 #include "compiler/codegen/make_target.h"
+#include "ir/support/printable.h"
 #include "ir/support/version.h"
 #include "runtime/data/dataset.h"
 #include "runtime/measure_peak.h"
@@ -78,8 +79,8 @@ Finding cache_finding() {
     return {"object cache", "off",
             cache.error().message + (cache.error().help.empty() ? "" : "; " + cache.error().help)};
   const CacheStatus status = cache->status();
-  return {"object cache", fmt::format("{}: {} objects, {:.2f} of {} MB", directory, status.entries,
-                                      static_cast<double>(status.bytes) * 1e-6, cache->max_bytes() >> 20)};
+  return {"object cache", fmt::format("{}: {} objects, {:.2f} of {} MiB", printable(directory), status.entries,
+                                      static_cast<double>(status.bytes) / (1 << 20), cache->max_bytes() >> 20)};
 }
 
 Finding example_data() {
@@ -93,7 +94,7 @@ Finding example_data() {
 int clear_cache() {
   const Result<ObjectCache> cache = ObjectCache::open(default_cache_directory());
   if (!cache) return report(cache.error());
-  fmt::print("removed {} objects from {}\n", cache->clear(), cache->directory());
+  fmt::print("removed {} objects from {}\n", cache->clear(), printable(cache->directory()));
   return kOk;
 }
 

@@ -42,6 +42,7 @@ int format_one(const std::string& path, bool check, bool& changed) {
   if (stream && !check) fmt::print("{}", *formatted);
   if (stream || check || !changed) return kOk;
   const Result<void> written = write_output(path, *formatted);
+  changed = written.has_value();
   return written ? static_cast<int>(kOk) : report(written.error());
 }
 

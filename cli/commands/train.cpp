@@ -19,6 +19,7 @@
 #include "cli/nonfinite_reporter.h"
 #include "cli/progress.h"
 #include "cli/run_source.h"
+#include "cli/start_content.h"
 #include "ir/support/printable.h"
 #include "runtime/checkpoint.h"
 #include "runtime/files/sha256.h"
@@ -143,24 +144,29 @@ void tell_of_early_end(const TrainFlags& flags, const TrainPlan& plan, int64_t h
 }
 
 /// The run in its directory, and in `record` what it has to remember. A run that is resumed before its first checkpoint
-/// begins again, from the parameters that it began with.
+/// begins again, from what it began with.
 Result<RunDirectory> begin(TrainFlags& flags, const ModelOptions& options, RunningModel& running,
-                           const RunRecord& before, RunRecord& record) {
-  if (!flags.init.empty()) record.init = std::filesystem::absolute(flags.init).string();
+                           const RunRecord& before, const std::map<std::string, SplitMark>& data,
+                           const SubwordModels& subwords, RunRecord& record) {
+  const auto content = [&] { return start_content(flags.init, running.checked, options, data, subwords); };
   record.no_shuffle = flags.no_shuffle;
-  record.partial = flags.partial;
   if (!flags.resume) {
+    if (!flags.init.empty()) record.init = absolute(flags.init);
+    record.partial = flags.partial;
     SMELT_TRY_VOID(load_start(flags, running.checked, options, *running.session, Say::Differences));
+    SMELT_TRY(record.content, content());
     return open_run(flags, running.checked, record);
   }
   SMELT_TRY(RunDirectory run, open_run(flags, running.checked, record));
   record.init = before.init;
   record.partial = before.partial;
-  if (!run.has_checkpoint()) {
-    flags.init = before.init;
-    flags.partial = before.partial;
-    SMELT_TRY_VOID(load_start(flags, running.checked, options, *running.session, Say::Differences));
-  }
+  record.content = before.content;
+  if (run.has_checkpoint()) return run;
+  flags.init = before.init;
+  flags.partial = before.partial;
+  SMELT_TRY(record.content, content());
+  SMELT_TRY_VOID(check_unchanged(before.content, record.content, run.path()));
+  SMELT_TRY_VOID(load_start(flags, running.checked, options, *running.session, Say::Differences));
   return run;
 }
 
@@ -205,7 +211,7 @@ int run_training(TrainFlags flags) {
   running->session->header().horizon = schedule->iterations;
   // From here on there is a run to save: a signal ends it after the iteration, a second one at once.
   catch_signals();
-  Result<RunDirectory> run = begin(flags, options, *running, *before, *record);
+  Result<RunDirectory> run = begin(flags, options, *running, *before, data->marks, *subwords, *record);
   if (!run) return report(run.error());
 
   Progress progress;

@@ -30,7 +30,9 @@ std::string uri_of_library(const SourceBuffer& buffer) {
   const std::filesystem::path path = std::filesystem::path(directory) / "library" / buffer.name;
   if (!make_directories(path.parent_path().string())) return {};
   if (!write_file_atomic(path.string(), buffer.text)) return {};
-  return "file://" + std::filesystem::absolute(path).string();
+  std::error_code gone;  // a folder that was removed
+  const std::filesystem::path place = std::filesystem::absolute(path, gone);
+  return "file://" + (gone ? path : place).string();
 }
 
 json location_of(const Document& document, Span span) {

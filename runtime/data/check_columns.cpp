@@ -67,16 +67,17 @@ class ColumnChecks {
       high = value > high ? value : high;
     }
     if (first < 0) return {};
-    return fail(ErrorKind::Input,
-                fmt::format("{}: row {}{}: `{}` is {:.6g}, outside of {:.6g}..{:.6g}, the range that the model states",
-                            printable(places_.path(stated.column)), first / per_row, places_.row_name(first / per_row),
-                            stated.field, element_of(column, first) * stated.scale + stated.offset, stated.range.low,
-                            stated.range.high),
-                fmt::format("its values are in {0:.6g}..{1:.6g}: scale them, as in `field(0) / {1:.6g}`, or state `in "
-                            "{0:.6g}..{1:.6g}`; "
-                            "rows count from 0",
-                            low, high),
-                stated.span);
+    const bool scales = low >= stated.range.low && high > 0 && stated.range.high > 0;  // then a division is enough
+    return fail(
+        ErrorKind::Input,
+        fmt::format("{}: row {}{}: `{}` is {:.6g}, outside of {:.6g}..{:.6g}, the range that the model states",
+                    printable(places_.path(stated.column)), first / per_row, places_.row_name(first / per_row),
+                    stated.field, element_of(column, first) * stated.scale + stated.offset, stated.range.low,
+                    stated.range.high),
+        fmt::format("its values are in {0:.6g}..{1:.6g}: {2}state `in {0:.6g}..{1:.6g}`; rows count from 0", low, high,
+                    scales ? fmt::format("scale them, as in `field(0) / {:.6g}`, or ", high / stated.range.high)
+                           : std::string()),
+        stated.span);
   }
 
  private:

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <span>
@@ -11,6 +10,7 @@
 
 #include "runtime/data/check_columns.h"
 #include "runtime/data/data_readers.h"
+#include "runtime/data/fingerprint.h"
 #include "runtime/data/load_lines.h"
 #include "runtime/data/load_pictures.h"
 #include "runtime/data/load_sounds.h"
@@ -310,23 +310,9 @@ SplitSets sets_of(std::span<const Dataset> data, std::string_view name) {
 }
 
 std::string Dataset::fingerprint() const {
-  // Four lanes, so that the multiplications overlap: some GB/s, against which a cryptographic hash would be seen at
-  // start-up. It finds changes, it does not withstand an author who wants none found.
-  constexpr uint64_t kPrime = 0x9E3779B97F4A7C15;
-  uint64_t lanes[4] = {1, 2, 3, 4};
-  for (const LoadedColumn& column : columns_) {
-    const std::span<const std::byte> bytes = column.data.bytes();
-    for (size_t at = 0; at < bytes.size(); at += 8) {
-      uint64_t word = 0;
-      std::memcpy(&word, bytes.data() + at, std::min<size_t>(8, bytes.size() - at));
-      uint64_t& lane = lanes[at / 8 % 4];
-      lane = std::rotl((lane ^ word) * kPrime, 29);
-    }
-    lanes[0] = (lanes[0] ^ bytes.size()) * kPrime;
-  }
-  uint64_t all = static_cast<uint64_t>(rows_);
-  for (const uint64_t lane : lanes) all = std::rotl((all ^ lane) * kPrime, 31);
-  return fmt::format("{:016x}", all);
+  Fingerprint fingerprint;
+  for (const LoadedColumn& column : columns_) fingerprint.add(column.data.bytes());
+  return fingerprint.text(static_cast<uint64_t>(rows_));
 }
 
 Result<std::vector<Column>> probe_source(const SourceCall& source, const std::string& section, const DataPaths& paths) {

@@ -179,6 +179,8 @@ std::unexpected<Error> not_a_number(const CsvReader& reader, const CsvHeader& he
     help = "numbers are written with a decimal point";
   } else if (header.num_columns == 1 && field.find_first_of(" |:") != std::string_view::npos) {
     help = "columns are split at `,`, `;` or tab";
+  } else if (field.find_first_of("0123456789") == std::string_view::npos) {
+    help = "a column holds numbers; classes are numbered from 0";
   }
   return reader.wrong(fmt::format("{}: `{}` is not a number", where, shown), std::move(help));
 }

@@ -246,7 +246,8 @@ std::unexpected<Error> write_failed(const std::string& path, std::string_view do
   std::string message = fmt::format("cannot write `{}`: {}: {}", printable(path), doing, errno_text(error));
   struct statvfs space{};
   const std::string directory = std::filesystem::path(path).parent_path().string();
-  if ((error == ENOSPC || error == EDQUOT) && statvfs(directory.empty() ? "." : directory.c_str(), &space) == 0) {
+  if (bytes > 0 && (error == ENOSPC || error == EDQUOT) &&
+      statvfs(directory.empty() ? "." : directory.c_str(), &space) == 0) {
     message +=
         fmt::format(" (needs {}, {} free)", human_bytes(bytes), human_bytes(uint64_t{space.f_bavail} * space.f_frsize));
   }

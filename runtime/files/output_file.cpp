@@ -41,11 +41,9 @@ Result<void> write_stream(const std::string& path, std::span<const std::span<con
   }
   const int fd = standard ? STDOUT_FILENO : opened.get();
   if (!standard) ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-  uint64_t bytes = 0;
-  for (const std::span<const std::byte> part : parts) bytes += part.size();
   for (const std::span<const std::byte> part : parts) {
     if (const int error = write_all(fd, part); error != 0)
-      return write_failed(standard ? "the standard output" : path, "write", error, bytes);
+      return write_failed(standard ? "the standard output" : path, "write", error, 0);  // no room of a disk
   }
   return {};
 }

@@ -111,6 +111,7 @@ TEST_CASE("links in a run directory lead nowhere") {
     const CommandResult result = smelt_in(work, "train m.smelt -o r --resume");
     CHECK_MESSAGE(result.exit_code == row.exit_code,
                   fmt::format("{} hard {}: exit {}: {}", row.place, row.hard, result.exit_code, result.err));
+    if (row.exit_code == 4 && !row.hard) CHECK_MESSAGE(result.err.find("` is a link") != std::string::npos, result.err);
     CHECK_MESSAGE(read_text_file(work + "/victim") == "precious", row.place);
     CHECK_MESSAGE(fs::is_empty(work + "/elsewhere"), row.place);
   }
@@ -357,6 +358,26 @@ TEST_CASE("control characters of paths, flags, names and lines never reach the t
     CHECK_MESSAGE(clean, fmt::format("{}: {}", fmt::join(line, " "), all));
     CHECK_MESSAGE(result.exit_code < 70, fmt::format("{}: {}", fmt::join(line, " "), all));
   }
+}
+
+TEST_CASE("a link that leads to itself is an error of the file, and doctor shows the cache's name without escapes") {
+  const std::string work = fresh_directory("loops");
+  write_small_model(work);
+  for (const char* name : {"loop.npy", "loop.npz", "loop.png", "loop.smelt"})
+    fs::create_symlink(name, work + "/" + name);
+  for (const char* line : {"run m.smelt f --input x=in.npy -o loop.npy", "run m.smelt f --input x=in.npy -o loop.npz",
+                           "run m.smelt f --input x=in.npy -o loop.png --shape 1x4", "check m.smelt --data -o loop.png",
+                           "check loop.smelt", "run m.smelt f --input x=loop.npy -o o.npy",
+                           "debug fuzz --count 1 --resume-from loop.npy", "train m.smelt -o loop.npy"}) {
+    const CommandResult result = smelt_in(work, line);
+    CHECK_MESSAGE((result.exit_code > 0 && result.exit_code < 8), fmt::format("{}: {}", line, result.err));
+    CHECK_MESSAGE(result.err.find("internal error") == std::string::npos, line);
+  }
+  const std::string evil = work + "/\x1b[31m\xe2\x80\xae";
+  const CommandResult doctor =
+      run_smelt({"doctor"}, {.environment = {"XDG_CACHE_HOME=" + evil, "SMELT_CACHE_DIR=" + evil}});
+  CHECK(doctor.out.find('\x1b') == std::string::npos);
+  CHECK(doctor.out.find("\xe2\x80\xae") == std::string::npos);
 }
 
 TEST_CASE("a long line that is no text is shown as a window") {

@@ -200,5 +200,29 @@ TEST_CASE("check prints what a budget saves and costs, explain what is computed 
   CHECK(explained.out.find("instead of keeping") != std::string::npos);
 }
 
+TEST_CASE("a bound far above the batch is named where its memory is told, and where it does not fit") {
+  const std::string work = fresh_directory("loose-bounds");
+  const auto model = [](int64_t bound, const char* more) {
+    return fmt::format(
+        "dim B <= {}, L <= 1_000_000_000\nlayer Net(x: f32[N]) -> f32[N] {{ param w: f32 = ones()\n  tanh(x * w) }}\n"
+        "model net = Net\nobjective loss() updates net {{ x ~ Normal(0, 1)[B]\n  mean(net(x) ^ 2) }}\n"
+        "train {{ batch B = 8\n  steps 2\n  step loss with adam(lr = 1e-3) }}\n{}",
+        bound, more);
+  };
+  write_text_file(work + "/loose.smelt", model(100'000'000, ""));
+  write_text_file(work + "/tight.smelt",
+                  model(8, "export pairs(x: f32[L], y: f32[B]) -> f32[L, B] = stretch(x, over=B) * y * sum(net(y))\n"));
+  const std::string note = "`B <= 100000000`, and the batch is 8: `dim B <= 8` takes less";
+  CHECK(run_smelt({"check", work + "/loose.smelt"}).err.find(note) != std::string::npos);
+  CHECK(run_smelt({"check", work + "/tight.smelt"}).err.find("the bound") == std::string::npos);
+  const CommandResult limited = run_command(
+      {"bash", "-c", "ulimit -v 1000000; \"$0\" train loose.smelt -o r; \"$0\" bench tight.smelt --export pairs",
+       SMELT_BINARY_DIR "/smelt"},
+      {.directory = work});
+  CHECK_MESSAGE(limited.err.find("memory is planned for the bounds, `B <= 100000000`") != std::string::npos,
+                limited.err);
+  CHECK_MESSAGE(limited.err.find("give those bounds that fit") != std::string::npos, limited.err);
+}
+
 }  // namespace
 }  // namespace smelt::test

@@ -160,13 +160,55 @@ TEST_CASE("--init is remembered: a run that was killed before its first checkpoi
         "");
 }
 
+TEST_CASE("a run that begins again says what has another content than when it began") {
+  const std::string work = fresh_directory("begun-otherwise");
+  write_small_model(work);
+  const std::string from = replaced(kSmallModel, "model net = Net", "model net = Net from \"net.safetensors\"");
+  write_text_file(work + "/from.smelt", from);
+  REQUIRE(smelt_in(work, "train m.smelt -o first").exit_code == 0);
+  const std::string ten = work + "/first/checkpoints/step-10.safetensors", five = work + "/five.safetensors";
+  REQUIRE(smelt_in(work, "train m.smelt -o short --steps 5").exit_code == 0);
+  fs::copy(work + "/short/checkpoints/step-5.safetensors", five);
+  const struct {
+    const char *model, *flags, *file, *said;
+  } rows[] = {{"m", "--init start.safetensors", "/start.safetensors", "file `"},
+              {"from", "", "/net.safetensors", "file `"},
+              {"m", "", "/x.npy", "split `train`"}};
+  for (const auto& row : rows) {
+    CAPTURE(row.file);
+    write_small_model(work);
+    for (const char* file : {"/start.safetensors", "/net.safetensors"})
+      fs::copy(ten, work + file, fs::copy_options::overwrite_existing);
+    fs::remove_all(work + "/r");
+    REQUIRE(smelt_in(work, fmt::format("train {}.smelt -o r {}", row.model, row.flags)).exit_code == 0);
+    const auto lose_checkpoints = [&] {
+      for (const auto& entry : fs::directory_iterator(work + "/r/checkpoints")) fs::remove(entry);
+      fs::remove(work + "/r/last");
+    };
+    lose_checkpoints();
+    const std::string resume = fmt::format("train {}.smelt -o r --resume", row.model);
+    CHECK(smelt_in(work, resume).exit_code == 0);  // nothing changed
+    lose_checkpoints();
+    if (std::string_view(row.file) == "/x.npy")
+      write_floats(work + "/x.npy", std::vector<float>(120, 0.5F), {40, 3});
+    else
+      fs::copy(five, work + row.file, fs::copy_options::overwrite_existing);
+    const CommandResult refused = smelt_in(work, resume);
+    CHECK(refused.exit_code == 3);
+    CHECK_MESSAGE(refused.err.find("changed since the run began") != std::string::npos, refused.err);
+    CHECK_MESSAGE(refused.err.find(row.said) != std::string::npos, refused.err);
+    CHECK(smelt_in(work, fmt::format("train {}.smelt -o r --force", row.model)).exit_code == 0);
+  }
+}
+
 TEST_CASE("commands end cleanly with closed streams, without a home, in a directory that cannot be written") {
   const std::string work = fresh_directory("surroundings");
   write_small_model(work);
   for (const char* line :
        {"\"$0\" check m.smelt <&- >&- 2>&-", "env -i \"$0\" check m.smelt", "cd / && env -i \"$0\" doctor >/dev/null",
         "\"$0\" check m.smelt >/dev/full", "\"$0\" train m.smelt -o /proc/run", "\"$0\" train m.smelt -o m.smelt",
-        "\"$0\" train m.smelt -o /dev/null"}) {
+        "\"$0\" train m.smelt -o /dev/null",
+        "mkdir gone && cd gone && rmdir ../gone && \"$0\" train ../m.smelt --init x -o ../r"}) {
     const CommandResult result = shell_in(work, line);
     CHECK_MESSAGE(is_clean(result.exit_code), fmt::format("{}: exit {}: {}", line, result.exit_code, result.err));
   }

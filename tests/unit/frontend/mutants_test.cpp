@@ -47,6 +47,12 @@ bool is_shown(const test::Verdict& v) {
          (what == "vague" && v.reported && !v.right);
 }
 
+/// Mistakes of one kind alone, where SMELT_MISTAKE says which: "drop a line".
+bool is_wanted(test::Mistake mistake) {
+  const char* const only = std::getenv("SMELT_MISTAKE");
+  return only == nullptr || to_string(mistake) == only;
+}
+
 /// SMELT_MUTANTS of them, of seed SMELT_SEED.
 TEST_CASE("messages are near the mistake and advise what is right") {
   const int wanted = number_from("SMELT_MUTANTS", 300);
@@ -61,7 +67,7 @@ TEST_CASE("messages are near the mistake and advise what is right") {
     const size_t at = std::uniform_int_distribution<size_t>(0, files.size() - 1)(random);
     const std::string text = test::read_text(files[at]);
     const std::optional<test::Mutant> mutant = test::mutate(text, random);
-    if (!mutant) continue;
+    if (!mutant || !is_wanted(mutant->kind)) continue;
     auto known = losses.find(at);
     if (known == losses.end()) known = losses.emplace(at, test::losses_of(text)).first;
     const test::Verdict verdict = test::judge(*mutant, known->second);
@@ -75,8 +81,9 @@ TEST_CASE("messages are near the mistake and advise what is right") {
   }
   for (const auto& [kind, shares] : by_kind) fmt::print("{:12} {}\n", to_string(kind), shares.text());
   fmt::print("{:12} {}\n", "all", all.text());
-  // What the project asks of messages. Rather below than above: other examples are other mistakes.
   CHECK(all.broken == 0);
+  if (std::getenv("SMELT_MISTAKE") != nullptr) return;
+  // What the project asks of messages. Rather below than above: other examples are other mistakes.
   CHECK(100 * all.near >= 90 * all.reported);
   CHECK(100 * all.right >= 60 * all.reported);
   CHECK(100 * all.wrong <= 2 * all.reported);

@@ -24,6 +24,7 @@ TrainState some_state() {
   state.model_sha256 = std::string(64, 'a');
   state.config = R"({"beta":"2"})";
   state.best = 0.1;
+  state.data["train"] = {"90ab", "x.npy", true};
   return state;
 }
 
@@ -175,6 +176,10 @@ TEST_CASE_FIXTURE(Fixture, "counters that no run can reach are refused under rig
       {"smelt.shuffle", "2", "`smelt.shuffle` is 2"},
       {"smelt.checkpoint", "0", "`smelt.checkpoint` is 0"},
       {"smelt.best", "nan", "`smelt.best` is NaN"},
+      {"smelt.data", nullptr, "`smelt.data` says nothing of split `train`"},
+      {"smelt.data", "{\"valid\":\"90ab\"}", "`smelt.data` says nothing of split `train`"},
+      {"smelt.data", "{\"train\":\"90ac\"}", "the data of split `train` changed since: x.npy"},
+      {"smelt.data", "{\"train\":7}", "`smelt.data` is malformed"},
       {"smelt.runs", nullptr, "no `smelt.runs` in it"},
       {"smelt.runs", "{}", "`smelt.runs` lacks objective `loss`"},
       {"smelt.runs", "{\"loss\":-24}", "the count of `loss` in `smelt.runs` is -24, but step 12 implies 24"},
