@@ -17,6 +17,12 @@
 
 namespace smelt {
 
+// g++ 12 does not see that `capacity_` says which member of the union is alive.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 /// As std::vector<T>, as far as it goes: iterators and references end with each change of the size. Up to N elements
 /// take no memory of the heap.
 template <typename T, uint32_t N>
@@ -37,21 +43,19 @@ class ShortVector {
   explicit ShortVector(size_t size, const T& value = T()) { resize(size, value); }
   template <std::forward_iterator I>
   ShortVector(I first, I last) {
-    const auto count = static_cast<size_t>(std::distance(first, last));
-    reserve(count);
-    T* place = begin();
-    for (; first != last; ++first, ++place) std::construct_at(place, *first);  // of few, a call of memmove costs more
-    size_ = static_cast<uint32_t>(count);
+    insert(end(), first, last);
   }
   /// Of any other list of such elements.
   template <std::ranges::contiguous_range R>
     requires(std::same_as<std::ranges::range_value_t<R>, T> && !std::same_as<std::remove_cvref_t<R>, ShortVector>)
   ShortVector(const R& values) : ShortVector(std::ranges::begin(values), std::ranges::end(values)) {}  // NOLINT
 
-  ShortVector(const ShortVector& other) : ShortVector(other.begin(), other.end()) {}
+  ShortVector(const ShortVector& other) { copy(other); }
   ShortVector(ShortVector&& other) noexcept { take(other); }
   ShortVector& operator=(const ShortVector& other) {
-    if (this != &other) assign(other.begin(), other.end());
+    if (this == &other) return *this;
+    clear();
+    copy(other);
     return *this;
   }
   ShortVector& operator=(ShortVector&& other) noexcept {
@@ -151,6 +155,12 @@ class ShortVector {
     heap_ = fresh;
     capacity_ = static_cast<uint32_t>(capacity);
   }
+  /// Of an empty one. By index: of few, a call of memmove costs more.
+  void copy(const ShortVector& other) {
+    reserve(other.size_);
+    for (uint32_t i = 0; i < other.size_; ++i) std::construct_at(data() + i, other[i]);
+    size_ = other.size_;
+  }
   /// Leaves `other` empty. This one has no memory of the heap.
   void take(ShortVector& other) {
     size_ = std::exchange(other.size_, 0);
@@ -167,5 +177,9 @@ class ShortVector {
     T* heap_;
   };
 };
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 
 }  // namespace smelt
