@@ -156,8 +156,7 @@ class Options {
         .report(Diag::E0503, span(arg), fmt::format("strings of {} bytes; they have 1 to {}", extent.bound, kMaxWindow))
         .with_help(
             "write how many bytes the longest has, or a dim of that size; `dim T <= 64` is as long as the longest "
-            "string "
-            "of each batch");
+            "string of each batch");
   }
 
   int64_t side(const Extent& extent, const ast::Arg& arg) {
