@@ -1,6 +1,7 @@
 // Comparisons, logic, and what chooses or converts, element by element.
 #pragma once
 
+#include "ir/half_bits.h"
 #include "ir/op.h"
 #include "ir/ops/elementwise.h"
 #include "ir/ops/shape_rules.h"
