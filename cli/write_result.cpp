@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "cli/common.h"
 #include "cli/console.h"
 #include "cli/stream_text.h"
 #include "ir/readers.h"
