@@ -52,7 +52,7 @@ void KernelEmitter::load_frame(const KernelIdentity& identity) {
     pointers_[b] = frame_slot(slot++, buffer.name, ir_.getPtrTy());
     if (buffer.check_finite && nonfinite_ == nullptr) begin_finite_check();
   }
-  // No others: a function that shares the kernel may have a shorter table of sizes.
+  // No others: of graphs that are no one experiment (fuzz/) each has a table of sizes, and shares kernels.
   for (const int32_t symbol : identity.symbols) extent(Extent(0, symbol));
   const auto number_draws = [&](const std::vector<Stmt>& body) {
     for (const Stmt& stmt : body) {
