@@ -237,13 +237,17 @@ class ExperimentLowering {
   /// The budget cannot be kept: what would do, and what takes most.
   std::unexpected<Error> too_large(const Function& function, const FunctionUnit& planned) const {
     const std::vector<Tensor> tensors = tensors_of(planned);
-    return fail(ErrorKind::Limit,
-                fmt::format("{} `{}` cannot run in a memory budget of {} bytes: the least that was found is {} bytes, "
-                            "{} of them for variables; the largest tensors are {}",
-                            to_string(function.kind), function.name, options_.memory_budget, planned.end(),
-                            lowered_.program.variables_end, fmt::join(largest_of(planned), "; ")),
-                fmt::format("give --memory-budget {} or more, or make the batch smaller with --batch", planned.end()),
-                tensors.empty() ? Span{} : tensors.front().place);
+    const CompiledProgram& program = lowered_.program;
+    const std::optional<LooseBounds> loose = loose_bounds(program.symbols, program.train);
+    return fail(
+        ErrorKind::Limit,
+        fmt::format("{} `{}` cannot run in a memory budget of {} bytes: the least that was found is {} bytes, "
+                    "{} of them for variables; the largest tensors are {}{}",
+                    to_string(function.kind), function.name, options_.memory_budget, planned.end(),
+                    program.variables_end, fmt::join(largest_of(planned), "; "), loose ? "; " + loose->text : ""),
+        fmt::format("give --memory-budget {} or more, or {}", planned.end(),
+                    loose ? loose->help : "make the batch smaller with --batch"),
+        tensors.empty() ? Span{} : tensors.front().place);
   }
 
   void add_entry(const Function& function, const Graph& graph, const LoopFunction& loops) {

@@ -376,7 +376,9 @@ Value Distributions::sample(const Distribution& dist, const Axes& axes, const st
   const Result<NodeId> node =
       graph_.builder().push(record.noise, {seed, run}, {{"site", site}, {"loop", loop}, {"type", type}});
   if (!node) {
-    diagnostics_.report(Diag::E0202, span, node.error().message);
+    const bool bounded = std::ranges::any_of(type.shape, [](const Extent& extent) { return !extent.is_static(); });
+    diagnostics_.report(Diag::E0202, span, node.error().message)
+        .with_help(bounded ? "give its dims smaller bounds" : "draw fewer numbers at once");
     return {};
   }
   sites_.push_back({&graph_.context(), *node, path});

@@ -31,7 +31,10 @@ class GraphWriter {
 
   FunctionContext& context() const { return *context_; }
   /// Nodes are those of `next` while the result lives.
-  [[nodiscard]] Entered<FunctionContext> enter(FunctionContext& next) { return {context_, next}; }
+  [[nodiscard]] Entered<FunctionContext> enter(FunctionContext& next) {
+    next.function.graph.symbols = experiment_.symbols;  // messages of the graph name run-time dims
+    return {context_, next};
+  }
   Builder& builder() const { return context_->builder; }
   DType real() const { return experiment_.precision == DType::F64 ? DType::F64 : DType::F32; }
   /// Whether parameters were read of which no layer has been applied yet, since the last question.

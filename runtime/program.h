@@ -87,6 +87,13 @@ struct CompiledProgram {
   const Entry* find(FunctionKind kind, std::string_view name) const;
 };
 
+/// Bounds that memory is planned for and nobody needs: a clause for a message that names them, and what to write.
+struct LooseBounds {
+  std::string text, help;
+};
+/// None where no bound is large by itself or beside the batch.
+std::optional<LooseBounds> loose_bounds(const std::vector<DimSymbol>& symbols, const TrainPlan& train);
+
 /// The program's functions, ready to be called: `entries[i]` is that of CompiledProgram::entries[i]. Whoever loaded
 /// the object keeps it loaded as long as this is used.
 struct LoadedProgram {

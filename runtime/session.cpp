@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 
 #include "ir/support/check.h"
 #include "ir/support/suggest.h"
@@ -49,36 +48,15 @@ Result<void> check_layout(const CompiledProgram& program, const LoadedProgram& l
   return {};
 }
 
-// Bounds that a memory plan is large for: by themselves, or beside the batch.
-std::string large_bounds(const CompiledProgram& program) {
-  constexpr int64_t kLarge = 1 << 16;
-  std::string out;
-  for (size_t s = 0; s < program.symbols.size(); ++s) {
-    const DimSymbol& symbol = program.symbols[s];
-    const bool rows = symbol.bound == std::numeric_limits<int32_t>::max();  // of whole columns, which the host holds
-    const bool loose = program.train.present && static_cast<int32_t>(s) == program.train.batch_symbol &&
-                       symbol.bound > program.train.batch;
-    if ((symbol.bound > kLarge || loose) && !rows)
-      out += fmt::format("{}`{} <= {}`", out.empty() ? "" : ", ", symbol.name, symbol.bound);
-  }
-  return out;
-}
-
 std::unexpected<Error> arena_too_large(const CompiledProgram& program, std::string_view why) {
   std::string message =
       fmt::format("out of memory: `{}` needs {}{}", printable(program.name), human_bytes(program.arena_bytes), why);
   if (!program.largest.empty())
     message += fmt::format("; the largest tensors are {}", fmt::join(program.largest, "; "));
   std::string help = "make the model or the batch smaller, or give a --memory-budget";
-  if (const std::string bounds = large_bounds(program); !bounds.empty()) {
-    const TrainPlan& train = program.train;
-    message += fmt::format("; memory is planned for the bounds, {}", bounds);
-    help = "give the dim a bound that fits";
-    if (train.present && train.batch_symbol >= 0) {
-      const std::string& batch = program.symbols[static_cast<size_t>(train.batch_symbol)].name;
-      message += fmt::format(", not for the batch of {}", train.batch);
-      help = fmt::format("write `dim {} <= {}`", batch, train.batch);
-    }
+  if (std::optional<LooseBounds> loose = loose_bounds(program.symbols, program.train)) {
+    message += "; " + loose->text;
+    help = std::move(loose->help);
   }
   return fail(ErrorKind::Limit, std::move(message), std::move(help));
 }

@@ -222,6 +222,9 @@ TEST_CASE("a bound far above the batch is named where its memory is told, and wh
   CHECK_MESSAGE(limited.err.find("memory is planned for the bounds, `B <= 100000000`") != std::string::npos,
                 limited.err);
   CHECK_MESSAGE(limited.err.find("give those bounds that fit") != std::string::npos, limited.err);
+  const std::string over = run_smelt({"check", work + "/loose.smelt", "--memory-budget", "1MB"}).err;
+  CHECK_MESSAGE(over.find("not for the batch of 8") != std::string::npos, over);
+  CHECK_MESSAGE(over.find("or write `dim B <= 8`") != std::string::npos, over);
 }
 
 }  // namespace
