@@ -126,9 +126,52 @@ void ProductEmitter::emit_strip(const Strips& strips, const StripRun& run, const
     if_then(exists, [&] {
       if (run.clears) if_then(is_first, [&] { clear_sums(tile); });
       if (run.finishes) if_then(is_last, [&] { emit_prefetch(tile); });
+      if_then(ir_.CreateNot(is_last), [&] { prefetch_strip(strips, run, pair, line, step, number); });
       emit_block_sums(tile, pair, nullptr, nullptr);
       if (run.finishes) if_then(is_last, [&] { emit_epilogue(tile); });
     });
+  });
+}
+
+/// Where line `line` of the run's rows begins in a, and of its columns in b, at `step`.
+std::pair<llvm::Value*, llvm::Value*> ProductEmitter::strip_line(const Strips& strips, const StripRun& run,
+                                                                 llvm::Value* line, llvm::Value* step) {
+  const Product& product = this->product();
+  Tile corner;
+  corner.outer = run.outer;
+  corner.row = run.row;
+  corner.panel = run.panel;
+  corner.column = ir_.CreateMul(run.panel, i64(tile_columns()));
+  llvm::Value *a = advance(left_start(corner), step, product.inner.back().a_stride),
+              *b = advance(right_start(corner), step, product.inner.back().b_stride);
+  if (strips.line_extents.empty()) return {a, b};
+  const std::vector<llvm::Value*> position = decompose(line, strips.line_extents);
+  for (size_t axis = 0; axis < position.size(); ++axis) {
+    a = advance(a, position[axis], product.inner[axis].a_stride);
+    b = advance(b, position[axis], product.inner[axis].b_stride);
+  }
+  return {a, b};
+}
+
+/// Tile `number` of a run asks for its part of the strip behind this one, whose lines lie too far apart for the machine
+/// to see what comes next: they arrive while sums are computed.
+void ProductEmitter::prefetch_strip(const Strips& strips, const StripRun& run, const ProductOperands& pair,
+                                    llvm::Value* line, llvm::Value* step, llvm::Value* number) {
+  const StripShape& shape = strips.shape;
+  llvm::Value* next_step = ir_.CreateAdd(step, i64(shape.steps));
+  llvm::Value* ends_line = ir_.CreateICmpSGE(next_step, strips.depth);
+  llvm::Value* first_line = ir_.CreateSelect(ends_line, ir_.CreateAdd(line, i64(shape.lines)), line);
+  llvm::Value* first_step = ir_.CreateSelect(ends_line, i64(0), next_step);
+  const auto begin_of = [&](llvm::Value* part) {
+    llvm::Value* steps = ir_.CreateMul(part, i64(shape.lines * shape.steps));
+    return ir_.CreateUDiv(steps, ir_.CreateSub(run.end, run.begin));
+  };
+  llvm::Value* part = ir_.CreateSub(number, run.begin);
+  for_range(begin_of(part), begin_of(ir_.CreateAdd(part, i64(1))), 1, [&](llvm::Value* at) {
+    const auto [a, b] = strip_line(strips, run, ir_.CreateAdd(first_line, ir_.CreateUDiv(at, i64(shape.steps))),
+                                   ir_.CreateAdd(first_step, ir_.CreateURem(at, i64(shape.steps))));
+    prefetch_elements(pair.a, a, strips.rows);
+    prefetch_elements(pair.b, b, std::min(strips.panels, shape.panels) * tile_columns());
   });
 }
 
@@ -139,23 +182,11 @@ void ProductEmitter::copy_strip(const Strips& strips, const StripRun& run, const
   const StripShape& shape = strips.shape;
   const ProductAxis& depth = product.inner.back();
   llvm::Value* steps = at_most(shape.steps, ir_.CreateSub(strips.depth, step));
-  Tile corner;
-  corner.outer = run.outer;
-  corner.row = run.row;
-  corner.panel = run.panel;
-  corner.column = ir_.CreateMul(run.panel, i64(tile_columns()));
-  llvm::Value *rows = at_most(strips.rows, ir_.CreateSub(extent(product.row.extent), run.row)),
-              *a_start = advance(left_start(corner), step, depth.a_stride),
-              *b_start = advance(right_start(corner), step, depth.b_stride);
+  llvm::Value* rows = at_most(strips.rows, ir_.CreateSub(extent(product.row.extent), run.row));
+  llvm::Value* first_column = ir_.CreateMul(run.panel, i64(tile_columns()));
   for_range(i64(0), at_most(shape.lines, ir_.CreateSub(strips.lines, line)), 1, [&](llvm::Value* l) {
-    llvm::Value *a = a_start, *b = b_start, *at = ir_.CreateMul(l, steps);
-    if (!strips.line_extents.empty()) {
-      const std::vector<llvm::Value*> position = decompose(ir_.CreateAdd(line, l), strips.line_extents);
-      for (size_t axis = 0; axis < position.size(); ++axis) {
-        a = advance(a, position[axis], product.inner[axis].a_stride);
-        b = advance(b, position[axis], product.inner[axis].b_stride);
-      }
-    }
+    const auto [a, b] = strip_line(strips, run, ir_.CreateAdd(line, l), step);
+    llvm::Value* at = ir_.CreateMul(l, steps);
     const auto copy = [&](int32_t buffer, llvm::Value* from, llvm::Value* to, int64_t stride, int64_t width,
                           llvm::Value* columns) {
       copy_columns_side_by_side({.source = element_pointer(buffer_pointer(buffer), operand_dtype(buffer), from),
@@ -176,7 +207,7 @@ void ProductEmitter::copy_strip(const Strips& strips, const StripRun& run, const
       llvm::Value *column = ir_.CreateMul(p, i64(tile_columns())),
                   *place = ir_.CreateMul(p, i64(shape.lines * shape.steps * tile_columns()));
       llvm::Value* to = ir_.CreateAdd(place, ir_.CreateMul(at, i64(tile_columns())));
-      llvm::Value* left = ir_.CreateSub(extent(product.column.extent), ir_.CreateAdd(corner.column, column));
+      llvm::Value* left = ir_.CreateSub(extent(product.column.extent), ir_.CreateAdd(first_column, column));
       copy(pair.b, ir_.CreateAdd(b, column), element_pointer(strips.right, product.dtype, to), depth.b_stride,
            tile_columns(), at_most(tile_columns(), left));
     });

@@ -88,6 +88,10 @@ class ProductEmitter : public KernelEmitter {
                   llvm::Value* step);
   void copy_strip(const Strips& strips, const StripRun& run, const ProductOperands& pair, llvm::Value* line,
                   llvm::Value* step);
+  std::pair<llvm::Value*, llvm::Value*> strip_line(const Strips& strips, const StripRun& run, llvm::Value* line,
+                                                   llvm::Value* step);
+  void prefetch_strip(const Strips& strips, const StripRun& run, const ProductOperands& pair, llvm::Value* line,
+                      llvm::Value* step, llvm::Value* number);
   Tile make_strip_tile(const Strips& strips, const StripRun& run, llvm::Value* number);
   void copy_stretch(const TileRun& run, const Stretch& stretch, int32_t right, llvm::Value* from, llvm::Value* columns);
   llvm::Value* right_at(llvm::Value* from, llvm::Value* turn, llvm::Value* step);
@@ -102,6 +106,7 @@ class ProductEmitter : public KernelEmitter {
   void emit_prefetch(const Tile& tile);
   void emit_panel_prefetch(const Tile& tile, const TileGrid& grid);
   void prefetch_row(llvm::Value* at, DType dtype);
+  void prefetch_elements(int32_t buffer, llvm::Value* first, int64_t count);
   void prefetch_part(int32_t right, llvm::Value* first, int64_t steps, llvm::Value* number, llvm::Value* parts);
   void emit_tile_sums(const Tile& tile);
   void emit_sums(const Tile& tile, const ProductOperands& pair, llvm::Value* a, llvm::Value* b);
