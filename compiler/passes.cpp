@@ -31,6 +31,7 @@
 #include "compiler/plan/choose_stored.h"
 #include "compiler/plan/isolate_results.h"
 #include "compiler/plan/lower_precision.h"
+#include "compiler/plan/move_sums_up.h"
 #include "compiler/plan/order_nodes.h"
 #include "compiler/plan/plan_kernels.h"
 #include "compiler/schedule/block_products.h"
@@ -118,7 +119,7 @@ constexpr std::array kPipeline = std::to_array<std::string_view>(
      // Last, since no rewrite looks into them.
      "join_products", "remove_dead_nodes",
      // Which kernels there are. The budget tries plans by all passes behind it.
-     "isolate_results", "lower_precision", "fit_budget", "choose_stored", "order_nodes", "plan_kernels",
+     "isolate_results", "lower_precision", "fit_budget", "choose_stored", "order_nodes", "move_sums_up", "plan_kernels",
      // What they compute. Stores that nobody reads count as work, as they did when limits were measured.
      "build_loops", "step_in_kernels", "write_rows", "estimate_work", "share_kernels", "drop_unread_stores",
      "merge_loops",

@@ -17,7 +17,7 @@ namespace {
 
 // Instructions of LLVM IR from which on a part is handed over: enough to pay for its pass managers, few enough that
 // the last one does not keep the other cores waiting.
-constexpr unsigned kPartInstructions = 500;
+constexpr unsigned kPartInstructions = 1500;
 
 class ProgramEmitter {
  public:

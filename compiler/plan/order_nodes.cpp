@@ -10,9 +10,7 @@
 #include "ir/support/check.h"
 
 namespace smelt {
-namespace {
 
-/// before[i]: nodes that must precede node i: its operands and, for a variable's new value, guards and old readers.
 std::vector<std::vector<NodeId>> predecessors(const Graph& graph) {
   std::vector<std::vector<NodeId>> before(graph.size());
   for (uint32_t i = 0; i < graph.size(); ++i)
@@ -36,8 +34,6 @@ std::vector<std::vector<NodeId>> predecessors(const Graph& graph) {
   }
   return before;
 }
-
-}  // namespace
 
 std::optional<NodeId> copied_by(const Graph& graph, const Output& result) {
   const Node& node = graph[result.node];

@@ -16,6 +16,9 @@ namespace smelt {
 
 FusionPlan order_nodes(const Graph& graph, const NodeSchedule& schedule, FusionPlan plan);
 
+/// By node, those that must precede it: its operands and, for a variable's new value, guards and readers of the old.
+std::vector<std::vector<NodeId>> predecessors(const Graph& graph);
+
 std::vector<NodeId> order_of(const Graph& graph, const NodeSchedule& schedule = {});
 
 /// False when a variable would have to be read after its new value is known.

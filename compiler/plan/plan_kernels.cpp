@@ -10,6 +10,7 @@
 #include "compiler/plan/choose_stored.h"
 #include "compiler/plan/index_walk.h"
 #include "compiler/plan/isolate_results.h"
+#include "compiler/plan/move_sums_up.h"
 #include "compiler/plan/order_nodes.h"
 #include "ir/op.h"
 #include "ir/support/check.h"
@@ -400,7 +401,8 @@ FusionPlan plan_kernels(const Graph& graph, const NodeSchedule& schedule, Fusion
 }
 
 FusionPlan make_plan(const Graph& graph, Fusion fusion, const NodeSchedule& schedule) {
-  return plan_kernels(graph, schedule, order_nodes(graph, schedule, choose_stored(graph, schedule, fusion)));
+  FusionPlan plan = order_nodes(graph, schedule, choose_stored(graph, schedule, fusion));
+  return plan_kernels(graph, schedule, move_sums_up(graph, schedule, std::move(plan)));
 }
 
 }  // namespace smelt
