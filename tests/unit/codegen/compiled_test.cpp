@@ -106,6 +106,15 @@ TEST_CASE(
   for (const int64_t rows : {0, 27, 600}) expect_equal(graph, {rows}, 1e-4);
 }
 
+TEST_CASE("a depth of two axes, of which the outer one may have no positions") {
+  Graph graph;
+  Builder b(graph);
+  graph.symbols.push_back({"T", 4});
+  const NodeId x = argument(b, "x", f32({Extent(4, 0), 5, 8})), y = argument(b, "y", f32({5, Extent(4, 0), 12}));
+  b.result({.name = "sum", .node = b.contract(x, y, formula_of("[t,k,i] [k,t,j] -> [i,j]"))});
+  for (const int64_t turns : {0, 1, 4}) expect_equal(graph, {turns});
+}
+
 TEST_CASE(
     "filters are packed from their taps, which lie side by side: fewer and more than a vector, backwards, in phases") {
   struct Row {

@@ -55,6 +55,19 @@ func @f(%c: feed {0}, %x: feed {0}[T<=5, 4], %w: feed {0}) {{
   %5 = part %3 {{result = 1}} : {0}[T<=5]
 )";
 
+// A sum that does not begin at zero, of products that depend on no carry: one product behind the loop.
+constexpr const char* kSummed = R"(dims T<=6
+func @f(%c: feed {0}[3, 4], %x: feed {0}[T<=6, 2, 3], %y: feed {0}[T<=6, 2, 4]) {{
+  %3 = scan %c, %x, %y {{reverse = {1}, by_position = 0}} : i32[T<=6] {{
+    func @step(%c: carry {0}[3, 4] #0, %x: slice {0}[2, 3], %y: slice {0}[2, 4]) {{
+      %3 = contract %x, %y {{formula = [k,i] [k,j] -> [i,j]}} : {0}[3, 4]
+      %4 = add %c, %3 : {0}[3, 4]
+      return %4 as carry "c" #0
+    }}
+  }}
+  %4 = part %3 {{result = 0}} : {0}[3, 4]
+)";
+
 Graph parsed(const std::string& text) {
   Result<Graph> graph = parse_graph(text);
   REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
@@ -157,6 +170,44 @@ TEST_CASE("a recurrent net: values and gradients of three orders, any length") {
 TEST_CASE("a loop in a loop: values and gradients of two orders") {
   check_orders(kNested, 1, {5, 2, 0});
   check_orders(kNested, 2, {3});
+}
+
+TEST_CASE("a sum over steps begins where its carry does") { check_orders(kSummed, 1, {6, 1, 0}); }
+
+// The last kernel of a step is one thread's, and so is what follows the loop; the first kernel of a step is shared, and
+// reads what the last one of the step before has written.
+TEST_CASE("threads wait for each other between two steps") {
+  std::string chain;
+  constexpr int kLength = 150;  // long enough that others would run ahead
+  for (int i = 0; i < kLength; ++i) chain += fmt::format("      %{} = tanh %{} : f32[64]\n", 6 + i, 5 + i);
+  const std::string text = fmt::format(R"(dims T<=40
+func @f(%h: feed f32[64], %x: feed f32[T<=40, 64, 512]) {{
+  %2 = scan %h, %x {{reverse = 0, by_position = 0}} : i32[T<=40] {{
+    func @step(%h: carry f32[64] #0, %x: slice f32[64, 512]) {{
+      %2 = broadcast %h {{axes = [0], type = f32[64, 512]}} : f32[64, 512]
+      %3 = mul %2, %x : f32[64, 512]
+      %4 = tanh %3 : f32[64, 512]
+      %5 = neg %h : f32[64]
+{}      %{} = add %h, %{} : f32[64]
+      return %{} as carry "h" #0, %4 as stacked "y"
+    }}
+  }}
+  %3 = part %2 {{result = 0}} : f32[64]
+  %4 = part %2 {{result = 1}} : f32[T<=40, 64, 512]
+  %5 = tanh %3 : f32[64]
+  return %4 as value "y", %5 as value "h"
+}})",
+                                       chain, 6 + kLength, 5 + kLength, 6 + kLength);
+  const Graph graph = differentiated(parsed(text));
+  const int64_t extents[] = {40};
+  const std::vector<RefTensor> arguments = random_arguments(graph, extents);
+  const auto expected = evaluate(graph, arguments, extents);
+  REQUIRE(expected.has_value());
+  for (const int threads : {2, 3}) {
+    const auto got = test::run_compiled(graph, arguments, extents, {.threads = threads});
+    REQUIRE_MESSAGE(got.has_value(), got.error().message);
+    CHECK(testing::worst_difference(*got, *expected) < 1e-4);
+  }
 }
 
 TEST_CASE("what nobody reads of a loop is dropped") {
