@@ -55,17 +55,19 @@ func @f(%c: feed {0}, %x: feed {0}[T<=5, 4], %w: feed {0}) {{
   %5 = part %3 {{result = 1}} : {0}[T<=5]
 )";
 
-// A sum that does not begin at zero, of products that depend on no carry: one product behind the loop.
+// c <- c + x[t]^T h, which does not begin at zero: one product of all steps behind the loop that computes h.
 constexpr const char* kSummed = R"(dims T<=6
-func @f(%c: feed {0}[3, 4], %x: feed {0}[T<=6, 2, 3], %y: feed {0}[T<=6, 2, 4]) {{
-  %3 = scan %c, %x, %y {{reverse = {1}, by_position = 0}} : i32[T<=6] {{
-    func @step(%c: carry {0}[3, 4] #0, %x: slice {0}[2, 3], %y: slice {0}[2, 4]) {{
-      %3 = contract %x, %y {{formula = [k,i] [k,j] -> [i,j]}} : {0}[3, 4]
-      %4 = add %c, %3 : {0}[3, 4]
-      return %4 as carry "c" #0
+func @f(%c: feed {0}[3, 4], %h: feed {0}[2, 4], %x: feed {0}[T<=6, 2, 3], %y: feed {0}[T<=6, 2, 4]) {{
+  %4 = scan %c, %h, %x, %y {{reverse = {1}, by_position = 0}} : i32[T<=6] {{
+    func @step(%c: carry {0}[3, 4] #0, %h: carry {0}[2, 4] #1, %x: slice {0}[2, 3], %y: slice {0}[2, 4]) {{
+      %4 = add %h, %y : {0}[2, 4]
+      %5 = tanh %4 : {0}[2, 4]
+      %6 = contract %x, %5 {{formula = [k,i] [k,j] -> [i,j]}} : {0}[3, 4]
+      %7 = add %c, %6 : {0}[3, 4]
+      return %7 as carry "c" #0, %5 as carry "h" #1
     }}
   }}
-  %4 = part %3 {{result = 0}} : {0}[3, 4]
+  %5 = part %4 {{result = 0}} : {0}[3, 4]
 )";
 
 Graph parsed(const std::string& text) {
@@ -127,6 +129,18 @@ std::vector<NodeId> parts_of(const Graph& graph) {
   return parts;
 }
 
+/// Neither passes of graphs nor compilation change values.
+void check_values(Graph graph, std::span<const RefTensor> arguments, std::span<const int64_t> extents) {
+  graph.results.clear();
+  for (const NodeId part : parts_of(graph)) graph.results.push_back({"y", ResultRole::Value, -1, part});
+  const auto expected = evaluate(graph, arguments, extents), got = evaluate(differentiated(graph), arguments, extents);
+  REQUIRE((expected.has_value() && got.has_value()));
+  CHECK(testing::worst_difference(*got, *expected) < 1e-5);
+  const auto compiled = test::run_compiled(differentiated(graph), arguments, extents);
+  REQUIRE_MESSAGE(compiled.has_value(), compiled.error().message);
+  CHECK(testing::worst_difference(*compiled, *expected) < 1e-5);
+}
+
 /// Gradients of `order` against differences in f64, then compiled code in f32 against the evaluator.
 void check_orders(const char* text, int order, std::vector<int64_t> lengths) {
   for (const int reverse : {0, 1}) {
@@ -139,6 +153,7 @@ void check_orders(const char* text, int order, std::vector<int64_t> lengths) {
         CAPTURE(order);
         CAPTURE(length);
         CAPTURE(reverse);
+        check_values(plain, arguments, extents);
         if (dtype[1] == '6') {
           for (size_t k = 0; k < graph.arguments.size() && length > 0; ++k) {
             const testing::GradientError error = testing::check_gradient(graph, k + 1, 0, k, arguments, extents);
