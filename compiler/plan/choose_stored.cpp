@@ -24,7 +24,7 @@ constexpr int kCheapCost = 1;
 constexpr int kTranscendentalCost = 15;
 constexpr int kRandomCost = 80;
 constexpr int kStoreIfShared = 10;   // a value with several readers is stored from this cost on
-constexpr int kStoreIfRepeated = 3;  // ... and one that a broadcast repeats
+constexpr int kStoreIfRepeated = 3;  // ... and one whose elements a reader repeats
 // Values in registers, one made of the other. The planner and the builder of kernels follow them recursively, and LLVM
 // takes time that grows with the square of a block. `tanh(x) + 1` applied 2000 times took 21.7 s to compile with its
 // gradient without a limit, and takes 4.3 s with this one, as 4000 times do: equal parts are one kernel. Nothing in
@@ -49,6 +49,13 @@ NodeId table_to_store(const Graph& graph, const Node& gather) {
   if (read * kFew > num_elements(graph.type(table).shape).value_or(0)) return table;
   while (is_reordering(graph, table)) table = graph[table].inputs[0];
   return table;
+}
+
+/// Whether `user` reads elements of `id` several times: a broadcast, windows of a pool that overlap.
+bool repeats(const Graph& graph, NodeId id, NodeId user) {
+  const Node& node = graph[user];
+  if (node.op == OpKind::Broadcast) return node.type.shape != graph.type(id).shape;
+  return node.op == OpKind::Read && num_elements(node.type.shape) > num_elements(graph.type(id).shape);
 }
 
 /// Which nodes get a buffer, and why.
@@ -122,8 +129,7 @@ std::vector<StoreReason> reasons_to_store(const Graph& graph, Fusion fusion) {
     };
     if (users[i].size() >= 2 && cost[i] >= kStoreIfShared) store_here(StoreReason::Shared);
     for (const NodeId user : users[i]) {
-      const bool repeats = graph[user].op == OpKind::Broadcast && graph[user].type.shape != node.type.shape;
-      if (repeats && cost[i] >= kStoreIfRepeated && why[i] == StoreReason::InRegisters)
+      if (repeats(graph, {i}, user) && cost[i] >= kStoreIfRepeated && why[i] == StoreReason::InRegisters)
         store_here(StoreReason::Repeated);
     }
   }
