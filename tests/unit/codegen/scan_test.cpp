@@ -70,6 +70,24 @@ func @f(%c: feed {0}[3, 4], %h: feed {0}[2, 4], %x: feed {0}[T<=6, 2, 3], %y: fe
   %5 = part %4 {{result = 0}} : {0}[3, 4]
 )";
 
+// h <- softmax(exp(w) * h) by rows: each step reads exp(w) where numerators, which no other kernel reads, could lie as
+// well.
+constexpr const char* kScaled = R"(dims T<=6
+func @f(%h: feed {0}[5, 7], %w: feed {0}[5, 7], %x: feed {0}[T<=6]) {{
+  %3 = exp %w : {0}[5, 7]
+  %4 = scan %h, %x, %3 {{reverse = {1}, by_position = 0}} : i32[T<=6] {{
+    func @step(%h: carry {0}[5, 7] #0, %x: slice {0}, %w: whole {0}[5, 7]) {{
+      %3 = mul %w, %h : {0}[5, 7]
+      %4 = exp %3 : {0}[5, 7]
+      %5 = reduce_sum %4 {{axes = [1]}} : {0}[5]
+      %6 = broadcast %5 {{axes = [0], type = {0}[5, 7]}} : {0}[5, 7]
+      %7 = div %4, %6 : {0}[5, 7]
+      return %7 as carry "h" #0
+    }}
+  }}
+  %5 = part %4 {{result = 0}} : {0}[5, 7]
+)";
+
 Graph parsed(const std::string& text) {
   Result<Graph> graph = parse_graph(text);
   REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
@@ -188,6 +206,8 @@ TEST_CASE("a loop in a loop: values and gradients of two orders") {
 }
 
 TEST_CASE("a sum over steps begins where its carry does") { check_orders(kSummed, 1, {6, 1, 0}); }
+
+TEST_CASE("what all steps read is not overwritten by one") { check_orders(kScaled, 1, {6, 1, 0}); }
 
 // The last kernel of a step is one thread's, and so is what follows the loop; the first kernel of a step is shared, and
 // reads what the last one of the step before has written.
