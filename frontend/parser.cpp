@@ -228,6 +228,12 @@ std::string Parser::help_for_rest(std::string_view what) const {
   if (at_operator_behind_pipe())
     return "a pipe ends where an operator begins: write `(x |> f) + 1`, or give the pipe a name first";
   if (at(TokenKind::ThinArrow)) return "stages of a pipe follow `|>`";
+  if (at(TokenKind::Colon) && previous().kind == TokenKind::Name && peek(1).kind == TokenKind::Name) {
+    const char* options = peek(2).kind == TokenKind::OpenBrace ? "{..}" : "";
+    return fmt::format(
+        "labels stand in pipes, `x |> {0}: {1}{2}`; to call a layer, bind it first: `{0} = {1}{2}`, then `{0}(x)`",
+        printable(previous().text), printable(peek(1).text), options);
+  }
   if (!begins_value()) return "start a new line, or put `;` between two statements";
   if (at_word("if")) return "`if c { a } else { b }` chooses while compiling, `where(c, a, b)` for each element";
   if (previous().kind == TokenKind::Name && previous().text == "repeat")

@@ -66,6 +66,21 @@ int32_t choose_row(const std::vector<int32_t>& own, const std::function<ProductA
   return close >= 0 ? close : row;
 }
 
+/// The axis of b's own that vectors run over: `last`, the result's innermost, or none where b does not have it. Of a
+/// single row it is the one whose elements lie side by side, where that is longer: channels, not taps, in the gradient
+/// of a filter that makes one channel. For the last layer of a U-Net of width 16, 64 pictures of 28x28, taps took 34 ms
+/// and the panels of all windows, channels less than 2 (`smelt profile`, a busy AMD Zen 5).
+int32_t choose_column(const std::vector<int32_t>& own, const std::vector<int32_t>& others, int32_t last,
+                      const std::function<ProductAxis(int32_t)>& axis_of) {
+  if (std::ranges::find(others, last) == others.end()) return -1;
+  if (std::ranges::any_of(own, [&](int32_t index) { return axis_of(index).extent != Extent(1); })) return last;
+  int32_t column = last;
+  for (const int32_t index : others) {
+    if (axis_of(index).b_stride == 1 && axis_of(index).extent.bound > axis_of(column).extent.bound) column = index;
+  }
+  return column;
+}
+
 /// In the gradient of a filter the channels of a line of taps lie one behind the other: they are rows as well.
 void join_rows(Product& product) {
   constexpr int64_t kColumns = 16;  // fewer may exchange the sides
@@ -113,11 +128,12 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
     const auto at = static_cast<size_t>(index);
     return ProductAxis{(*extents)[at], a.strides[at], b.strides[at], formula.is_summed(index) ? -1 : index};
   };
-  const int32_t column = last >= 0 && only_in(b, a, last) ? last : -1;
-  std::vector<int32_t> own;  // a's
+  std::vector<int32_t> own, others;  // a's, b's
   for (int32_t index = 0; index < formula.rank; ++index) {
     if (only_in(a, b, index)) own.push_back(index);
+    if (only_in(b, a, index)) others.push_back(index);
   }
+  const int32_t column = choose_column(own, others, last, axis_of);
   const int32_t row = choose_row(own, axis_of, column < 0 ? 1 : axis_of(column).extent.bound);
   for (int32_t index = 0; index < formula.num_indices(); ++index) {
     const ProductAxis axis = axis_of(index);

@@ -163,6 +163,14 @@ TEST_CASE("the gradient of a weight passes over its long depth in stretches") {
   CHECK(stretch_size(turned, 48) == StretchSize{1, 32});
 }
 
+TEST_CASE("of a single row, columns are what lies side by side") {
+  const char* formula = "[n,i,j] [n,i+u,j+v,c] -> [c,u,v]";  // the gradient of a filter of one channel
+  const Product product = product_of({8, 26, 26}, {8, 28, 28, 12}, formula);
+  CHECK(product.column.extent == Extent(12));
+  CHECK(product.column.b_stride == 1);
+  CHECK(product_of({8, 26, 26}, {8, 28, 28, 2}, formula).column.extent == Extent(3));  // taps are more
+}
+
 TEST_CASE("all three products of a layer multiply pairs of bf16, where there is an instruction for it") {
   const auto loops_of = [](const Shape& x, const Shape& y, const char* formula, bool has_pairs) {
     Graph graph;
