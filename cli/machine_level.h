@@ -12,6 +12,6 @@ namespace smelt::cli {
 std::string machine_level(DType precision);
 
 /// The `--cpu` with which this machine computes what one of `level` computed. Errors (Usage): it cannot.
-Result<std::string> cpu_of_level(const std::string& level, DType precision);
+Result<std::string> cpu_of_level(std::string level, DType precision);
 
 }  // namespace smelt::cli
