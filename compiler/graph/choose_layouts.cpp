@@ -105,7 +105,8 @@ class LayoutChooser {
         orders_(graph.size()),
         wishes_(graph.size()),
         is_read_(graph.size()),
-        with_variable_(graph.size()) {
+        with_variable_(graph.size()),
+        of_convolution_(graph.size()) {
     for (const Argument& argument : graph.arguments)
       with_variable_[argument.node.index] = argument.role == ArgRole::Variable && graph.type(argument.node).rank() > 1;
   }
@@ -166,12 +167,16 @@ class LayoutChooser {
     build().set_place(node);
     if (node.op == OpKind::Contract) {
       const bool windowed = Convolution::of(node.attrs.formula("formula")).has_value();
+      of_convolution_[old.index] = windowed;
       if (windowed || moved) return place_contraction(old, node);
     }
     const Kind kind = op_def(node).kind;
-    if (kind == Kind::Elementwise)
+    if (kind == Kind::Elementwise) {
       with_variable_[old.index] = std::ranges::any_of(node.inputs, [&](NodeId x) { return with_variable_[x.index]; });
-    if (kind == Kind::Elementwise && !moved && !with_variable_[old.index] && !wishes_[old.index].empty())
+      of_convolution_[old.index] = std::ranges::any_of(node.inputs, [&](NodeId x) { return of_convolution_[x.index]; });
+    }
+    const bool keeps_order = with_variable_[old.index] || of_convolution_[old.index];
+    if (kind == Kind::Elementwise && !moved && !keeps_order && !wishes_[old.index].empty())
       return place_elementwise(old, node);
     if (node.op == OpKind::Broadcast && !wishes_[old.index].empty()) return place_broadcast(old, node);
     if (moved) {
@@ -381,10 +386,11 @@ class LayoutChooser {
 
   const Graph& graph_;
   GraphRebuilder rebuilder_;
-  std::vector<Order> orders_;        // by old node; empty: the model's
-  std::vector<Order> wishes_;        // by old node: the order in which a convolution reads it; empty: none does
-  std::vector<bool> is_read_;        // by a node
-  std::vector<bool> with_variable_;  // made by element of a variable among others
+  std::vector<Order> orders_;         // by old node; empty: the model's
+  std::vector<Order> wishes_;         // by old node: the order in which a convolution reads it; empty: none does
+  std::vector<bool> is_read_;         // by a node
+  std::vector<bool> with_variable_;   // made by element of a variable among others
+  std::vector<bool> of_convolution_;  // by node: the order that a convolution gave it is kept, whatever a reader wishes
 };
 
 bool has_windows(const Graph& graph) {
