@@ -16,7 +16,9 @@ namespace smelt {
 namespace {
 
 // Instructions of LLVM IR from which on a part is handed over: enough to pay for its pass managers, few enough that
-// the last one does not keep the other cores waiting.
+// the last one does not keep the other cores waiting. Cold `smelt build` of examples/inception_v3 with 500, 1500 and
+// 4000: 2.61 to 2.73, 2.52 to 2.58 and 2.56 s; of gpt 0.59 to 0.61, 0.58 to 0.59 and 0.59 (medians of five, twice, two
+// cores).
 constexpr unsigned kPartInstructions = 1500;
 
 class ProgramEmitter {
