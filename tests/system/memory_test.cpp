@@ -225,6 +225,9 @@ TEST_CASE("a bound far above the batch is named where its memory is told, and wh
   const std::string over = run_smelt({"check", work + "/loose.smelt", "--memory-budget", "1MB"}).err;
   CHECK_MESSAGE(over.find("not for the batch of 8") != std::string::npos, over);
   CHECK_MESSAGE(over.find("or write `dim B <= 8`") != std::string::npos, over);
+  const std::string other = run_smelt({"check", work + "/tight.smelt", "--memory-budget", "100"}).err;
+  CHECK_MESSAGE(other.find("or give the dim a bound that fits") != std::string::npos, other);
+  CHECK_MESSAGE(other.find("dim B <= 8") == std::string::npos, other);
 }
 
 }  // namespace
