@@ -17,6 +17,7 @@ constexpr double kIntegers = 0.12;  // share of integer operands where floats wo
 constexpr double kHalves = 0.4;     // and of halves, in a graph that computes with them
 constexpr double kWidened =
     0.6;  // share of half results that are a float again: the others are read by moves, and rarely by results
+constexpr double kTwins = 0.1;  // share of ops that are drawn again with other attributes
 
 /// x, or x mapped into the range that the op's record states when some value is outside.
 std::optional<NodeId> into_domain(NodePool& pool, const OpDef& def, NodeId x) {
@@ -189,6 +190,25 @@ std::optional<NodeId> draw_kind(NodePool& pool, const OpDef& def) {
   return std::nullopt;
 }
 
+/// The op once more, of the same operands and type with other attributes: what takes two values for equal has to look
+/// at all of them.
+void draw_twin(NodePool& pool, NodeId made) {
+  constexpr int kDraws = 4;
+  const Node node = pool.graph()[made];
+  const OpDef& def = op_def(node);
+  const bool is_own = def.kind == Kind::Part || def.kind == Kind::Scan || def.kind == Kind::Random;
+  if (is_own || node.inputs.empty() || def.attributes.size() == 0) return;
+  const std::vector<NodeId> operands(node.inputs.begin(), node.inputs.end());
+  for (int draw = 0; draw < kDraws; ++draw) {
+    const auto attrs = draw_attributes(pool, def, operands);
+    if (!attrs || *attrs == node.attrs) continue;
+    const auto type = infer_type(pool.graph(), node.op, operands, *attrs);
+    if (!type || *type != node.type) continue;
+    if (const auto twin = pool.add(node.op, operands, *attrs)) pool.keep(*twin);
+    return;
+  }
+}
+
 }  // namespace
 
 bool can_draw(const OpDef& def) {
@@ -199,6 +219,7 @@ bool can_draw(const OpDef& def) {
 std::optional<NodeId> draw_op(NodePool& pool, const OpDef& def) {
   if (!can_draw(def)) return std::nullopt;
   const auto made = draw_kind(pool, def);
+  if (made && pool.numbers().chance(kTwins)) draw_twin(pool, *made);
   if (!made || !is_half(pool.type(*made).dtype) || !pool.numbers().chance(kWidened)) return made;
   pool.keep(*made);
   return pool.to_float(*made);

@@ -1,101 +1,18 @@
 #include "compiler/graph/choose_layouts.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <numeric>
+#include <array>
 #include <optional>
-#include <set>
+#include <span>
 
+#include "compiler/graph/axis_order.h"
+#include "compiler/graph/convolution_layout.h"
+#include "compiler/graph/reshape_blocks.h"
 #include "ir/op.h"
 #include "ir/rewrite.h"
 
 namespace smelt {
 namespace {
-
-/// Axis i in memory is axis order[i] of the value as the model has it.
-using Order = std::vector<int64_t>;
-
-Order in_order(size_t rank) {
-  Order order(rank);
-  std::iota(order.begin(), order.end(), 0);
-  return order;
-}
-bool is_in_order(const Order& order) { return std::ranges::is_sorted(order); }
-
-Order inverse(const Order& order) {
-  Order inverted(order.size());
-  for (size_t i = 0; i < order.size(); ++i) inverted[static_cast<size_t>(order[i])] = static_cast<int64_t>(i);
-  return inverted;
-}
-
-/// items[order[0]], items[order[1]], ..
-template <typename Items>
-Items arranged(const Items& items, const Order& order) {
-  Items result;
-  for (const int64_t place : order) result.push_back(items[static_cast<size_t>(place)]);
-  return result;
-}
-
-/// Read at sums of indices, or in steps. A tap that is read backwards alone makes no window.
-bool is_windowed(const IndexMap& map) {
-  return std::ranges::any_of(map.axes, [](const Affine& axis) {
-    return axis.terms.size() > 1 || (axis.terms.size() == 1 && std::abs(axis.terms[0].second) > 1);
-  });
-}
-
-/// The layouts of one convolution: what its indices stand for, seen from the operand that is read in windows.
-class Convolution {
- public:
-  static std::optional<Convolution> of(const IndexFormula& formula) {
-    for (const IndexMap& map : formula.operands) {
-      if (!is_windowed(map) || !map.axes[0].is_index()) continue;
-      Convolution result(formula, map);
-      for (const Affine& axis : map.axes) {
-        if (axis.is_index()) continue;
-        for (const auto& [index, factor] : axis.terms) result.spatial_.insert(index);
-      }
-      return result;
-    }
-    return std::nullopt;
-  }
-
-  /// Examples first, and channels, which the model has in front of the picture, last. Weights have no examples: results
-  /// last, and in front of them channels and window as the model has them, so that an optimiser's update of a gradient
-  /// exchanges two axes and no more.
-  Order order_of(const std::vector<Affine>& axes) const {
-    const bool has_examples =
-        std::ranges::any_of(axes, [&](const Affine& axis) { return axis == Affine::of(examples_); });
-    const auto is_spatial = [&](const Affine& axis) {
-      return std::ranges::any_of(axis.terms, [&](const auto& term) { return spatial_.contains(term.first); });
-    };
-    const auto picture = std::ranges::find_if(axes, is_spatial) - axes.begin();
-    const auto place = [&](int64_t i) {
-      const Affine& axis = axes[static_cast<size_t>(i)];
-      if (axis == Affine::of(examples_)) return 0;
-      if (i >= picture) return has_examples ? 1 : 5;
-      if (has_examples || !axis.is_index()) return 2;
-      const int32_t index = axis.terms[0].first;
-      if (formula_.is_summed(index)) return 3;
-      return is_shared(index) ? 2 : picture_.has(index) ? 4 : 6;
-    };
-    Order order = in_order(axes.size());
-    std::ranges::stable_sort(order, {}, place);
-    return order;
-  }
-
- private:
-  Convolution(const IndexFormula& formula, const IndexMap& picture)
-      : formula_(formula), picture_(picture), examples_(picture.axes[0].terms[0].first) {}
-
-  bool is_shared(int32_t index) const {
-    return std::ranges::all_of(formula_.operands, [&](const IndexMap& map) { return map.has(index); });
-  }
-
-  const IndexFormula& formula_;
-  const IndexMap& picture_;  // that is read in windows
-  int32_t examples_;
-  std::set<int32_t> spatial_;
-};
 
 class LayoutChooser {
  public:
@@ -122,37 +39,46 @@ class LayoutChooser {
   }
 
  private:
+  /// How an operation that moves elements goes on with an operand that lies in another order. `axes`: the attributes
+  /// that have a number for each axis, when that is all.
+  struct Movement {
+    OpKind op;
+    bool (LayoutChooser::*place)(NodeId old, const Node& node, const Movement& how);
+    std::array<std::string_view, 2> axes;
+  };
+  static std::span<const Movement> movements();
+
   Builder& build() { return rebuilder_.build(); }
 
-  Order order_of(NodeId old) const {
-    const Order& order = orders_[old.index];
+  AxisOrder order_of(NodeId old) const {
+    const AxisOrder& order = orders_[old.index];
     return order.empty() ? in_order(graph_.type(old).rank()) : order;
   }
 
   /// The value with its axes in `order`; empty: the model's.
-  NodeId arranged_node(NodeId old, Order order) {
+  NodeId arranged_node(NodeId old, AxisOrder order) {
     if (order.empty()) order = in_order(graph_.type(old).rank());
     const NodeId node = rebuilder_.map(old);
-    const Order has = order_of(old);
+    const AxisOrder has = order_of(old);
     if (has == order) return node;
     return build().transpose(node, arranged(inverse(has), order));
   }
 
-  void set(NodeId old, NodeId node, Order order) {
+  void set(NodeId old, NodeId node, AxisOrder order) {
     rebuilder_.replace(old, node);
-    orders_[old.index] = is_in_order(order) ? Order() : std::move(order);
+    orders_[old.index] = is_in_order(order) ? AxisOrder() : std::move(order);
   }
 
   /// What a convolution reads is computed in its order, from where elementwise operations begin.
   void note_wishes() {
     for (uint32_t i = graph_.size(); i-- > 0;) {
       const Node& node = graph_.nodes[i];
-      const auto wish = [&](NodeId x, const Order& order) {
+      const auto wish = [&](NodeId x, const AxisOrder& order) {
         if (wishes_[x.index].empty() && order.size() == graph_.type(x).rank()) wishes_[x.index] = order;
       };
       if (node.op == OpKind::Contract) {
         const IndexFormula& formula = node.attrs.formula("formula");
-        const auto convolution = Convolution::of(formula);
+        const auto convolution = ConvolutionLayout::of(formula);
         for (size_t k = 0; convolution && k < node.inputs.size(); ++k)
           wish(node.inputs[k], convolution->order_of(formula.operands[k % 2].axes));
       } else if (op_def(node).kind == Kind::Elementwise && !wishes_[i].empty()) {
@@ -166,9 +92,9 @@ class LayoutChooser {
     const bool moved = std::ranges::any_of(node.inputs, [&](NodeId x) { return !orders_[x.index].empty(); });
     build().set_place(node);
     if (node.op == OpKind::Contract) {
-      const bool windowed = Convolution::of(node.attrs.formula("formula")).has_value();
+      const bool windowed = ConvolutionLayout::of(node.attrs.formula("formula")).has_value();
       of_convolution_[old.index] = windowed;
-      if (windowed || moved) return place_contraction(old, node);
+      if (windowed || moved || follows_wish(old, node)) return place_contraction(old, node);
     }
     const Kind kind = op_def(node).kind;
     if (kind == Kind::Elementwise) {
@@ -178,7 +104,7 @@ class LayoutChooser {
     const bool keeps_order = with_variable_[old.index] || of_convolution_[old.index];
     if (kind == Kind::Elementwise && !moved && !keeps_order && !wishes_[old.index].empty())
       return place_elementwise(old, node);
-    if (node.op == OpKind::Broadcast && !wishes_[old.index].empty()) return place_broadcast(old, node);
+    if (node.op == OpKind::Broadcast && !wishes_[old.index].empty() && place_movement(old, node)) return;
     if (moved) {
       if (kind == Kind::Elementwise) return place_elementwise(old, node);
       if (kind == Kind::Reduce) return place_reduction(old, node);
@@ -193,19 +119,19 @@ class LayoutChooser {
   void place_elementwise(NodeId old, const Node& node) {
     // Where a variable takes part, such as in an optimiser's update, its own order is kept: it is read and written.
     const auto leads = std::ranges::find_if(node.inputs, [&](NodeId x) { return !orders_[x.index].empty(); });
-    const Order order = with_variable_[old.index]    ? in_order(node.type.rank())
-                        : leads == node.inputs.end() ? wishes_[old.index]
-                                                     : order_of(*leads);
+    const AxisOrder order = with_variable_[old.index]    ? in_order(node.type.rank())
+                            : leads == node.inputs.end() ? wishes_[old.index]
+                                                         : order_of(*leads);
     std::vector<NodeId> inputs;
     for (const NodeId x : node.inputs) inputs.push_back(arranged_node(x, order));
     set(old, build().make(node.op, std::move(inputs), node.attrs), order);
   }
 
   void place_reduction(NodeId old, const Node& node) {
-    const Order order = order_of(node.inputs[0]);
+    const AxisOrder order = order_of(node.inputs[0]);
     const std::vector<int64_t>& axes = node.attrs.integers("axes");
     std::vector<int64_t> places;
-    Order kept;
+    AxisOrder kept;
     for (size_t i = 0; i < order.size(); ++i) {
       if (std::ranges::find(axes, order[i]) != axes.end())
         places.push_back(static_cast<int64_t>(i));
@@ -219,10 +145,10 @@ class LayoutChooser {
 
   /// A broadcast may give its axes in any order: in the one that is wished, or its operand's, with what is repeated in
   /// front of the innermost axis, along which vectors run.
-  void place_broadcast(NodeId old, const Node& node) {
-    const Order order = order_of(node.inputs[0]);
+  bool place_broadcast(NodeId old, const Node& node, const Movement&) {
+    const AxisOrder order = order_of(node.inputs[0]);
     const std::vector<int64_t> axes = arranged(node.attrs.integers("axes"), order);
-    Order result = wishes_[old.index];
+    AxisOrder result = wishes_[old.index];
     if (result.empty() && is_in_order(order)) result = in_order(node.type.rank());
     if (result.empty()) {
       result = axes;
@@ -234,74 +160,39 @@ class LayoutChooser {
     attrs.set("axes", arranged(inverse(result), axes));
     attrs.set("type", TensorType{node.type.dtype, arranged(node.type.shape, result)});
     set(old, build().make(node.op, {rebuilder_.map(node.inputs[0])}, std::move(attrs)), result);
+    return true;
   }
 
+  /// False: the operand is read in the model's order.
   bool place_movement(NodeId old, const Node& node) {
-    const NodeId x = node.inputs[0];
-    const Order order = order_of(x);
-    const auto rearranged = [&](std::initializer_list<std::string_view> names) {
-      Attributes attrs = node.attrs;
-      for (const std::string_view name : names) attrs.set(name, arranged(node.attrs.integers(name), order));
-      set(old, build().make(node.op, {rebuilder_.map(x)}, std::move(attrs)), order);
-      return true;
-    };
-    switch (node.op) {
-      case OpKind::Slice: return rearranged({"starts", "limits"});
-      case OpKind::Pad: return rearranged({"low", "high"});
-      case OpKind::Broadcast: place_broadcast(old, node); return true;
-      case OpKind::Transpose: {
-        set(old, rebuilder_.map(x), arranged(inverse(node.attrs.integers("permutation")), order));
-        return true;
-      }
-      case OpKind::Reshape: return place_reshape(old, node, order);
-      case OpKind::Read: return place_read(old, node, order);
-      default: return false;
-    }
+    const auto how = std::ranges::find(movements(), node.op, &Movement::op);
+    return how != movements().end() && (this->*how->place)(old, node, *how);
   }
 
-  /// Axes before and after a reshape that hold the same elements. Axes of one element are in none.
-  struct Block {
-    std::vector<int64_t> before, after;
-  };
-  static std::optional<std::vector<Block>> blocks_of(const Shape& from, const Shape& to) {
-    const auto skip = [](const Shape& shape, size_t& i) {
-      while (i < shape.size() && shape[i] == Extent(1)) ++i;
-      return i < shape.size();
-    };
-    std::vector<Block> blocks;
-    size_t i = 0, j = 0;
-    for (;;) {
-      const bool more_from = skip(from, i), more_to = skip(to, j);
-      if (!more_from && !more_to) return blocks;
-      if (!more_from || !more_to) return std::nullopt;
-      Block& block = blocks.emplace_back();
-      if (!from[i].is_static() || !to[j].is_static()) {
-        if (from[i] != to[j]) return std::nullopt;
-        block = {{static_cast<int64_t>(i++)}, {static_cast<int64_t>(j++)}};
-        continue;
-      }
-      int64_t p = from[i].bound, q = to[j].bound;
-      block = {{static_cast<int64_t>(i++)}, {static_cast<int64_t>(j++)}};
-      while (p != q) {
-        const bool takes = p < q;
-        if (!(takes ? skip(from, i) : skip(to, j))) return std::nullopt;
-        const Extent extent = takes ? from[i] : to[j];
-        if (!extent.is_static()) return std::nullopt;
-        (takes ? p : q) *= extent.bound;
-        (takes ? block.before : block.after).push_back(static_cast<int64_t>(takes ? i++ : j++));
-      }
-    }
+  bool place_by_axis(NodeId old, const Node& node, const Movement& how) {
+    const AxisOrder order = order_of(node.inputs[0]);
+    Attributes attrs = node.attrs;
+    for (const std::string_view name : how.axes) attrs.set(name, arranged(node.attrs.integers(name), order));
+    set(old, build().make(node.op, {rebuilder_.map(node.inputs[0])}, std::move(attrs)), order);
+    return true;
+  }
+
+  bool place_transpose(NodeId old, const Node& node, const Movement&) {
+    const AxisOrder order = order_of(node.inputs[0]);
+    set(old, rebuilder_.map(node.inputs[0]), arranged(inverse(node.attrs.integers("permutation")), order));
+    return true;
   }
 
   /// A reshape that splits axes, or joins such as are neighbours in memory, goes through.
-  bool place_reshape(NodeId old, const Node& node, const Order& order) {
+  bool place_reshape(NodeId old, const Node& node, const Movement&) {
+    const AxisOrder order = order_of(node.inputs[0]);
     const Shape &from = graph_.type(node.inputs[0]).shape, &to = node.type.shape;
-    const std::optional<std::vector<Block>> blocks = blocks_of(from, to);
+    const std::optional<std::vector<ReshapeBlock>> blocks = reshape_blocks(from, to);
     if (!blocks) return false;
-    Order axes = order, result;
+    AxisOrder axes = order, result;
     std::erase_if(axes, [&](int64_t axis) { return from[static_cast<size_t>(axis)] == Extent(1); });
     for (auto at = axes.begin(); at != axes.end();) {
-      const auto block = std::ranges::find_if(*blocks, [&](const Block& b) { return b.before.front() == *at; });
+      const auto block = std::ranges::find_if(*blocks, [&](const ReshapeBlock& b) { return b.before.front() == *at; });
       if (block == blocks->end()) return false;
       for (const int64_t axis : block->before) {
         if (at == axes.end() || *at++ != axis) return false;
@@ -318,8 +209,8 @@ class LayoutChooser {
   }
 
   /// The result's axes in the order in which `order` reads their indices.
-  static Order order_of_result(const IndexMap& map, const Order& order, int32_t rank) {
-    Order result;
+  static AxisOrder order_of_result(const IndexMap& map, const AxisOrder& order, int32_t rank) {
+    AxisOrder result;
     const auto add = [&](int32_t index) {
       if (index < rank && std::ranges::find(result, index) == result.end()) result.push_back(index);
     };
@@ -331,8 +222,8 @@ class LayoutChooser {
   }
 
   /// `formula` with its operands' axes and its result's axes in those orders.
-  static IndexFormula arranged_formula(const IndexFormula& formula, const std::vector<Order>& orders,
-                                       const Order& result) {
+  static IndexFormula arranged_formula(const IndexFormula& formula, const std::vector<AxisOrder>& orders,
+                                       const AxisOrder& result) {
     std::vector<Affine> numbers;
     for (int32_t i = 0; i < formula.num_indices(); ++i) numbers.push_back(Affine::of(i));
     IndexFormula changed = formula;
@@ -348,30 +239,39 @@ class LayoutChooser {
     return changed;
   }
 
-  bool place_read(NodeId old, const Node& node, const Order& order) {
+  bool place_read(NodeId old, const Node& node, const Movement&) {
+    const AxisOrder order = order_of(node.inputs[0]);
     const IndexFormula& formula = node.attrs.formula("formula");
-    const Order result = order_of_result(formula.operands[0], order, formula.rank);
+    const AxisOrder result = order_of_result(formula.operands[0], order, formula.rank);
     Attributes attrs = node.attrs;
     attrs.set("formula", arranged_formula(formula, {order}, result));
     set(old, build().make(node.op, {rebuilder_.map(node.inputs[0])}, std::move(attrs)), result);
     return true;
   }
 
+  /// A product that sums nothing is one of elements: its reader's order is as good as any.
+  bool follows_wish(NodeId old, const Node& node) const {
+    const IndexFormula& formula = node.attrs.formula("formula");
+    return formula.num_indices() == formula.rank && !wishes_[old.index].empty();
+  }
+
   void place_contraction(NodeId old, const Node& node) {
     const IndexFormula& formula = node.attrs.formula("formula");
     std::vector<Affine> result_axes;
     for (int32_t i = 0; i < formula.rank; ++i) result_axes.push_back(Affine::of(i));
-    std::vector<Order> orders;  // of the first pair: the others are read alike
+    std::vector<AxisOrder> orders;  // of the first pair: the others are read alike
     for (size_t k = 0; k < 2; ++k) orders.push_back(order_of(node.inputs[k]));
     // Seen as its operands lie in memory, so that a second run sees the same: of a picture that a convolution has made,
     // the first axis there is that of the examples.
     IndexFormula placed = formula;
     for (size_t k = 0; k < placed.operands.size(); ++k)
       placed.operands[k].axes = arranged(formula.operands[k].axes, orders[k]);
-    Order result;
-    if (const auto convolution = Convolution::of(placed)) {
+    AxisOrder result;
+    if (const auto convolution = ConvolutionLayout::of(placed)) {
       // What is a result of the graph and nothing else is computed in the order that it is asked for.
       result = is_read_[old.index] ? convolution->order_of(result_axes) : in_order(result_axes.size());
+    } else if (follows_wish(old, node)) {
+      result = wishes_[old.index];
     } else {
       const size_t leads = is_in_order(orders[0]) ? 1 : 0;
       result = formula.rank < 3 ? in_order(result_axes.size())
@@ -386,16 +286,28 @@ class LayoutChooser {
 
   const Graph& graph_;
   GraphRebuilder rebuilder_;
-  std::vector<Order> orders_;         // by old node; empty: the model's
-  std::vector<Order> wishes_;         // by old node: the order in which a convolution reads it; empty: none does
+  std::vector<AxisOrder> orders_;     // by old node; empty: the model's
+  std::vector<AxisOrder> wishes_;     // by old node: the order in which a convolution reads it; empty: none does
   std::vector<bool> is_read_;         // by a node
   std::vector<bool> with_variable_;   // made by element of a variable among others
   std::vector<bool> of_convolution_;  // by node: the order that a convolution gave it is kept, whatever a reader wishes
 };
 
+std::span<const LayoutChooser::Movement> LayoutChooser::movements() {
+  static constexpr Movement kMovements[] = {
+      {OpKind::Slice, &LayoutChooser::place_by_axis, {"starts", "limits"}},
+      {OpKind::Pad, &LayoutChooser::place_by_axis, {"low", "high"}},
+      {OpKind::Broadcast, &LayoutChooser::place_broadcast, {}},
+      {OpKind::Transpose, &LayoutChooser::place_transpose, {}},
+      {OpKind::Reshape, &LayoutChooser::place_reshape, {}},
+      {OpKind::Read, &LayoutChooser::place_read, {}},
+  };
+  return kMovements;
+}
+
 bool has_windows(const Graph& graph) {
   return std::ranges::any_of(graph.nodes, [](const Node& node) {
-    return node.op == OpKind::Contract && Convolution::of(node.attrs.formula("formula"));
+    return node.op == OpKind::Contract && ConvolutionLayout::of(node.attrs.formula("formula"));
   });
 }
 
