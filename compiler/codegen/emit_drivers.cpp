@@ -1,16 +1,14 @@
 #include "compiler/codegen/emit_drivers.h"
 
 #include <fmt/format.h>
-#include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/Intrinsics.h>
 
 #include <algorithm>
 #include <cstddef>
-#include <functional>
 #include <map>
 
+#include "compiler/codegen/driver_code.h"
 #include "compiler/codegen/kernel_emitter.h"
-#include "compiler/codegen/shared_functions.h"
 #include "ir/support/check.h"
 #include "runtime/abi.h"
 
@@ -51,10 +49,10 @@ std::vector<size_t> part_bounds(const LoopFunction& function) {
 }
 
 /// Into one module.
-class DriverEmitter {
+class DriverEmitter : DriverCode {
  public:
   DriverEmitter(llvm::Module& module, const Target& target, SharedFunctions& shared)
-      : module_(module), target_(target), shared_(shared), ir_(module.getContext()) {}
+      : DriverCode(module, shared), target_(target) {}
 
   /// A driver in parts calls them; another one has its kernels.
   void emit_driver(const LoopFunction& function, const std::vector<KernelUse>& uses) {
@@ -89,8 +87,8 @@ class DriverEmitter {
                      {call, driver->getArg(1), driver->getArg(2), driver->getArg(3)});
       barrier(driver, arena);
       llvm::Value* status = ir_.CreateLoad(ir_.getInt32Ty(), driver->getArg(1));
-      auto* stop = llvm::BasicBlock::Create(module_.getContext(), "stop", driver);
-      auto* go_on = llvm::BasicBlock::Create(module_.getContext(), "next", driver);
+      llvm::BasicBlock* stop = new_block(driver, "stop");
+      llvm::BasicBlock* go_on = new_block(driver, "next");
       ir_.CreateCondBr(ir_.CreateICmpNE(status, ir_.getInt32(SMELT_CALL_OK)), stop, go_on);
       ir_.SetInsertPoint(stop);
       ir_.CreateRetVoid();
@@ -102,78 +100,6 @@ class DriverEmitter {
   }
 
  private:
-  /// void driver(ptr call, ptr status, i32 thread, i32 count); a part of a driver returns whether the whole of it
-  /// stops.
-  llvm::Function* declare_driver(const std::string& name, llvm::Type* result) {
-    llvm::Type* i32 = ir_.getInt32Ty();
-    auto* type = llvm::FunctionType::get(result, {ir_.getPtrTy(), ir_.getPtrTy(), i32, i32}, false);
-    return new_function(module_, name, type);
-  }
-
-  llvm::Function* new_driver(const std::string& name, llvm::Type* result) {
-    llvm::Function* function = declare_driver(name, result);
-    // Calls and stores of pointers, in blocks as long as the model is deep: optimising them takes time that grows
-    // faster than they do.
-    function->addFnAttr(llvm::Attribute::OptimizeNone);
-    function->addFnAttr(llvm::Attribute::NoInline);
-    ir_.SetInsertPoint(llvm::BasicBlock::Create(module_.getContext(), "entry", function));
-    return function;
-  }
-
-  llvm::Value* at_offset(llvm::Value* base, int64_t offset) {
-    return ir_.CreateConstInBoundsGEP1_64(ir_.getInt8Ty(), base, static_cast<uint64_t>(offset));
-  }
-  llvm::Value* load_pointer(llvm::Value* base, int64_t offset) {
-    return ir_.CreateLoad(ir_.getPtrTy(), at_offset(base, offset));
-  }
-  void count_up(llvm::Value* arena, int64_t offset) {
-    llvm::Value* at = at_offset(arena, offset);
-    ir_.CreateStore(ir_.CreateAdd(ir_.CreateLoad(ir_.getInt64Ty(), at), ir_.getInt64(1)), at);
-  }
-
-  void on_first_thread(llvm::Function* function, const std::function<void()>& body) {
-    auto* work = llvm::BasicBlock::Create(module_.getContext(), "first", function);
-    auto* after = llvm::BasicBlock::Create(module_.getContext(), "all", function);
-    ir_.CreateCondBr(ir_.CreateICmpEQ(function->getArg(2), ir_.getInt32(0)), work, after);
-    ir_.SetInsertPoint(work);
-    body();
-    ir_.CreateBr(after);
-    ir_.SetInsertPoint(after);
-  }
-
-  /// A call of one function: there is a barrier behind nearly every kernel, and its code would be half of a driver's.
-  void barrier(llvm::Function* driver, llvm::Value* arena) {
-    const auto define = [&target = target_, &shared = shared_](llvm::Module& module) {
-      DriverEmitter(module, target, shared).define_barrier();
-    };
-    ir_.CreateCall(shared_.declare(module_, kBarrier, barrier_type(), define),
-                   {arena, driver->getArg(2), driver->getArg(3)});
-  }
-
-  /// void barrier(ptr arena, i32 thread, i32 count)
-  llvm::FunctionType* barrier_type() {
-    llvm::Type* i32 = ir_.getInt32Ty();
-    return llvm::FunctionType::get(ir_.getVoidTy(), {ir_.getPtrTy(), i32, i32}, false);
-  }
-
-  void define_barrier() {
-    llvm::Function* function = new_function(module_, kBarrier, barrier_type());
-    const auto new_block = [&](const char* name) {
-      return llvm::BasicBlock::Create(module_.getContext(), name, function);
-    };
-    llvm::BasicBlock *entry = new_block("entry"), *wait = new_block("wait"), *released = new_block("released");
-    ir_.SetInsertPoint(entry);
-    ir_.CreateCondBr(ir_.CreateICmpSGT(function->getArg(2), ir_.getInt32(1)), wait, released);
-    ir_.SetInsertPoint(wait);
-    llvm::Value* threads = load_pointer(function->getArg(0), offsetof(smelt_arena, threads));
-    auto* type = llvm::FunctionType::get(ir_.getVoidTy(), {ir_.getPtrTy(), ir_.getInt32Ty()}, false);
-    ir_.CreateCall(type, load_pointer(threads, offsetof(smelt_threads, barrier)),
-                   {load_pointer(threads, offsetof(smelt_threads, context)), function->getArg(1)});
-    ir_.CreateBr(released);
-    ir_.SetInsertPoint(released);
-    ir_.CreateRetVoid();
-  }
-
   /// All threads read the same scalar after a barrier, so all leave or none.
   void leave_if_nonfinite(llvm::Function* driver, const LoopBuffer& loss) {
     llvm::Value* table = load_pointer(driver->getArg(0), offsetof(smelt_call, outputs));
@@ -182,8 +108,8 @@ class DriverEmitter {
     LlvmScalars scalars(ir_, target_.has_fma);
     llvm::Value* value = ir_.CreateLoad(scalars.element_type(loss.type.dtype), at);
     llvm::Value* difference = ir_.CreateFSub(value, value);
-    auto* stop = llvm::BasicBlock::Create(module_.getContext(), "nonfinite", driver);
-    auto* go_on = llvm::BasicBlock::Create(module_.getContext(), "finite", driver);
+    llvm::BasicBlock* stop = new_block(driver, "nonfinite");
+    llvm::BasicBlock* go_on = new_block(driver, "finite");
     ir_.CreateCondBr(ir_.CreateFCmpUNO(difference, difference), stop, go_on);
     ir_.SetInsertPoint(stop);
     ir_.CreateStore(ir_.getInt32(SMELT_CALL_NONFINITE), driver->getArg(1));  // every thread stores the same
@@ -197,8 +123,8 @@ class DriverEmitter {
   void call_part(llvm::Function* driver, llvm::Function* part) {
     llvm::Value* stops =
         ir_.CreateCall(part, {driver->getArg(0), driver->getArg(1), driver->getArg(2), driver->getArg(3)});
-    auto* stop = llvm::BasicBlock::Create(module_.getContext(), "stop", driver);
-    auto* go_on = llvm::BasicBlock::Create(module_.getContext(), "next", driver);
+    llvm::BasicBlock* stop = new_block(driver, "stop");
+    llvm::BasicBlock* go_on = new_block(driver, "next");
     ir_.CreateCondBr(stops, stop, go_on);
     ir_.SetInsertPoint(stop);
     ir_.CreateRetVoid();
@@ -250,9 +176,9 @@ class DriverEmitter {
       steps = ir_.CreateLoad(ir_.getInt64Ty(), at_offset(extents, repeat.steps.symbol * int64_t{sizeof(int64_t)}));
     }
     ir_.CreateStore(ir_.getInt64(0), turn);
-    auto* head = llvm::BasicBlock::Create(module_.getContext(), "steps", scene.driver);
-    auto* body = llvm::BasicBlock::Create(module_.getContext(), "step", scene.driver);
-    auto* after = llvm::BasicBlock::Create(module_.getContext(), "stepped", scene.driver);
+    llvm::BasicBlock* head = new_block(scene.driver, "steps");
+    llvm::BasicBlock* body = new_block(scene.driver, "step");
+    llvm::BasicBlock* after = new_block(scene.driver, "stepped");
     ir_.CreateBr(head);
     ir_.SetInsertPoint(head);
     llvm::Value* now = ir_.CreateLoad(ir_.getInt64Ty(), turn);
@@ -387,53 +313,7 @@ class DriverEmitter {
     ir_.CreateStore(status, driver->getArg(1));
   }
 
-  /// i32 entry(ptr call): the driver on all threads of the arena's header.
-  void emit_entry(const std::string& name, llvm::Function* driver) {
-    llvm::LLVMContext& context = module_.getContext();
-    llvm::Type* i32 = ir_.getInt32Ty();
-    llvm::Type* pointer = ir_.getPtrTy();
-    auto* arguments_type = llvm::StructType::get(context, {pointer, pointer});
-    auto* task_type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, i32, i32}, false);
-    llvm::Function* task = new_function(module_, name + ".task", task_type);
-    ir_.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", task));
-    ir_.CreateCall(driver, {load_pointer(task->getArg(0), 0), load_pointer(task->getArg(0), sizeof(void*)),
-                            task->getArg(1), task->getArg(2)});
-    ir_.CreateRetVoid();
-
-    auto* entry = llvm::Function::Create(llvm::FunctionType::get(i32, {pointer}, false),
-                                         llvm::Function::ExternalLinkage, name, module_);
-    entry->addFnAttr("frame-pointer", "all");
-    ir_.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", entry));
-    llvm::Value* arguments = ir_.CreateAlloca(arguments_type);
-    llvm::Value* status = ir_.CreateAlloca(i32);
-    ir_.CreateStore(ir_.getInt32(SMELT_CALL_OK), status);
-    ir_.CreateStore(entry->getArg(0), arguments);
-    ir_.CreateStore(status, at_offset(arguments, sizeof(void*)));
-    llvm::Value* arena = load_pointer(entry->getArg(0), offsetof(smelt_call, arena));
-    count_up(arena, offsetof(smelt_arena, entered));
-    llvm::Value* threads = load_pointer(arena, offsetof(smelt_arena, threads));
-    auto* alone = llvm::BasicBlock::Create(context, "alone", entry);
-    auto* shared = llvm::BasicBlock::Create(context, "shared", entry);
-    auto* done = llvm::BasicBlock::Create(context, "done", entry);
-    ir_.CreateCondBr(ir_.CreateIsNull(threads), alone, shared);
-    ir_.SetInsertPoint(alone);
-    ir_.CreateCall(task, {arguments, ir_.getInt32(0), ir_.getInt32(1)});
-    ir_.CreateBr(done);
-    ir_.SetInsertPoint(shared);
-    auto* parallel_type = llvm::FunctionType::get(ir_.getVoidTy(), {pointer, pointer, pointer}, false);
-    ir_.CreateCall(parallel_type, load_pointer(threads, offsetof(smelt_threads, parallel)),
-                   {load_pointer(threads, offsetof(smelt_threads, context)), task, arguments});
-    ir_.CreateBr(done);
-    ir_.SetInsertPoint(done);
-    ir_.CreateRet(ir_.CreateLoad(i32, status));
-  }
-
-  static constexpr const char* kBarrier = "barrier";
-
-  llvm::Module& module_;
   const Target& target_;
-  SharedFunctions& shared_;
-  llvm::IRBuilder<> ir_;
 };
 
 }  // namespace
