@@ -159,6 +159,21 @@ TEST_CASE("a row of a long turned table is read where it lies") {
   for (const int64_t rows : {4, 1}) expect_equal(graph, {rows});
 }
 
+// Four, three or two vectors of columns pass over the rows together; the last size leaves columns over.
+TEST_CASE("sums down the columns, of which several are summed together") {
+  for (const int64_t columns : {512, 384, 192, 128, 200}) {
+    CAPTURE(columns);
+    Graph graph;
+    graph.symbols = {{"B", 40}};
+    Builder b(graph);
+    const NodeId x = argument(b, "x", f32({Extent(40, 0), Extent(columns)}));
+    const NodeId e = b.exp(x);
+    b.result({.name = "sum", .node = b.reduce_sum(e, {0})});
+    b.result({.name = "most", .node = b.reduce_max(x, {0})});
+    for (const int64_t batch : {40, 33, 1}) expect_equal(graph, {batch});
+  }
+}
+
 TEST_CASE("products of several pairs of operands add up") {
   struct Row {
     Shape a, b;
