@@ -239,7 +239,7 @@ std::optional<DType> GraphWriter::common_dtype(const std::vector<Value>& values,
     const DType dtype = is_small_int(t->dtype) || (t->column >= 0 && t->label == kAnonymous) ? real() : t->dtype;
     if (common && *common != dtype) {
       std::string help = shapes_.label_help(*first, *t);
-      if (help.empty()) help = fmt::format("convert one of them: `cast(x, {})`", to_string(*common));
+      if (help.empty()) help = fmt::format("convert one of them: `cast(.., {})`", to_string(*common));
       diagnostics_
           .report(Diag::E0501, span, fmt::format("operands are {} and {}", to_string(*common), to_string(dtype)))
           .with_help(std::move(help));

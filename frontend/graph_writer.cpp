@@ -57,7 +57,7 @@ std::optional<Tensor> GraphWriter::cast_to(const Tensor& x, DType dtype, Span sp
   }
   if (x.weak && class_of(dtype) != DTypeClass::Float) {
     diagnostics_.report(Diag::E0501, span, fmt::format("a run-time number does not become {}", to_string(dtype)))
-        .with_help("convert the tensor: `cast(x, f32)`");
+        .with_help("convert the tensor: `cast(.., f32)`");
     return std::nullopt;
   }
   builder().set_span(span);
@@ -120,7 +120,7 @@ std::optional<Tensor> GraphWriter::expect_tensor(const Value& value, Span span, 
   }
   if (!is_float(dtype) && *number != std::trunc(*number)) {
     diagnostics_.report(Diag::E0501, span, fmt::format("{} meets a tensor of {}", *number, to_string(dtype)))
-        .with_help("convert the tensor: `cast(x, f32)`");
+        .with_help("convert the tensor: `cast(.., f32)`");
     return std::nullopt;
   }
   return constant(*number, dtype, {});
@@ -133,7 +133,7 @@ std::optional<Tensor> GraphWriter::expect_float(const Value& value, Span span) {
   const bool converts = t->column >= 0 || t->dtype == DType::U8 || t->dtype == DType::I8 || t->dtype == DType::I16;
   if (converts) return cast_to(*t, real(), span);
   diagnostics_.report(Diag::E0501, span, fmt::format("expected a float tensor, found `{}`", shapes_.type_text(*t)))
-      .with_help("convert it: `cast(x, f32)`");
+      .with_help("convert it: `cast(.., f32)`");
   return std::nullopt;
 }
 

@@ -215,7 +215,7 @@ bool Signatures::bind_head(ast::TypeId type_id, Value& value, Span span, const a
     wanted.dtype = *dtype;
     wanted.label = label;
     std::string help = shapes_.label_help(t, wanted);
-    if (help.empty()) help = fmt::format("convert it: `cast(x, {})`", to_string(*dtype));
+    if (help.empty()) help = fmt::format("convert it: `cast(.., {})`", to_string(*dtype));
     return mismatch(fmt::format("element type {} instead of {}", to_string(t.dtype), to_string(*dtype)),
                     std::move(help));
   }

@@ -86,7 +86,7 @@ std::string Shapes::label_help(const Tensor& a, const Tensor& b) const {
   if (dim == kAnonymous && labels.axes.size() == 1) dim = labels.axes[0].dim;  // `index(Class)`
   const bool scored = dim != kAnonymous && std::ranges::find(scores.axes, dim, &Axis::dim) != scores.axes.end();
   if (dim != kAnonymous && !scored && labels.axes.size() == 1)  // floats where labels are compared with `index(Class)`
-    return fmt::format("labels are whole numbers: `ix<{}>`, or `cast(x, i32)`", dim_of(dim).name);
+    return fmt::format("labels are whole numbers: `ix<{}>`, or `cast(.., i32)`", dim_of(dim).name);
   if (!scored) return {};
   return fmt::format("`argmax(x, over={})` is the label of the largest", dim_of(dim).name);
 }

@@ -161,7 +161,7 @@ bool fits(Call& c, const Tensor& a, const Tensor& b, std::optional<size_t> along
         .report(
             Diag::E0501, c.span,
             fmt::format("`{}` is given `{}` and `{}`", c.name(), c.use.shapes.type_text(a), c.use.shapes.type_text(b)))
-        .with_help(fmt::format("convert one of them: `cast(x, {})`", to_string(a.dtype)));
+        .with_help(fmt::format("convert one of them: `cast(.., {})`", to_string(a.dtype)));
     return false;
   }
   bool same = a.axes.size() == b.axes.size();
