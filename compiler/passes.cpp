@@ -21,6 +21,7 @@
 #include "compiler/graph/simplify.h"
 #include "compiler/graph/split_large_values.h"
 #include "compiler/graph/stabilize.h"
+#include "compiler/graph/touch_rows.h"
 #include "compiler/graph/trim_scans.h"
 #include "compiler/graph/widen_halves.h"
 #include "compiler/lower/drop_unread_stores.h"
@@ -112,7 +113,7 @@ constexpr std::array kPipeline = std::to_array<std::string_view>(
      "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes", "derive_steps", "hoist_from_scans",
      "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
      // Behind what would take its loops apart again.
-     "split_large_values", "remove_dead_nodes",
+     "split_large_values", "remove_dead_nodes", "touch_rows",
      // The form that runs fastest, now that nothing looks for sums any more.
      "choose_layouts", "simplify", "merge_equal_nodes", "pad_outside_reads", "choose_sum_forms", "fold_constants",
      "simplify", "merge_equal_nodes", "remove_dead_nodes",

@@ -123,7 +123,19 @@ std::optional<NodeId> draw_gather(NodePool& pool, const OpDef& def) {
   return index ? pool.add(op_kind(def), {*table, *index}) : std::nullopt;
 }
 
+/// Rows of a value that go back into it, changed.
+std::optional<NodeId> draw_put(NodePool& pool, const OpDef& def) {
+  const auto table = draw_moved(pool, DTypeClass::Float, 1, 3);
+  if (!table) return std::nullopt;
+  const auto index = pool.indices(pool.value(*table).sizes[0], nullptr);
+  const auto rows = index ? pool.add(OpKind::Gather, {*table, *index}) : std::nullopt;
+  if (!rows) return std::nullopt;
+  const NodeId changed = pool.like(*rows), to = pool.like(*table);
+  return pool.add(op_kind(def), {*index, changed, to});
+}
+
 std::optional<NodeId> draw_scatter(NodePool& pool, const OpDef& def) {
+  if (def.traits.overwrites) return draw_put(pool, def);
   const auto updates = pool.draw_live(DTypeClass::Float, 1, 3);
   if (!updates) return std::nullopt;
   const TensorType from = pool.type(*updates);

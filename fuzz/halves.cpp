@@ -16,7 +16,8 @@ bool computes_half(const Graph& graph, const Node& node) {
   const Kind kind = op_def(node).kind;
   if (kind == Kind::Elementwise) return node.op != OpKind::Cast && node.op != OpKind::Select && node.op != OpKind::Stop;
   const bool sums = kind == Kind::Reduce || kind == Kind::Contract || kind == Kind::Scatter || kind == Kind::Composite;
-  return sums && std::ranges::any_of(node.inputs, [&](NodeId input) { return is_half(graph.type(input).dtype); });
+  return sums && !op_def(node).traits.overwrites &&
+         std::ranges::any_of(node.inputs, [&](NodeId input) { return is_half(graph.type(input).dtype); });
 }
 
 /// Whether a half lies between y and x, on a way that gradients take.

@@ -84,7 +84,9 @@ void Noise::move(const Node& node, std::span<const RefTensor* const> operands, R
     case Kind::Contract:
       if (arithmetic_.bf16_pairs) round_pairs(node, operands, result);
       return sums(node, operands, result);
-    case Kind::Scatter: return sums(node, operands, result);
+    case Kind::Scatter:
+      if (!def.traits.overwrites) sums(node, operands, result);
+      return;
     case Kind::Random:
       // A normal is a radius times a cosine, whose error does not shrink where the cosine is small.
       for (double& value : result.values)

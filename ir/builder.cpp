@@ -136,6 +136,21 @@ NodeId Builder::index(const TensorType& type, int64_t axis) {
   return make(OpKind::Index, {}, {{"axis", axis}, {"type", type}});
 }
 
+NodeId Builder::position(Shape shape) {  // by value: it may be that of a node, which moves
+  const TensorType type{DType::I32, shape};
+  const std::vector<int64_t> strides = row_major_strides(shape);
+  NodeId sum;
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    NodeId term = index(type, static_cast<int64_t>(axis));
+    if (strides[axis] != 1) {
+      const NodeId stride = constant(static_cast<double>(strides[axis]), type);
+      term = mul(term, stride);
+    }
+    sum = sum.valid() ? add(sum, term) : term;
+  }
+  return sum.valid() ? sum : constant(0, type);
+}
+
 NodeId Builder::extent(int32_t symbol, int64_t bound, DType dtype) {
   return make(OpKind::Extent, {}, {{"symbol", int64_t{symbol}}, {"bound", bound}, {"type", TensorType{dtype, {}}}});
 }

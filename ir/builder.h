@@ -47,6 +47,8 @@ class Builder {
   NodeId like(NodeId x, double value) { return constant(value, type(x)); }
   NodeId index(const TensorType& type, int64_t axis);  // i32 or i64 position along `axis`
   NodeId extent(int32_t symbol, int64_t bound, DType dtype);
+  /// i32: a number for each element of `shape`, in row-major order of the bounds.
+  NodeId position(Shape shape);
   /// The number of elements along `axes` of x as a scalar: constants and run-time extents multiplied.
   NodeId count(NodeId x, std::span<const int64_t> axes, DType dtype);
 

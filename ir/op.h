@@ -31,7 +31,7 @@ enum class Kind : uint8_t {
   Contract,     // an index formula, sums of products
   Move,         // out[i] = a[access(i)], or `outside` of the node where a has no such element
   Gather,       // out[i.., r] = table[index[i..], r]
-  Scatter,      // out[n, r] = sum of updates[i.., r] where index[i..] == n
+  Scatter,      // out[n, r] = sum of rows[i.., r] where index[i..] == n; or the last of them, else to[n, r]
   Random,       // counter-based draw; body(word of the pair's even half, of its odd half, is_odd)
   Scan,         // a loop over steps, whose body is a graph
   Part,         // one result of a scan
@@ -47,6 +47,7 @@ struct Traits {
   bool logical = false;     // operands are bool
   bool float_only = false;  // operands must be f16, bf16, f32 or f64
   bool repeats = false;     // the operands may be given several times over
+  bool overwrites = false;  // of a scatter: has an operand `to`, whose rows it replaces
   bool stays_f32 = false;   // of softmax, likelihoods and norms: rounding the result to a half loses what it is for
 };
 

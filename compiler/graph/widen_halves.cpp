@@ -13,8 +13,8 @@ bool computes(const Node& node) {
   switch (op_def(node).kind) {
     case Kind::Elementwise: return node.op != OpKind::Cast && node.op != OpKind::Select && node.op != OpKind::Stop;
     case Kind::Reduce:
-    case Kind::Contract:
-    case Kind::Scatter: return true;
+    case Kind::Contract: return true;
+    case Kind::Scatter: return !op_def(node).traits.overwrites;
     case Kind::Argument:
     case Kind::Constant:
     case Kind::Index:

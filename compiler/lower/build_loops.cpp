@@ -247,7 +247,7 @@ class Lowering {
   const FusionPlan& plan_;
   const LowerOptions& options_;
   LoopFunction& function_;
-  BufferTable buffers_;
+  BufferTable buffers_{{}, function_.buffers};
   int32_t repeat_ = -1, group_ = -1;  // of a body: the repetition, and the group of the outermost loop
 };
 

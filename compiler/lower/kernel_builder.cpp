@@ -120,7 +120,15 @@ void KernelBuilder::build_product_epilogue() {
   kernel_.sweeps.push_back(std::exchange(sweep_, {}));
 }
 
-// out[n, r] = 0 for all n; then out[index[i], r] += updates[i, r] for all i in order: one owner a column r.
+bool BufferTable::share_memory(NodeId a, NodeId b) const {
+  const int32_t first = of_node[a.index], second = of_node[b.index];
+  if (first == second || first < 0 || second < 0) return first == second && first >= 0;
+  const LoopBuffer &one = buffers[static_cast<size_t>(first)], &other = buffers[static_cast<size_t>(second)];
+  return one.storage == Storage::Variable && other.storage == Storage::Variable && one.ref == other.ref;
+}
+
+// out[n, r] = 0 for all n; then out[index[i], r] += rows[i, r] for all i in order: one owner a column r. Rows that are
+// put over others need no sum, and no copy of the others when they are in their place.
 void KernelBuilder::build_scatter(NodeId id) {
   const Node& node = graph_[id];
   const Shape& index_shape = graph_.type(node.inputs[0]).shape;
@@ -130,16 +138,23 @@ void KernelBuilder::build_scatter(NodeId id) {
   for (int32_t axis = 0; axis < kernel_.num_outer; ++axis) {
     column = column + Affine::of(axis) * strides[static_cast<size_t>(axis) + 1];
   }
-  const int32_t row_loop = new_loop("n", node.type.shape[0]);
-  sweep_.loops = {row_loop};
-  sweep_.ordered = true;
-  const int32_t zero = emit({.kind = StmtKind::Constant, .dtype = node.type.dtype, .span = node.span}, kBody);
-  sweep_.body.push_back({.kind = StmtKind::Store,
-                         .dtype = node.type.dtype,
-                         .operands = {zero},
-                         .access = {.buffer = buffer, .offset = column + Affine::of(row_loop) * strides[0]},
-                         .span = node.span});
-  kernel_.sweeps.push_back(std::exchange(sweep_, {}));
+  const bool overwrites = op_def(node).traits.overwrites;
+  if (!overwrites || !buffers_.share_memory(id, node.inputs[2])) {
+    const int32_t row_loop = new_loop("n", node.type.shape[0]);
+    sweep_.loops = {row_loop};
+    sweep_.ordered = true;
+    IndexVector element{Affine::of(row_loop)};
+    for (int32_t axis = 0; axis < kernel_.num_outer; ++axis) element.push_back(Affine::of(axis));
+    const Stmt zero{.kind = StmtKind::Constant, .dtype = node.type.dtype, .span = node.span};
+    const int32_t start = overwrites ? value(node.inputs[2], element) : emit(zero, kBody);
+    sweep_.body.push_back({.kind = StmtKind::Store,
+                           .dtype = node.type.dtype,
+                           .operands = {start},
+                           .access = {.buffer = buffer, .offset = column + Affine::of(row_loop) * strides[0]},
+                           .span = node.span});
+    kernel_.sweeps.push_back(std::exchange(sweep_, {}));
+    body_memo_.clear();
+  }
 
   sweep_.ordered = true;  // two updates may be of one row
   IndexVector update_index, row_index;
@@ -153,12 +168,15 @@ void KernelBuilder::build_scatter(NodeId id) {
   const int32_t update = value(node.inputs[1], update_index);
   const Access access{
       .buffer = buffer, .offset = column, .row = row, .row_stride = strides[0], .row_extent = node.type.shape[0]};
-  const int32_t old = emit({.kind = StmtKind::Load, .dtype = node.type.dtype, .access = access, .span = node.span},
-                           sweep_.loops.empty() ? kOuter : kBody);
-  const int32_t sum = call(OpKind::Add, {old, update}, node.type.dtype, node.span);
-  Stmt store_sum{
-      .kind = StmtKind::Store, .dtype = node.type.dtype, .operands = {sum}, .access = access, .span = node.span};
-  (sweep_.loops.empty() ? sweep_.setup : sweep_.body).push_back(std::move(store_sum));
+  int32_t stored = update;
+  if (!overwrites) {
+    const int32_t old = emit({.kind = StmtKind::Load, .dtype = node.type.dtype, .access = access, .span = node.span},
+                             sweep_.loops.empty() ? kOuter : kBody);
+    stored = call(OpKind::Add, {old, update}, node.type.dtype, node.span);
+  }
+  Stmt store_row{
+      .kind = StmtKind::Store, .dtype = node.type.dtype, .operands = {stored}, .access = access, .span = node.span};
+  (sweep_.loops.empty() ? sweep_.setup : sweep_.body).push_back(std::move(store_row));
   kernel_.sweeps.push_back(std::exchange(sweep_, {}));
 }
 

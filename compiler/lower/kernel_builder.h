@@ -15,6 +15,10 @@ namespace smelt {
 /// Where a function's nodes live: the buffer of an argument or stored node, -1 for others.
 struct BufferTable {
   std::vector<int32_t> of_node;
+  const std::vector<LoopBuffer>& buffers;
+
+  /// A variable and its new value do.
+  bool share_memory(NodeId a, NodeId b) const;
 };
 
 class KernelBuilder {

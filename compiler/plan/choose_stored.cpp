@@ -89,6 +89,8 @@ std::vector<StoreReason> reasons_to_store(const Graph& graph, Fusion fusion) {
     if (kind == Kind::Scan) {
       for (const NodeId input : node.inputs) store(input, StoreReason::Looped, true);
     }
+    // The table may be written in place: what is put is computed before, of its old rows.
+    if (op_def(node).traits.overwrites) store(node.inputs[1], StoreReason::ProductOperand);
     if (kind == Kind::Gather) store(table_to_store(graph, node), StoreReason::ProductOperand, true);
     if (node.op == OpKind::Cast && is_half(node.type.dtype) && is_always_stored(op_def(graph[node.inputs[0]]).kind)) {
       store({i}, StoreReason::Shared);  // the sum itself stays in registers

@@ -57,6 +57,11 @@ static bool reads_other_elements(const Graph& graph, NodeId result, NodeId argum
     const Node& node = graph[id];
     const Kind kind = op_def(node).kind;
     if (id != result && is_always_stored(kind)) continue;
+    if (op_def(node).traits.overwrites) {  // its rows are computed before
+      open.emplace_back(node.inputs[0], true);
+      open.emplace_back(node.inputs[2], elsewhere);
+      continue;
+    }
     const bool same_element = kind == Kind::Elementwise || node.op == OpKind::Reshape;
     for (const NodeId input : node.inputs) open.emplace_back(input, elsewhere || !same_element);
   }

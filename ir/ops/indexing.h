@@ -31,4 +31,15 @@ inline constexpr OpDef kScatterAdd = {
     .tensor_reference = references::scatter_add,
 };
 
+inline constexpr OpDef kPutRows = {
+    .name = "put_rows",
+    .doc = "y[n, r..] = rows[i.., r..] of the last i.. with index[i..] == n, to[n, r..] where there is none",
+    .kind = Kind::Scatter,
+    .operands = {"index", "rows", "to"},
+    .traits = {.cheap = false, .overwrites = true},
+    .infer = shape_rules::put_rows,
+    .vjp = vjp_rules::put_rows,
+    .tensor_reference = references::put_rows,
+};
+
 }  // namespace smelt::ops

@@ -243,6 +243,17 @@ void scatter_add(const TensorReferenceArgs& args) {
   }
 }
 
+void put_rows(const TensorReferenceArgs& args) {
+  const RefTensor &index = *args.operands[0], &rows = *args.operands[1];
+  args.result.values = args.operands[2]->values;
+  const int64_t row = args.result.sizes[0] == 0 ? 0 : args.result.count() / args.result.sizes[0];
+  size_t next = 0;
+  for (const double position : index.values) {
+    const int64_t start = static_cast<int64_t>(position) * row;
+    for (int64_t i = 0; i < row; ++i) args.result.values[start + i] = rows.values[next++];
+  }
+}
+
 void random_uniform(const TensorReferenceArgs& args) {
   draw(args, [](Draw u) { return u.is_odd ? u.odd : u.even; });
 }

@@ -16,6 +16,7 @@ void slice(const TensorReferenceArgs& args);
 void pad(const TensorReferenceArgs& args);
 void gather(const TensorReferenceArgs& args);
 void scatter_add(const TensorReferenceArgs& args);
+void put_rows(const TensorReferenceArgs& args);
 void random_uniform(const TensorReferenceArgs& args);
 void random_normal(const TensorReferenceArgs& args);
 

@@ -302,6 +302,15 @@ Result<TensorType> scatter_add(const InferArgs& args) {
   return result;
 }
 
+Result<TensorType> put_rows(const InferArgs& args) {
+  SMELT_TRY(const TensorType index, need_index_dtype(args, args.operands[0]));
+  const TensorType &rows = args.operands[1], &to = args.operands[2];
+  TensorType expected{to.dtype, index.shape};
+  if (to.rank() > 0) expected.shape.insert(expected.shape.end(), to.shape.begin() + 1, to.shape.end());
+  if (to.rank() == 0 || rows != expected) return wrong(args, "got {}", show_operands(args));
+  return to;
+}
+
 Result<TensorType> random(const InferArgs& args) {
   const TensorType& type = args.attrs.type("type");
   for (const TensorType& scalar : args.operands) {

@@ -34,6 +34,7 @@ Result<TensorType> pad(const InferArgs& args);
 Result<TensorType> scan(const InferArgs& args);         // `type` is i32[T]; operands: see ir/scan.h
 Result<TensorType> gather(const InferArgs& args);       // T[N, rest], int[index] -> T[index, rest]
 Result<TensorType> scatter_add(const InferArgs& args);  // int[index], T[index, rest] -> T[N, rest]
+Result<TensorType> put_rows(const InferArgs& args);     // int[index], T[index, rest], T[N, rest] -> T[N, rest]
 Result<TensorType> random(const InferArgs& args);
 
 Result<TensorType> arg_reduce(const InferArgs& args);  // `axis` is removed, i32

@@ -288,5 +288,27 @@ void scatter_add(Vjp& v) {
   if (v.needs(1)) v.add(1, v.build().make(OpKind::Gather, {v.ct(), v.operand(0)}));
 }
 
+/// Of rows with one number the last has the gradient: it finds its own place among all where the table has rows.
+void put_rows(Vjp& v) {
+  Builder& b = v.build();
+  const NodeId index = v.operand(0);
+  const TensorType rows = v.type(1), table = v.type(2);
+  if (v.needs(2)) {
+    const NodeId zeros = b.constant(0, rows);
+    v.add(2, b.make(OpKind::PutRows, {index, zeros, v.ct()}));
+  }
+  if (!v.needs(1)) return;
+  const NodeId place = b.position(b.type(index).shape);
+  const NodeId none = b.constant(-1, {DType::I32, {table.shape[0]}});
+  const NodeId lasts = b.make(OpKind::PutRows, {index, place, none});
+  const NodeId last = b.make(OpKind::Gather, {lasts, index});
+  std::vector<int64_t> axes(b.type(index).rank());
+  std::iota(axes.begin(), axes.end(), 0);
+  const NodeId is_last = b.broadcast(b.make(OpKind::Eq, {last, place}), rows.shape, axes);
+  const NodeId ct = b.make(OpKind::Gather, {v.ct(), index});
+  const NodeId zeros = b.constant(0, rows);
+  v.add(1, b.select(is_last, ct, zeros));
+}
+
 }  // namespace vjp_rules
 }  // namespace smelt

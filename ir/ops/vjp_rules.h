@@ -82,6 +82,7 @@ void slice(Vjp& v);
 void pad(Vjp& v);
 void gather(Vjp& v);
 void scatter_add(Vjp& v);
+void put_rows(Vjp& v);
 
 }  // namespace vjp_rules
 }  // namespace smelt

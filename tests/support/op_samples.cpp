@@ -269,14 +269,21 @@ class SampleMaker {
     add(def, {of(DType::U8, {9, 3}), of(DType::I32, {kBatch})}, {}, {{0, 255}, {0, 8}});
   }
 
+  /// Rows of one number among them. What overwrites a table has one; what adds up says its type.
   void add_scatters(const OpDef& def) {
-    const Range values{-2, 2};
-    add(def, {of(DType::I32, {}), real({})}, {{"type", real({7})}}, {{0, 6}, values});
-    add(def, {of(DType::I32, {5}), real({5})}, {{"type", real({3})}}, {{0, 2}, values});
-    add(def, {of(DType::I64, {5}), real({5, 3})}, {{"type", real({7, 3})}}, {{0, 6}, values});
-    add(def, {of(DType::I32, {kBatch}), real({kBatch, 17})}, {{"type", real({9, 17})}}, {{0, 8}, values});
-    add(def, {of(DType::I32, {2, 3}), real({2, 3, 2, 5})}, {{"type", real({4, 2, 5})}}, {{0, 3}, values});
-    add(def, {of(DType::I32, {kTime}), real({kTime, 3})}, {{"type", real({kBatch, 3})}}, {{0, 16}, values});
+    const auto add_one = [&](const TensorType& index, const TensorType& rows, const TensorType& table, double last) {
+      const Range numbers{0, last}, values{-2, 2};
+      if (def.traits.overwrites)
+        add(def, {index, rows, table}, {}, {numbers, values, values});
+      else
+        add(def, {index, rows}, {{"type", table}}, {numbers, values});
+    };
+    add_one(of(DType::I32, {}), real({}), real({7}), 6);
+    add_one(of(DType::I32, {5}), real({5}), real({3}), 2);
+    add_one(of(DType::I64, {5}), real({5, 3}), real({7, 3}), 6);
+    add_one(of(DType::I32, {kBatch}), real({kBatch, 17}), real({9, 17}), 8);
+    add_one(of(DType::I32, {2, 3}), real({2, 3, 2, 5}), real({4, 2, 5}), 3);
+    add_one(of(DType::I32, {kTime}), real({kTime, 3}), real({kBatch, 3}), 16);
   }
 
   void add_draws(const OpDef& def) {

@@ -174,6 +174,8 @@ std::vector<Wrong> table() {
        {i32({3}), f32({3, 2})},
        {{"type", f32({5, 4})}},
        "`scatter_add` into `f32[5, 4]` got `i32[3]` and `f32[3, 2]`"},
+      {PutRows, {f32({3}), f32({3}), f32({5})}, {}, "`put_rows` needs an integer index, got `f32[3]`"},
+      {PutRows, {i32({3}), f32({3, 2}), f32({5, 4})}, {}, "`put_rows` got `i32[3]`, `f32[3, 2]` and `f32[5, 4]`"},
       {RandomUniform,
        {i64, f32()},
        draw(f32({3})),
