@@ -254,8 +254,8 @@ class Planner {
     const Node& node = graph_[id];
     switch (op_def(node).kind) {
       case Kind::Reduce: walker.value(node.inputs[0], index); break;
+      case Kind::Scatter: scatter_leaves(node, visit); break;
       case Kind::Contract:
-      case Kind::Scatter:
         for (const NodeId input : node.inputs) visit(operand_root(graph_, plan_.stored, input), std::nullopt);
         break;
       case Kind::Scan:
@@ -268,6 +268,18 @@ class Planner {
         } else {
           walker.operands(id, index);
         }
+    }
+  }
+
+  /// What is computed in a scatter's own kernel, which nothing joins: there the elements do not matter.
+  void scatter_leaves(const Node& node, const LeafVisitor& visit) const {
+    const LeafVisitor anywhere = [&](NodeId leaf, const std::optional<Affine>&) { visit(leaf, std::nullopt); };
+    const Walker walker{graph_, plan_.stored, anywhere};
+    for (const NodeId input : node.inputs) {
+      IndexVector index;
+      for (size_t axis = 0; axis < graph_.type(input).rank(); ++axis)
+        index.push_back(Affine::of(static_cast<int32_t>(axis)));
+      walker.value(input, index);
     }
   }
 

@@ -70,6 +70,36 @@ constexpr std::string_view kOwn =
   return %5 as loss "loss", %3 as variable "v" #0, %6 as variable "w" #1
 })";
 
+// Rows are added up of an old value that nothing stores, in a kernel behind that of the other variable's update.
+constexpr std::string_view kScattered =
+    R"(func @step(%v: variable f32[5, 5] #0, %w: variable f32[5, 5] #1, %x: feed f32[5, 5]) {
+  %3 = index {axis = 0} : i32[5]
+  %4 = mul %v, %x : f32[5, 5]
+  %5 = scatter_add %3, %4 : f32[5, 5]
+  %6 = reduce_sum %x {axes = [0, 1]} : f32
+  %7 = sub %w, %x : f32[5, 5]
+  %8 = add %v, %x : f32[5, 5]
+  return %6 as loss "loss", %8 as variable "v" #0, %7 as variable "w" #1, %5 as value "rows"
+})";
+
+// Rows go into the old value that they are made of; two of them have one number.
+constexpr std::string_view kPut =
+    R"(func @step(%v: variable f32[5, 5] #0, %w: variable f32[5, 5] #1, %x: feed f32[5, 5]) {
+  %3 = index {axis = 0} : i32[3]
+  %4 = constant {value = 2} : i32[3]
+  %5 = mul %3, %3 : i32[3]
+  %6 = sub %4, %5 : i32[3]
+  %7 = abs %6 : i32[3]
+  %8 = gather %v, %7 : f32[3, 5]
+  %9 = gather %w, %7 : f32[3, 5]
+  %10 = sub %8, %9 : f32[3, 5]
+  %11 = put_rows %7, %10, %v : f32[5, 5]
+  %12 = add %w, %x : f32[5, 5]
+  %13 = put_rows %7, %8, %12 : f32[5, 5]
+  %14 = reduce_sum %x {axes = [0, 1]} : f32
+  return %14 as loss "loss", %11 as variable "v" #0, %13 as variable "w" #1
+})";
+
 /// A chain of 200 values, each with a kernel of its own when nothing is fused: its driver has parts.
 std::string long_step() {
   std::string text = "func @step(%v: variable f32[5, 5] #0, %w: variable f32[5, 5] #1, %x: feed f32[5, 5]) {\n";
@@ -111,11 +141,12 @@ class Step {
   }
   int32_t call(const std::vector<float>& x) {
     const void* inputs[] = {x.data()};
-    void* outputs[] = {&loss_};
+    void* outputs[] = {&loss_, value_.data()};
     const smelt_call call{arena_.get(), inputs, outputs, nullptr};
     return object_->find("step")(&call);
   }
   const Graph& graph() const { return graph_; }
+  const std::vector<float>& value() const { return value_; }
 
  private:
   struct Free {
@@ -126,6 +157,7 @@ class Step {
   std::unique_ptr<LoadedObject> object_;
   std::unique_ptr<void, Free> arena_;
   float loss_ = 0;
+  std::vector<float> value_ = std::vector<float>(kN * kN);
 };
 
 void fill(Step& step) {
@@ -140,7 +172,7 @@ RefTensor matrix(const float* values) { return {{DType::F32, {kN, kN}}, {kN, kN}
 }  // namespace
 
 TEST_CASE("each new value is computed from old ones, whatever order they are written in") {
-  for (const std::string_view text : {kStep, kMutual, kOwn}) {
+  for (const std::string_view text : {kStep, kMutual, kOwn, kScattered, kPut}) {
     for (const Fusion fusion : {Fusion::Full, Fusion::None}) {
       Step step(text, fusion);
       fill(step);
@@ -151,6 +183,7 @@ TEST_CASE("each new value is computed from old ones, whatever order they are wri
       REQUIRE(step.call(x) == SMELT_CALL_OK);
       CHECK(matrix(step.variable(0)).values == (*expected)[1].values);
       CHECK(matrix(step.variable(1)).values == (*expected)[2].values);
+      if (expected->size() > 3) CHECK(matrix(step.value().data()).values == (*expected)[3].values);
     }
   }
 }
