@@ -68,9 +68,10 @@ void set_attributes(llvm::Module& module, const Target& target) {
 }
 
 // The code is emitted in its final form; these clean up after the emitter's stack slots and repeated addresses. The
-// default pipelines cost ten times as much and vectorise nothing that is not vectors already. Of the passes behind these,
-// loop strength reduction takes the most time for what it does. Without it a cold compile of inception_v3 takes 2.0
-// instead of 2.4 s, but pads take 18 % longer and sums 10 %, and conv 2 to 4 %: `smelt profile` of both, November 2026.
+// default pipelines cost ten times as much and vectorise nothing that is not vectors already. Of the passes behind
+// these, loop strength reduction takes the most time for what it does. Without it a cold compile of inception_v3
+// takes 2.0 instead of 2.4 s, but pads take 18 % longer and sums 10 %, and conv 2 to 4 %: `smelt profile` of both,
+// November 2026.
 void optimize(llvm::Module& module, llvm::TargetMachine& machine) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
