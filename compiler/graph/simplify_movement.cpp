@@ -102,7 +102,8 @@ NodeId pad_of_pad(Match& m) {
 }
 
 /// reshape(gather(t, i)) -> gather(reshape(t), i) when the axes of the index stay: the table is reshaped once
-/// and not each batch, and usually for free.
+/// and not each batch, and usually for free. A column of data may have any number of rows; only the reader allocates
+/// them, so the reshape of a column with long rows may be beyond the limit of tensors, and then stays behind.
 NodeId reshape_of_gather(Match& m) {
   if (!m.is(0, OpKind::Gather)) return kNoMatch;
   const NodeId table = m.in(0, 0), index = m.in(0, 1);
@@ -115,7 +116,10 @@ NodeId reshape_of_gather(Match& m) {
   Shape to{from[0]};
   to.insert(to.end(), result.begin() + static_cast<std::ptrdiff_t>(index_shape.size()), result.end());
   if (!shape_rules::reshape_keeps_extents(from, to)) return kNoMatch;
-  return m.build().make(OpKind::Gather, {m.build().reshape(table, to), index});
+  const Result<NodeId> reshaped =
+      m.build().push(OpKind::Reshape, {table}, {{"type", TensorType{m.graph().type(table).dtype, to}}});
+  if (!reshaped) return kNoMatch;
+  return m.build().make(OpKind::Gather, {*reshaped, index});
 }
 
 /// contract(transpose(x), b): the formula reads x in its own order.

@@ -130,6 +130,21 @@ TEST_CASE("check needs no recordings for shapes, and names the one that is none"
   CHECK(smelt_in(work, "train m.smelt -o b").exit_code != 0);
 }
 
+// A column has any number of rows until it is read: its reshape has more bytes than a process can address.
+TEST_CASE("long windows are reshaped in a metric") {
+  const std::string work = fresh_directory("audio-long");
+  std::string text(kModel);
+  const auto replace = [&](std::string_view what, std::string_view by) {
+    text.replace(text.find(what), what.size(), by);
+  };
+  replace("T = 64", "T = 32768");
+  replace("metric off(x: f32[B, T], length: i32[B]) = error(x, length)",
+          "metric off(x: f32[B, T]) = mean(reshape(x, [B, 512, 64]) ^ 2)");
+  write_text_file(work + "/long.smelt", text);
+  const CommandResult result = run_smelt({"check", work + "/long.smelt"});
+  CHECK_MESSAGE(result.exit_code == 0, result.err);
+}
+
 TEST_CASE("options of audio are checked") {
   const auto check = [](std::string_view options) {
     const std::string call = fmt::format("audio(\"tones\"{})", options);

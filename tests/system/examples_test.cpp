@@ -98,6 +98,7 @@ TEST_CASE("speech is learned") {
     return;
   }
   check_learns("wavenet", "loss", 0.8, 80, {"--data", "speech=" + speech});
+  check_learns("spectrogram_vae", "neg_elbo", 0.7, 60, {"--data", "speech=" + speech});
 }
 
 /// The model of `training`, step by step, in double on the graph as the frontend made it.
