@@ -65,6 +65,11 @@ int64_t Iteration::take_batches() {
   return total;
 }
 
+Result<void> Iteration::check_sizes() const {
+  for (const CallSlot& slot : slots_) SMELT_TRY_VOID(slot.frame.check_sizes());
+  return {};
+}
+
 void Iteration::read_values() {
   for (size_t i = 0; i < slots_.size(); ++i) {
     const CallFrame& frame = slots_[i].frame;

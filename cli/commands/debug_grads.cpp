@@ -41,6 +41,7 @@ Result<void> write_gradients(const GradsFlags& flags, Session& session, std::spa
     rows.emplace_back(first.begin(), first.end());
     frame.set_rows(set->section(), rows.back());
   }
+  SMELT_TRY_VOID(frame.check_sizes());
   SMELT_TRY_VOID(check_status(session.call(frame), *entry));
   std::vector<NamedTensor> tensors;
   for (size_t i = 0; i < entry->outputs.size(); ++i) {
