@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "ir/support/printable.h"
-#include "runtime/data/batches.h"
+#include "runtime/data/train_batches.h"
 #include "runtime/files/png.h"
 #include "runtime/grid.h"
 #include "runtime/trainer.h"
@@ -82,16 +82,10 @@ std::string class_text(const ColumnLook& look) {
   return look.counts.size() > kShownClasses ? text + ", .." : text;
 }
 
-/// The batches of an epoch as training would take them from this split.
-Result<Batches> batches_of(const TrainPlan& train, const Dataset& set) {
-  const std::vector<int64_t> keys = train.bucket > 0 ? length_keys(set.lengths()) : std::vector<int64_t>();
-  return Batches::create({.rows = set.rows(),
-                          .batch = std::min(train.batch, set.rows()),
-                          .shuffle = train.shuffle,
-                          .seed = train.seed,
-                          .section = static_cast<uint32_t>(set.section()),
-                          .bucket = keys.empty() ? 0 : train.bucket},
-                         set.name(), keys);
+/// The batches of an epoch as training would take them from this split, also from one that is smaller than a batch.
+Result<Batches> batches_of(TrainPlan train, const Dataset& set) {
+  train.batch = std::min(train.batch, set.rows());
+  return train_batches(train, set, RestOfEpoch::Kept);
 }
 
 Result<std::vector<LengthLook>> look_at_lengths(const Experiment& experiment, const Dataset& set) {
@@ -192,11 +186,9 @@ Result<void> draw_first_batch(const Experiment& experiment, std::span<const Data
       training, [](const Dataset* each) { return std::ranges::any_of(each->columns(), is_picture); });
   if (set == training.end())
     return fail(ErrorKind::Input, "no field of the data is a picture: [H, W], [1, H, W] or [3, H, W]");
-  const TrainPlan& train = experiment.train;
-  const int64_t batch = std::min(train.batch > 0 ? train.batch : kShownPictures, (*set)->rows());
-  SMELT_TRY(Batches batches, Batches::create({(*set)->rows(), batch, false, train.shuffle, train.seed,
-                                              static_cast<uint32_t>((*set)->section())},
-                                             (*set)->split()));
+  TrainPlan train = experiment.train;
+  if (train.batch < 1) train.batch = kShownPictures;
+  SMELT_TRY(Batches batches, batches_of(train, **set));
   const std::span<const int32_t> rows = batches.next();
   const auto shown = rows.first(std::min<size_t>(rows.size(), kShownPictures));
   SMELT_TRY(const HostTensor pictures, take_rows(*std::ranges::find_if((*set)->columns(), is_picture), shown));

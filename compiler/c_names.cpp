@@ -1,5 +1,7 @@
 #include "compiler/c_names.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <iterator>
@@ -31,6 +33,22 @@ std::string identifier(std::string_view name) {
 std::string unique(std::string wanted, std::set<std::string>& used) {
   while (!used.insert(wanted).second) wanted += '_';
   return wanted;
+}
+
+std::string sizes_that_follow(const std::vector<DimSymbol>& symbols, int32_t symbol, const std::string& size) {
+  std::string lines;
+  for (size_t k = 0; k < symbols.size(); ++k) {
+    if (symbols[k].of == symbol) lines += fmt::format("  extents[{}] = {} - {};\n", k, size, symbols[k].less);
+  }
+  return lines;
+}
+
+std::string size_expression(const std::vector<DimSymbol>& symbols, int32_t symbol,
+                            const std::function<std::string(int32_t)>& size_of) {
+  const DimSymbol& dim = symbols[static_cast<size_t>(symbol)];
+  if (!dim.follows()) return size_of(symbol);
+  const std::string of = size_of(dim.of);
+  return of.empty() ? of : fmt::format("({} - {})", of, dim.less);
 }
 
 const char* c_type(DType dtype) {

@@ -1,9 +1,11 @@
 // Names and types of C for a generated header.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ir/type.h"
 
@@ -14,6 +16,13 @@ std::string identifier(std::string_view name);
 
 /// `wanted`, or with underscores behind it until nothing in `used` has that name.
 std::string unique(std::string wanted, std::set<std::string>& used);
+
+/// Lines that set `extents` of the dims that follow from `symbol`, whose size is the C expression `size`.
+std::string sizes_that_follow(const std::vector<DimSymbol>& symbols, int32_t symbol, const std::string& size);
+
+/// The size of `symbol` where `size_of` gives those of the dims that follow from none, or an empty text.
+std::string size_expression(const std::vector<DimSymbol>& symbols, int32_t symbol,
+                            const std::function<std::string(int32_t)>& size_of);
 
 /// The type of an element.
 const char* c_type(DType dtype);

@@ -17,12 +17,7 @@ std::vector<size_t> sorted_strings(const CompiledProgram& program, int32_t secti
   if (program.train.bucket == 0 || split == program.data->splits.end() || !has_lengths(split->source)) return {};
   const SourceCall& source = split->source;
   const size_t count = find_reader_record(source.reader)->kind == FileKind::Pairs ? 2 : 1;
-  std::vector<size_t> at_run_time, all;
-  for (size_t k = 0; k < count; ++k) {
-    all.push_back(k);
-    if (source.length_symbols[k] >= 0) at_run_time.push_back(k);
-  }
-  return at_run_time.empty() ? all : at_run_time;
+  return strings_that_sort({source.length_symbols.begin(), source.length_symbols.begin() + count});
 }
 
 std::string plain_order(const std::string& function, int32_t section) {

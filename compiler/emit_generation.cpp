@@ -71,7 +71,8 @@ class GenerationWriter {
     for (size_t i = 0; i < reset_.inputs.size(); ++i)
       add("  const {} *{}; /* {} */\n", c_type(reset_.inputs[i].type.dtype), reset_inputs_[i],
           type_of(reset_.inputs[i]));
-    for (size_t i = 0; i < sizes_.size(); ++i) add("  int64_t {}; /* 1 .. {} */\n", sizes_[i], bound_of(i));
+    for (size_t i = 0; i < sizes_.size(); ++i)
+      add("  int64_t {}; /* {} .. {} */\n", sizes_[i], least_of(i), bound_of(i));
     if (generation_.draws) add("  int64_t run; /* draws of different runs differ */\n");
     if (reset_.inputs.empty() && sizes_.empty() && !generation_.draws) add("  char unused;\n");
     add("}} {}_in;\ntypedef struct {{\n", reset_name_);
@@ -85,6 +86,16 @@ class GenerationWriter {
 
   int64_t bound_of(size_t size) const {
     return program_.symbols[static_cast<size_t>(generation_.sizes[size].first)].bound;
+  }
+
+  /// Of what both functions need.
+  int64_t least_of(size_t size) const {
+    int64_t least = 1;
+    for (const Entry* entry : {&reset_, &step_}) {
+      for (const LeastDim& dim : entry->least)
+        if (dim.symbol == generation_.sizes[size].first) least = std::max(least, dim.size);
+    }
+    return least;
   }
 
   uint64_t offset_of(const std::string& variable) const {
@@ -117,16 +128,21 @@ class GenerationWriter {
     begin(reset_);
     refuse("in == 0");
     for (size_t i = 0; i < sizes_.size(); ++i)
-      refuse(fmt::format("in->{0} < 1 || in->{0} > {1}", sizes_[i], bound_of(i)));
+      refuse(fmt::format("in->{0} < {2} || in->{0} > {1}", sizes_[i], bound_of(i), least_of(i)));
     for (size_t i = 0; i < reset_.inputs.size(); ++i) {
       refuse(fmt::format("in->{} == 0", reset_inputs_[i]));
       if (reset_.inputs[i].limit.below > 0)
-        out_ += label_check(reset_.inputs[i], "in->" + reset_inputs_[i],
-                            [&](int32_t symbol) { return "in->" + sizes_[index_of(symbol)]; });
+        out_ += label_check(reset_.inputs[i], "in->" + reset_inputs_[i], [&](int32_t symbol) {
+          return size_expression(program_.symbols, symbol,
+                                 [&](int32_t whole) { return "in->" + sizes_[index_of(whole)]; });
+        });
       add("  inputs[{}] = in->{};\n", i, reset_inputs_[i]);
     }
     add("  (void)inputs; (void)outputs;\n");
-    for (size_t i = 0; i < sizes_.size(); ++i) add("  extents[{}] = in->{};\n", generation_.sizes[i].first, sizes_[i]);
+    for (size_t i = 0; i < sizes_.size(); ++i) {
+      add("  extents[{}] = in->{};\n", generation_.sizes[i].first, sizes_[i]);
+      out_ += sizes_that_follow(program_.symbols, generation_.sizes[i].first, "in->" + sizes_[i]);
+    }
     if (generation_.draws) add("  smelt_store_i64(arena, {}, in->run);\n", reset_.runs_offset);
     call(reset_);
     for (size_t i = 0; i < sizes_.size(); ++i)
@@ -146,9 +162,10 @@ class GenerationWriter {
     add("  memcpy(&position, (const char *)arena + {}, sizeof position);\n", offset_of(generation_.position));
     refuse("position < 1", "NOT_RESET");
     refuse(fmt::format("position > {}", positions_), "NO_POSITION");
-    for (size_t i = 0; i < sizes_.size(); ++i)
-      add("  memcpy(&extents[{}], (const char *)arena + {}, sizeof extents[0]);\n", generation_.sizes[i].first,
-          offset_of(generation_.sizes[i].second));
+    for (const auto& [symbol, variable] : generation_.sizes) {
+      add("  memcpy(&extents[{}], (const char *)arena + {}, sizeof extents[0]);\n", symbol, offset_of(variable));
+      out_ += sizes_that_follow(program_.symbols, symbol, fmt::format("extents[{}]", symbol));
+    }
     for (size_t i = 0; i < step_.inputs.size(); ++i) bind_input(i);
     for (size_t i = 0; i < outputs_.size(); ++i) {
       refuse(fmt::format("out->{} == 0", outputs_[i]));

@@ -301,8 +301,8 @@ class HeaderWriter {
       add("  const {} *{}; /* {} */\n", c_type(input.binding->type.dtype), input.name, describe(*input.binding));
     }
     for (const Member& size : wrapper.sizes)
-      add("  int64_t {}; /* 1 .. {}{} */\n", size.name, program_.symbols[static_cast<size_t>(size.symbol)].bound,
-          length_text(program_, size.symbol));
+      add("  int64_t {}; /* {} .. {}{} */\n", size.name, least_of(entry, size),
+          program_.symbols[static_cast<size_t>(size.symbol)].bound, length_text(program_, size.symbol));
     if (!wrapper.run.empty())
       add("  int64_t {}; /* draws of different runs differ; `smelt eval` counts batches from 0 */\n", wrapper.run);
     if (wrapper.inputs.empty() && wrapper.sizes.empty() && wrapper.run.empty()) add("  char unused;\n");
@@ -337,8 +337,8 @@ class HeaderWriter {
     };
     refuse("in == 0 || out == 0");
     for (const Member& size : wrapper.sizes) {
-      refuse(fmt::format("in->{0} < 1 || in->{0} > {1}", size.name,
-                         program_.symbols[static_cast<size_t>(size.symbol)].bound));
+      refuse(fmt::format("in->{0} < {2} || in->{0} > {1}", size.name,
+                         program_.symbols[static_cast<size_t>(size.symbol)].bound, least_of(*wrapper.entry, size)));
     }
     for (const Member& input : wrapper.inputs) {
       refuse(fmt::format("in->{} == 0", input.name));
@@ -361,15 +361,25 @@ class HeaderWriter {
     for (size_t i = 0; i < wrapper.outputs.size(); ++i) {
       add("  outputs[{}] = {}out->{};\n", i, is_scalar(wrapper.outputs[i]) ? "&" : "", wrapper.outputs[i].name);
     }
-    for (const Member& size : wrapper.sizes) add("  extents[{}] = in->{};\n", size.symbol, size.name);
+    for (const Member& size : wrapper.sizes) {
+      add("  extents[{}] = in->{};\n", size.symbol, size.name);
+      out_ += sizes_that_follow(program_.symbols, size.symbol, "in->" + size.name);
+    }
     add("  (void)inputs; (void)outputs; (void)extents;\n  return SMELT_CALL_OK;\n}}\n");
   }
 
+  static int64_t least_of(const Entry& entry, const Member& size) {
+    const auto least = std::ranges::find(entry.least, size.symbol, &LeastDim::symbol);
+    return least == entry.least.end() ? 1 : least->size;
+  }
+
   void check_labels(const Wrapper& wrapper, const Member& input) {
-    out_ += label_check(*input.binding, "in->" + input.name, [&](int32_t symbol) -> std::string {
+    const auto size_of = [&](int32_t symbol) -> std::string {
       const auto at = std::ranges::find(wrapper.sizes, symbol, &Member::symbol);
       return at == wrapper.sizes.end() ? "" : "in->" + at->name;
-    });
+    };
+    out_ += label_check(*input.binding, "in->" + input.name,
+                        [&](int32_t symbol) { return size_expression(program_.symbols, symbol, size_of); });
   }
 
   void arrays(const Entry& entry, const std::string& suffix) {

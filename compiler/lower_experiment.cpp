@@ -10,6 +10,7 @@
 #include "compiler/lower/build_loops.h"
 #include "compiler/pack_once.h"
 #include "compiler/run_passes.h"
+#include "ir/least_sizes.h"
 #include "ir/scan.h"
 #include "ir/support/check.h"
 #include "runtime/abi.h"
@@ -267,11 +268,13 @@ class ExperimentLowering {
     }
     for (const Node& node : graph.nodes) {
       for (const Extent& extent : node.type.shape) {
-        if (!extent.is_static() && std::ranges::find(entry.symbols, extent.symbol) == entry.symbols.end()) {
-          entry.symbols.push_back(extent.symbol);
-        }
+        if (extent.is_static()) continue;
+        const int32_t symbol = origin_of(graph.symbols, extent.symbol);
+        if (std::ranges::find(entry.symbols, symbol) == entry.symbols.end()) entry.symbols.push_back(symbol);
       }
     }
+    for (const LeastSize& least : least_sizes(function.graph))
+      entry.least.push_back({least.symbol, least.size, sources_.describe(least.span)});
     for (const Kernel& kernel : loops.kernels) {
       entry.flops += kernel.flops;
       entry.bytes += kernel.bytes;

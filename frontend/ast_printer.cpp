@@ -141,7 +141,8 @@ class Printer {
   std::string text(const ListExpr& e) const { return dims(e.items); }
   std::string text(const UnaryExpr& e) const { return fmt::format("({}{})", to_string(e.op), expr(e.operand)); }
   std::string text(const BinaryExpr& e) const {
-    return fmt::format("({} {} {})", expr(e.lhs), to_string(e.op), expr(e.rhs));
+    const auto end = [&](ExprId id) { return id.valid() ? expr(id) : std::string(); };  // of `x[1 ..]`
+    return fmt::format("({} {} {})", end(e.lhs), to_string(e.op), end(e.rhs));
   }
   std::string text(const CallExpr& e) const { return expr(e.callee) + args("(", e.args, ")"); }
   std::string text(const AttrExpr& e) const { return expr(e.callee) + args("{", e.args, "}"); }

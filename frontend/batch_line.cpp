@@ -23,6 +23,13 @@ void TrainSection::train_batch(const ast::BatchItem& item) {
     return;
   }
   const Extent extent = shapes_.axis_of(id->id).extent;
+  if (!extent.is_static() && experiment_.symbols[static_cast<size_t>(extent.symbol)].follows()) {
+    diagnostics_
+        .report(Diag::E0605, item.dim.span,
+                fmt::format("`{}` follows from another dim, and rows are counted by one of their own", item.dim.text))
+        .with_help("declare `dim B <= 128`");
+    return;
+  }
   const std::optional<int64_t> written =
       shapes_.expect_integer(evaluator_.eval(item.size), scopes_.span_of(item.size), "the batch size");
   if (!written) return;

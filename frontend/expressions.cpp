@@ -99,10 +99,16 @@ Value Evaluator::eval_node(const ast::UnaryExpr& e, ast::ExprId id, const Naming
 }
 
 Value Evaluator::eval_node(const ast::BinaryExpr& e, ast::ExprId id, const Naming& naming) {
+  const bool is_range = e.op == ast::BinaryOp::Range;
+  if (is_range && (!e.lhs.valid() || !e.rhs.valid())) {
+    diagnostics_.report(Diag::E0403, scopes_.span_of(id), "a range without an end stands in an index only")
+        .with_help("write `x[1 ..]` for all but the first");
+    return {};
+  }
   const Value a = eval(e.lhs, naming), b = eval(e.rhs, naming);
   if (a.bad() || b.bad()) return {};
   if (e.op == ast::BinaryOp::MatMul) return graph_.matmul(a, b, scopes_.span_of(id));
-  if (e.op == ast::BinaryOp::Range) {
+  if (is_range) {
     diagnostics_.report(Diag::E0403, scopes_.span_of(id), "a range stands in an index or after `in` only");
     return {};
   }
@@ -223,66 +229,6 @@ Value Evaluator::eval_node(const ast::IndexExpr& e, ast::ExprId id, const Naming
   }
   const std::optional<Tensor> x = graph_.expect_tensor(base, scopes_.span_of(e.base));
   return x ? index_tensor(*x, e, scopes_.span_of(id)) : Value();
-}
-
-/// x[i] reads one element of an axis, x[a .. b] a part of it, x[labels] a row for each label.
-Value Evaluator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span span) {
-  std::vector<int64_t> starts(x.axes.size(), 0), limits;
-  for (const Axis& axis : x.axes) limits.push_back(axis.extent.bound);
-  std::vector<bool> dropped(x.axes.size(), false), cut(x.axes.size(), false);
-  size_t at = scopes_.in_field() ? 1 : 0;
-  for (const ast::ExprId index : e.indices) {
-    const auto* range = scopes_.ast().as<ast::BinaryExpr>(index);
-    const bool is_range = range != nullptr && range->op == ast::BinaryOp::Range;
-    const Value first = eval(is_range ? range->lhs : index);
-    if (first.bad()) return {};
-    if (const auto* labels = first.as<Tensor>(); labels != nullptr && !labels->weak) {
-      if (OpenScan* const scan = scans_.scan_of(*labels); scan != nullptr && e.indices.size() == 1)
-        return scans_.sliced(x, *scan, span);
-      if (scans_.is_open() && labels->axes.empty() && labels->label == kAnonymous) {
-        diagnostics_.report(Diag::E0403, scopes_.span_of(index), "a step reads its own slice, `x[t]`")
-            .with_help("carry what later steps need: `with before = zeros([B]) { .. before <- x[t] }`");
-        return {};
-      }
-      if (e.indices.size() == 1) return graph_.gather(x, *labels, span);
-      return unsupported(diagnostics_, span, "an index list with a tensor in it");
-    }
-    const Value last = is_range ? eval(range->rhs) : Value(int64_t{0});
-    const auto begin = shapes_.expect_integer(first, scopes_.span_of(index), "an index");
-    const auto end = is_range ? shapes_.expect_integer(last, scopes_.span_of(index), "an index") : begin;
-    if (!begin || !end) return {};
-    const int64_t limit = is_range ? *end : *end + 1;
-    const bool whole = at < x.axes.size() && *begin == 0 && limit == x.axes[at].extent.bound;
-    if (at >= x.axes.size() || *begin < 0 || limit > x.axes[at].extent.bound || *begin >= limit) {
-      diagnostics_.report(Diag::E0109, scopes_.span_of(index),
-                          at >= x.axes.size() ? fmt::format("`{}` has {} axes", shapes_.type_text(x), x.axes.size())
-                                              : fmt::format("index {}..{} is outside 0..{} of `{}`", *begin, limit,
-                                                            x.axes[at].extent.bound, shapes_.type_text(x)));
-      return {};
-    }
-    if (!x.axes[at].extent.is_static() && !whole)
-      return unsupported(diagnostics_, scopes_.span_of(index), "a part of a run-time dim",
-                         "`x[..]` counts axes from the left; a formula reads another axis: `y[n] = x[n, 0]`");
-    starts[at] = *begin, limits[at] = limit;
-    dropped[at] = !is_range, cut[at] = is_range && !whole;
-    ++at;
-  }
-  Axes axes;
-  Shape shape;
-  for (size_t i = 0; i < x.axes.size(); ++i) {
-    if (dropped[i]) continue;
-    axes.push_back(cut[i] ? Axis{kAnonymous, Extent(limits[i] - starts[i])} : x.axes[i]);
-    shape.push_back(axes.back().extent);
-  }
-  graph_.builder().set_span(span);
-  Tensor result = graph_.tensor(
-      graph_.builder().reshape(graph_.builder().make(OpKind::Slice, {x.node}, {{"starts", starts}, {"limits", limits}}),
-                               shape),
-      std::move(axes));
-  result.range = x.range;
-  result.label = x.label;
-  result.column = x.column;
-  return Value(result);
 }
 
 Value Evaluator::eval_node(const ast::MemberExpr&, ast::ExprId id, const Naming& naming) {

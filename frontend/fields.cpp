@@ -141,6 +141,13 @@ std::optional<Tensor> DataSection::convert_field(const ast::FieldDecl& decl, Val
   if (!t) return std::nullopt;
   bool fits = t->axes.size() == axes->size();
   for (size_t i = 0; fits && i < axes->size(); ++i) fits = shapes_.unify(t->axes[i], (*axes)[i]);
+  if (const auto* number = value.as<int64_t>(); number != nullptr && !fits) {
+    diagnostics_
+        .report(Diag::E0106, span, fmt::format("field `{}` is the number {} in each row", decl.name.text, *number))
+        .label(type.span, fmt::format("declared as {}", ast::print(file_.ast, decl.type)))
+        .with_help(fmt::format("what the reader gives is `field({})`", *number));
+    return std::nullopt;
+  }
   if (!fits) {
     Axes row(t->axes.begin() + (t->axes.empty() ? 0 : 1), t->axes.end());
     diagnostics_

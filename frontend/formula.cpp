@@ -178,10 +178,11 @@ std::optional<Affine> Formulas::affine(ast::ExprId expr) {
   return std::nullopt;
 }
 
-/// What a position is that is computed: labels at the indices of the formula, `x[t[n], c]`, or the step of a loop and
-/// other numbers, `x[n, s, c]`. Without a value: a function of the indices.
-std::optional<Value> Formulas::data_index(ast::ExprId index) {
+/// What a position is that is computed: labels at the indices of the formula, `x[t[n], c]`, the last of a run-time dim,
+/// `x[n, T - 1, c]`, or the step of a loop and other numbers, `x[n, s, c]`. Without a value: a function of the indices.
+std::optional<Value> Formulas::data_index(const Tensor& base, size_t axis, ast::ExprId index) {
   const bool varies = mentions_index(index);
+  if (!varies && evaluator_.has_run_time_dim(index)) return evaluator_.position_from_end(index, base, axis);
   if (varies && scopes_.ast().as<ast::IndexExpr>(index) == nullptr) return std::nullopt;
   Value value = evaluator_.eval(index);
   const auto* tensor = value.as<Tensor>();
@@ -246,30 +247,35 @@ bool Formulas::check_run_time_axis(const Affine& position, const Axis& axis, Spa
                         shapes_.sized_text(run_time->axis), shapes_.sized_text(axis))
           : fmt::format("`{}` reads a part of {}, whose size shows at run time", text, shapes_.sized_text(axis));
   auto& report = diagnostics_.report(Diag::E0109, span, seen);
-  report.note("a formula reads such an axis as it is, `x[i]`, or moved, `x?[i - 1]`, where i runs over all of it");
+  report.note(
+      "along a dim T of such a size a formula reads `x[i]`, moved `x?[i - 1]`, a part `x[i + 1]` with `i < T - 1`, or "
+      "`x[0]`");
   report.with_help("give the dim a fixed size, or walk over it: `scan t < T with ..` and `x[t]`");
   return false;
 }
 
 /// Plain accesses stay inside of their operand, whatever the indices are.
-bool Formulas::check_bounds(FormulaRead& read, const ast::IndexExpr& access) {
+bool Formulas::check_bounds(FormulaRead& read, const std::vector<ast::ExprId>& positions) {
   std::vector<int64_t> sizes;
   for (const FormulaIndex& index : scopes_.frame().indices) sizes.push_back(index.axis.extent.bound);
   bool inside = true;
   for (size_t i = 0; i < read.axes.size(); ++i) {
     const Affine& position = read.axes[i];
     const Axis& axis = read.base.axes[i];
-    const Span span = i < access.indices.size() ? scopes_.span_of(access.indices[i]) : scopes_.span_of(access.base);
+    const Span span = scopes_.span_of(positions[i]);
     const std::string what = std::string(printable(sources_.text(span)));
     if (position.is_index()) {
       const FormulaIndex& index = scopes_.frame().indices[static_cast<size_t>(position.terms[0].first)];
       if (index.axis.extent == axis.extent) continue;
       if (!index.stated && !read.bounded) {
+        const bool fixed = index.axis.extent.is_static() && axis.extent.is_static();
         diagnostics_
             .report(Diag::E0111, span,
                     fmt::format("index `{}` runs over {} and over {}", index.name, shapes_.sized_text(index.axis),
                                 shapes_.sized_text(axis)))
-            .with_help(fmt::format("write `{} < 2` to read a part", index.name));
+            .with_help(fixed
+                           ? fmt::format("write `{} < 2` to read a part", index.name)
+                           : fmt::format("write how far it runs, `{} < T - 1`, to read a part of a dim T", index.name));
         return false;
       }
     }
@@ -308,7 +314,8 @@ std::optional<FormulaRead> Formulas::read_of(const ast::IndexExpr& access, Span 
   std::optional<std::pair<size_t, Value>> rows;  // axis, position
   for (size_t i = 0; i < access.indices.size(); ++i) {
     const ast::ExprId index = access.indices[i];
-    const std::optional<Value> computed = data_index(index);
+    const std::optional<Value> computed = data_index(*base, i, index);
+    if (computed && computed->bad()) return std::nullopt;
     if (computed && (rows || access.bounded)) {
       unsupported(diagnostics_, scopes_.span_of(index),
                   rows ? "a second position that is computed" : "`?[..]` with a position that is computed");
@@ -319,9 +326,14 @@ std::optional<FormulaRead> Formulas::read_of(const ast::IndexExpr& access, Span 
     if (!position) return std::nullopt;
     read.axes.push_back(*position);
   }
-  move_run_time_axes(read, span);
-  if (!check_bounds(read, access)) return std::nullopt;
-  if (rows && !take_data_index(read, rows->first, rows->second, access.indices[rows->first])) return std::nullopt;
+  std::vector<ast::ExprId> positions = access.indices;
+  if (rows) {
+    if (!take_data_index(read, rows->first, rows->second, access.indices[rows->first])) return std::nullopt;
+    positions.erase(positions.begin() + static_cast<std::ptrdiff_t>(rows->first));
+    positions.insert(positions.begin(), read.axes.size() - positions.size(), access.indices[rows->first]);
+  }
+  take_run_time_parts(read, positions);
+  if (!check_bounds(read, positions)) return std::nullopt;
   return read;
 }
 

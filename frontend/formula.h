@@ -71,13 +71,17 @@ class Formulas {
 
   std::optional<Affine> affine(ast::ExprId expr);
   std::optional<FormulaRead> read_of(const ast::IndexExpr& access, Span span);
-  std::optional<Value> data_index(ast::ExprId index);
+  std::optional<Value> data_index(const Tensor& base, size_t axis, ast::ExprId index);
   bool take_data_index(FormulaRead& read, size_t axis, const Value& position, ast::ExprId index);
-  bool is_moved(const FormulaRead& read, size_t axis) const;
-  void move_run_time_axes(FormulaRead& read, Span span);
-  Tensor moved(const Tensor& x, size_t axis, int64_t by, Span span);
+  struct AxisPart {
+    Axis axis;
+    bool inside = false;  // whatever the sizes are
+  };
+  std::optional<AxisPart> run_time_part(const Affine& position, const Axis& from, bool bounded) const;
+  bool is_stated(const Affine& position) const;
+  void take_run_time_parts(FormulaRead& read, std::vector<ast::ExprId>& positions);
   bool check_run_time_axis(const Affine& position, const Axis& axis, Span span);
-  bool check_bounds(FormulaRead& read, const ast::IndexExpr& access);
+  bool check_bounds(FormulaRead& read, const std::vector<ast::ExprId>& positions);
   Value value_of(const FormulaRead& read, double outside, Span span);
   std::optional<FormulaRead> as_read(const Tensor& value, Span span);
 

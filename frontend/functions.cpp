@@ -56,15 +56,15 @@ std::optional<Tensor> Functions::objective_loss(const ast::ObjectiveDecl& decl) 
   const Value value = evaluator_.eval_block(decl.body);
   const Span span = decl.body.statements.empty() ? decl.body.span : scopes_.ast()[decl.body.statements.back()].span;
   if (value.bad()) return std::nullopt;
-  std::optional<Tensor> loss = graph_.expect_float(value, span);
-  if (!loss) return std::nullopt;
-  if (!loss->axes.empty()) {
+  if (const auto* tensor = value.as<Tensor>(); tensor != nullptr && !tensor->axes.empty()) {
     diagnostics_
         .report(Diag::E0601, span,
-                fmt::format("the loss of `{}` is `{}`, not a scalar", decl.name.text, shapes_.type_text(*loss)))
+                fmt::format("the loss of `{}` is `{}`, not a scalar", decl.name.text, shapes_.type_text(*tensor)))
         .with_help("apply `mean` or `sum`");
     return std::nullopt;
   }
+  std::optional<Tensor> loss = graph_.expect_float(value, span);
+  if (!loss) return std::nullopt;
   return graph_.reported(*loss, span);
 }
 
@@ -204,15 +204,15 @@ void Functions::build_metric(const ast::FnDecl& decl) {
     Value value = evaluator_.eval_body(decl.body);
     if (!signatures_.check_result(decl.result, value, decl.name.span, fmt::format("metric `{}`", decl.name.text)))
       return;
-    const std::optional<Tensor> number = graph_.expect_float(value, decl.name.span);
-    if (!number) return;
-    if (!number->axes.empty()) {
+    if (const auto* tensor = value.as<Tensor>(); tensor != nullptr && !tensor->axes.empty()) {
       diagnostics_
           .report(Diag::E0601, decl.name.span,
-                  fmt::format("metric `{}` is `{}`, not a scalar", decl.name.text, shapes_.type_text(*number)))
+                  fmt::format("metric `{}` is `{}`, not a scalar", decl.name.text, shapes_.type_text(*tensor)))
           .with_help("apply `mean` or `sum`");
       return;
     }
+    const std::optional<Tensor> number = graph_.expect_float(value, decl.name.span);
+    if (!number) return;
     graph_.builder().result({decl.name.text, ResultRole::Value, -1, graph_.reported(*number, decl.name.span)->node});
   });
   if (!functions_.trial()) in_batches_.emplace_back(index, decl.name.span);

@@ -222,4 +222,21 @@ void GraphWriter::note_use(std::string_view name, const std::vector<Value>& oper
   context_->uses.push_back(std::move(use));
 }
 
+Tensor GraphWriter::part(const Tensor& x, size_t place, const Axis& axis, int64_t start, bool bounded, Span span) {
+  IndexFormula formula{static_cast<int32_t>(x.axes.size()), {IndexMap{{}, bounded}}, {}};
+  for (int32_t index = 0; index < formula.rank; ++index) {
+    formula.operands[0].axes.push_back(Affine::of(index));
+    formula.extents.push_back(unstated());
+  }
+  formula.operands[0].axes[place] = Affine::of(static_cast<int32_t>(place)) + start;
+  formula.extents[place] = axis.extent;
+  builder().set_span(span);
+  Tensor result = x;
+  result.node = builder().read(x.node, std::move(formula));
+  result.axes[place] = axis;
+  result.column = -1;
+  if (bounded) result.range.reset();
+  return result;
+}
+
 }  // namespace smelt::frontend

@@ -70,6 +70,8 @@ class GraphWriter {
   Value reduce(OpKind op, const Value& x, const Value* over, Span span);
   /// Whether each of these whole numbers is the position of an element of `axis`, as far as they come from outside.
   bool check_positions(const Tensor& positions, const Axis& axis, Span span);
+  /// x from `start` on along an axis, as far as `axis` goes; with `bounded` what is outside is 0.
+  Tensor part(const Tensor& x, size_t place, const Axis& axis, int64_t start, bool bounded, Span span);
   Value gather(const Tensor& table, const Tensor& index, Span span);
 
   /// Notes what the model file applies; what the library applies is not noted.

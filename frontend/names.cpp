@@ -24,6 +24,12 @@ Value Names::declare_dim(const ast::DimDecl& decl, bool top_level) {
   Frame frame = scopes_.frame();
   frame.around.dim_size = true;
   const auto entered = scopes_.enter(frame);
+  if (!decl.runtime && scopes_.ast().as<ast::NameExpr>(decl.extent) == nullptr &&
+      evaluator_.has_run_time_dim(decl.extent)) {
+    const std::optional<Extent> extent = evaluator_.run_time_extent(decl.extent);
+    if (!extent) return {};
+    return Value(DimValue{shapes_.new_dim(decl.name.text, *extent, decl.name.span)});
+  }
   const Value size = evaluator_.eval(decl.extent);
   if (size.bad()) return {};
   if (const auto* other = size.as<DimValue>(); other != nullptr && !decl.runtime) {

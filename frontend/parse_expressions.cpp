@@ -81,13 +81,23 @@ ast::ExprId Parser::binary(int level) {
     if (!op || (*op == BinaryOp::Sub && on_new_line())) break;
     const Span op_span = peek().span;
     advance();
-    const ast::ExprId rhs = binary(level + 1);
+    const bool open = *op == BinaryOp::Range && (at(TokenKind::CloseBracket) || at(TokenKind::Comma));
+    const ast::ExprId rhs = open ? ast::ExprId{} : binary(level + 1);
     lhs = make(ast::BinaryExpr{*op, lhs, rhs, op_span}, begin);
     if (level == kComparison && operator_at(peek(), level))
       fail("comparisons cannot be chained", "write `a < b and b < c`");
     if (level == kRange) break;
   }
   return lhs;
+}
+
+/// `.. n` of an index, from its beginning.
+ast::ExprId Parser::open_range() {
+  const Span begin = peek().span;
+  advance();
+  const bool open = at(TokenKind::CloseBracket) || at(TokenKind::Comma);
+  const ast::ExprId rhs = open ? ast::ExprId{} : binary(kRange + 1);
+  return make(ast::BinaryExpr{BinaryOp::Range, {}, rhs, begin}, begin);
 }
 
 ast::ExprId Parser::unary() {
@@ -126,7 +136,7 @@ ast::ExprId Parser::postfix_tail(ast::ExprId base, Span begin) {
     } else if (at(TokenKind::OpenBracket) || at(TokenKind::BoundedIndex)) {
       ast::IndexExpr index{base, {}, at(TokenKind::BoundedIndex)};
       bracketed(peek().kind, TokenKind::CloseBracket, "an index",
-                [&] { index.indices.push_back(expression_or_rest()); });
+                [&] { index.indices.push_back(at(TokenKind::DotDot) ? open_range() : expression_or_rest()); });
       base = make(std::move(index), begin);
     } else if (at(TokenKind::Dot)) {
       advance();

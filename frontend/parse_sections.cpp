@@ -177,6 +177,13 @@ void Parser::data_section() {
     while (!panic_ && accept(TokenKind::Comma)) entry.others.push_back(expect_name("the name of a split"));
     if (!panic_ && entry.others.empty() && accept(TokenKind::Colon)) entry.type = type();
     if (!panic_ && entry.type.valid() && accept_word("in")) entry.range = binary(0);
+    if (!panic_ && entry.type.valid() && !at(TokenKind::Equal)) {
+      fail(fmt::format("expected `=` in a data section, found {}", found()),
+           entry.range.valid()
+               ? "a range is written `in low..high`"
+               : "a field is `name: type = ..`, or `name: type in low..high = ..` where its range is known");
+      return;
+    }
     expect(TokenKind::Equal, "a data section");
     if (!panic_) entry.value = expression();
     if (!panic_) decl.entries.push_back(std::move(entry));

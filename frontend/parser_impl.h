@@ -126,6 +126,7 @@ class Parser {
   // ---- parse_expressions.cpp ----
   ast::ExprId expression();
   ast::ExprId binary(int level);
+  ast::ExprId open_range();
   ast::ExprId unary();
   ast::ExprId power();
   ast::ExprId postfix();

@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
+
+#include "ir/half_bits.h"
 
 namespace smelt::frontend {
 
@@ -106,6 +109,59 @@ Value split(Call& c) {
     tuple.items.push_back(reshape_to(c, slice, std::move(axes)));
   }
   return Value(std::move(tuple));
+}
+
+// ---- for the library's sorting ----
+
+/// x with its axis `over` in front, along a longer dim; behind its elements stands `fill`.
+Value in_front(Call& c) {
+  const auto x = c.use.graph.expect_float(c.value(0), c.span_of(0));
+  const auto over = x ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
+  const auto places = over ? c.use.shapes.find_axes(*x, *over, c.span) : std::nullopt;
+  const auto longer = places ? c.use.shapes.expect_axes(c.value(2), c.span_of(2)) : std::nullopt;
+  const std::optional<double> fill = c.use.shapes.number_of(c.value(3));
+  if (!longer || places->size() != 1 || longer->size() != 1 || !fill) return {};
+  const auto at = static_cast<size_t>((*places)[0]);
+  Axes axes{longer->front()};
+  IndexFormula formula{static_cast<int32_t>(x->axes.size()), {IndexMap{{}, true}}, {longer->front().extent}};
+  for (size_t k = 0; k < x->axes.size(); ++k) {
+    formula.operands[0].axes.push_back(Affine::of(k == at ? 0 : static_cast<int32_t>(axes.size())));
+    if (k == at) continue;
+    axes.push_back(x->axes[k]);
+    formula.extents.push_back(unstated());
+  }
+  if (!c.use.shapes.check_size(x->dtype, axes, c.span)) return {};
+  const NodeId node = c.use.graph.builder().read(x->node, std::move(formula), *fill);
+  return Value(c.use.graph.tensor(node, std::move(axes)));
+}
+
+/// The first elements of the axis in front, as many as a dim has, along that dim.
+Value front_as(Call& c) {
+  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
+  const auto over = x ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
+  if (!over || over->size() != 1 || x->axes.empty()) return {};
+  return Value(c.use.graph.part(*x, 0, over->front(), 0, false, c.span));
+}
+
+/// How many binary digits n - 1 has, at least 1: 2^digits is a power of two that is not below n.
+Value digits(Call& c) {
+  const auto n = c.use.shapes.expect_integer(c.value(0), c.span_of(0), "a size");
+  return n && *n > 0 ? Value(std::max<int64_t>(std::bit_width(static_cast<uint64_t>(*n - 1)), 1)) : Value();
+}
+
+// From these lengths on a network is quicker, for 16 rows or more and for fewer (docs/performance.md, November 2026),
+// up to where f32 counts each place.
+constexpr int64_t kManyRows = 16, kLeastOfMany = 256, kLeastOfFew = 2048, kMostForNetwork = 1 << 24;
+
+Value sorts_by_network(Call& c) {
+  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
+  const auto over = x ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
+  if (!over || over->size() != 1) return {};
+  const Extent& size = over->front().extent;
+  const int64_t rows = num_elements(shape_of(x->axes)).value_or(0) / std::max<int64_t>(size.bound, 1);
+  const int64_t least = rows >= kManyRows ? kLeastOfMany : kLeastOfFew;
+  return Value(is_float(x->dtype) && !is_half(x->dtype) && size.is_static() && size.bound >= least &&
+               size.bound <= kMostForNetwork);
 }
 
 }  // namespace smelt::frontend

@@ -17,5 +17,9 @@ Value zeros(Call& call);
 Value ones(Call& call);
 Value zeros_like(Call& call);
 Value ones_like(Call& call);
+Value in_front(Call& call);
+Value front_as(Call& call);
+Value digits(Call& call);
+Value sorts_by_network(Call& call);
 
 }  // namespace smelt::frontend

@@ -50,6 +50,32 @@ DimId Shapes::new_dim(std::string name, Extent extent, Span span, bool runtime) 
   return static_cast<DimId>(dims_.size() - 1);
 }
 
+Extent Shapes::extent_of(const WholeNumber& size) {
+  std::vector<DimSymbol>& symbols = experiment_.symbols;
+  if (size.is_static()) return Extent(size.number);
+  const int64_t bound = largest(size);
+  if (size.number == 0) return Extent(bound, size.symbol);
+  const auto known = std::ranges::find_if(
+      symbols, [&](const DimSymbol& dim) { return dim.of == size.symbol && dim.less == -size.number; });
+  const auto place = static_cast<int32_t>(known - symbols.begin());
+  if (known == symbols.end()) {
+    const std::string name = name_less(symbols[static_cast<size_t>(size.symbol)].name, -size.number);
+    symbols.push_back({.name = name, .bound = bound, .of = size.symbol, .less = -size.number});
+  }
+  return Extent(bound, place);
+}
+
+WholeNumber Shapes::size_of_extent(const Extent& extent) const {
+  if (extent.is_static()) return {Extent::kStatic, extent.bound};
+  const DimSymbol& dim = experiment_.symbols[static_cast<size_t>(extent.symbol)];
+  return dim.follows() ? WholeNumber{dim.of, -dim.less} : WholeNumber{extent.symbol, 0};
+}
+
+int64_t Shapes::largest(const WholeNumber& number) const {
+  const int64_t rest = number.is_static() ? 0 : experiment_.symbols[static_cast<size_t>(number.symbol)].bound;
+  return rest + number.number;
+}
+
 std::string Shapes::axis_text(const Axis& axis) const {
   if (axis.dim != kAnonymous) return dim_of(axis.dim).name;
   if (axis.extent.is_static()) return fmt::format("{}", axis.extent.bound);

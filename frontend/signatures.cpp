@@ -17,6 +17,10 @@ std::string Signatures::declared_text(ast::TypeId type) const { return ast::prin
 /// One entry of a shape: a dim, a number, or an integer attribute, which is an axis of its own inside its
 /// layer.
 std::optional<Axis> Signatures::axis_expression(ast::ExprId expr) {
+  if (scopes_.ast().as<ast::NameExpr>(expr) == nullptr && evaluator_.has_run_time_dim(expr)) {
+    const std::optional<Extent> extent = evaluator_.run_time_extent(expr);
+    return extent ? std::optional(Axis{kAnonymous, *extent}) : std::nullopt;
+  }
   const Value value = evaluator_.eval(expr);
   if (value.bad()) return std::nullopt;
   if (const auto* dim = value.as<DimValue>()) return shapes_.axis_of(dim->id);

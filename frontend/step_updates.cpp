@@ -31,8 +31,10 @@ Value StepLines::step_option(const std::string& name, const std::string& input, 
   const auto* t = value.as<Tensor>();
   if (value.bad() || value.as<bool>() != nullptr || value.as<NoneValue>() != nullptr || (t != nullptr && t->weak))
     return value;
-  diagnostics_.report(Diag::E0607, span,
-                      fmt::format("option `{}` is {}, not a number or a schedule", name, shapes_.describe(value)));
+  auto& report = diagnostics_.report(
+      Diag::E0607, span, fmt::format("option `{}` is {}, not a number or a schedule", name, shapes_.describe(value)));
+  if (value.as<TupleValue>() != nullptr)
+    report.with_help("from one number to another goes a schedule: `linear(1e-3, 1e-4)`, `cosine(1e-3, 1e-4)`");
   return {};
 }
 

@@ -16,6 +16,21 @@ int32_t Variables::find_variable(const std::string& path) const {
 
 const FunctionContext& Variables::start_values() const { return functions_.init(); }
 
+/// A half has 8 or 11 significant bits. An update below half of the last place changes nothing.
+void Variables::report_half(const std::string& path, VariableKind kind, DType dtype, Span span) {
+  const std::string half(to_string(dtype)), name = path.substr(path.rfind('.') + 1);
+  const int64_t least = dtype == DType::BF16 ? 512 : 4096;
+  const std::string why =
+      kind == VariableKind::Const
+          ? "and constants are kept in f32"
+          : fmt::format("in which a change of less than 1/{} of a number is lost, as most updates are", least);
+  diagnostics_.report(Diag::E0504, span, fmt::format("`{}` would be kept as {}, {}", path, half, why))
+      .with_help(
+          fmt::format("declare it as f32, and write `cast({}, {})` where it is read; `precision bf16` in the train "
+                      "section stores what flows between operations as bf16",
+                      name, half));
+}
+
 std::optional<int32_t> Variables::declare_variable(VariableKind kind, const std::string& path, const Tensor& like,
                                                    ast::ExprId init, bool random, Span span) {
   TensorType type{like.dtype, {}};
@@ -59,12 +74,7 @@ std::optional<int32_t> Variables::declare_variable(VariableKind kind, const std:
     return std::nullopt;
   }
   if (is_half(type.dtype)) {
-    diagnostics_
-        .report(
-            Diag::E0701, span,
-            fmt::format("`{}` would live between steps as {}, which is not supported yet", path, to_string(type.dtype)))
-        .with_help(
-            "keep it in f32, and cast where it is read; `precision bf16` stores what flows through the nets as bf16");
+    report_half(path, kind, type.dtype, span);
     return std::nullopt;
   }
   Span layer = span;

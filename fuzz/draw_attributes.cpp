@@ -235,13 +235,47 @@ std::optional<Attributes> draw_contraction(const Context& c) {
   return Attributes{{"formula", draft.finish(std::move(maps), c.numbers())}};
 }
 
-/// Of each axis the whole, every other element, a window beside each element, or one element.
+/// A part of a run-time axis: a few elements that are there, or an index of the same dimension, or of one that is
+/// shorter by a number. With `bounded` some positions may lie outside.
+std::optional<Affine> draw_run_time_part(const Context& c, FormulaDraft& draft, const Extent& extent, bool bounded) {
+  const std::vector<DimSymbol>& symbols = c.pool.graph().symbols;
+  Numbers& numbers = c.numbers();
+  if (numbers.chance(0.4)) {
+    const int64_t size = c.pool.extents()[static_cast<size_t>(extent.symbol)];
+    const int64_t count = numbers.integer(1, std::min<int64_t>(size, 4));
+    const int64_t start = bounded ? numbers.integer(-1, size) : numbers.integer(0, size - count);
+    return Affine::of(draft.new_index(Extent(count), false)) + start;
+  }
+  const int64_t symbol = numbers.integer(0, static_cast<int64_t>(symbols.size()) - 1);
+  const DimSymbol& part = symbols[static_cast<size_t>(symbol)];
+  const int64_t room = part.less - symbols[static_cast<size_t>(extent.symbol)].less;
+  if (room < 0 && !bounded) return std::nullopt;
+  const int64_t start = bounded ? numbers.integer(-2, 2) : numbers.integer(0, room);
+  return Affine::of(draft.new_index(Extent(part.bound, static_cast<int32_t>(symbol)), false)) + start;
+}
+
+/// Positions of a fixed axis, one for each element of a run-time dimension.
+std::optional<Affine> draw_run_time_index(const Context& c, FormulaDraft& draft, const Extent& extent) {
+  const int64_t symbol = c.numbers().integer(0, static_cast<int64_t>(c.pool.graph().symbols.size()) - 1);
+  const int64_t bound = c.pool.graph().symbols[static_cast<size_t>(symbol)].bound;
+  if (bound > extent.bound) return std::nullopt;
+  const int64_t start = c.numbers().integer(0, extent.bound - bound);
+  return Affine::of(draft.new_index(Extent(bound, static_cast<int32_t>(symbol)), false)) + start;
+}
+
+/// Of each axis the whole, every other element, a window beside each element, or one element; parts where a size shows
+/// at run time.
 std::optional<Attributes> draw_read(const Context& c) {
   FormulaDraft draft;
   IndexMap map{{}, c.numbers().chance(0.5)};
   for (const Extent& extent : c.x().shape) {
-    const bool whole = !extent.is_static() || extent.bound == 0 || c.numbers().chance(0.3);
-    if (whole) {
+    const bool whole = extent.bound == 0 || c.numbers().chance(extent.is_static() ? 0.3 : 0.5);
+    if (!whole && (!extent.is_static() || c.numbers().chance(0.1))) {
+      const std::optional<Affine> part = extent.is_static() ? draw_run_time_index(c, draft, extent)
+                                                            : draw_run_time_part(c, draft, extent, map.bounded);
+      if (!part) return std::nullopt;
+      map.axes.push_back(*part);
+    } else if (whole) {
       map.axes.push_back(Affine::of(draft.new_index(extent, false)));
     } else if (draft.rank() + 1 >= 4 || c.numbers().chance(0.15)) {
       map.axes.push_back(Affine{c.numbers().integer(0, extent.bound - 1), {}});

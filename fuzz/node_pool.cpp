@@ -27,6 +27,10 @@ NodePool::NodePool(uint64_t seed, DType dtype, double halves) : builder_(graph_)
   const int64_t bound = numbers_.integer(1, kMaxBound);
   graph_.symbols = {{"B", bound}};
   extents_ = {numbers_.chance(0.3) ? bound : numbers_.integer(1, bound)};
+  if (extents_[0] > 1) {  // of which parts are read, and what is made of them has its size
+    graph_.symbols.push_back({.name = name_less("B", 1), .bound = bound - 1, .of = 0, .less = 1});
+    extents_.push_back(extents_[0] - 1);
+  }
   for (int k = 0; k < 3; ++k) sizes_.push_back(numbers_.pick(kSizes));
   if (numbers_.chance(halves)) halves_ = numbers_.chance(kStoredHalves) ? Halves::Stored : Halves::Computed;
 }
@@ -108,7 +112,9 @@ NodeId NodePool::constant(double value, const TensorType& type) {
 }
 
 Extent NodePool::draw_extent() {
-  return numbers_.chance(0.3) ? Extent(graph_.symbols[0].bound, 0) : Extent(numbers_.pick(sizes_));
+  if (!numbers_.chance(0.3)) return Extent(numbers_.pick(sizes_));
+  const size_t symbol = numbers_.chance(0.25) ? graph_.symbols.size() - 1 : 0;
+  return Extent(graph_.symbols[symbol].bound, static_cast<int32_t>(symbol));
 }
 
 Shape NodePool::draw_shape(size_t max_rank) {

@@ -95,8 +95,9 @@ class Checker {
       const Extent& extent = shapes_[k][axis];
       if (at(index).bound == kUnstatedBound) {
         at(index) = extent;
-      } else if (at(index) != extent && !(at(index).is_static() && extent.is_static() &&
-                                          formula_.extents[static_cast<size_t>(index)].bound != kUnstatedBound)) {
+      } else if (at(index) != extent &&
+                 !((may_be_part(map.axes[axis]) || (at(index).is_static() && extent.is_static())) &&
+                   formula_.extents[static_cast<size_t>(index)].bound != kUnstatedBound)) {
         return wrong(fmt::format("index `{}` of `{}` has two extents", name(index), text()));
       }
     }
@@ -129,6 +130,14 @@ class Checker {
     return {};
   }
 
+  /// One operand may be read at an index plus a number along a run-time axis. Bounds differ as sizes do, `T-1` from T,
+  /// so that what holds of them holds of sizes; that the two follow from one dimension is what the verifier asks (V10).
+  bool may_be_part(const Affine& position) const {
+    const bool moved = position.terms.size() == 1 && position.terms[0].second == 1;
+    return formula_.operands.size() == 1 && formula_.rank == formula_.num_indices() &&
+           (moved || position.terms.empty());
+  }
+
   Result<void> check_inside(size_t k) const {
     const IndexMap& map = formula_.operands[k];
     const std::vector<int64_t> sizes = bounds_of(extents_);
@@ -145,7 +154,7 @@ class Checker {
         if (size.bound > kMaxReach / std::abs(factor))
           return wrong(fmt::format("`{}` reaches too far over index `{}`", text(), name(index)));
       }
-      if (!is_static)
+      if (!is_static && !may_be_part(position))
         return wrong(fmt::format("`{}` of `{}` runs over a run-time extent, which only a whole axis may",
                                  text_of(formula_, position), text()));
       if (map.bounded || is_empty) continue;

@@ -7,6 +7,7 @@
 #include "ir/builder.h"
 #include "ir/op.h"
 #include "ir/text.h"
+#include "ir/text_formula.h"
 #include "ir/text_reader.h"
 #include "ir/verifier.h"
 
@@ -77,11 +78,8 @@ class Parser : TextReader {
 
   Result<void> read_dims() {
     do {
-      const std::string name(scanner_.word());
-      if (name.empty()) return unexpected("a name");
-      SMELT_TRY_VOID(expect("<="));
-      SMELT_TRY(const int64_t bound, read_integer());
-      graph_.symbols.push_back({name, bound});
+      SMELT_TRY(DimSymbol symbol, at_line(read_symbol(scanner_, graph_.symbols)));
+      graph_.symbols.push_back(std::move(symbol));
     } while (scanner_.take(","));
     return {};
   }

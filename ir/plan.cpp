@@ -1,5 +1,7 @@
 #include "ir/plan.h"
 
+#include <algorithm>
+
 #include "ir/readers.h"
 
 namespace smelt {
@@ -36,6 +38,14 @@ std::string_view to_string(FunctionKind kind) {
 bool has_lengths(const SourceCall& source) {
   const ReaderRecord* reader = find_reader_record(source.reader);
   return reader != nullptr && (reader->kind == FileKind::Lines || reader->kind == FileKind::Pairs);
+}
+
+std::vector<size_t> strings_that_sort(const std::vector<int32_t>& symbols) {
+  const bool all = std::ranges::all_of(symbols, [](int32_t symbol) { return symbol < 0; });
+  std::vector<size_t> strings;
+  for (size_t k = 0; k < symbols.size(); ++k)
+    if (all || symbols[k] >= 0) strings.push_back(k);
+  return strings;
 }
 
 int64_t sound_rate(const DataPlan& plan) {

@@ -70,6 +70,9 @@ struct DataPlan;
 struct SourceCall;
 /// Whether its rows are strings, each of a length of its own.
 bool has_lengths(const SourceCall& source);
+/// Of strings with these symbols, -1 for one of fixed size: those by whose lengths rows are sorted. The strings of
+/// run-time dims count, or all where there is none.
+std::vector<size_t> strings_that_sort(const std::vector<int32_t>& symbols);
 /// Samples a second of the rows that `audio` reads; 0 when no split has any.
 int64_t sound_rate(const DataPlan& plan);
 /// The file of the model of subwords that labels of `dim` are numbers of, as the model file names it; empty: of none.

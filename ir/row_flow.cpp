@@ -148,6 +148,7 @@ class RowFlow {
 
   RowValue of_operation(NodeId id) const {
     const Node& node = graph_[id];
+    if (node.op == OpKind::Read && numbers_rows(node)) return {RowUse::Mixed, -1, id};
     const std::span<const NodeId> operands = paths_of(node);
     int64_t axis = -1;
     bool folds = folds_rows(node), totals = false;
@@ -173,6 +174,17 @@ class RowFlow {
                            ? RowUse::Mixed  // a total is given back to the rows
                            : combined(node);
     return {use, -1, first_cause(node)};
+  }
+
+  /// Whether rows read a table by their number: `table[i + 1]` with an index i of the rows.
+  bool numbers_rows(const Node& node) const {
+    const IndexMap& map = node.attrs.formula("formula").operands[0];
+    const Shape& from = graph_.type(node.inputs[0]).shape;
+    for (size_t axis = 0; axis < from.size(); ++axis) {
+      for (const auto& [index, factor] : map.axes[axis].terms)
+        if (is_row_axis(node.type.shape[static_cast<size_t>(index)]) && !is_row_axis(from[axis])) return true;
+    }
+    return false;
   }
 
   /// Whether a reduction goes over an axis as long as the batch, also of values that do not depend on the row.

@@ -134,6 +134,23 @@ class FormulaReader {
   std::vector<int32_t> order_;
 };
 
+/// `T`, or `T-1`.
+struct SymbolName {
+  std::string of;
+  int64_t less = 0;
+
+  std::string whole() const { return less == 0 ? of : name_less(of, less); }
+};
+
+Result<SymbolName> read_symbol_name(TextScanner& scanner) {
+  SymbolName name{std::string(scanner.word())};
+  if (name.of.empty() || !scanner.take("-")) return name;
+  const std::optional<int64_t> less = scanner.number<int64_t>();
+  if (!less || *less < 1) return fail(ErrorKind::Model, fmt::format("expected a number, got `{}`", scanner.next()));
+  name.less = *less;
+  return name;
+}
+
 }  // namespace
 
 Result<Extent> read_extent(TextScanner& scanner, const std::vector<DimSymbol>& symbols) {
@@ -149,11 +166,27 @@ Result<Extent> read_extent(TextScanner& scanner, const std::vector<DimSymbol>& s
     return run_time(*symbol);
   }
   if (const std::optional<int64_t> size = scanner.number<int64_t>()) return Extent(*size);
-  const std::string_view name = scanner.word();
+  SMELT_TRY(const SymbolName name, read_symbol_name(scanner));
   for (size_t i = 0; i < symbols.size(); ++i) {
-    if (symbols[i].name == name) return run_time(static_cast<int64_t>(i));
+    if (symbols[i].name == name.whole()) return run_time(static_cast<int64_t>(i));
   }
-  return fail(ErrorKind::Model, fmt::format("no run-time dimension `{}`", name));
+  return fail(ErrorKind::Model, fmt::format("no run-time dimension `{}`", name.whole()));
+}
+
+Result<DimSymbol> read_symbol(TextScanner& scanner, const std::vector<DimSymbol>& symbols) {
+  SMELT_TRY(const SymbolName name, read_symbol_name(scanner));
+  if (name.of.empty()) return fail(ErrorKind::Model, fmt::format("expected a name, got `{}`", scanner.next()));
+  DimSymbol symbol{name.whole(), 0};
+  if (name.less > 0) {
+    const auto of = std::ranges::find(symbols, name.of, &DimSymbol::name);
+    if (of == symbols.end()) return fail(ErrorKind::Model, fmt::format("no run-time dimension `{}`", name.of));
+    symbol.of = static_cast<int32_t>(of - symbols.begin());
+    symbol.less = name.less;
+  }
+  const std::optional<int64_t> bound = scanner.take("<=") ? scanner.number<int64_t>() : std::nullopt;
+  if (!bound) return fail(ErrorKind::Model, fmt::format("expected `<=` and a bound, got `{}`", scanner.next()));
+  symbol.bound = *bound;
+  return symbol;
 }
 
 Result<IndexFormula> read_formula(TextScanner& scanner, const std::vector<DimSymbol>& symbols) {

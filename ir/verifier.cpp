@@ -35,6 +35,11 @@ class Verifier {
     std::set<std::string_view> names;
     for (const DimSymbol& symbol : graph_.symbols) {
       if (!names.insert(symbol.name).second) report("run-time dimension `{}` is in the table twice", symbol.name);
+      if (!symbol.follows()) continue;
+      const auto of = static_cast<size_t>(symbol.of);
+      if (of >= names.size() - 1 || graph_.symbols[of].follows() || symbol.less < 1 || symbol.bound < 1 ||
+          symbol.bound != graph_.symbols[of].bound - symbol.less)
+        report("run-time dimension `{}` does not follow from one before it", symbol.name);
     }
   }
 
@@ -69,6 +74,7 @@ class Verifier {
     if (stage_ != GraphStage::Any && def.kind == Kind::Meta) report("%{} = {} is left", id.index, def.name);
     if (stage_ == GraphStage::Primitive && def.kind == Kind::Composite) report("%{} = {} is left", id.index, def.name);
     if (node.op == OpKind::Scan || node.op == OpKind::Part || node.body != nullptr) check_scan(id);
+    if (violations_.size() == before && node.op == OpKind::Read) check_parts(id);
     if (violations_.size() > before) return;  // infer may assume the rest
 
     const Result<TensorType> type = infer_type(graph_, node.op, node.inputs, node.attrs);
@@ -76,6 +82,22 @@ class Verifier {
       report("%{}: {}", id.index, type.error().message);
     } else if (*type != node.type) {
       report("%{} = {} has type `{}`, its operands give `{}`", id.index, def.name, show(node.type), show(*type));
+    }
+  }
+
+  void check_parts(NodeId id) {
+    const Node& node = graph_[id];
+    const IndexMap& map = node.attrs.formula("formula").operands.at(0);
+    const Shape& from = graph_.type(node.inputs[0]).shape;
+    const auto origin = [&](const Extent& extent) { return origin_of(graph_.symbols, extent.symbol); };
+    for (size_t axis = 0; axis < std::min(map.axes.size(), from.size()); ++axis) {
+      for (const auto& [index, factor] : map.axes[axis].terms) {
+        if (static_cast<size_t>(index) >= node.type.rank()) continue;  // `infer` says so
+        const Extent& part = node.type.shape[static_cast<size_t>(index)];
+        if (part.is_static() || from[axis].is_static() || origin(part) == origin(from[axis])) continue;
+        report("%{} reads axis {} of `{}` by an index of another run-time dimension", id.index, axis,
+               show(graph_.type(node.inputs[0])));
+      }
     }
   }
 

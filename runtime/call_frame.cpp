@@ -48,6 +48,27 @@ void CallFrame::set_dataset(const Dataset& dataset) {
     if (strings.symbol >= 0) lengths_.push_back({dataset.section(), &strings, 0});
 }
 
+void CallFrame::set_extent(int32_t symbol, int64_t size) {
+  extents_[static_cast<size_t>(symbol)] = size;
+  for (size_t k = 0; k < extents_.size(); ++k) {
+    const DimSymbol& follower = program_->symbols[k];
+    if (follower.of == symbol) extents_[k] = size - follower.less;
+  }
+}
+
+Result<void> CallFrame::check_sizes() const {
+  for (const LeastDim& least : entry_->least) {
+    const int64_t size = extent(least.symbol);
+    if (size >= least.size) continue;
+    const std::string& name = program_->symbols[static_cast<size_t>(least.symbol)].name;
+    return fail(ErrorKind::Input,
+                fmt::format("{} `{}`: `{}` is {} here, and the part of it that {} takes needs at least {}",
+                            to_string(entry_->kind), entry_->name, name, size, least.place, least.size),
+                fmt::format("leave out data with fewer than {} along `{}`, or take a smaller part", least.size, name));
+  }
+  return {};
+}
+
 void CallFrame::set_datasets(const SplitSets& sets) {
   for (const Dataset* set : sets) set_dataset(*set);
 }

@@ -175,6 +175,7 @@ class Evaluation {
     session_.set_runs(entry_, number);
     if (totals_entry_ != nullptr) {
       totals_frame_->set_rows(rows);
+      SMELT_TRY_VOID(totals_frame_->check_sizes());
       session_.set_runs(*totals_entry_, number);
       const int32_t status = session_.call(*totals_frame_);
       if (status != SMELT_CALL_OK && status != SMELT_CALL_NONFINITE) return check_status(status, *totals_entry_);
@@ -184,6 +185,7 @@ class Evaluation {
   }
 
   Result<void> call(double weight) {
+    SMELT_TRY_VOID(frame_.check_sizes());
     const int32_t status = session_.call(frame_);
     // A loss that is not finite is a result here: nothing is trained on it.
     if (status != SMELT_CALL_OK && status != SMELT_CALL_NONFINITE) return check_status(status, entry_);

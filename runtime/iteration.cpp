@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "runtime/data/train_batches.h"
+
 namespace smelt {
 
 Result<void> Iteration::prepare() {
@@ -10,15 +12,7 @@ Result<void> Iteration::prepare() {
     // Batches of several sections meet in one call, so all of them are full.
     const bool drop_rest = plan.batch_symbol < 0 || train_data_.size() > 1;
     for (const Dataset* set : train_data_) {
-      const std::vector<int64_t> keys = plan.bucket > 0 ? length_keys(set->lengths()) : std::vector<int64_t>();
-      SMELT_TRY(Batches batches, Batches::create({.rows = set->rows(),
-                                                  .batch = plan.batch,
-                                                  .drop_rest = drop_rest,
-                                                  .shuffle = plan.shuffle,
-                                                  .seed = plan.seed,
-                                                  .section = static_cast<uint32_t>(set->section()),
-                                                  .bucket = keys.empty() ? 0 : plan.bucket},
-                                                 set->name(), keys));
+      SMELT_TRY(Batches batches, train_batches(plan, *set, drop_rest ? RestOfEpoch::Dropped : RestOfEpoch::Kept));
       batches_.push_back(std::move(batches));
     }
   }
@@ -69,6 +63,11 @@ int64_t Iteration::take_batches() {
     taken = &slot;
   }
   return total;
+}
+
+Result<void> Iteration::check_sizes() const {
+  for (const CallSlot& slot : slots_) SMELT_TRY_VOID(slot.frame.check_sizes());
+  return {};
 }
 
 void Iteration::read_values() {

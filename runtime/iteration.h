@@ -39,6 +39,8 @@ class Iteration {
 
   /// Binds the next batches; the number of rows of the first section. Allocates nothing.
   int64_t take_batches();
+  /// Of the batches that are bound. Errors: Input when a run-time dim is smaller than a call needs.
+  Result<void> check_sizes() const;
   /// Runs all calls, up to the first that fails, or one; the status is that of abi.h.
   int32_t run() const { return session_.call_iteration(calls_); }
   int32_t run_call(size_t call) const { return session_.call(slots_[call].frame); }

@@ -20,7 +20,7 @@ std::optional<LooseBounds> loose_bounds(const std::vector<DimSymbol>& symbols, c
     const DimSymbol& symbol = symbols[s];
     const bool rows = symbol.bound == std::numeric_limits<int32_t>::max();  // of whole columns, which the host holds
     const bool loose = is_batch(s, train) && symbol.bound > train.batch;
-    if ((symbol.bound <= kLarge && !loose) || rows) continue;
+    if ((symbol.bound <= kLarge && !loose) || rows || symbol.follows()) continue;
     bounds += fmt::format("{}`{} <= {}`", bounds.empty() ? "" : ", ", symbol.name, symbol.bound);
     if (loose) batch = symbol.name;
   }

@@ -42,6 +42,13 @@ struct Binding {
 /// The data section in which the numbers of a Rows input count.
 inline int32_t section_of_rows(const Binding& rows) { return rows.ref < 0 ? 0 : rows.ref; }
 
+/// What a run-time dimension has to have, and the line that says so.
+struct LeastDim {
+  int32_t symbol = -1;
+  int64_t size = 1;
+  std::string place;
+};
+
 struct Entry {
   std::string name;
   FunctionKind kind = FunctionKind::Export;
@@ -54,6 +61,7 @@ struct Entry {
   double flops = 0;              // at the batch that the train section names
   double bytes = 0;              // memory traffic of its kernels, likewise
   std::vector<RowCoupling> couplings = {};
+  std::vector<LeastDim> least = {};  // run-time dimensions that have to be larger than 1
 };
 
 struct StepInfo {

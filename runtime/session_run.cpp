@@ -88,14 +88,30 @@ class Run {
     for (const auto& [name, size] : options_.sizes) {
       const auto at = std::find_if(program_.symbols.begin(), program_.symbols.end(),
                                    [&](const DimSymbol& symbol) { return symbol.name == name; });
-      if (at == program_.symbols.end()) return wrong(fmt::format("there is no run-time dimension `{}`", name));
+      if (at == program_.symbols.end() || at->follows())
+        return wrong(fmt::format("there is no run-time dimension `{}`", name));
       if (size < 1) return wrong(fmt::format("dimension `{}` is {}", name, size));
       sizes_[static_cast<size_t>(at - program_.symbols.begin())] = size;
     }
     for (size_t i = 0; i < matched_.size(); ++i) SMELT_TRY_VOID(fix_sizes_of(entry_.inputs[i], *matched_[i]));
+    return fix_other_sizes();
+  }
+
+  /// Of dims that no input has, and of those that follow from others, `T-1`.
+  Result<void> fix_other_sizes() {
+    for (size_t k = 0; k < sizes_.size(); ++k) {
+      const DimSymbol& dim = program_.symbols[k];
+      if (!dim.follows() || sizes_[k] == kUnknown) continue;
+      int64_t& whole = sizes_[static_cast<size_t>(dim.of)];
+      if (whole == kUnknown) whole = sizes_[k] + dim.less;
+      if (whole - dim.less == sizes_[k]) continue;
+      return wrong(fmt::format("an input has {} along `{}`, but `{}` is {}", sizes_[k], dim.name,
+                               program_.symbols[static_cast<size_t>(dim.of)].name, whole));
+    }
     for (size_t symbol = 0; symbol < sizes_.size(); ++symbol) {
       if (sizes_[symbol] == kUnknown) sizes_[symbol] = program_.symbols[symbol].bound;
     }
+    set_sizes_that_follow(program_.symbols, sizes_);
     return {};
   }
 
@@ -154,7 +170,7 @@ class Run {
   // has it.
   Result<void> choose_chunks() {
     for (size_t symbol = 0; symbol < sizes_.size(); ++symbol) {
-      if (sizes_[symbol] <= program_.symbols[symbol].bound) continue;
+      if (sizes_[symbol] <= program_.symbols[symbol].bound || program_.symbols[symbol].follows()) continue;
       const auto id = static_cast<int32_t>(symbol);
       const auto coupling = std::ranges::find(entry_.couplings, id, &RowCoupling::symbol);
       if (coupling != entry_.couplings.end()) {
@@ -237,7 +253,7 @@ class Run {
     SMELT_TRY_VOID(frame.own_outputs());
     for (size_t symbol = 0; symbol < sizes_.size(); ++symbol) {
       const auto id = static_cast<int32_t>(symbol);
-      frame.set_extent(id, id == chunked_ ? size : sizes_[symbol]);
+      if (!program_.symbols[symbol].follows()) frame.set_extent(id, id == chunked_ ? size : sizes_[symbol]);
     }
     std::vector<Buffer> staging;
     for (size_t i = 0; i < matched_.size(); ++i) {
@@ -251,6 +267,7 @@ class Run {
       frame.set_input(i, from);
     }
     session_.set_runs(entry_, options_.first_run + chunk);
+    SMELT_TRY_VOID(frame.check_sizes());
     SMELT_TRY_VOID(check_status(session_.call(frame), entry_));
     for (size_t i = 0; i < results_.size(); ++i) {
       const Binding& binding = entry_.outputs[i];

@@ -178,6 +178,7 @@ Result<HostTensor> TrainActions::run_output(const Entry& entry, const TrainState
     frame.set_rows(rows);
   }
   session_.set_runs(entry, state.step);
+  SMELT_TRY_VOID(frame.check_sizes());
   SMELT_TRY_VOID(check_status(session_.call(frame), entry));
   return dense_output(frame, 0);
 }

@@ -100,6 +100,7 @@ class TrainingRun {
     const int64_t before = step(), epochs_before = epochs_done(), taken_before = iteration_.batches_taken();
     if (options_.check_nan) SMELT_TRY_VOID(rewind_.keep());
     const int64_t rows = iteration_.take_batches();
+    SMELT_TRY_VOID(iteration_.check_sizes());
     const Clock::time_point start = Clock::now();
     const int32_t status = iteration_.run();
     const double ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();

@@ -101,6 +101,7 @@ class StreamedRun {
   Result<void> run_piece(size_t piece) {
     CallFrame& frame = frames_[piece];
     for (const auto& [input, data] : inputs_of_[piece]) frame.set_input(input, data);
+    SMELT_TRY_VOID(frame.check_sizes());
     SMELT_TRY_VOID(check_status(session_.call(frame), frame.entry()));
     ++clock_;
     return take();

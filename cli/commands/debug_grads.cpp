@@ -9,7 +9,7 @@
 #include "ir/support/printable.h"
 #include "runtime/call_frame.h"
 #include "runtime/checkpoint.h"
-#include "runtime/data/batches.h"
+#include "runtime/data/train_batches.h"
 #include "runtime/files/safetensors.h"
 #include "runtime/trainer.h"
 
@@ -31,21 +31,17 @@ Result<void> write_gradients(const GradsFlags& flags, Session& session, std::spa
   std::list<std::vector<int32_t>> rows;  // the frame points to them
   const SplitSets training = training_sets(data);
   frame.set_datasets(training);
+  TrainPlan plan = program.train;
+  plan.shuffle = flags.shuffle;
+  if (!plan.shuffle) plan.bucket = 0;  // the first rows as they are in the file
   for (const Dataset* set : training) {
-    const bool sorted = flags.shuffle && program.train.bucket > 0;
-    const std::vector<int64_t> keys = sorted ? length_keys(set->lengths()) : std::vector<int64_t>();
-    SMELT_TRY(Batches batches, Batches::create({.rows = set->rows(),
-                                                .batch = program.train.batch,
-                                                .drop_rest = !frame.has_free_batch() || training.size() > 1,
-                                                .shuffle = flags.shuffle,
-                                                .seed = program.train.seed,
-                                                .section = static_cast<uint32_t>(set->section()),
-                                                .bucket = keys.empty() ? 0 : program.train.bucket},
-                                               set->name(), keys));
+    const bool full = !frame.has_free_batch() || training.size() > 1;
+    SMELT_TRY(Batches batches, train_batches(plan, *set, full ? RestOfEpoch::Dropped : RestOfEpoch::Kept));
     const auto first = batches.next();
     rows.emplace_back(first.begin(), first.end());
     frame.set_rows(set->section(), rows.back());
   }
+  SMELT_TRY_VOID(frame.check_sizes());
   SMELT_TRY_VOID(check_status(session.call(frame), *entry));
   std::vector<NamedTensor> tensors;
   for (size_t i = 0; i < entry->outputs.size(); ++i) {

@@ -3,6 +3,7 @@
 
 #include "compiler/loops/loops_text.h"
 #include "compiler/loops/statement_reader.h"
+#include "ir/text_formula.h"
 
 namespace smelt {
 namespace {
@@ -30,10 +31,7 @@ class LoopReader : StatementReader {
  private:
   Result<void> read_dims() {
     do {
-      DimSymbol symbol{std::string(scanner_.word()), 0};
-      if (symbol.name.empty()) return unexpected("a name");
-      SMELT_TRY_VOID(expect("<="));
-      SMELT_TRY(symbol.bound, read_integer());
+      SMELT_TRY(DimSymbol symbol, at_line(read_symbol(scanner_, function_.symbols)));
       function_.usual.push_back(symbol.bound);
       function_.symbols.push_back(std::move(symbol));
       if (scanner_.take("usually")) {

@@ -49,6 +49,8 @@ class Lowering {
     function_.temporaries.begin = options_.begin;
     for (const DimSymbol& symbol : graph_.symbols) function_.usual.push_back(symbol.bound);
     if (options_.batch_symbol >= 0) function_.usual[static_cast<size_t>(options_.batch_symbol)] = options_.batch;
+    set_sizes_that_follow(graph_.symbols, function_.usual);
+    for (int64_t& size : function_.usual) size = std::max<int64_t>(size, 1);
     add_arguments();
     add_stored(result_buffers());
     for (size_t k = 0; k < plan_.kernels.size(); ++k) add_kernel(static_cast<int32_t>(k));

@@ -63,8 +63,8 @@ class Adjoint {
 
  private:
   int64_t size(int32_t index) const { return extents_[static_cast<size_t>(index)].bound; }
-  int32_t new_index(int64_t extent) {
-    extents_.emplace_back(extent);
+  int32_t new_index(const Extent& extent) {
+    extents_.push_back(extent);
     return static_cast<int32_t>(extents_.size()) - 1;
   }
   void put(int32_t index, const Affine& value) {
@@ -79,6 +79,12 @@ class Adjoint {
   /// Makes the result's axes for one axis of x; false when no index reads inside of it.
   bool solve(const Affine& axis, const Extent& extent) {
     Placement placement{.axis = static_cast<int32_t>(result_.size()), .start = axis.constant};
+    if (is_part_of_run_time(axis, extent)) {
+      take_part(axis, extent);
+      placement.direct = true;
+      placements_.push_back(std::move(placement));
+      return true;
+    }
     if (axis.terms.empty()) {
       placement.has_position = false;
     } else if (axis.terms.size() == 1 && !in_result(axis.terms[0].first)) {
@@ -96,6 +102,30 @@ class Adjoint {
     }
     placements_.push_back(std::move(placement));
     return true;
+  }
+
+  /// x is read along a run-time axis, or by an index of a run-time size: `t + 1` or `0`, and t is read nowhere else.
+  bool is_part_of_run_time(const Affine& axis, const Extent& extent) const {
+    if (axis.terms.empty()) return !extent.is_static();
+    const Extent& read = extents_[static_cast<size_t>(axis.terms[0].first)];
+    return axis.terms.size() == 1 && axis.terms[0].second == 1 && !in_result(axis.terms[0].first) &&
+           !(axis.is_index() && read == extent) && !(read.is_static() && extent.is_static());
+  }
+
+  /// Position p of x gets what was read of it, at index p - start, or 0. Where that index is, and where it ends, shows
+  /// at run time: a read of what is outside compares with sizes, while zeros before and after have to be counted.
+  void take_part(const Affine& axis, const Extent& extent) {
+    const int32_t index = axis.terms.empty() ? new_index(1) : axis.terms[0].first;
+    if (axis.terms.empty()) repeat(known_.back(), index);
+    Known& guard = guarding(index);
+    const int32_t position = new_index(extent);
+    const Affine place = Affine::of(position) + -axis.constant;
+    const IndexRange range = range_of(place, bounds_of(extents_));
+    // A fixed number of positions lies inside of a run-time axis at its bound, and not at other sizes.
+    const bool ends = extent.is_static() && !extents_[static_cast<size_t>(index)].is_static();
+    if (ends || range.low < 0 || range.high >= size(index)) guard.map.bounded = true;
+    put(index, place);
+    result_.push_back(position);
   }
 
   static bool by_factor(const std::pair<int32_t, int64_t>& a, const std::pair<int32_t, int64_t>& b) {

@@ -12,9 +12,9 @@
 namespace smelt::testing {
 namespace {
 
-constexpr int32_t kB = 0, kT = 1;
-const std::vector<DimSymbol> kSymbols = {{"B", 33}, {"T", 7}};
-const std::vector<int64_t> kExtents = {17, 5};
+constexpr int32_t kB = 0, kT = 1, kLessTime = 2;
+const std::vector<DimSymbol> kSymbols = {{"B", 33}, {"T", 7}, {.name = "T-2", .bound = 5, .of = kT, .less = 2}};
+const std::vector<int64_t> kExtents = {17, 5, 3};
 const Extent kBatch(33, kB), kTime(7, kT);
 
 const std::vector<Shape> kShapes = {{},      {1},       {3},         {17},       {33},
@@ -241,6 +241,20 @@ class SampleMaker {
     add(def, {real({9, 8})}, by("?[3*i+2*u-2,2*j+v-1] -> [i<4,j<4,u<3,v<2]", 1));
     add(def, {real({kBatch, 7})}, by("[b,5] -> [b]"));
     add(def, {real({3, 7})}, by("[j,2*i] -> [i<4,j,o<2]"));
+    const auto part = [](std::string_view text) {
+      Result<IndexFormula> formula = parse_formula(text, kSymbols);
+      SMELT_CHECK(formula.has_value(), "{}", formula.error().message);
+      return Attributes{{"formula", *std::move(formula)}, {"outside", 0.0}};
+    };
+    add(def, {real({kTime, 3})}, part("[i+1,j] -> [i<T-2<=5,j]"));
+    add(def, {real({2, kTime, 3})}, part("[b,i,j] -> [b,j,i<T-2<=5]"));
+    add(def, {real({kTime, 3})}, part("[i+1,j] -> [i<2,j]"));
+    add(def, {real({kTime, 3})}, part("[1,j] -> [j]"));
+    add(def, {real({kTime, 3})}, part("?[i-1,j] -> [i<T<=7,j]"));
+    add(def, {real({kTime, 3})}, part("?[i+1,j] -> [i<7,j]"));
+    add(def, {real({Extent(5, kLessTime), 3})}, part("?[i-1,j] -> [i<T<=7,j]"));
+    add(def, {real({7, 3})}, part("[i,j] -> [i<T<=7,j]"));
+    add(def, {real({9, 3})}, part("?[i-1,j] -> [i<T<=7,j]"));
   }
 
   void add_broadcasts(const OpDef& def) {

@@ -30,8 +30,21 @@ std::string some_lines(bool pairs) {
   return text;
 }
 
+/// Batches of 8 rows of like length, three of them together.
+std::string train_section(std::string_view data) {
+  return fmt::format(R"(train {{ data {}
+  batch B = 8, shuffle, bucket = 3
+  epochs 3
+  seed 5
+  step loss with adam(lr = 0.01)
+  every 1 epoch {{ eval valid: loss }}
+}}
+)",
+                     data);
+}
+
 /// Reads a word and says it backwards.
-constexpr std::string_view kPairs = R"(import std.nn (Embedding, Dropout, Dense)
+const std::string kPairs = R"(import std.nn (Embedding, Dropout, Dense)
 import std.sequence (SinusoidalPositions, TransformerBlock, TransformerDecoderBlock)
 dim B <= 8, S <= 16, T <= 17, Byte = 128, D = 8
 data words {
@@ -61,14 +74,7 @@ objective loss(word: ix<Byte>[B, S], said: ix<Byte>[B, T], letters: i32[B]) upda
   logits = dec(late(said), enc(word, word > 0), word > 0)
   masked_mean(softmax_xent(logits, said, over=Byte), mask_of(letters + 1, over=T))
 }
-train { data words
-  batch B = 8, shuffle, bucket = 3
-  epochs 3
-  seed 5
-  step loss with adam(lr = 0.01)
-  every 1 epoch { eval valid: loss }
-}
-)";
+)" + train_section("words");
 
 std::string pairs_model(const std::string& name, std::string_view text = kPairs) {
   const std::string work = fresh_directory(name);
@@ -104,7 +110,7 @@ TEST_CASE("losses are those of batches of the same rows that are padded") {
 }
 
 /// Finds each letter from those before it, and the one behind it.
-constexpr std::string_view kLines = R"(import std.nn (Embedding, LSTM, Dense)
+const std::string kLines = R"(import std.nn (Embedding, LSTM, Dense)
 dim B <= 8, T <= 17, Whole = 17, Byte = 128, D = 8
 data names {
   train, valid = lines("names.txt", length = T, ends = 1) |> split(0.8)
@@ -122,14 +128,7 @@ objective loss(name: ix<Byte>[B, T], letters: i32[B]) updates lm {
 }
 metric differs(name: ix<Byte>[B, T], whole: ix<Byte>[B, Whole]) =
   mean((sum(cast(name, f32), over=T) - sum(cast(whole, f32), over=Whole)) ^ 2)
-train { data names
-  batch B = 8, shuffle, bucket = 3
-  epochs 3
-  seed 5
-  step loss with adam(lr = 0.01)
-  every 1 epoch { eval valid: loss }
-}
-)";
+)" + train_section("names");
 
 std::string lines_model(const std::string& name) {
   const std::string work = fresh_directory(name);
@@ -210,7 +209,7 @@ TEST_CASE("a run goes on with the same bucket and the same ends alone, and a str
   CHECK(smelt_in(work, "train other.smelt --resume -o a").exit_code != 0);
   write_text_file(work + "/other.smelt", replaced(kLines, "ends = 1", "ends = 0"));
   CHECK(smelt_in(work, "train other.smelt --resume -o a").exit_code != 0);
-  write_text_file(work + "/other.smelt", std::string(kLines) + "# a comment\n");
+  write_text_file(work + "/other.smelt", kLines + "# a comment\n");
   CHECK(smelt_in(work, "train other.smelt --resume -o a").exit_code == 0);
   write_text_file(work + "/names.txt", "a line\n" + std::string(17, 'x') + "\n");
   const CommandResult trained = smelt_in(work, "train m.smelt -o b");

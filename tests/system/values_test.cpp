@@ -3,8 +3,10 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "runtime/files/npy.h"
 #include "runtime/files/png.h"
@@ -216,6 +218,60 @@ TEST_CASE("a sum of very many terms keeps its digits") {
   CHECK(read_array(here.path + "/a.npy")[0] == doctest::Approx(1).epsilon(1e-6));
   CHECK(here.run({"run", "m.smelt", "columns", "--input", "t=t.npy", "-o", "c.npy"}).exit_code == 0);
   CHECK(read_array(here.path + "/c.npy")[1] == doctest::Approx(0.2).epsilon(1e-6));
+}
+
+TEST_CASE("a sort of many elements is a stable one, with its gradient, below and above the length of a network") {
+  const Playground here("values_sort");
+  for (const int64_t n : {1000, 2048, 3000}) {
+    here.model(fmt::format(R"(dim B <= 4, N = {}
+layer L(x: f32[B, N]) -> f32[B, N] {{
+  param w: f32 = ones()
+  x * w
+}}
+model net = L
+export sorted(x: f32[B, N]) = sort(net(x), over=N)
+export places(x: f32[B, N]) = rank(net(x), over=N)
+export back(x: f32[B, N], v: f32[N, B]) = grad(sum(sort(net(x), over=N) * v), wrt=x)
+)",
+                           n));
+    constexpr int64_t kRows = 3;
+    std::vector<float> x, v;
+    for (int64_t i = 0; i < kRows * n; ++i) {
+      x.push_back(static_cast<float>(i * i * 7919 % 701) - 300);  // with many ties
+      v.push_back(static_cast<float>(i % 1013));
+    }
+    x[5] = INFINITY;
+    x[7] = -INFINITY;
+    write_array<float>(here.path + "/x.npy", DType::F32, {kRows, n}, x);
+    write_array<float>(here.path + "/v.npy", DType::F32, {n, kRows}, v);
+    std::vector<double> sorted(x.size()), places(x.size()), back(x.size());
+    for (int64_t row = 0; row < kRows; ++row) {
+      const auto at = [&](int64_t i) { return static_cast<size_t>(row * n + i); };
+      std::vector<int64_t> order(static_cast<size_t>(n));
+      std::iota(order.begin(), order.end(), 0);
+      std::ranges::stable_sort(order, [&](int64_t a, int64_t b) { return x[at(a)] < x[at(b)]; });
+      for (int64_t i = 0; i < n; ++i) {
+        const int64_t from = order[static_cast<size_t>(i)];
+        const auto place = static_cast<size_t>(i * kRows + row);
+        sorted[place] = x[at(from)];
+        places[at(from)] = static_cast<double>(i);
+        back[at(from)] = v[place];
+      }
+    }
+    const auto values = [&](const std::string& name, std::vector<std::string> more) {
+      std::vector<std::string> line{"run", "m.smelt", name, "--input", "x=x.npy", "-o", "y.npy", "--force"};
+      line.insert(line.end(), more.begin(), more.end());
+      const CommandResult result = here.run(line);
+      REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+      return read_array(here.path + "/y.npy");
+    };
+    CHECK(values("places", {}) == places);
+    CHECK(values("sorted", {"--threads", "2"}) == sorted);
+    x[5] = 500;
+    x[7] = -500;
+    write_array<float>(here.path + "/x.npy", DType::F32, {kRows, n}, x);
+    CHECK(values("back", {"--input", "v=v.npy"}) == back);
+  }
 }
 
 }  // namespace

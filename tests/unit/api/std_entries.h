@@ -140,6 +140,8 @@ inline constexpr StdEntry kStdEntries[] = {
     {"cumsum", "cumsum(x, over=Row)"},
     {"cumprod", "cumprod(x, over=H)"},
     {"sort", "sort(x, over=H)"},
+    {"sort_by_pairs", "sort_by_pairs(x, over=H)"},
+    {"sort_by_network", "sin(sort_by_network(x, over=H))"},
     {"topk", "sum(sin(topk(x, 2, over=H)))"},
     {"keep_top", "sum(exp(keep_top(x, over=H, top_k=2, top_p=0.9)))"},
 };
@@ -155,14 +157,16 @@ inline constexpr std::string_view kWithoutDerivative[] = {"straight_through",
                                                           "uniform_int_from_noise",
                                                           "one_hot",
                                                           "rank",
+                                                          "rank_by_pairs",
+                                                          "rank_by_network",
                                                           "orthogonal_from_noise",
                                                           "draw",
                                                           "generate",
                                                           "generate_pages",
                                                           "further_pages"};
 
-/// Steps of recurrent layers, whose operands only those have: their derivatives are those of the layers.
-inline constexpr std::string_view kWithinLayers[] = {"lstm_step", "gru_step", "carried"};
+/// Steps of recurrent layers and of sorts, whose operands only those have: their derivatives are those of the whole.
+inline constexpr std::string_view kWithinLayers[] = {"lstm_step", "gru_step", "carried", "network", "sorted_line"};
 
 /// A model whose loss is the sum of the entry's values against fixed weights. Its parameters are what the entry reads.
 inline std::string model_of(const StdEntry& entry) {

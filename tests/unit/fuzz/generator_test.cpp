@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -71,6 +72,33 @@ TEST_CASE("every op of the table is drawn, and about as many gradients as asked 
   const auto share = [](int64_t count) { return static_cast<double>(count) / static_cast<double>(kGraphs); };
   CHECK(share(gradients) > 0.55);
   CHECK(share(second) > 0.13);
+}
+
+TEST_CASE(
+    "parts of run-time axes are drawn: fixed ones, shorter ones, moved ones, and fixed axes read by a run-time index") {
+  std::map<std::string, int> kinds;
+  for (uint64_t seed = 1; seed <= kGraphs; ++seed) {
+    const Graph graph = random_graph(seed).graph;
+    const std::vector<bool> live = live_nodes(graph);
+    for (uint32_t i = 0; i < graph.size(); ++i) {
+      const Node& node = graph.nodes[i];
+      if (!live[i] || node.op != OpKind::Read) continue;
+      const IndexMap& map = node.attrs.formula("formula").operands[0];
+      const Shape& from = graph.type(node.inputs[0]).shape;
+      for (size_t axis = 0; axis < from.size(); ++axis) {
+        if (map.axes[axis].terms.size() != 1) continue;
+        const Extent& part = node.type.shape[static_cast<size_t>(map.axes[axis].terms[0].first)];
+        if (part == from[axis] && map.axes[axis].constant == 0) continue;
+        if (part.is_static() && from[axis].is_static()) continue;
+        const std::string_view bounded = map.bounded ? "bounded " : "plain ";
+        ++kinds[fmt::format("{}{} of {}", bounded, part.is_static() ? "fixed" : "run-time",
+                            from[axis].is_static() ? "fixed" : "run-time")];
+      }
+    }
+  }
+  for (const char* kind : {"plain fixed of run-time", "bounded fixed of run-time", "plain run-time of run-time",
+                           "bounded run-time of run-time", "plain run-time of fixed", "bounded run-time of fixed"})
+    CHECK_MESSAGE(kinds[kind] >= 5, kind, ": ", kinds[kind]);
 }
 
 TEST_CASE("a third of the graphs has halves, and products of bf16 in every layout that pairs have code for") {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "ir/builder.h"
+#include "ir/least_sizes.h"
 #include "ir/text.h"
 #include "ir/verifier.h"
 
@@ -39,6 +40,53 @@ TEST_CASE("a well-formed graph has no violations") {
 TEST_CASE("V1: an input comes first") {
   CHECK(violations_after([](Graph& g) { g.nodes[4].inputs[0] = {4}; }) == "%4 = mul reads %4");
   CHECK(violations_after([](Graph& g) { g.nodes[4].inputs[0] = {99}; }) == "%4 = mul reads %99");
+}
+
+TEST_CASE("V7: a dimension that follows from another one stands behind it, and has what is left of its bound") {
+  const auto with = [](DimSymbol symbol) {
+    return violations_after([&](Graph& g) { g.symbols.push_back(std::move(symbol)); });
+  };
+  CHECK(with({.name = "B-1", .bound = 7, .of = 0, .less = 1}) == "");
+  const std::string wrong = "run-time dimension `B-1` does not follow from one before it";
+  CHECK(with({.name = "B-1", .bound = 8, .of = 0, .less = 1}) == wrong);
+  CHECK(with({.name = "B-1", .bound = 7, .of = 1, .less = 1}) == wrong);
+  CHECK(with({.name = "B-1", .bound = 8, .of = 0, .less = 0}) == wrong);
+}
+
+TEST_CASE("V10: a part of a run-time axis has a size of the same dimension, or a fixed one") {
+  const auto of = [](std::string_view part) {
+    return parse_graph(fmt::format(R"(dims B<=8, B-1<=7, T<=7
+func @f(%x: feed f32[B<=8, 3]) {{
+  %1 = read %x {{formula = [i+1,j] -> [i<{},j], outside = 0}} : f32[{}, 3]
+  return %1 as value "y"
+}})",
+                                   part, part));
+  };
+  for (const char* good : {"B-1<=7", "2"}) {
+    const Result<Graph> graph = of(good);
+    REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
+    CHECK(verify(*graph).empty());
+    CHECK(print(*graph) == print(*parse_graph(print(*graph))));
+  }
+  const Result<Graph> other = of("T<=7");
+  CHECK_FALSE((other.has_value() && verify(*other).empty()));
+  CHECK_FALSE(of("B<=8").has_value());
+}
+
+TEST_CASE("what parts need is the least size of a dimension, with the place that asks for most") {
+  const Result<Graph> graph = parse_graph(R"(dims B<=8, T<=9, T-2<=7
+func @f(%x: feed f32[T<=9, 3], %y: feed f32[B<=8]) {
+  %2 = read %x {formula = [i+1,j] -> [i<2,j], outside = 0} : f32[2, 3]
+  %3 = read %x {formula = [i+2,j] -> [i<T-2<=7,j], outside = 0} : f32[T-2<=7, 3]
+  %4 = read %x {formula = ?[i,j] -> [i<9,j], outside = 0} : f32[9, 3]
+  %5 = read %3 {formula = [i+1,j] -> [i<3,j], outside = 0} : f32[3, 3]
+  return %2 as value "a", %3 as value "b", %4 as value "c", %5 as value "d", %y as value "e"
+})");
+  REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
+  const std::vector<LeastSize> least = least_sizes(*graph);
+  REQUIRE(least.size() == 1);
+  CHECK(least[0].symbol == 1);
+  CHECK(least[0].size == 6);  // four of T-2
 }
 
 TEST_CASE("V2: operands and attributes are those of the record") {
