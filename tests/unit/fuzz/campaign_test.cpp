@@ -23,7 +23,7 @@ TEST_CASE("random graphs agree on every check") {
   CHECK(totals.rewrites == 4 * totals.rewritten);
   CHECK(totals.fusion_pairs > 5);
   CHECK(totals.halves > 24);
-  CHECK(totals.free_halves > 3);
+  CHECK(totals.free_halves > 1);
   CHECK(totals.budgets > 2);  // graphs with loops keep their plans
   CHECK(totals.computed_again > totals.budgets);
 }

@@ -77,7 +77,7 @@ TEST_CASE("every op of the table is drawn, and about as many gradients as asked 
 TEST_CASE(
     "parts of run-time axes are drawn: fixed ones, shorter ones, moved ones, and fixed axes read by a run-time index") {
   std::map<std::string, int> kinds;
-  for (uint64_t seed = 1; seed <= kGraphs; ++seed) {
+  for (uint64_t seed = 1; seed <= 3 * kGraphs; ++seed) {
     const Graph graph = random_graph(seed).graph;
     const std::vector<bool> live = live_nodes(graph);
     for (uint32_t i = 0; i < graph.size(); ++i) {
