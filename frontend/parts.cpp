@@ -115,8 +115,10 @@ std::optional<Evaluator::AxisPart> Evaluator::checked_part(AxisPart part, const 
     outside(fmt::format("takes nothing of {}, however long it is", of));
     return std::nullopt;
   }
-  if (part.start.is_static() && part.start.number < 0) {
-    outside(fmt::format("begins before the first element of {}", of))->with_help("positions count from 0");
+  if (shapes_.largest(part.start) < 0) {
+    outside(fmt::format("begins before the first element of {}{}", of,
+                        part.start.is_static() ? "" : ", however long it is"))
+        ->with_help("positions count from 0");
     return std::nullopt;
   }
   if (behind && has.is_static()) {
