@@ -69,12 +69,17 @@ class LayoutChooser {
     orders_[old.index] = is_in_order(order) ? AxisOrder() : std::move(order);
   }
 
-  /// What a convolution reads is computed in its order, from where elementwise operations begin.
+  /// What a convolution reads is computed in its order, from where elementwise operations begin. Readers that wish for
+  /// different orders get none: each arranges it for itself.
   void note_wishes() {
+    std::vector<bool> torn(graph_.size());
     for (uint32_t i = graph_.size(); i-- > 0;) {
       const Node& node = graph_.nodes[i];
+      if (torn[i]) wishes_[i].clear();
       const auto wish = [&](NodeId x, const AxisOrder& order) {
-        if (wishes_[x.index].empty() && order.size() == graph_.type(x).rank()) wishes_[x.index] = order;
+        if (order.size() != graph_.type(x).rank()) return;
+        torn[x.index] = torn[x.index] || (!wishes_[x.index].empty() && wishes_[x.index] != order);
+        wishes_[x.index] = order;
       };
       if (node.op == OpKind::Contract) {
         const IndexFormula& formula = node.attrs.formula("formula");
