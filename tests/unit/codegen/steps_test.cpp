@@ -91,11 +91,11 @@ constexpr std::string_view kPut =
   %6 = sub %4, %5 : i32[3]
   %7 = abs %6 : i32[3]
   %8 = gather %v, %7 : f32[3, 5]
-  %9 = gather %w, %7 : f32[3, 5]
+  %9 = gather %x, %7 : f32[3, 5]
   %10 = sub %8, %9 : f32[3, 5]
   %11 = put_rows %7, %10, %v : f32[5, 5]
   %12 = add %w, %x : f32[5, 5]
-  %13 = put_rows %7, %8, %12 : f32[5, 5]
+  %13 = put_rows %7, %9, %12 : f32[5, 5]
   %14 = reduce_sum %x {axes = [0, 1]} : f32
   return %14 as loss "loss", %11 as variable "v" #0, %13 as variable "w" #1
 })";
