@@ -79,7 +79,9 @@ Made draw_product(NodePool& pool, DType half) {
   };
   const Made first = product(left, right());
   if (!first || !pool.numbers().chance(kSums)) return first;
-  const Made second = product(draw_argument(pool, half, shape), right());
+  const Made other_right = right();  // one draw after the other, whatever the compiler
+  const Made other_left = draw_argument(pool, half, shape);
+  const Made second = product(other_left, other_right);
   return second ? pool.add(OpKind::Add, {*first, *second}) : first;
 }
 

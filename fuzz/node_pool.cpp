@@ -205,7 +205,8 @@ std::optional<NodeId> NodePool::condition(NodeId x) {
   for (const OpDef& def : all_ops()) {
     if (def.traits.comparison) comparisons.push_back(op_kind(def));
   }
-  const auto test = add(numbers_.pick(comparisons), {x, like(x)});
+  const NodeId other = like(x);  // before the next draw, whatever the compiler
+  const auto test = add(numbers_.pick(comparisons), {x, other});
   if (test) keep(*test);
   return test;
 }
