@@ -141,8 +141,10 @@ class Printer {
   std::string text(const ListExpr& e) const { return dims(e.items); }
   std::string text(const UnaryExpr& e) const { return fmt::format("({}{})", to_string(e.op), expr(e.operand)); }
   std::string text(const BinaryExpr& e) const {
-    const auto end = [&](ExprId id) { return id.valid() ? expr(id) : std::string(); };  // of `x[1 ..]`
-    return fmt::format("({} {} {})", end(e.lhs), to_string(e.op), end(e.rhs));
+    if (e.lhs.valid() && e.rhs.valid()) return fmt::format("({} {} {})", expr(e.lhs), to_string(e.op), expr(e.rhs));
+    // `x[1 ..]`: without an end it is a range between brackets and commas alone.
+    const auto end = [&](ExprId id) { return id.valid() ? expr(id) : std::string(); };
+    return fmt::format("{} {} {}", end(e.lhs), to_string(e.op), end(e.rhs));
   }
   std::string text(const CallExpr& e) const { return expr(e.callee) + args("(", e.args, ")"); }
   std::string text(const AttrExpr& e) const { return expr(e.callee) + args("{", e.args, "}"); }
