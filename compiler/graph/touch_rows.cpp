@@ -22,6 +22,14 @@ struct Elsewhere {
   NodeId same;  // when it is another value, of all rows
 };
 
+/// Whether each row along the first axis is the same.
+bool repeats_rows(const Node& node) {
+  if (node.op == OpKind::Constant) return true;
+  if (node.op != OpKind::Broadcast) return false;
+  const std::vector<int64_t>& axes = node.attrs.integers("axes");
+  return std::ranges::find(axes, 0) == axes.end();
+}
+
 /// One gradient of a table, and what is computed of it by element.
 class TableGradient {
  public:
@@ -116,15 +124,6 @@ class TableGradient {
     return std::ranges::all_of(node.inputs, [&](NodeId input) { return is_alike_in_rows(input); });
   }
 
- public:
-  static bool repeats_rows(const Node& node) {
-    if (node.op == OpKind::Constant) return true;
-    if (node.op != OpKind::Broadcast) return false;
-    const std::vector<int64_t>& axes = node.attrs.integers("axes");
-    return std::ranges::find(axes, 0) == axes.end();
-  }
-
- private:
   const Graph& graph_;
   const std::vector<std::vector<NodeId>>& users_;
   NodeId scatter_;
@@ -186,7 +185,7 @@ class FewRows {
     NodeId made;
     if (gradient_.has(id)) {
       made = by_element(node, [&](NodeId input) { return read(input); });
-    } else if (TableGradient::repeats_rows(node)) {
+    } else if (repeats_rows(node)) {
       made = repeated(node, rows_);
     } else {
       made = rebuilder_.build().make(OpKind::Gather, {rebuilder_.map(id), index_});
