@@ -1,7 +1,6 @@
 #include "compiler/graph/touch_rows.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -93,27 +92,29 @@ class TableGradient {
   }
 
   Elsewhere without_update(const Node& node) const {
-    std::vector<Elsewhere> operands;
-    for (const NodeId input : node.inputs) operands.push_back(of(input));
-    const auto zero = [&](size_t k) { return operands[k].zero; };
-    switch (node.op) {
-      case OpKind::Mul: return {.zero = zero(0) || zero(1), .same = {}};
-      case OpKind::Div: return {.zero = zero(0) && !zero(1), .same = {}};
-      case OpKind::Add:
-        if (zero(0)) return operands[1];
-        return zero(1) ? operands[0] : Elsewhere{};
-      case OpKind::Sub:
-        if (zero(1)) return operands[0];
-        return {};
-      default: break;
-    }
-    // Any other formula of zeros alone. A condition is no operand of its kind.
     const ScalarReferenceFn reference = op_def(node).reference;
-    const bool all = std::ranges::all_of(operands, &Elsewhere::zero);
-    const std::array<double, 4> zeros{};
-    return {.zero = all && reference != nullptr && node.inputs.size() <= zeros.size() &&
-                    reference(std::span(zeros).first(node.inputs.size())) == 0,
-            .same = {}};
+    if (reference == nullptr) return {};
+    std::vector<Elsewhere> operands;
+    for (const NodeId input : node.inputs) {
+      operands.push_back(of(input));
+      if (!operands.back().zero && graph_.type(input).dtype == DType::Bool) return {};  // either, of a select
+    }
+    // The op's own formula tells, at numbers that are no operation's fixed points.
+    bool zero = true;
+    std::vector<bool> same(operands.size(), true);
+    for (const double sample : {-3.7, 0.43, 1017.3}) {
+      std::vector<double> values;
+      for (size_t k = 0; k < operands.size(); ++k)
+        values.push_back(operands[k].zero ? 0 : sample * (1 + 0.37 * static_cast<double>(k)));
+      const double result = reference(values);
+      zero = zero && result == 0;
+      for (size_t k = 0; k < operands.size(); ++k) same[k] = same[k] && result == values[k];
+    }
+    if (zero) return {.zero = true, .same = {}};
+    for (size_t k = 0; k < operands.size(); ++k) {
+      if (same[k] && !operands[k].zero && graph_.type(node.inputs[k]) == node.type) return operands[k];
+    }
+    return {};
   }
 
   /// Whether each row of what is no gradient in it is the same.
