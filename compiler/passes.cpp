@@ -35,6 +35,7 @@
 #include "compiler/plan/move_sums_up.h"
 #include "compiler/plan/order_nodes.h"
 #include "compiler/plan/plan_kernels.h"
+#include "compiler/schedule/back_substitute.h"
 #include "compiler/schedule/block_products.h"
 #include "compiler/schedule/copy_columns.h"
 #include "compiler/schedule/pack_operands.h"
@@ -125,7 +126,8 @@ constexpr std::array kPipeline = std::to_array<std::string_view>(
      "build_loops", "step_in_kernels", "write_rows", "estimate_work", "share_kernels", "drop_unread_stores",
      "merge_loops",
      // How. Blocks come before pairs, which do not pass in blocks; panels after all that decides what they hold.
-     "vectorize", "tile_products", "block_products", "pair_products", "pack_operands", "copy_columns",
+     "back_substitute", "vectorize", "tile_products", "block_products", "pair_products", "pack_operands",
+     "copy_columns",
      // Where, when every kernel is there.
      "write_in_place", "plan_memory"});
 

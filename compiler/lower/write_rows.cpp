@@ -5,7 +5,7 @@
 #include <set>
 #include <utility>
 
-#include "ir/op.h"
+#include "compiler/loops/arithmetic.h"
 
 namespace smelt {
 namespace {
@@ -67,10 +67,6 @@ class Definitions {
   size_t num_setup_ = 0;
 };
 
-bool computes(const Stmt* stmt, OpKind op) {
-  return stmt != nullptr && stmt->kind == StmtKind::Compute && stmt->body == op_def(op).body;
-}
-
 class RowFinder {
  public:
   RowFinder(const LoopFunction& function, const Kernel& kernel)
@@ -95,7 +91,7 @@ class RowFinder {
  private:
   std::optional<RowStore> match(const Stmt& store) const {
     const Stmt* select = definitions_.of(store.operands[0]);
-    if (!computes(select, OpKind::Select)) return std::nullopt;
+    if (select == nullptr || !computes(*select, "select")) return std::nullopt;
     const Stmt* load = definitions_.of(select->operands[2]);
     if (load == nullptr || load->kind != StmtKind::Load || load->access.offset != store.access.offset ||
         load->access.row >= 0 || load->access.predicate >= 0 || !is_kept_in(load->access.buffer, store.access.buffer))
@@ -120,7 +116,7 @@ class RowFinder {
 
   /// Of `position == row`: a loop, and what is the same at all of its turns.
   bool find_row(const Stmt* condition, RowStore& found) const {
-    if (!computes(condition, OpKind::Eq)) return false;
+    if (condition == nullptr || !computes(*condition, "eq")) return false;
     for (const size_t k : {size_t{0}, size_t{1}}) {
       const Stmt* position = definitions_.of(condition->operands[k]);
       if (position == nullptr || position->kind != StmtKind::Index || !position->index.is_index()) continue;

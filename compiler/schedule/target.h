@@ -23,13 +23,17 @@ struct Blocking {
   int64_t fewest_tiles = 4;   // of rows, that share what a copy costs
   int64_t pairs_pay = 32;     // rows, columns and steps for which packing pairs of bf16 pays
   int64_t strips_pay = 2048;  // rows times columns for which copying both operands pays
+  int64_t turns = 8;          // of a linear recurrence in a block: 37 us with 4, 19 with 8, 32 with 16 (discount.smelt)
+  int64_t blocks_pay = 16;    // blocks of turns for which a recurrence passes in them
 };
 inline constexpr Blocking kFineBlocking{.cache_bytes = 1,
                                         .stretch = 3,
                                         .rows_apart = 4,
                                         .fewest_tiles = 1,
                                         .pairs_pay = 1,
-                                        .strips_pay = 1};  // for trying it on small shapes
+                                        .strips_pay = 1,
+                                        .turns = 2,
+                                        .blocks_pay = 1};  // for trying it on small shapes
 
 // Below this many elements times operations one thread is faster than waking another and waiting for it.
 inline constexpr double kSerialWork = 16384;

@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <cmath>
+#include <limits>
 #include <random>
 
 #include "compiler/run_passes.h"
@@ -242,6 +244,45 @@ func @f(%h: feed f32[64], %x: feed f32[T<=40, 64, 512]) {{
     const auto got = test::run_compiled(graph, arguments, extents, {.threads = threads});
     REQUIRE_MESSAGE(got.has_value(), got.error().message);
     CHECK(testing::worst_difference(*got, *expected) < 1e-4);
+  }
+}
+
+// Blocks of turns multiply by powers of g; a total of all values so far rides along.
+TEST_CASE("linear recurrences are what they are turn by turn, whatever their factor") {
+  constexpr const char* kLinear = R"(func @f(%c: feed {0}[3], %x: feed {0}[150, 3], %g: feed {0}) {{
+  %3 = constant {{value = 0}} : {0}[3]
+  %4 = scan %c, %3, %x, %g {{reverse = {1}, by_position = 0}} : i32[150] {{
+    func @step(%c: carry {0}[3] #0, %sum: carry {0}[3] #1, %x: slice {0}[3], %g: whole {0}) {{
+      %4 = broadcast %g {{axes = [], type = {0}[3]}} : {0}[3]
+      %5 = mul %4, %c : {0}[3]
+      %6 = add %5, %x : {0}[3]
+      %7 = sub %sum, %c : {0}[3]
+      return %6 as carry "c" #0, %7 as carry "sum" #1, %6 as stacked "all"
+    }}
+  }}
+  %5 = part %4 {{result = 0}} : {0}[3]
+  %6 = part %4 {{result = 1}} : {0}[3]
+  %7 = part %4 {{result = 2}} : {0}[150, 3]
+  return %5 as value "c", %6 as value "sum", %7 as value "all"
+}})";
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const int reverse : {0, 1}) {
+    const Graph graph = differentiated(parsed(fmt::format(fmt::runtime(kLinear), "f32", reverse)));
+    for (const double factor : {0.9, -0.75, 1.0, 1.02, 0.0, 0.01, 1e-6, 1e30, -1e30, kInfinity}) {
+      std::vector<RefTensor> arguments = random_arguments(graph, {});
+      arguments[2].values[0] = factor;
+      if (std::abs(factor) > 1.5) {  // a power of it would not be finite, and what it is multiplied by is 0
+        for (const size_t zeros : {0, 1}) std::ranges::fill(arguments[zeros].values, 0);
+        arguments[1].values[reverse == 1 ? 1 : 448] = 1;
+      }
+      if (factor == 1e-6) arguments[0].values[2] = kInfinity;
+      const auto expected = evaluate(graph, arguments, {});
+      const auto got = test::run_compiled(graph, arguments, {});
+      REQUIRE_MESSAGE(got.has_value(), got.error().message);
+      CAPTURE(reverse);
+      CAPTURE(factor);
+      CHECK(testing::worst_difference(*got, *expected) < 1e-4);
+    }
   }
 }
 
