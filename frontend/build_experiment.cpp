@@ -54,8 +54,7 @@ std::optional<Experiment> build(SourceMap& sources, uint32_t file, const Fronten
     diagnostics.report(Diag::E0001, layer, sources.buffer(file).name + " declares no model")
         .with_help(help_without_model(scope.ast));
   }
-  Diagnostics library_diagnostics;
-  const frontend::Library library(sources, library_diagnostics);
+  const frontend::Library library(sources);
   if (!choose_train_section(scope, options.train, diagnostics)) return std::nullopt;
   frontend::declare_names(scope, diagnostics);
   frontend::check_names(scope, library, diagnostics);

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <map>
+#include <mutex>
+
 #include "frontend/parser.h"
 #include "ir/support/check.h"
 #include "ir/support/embedded_text.h"
@@ -81,27 +84,54 @@ void declare_names(FileScope& scope, Diagnostics& diagnostics) {
   check_twice(exports, "export", diagnostics);
 }
 
-Library::Library(SourceMap& sources, Diagnostics& diagnostics) {
-  for (const EmbeddedText* text = embedded_standard_library; text->name != nullptr; ++text) {
-    auto scope = std::make_unique<FileScope>();
-    scope->file = sources.add({fmt::format("std/{}.smelt", text->name), text->text, true});
-    scope->library = true;
-    scope->name = text->name;
-    scope->ast = parse(sources, scope->file, diagnostics);
-    declare_names(*scope, diagnostics);
-    files_.push_back(std::move(scope));
-  }
+namespace {
+
+uint32_t add_file(SourceMap& sources, const EmbeddedText& text) {
+  return sources.add({fmt::format("std/{}.smelt", text.name), text.text, true});
+}
+
+std::unique_ptr<const FileScope> parse_file(SourceMap& sources, const EmbeddedText& text, Diagnostics& diagnostics) {
+  auto scope = std::make_unique<FileScope>();
+  scope->file = add_file(sources, text);
+  scope->library = true;
+  scope->name = text.name;
+  scope->ast = parse(sources, scope->file, diagnostics);
+  declare_names(*scope, diagnostics);
+  return scope;
+}
+
+}  // namespace
+
+Library::Library(SourceMap& sources) : files_(parsed(sources.size())) {
+  for (const EmbeddedText* text = embedded_standard_library; text->name != nullptr; ++text) add_file(sources, *text);
+}
+
+/// Places in trees have numbers of files, so there are trees for each number that the first one had: 1 behind one file.
+std::shared_ptr<const Library::Files> Library::parsed(uint32_t first_file) {
+  static std::mutex mutex;
+  static std::map<uint32_t, std::shared_ptr<const Files>> all;
+  const std::lock_guard lock(mutex);
+  std::shared_ptr<const Files>& files = all[first_file];
+  if (files != nullptr) return files;
+  SourceMap sources;
+  while (sources.size() < first_file) sources.add({});
+  Diagnostics diagnostics;
+  Files made;
+  for (const EmbeddedText* text = embedded_standard_library; text->name != nullptr; ++text)
+    made.push_back(parse_file(sources, *text, diagnostics));
   SMELT_CHECK(!diagnostics.has_errors(), "the standard library does not parse:\n{}", render(diagnostics, sources));
+  files = std::make_shared<const Files>(std::move(made));
+  return files;
 }
 
 const FileScope* Library::find_file(std::string_view name) const {
-  for (const auto& file : files_)
+  for (const auto& file : *files_)
     if (file->name == name) return file.get();
   return nullptr;
 }
 
 std::pair<const FileScope*, Decl> Library::find(std::string_view name) const {
-  for (const auto& file : files_) {
+  for (const auto& file : *files_) {
     const auto found = file->names.find(name);
     if (found != file->names.end()) return {file.get(), found->second};
   }
@@ -110,7 +140,7 @@ std::pair<const FileScope*, Decl> Library::find(std::string_view name) const {
 
 std::vector<std::string> Library::names() const {
   std::vector<std::string> all;
-  for (const auto& file : files_)
+  for (const auto& file : *files_)
     for (const auto& [name, decl] : file->names) all.push_back(name);
   return all;
 }
@@ -140,8 +170,7 @@ std::optional<std::string> show_library(std::string_view name) {
   name.remove_prefix(4);
   const std::string_view file_name = name.substr(0, name.find('.'));
   SourceMap sources;
-  Diagnostics diagnostics;
-  const frontend::Library library(sources, diagnostics);
+  const frontend::Library library(sources);
   const frontend::FileScope* const file = library.find_file(file_name);
   if (file == nullptr) return std::nullopt;
   const std::string_view text = sources.buffer(file->file).text;
@@ -155,8 +184,7 @@ std::optional<std::string> show_library(std::string_view name) {
 
 std::vector<std::string> library_names() {
   SourceMap sources;
-  Diagnostics diagnostics;
-  const frontend::Library library(sources, diagnostics);
+  const frontend::Library library(sources);
   std::vector<std::string> all;
   for (const EmbeddedText* text = embedded_standard_library; text->name != nullptr; ++text) {
     for (const auto& [name, decl] : library.find_file(text->name)->names)

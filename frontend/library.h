@@ -20,10 +20,11 @@ std::vector<std::string> library_names();
 
 namespace frontend {
 
-/// All files of the standard library, parsed.
+/// All files of the standard library, parsed. They join `sources`; their trees are made once in a process, because an
+/// editor asks for them at each key.
 class Library {
  public:
-  Library(SourceMap& sources, Diagnostics& diagnostics);
+  explicit Library(SourceMap& sources);
 
   const FileScope* find_file(std::string_view name) const;
   /// A declaration of any file.
@@ -31,7 +32,10 @@ class Library {
   std::vector<std::string> names() const;
 
  private:
-  std::vector<std::unique_ptr<FileScope>> files_;
+  using Files = std::vector<std::unique_ptr<const FileScope>>;
+  static std::shared_ptr<const Files> parsed(uint32_t first_file);
+
+  std::shared_ptr<const Files> files_;
 };
 
 /// Fills `scope.names` from its syntax tree. Two declarations of one name are reported, unless in different

@@ -68,8 +68,7 @@ std::string formula_of(std::string_view text, size_t end) {
 
 void add_declared(const EmbeddedText& file, std::vector<LibraryEntry>& entries) {
   SourceMap sources;
-  Diagnostics diagnostics;
-  const frontend::Library library(sources, diagnostics);
+  const frontend::Library library(sources);
   const frontend::FileScope& scope = *library.find_file(file.name);
   const std::string_view text = file.text;
   std::vector<std::pair<uint32_t, std::string>> names;

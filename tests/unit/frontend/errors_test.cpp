@@ -29,6 +29,23 @@ TEST_CASE("every mistake renders as stored") {
   }
 }
 
+/// The trees of the library are kept; the numbers of its files depend on what is in the map before it.
+TEST_CASE("places in the library are right behind any number of files") {
+  const std::string name = "E0104_labels_of_no_dim.smelt";
+  const std::string text = test::read_text("tests/files/errors/" + name);
+  SourceMap sources;
+  std::string first;
+  for (int build = 0; build < 3; ++build) {
+    Diagnostics diagnostics;
+    const uint32_t file = sources.add({name, text});
+    CHECK(!build_experiment(sources, file, options_of_example(text), diagnostics).has_value());
+    const std::string rendered = render(diagnostics, sources);
+    if (build == 0) first = rendered;
+    CHECK(rendered == first);
+    CHECK(rendered.find("std/sequence.smelt:") != std::string::npos);
+  }
+}
+
 /// What a lint must not warn of: files that look like one of those that it warns of.
 TEST_CASE("quiet files have no warning") {
   std::set<std::string> loud, quiet;
