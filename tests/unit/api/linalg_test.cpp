@@ -1,5 +1,7 @@
 // Cholesky factors and triangular solves of std/linalg.smelt against Eigen's, and MultivariateNormal against stored
 // results of PyTorch (tests/numeric/stored/multivariate.json), with gradients, all in f64.
+#define EIGEN_DONT_VECTORIZE  // gcc 12 does not compile Eigen's prefetches with -Og, and an oracle need not be fast
+
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
