@@ -225,6 +225,19 @@ bool GraphWriter::same_axes(const Value& a, const Value& b, Span span, std::stri
   return false;
 }
 
+/// Why two shapes do not line up, and what to write instead.
+std::string GraphWriter::alignment_help(const Tensor& a, const Tensor& b, bool ambiguous) {
+  if (ambiguous) return "give the axis a name with `as [..]`, or declare a dim for the second use: `dim S = T`";
+  const auto has_ones = [](const Tensor& t) {
+    return t.axes.size() > 1 && std::ranges::any_of(t.axes, [](const Axis& axis) {
+             return axis.dim == kAnonymous && axis.extent == Extent(1);
+           });
+  };
+  if (has_ones(a) || has_ones(b))
+    return "an axis of one element is not stretched: without it, or after `squeeze(..)`, the others line up by name";
+  return "axes line up by name; `reshape` or `as [..]` changes the names";
+}
+
 Span GraphWriter::call_site(Span span) {
   return scopes_.frame().scope->library && !builder().call().empty() ? builder().call() : span;
 }
@@ -238,7 +251,8 @@ std::optional<DType> GraphWriter::common_dtype(const std::vector<Value>& values,
     if (t == nullptr || t->weak) continue;
     const DType dtype = is_small_int(t->dtype) || (t->column >= 0 && t->label == kAnonymous) ? real() : t->dtype;
     if (common && *common != dtype) {
-      std::string help = shapes_.label_help(*first, *t);
+      const bool holds = *common == DType::Bool || dtype == DType::Bool;
+      std::string help = holds ? "what holds or not becomes 1 or 0 by `cast(.., f32)`" : shapes_.label_help(*first, *t);
       if (help.empty()) help = fmt::format("convert one of them: `cast(.., {})`", to_string(*common));
       diagnostics_
           .report(Diag::E0501, span, fmt::format("operands are {} and {}", to_string(*common), to_string(dtype)))
@@ -281,9 +295,7 @@ std::optional<std::vector<Tensor>> GraphWriter::align(std::vector<Value> values,
                   fmt::format("{} cannot align `{}` with `{}`", what, shapes_.type_text(tensors[0].dtype, axes),
                               shapes_.type_text(t)))
           .caret(pair.problem)
-          .with_help(pair.ambiguous
-                         ? "give the axis a name with `as [..]`, or declare a dim for the second use: `dim S = T`"
-                         : "axes line up by name; `reshape` or `as [..]` changes the names");
+          .with_help(alignment_help(so_far, t, pair.ambiguous));
       return std::nullopt;
     }
     axes = std::move(pair.axes);
@@ -346,7 +358,8 @@ Value GraphWriter::elementwise(OpKind op, std::vector<Value> operands, Span span
           .report(pair.ambiguous ? Diag::E0102 : Diag::E0101, span,
                   fmt::format("{} cannot align `{}` with `{}`", what, shapes_.type_text(*c),
                               shapes_.type_text(tensors->front())))
-          .caret(pair.problem);
+          .caret(pair.problem)
+          .with_help(alignment_help(*c, tensors->front(), pair.ambiguous));
       return {};
     }
     if (!shapes_.check_size(tensors->front().dtype, pair.axes, span)) return {};

@@ -101,6 +101,11 @@ void BodyNames::expr(ast::ExprId id, Place place) {
   if (const auto* pipe = std::get_if<ast::PipeExpr>(&e.node))
     return expr(pipe->value), expr(pipe->stage, Place::Callee);
   if (const auto* list = std::get_if<ast::ListExpr>(&e.node)) return dims(list->items);
+  if (const auto* element = std::get_if<ast::IndexExpr>(&e.node)) {
+    expr(element->base);
+    for (const ast::ExprId index : element->indices) expr(index, Place::Position);
+    return;
+  }
   if (const auto* renamed = std::get_if<ast::AsExpr>(&e.node)) return expr(renamed->base), dims(renamed->dims);
   if (const auto* repeat = std::get_if<ast::RepeatExpr>(&e.node))
     return loop(repeat->index, repeat->count, {}, repeat->body);

@@ -121,7 +121,11 @@ Value GraphWriter::matmul(const Value& lhs, const Value& rhs, Span span) {
     diagnostics_
         .report(Diag::E0103, span,
                 fmt::format("inner sizes differ: `{}` @ `{}`", shapes_.type_text(*a), shapes_.type_text(*b)))
-        .caret(fmt::format("{} and {}", shapes_.sized_text(inner_a), shapes_.sized_text(inner_b)));
+        .caret(fmt::format("{} and {}", shapes_.sized_text(inner_a), shapes_.sized_text(inner_b)))
+        .with_help(inner_a.dim != kAnonymous && std::ranges::count(b->axes, inner_a.dim, &Axis::dim) == 1
+                       ? fmt::format("`contract(a, b, over={0})` sums over {0}, wherever it stands in b",
+                                     shapes_.axis_text(inner_a))
+                       : "`a @ b` sums over the last axis of a and the first one of b");
     return {};
   }
   for (size_t i = 0; i + 1 < a->axes.size(); ++i) {

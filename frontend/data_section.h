@@ -69,6 +69,7 @@ class DataSection {
   void probe_splits(const DataPlan& plan, int32_t section);
   const Split& first_split(int32_t section) const;
   std::optional<Tensor> field_value(const std::string& name, Span span, const Axis& batch);
+  std::string row_type(const std::string& name) const;
   Span place_of_fields() const;
   void report_missing(const std::string& name, Span span, const std::vector<std::string>& names);
   std::optional<Tensor> convert_field(const ast::FieldDecl& decl, Value value, const Axis& batch);

@@ -260,6 +260,26 @@ int64_t DataSection::num_takers(const std::string& name) const {
              file_.ast.fns, [&](const ast::FnDecl& decl) { return decl.kind == ast::FnKind::Metric && takes(decl); });
 }
 
+/// What a field has to be for the first function that takes it: the type of the parameter without the axis of the rows.
+std::string DataSection::row_type(const std::string& name) const {
+  const auto find = [&](const auto& declarations) -> const ast::Type* {
+    for (const auto& decl : declarations) {
+      for (const ast::Param& param : decl.params)
+        if (param.name.text == name && param.type.valid()) return &file_.ast[param.type];
+    }
+    return nullptr;
+  };
+  const ast::Type* type = find(file_.ast.objectives);
+  if (type == nullptr) type = find(file_.ast.fns);
+  if (type == nullptr || type->dims.empty() || type->dims.front().rest) return "f32[..]";
+  std::string text = type->head.text;
+  if (!type->index_dim.empty()) text += fmt::format("<{}>", type->index_dim.text);
+  std::vector<std::string> sizes;
+  for (size_t i = 1; i < type->dims.size(); ++i)
+    sizes.push_back(type->dims[i].rest ? "..." : ast::print(file_.ast, type->dims[i].extent));
+  return sizes.empty() ? text : fmt::format("{}[{}]", text, fmt::join(sizes, ", "));
+}
+
 /// The last field of the only section, behind which another one may stand; its name where it has none.
 Span DataSection::place_of_fields() const {
   Span place = data_[0]->name.span;
@@ -286,7 +306,7 @@ void DataSection::report_missing(const std::string& name, Span span, const std::
                : names.empty() ? fmt::format("{} none", one ? "it has" : "they have")
                                : fmt::format("{} {}", one ? "it has" : "they have", fmt::join(names, ", ")))
         .with_help(names.empty() || did_you_mean(name, names).empty()
-                       ? fmt::format("add it to the section: `{}: f32[..] = field(0)`", name)
+                       ? fmt::format("add it to the section: `{}: {} = field({})`", name, row_type(name), names.size())
                        : did_you_mean(name, names));
     return;
   }

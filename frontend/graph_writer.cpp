@@ -109,6 +109,11 @@ std::optional<Tensor> GraphWriter::expect_tensor(const Value& value, Span span, 
   if (const auto* flag = value.as<bool>(); flag != nullptr && (dtype == DType::Bool || !literal_dtype))
     return constant(*flag ? 1 : 0, DType::Bool, {});
   const std::optional<double> number = shapes_.number_of(value);
+  if (number && dtype == DType::Bool) {
+    diagnostics_.report(Diag::E0501, span, fmt::format("{} meets a tensor of bool", *number))
+        .with_help("what holds or not becomes 1 or 0 by `cast(.., f32)`");
+    return std::nullopt;
+  }
   if (!number || dtype == DType::Bool) {
     diagnostics_
         .report(Diag::E0403, span,

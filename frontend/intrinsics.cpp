@@ -211,11 +211,18 @@ Value stretch(Call& c) {
   return Value(c.use.graph.expand(*x, axes, places));
 }
 
-/// For losses of the library: a, b, when they have the same axes or one is a number.
+/// For losses of the library: a, b, when they have the same axes or one is a number. What holds or not is 1 or 0, as in
+/// a mean.
 Value same_axes(Call& c) {
   const std::string what = fmt::format("`{}`", c.use.scopes.running_function());
   if (!c.use.graph.same_axes(c.value(0), c.value(1), c.span, what, false)) return {};
-  return Value(TupleValue{{c.value(0), c.value(1)}});
+  std::vector<Value> operands;
+  for (const size_t k : {0, 1}) {
+    const auto* t = c.value(k).as<Tensor>();
+    const bool holds = t != nullptr && t->dtype == DType::Bool;
+    operands.push_back(holds ? Value(*c.use.graph.cast_to(*t, c.use.graph.real(), c.span)) : c.value(k));
+  }
+  return Value(TupleValue{std::move(operands)});
 }
 
 /// For losses of the library: y, when its whole numbers are labels along the axis, as far as they come from outside.

@@ -131,7 +131,7 @@ std::optional<Axis> Signatures::head_axis(const ast::DimItem& item) {
 }
 
 /// Binds or checks one entry of a head against the caller's axis, which becomes the axis that the body sees.
-bool Signatures::bind_axis(const ast::DimItem& item, Axis& axis, Span span, std::string& why) {
+bool Signatures::bind_axis(const ast::DimItem& item, Axis& axis, Span span, std::string& why, std::string& help) {
   const auto* name = scopes_.ast().as<ast::NameExpr>(item.extent);
   const std::optional<Axis> expected = head_axis(item);
   if (!expected) {
@@ -161,6 +161,11 @@ bool Signatures::bind_axis(const ast::DimItem& item, Axis& axis, Span span, std:
     if (wanted.extent == axis.extent)
       why =
           fmt::format("{} and {} are different dims", ast::print(scopes_.ast(), item.extent), shapes_.axis_text(axis));
+    if (name != nullptr && scopes_.find_local(name->name) == nullptr)
+      help = fmt::format(
+          "`{0}` is a dim of the file, and means {1}; a name that the file does not declare, such as "
+          "`{0}in`, takes an axis of any size",
+          name->name, wanted.extent.bound);
     return false;
   }
   axis = *expected;
@@ -230,11 +235,11 @@ bool Signatures::bind_head(ast::TypeId type_id, Value& value, Span span, const a
   std::string turn;
   if (std::string why = turned_axes(places, t.axes, turn); !why.empty()) return mismatch(std::move(why), turn);
   for (const auto& [item, at] : places) {
-    std::string why;
+    std::string why, help;
     if (!item->rest) {
       const size_t errors = diagnostics_.num_errors();
-      if (bind_axis(*item, t.axes[at], span, why)) continue;
-      return diagnostics_.num_errors() > errors ? false : mismatch(std::move(why));
+      if (bind_axis(*item, t.axes[at], span, why, help)) continue;
+      return diagnostics_.num_errors() > errors ? false : mismatch(std::move(why), std::move(help));
     }
     Axes fresh;
     for (size_t i = at; i < at + rest; ++i) {

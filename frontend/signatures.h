@@ -46,7 +46,7 @@ class Signatures {
 
  private:
   bool bind_label(const ast::Type& type, const Value& value);
-  bool bind_axis(const ast::DimItem& item, Axis& axis, Span span, std::string& why);
+  bool bind_axis(const ast::DimItem& item, Axis& axis, Span span, std::string& why, std::string& help);
   bool match_axes(const ast::Type& type, const std::vector<Axis>& axes,
                   std::vector<std::pair<const ast::DimItem*, size_t>>& places, size_t& rest);
   std::optional<Axis> head_axis(const ast::DimItem& item);

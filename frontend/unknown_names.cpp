@@ -82,6 +82,15 @@ void UnknownNames::advise(const Unknown& u, Diagnostic& diagnostic, const std::s
     diagnostic.with_help(std::move(help));
     return;
   }
+  if (u.place == Place::Position && u.name.size() == 1 && u.name >= "a") {
+    diagnostic.with_help(
+        fmt::format("the index of a formula stands on its left side too: `y[{0}, ..] = x[{0}, ..]`", u.name));
+    return;
+  }
+  if (std::string help = help_for_row(u); !help.empty()) {
+    diagnostic.with_help(std::move(help));
+    return;
+  }
   const std::vector<std::string> fitting = names_for(u, true), all = names_for(u, false);
   std::string near = did_you_mean(u.name, fitting);
   if (near.empty() && u.name.size() > 1) near = did_you_mean(u.name, all);
@@ -109,10 +118,10 @@ std::vector<std::string> UnknownNames::names_for(const Unknown& u, bool fitting)
   std::vector<std::string> names;
   const auto is_capital = [](std::string_view name) { return !name.empty() && name[0] >= 'A' && name[0] <= 'Z'; };
   const auto add = [&](std::string_view name, bool callable, bool value) {
-    const bool fits = u.place == Place::Value    ? value
-                      : u.place == Place::Callee ? callable
-                      : u.place == Place::Dim    ? is_capital(name)
-                                                 : is_capital(name) || value;
+    const bool fits = u.place == Place::Value || u.place == Place::Position ? value
+                      : u.place == Place::Callee                            ? callable
+                      : u.place == Place::Dim                               ? is_capital(name)
+                                                                            : is_capital(name) || value;
     if (!fitting || fits) names.emplace_back(name);
   };
   for (const auto& [local, span] : u.locals) add(local, true, true);
@@ -130,13 +139,32 @@ std::vector<std::string> UnknownNames::names_for(const Unknown& u, bool fitting)
   return names;
 }
 
+/// A field of the data in an action of the train section.
+std::string UnknownNames::help_for_row(const Unknown& u) const {
+  const bool in_train = std::ranges::any_of(scope_.ast.trains, [&](const ast::TrainDecl& train) {
+    return u.span.file == train.span.file && u.span.begin >= train.span.begin && u.span.end <= train.span.end;
+  });
+  if (!in_train) return {};
+  for (const ast::DataDecl& data : scope_.ast.data) {
+    for (const ast::FieldDecl& entry : data.entries) {
+      if (!entry.type.valid() || entry.name.text != u.name) continue;
+      return fmt::format(
+          "an action has no rows of the data: it shows constants and draws. Rows go through an export, "
+          "`smelt run RUN EXPORT --input {}=rows.npy -o result.png`",
+          u.name);
+    }
+  }
+  return {};
+}
+
 std::string UnknownNames::how_to_declare(const Unknown& u) {
   const std::string name = printable(u.name);
   switch (u.place) {
-    case Place::Dim: return fmt::format("declare it: `dim {} = ..`", name);
+    case Place::Dim: return fmt::format("declare it: `dim {} = ..`, a size or a dim of the same size", name);
     case Place::Net: return fmt::format("declare it: `model {} = ..`", name);
     case Place::Callee: return fmt::format("declare it: `fn {0}(..) = ..`, or `model {0} = ..` for a net", name);
-    case Place::Value: break;
+    case Place::Value:
+    case Place::Position: break;
   }
   constexpr size_t kFewNames = 8;
   std::vector<std::string> locals;

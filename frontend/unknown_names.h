@@ -14,7 +14,7 @@
 namespace smelt::frontend {
 
 /// What a name could be where it stands.
-enum class Place : uint8_t { Value, Callee, Dim, Net };
+enum class Place : uint8_t { Value, Callee, Dim, Net, Position /* in the brackets of `x[..]` */ };
 
 class UnknownNames {
  public:
@@ -42,6 +42,7 @@ class UnknownNames {
   std::vector<std::string> names_for(const Unknown& u, bool fitting) const;
   const ast::LayerDecl* idle_layer(const Unknown& u, const std::set<std::string>& used) const;
   static void ask_for_model(const Unknown& u, const ast::LayerDecl& layer, Diagnostic& diagnostic);
+  std::string help_for_row(const Unknown& u) const;
   static std::string how_to_declare(const Unknown& u);
   void advise(const Unknown& u, Diagnostic& diagnostic, const std::set<std::string>& used,
               const std::function<Span(std::string_view)>& declaration) const;
