@@ -62,6 +62,7 @@ class DataSection {
   void read_section(int32_t section, DataPlan& plan);
   void read_split(const ast::FieldDecl& entry, int32_t section, DataPlan& plan);
   std::optional<Column> describe_column(int32_t field, Span span);
+  int64_t columns_in_parts(const ast::DataDecl& decl);
   NodeId rows_argument(int32_t section, const Axis& batch);
   void refuse_pattern(const ReaderRecord& reader, const std::string& path, Span span);
   std::optional<SourceCall> read_source(ast::ExprId id, const std::string& split);

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
+#include "frontend/ast_walk.h"
 #include "frontend/data_section.h"
 #include "frontend/evaluator.h"
 #include "frontend/signatures.h"
@@ -51,11 +53,44 @@ std::optional<Column> DataSection::describe_column(int32_t field, Span span) {
       return std::nullopt;
     }
     column.dtype = reader->dtype.value_or(read.dtype);
-    if (reader->field_is_file || field == Column::kWholeRow) {
+    const int64_t columns =
+        field == Column::kWholeRow ? columns_in_parts(*data_[static_cast<size_t>(read.section)]) : 0;
+    if (columns > 0) {
+      column.row_shape.push_back(columns);
+    } else if (reader->field_is_file || field == Column::kWholeRow) {
       for (const Axis& axis : read.row) column.row_shape.push_back(axis.extent.bound);
     }
   }
   return column;
+}
+
+/// As many columns as `row()[1 .. 5]`, and the like, ask for; 0 where no field takes a part of its rows. What has no
+/// end is as long as its field.
+int64_t DataSection::columns_in_parts(const ast::DataDecl& decl) {
+  int64_t columns = 0;
+  const auto number = [&](ast::ExprId id) -> int64_t {
+    const std::optional<double> value = id.valid() ? shapes_.number_of(evaluator_.eval(id)) : std::nullopt;
+    return value ? static_cast<int64_t>(*value) : 0;
+  };
+  const auto end_of = [&](ast::ExprId position, const ast::Type& type) {
+    const auto* range = file_.ast.as<ast::BinaryExpr>(position);
+    if (range == nullptr || range->op != ast::BinaryOp::Range) return number(position) + 1;
+    if (range->rhs.valid()) return number(range->rhs);
+    return number(range->lhs) + (type.dims.size() == 1 ? number(type.dims.front().extent) : 0);
+  };
+  for (const ast::FieldDecl& entry : decl.entries) {
+    if (!entry.type.valid() || !entry.value.valid()) continue;
+    const std::function<void(ast::ExprId)> walk = [&](ast::ExprId id) {
+      const auto* part = file_.ast.as<ast::IndexExpr>(id);
+      const auto* call = part != nullptr ? file_.ast.as<ast::CallExpr>(part->base) : nullptr;
+      const auto* callee = call != nullptr ? file_.ast.as<ast::NameExpr>(call->callee) : nullptr;
+      if (callee != nullptr && callee->name == "row" && part->indices.size() == 1)
+        columns = std::max(columns, end_of(part->indices.front(), file_.ast[entry.type]));
+      ast::for_each_child(file_.ast, file_.ast[id], walk);
+    };
+    walk(entry.value);
+  }
+  return columns;
 }
 
 /// The numbers of this batch's rows in a data section.
