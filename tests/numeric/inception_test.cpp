@@ -21,7 +21,7 @@ std::string model_text() {
   };
   replace("train = images(", "\n", "train = npy(\"x.npy\", \"y.npy\")");
   replace("= field(0) /", "\n", "= field(0)");
-  replace("batch B = 32", "\n", "batch B = 2");
+  replace("batch B = batch", "\n", "batch B = 2");
   replace("with rmsprop(", "\n", "with sgd(lr = rate)");
   replace("report main", "\n", "report seen = weighted(logits), seen_aux = weighted(aux)");
   return text + R"(
