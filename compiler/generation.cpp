@@ -95,7 +95,9 @@ class GenerationAdder {
     std::string name = fmt::format("{}_{}", of.name, what);
     while (experiment_.find(FunctionKind::Export, name) != nullptr) name += '_';
     graph.name = name;
-    experiment_.functions.push_back({name, FunctionKind::Export, std::move(graph), begins, of.span});
+    Function function{name, FunctionKind::Export, std::move(graph), begins, of.span};
+    function.rounds = begins < 0;
+    experiment_.functions.push_back(std::move(function));
     return static_cast<int32_t>(experiment_.functions.size()) - 1;
   }
 

@@ -127,9 +127,7 @@ class ExperimentLowering {
 
   Result<void> add_function(const Function& function) {
     PassContext within_budget = context_;
-    // A step of a sequence is the body of a loop in other hands, and bodies are not rounded between kernels.
-    if (function.kind == FunctionKind::Export && function.ref >= 0 && context_.precision == DType::BF16)
-      within_budget.precision = DType::F32;
+    if (!function.rounds && context_.precision == DType::BF16) within_budget.precision = DType::F32;
     PassContext context = within_budget;
     context.memory_budget = 0;
     SMELT_TRY_VOID(check_positions(function, context));

@@ -37,8 +37,9 @@ Experiment experiment_of(const Experiment& whole, const StagedFunction& staged, 
     Graph graph = staged.pieces[k];
     graph.name = piece;
     const int32_t first = staged.stages[0].piece;  // packs for the others
-    pieces.functions.push_back(
-        {piece, FunctionKind::Export, std::move(graph), std::cmp_equal(first, k) ? -1 : first, span});
+    Function function{piece, FunctionKind::Export, std::move(graph), std::cmp_equal(first, k) ? -1 : first, span};
+    function.rounds = false;
+    pieces.functions.push_back(std::move(function));
   }
   for (size_t k = 0; k < staged.states.size(); ++k) {
     TensorType type = staged.states[k];  // laid out by bounds
@@ -137,6 +138,16 @@ class StreamedRun {
   int64_t clock_ = 0;
 };
 
+/// Whether a body has values of bf16, as the file says. Whether a product of them multiplies pairs depends on how often
+/// its loop repeats it (compiler/schedule/pair_products.h), so that a piece may choose otherwise.
+bool has_halves_in_loops(const Graph& graph) {
+  return std::ranges::any_of(graph.nodes, [](const Node& node) {
+    if (node.body == nullptr) return false;
+    const auto is_narrow = [](const Node& inner) { return inner.type.dtype == DType::BF16; };
+    return std::ranges::any_of(node.body->nodes, is_narrow) || has_halves_in_loops(*node.body);
+  });
+}
+
 }  // namespace
 
 StreamedExport::StreamedExport(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -148,10 +159,15 @@ Result<std::unique_ptr<StreamedExport>> StreamedExport::create(const CheckedMode
   const bool is_row = entry.outputs.size() == 1 && entry.outputs[0].type.dtype == DType::I32 &&
                       (entry.outputs[0].type.rank() == 1 || entry.outputs[0].type.rank() == 2);
   const Function* function = experiment.find(FunctionKind::Export, entry.name);
-  if (!is_row || function == nullptr || experiment.precision == DType::BF16) return nullptr;
+  if (!is_row || function == nullptr) return nullptr;
   SMELT_TRY(const Target target, make_target(options.cpu));
-  const PassContext context = context_of(experiment, target, options.passes);
-  SMELT_TRY(PassRun run, run_passes(function->graph, context, options.passes, {}, Stage::Primitive));
+  PassContext context = context_of(experiment, target, options.passes);
+  context.memory_budget = 0;  // what is computed again for it has the same bits
+  // What kernels of the whole leave for others is rounded, so the pieces round just that.
+  const bool rounds = experiment.precision == DType::BF16;
+  const Stage last = rounds ? Stage::Isolated : Stage::Primitive;
+  SMELT_TRY(PassRun run, run_passes(function->graph, context, options.passes, {}, last));
+  if (rounds && has_halves_in_loops(run.unit.source.graph)) return nullptr;
   auto parts = std::make_unique<Parts>();
   parts->num_variables = experiment.variables.size();
   std::optional<StagedFunction> staged = stage_loops(run.unit.source.graph, static_cast<int32_t>(parts->num_variables));

@@ -19,7 +19,7 @@ class StreamedExport {
   ~StreamedExport();
 
   /// Of an export with one result of labels, with the parameters of `session`, which has to outlive it. Null: it is not
-  /// made of loops that can be cut, or rounds between its kernels (bf16). Errors: those of compiling.
+  /// made of loops that can be cut. Errors: those of compiling.
   static Result<std::unique_ptr<StreamedExport>> create(const CheckedModel& model, const ModelOptions& options,
                                                         const Entry& entry, Session& session);
 

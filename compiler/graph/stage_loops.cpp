@@ -8,6 +8,7 @@
 #include "compiler/graph/declare_states.h"
 #include "compiler/graph/sequence_loop.h"
 #include "ir/builder.h"
+#include "ir/half_bits.h"
 #include "ir/op.h"
 #include "ir/scan.h"
 
@@ -114,8 +115,13 @@ class GraphStager {
     return known->second;
   }
 
-  /// `id` in a piece other than its own.
+  /// `id` in a piece other than its own. What was rounded goes on as a half, because that is what products read.
   NodeId fetch(Builder& build, NodeId id) {
+    const Node& node = graph_[id];
+    const bool is_widened = node.op == OpKind::Cast && is_half(graph_.type(node.inputs[0]).dtype);
+    return is_widened ? build.cast(fetch_whole(build, node.inputs[0]), node.type.dtype) : fetch_whole(build, id);
+  }
+  NodeId fetch_whole(Builder& build, NodeId id) {
     const Node& node = graph_[id];
     if (node.op == OpKind::Argument) return fetch_argument(build, id);
     if (is_everywhere(node)) return build.copy(node, {});
@@ -172,7 +178,7 @@ class GraphStager {
     }
     if (role == ArgRole::Slice && given.op == OpKind::Index && given.type.rank() == 1)
       return build.cast(now, given.type.dtype);
-    const NodeId whole = fetch(build, scan.inputs[k]);
+    const NodeId whole = fetch_whole(build, scan.inputs[k]);  // a body reads what the loop was given, of that type
     return role == ArgRole::Slice ? build.make(OpKind::Gather, {whole, now}) : whole;
   }
 
