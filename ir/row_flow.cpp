@@ -15,6 +15,16 @@ namespace {
 
 bool is_total(RowUse use) { return use > RowUse::ByRow && use < RowUse::Mixed; }
 
+/// A value while rows are followed. An element of it may depend on several rows: `x[:, near[n, t]]` has one for n and
+/// one for each place of the axis in front. Its diagonal, `x[n, near[n, t]]`, has one again.
+struct FollowedRows {
+  RowUse use = RowUse::None;
+  std::vector<int64_t> axes = {};  // ByRow: element [.., b, .., c, ..] depends on the rows b and c of these alone
+  NodeId cause = {};               // of several rows, too: the operation where they met
+
+  bool has_several() const { return axes.size() > 1; }
+};
+
 class RowFlow {
  public:
   RowFlow(const Graph& graph, const ExampleSums& sums, const RowSource& source)
@@ -26,85 +36,93 @@ class RowFlow {
       if (graph_[id].op == OpKind::Scan) parts_[id] = parts_of(id);
       values_[i] = graph_[id].op == OpKind::Part ? of_part(id) : value_of(id);
     }
-    return std::move(values_);
+    std::vector<RowValue> found;
+    for (const FollowedRows& value : values_) {
+      found.push_back(value.has_several()  ? RowValue{RowUse::Mixed, -1, value.cause}
+                      : value.axes.empty() ? RowValue{value.use, -1, value.cause}
+                                           : RowValue{value.use, value.axes[0], {}});
+    }
+    return found;
   }
 
  private:
-  RowValue of_part(NodeId id) const {
+  FollowedRows of_part(NodeId id) const {
     return parts_.at(graph_[id].inputs[0])[static_cast<size_t>(graph_[id].attrs.integer("result"))];
   }
 
   /// The results of a scan, as the graph around it sees them. A step is like any other piece of the graph; a carry is
   /// by row as soon as one step makes it so, and then later steps see it like that.
-  std::vector<RowValue> parts_of(NodeId id) const {
+  std::vector<FollowedRows> parts_of(NodeId id) const {
     const Node& scan = graph_[id];
     const Graph& body = *scan.body;
-    const RowValue mixed{RowUse::Mixed, -1, id};
-    std::vector<RowValue> parts(body.results.size(), mixed);
-    if (is_row_axis(steps_of(scan))) return row_a_step(scan) ? own_rows(body) : parts;
-    std::vector<RowValue> given;
+    const std::vector<FollowedRows> mixed(body.results.size(), {RowUse::Mixed, {}, id});
+    if (is_row_axis(steps_of(scan))) return row_a_step(scan) ? own_rows(body) : mixed;
+    std::vector<FollowedRows> given;
     for (size_t k = 0; k < scan.inputs.size(); ++k) {
-      RowValue value = values_[scan.inputs[k].index];
-      if (value.use != RowUse::None && value.use != RowUse::ByRow) return parts;
-      if (value.use == RowUse::ByRow && body.arguments[k].role == ArgRole::Slice) --value.axis;
-      given.push_back(value);
+      FollowedRows value = values_[scan.inputs[k].index];
+      if (value.use > RowUse::ByRow || value.has_several()) return mixed;
+      if (value.use == RowUse::ByRow && body.arguments[k].role == ArgRole::Slice && value.axes[0]-- == 0)
+        return row_a_step(scan) ? own_rows(body) : mixed;
+      given.push_back(std::move(value));
     }
-    const ExampleSums none;  // they are of the graph around
+    std::vector<FollowedRows> parts(body.results.size());
     for (bool settled = false; !settled;) {
       settled = true;
-      RowFlow steps(body, none, source_);
-      steps.given_ = &given;
-      const std::vector<RowValue> inside = steps.run();
+      const std::vector<RowValue> inside = in_step(body, given);
       for (size_t k = 0; k < body.results.size(); ++k) {
         const Output& result = body.results[k];
-        RowValue value = inside[result.node.index];
-        if (value.use > RowUse::ByRow) return std::vector<RowValue>(parts.size(), mixed);
+        const RowValue& value = inside[result.node.index];
+        if (value.use > RowUse::ByRow) return mixed;
+        if (value.use == RowUse::ByRow) parts[k] = {RowUse::ByRow, {value.axis}, {}};
         if (result.role == ResultRole::Carry) {
-          RowValue& start = given[carry_argument(body, result.ref)];
-          if (start.use == RowUse::ByRow && value.use == RowUse::ByRow && start.axis != value.axis)
-            return std::vector<RowValue>(parts.size(), mixed);
+          FollowedRows& start = given[carry_argument(body, result.ref)];
+          if (start.use == RowUse::ByRow && value.use == RowUse::ByRow && start.axes != parts[k].axes) return mixed;
           if (start.use == RowUse::None && value.use == RowUse::ByRow) {
-            start = value;
+            start = parts[k];
             settled = false;
           }
-          value = start;
+          parts[k] = start;
         } else if (value.use == RowUse::ByRow) {
-          ++value.axis;  // the steps are in front
+          ++parts[k].axes[0];  // the steps are in front
         }
-        parts[k] = value;
       }
     }
     return parts;
+  }
+
+  /// The values of a body whose arguments are these.
+  std::vector<RowValue> in_step(const Graph& body, const std::vector<FollowedRows>& given) const {
+    const ExampleSums none;  // they are of the graph around
+    RowFlow step(body, none, source_);
+    step.given_ = &given;
+    return step.run();
   }
 
   /// Whether a scan over the rows computes each one alone: no step leaves anything to the next one, and nothing of the
   /// batch but the step's own row enters it.
   bool row_a_step(const Node& scan) const {
     const Graph& body = *scan.body;
-    std::vector<RowValue> given;
+    std::vector<FollowedRows> given;
     for (size_t k = 0; k < scan.inputs.size(); ++k) {
-      const RowValue& value = values_[scan.inputs[k].index];
-      const bool own = value.use == RowUse::ByRow && value.axis == 0 && body.arguments[k].role == ArgRole::Slice;
-      given.push_back(own ? RowValue{} : value);
+      const FollowedRows& value = values_[scan.inputs[k].index];
+      const bool own = value.axes == std::vector<int64_t>{0} && body.arguments[k].role == ArgRole::Slice;
+      given.push_back(own ? FollowedRows{} : value);
     }
-    const ExampleSums none;
-    RowFlow step(body, none, source_);
-    step.given_ = &given;
-    const std::vector<RowValue> inside = step.run();
+    const std::vector<RowValue> inside = in_step(body, given);
     return std::ranges::all_of(body.results, [&](const Output& result) {
       const bool changes =
           result.role == ResultRole::Carry && result.node != body.arguments[carry_argument(body, result.ref)].node;
       return !changes && inside[result.node.index].use == RowUse::None;
     });
   }
-  static std::vector<RowValue> own_rows(const Graph& body) {
-    std::vector<RowValue> parts;
+  static std::vector<FollowedRows> own_rows(const Graph& body) {
+    std::vector<FollowedRows> parts;
     for (const Output& result : body.results)
-      parts.push_back(result.role == ResultRole::Carry ? RowValue{} : RowValue{RowUse::ByRow, 0, {}});
+      parts.push_back(result.role == ResultRole::Carry ? FollowedRows{} : FollowedRows{RowUse::ByRow, {0}, {}});
     return parts;
   }
 
-  RowValue value_of(NodeId id) const {
+  FollowedRows value_of(NodeId id) const {
     const Node& node = graph_[id];
     if (node.op == OpKind::Scan) return {};  // its steps; what it gives has parts of its own
     if (sums_.contains(id))
@@ -113,10 +131,10 @@ class RowFlow {
       case Kind::Argument: return of_argument(id);
       case Kind::Constant: return {};
       case Kind::Extent:
-        return node.attrs.integer("symbol") == source_.symbol ? RowValue{RowUse::Count, -1, id} : RowValue{};
+        return node.attrs.integer("symbol") == source_.symbol ? FollowedRows{RowUse::Count, {}, id} : FollowedRows{};
       case Kind::Index: {
         const auto along = static_cast<size_t>(node.attrs.integer("axis"));
-        return is_row_axis(node.type.shape[along]) ? RowValue{RowUse::Mixed, -1, id} : RowValue{};
+        return is_row_axis(node.type.shape[along]) ? mixed(id) : FollowedRows{};
       }
       case Kind::Random: return of_draw(id);
       default: return of_operation(id);
@@ -124,56 +142,62 @@ class RowFlow {
   }
 
   bool is_row_axis(const Extent& extent) const { return !extent.is_static() && extent.symbol == source_.symbol; }
+  static FollowedRows mixed(NodeId cause) { return {RowUse::Mixed, {}, cause}; }
 
-  RowValue of_argument(NodeId id) const {
+  FollowedRows of_argument(NodeId id) const {
     if (given_ != nullptr) return (*given_)[id.index];  // those of a body are its first nodes
-    if (std::ranges::find(source_.rows, id) != source_.rows.end()) return {RowUse::ByRow, 0, {}};
+    if (std::ranges::find(source_.rows, id) != source_.rows.end()) return {RowUse::ByRow, {0}, {}};
     return by_type(id);
   }
 
   /// A draw for each row, or one for all of them.
-  RowValue of_draw(NodeId id) const {
-    const RowValue value = by_type(id);
-    return value.use == RowUse::None && source_.in_pieces ? RowValue{RowUse::Mixed, -1, id} : value;
+  FollowedRows of_draw(NodeId id) const {
+    const FollowedRows value = by_type(id);
+    return value.use == RowUse::None && source_.in_pieces ? mixed(id) : value;
   }
 
-  RowValue by_type(NodeId id) const {
+  FollowedRows by_type(NodeId id) const {
     const Shape& shape = graph_.type(id).shape;
     const auto is_row = [&](const Extent& extent) { return is_row_axis(extent); };
     const auto count = std::ranges::count_if(shape, is_row);
     if (count == 0) return {};
-    if (count > 1) return {RowUse::Mixed, -1, id};
-    return {RowUse::ByRow, std::ranges::find_if(shape, is_row) - shape.begin(), {}};
+    if (count > 1) return mixed(id);
+    return {RowUse::ByRow, {std::ranges::find_if(shape, is_row) - shape.begin()}, {}};
   }
 
-  RowValue of_operation(NodeId id) const {
+  FollowedRows of_operation(NodeId id) const {
     const Node& node = graph_[id];
-    if (node.op == OpKind::Read && numbers_rows(node)) return {RowUse::Mixed, -1, id};
+    if (node.op == OpKind::Read && numbers_rows(node)) return mixed(id);
     const std::span<const NodeId> operands = paths_of(node);
-    int64_t axis = -1;
+    FollowedRows rows{RowUse::ByRow, {}, {}};
     bool folds = folds_rows(node), totals = false;
+    NodeId met;  // where an operand with several rows got them
     for (size_t k = 0; k < operands.size(); ++k) {
-      const RowValue& operand = values_[operands[k].index];
+      const FollowedRows& operand = values_[operands[k].index];
       if (operand.use == RowUse::Mixed) return operand;
       totals = totals || is_total(operand.use);
-      if (operand.use != RowUse::ByRow) continue;
-      const int64_t moved = follow_axis(graph_, sums_, id, k, operand.axis);
-      if (moved == kMixesAxis) {
-        folds = true;
-      } else if (axis != -1 && axis != moved) {
-        return {RowUse::Mixed, -1, id};
-      } else {
-        axis = moved;
+      if (operand.has_several()) met = operand.cause;
+      for (const int64_t axis : operand.axes) {
+        const int64_t moved = follow_axis(graph_, sums_, id, k, axis);
+        if (moved == kMixesAxis) {
+          folds = true;
+        } else if (std::ranges::find(rows.axes, moved) == rows.axes.end()) {
+          rows.axes.push_back(moved);
+        }
       }
     }
-    if (totals && op_def(node).kind == Kind::Meta && node.op != OpKind::Adjoint) return {RowUse::Mixed, -1, id};
-    if (folds) return axis == -1 && !totals ? total(id) : RowValue{RowUse::Mixed, -1, id};
-    if (axis != -1) return totals ? RowValue{RowUse::Mixed, -1, first_cause(node)} : RowValue{RowUse::ByRow, axis, {}};
+    const bool is_meta = op_def(node).kind == Kind::Meta && node.op != OpKind::Adjoint;
+    if (is_meta && (totals || rows.has_several())) return mixed(id);
+    if (met.valid() && (is_meta || folds)) return mixed(met);
+    if (folds) return rows.axes.empty() && !totals ? total(id) : mixed(id);
+    if (!rows.axes.empty() && totals) return mixed(first_cause(node));
+    if (rows.has_several()) rows.cause = met.valid() ? met : id;
+    if (!rows.axes.empty()) return rows;
     if (!totals) return {};
     const RowUse use = std::ranges::any_of(node.type.shape, [&](const Extent& e) { return is_row_axis(e); })
                            ? RowUse::Mixed  // a total is given back to the rows
                            : combined(node);
-    return {use, -1, first_cause(node)};
+    return {use, {}, first_cause(node)};
   }
 
   /// Whether rows read a table by their number: `table[i + 1]` with an index i of the rows.
@@ -207,8 +231,8 @@ class RowFlow {
     return false;
   }
 
-  static RowValue total(const NodeId id, RowUse use) { return {use, -1, id}; }
-  RowValue total(NodeId id) const {
+  static FollowedRows total(const NodeId id, RowUse use) { return {use, {}, id}; }
+  FollowedRows total(NodeId id) const {
     switch (graph_[id].op) {
       case OpKind::ReduceSum:
       case OpKind::Contract: return total(id, RowUse::Sum);
@@ -259,9 +283,9 @@ class RowFlow {
   const Graph& graph_;
   const ExampleSums& sums_;
   const RowSource& source_;
-  const std::vector<RowValue>* given_ = nullptr;  // of a body: what its arguments are
-  std::vector<RowValue> values_;
-  std::map<NodeId, std::vector<RowValue>> parts_;  // of each scan
+  const std::vector<FollowedRows>* given_ = nullptr;  // of a body: what its arguments are
+  std::vector<FollowedRows> values_;
+  std::map<NodeId, std::vector<FollowedRows>> parts_;  // of each scan
 };
 
 ResultRole role_of(RowUse use) {
