@@ -12,7 +12,8 @@
 namespace smelt {
 namespace {
 
-const RowPlace kMixedRows{.axis = -1, .mixed = true, .equal = {}};
+const RowPlace kMixedRows{.axis = -1, .also = -1, .mixed = true, .equal = {}};
+RowPlace rows_along(int32_t axis) { return {.axis = axis, .also = -1, .mixed = false, .equal = {}}; }
 
 /// The cut of a contraction along an index: what it reads outside along others is the same in every row.
 std::optional<AxisCut> cut_of_formula(const IndexFormula& formula, int32_t index) {
@@ -60,17 +61,44 @@ class RowFinder {
     return without_rows(node);
   }
 
-  /// A row of labels looks its values up; or every row has a table of its own, and all the same labels.
+  /// A row of labels looks its values up; or every row has a table of its own: with the same labels for all it gives
+  /// rows, with labels of their own the table of each row at the labels of each row, `x[n, near[n, t]]` before n is n.
   RowPlace of_gather(const Node& node) const {
     const RowPlace &table = operand(node, 0), &labels = operand(node, 1);
-    if (table.axis < 0) return {.axis = labels.axis, .mixed = false, .equal = {}};
-    if (labels.axis >= 0 || table.axis == 0) return kMixedRows;
+    if (table.axis == 0 || table.also >= 0 || labels.also >= 0) return kMixedRows;
     const auto rank = static_cast<int32_t>(body_.type(node.inputs[1]).rank());
-    return {.axis = table.axis - 1 + rank, .mixed = false, .equal = {}};
+    RowPlace place = rows_along(table.axis < 0 ? labels.axis : table.axis - 1 + rank);
+    if (table.axis >= 0 && labels.axis >= 0) place.also = labels.axis;
+    if (table.axis >= 0 || table.equal.empty()) return place;
+    place.equal.assign(static_cast<size_t>(rank), false);
+    place.equal.insert(place.equal.end(), table.equal.begin() + 1, table.equal.end());
+    return place;
+  }
+
+  /// `x[n, n]`: the result has its rows along n where everything else that is read at n has them too, or is equal.
+  std::optional<RowPlace> of_diagonal(const Node& node, const RowPlace& rows) const {
+    if (node.op != OpKind::Read) return std::nullopt;
+    const IndexMap& map = node.attrs.formula("formula").operands[0];
+    const Affine& read = map.axes[static_cast<size_t>(rows.axis)];
+    if (!read.is_index()) return std::nullopt;
+    const int32_t index = read.terms[0].first;
+    int32_t others = 0;
+    for (int32_t axis = 0; axis < static_cast<int32_t>(map.axes.size()); ++axis) {
+      const Affine& at = map.axes[static_cast<size_t>(axis)];
+      if (axis == rows.axis || at.coefficient(index) == 0) continue;
+      const bool is_row = axis == rows.also && at.is_index();
+      if (!is_row && !rows.is_equal(axis)) return std::nullopt;
+      ++others;
+    }
+    const bool all = rows.also < 0 || map.axes[static_cast<size_t>(rows.also)] == read;
+    return all && others > 0 ? std::optional(rows_along(index)) : std::nullopt;
   }
 
   RowPlace with_rows(const Node& node, size_t k) const {
     const int32_t axis = operand(node, k).axis;
+    if (const std::optional<RowPlace> diagonal = of_diagonal(node, operand(node, k))) return *diagonal;
+    if (std::ranges::any_of(node.inputs, [&](NodeId input) { return places_[input.index].also >= 0; }))
+      return kMixedRows;
     std::optional<AxisCut> cut;
     if (op_def(node).kind == Kind::Contract) {
       const IndexFormula& formula = node.attrs.formula("formula");
@@ -86,7 +114,7 @@ class RowFinder {
       const bool own = place.axis >= 0 ? place.axis == along : along < 0 || place.is_equal(along);
       if (!own) return kMixedRows;
     }
-    return {.axis = cut->result, .mixed = false, .equal = {}};
+    return rows_along(cut->result);
   }
 
   RowPlace without_rows(const Node& node) const {
@@ -118,8 +146,10 @@ class RowFinder {
       RowPlace place = inside[result.node.index];
       if (result.role == ResultRole::Carry) {
         place = carries[static_cast<size_t>(result.ref)];
+      } else if (place.also >= 0) {
+        place = kMixedRows;
       } else if (place.axis >= 0) {
-        ++place.axis;  // the steps are in front
+        place = rows_along(place.axis + 1);  // the steps are in front
       } else {
         place.equal.clear();
       }
@@ -137,7 +167,7 @@ class RowFinder {
       const Argument& argument = inner.arguments[k];
       if (argument.role == ArgRole::Carry) place = carries[static_cast<size_t>(argument.ref)];
       if (argument.role == ArgRole::Slice) {
-        if (place.axis == 0) place = kMixedRows;  // a row a step
+        if (place.axis == 0 || place.also >= 0) place = kMixedRows;  // a row a step
         if (place.axis > 0) --place.axis;
         if (!place.equal.empty()) place.equal.erase(place.equal.begin());
       }
@@ -154,8 +184,9 @@ class RowFinder {
 
 /// What a carry is in all steps, when a step finds `before` and leaves `after`.
 RowPlace in_all_steps(const RowPlace& before, const RowPlace& after) {
-  if (before.mixed || after.mixed) return kMixedRows;
-  if (before.axis >= 0) return before.axis == after.axis || after.is_equal(before.axis) ? before : kMixedRows;
+  if (before.mixed || after.mixed || before.also >= 0 || after.also >= 0) return kMixedRows;
+  if (before.axis >= 0 && after.axis >= 0) return before.axis == after.axis ? rows_along(before.axis) : kMixedRows;
+  if (before.axis >= 0) return after.is_equal(before.axis) ? before : kMixedRows;
   if (after.axis >= 0) return before.is_equal(after.axis) ? after : kMixedRows;
   RowPlace both = before;
   for (size_t axis = 0; axis < both.equal.size(); ++axis)

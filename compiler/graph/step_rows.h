@@ -14,9 +14,11 @@
 namespace smelt {
 
 struct RowPlace {
-  int32_t axis = -1;        // that has the rows; -1: none
-  bool mixed = false;       // rows were put together, or meet something else that differs between them
-  std::vector<bool> equal;  // of a value without rows: by axis, whether all elements along it are equal; empty: none
+  int32_t axis = -1;   // that has the rows; -1: none
+  int32_t also = -1;   // a second axis along which it differs by rows: only its diagonal may be read
+  bool mixed = false;  // rows were put together, or meet something else that differs between them
+  /// By axis, whether all elements along it are equal; empty: none. Of a value with rows only what a gather leaves so.
+  std::vector<bool> equal;
   bool is_equal(int32_t along) const {
     return static_cast<size_t>(along) < equal.size() && equal[static_cast<size_t>(along)];
   }

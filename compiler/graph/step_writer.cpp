@@ -113,7 +113,7 @@ class StepWriter {
   /// go.
   template <typename Place>
   void follow_parents(NodeId id, const RowPlace& rows, const Place& place) {
-    if (rows.mixed) return refuse(id, "mixes the rows of the sequence, which go on in another order");
+    if (rows.mixed || rows.also >= 0) return refuse(id, "mixes the rows of the sequence, which go on in another order");
     if (rows.axis >= 0) moves_.push_back({new_results_.size(), place(rows.axis)});
   }
 

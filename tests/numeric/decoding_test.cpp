@@ -124,9 +124,9 @@ void check_beams(const std::vector<double>& found, const std::vector<std::vector
 
 TEST_CASE("beams are those of a search over the scores of all texts") {
   const std::string folder = prepare("beams");
-  for (const std::string name : {"attention", "recurrent", "windows", "decoder"}) {
+  for (const std::string name : {"attention", "recurrent", "windows", "decoder", "pointer", "brief"}) {
     CAPTURE(name);
-    const bool reads = name == "decoder";
+    const bool reads = name == "decoder" || name == "pointer";
     const AllTexts texts(run(
         folder, name + "_scores",
         reads ? "--input text=text.npy --input memory=memories.npy --input size=sizes.npy" : "--input text=text.npy"));
