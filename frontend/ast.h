@@ -139,6 +139,7 @@ struct ScanExpr {
   ExprId count;
   bool reverse = false, by_position = false;
   std::vector<Arg> carries;
+  ExprId until;  // not valid: all steps run
   Block body;
 };
 struct IfExpr {

@@ -161,8 +161,9 @@ class Printer {
   }
   std::string text(const ScanExpr& e) const {
     const char* order = e.reverse ? " reverse" : e.by_position ? " by position" : "";
-    return fmt::format("scan {} < {}{} with {} {}", e.index.text, expr(e.count), order, args("", e.carries, ""),
-                       inline_block(e.body));
+    const std::string until = e.until.valid() ? " until " + expr(e.until) : "";
+    return fmt::format("scan {} < {}{} with {}{} {}", e.index.text, expr(e.count), order, args("", e.carries, ""),
+                       until, inline_block(e.body));
   }
   std::string text(const IfExpr& e) const {
     return fmt::format("if {} {} else {}", expr(e.condition), inline_block(e.then_block), inline_block(e.else_block));

@@ -92,7 +92,11 @@ void for_each_child(const Ast& ast, const Expr& expr, F f) {
                  [&](const AsExpr& e) { one(e.base), dims(e.dims); },
                  [&](const PipeExpr& e) { one(e.value), one(e.stage); },
                  [&](const RepeatExpr& e) { one(e.count), for_each_child(ast, e.body, one); },
-                 [&](const ScanExpr& e) { one(e.count), args(e.carries), for_each_child(ast, e.body, one); },
+                 [&](const ScanExpr& e) {
+                   one(e.count), args(e.carries);
+                   if (e.until.valid()) one(e.until);
+                   for_each_child(ast, e.body, one);
+                 },
                  [&](const IfExpr& e) {
                    one(e.condition), for_each_child(ast, e.then_block, one), for_each_child(ast, e.else_block, one);
                  },

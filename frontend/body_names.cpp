@@ -108,9 +108,9 @@ void BodyNames::expr(ast::ExprId id, Place place) {
   }
   if (const auto* renamed = std::get_if<ast::AsExpr>(&e.node)) return expr(renamed->base), dims(renamed->dims);
   if (const auto* repeat = std::get_if<ast::RepeatExpr>(&e.node))
-    return loop(repeat->index, repeat->count, {}, repeat->body);
+    return loop(repeat->index, repeat->count, {}, {}, repeat->body);
   if (const auto* scan = std::get_if<ast::ScanExpr>(&e.node))
-    return loop(scan->index, scan->count, scan->carries, scan->body);
+    return loop(scan->index, scan->count, scan->carries, scan->until, scan->body);
   if (const auto* choice = std::get_if<ast::IfExpr>(&e.node)) {
     expr(choice->condition);
     block(choice->then_block);
@@ -131,13 +131,14 @@ void BodyNames::application(ast::ExprId callee, const std::vector<ast::Arg>& arg
 }
 
 void BodyNames::loop(const ast::Ident& index, ast::ExprId count, const std::vector<ast::Arg>& carries,
-                     const ast::Block& body) {
+                     ast::ExprId until, const ast::Block& body) {
   expr(count);
   for (const ast::Arg& carry : carries) expr(carry.value);
   push();
   bind(index, false);
   for (const ast::Arg& carry : carries) bind(carry.name, false);
   block(body);
+  if (until.valid()) expr(until);
   pop();
 }
 

@@ -55,7 +55,8 @@ class BodyNames {
   void expr(ast::ExprId id, Place place = Place::Value);
   void dims(const std::vector<ast::DimItem>& items);
   void application(ast::ExprId callee, const std::vector<ast::Arg>& args);
-  void loop(const ast::Ident& index, ast::ExprId count, const std::vector<ast::Arg>& carries, const ast::Block& body);
+  void loop(const ast::Ident& index, ast::ExprId count, const std::vector<ast::Arg>& carries, ast::ExprId until,
+            const ast::Block& body);
   void reduction(const ast::ReduceExpr& e);
   void type(ast::TypeId id);
   /// Names that a head binds: bare dims that nothing declares, also those of labels.

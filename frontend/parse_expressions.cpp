@@ -288,6 +288,7 @@ ast::ExprId Parser::repeat_expr() {
 }
 
 // scan t < T with h = e, c = e { .. }    scan t < T reverse with ..    scan t < T by position with ..
+// scan t < T with h = e until c { .. }
 ast::ExprId Parser::scan_expr() {
   const Depth depth(*this);
   if (!depth.ok) return {};
@@ -309,6 +310,7 @@ ast::ExprId Parser::scan_expr() {
     if (!panic_) carry.value = head_expression();
     result.carries.push_back(std::move(carry));
   } while (!panic_ && accept(TokenKind::Comma));
+  if (!panic_ && accept_word("until")) result.until = head_expression();
   if (!panic_) result.body = block("scan");
   return make(std::move(result), begin);
 }

@@ -221,6 +221,27 @@ bool Scans::refuse_effects(const FunctionContext& before, Span span) {
   return false;
 }
 
+/// `until c`: asked behind each step, of the carries as it leaves them.
+void Scans::read_until(OpenScan& scan, ast::ExprId until) {
+  const Span span = scopes_.span_of(until);
+  const std::optional<Tensor> over = graph_.expect_tensor(evaluator_.eval(until), span);
+  if (!over) return;
+  if (over->dtype != DType::Bool || !over->axes.empty()) {
+    diagnostics_
+        .report(Diag::E0403, span,
+                fmt::format("a scan runs until one comparison holds, not `{}`", shapes_.type_text(*over)))
+        .with_help("make one of all: `until min(over) > 0` ends when each element of `over` is above 0");
+    return;
+  }
+  if (scan.yields) {
+    diagnostics_.report(Diag::E0403, span, "the body yields, and the scan may end before its last step")
+        .with_help(
+            "carry what is kept, `kept <- where(index(T) == t, e, kept)`, or let all steps run, without `until`");
+    return;
+  }
+  scan.until = over->node;
+}
+
 Value Scans::evaluated(const ast::ScanExpr& e, Span span) {
   if (scopes_.in_field()) return unsupported(diagnostics_, span, "`scan` in a data section");
   const BlockScope carries(scopes_.frame());
@@ -239,6 +260,7 @@ Value Scans::evaluated(const ast::ScanExpr& e, Span span) {
       evaluator_.execute(scopes_.ast()[id], ignored);
     }
   }
+  if (e.until.valid() && diagnostics_.num_errors() == errors) read_until(scan, e.until);
   open_.pop_back();
   scopes_.frame().scan = outer;
   if (diagnostics_.num_errors() > errors || !refuse_effects(before, span)) return {};
@@ -326,15 +348,28 @@ Graph Scans::body_of(const OpenScan& scan, std::vector<NodeId>& operands) {
   return body;
 }
 
+/// The condition as one more carry: its number.
+int32_t Scans::carry_until(OpenScan& scan) {
+  Builder& graph = graph_.builder();
+  const TensorType type{DType::I32, {}};
+  const NodeId start = graph.constant(0, type);
+  const NodeId inside = placeholder(type);
+  const NodeId next = graph.cast(scan.until, DType::I32);
+  scan.carries.push_back({"until", graph_.tensor(start, {}), inside, next});
+  return static_cast<int32_t>(scan.carries.size()) - 1;
+}
+
 Value Scans::close(OpenScan& scan, const ast::ScanExpr& e, Span span) {
   graph_.builder().set_span(span);
   move_draws(scan);
   graph_.builder().set_span(span);
   scan.slices.push_back({graph_.builder().index({DType::I32, {scan.steps.extent}}, 0), scan.index});
+  const size_t num_carries = scan.carries.size();  // that the file names
+  const int32_t until = scan.until.valid() ? carry_until(scan) : -1;
   std::vector<NodeId> operands;
   Graph body = body_of(scan, operands);
-  const NodeId node =
-      make_scan(graph_.builder(), std::move(body), std::move(operands), scan.steps.extent, e.reverse, e.by_position);
+  const NodeId node = make_scan(graph_.builder(), std::move(body), std::move(operands), scan.steps.extent, e.reverse,
+                                e.by_position, until);
   const auto part = [&](size_t k, Axes axes) {
     return graph_.tensor(make_part(graph_.builder(), node, k), std::move(axes));
   };
@@ -349,7 +384,7 @@ Value Scans::close(OpenScan& scan, const ast::ScanExpr& e, Span span) {
       values.items.push_back(Value(stacked));
     }
   } else {
-    for (size_t k = 0; k < scan.carries.size(); ++k) {
+    for (size_t k = 0; k < num_carries; ++k) {
       Tensor last = part(k, scan.carries[k].start.axes);
       last.label = scan.carries[k].start.label;
       values.items.push_back(Value(last));

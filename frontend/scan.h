@@ -43,6 +43,7 @@ struct OpenScan {
   std::vector<Operand> slices;
   bool yields = false, as_tuple = false;
   std::vector<Tensor> yielded;
+  NodeId until;  // not valid: all steps run; else a bool, of what a step leaves
 };
 
 class Scans {
@@ -72,12 +73,14 @@ class Scans {
 
  private:
   bool begin(OpenScan& scan, const ast::ScanExpr& e, Span span);
+  void read_until(OpenScan& scan, ast::ExprId until);
   bool refuse_effects(const FunctionContext& before, Span span);
   std::optional<size_t> axis_of_steps(const Tensor& x, const OpenScan& scan, Span span);
   bool varies(const OpenScan& scan, NodeId node) const;
   NodeId placeholder(const TensorType& type);
   void move_draws(OpenScan& scan);
   Graph body_of(const OpenScan& scan, std::vector<NodeId>& operands);
+  int32_t carry_until(OpenScan& scan);
   Value close(OpenScan& scan, const ast::ScanExpr& e, Span span);
 
   Scopes& scopes_;

@@ -15,6 +15,7 @@ constexpr std::array kUnary = {OpKind::Tanh, OpKind::Sigmoid, OpKind::Sin, OpKin
 constexpr std::array kBinary = {OpKind::Add, OpKind::Sub, OpKind::Mul};
 constexpr double kInnerLoops = 0.25;    // of bodies
 constexpr double kCounters = 0.3;       // of bodies: a whole-number carry
+constexpr double kStops = 0.4;          // of these: the loop stops by it
 constexpr double kCarryProducts = 0.4;  // of bodies whose carry has an axis
 
 std::vector<int64_t> all_axes(size_t rank) {
@@ -38,6 +39,7 @@ class ScanDraw {
     if (numbers_.chance(kCounters)) {
       const TensorType type{DType::I32, {}};
       counter_ = add(ArgRole::Carry, pool_.constant(0, type), type);
+      if (numbers_.chance(kStops)) over_ = add(ArgRole::Carry, pool_.constant(0, type), type);
     }
     if (!add_slices()) steps_ = Extent(numbers_.integer(1, 5));
     add_wholes();
@@ -50,7 +52,7 @@ class ScanDraw {
     if (numbers_.chance(kInnerLoops)) add_inner_loop();
     for (int64_t k = numbers_.integer(1, 5); k > 0; --k) values_.push_back(combination());
     add_results();
-    return pool_.add_scan(std::move(body_), std::move(inputs_), steps_, numbers_.chance(0.4));
+    return pool_.add_scan(std::move(body_), std::move(inputs_), steps_, numbers_.chance(0.4), over_.valid() ? 2 : -1);
   }
 
  private:
@@ -147,6 +149,11 @@ class ScanDraw {
     body_.results.push_back({"c", ResultRole::Carry, 0, next});
     if (counter_.valid())
       body_.results.push_back({"n", ResultRole::Carry, 1, build_.add(counter_, build_.like(counter_, 1))});
+    if (over_.valid()) {
+      const NodeId last = build_.like(counter_, static_cast<double>(numbers_.integer(0, 4)));
+      const NodeId is_last = build_.cast(build_.make(OpKind::Ge, {counter_, last}), DType::I32);
+      return body_.results.push_back({"over", ResultRole::Carry, 2, is_last});
+    }
     for (int64_t k = numbers_.integer(0, 2); k > 0; --k)
       body_.results.push_back({"y", ResultRole::Stacked, -1, numbers_.chance(0.3) ? next : numbers_.pick(values_)});
   }
@@ -158,7 +165,7 @@ class ScanDraw {
   Shape shape_;  // of the float carry
   Extent steps_;
   std::vector<NodeId> inputs_, floats_, slices_, values_;
-  NodeId counter_, weight_;
+  NodeId counter_, over_, weight_;
   int32_t num_carries_ = 0;
 };
 

@@ -63,7 +63,8 @@ std::optional<NodeId> NodePool::add(OpKind op, Operands inputs, Attributes attrs
   return id;
 }
 
-std::optional<NodeId> NodePool::add_scan(Graph body, Operands inputs, const Extent& steps, bool reverse) {
+std::optional<NodeId> NodePool::add_scan(Graph body, Operands inputs, const Extent& steps, bool reverse,
+                                         int32_t until) {
   Graph alone;
   alone.symbols = graph_.symbols;
   Builder builder(alone);
@@ -73,7 +74,7 @@ std::optional<NodeId> NodePool::add_scan(Graph body, Operands inputs, const Exte
     arguments.push_back(builder.argument({}, type(input)));
     given.push_back(values_[input.index]);
   }
-  const NodeId scan = make_scan(builder, body, arguments, steps, reverse);
+  const NodeId scan = make_scan(builder, body, arguments, steps, reverse, false, until);
   for (size_t k = 0; k < body.results.size(); ++k)
     builder.result({"", ResultRole::Value, -1, make_part(builder, scan, k)});
   const Result<std::vector<RefTensor>> results = evaluate(alone, given, extents_);
@@ -92,7 +93,7 @@ std::optional<NodeId> NodePool::add_scan(Graph body, Operands inputs, const Exte
       if (!steady || std::fabs(one.values[i]) > kLargest) return std::nullopt;
     }
   }
-  const NodeId made = make_scan(builder_, std::move(body), std::move(inputs), steps, reverse);
+  const NodeId made = make_scan(builder_, std::move(body), std::move(inputs), steps, reverse, false, until);
   values_.push_back({type(made), actual_sizes(type(made).shape, extents_), {}});
   NodeId last = made;
   for (const RefTensor& value : *results) {

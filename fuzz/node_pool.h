@@ -39,7 +39,7 @@ class NodePool {
   /// Adds a node when its type can be inferred and its value is finite, moderate and stable (see random_graph.h).
   std::optional<NodeId> add(OpKind op, Operands inputs, Attributes attrs = {});
   /// Adds a scan and a live part of each result, under the same conditions; returns the last part.
-  std::optional<NodeId> add_scan(Graph body, Operands inputs, const Extent& steps, bool reverse);
+  std::optional<NodeId> add_scan(Graph body, Operands inputs, const Extent& steps, bool reverse, int32_t until = -1);
   NodeId constant(double value, const TensorType& type);
   void keep(NodeId id) { live_.push_back(id); }
 

@@ -217,7 +217,10 @@ class Evaluator {
       part.values.resize(static_cast<size_t>(part.count()));
       parts.push_back(std::move(part));
     }
-    for (int64_t turn = 0; turn < steps; ++turn) {
+    const auto is_over = [&] {
+      return may_stop(args.node) && parts[carry_result(body, until_of(args.node))].values[0] != 0;
+    };
+    for (int64_t turn = 0; turn < steps && !is_over(); ++turn) {
       const int64_t step = is_reversed(args.node) ? steps - 1 - turn : turn;
       for (size_t k = 0; k < inputs.size(); ++k) {
         if (body.arguments[k].role == ArgRole::Slice) inputs[k] = element_of(*args.operands[k], step);

@@ -61,6 +61,21 @@ void check_results(const Graph& body, std::vector<std::string>& wrong) {
     wrong.push_back("a carry of a body without one result");
 }
 
+void check_until(const Node& scan, std::vector<std::string>& wrong) {
+  const Graph& body = *scan.body;
+  const int32_t until = until_of(scan);
+  if (until < 0) return;
+  if (until >= num_carries(body)) {
+    wrong.push_back(fmt::format("a scan stops by carry {} of {}", until, num_carries(body)));
+    return;
+  }
+  const TensorType& type = body.type(body.arguments[carry_argument(body, until)].node);
+  if (type != TensorType{DType::I32, {}})
+    wrong.push_back(fmt::format("a scan stops by a carry that is `{}`", to_string(type, body.symbols)));
+  if (std::ranges::any_of(body.results, [](const Output& r) { return r.role == ResultRole::Stacked; }))
+    wrong.push_back("a scan that may stop stacks results");
+}
+
 void check_part(const Graph& graph, const Node& part, std::vector<std::string>& wrong) {
   const Node& scan = graph[part.inputs[0]];
   const int64_t k = part.attrs.integer("result");
@@ -90,6 +105,7 @@ std::vector<std::string> scan_violations(const Graph& graph, const Node& node) {
   } else if (node.op == OpKind::Scan) {
     check_arguments(graph, node, wrong);
     if (wrong.empty()) check_results(*node.body, wrong);
+    if (wrong.empty()) check_until(node, wrong);
     const auto draws = [](const Node& inner) { return op_def(inner).kind == Kind::Random; };
     if (std::ranges::any_of(node.body->nodes, draws))
       wrong.push_back("a body draws random numbers, the same in each step");
@@ -99,10 +115,12 @@ std::vector<std::string> scan_violations(const Graph& graph, const Node& node) {
   return wrong;
 }
 
-NodeId make_scan(Builder& build, Graph body, Operands inputs, const Extent& steps, bool reverse, bool by_position) {
+NodeId make_scan(Builder& build, Graph body, Operands inputs, const Extent& steps, bool reverse, bool by_position,
+                 int32_t until) {
   const NodeId id = build.make(OpKind::Scan, std::move(inputs),
                                {{"reverse", int64_t{reverse}},
                                 {"by_position", int64_t{by_position}},
+                                {"until", int64_t{until}},
                                 {"type", TensorType{DType::I32, {steps}}}});
   Node& node = build.graph().nodes[id.index];
   node.body = std::make_shared<const Graph>(std::move(body));

@@ -94,9 +94,30 @@ class StreamedRun {
         continue;
       }
       const StagedLoop& loop = staged_.loops[static_cast<size_t>(stage.loop)];
-      for (int64_t turn = 0; turn < loop.steps; ++turn) SMELT_TRY_VOID(run_stages(loop.turn));
+      int64_t turn = 0;
+      for (; turn < loop.steps && !is_over(loop); ++turn) SMELT_TRY_VOID(run_stages(loop.turn));
+      clock_ += (loop.steps - turn) * num_pieces(loop.turn);  // as if they had run, and changed nothing
+      SMELT_TRY_VOID(take());
     }
     return {};
+  }
+
+  bool is_over(const StagedLoop& loop) const {
+    if (loop.until < 0) return false;
+    int32_t number = 0;
+    std::memcpy(&number, session_.bytes(variable_of(loop.until)).data(), sizeof number);
+    return number != 0;
+  }
+  int64_t num_pieces(const std::vector<StagedItem>& stages) const {
+    int64_t count = 0;
+    for (const StagedItem& stage : stages) {
+      const StagedLoop* loop = stage.loop < 0 ? nullptr : &staged_.loops[static_cast<size_t>(stage.loop)];
+      count += loop == nullptr ? 1 : loop->steps * num_pieces(loop->turn);
+    }
+    return count;
+  }
+  const StoredVariable& variable_of(int32_t state) const {
+    return session_.program().variables[num_variables_ + static_cast<size_t>(state)];
   }
 
   Result<void> run_piece(size_t piece) {
@@ -115,9 +136,7 @@ class StreamedRun {
       const MadeElement& made = staged_.made[element];
       is_made_[element] = true;
       if (made.variable < 0) continue;  // 0
-      const StoredVariable& variable =
-          session_.program().variables[num_variables_ + static_cast<size_t>(made.variable)];
-      std::memcpy(&values_[element], session_.bytes(variable).data() + made.element * 4, 4);
+      std::memcpy(&values_[element], session_.bytes(variable_of(made.variable)).data() + made.element * 4, 4);
     }
     const size_t before = row_.size();
     while (row_.size() < length_ && is_made_[row_.size() * stride_]) row_.push_back(values_[row_.size() * stride_]);

@@ -182,13 +182,30 @@ class DriverEmitter : DriverCode {
     ir_.CreateBr(head);
     ir_.SetInsertPoint(head);
     llvm::Value* now = ir_.CreateLoad(ir_.getInt64Ty(), turn);
-    ir_.CreateCondBr(ir_.CreateICmpSLT(now, steps), body, after);
+    llvm::Value* has_step = ir_.CreateICmpSLT(now, steps);
+    if (repeat.until < 0) {
+      ir_.CreateCondBr(has_step, body, after);
+    } else {
+      llvm::BasicBlock* ask = new_block(scene.driver, "ask");
+      ir_.CreateCondBr(has_step, ask, after);
+      ir_.SetInsertPoint(ask);
+      ir_.CreateCondBr(is_over(scene, repeat.until), after, body);
+    }
     ir_.SetInsertPoint(body);
     scene.steps[index] = repeat.reverse ? ir_.CreateSub(ir_.CreateSub(steps, ir_.getInt64(1)), now) : now;
     emit_steps(scene, static_cast<size_t>(repeat.first), static_cast<size_t>(repeat.last), index);
     ir_.CreateStore(ir_.CreateAdd(now, ir_.getInt64(1)), turn);
     ir_.CreateBr(head);
     ir_.SetInsertPoint(after);
+  }
+
+  /// All threads find the same, because the number is there when they ask, and no step changes it before all have.
+  llvm::Value* is_over(const Scene& scene, int32_t until) {
+    barrier(scene.driver, scene.arena);
+    const LoopBuffer& buffer = scene.function.buffers[static_cast<size_t>(until)];
+    llvm::Value* number = ir_.CreateLoad(ir_.getInt32Ty(), buffer_pointer(scene, buffer));
+    barrier(scene.driver, scene.arena);
+    return ir_.CreateICmpNE(number, ir_.getInt32(0));
   }
 
   void emit_kernel(const Scene& scene, size_t k) {

@@ -48,7 +48,8 @@ Graph derive_steps(Graph graph) {
     for (const NewCarry& carry : step->carries)
       operands.push_back(carry.start.valid() ? outside.of(carry.start) : build.constant(0, carry.type));
     build.set_place(node);
-    rebuilder.replace({i}, make_scan(build, std::move(step->body), std::move(operands), steps_of(node), false));
+    rebuilder.replace({i}, make_scan(build, std::move(step->body), std::move(operands), steps_of(node), false, false,
+                                     until_of(node)));
   }
   return rebuilder.finish();
 }

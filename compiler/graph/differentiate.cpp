@@ -5,6 +5,7 @@
 #include "compiler/graph/merge_equal_nodes.h"
 #include "compiler/graph/remove_dead_nodes.h"
 #include "compiler/graph/reverse_sweep.h"
+#include "compiler/graph/run_all_steps.h"
 #include "compiler/graph/simplify.h"
 #include "ir/rewrite.h"
 #include "ir/scan.h"
@@ -152,7 +153,8 @@ Graph isolate_variables(Graph graph) {
 
 Graph differentiate(Graph graph) {
   if (!has(graph, is_meta)) return graph;
-  graph = isolate_variables(save_carries(std::move(graph)));
+  // A sweep backwards begins where the loop ended, which a fixed number of steps knows.
+  graph = isolate_variables(save_carries(run_all_steps(std::move(graph))));
   while (has(graph, is_derivative)) {
     graph = differentiate_innermost(expand_under_derivatives(std::move(graph)));
     if (has(graph, is_derivative)) graph = remove_dead_nodes(merge_equal_nodes(simplify(std::move(graph))));

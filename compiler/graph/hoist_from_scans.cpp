@@ -59,7 +59,7 @@ class Hoisting {
   /// The parts of the new scan by result of the old one.
   std::vector<NodeId> run() {
     choose_before();
-    choose_after();
+    if (!may_stop(scan_)) choose_after();  // how many steps there were is not known behind it
     make_new_scan();
     std::vector<NodeId> parts;
     for (size_t k = 0; k < num_results_; ++k) parts.push_back(part(k));
@@ -246,7 +246,8 @@ class Hoisting {
       rest.results.push_back(std::move(output));
     }
     outer_.set_place(scan_);
-    made_ = make_scan(outer_, std::move(rest), std::move(inputs), steps_of(scan_), is_reversed(scan_));
+    made_ = make_scan(outer_, std::move(rest), std::move(inputs), steps_of(scan_), is_reversed(scan_), false,
+                      until_of(scan_));
   }
 
   Builder& outer_;

@@ -170,7 +170,7 @@ void add_axis(std::vector<int32_t>& axes, int64_t axis) {
 }
 
 bool runs_over_positions(const SequenceLoop& loop, const Node& scan) {
-  return steps_of(scan) == Extent(loop.length) && !is_reversed(scan);
+  return steps_of(scan) == Extent(loop.length) && !is_reversed(scan) && !may_stop(scan);
 }
 
 std::vector<IndexMap> maps_of(const Graph& body, const Node& node) {

@@ -161,7 +161,9 @@ class GraphStager {
     }
     build.result({"turn", ResultRole::Variable, loop.counter, build.add(now, build.like(now, 1))});
     loop.index = static_cast<int32_t>(out_.loops.size());
-    out_.loops.push_back({steps_of(scan).bound, {}});
+    const int32_t until =
+        may_stop(scan) ? loop.operands[carry_argument(body, until_of(scan))] - first_ref_ : int32_t{-1};
+    out_.loops.push_back({steps_of(scan).bound, until, {}});
     loop.inner = std::make_unique<GraphStager>(out_, first_ref_, *loop.turn);
     std::vector<StagedItem> stages = loop.inner->run();
     out_.loops[static_cast<size_t>(loop.index)].turn = std::move(stages);

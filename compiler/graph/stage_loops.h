@@ -26,6 +26,7 @@ struct StagedItem {
 };
 struct StagedLoop {
   int64_t steps = 0;
+  int32_t until = -1;  // the variable that ends the loop once it is not 0, counted from the first of `states`
   std::vector<StagedItem> turn;
 };
 

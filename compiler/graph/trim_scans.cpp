@@ -43,10 +43,12 @@ struct Trimmed {
   Graph body;
   std::vector<size_t> operands;        // that stay
   std::map<int64_t, int64_t> results;  // old number, new number
+  int32_t until = -1;
 };
 
-Trimmed trimmed(const Graph& body, const std::vector<bool>& read) {
-  std::vector<bool> kept = kept_results(body, read);
+Trimmed trimmed(const Graph& body, std::vector<bool> read, int32_t until) {
+  if (until >= 0) read[carry_result(body, until)] = true;
+  std::vector<bool> kept = kept_results(body, std::move(read));
   std::vector<bool> needed = needed_nodes(body, kept);
   if (std::ranges::none_of(body.arguments,
                            [&](const Argument& argument) { return bool{needed[argument.node.index]}; })) {
@@ -57,7 +59,7 @@ Trimmed trimmed(const Graph& body, const std::vector<bool>& read) {
     needed = needed_nodes(body, kept);
     needed[first.node.index] = true;
   }
-  Trimmed result{.body = body, .operands = {}, .results = {}};
+  Trimmed result{.body = body, .operands = {}, .results = {}, .until = -1};
   std::map<int32_t, int32_t> carries;
   std::vector<NodeId> map(body.size());
   Graph& now = result.body;
@@ -87,6 +89,7 @@ Trimmed trimmed(const Graph& body, const std::vector<bool>& read) {
     result.results[static_cast<int64_t>(k)] = static_cast<int64_t>(now.results.size());
     now.results.push_back(std::move(output));
   }
+  if (until >= 0) result.until = carries.at(until);
   return result;
 }
 
@@ -104,13 +107,13 @@ Graph trim_once(Graph graph) {
     const Node& node = graph.nodes[i];
     rebuilder.build().set_place(node);
     if (node.op == OpKind::Scan) {
-      Trimmed part = trimmed(*node.body, read.at({i}));
+      Trimmed part = trimmed(*node.body, read.at({i}), until_of(node));
       part.body = trim_scans(std::move(part.body));  // what the loop no longer hands on its own loops need not compute
       std::vector<NodeId> inputs;
       for (const size_t k : part.operands) inputs.push_back(rebuilder.map(node.inputs[k]));
       numbers[{i}] = std::move(part.results);
       rebuilder.replace({i}, make_scan(rebuilder.build(), std::move(part.body), std::move(inputs), steps_of(node),
-                                       is_reversed(node), is_by_position(node)));
+                                       is_reversed(node), is_by_position(node), part.until));
     } else if (node.op == OpKind::Part) {
       const int64_t k = numbers.at(node.inputs[0]).at(node.attrs.integer("result"));
       rebuilder.replace({i}, make_part(rebuilder.build(), rebuilder.map(node.inputs[0]), static_cast<size_t>(k)));

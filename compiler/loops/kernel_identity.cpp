@@ -166,9 +166,11 @@ std::string identify(const LoopProgram& program) {
     key +=
         fmt::format("{} runs {} advances {} stamps {} lanes {} {}\n", function.name, function.runs_offset,
                     function.advances, function.stamps_offset, to_string(function.lanes->dtype), function.lanes->count);
-    for (const Repeat& repeat : function.repeats)
-      key += fmt::format("repeat {} {} {} {} {} {}\n", repeat.first, repeat.last, repeat.parent, repeat.steps.bound,
-                         repeat.steps.symbol, repeat.reverse);
+    for (const Repeat& repeat : function.repeats) {
+      const int64_t until = repeat.until < 0 ? -1 : function.buffers[static_cast<size_t>(repeat.until)].offset;
+      key += fmt::format("repeat {} {} {} {} {} {} {}\n", repeat.first, repeat.last, repeat.parent, repeat.steps.bound,
+                         repeat.steps.symbol, repeat.reverse, until);
+    }
     for (size_t k = 0; k < function.kernels.size(); ++k) {
       const Kernel& kernel = function.kernels[k];
       const KernelIdentity identity = identify(function, kernel);

@@ -271,6 +271,7 @@ struct Repeat {
   int32_t parent = -1;
   Extent steps;
   bool reverse = false;  // slices move from the last element to the first
+  int32_t until = -1;    // a buffer, i32: a step runs while it is 0 only
 };
 
 /// Vectors of all kernels of a program.

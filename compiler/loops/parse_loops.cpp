@@ -146,6 +146,8 @@ class LoopReader : StatementReader {
     while (scanner_.take(",")) {
       if (scanner_.take("in")) {
         SMELT_TRY(repeat.parent, read_repeat_name());
+      } else if (scanner_.take("until")) {
+        SMELT_TRY(repeat.until, read_buffer_name());
       } else {
         SMELT_TRY_VOID(expect("backwards"));
         repeat.reverse = true;

@@ -82,6 +82,7 @@ class LoopPrinter {
     std::string text =
         fmt::format("r{} = {} steps of kernels {} to {}", r, extent(repeat.steps), repeat.first, repeat.last);
     if (repeat.parent >= 0) text += fmt::format(", in r{}", repeat.parent);
+    if (repeat.until >= 0) text += fmt::format(", until {}", name(repeat.until));
     return repeat.reverse ? text + ", backwards" : text;
   }
 

@@ -42,6 +42,16 @@ class Verifier {
       violations_.push_back(fmt::format("{}: repetition {} does not nest", function_.name, r));
     if (repeat.steps.scale != 1)
       violations_.push_back(fmt::format("{}: repetition {} multiplies its steps", function_.name, r));
+    check_until(r);
+  }
+
+  void check_until(size_t r) {
+    const int32_t until = function_.repeats[r].until;
+    if (until < 0) return;
+    const bool is_flag = is_buffer(until) &&
+                         function_.buffers[static_cast<size_t>(until)].storage == Storage::Temporary &&
+                         function_.buffers[static_cast<size_t>(until)].type == TensorType{DType::I32, {}};
+    if (!is_flag) violations_.push_back(fmt::format("{}: repetition {} stops by no number", function_.name, r));
   }
 
   void check_slice(const LoopBuffer& buffer) {

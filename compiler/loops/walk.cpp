@@ -26,6 +26,9 @@ std::vector<Lifetime> lifetimes(const LoopFunction& function) {
                function.repeats[static_cast<size_t>(r)].last - 1);
     });
   }
+  // Asked before each step, and once behind the last one.
+  for (const Repeat& repeat : function.repeats)
+    if (repeat.until >= 0 && repeat.first < repeat.last) extend(repeat.until, repeat.first, repeat.last - 1);
   return result;
 }
 

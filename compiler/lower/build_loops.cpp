@@ -177,7 +177,9 @@ class Lowering {
     const Node& node = graph_[scan];
     const auto repeat = static_cast<int32_t>(function_.repeats.size());
     const auto first = static_cast<int32_t>(function_.kernels.size());
-    function_.repeats.push_back({first, first, repeat_, steps_of(node), is_reversed(node)});
+    const int32_t until =
+        may_stop(node) ? buffer_of(node.inputs[carry_argument(*node.body, until_of(node))]) : int32_t{-1};
+    function_.repeats.push_back({first, first, repeat_, steps_of(node), is_reversed(node), until});
     const PlannedBody& body = *plan_.kernels[static_cast<size_t>(k)].body;
     Lowering inner(body.graph, body.plan, options_, function_);
     inner.run_body({.arguments = body_arguments(node, repeat),

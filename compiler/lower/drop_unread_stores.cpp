@@ -16,6 +16,7 @@ std::vector<bool> read_buffers(const LoopFunction& function) {
       if (function.buffers[static_cast<size_t>(buffer)].storage != Storage::Slice) return;
     }
   };
+  for (const Repeat& repeat : function.repeats) note(repeat.until);
   for (const Kernel& kernel : function.kernels) {
     if (kernel.kind() == KernelKind::Product) {
       for (const ProductOperands& pair : kernel.product().pairs) {

@@ -20,7 +20,7 @@ class Stepper {
 
   /// Nothing when the nest cannot run its steps itself.
   std::optional<Kernel> run() {
-    if (steps_.last != steps_.first + 1) return std::nullopt;
+    if (steps_.last != steps_.first + 1 || steps_.until >= 0) return std::nullopt;
     kernel_ = function_.kernels[static_cast<size_t>(steps_.first)];
     if (kernel_.kind() != KernelKind::Nest || !kernel_.guarded.empty() || kernel_.sweeps.size() != 1)
       return std::nullopt;

@@ -13,6 +13,7 @@ inline constexpr OpDef kScan = {
     .operands = {"x"},
     .attributes = {{"reverse", AttrType::Int, "1: the last step comes first"},
                    {"by_position", AttrType::Int, "1: a step has to compute one position of a sequence"},
+                   {"until", AttrType::Int, "the carry that ends the loop once it is not 0; -1: none"},
                    {"type", AttrType::Type, "i32[T], the type of the steps"}},
     .traits = {.cheap = false, .repeats = true},
     .infer = shape_rules::scan,

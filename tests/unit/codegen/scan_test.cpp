@@ -6,6 +6,7 @@
 #include <limits>
 #include <random>
 
+#include "compiler/graph/run_all_steps.h"
 #include "compiler/run_passes.h"
 #include "fuzz/compiled_graphs.h"
 #include "ir/scan.h"
@@ -20,7 +21,7 @@ namespace {
 // h <- tanh(h W + x[t] U); the last h and all of them. {0}: dtype, {1}: 1 from the last step to the first.
 constexpr const char* kRecurrent = R"(dims T<=6
 func @f(%h: feed {0}[2, 3], %x: feed {0}[T<=6, 2, 4], %w: feed {0}[3, 3], %u: feed {0}[4, 3]) {{
-  %4 = scan %h, %x, %w, %u {{reverse = {1}, by_position = 0}} : i32[T<=6] {{
+  %4 = scan %h, %x, %w, %u {{reverse = {1}, by_position = 0, until = -1}} : i32[T<=6] {{
     func @step(%h: carry {0}[2, 3] #0, %x: slice {0}[2, 4], %w: whole {0}[3, 3], %u: whole {0}[4, 3]) {{
       %4 = contract %h, %w {{formula = [i,k] [k,j] -> [i,j]}} : {0}[2, 3]
       %5 = contract %x, %u {{formula = [i,k] [k,j] -> [i,j]}} : {0}[2, 3]
@@ -36,9 +37,9 @@ func @f(%h: feed {0}[2, 3], %x: feed {0}[T<=6, 2, 4], %w: feed {0}[3, 3], %u: fe
 // A loop in a loop: row t of a table is weighed by all that came before in the row, and rows by the row before.
 constexpr const char* kNested = R"(dims T<=5
 func @f(%c: feed {0}, %x: feed {0}[T<=5, 4], %w: feed {0}) {{
-  %3 = scan %c, %x, %w {{reverse = {1}, by_position = 0}} : i32[T<=5] {{
+  %3 = scan %c, %x, %w {{reverse = {1}, by_position = 0, until = -1}} : i32[T<=5] {{
     func @row(%c: carry {0} #0, %x: slice {0}[4], %w: whole {0}) {{
-      %3 = scan %c, %x, %w {{reverse = 1, by_position = 0}} : i32[4] {{
+      %3 = scan %c, %x, %w {{reverse = 1, by_position = 0, until = -1}} : i32[4] {{
         func @element(%c: carry {0} #0, %x: slice {0}, %w: whole {0}) {{
           %3 = mul %c, %w : {0}
           %4 = sin %x : {0}
@@ -60,7 +61,7 @@ func @f(%c: feed {0}, %x: feed {0}[T<=5, 4], %w: feed {0}) {{
 // c <- c + x[t]^T h, which does not begin at zero: one product of all steps behind the loop that computes h.
 constexpr const char* kSummed = R"(dims T<=6
 func @f(%c: feed {0}[3, 4], %h: feed {0}[2, 4], %x: feed {0}[T<=6, 2, 3], %y: feed {0}[T<=6, 2, 4]) {{
-  %4 = scan %c, %h, %x, %y {{reverse = {1}, by_position = 0}} : i32[T<=6] {{
+  %4 = scan %c, %h, %x, %y {{reverse = {1}, by_position = 0, until = -1}} : i32[T<=6] {{
     func @step(%c: carry {0}[3, 4] #0, %h: carry {0}[2, 4] #1, %x: slice {0}[2, 3], %y: slice {0}[2, 4]) {{
       %4 = add %h, %y : {0}[2, 4]
       %5 = tanh %4 : {0}[2, 4]
@@ -77,7 +78,7 @@ func @f(%c: feed {0}[3, 4], %h: feed {0}[2, 4], %x: feed {0}[T<=6, 2, 3], %y: fe
 constexpr const char* kScaled = R"(dims T<=6
 func @f(%h: feed {0}[5, 7], %w: feed {0}[5, 7], %x: feed {0}[T<=6]) {{
   %3 = exp %w : {0}[5, 7]
-  %4 = scan %h, %x, %3 {{reverse = {1}, by_position = 0}} : i32[T<=6] {{
+  %4 = scan %h, %x, %3 {{reverse = {1}, by_position = 0, until = -1}} : i32[T<=6] {{
     func @step(%h: carry {0}[5, 7] #0, %x: slice {0}, %w: whole {0}[5, 7]) {{
       %3 = mul %w, %h : {0}[5, 7]
       %4 = exp %3 : {0}[5, 7]
@@ -88,6 +89,33 @@ func @f(%h: feed {0}[5, 7], %w: feed {0}[5, 7], %x: feed {0}[T<=6]) {{
     }}
   }}
   %5 = part %4 {{result = 0}} : {0}[5, 7]
+)";
+
+// h <- tanh(h + x[t]), s <- s + sum(h x[t]) until the third step is done, or the sum of h is above {2}.
+constexpr const char* kStops = R"(dims T<=6
+func @f(%h: feed {0}[2, 3], %s: feed {0}, %x: feed {0}[T<=6, 2, 3]) {{
+  %3 = constant {{value = 0}} : i32
+  %4 = scan %h, %3, %3, %s, %x {{reverse = {1}, by_position = 0, until = 2}} : i32[T<=6] {{
+    func @step(%h: carry {0}[2, 3] #0, %n: carry i32 #1, %over: carry i32 #2, %s: carry {0} #3, %x: slice {0}[2, 3]) {{
+      %5 = add %h, %x : {0}[2, 3]
+      %6 = tanh %5 : {0}[2, 3]
+      %7 = constant {{value = 1}} : i32
+      %8 = add %n, %7 : i32
+      %9 = constant {{value = 3}} : i32
+      %10 = ge %8, %9 : bool
+      %11 = reduce_sum %6 {{axes = [0, 1]}} : {0}
+      %12 = constant {{value = {2}}} : {0}
+      %13 = gt %11, %12 : bool
+      %14 = or %10, %13 : bool
+      %15 = cast %14 {{dtype = "i32"}} : i32
+      %16 = mul %6, %x : {0}[2, 3]
+      %17 = reduce_sum %16 {{axes = [0, 1]}} : {0}
+      %18 = add %s, %17 : {0}
+      return %6 as carry "h" #0, %8 as carry "n" #1, %15 as carry "over" #2, %18 as carry "s" #3
+    }}
+  }}
+  %5 = part %4 {{result = 0}} : {0}[2, 3]
+  %6 = part %4 {{result = 3}} : {0}
 )";
 
 Graph parsed(const std::string& text) {
@@ -211,6 +239,46 @@ TEST_CASE("a sum over steps begins where its carry does") { check_orders(kSummed
 
 TEST_CASE("what all steps read is not overwritten by one") { check_orders(kScaled, 1, {6, 1, 0}); }
 
+TEST_CASE("a loop that may stop: values and gradients of two orders, those of all steps") {
+  const std::string text = std::string(kStops).replace(std::string(kStops).find("{2}"), 3, "9");
+  check_orders(text.c_str(), 1, {6, 2, 0});
+  check_orders(text.c_str(), 2, {5});
+}
+
+TEST_CASE("a loop stops when its carry says so, on any number of threads") {
+  for (const auto& [above, steps] : {std::pair{"9", 3}, std::pair{"-9", 1}}) {
+    Graph graph = parsed(fmt::format(fmt::runtime(kStops), "f32", 0, above) + "  %7 = part %4 {result = 1} : i32\n}");
+    const std::vector<NodeId> parts = parts_of(graph);
+    graph.results = {{"h", ResultRole::Value, -1, parts[0]},
+                     {"n", ResultRole::Value, -1, parts[2]},
+                     {"s", ResultRole::Value, -1, parts[1]}};
+    const int64_t extents[] = {6};
+    const std::vector<RefTensor> arguments = random_arguments(graph, extents);
+    const auto expected = evaluate(graph, arguments, extents);
+    REQUIRE(expected.has_value());
+    CHECK((*expected)[1].values[0] == steps);
+    const auto all = evaluate(run_all_steps(graph), arguments, extents);
+    REQUIRE(all.has_value());
+    for (size_t k = 0; k < all->size(); ++k) CHECK((*all)[k].values == (*expected)[k].values);
+    for (const int threads : {1, 2, 3}) {
+      const auto got = test::run_compiled(differentiated(graph), arguments, extents, {.threads = threads});
+      REQUIRE_MESSAGE(got.has_value(), got.error().message);
+      CHECK((*got)[1].values[0] == steps);
+      CHECK(testing::worst_difference(*got, *expected) < 1e-6);
+    }
+  }
+}
+
+TEST_CASE("the carry that stops a loop stays although nobody reads it") {
+  Graph graph = parsed(fmt::format(fmt::runtime(kStops), "f32", 0, "9") + "}");
+  graph.results = {{"h", ResultRole::Value, -1, parts_of(graph)[0]}};
+  const Graph trimmed = differentiated(graph);
+  const auto scan = std::ranges::find(trimmed.nodes, OpKind::Scan, &Node::op);
+  REQUIRE(scan != trimmed.nodes.end());
+  CHECK(until_of(*scan) == 2);  // that of n stays too
+  CHECK(scan_violations(trimmed, *scan).empty());
+}
+
 // The last kernel of a step is one thread's, and so is what follows the loop; the first kernel of a step is shared, and
 // reads what the last one of the step before has written.
 TEST_CASE("threads wait for each other between two steps") {
@@ -219,7 +287,7 @@ TEST_CASE("threads wait for each other between two steps") {
   for (int i = 0; i < kLength; ++i) chain += fmt::format("      %{} = tanh %{} : f32[64]\n", 6 + i, 5 + i);
   const std::string text = fmt::format(R"(dims T<=40
 func @f(%h: feed f32[64], %x: feed f32[T<=40, 64, 512]) {{
-  %2 = scan %h, %x {{reverse = 0, by_position = 0}} : i32[T<=40] {{
+  %2 = scan %h, %x {{reverse = 0, by_position = 0, until = -1}} : i32[T<=40] {{
     func @step(%h: carry f32[64] #0, %x: slice f32[64, 512]) {{
       %2 = broadcast %h {{axes = [0], type = f32[64, 512]}} : f32[64, 512]
       %3 = mul %2, %x : f32[64, 512]
@@ -251,7 +319,7 @@ func @f(%h: feed f32[64], %x: feed f32[T<=40, 64, 512]) {{
 TEST_CASE("linear recurrences are what they are turn by turn, whatever their factor") {
   constexpr const char* kLinear = R"(func @f(%c: feed {0}[3], %x: feed {0}[150, 3], %g: feed {0}) {{
   %3 = constant {{value = 0}} : {0}[3]
-  %4 = scan %c, %3, %x, %g {{reverse = {1}, by_position = 0}} : i32[150] {{
+  %4 = scan %c, %3, %x, %g {{reverse = {1}, by_position = 0, until = -1}} : i32[150] {{
     func @step(%c: carry {0}[3] #0, %sum: carry {0}[3] #1, %x: slice {0}[3], %g: whole {0}) {{
       %4 = broadcast %g {{axes = [], type = {0}[3]}} : {0}[3]
       %5 = mul %4, %c : {0}[3]

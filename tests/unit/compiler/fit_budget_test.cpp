@@ -61,7 +61,7 @@ func @late(%h: feed f32[256], %x: feed f32[64, 256], %s: feed f32) {
   %3 = exp %x : f32[64, 256]
   %4 = reduce_sum %3 {axes = [0]} : f32[256]
   %5 = mul %h, %4 : f32[256]
-  %6 = scan %5, %3, %3 {reverse = 0, by_position = 0} : i32[64] {
+  %6 = scan %5, %3, %3 {reverse = 0, by_position = 0, until = -1} : i32[64] {
     func @step(%h: carry f32[256] #0, %x: slice f32[256], %w: whole f32[64, 256]) {
       %3 = reduce_sum %w {axes = [0]} : f32[256]
       %4 = mul %h, %x : f32[256]

@@ -106,7 +106,7 @@ std::vector<Wrong> table() {
        "`f32[B<=8]` and `f32[2]`"},
       {Scan,
        {f32({3})},
-       {{"reverse", int64_t{0}}, {"by_position", int64_t{0}}, {"type", f32({3})}},
+       {{"reverse", int64_t{0}}, {"by_position", int64_t{0}}, {"until", int64_t{-1}}, {"type", f32({3})}},
        "`scan` has the type of its steps, `i32[T]`, not `f32[3]`"},
       {Part, {f32({3})}, {{"result", int64_t{0}}}, "`part` lacks attribute `type`"},
       {Contract, {f32({2}), f32({2})}, formula("[i] -> [i]"), "`contract` has a formula of 1 operands: `[i] -> [i]`"},
