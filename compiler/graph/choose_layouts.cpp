@@ -254,10 +254,15 @@ class LayoutChooser {
     return true;
   }
 
-  /// A product that sums nothing is one of elements: its reader's order is as good as any.
+  /// A product that sums one term is one of elements: its reader's order is as good as any.
   bool follows_wish(NodeId old, const Node& node) const {
+    if (wishes_[old.index].empty()) return false;
     const IndexFormula& formula = node.attrs.formula("formula");
-    return formula.num_indices() == formula.rank && !wishes_[old.index].empty();
+    std::vector<Shape> shapes;
+    for (size_t k = 0; k < formula.operands.size(); ++k) shapes.push_back(graph_.type(node.inputs[k]).shape);
+    const Result<Shape> extents = extents_of(formula, shapes);
+    const auto summed = std::span(*extents).subspan(static_cast<size_t>(formula.rank));
+    return std::ranges::all_of(summed, [](const Extent& terms) { return terms == Extent(1); });
   }
 
   void place_contraction(NodeId old, const Node& node) {
