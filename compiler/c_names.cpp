@@ -35,10 +35,13 @@ std::string unique(std::string wanted, std::set<std::string>& used) {
   return wanted;
 }
 
-std::string sizes_that_follow(const std::vector<DimSymbol>& symbols, int32_t symbol, const std::string& size) {
+std::string sizes_that_follow(const std::vector<DimSymbol>& symbols,
+                              const std::function<std::string(int32_t)>& size_of) {
   std::string lines;
   for (size_t k = 0; k < symbols.size(); ++k) {
-    if (symbols[k].of == symbol) lines += fmt::format("  extents[{}] = {} - {};\n", k, size, symbols[k].less);
+    const std::string size =
+        symbols[k].follows() ? size_expression(symbols, static_cast<int32_t>(k), size_of) : std::string();
+    if (!size.empty()) lines += fmt::format("  extents[{}] = {};\n", k, size);
   }
   return lines;
 }
@@ -47,8 +50,15 @@ std::string size_expression(const std::vector<DimSymbol>& symbols, int32_t symbo
                             const std::function<std::string(int32_t)>& size_of) {
   const DimSymbol& dim = symbols[static_cast<size_t>(symbol)];
   if (!dim.follows()) return size_of(symbol);
-  const std::string of = size_of(dim.of);
-  return of.empty() ? of : fmt::format("({} - {})", of, dim.less);
+  std::string sum;
+  for (const auto& [of, factor] : dim.of.terms) {
+    const std::string size = size_of(of);
+    if (size.empty()) return "";
+    sum += (sum.empty() ? "" : " + ") + (factor == 1 ? size : fmt::format("{} * {}", factor, size));
+  }
+  const int64_t number = dim.of.number;
+  if (number != 0) sum += fmt::format(" {} {}", number < 0 ? "-" : "+", number < 0 ? -number : number);
+  return "(" + sum + ")";
 }
 
 const char* c_type(DType dtype) {

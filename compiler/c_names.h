@@ -17,8 +17,10 @@ std::string identifier(std::string_view name);
 /// `wanted`, or with underscores behind it until nothing in `used` has that name.
 std::string unique(std::string wanted, std::set<std::string>& used);
 
-/// Lines that set `extents` of the dims that follow from `symbol`, whose size is the C expression `size`.
-std::string sizes_that_follow(const std::vector<DimSymbol>& symbols, int32_t symbol, const std::string& size);
+/// Lines that set `extents` of the dims that follow from others, where `size_of` gives the sizes of those, or an empty
+/// text.
+std::string sizes_that_follow(const std::vector<DimSymbol>& symbols,
+                              const std::function<std::string(int32_t)>& size_of);
 
 /// The size of `symbol` where `size_of` gives those of the dims that follow from none, or an empty text.
 std::string size_expression(const std::vector<DimSymbol>& symbols, int32_t symbol,

@@ -139,9 +139,18 @@ class GenerationWriter {
       add("  inputs[{}] = in->{};\n", i, reset_inputs_[i]);
     }
     add("  (void)inputs; (void)outputs;\n");
-    for (size_t i = 0; i < sizes_.size(); ++i) {
-      add("  extents[{}] = in->{};\n", generation_.sizes[i].first, sizes_[i]);
-      out_ += sizes_that_follow(program_.symbols, generation_.sizes[i].first, "in->" + sizes_[i]);
+    for (size_t i = 0; i < sizes_.size(); ++i) add("  extents[{}] = in->{};\n", generation_.sizes[i].first, sizes_[i]);
+    const auto given = [&](int32_t symbol) {
+      const size_t at = index_of(symbol);
+      return at < sizes_.size() ? "in->" + sizes_[at] : std::string();
+    };
+    out_ += sizes_that_follow(program_.symbols, given);
+    for (const Entry* entry : {&reset_, &step_}) {
+      for (const LeastDim& least : entry->least) {  // of a sum, which no member of its own bounds
+        if (program_.symbols[static_cast<size_t>(least.symbol)].follows() &&
+            !size_expression(program_.symbols, least.symbol, given).empty())
+          refuse(fmt::format("extents[{}] < {}", least.symbol, least.size));
+      }
     }
     if (generation_.draws) add("  smelt_store_i64(arena, {}, in->run);\n", reset_.runs_offset);
     call(reset_);
@@ -162,10 +171,11 @@ class GenerationWriter {
     add("  memcpy(&position, (const char *)arena + {}, sizeof position);\n", offset_of(generation_.position));
     refuse("position < 1", "NOT_RESET");
     refuse(fmt::format("position > {}", positions_), "NO_POSITION");
-    for (const auto& [symbol, variable] : generation_.sizes) {
+    for (const auto& [symbol, variable] : generation_.sizes)
       add("  memcpy(&extents[{}], (const char *)arena + {}, sizeof extents[0]);\n", symbol, offset_of(variable));
-      out_ += sizes_that_follow(program_.symbols, symbol, fmt::format("extents[{}]", symbol));
-    }
+    out_ += sizes_that_follow(program_.symbols, [&](int32_t symbol) {
+      return index_of(symbol) < sizes_.size() ? fmt::format("extents[{}]", symbol) : std::string();
+    });
     for (size_t i = 0; i < step_.inputs.size(); ++i) bind_input(i);
     for (size_t i = 0; i < outputs_.size(); ++i) {
       refuse(fmt::format("out->{} == 0", outputs_[i]));

@@ -361,9 +361,13 @@ class HeaderWriter {
     for (size_t i = 0; i < wrapper.outputs.size(); ++i) {
       add("  outputs[{}] = {}out->{};\n", i, is_scalar(wrapper.outputs[i]) ? "&" : "", wrapper.outputs[i].name);
     }
-    for (const Member& size : wrapper.sizes) {
-      add("  extents[{}] = in->{};\n", size.symbol, size.name);
-      out_ += sizes_that_follow(program_.symbols, size.symbol, "in->" + size.name);
+    for (const Member& size : wrapper.sizes) add("  extents[{}] = in->{};\n", size.symbol, size.name);
+    const auto size_of = [&](int32_t symbol) { return given_size(wrapper, symbol); };
+    out_ += sizes_that_follow(program_.symbols, size_of);
+    for (const LeastDim& least : wrapper.entry->least) {  // of a sum, which no member of its own bounds
+      if (program_.symbols[static_cast<size_t>(least.symbol)].follows() &&
+          !size_expression(program_.symbols, least.symbol, size_of).empty())
+        refuse(fmt::format("extents[{}] < {}", least.symbol, least.size));
     }
     add("  (void)inputs; (void)outputs; (void)extents;\n  return SMELT_CALL_OK;\n}}\n");
   }
@@ -373,11 +377,14 @@ class HeaderWriter {
     return least == entry.least.end() ? 1 : least->size;
   }
 
+  /// As a C expression; empty where the call does not say it.
+  static std::string given_size(const Wrapper& wrapper, int32_t symbol) {
+    const auto at = std::ranges::find(wrapper.sizes, symbol, &Member::symbol);
+    return at == wrapper.sizes.end() ? "" : "in->" + at->name;
+  }
+
   void check_labels(const Wrapper& wrapper, const Member& input) {
-    const auto size_of = [&](int32_t symbol) -> std::string {
-      const auto at = std::ranges::find(wrapper.sizes, symbol, &Member::symbol);
-      return at == wrapper.sizes.end() ? "" : "in->" + at->name;
-    };
+    const auto size_of = [&](int32_t symbol) { return given_size(wrapper, symbol); };
     out_ += label_check(*input.binding, "in->" + input.name,
                         [&](int32_t symbol) { return size_expression(program_.symbols, symbol, size_of); });
   }

@@ -29,7 +29,8 @@ std::optional<NodeId> loop_of(const Graph& graph) {
 void note_symbols(const Graph& graph, std::set<int32_t>& symbols) {
   for (const Node& node : graph.nodes)
     for (const Extent& extent : node.type.shape)
-      if (!extent.is_static()) symbols.insert(origin_of(graph.symbols, extent.symbol));
+      if (!extent.is_static())
+        for (const SizeTerm& term : size_of_symbol(graph.symbols, extent.symbol).terms) symbols.insert(term.symbol);
 }
 
 class GenerationAdder {

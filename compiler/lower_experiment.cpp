@@ -267,8 +267,8 @@ class ExperimentLowering {
     for (const Node& node : graph.nodes) {
       for (const Extent& extent : node.type.shape) {
         if (extent.is_static()) continue;
-        const int32_t symbol = origin_of(graph.symbols, extent.symbol);
-        if (std::ranges::find(entry.symbols, symbol) == entry.symbols.end()) entry.symbols.push_back(symbol);
+        for (const auto& [symbol, factor] : size_of_symbol(graph.symbols, extent.symbol).terms)
+          if (std::ranges::find(entry.symbols, symbol) == entry.symbols.end()) entry.symbols.push_back(symbol);
       }
     }
     for (const LeastSize& least : least_sizes(function.graph))

@@ -52,10 +52,10 @@ class Evaluator {
   /// The same, but names stay bound afterwards: the type of a body's result may name dims of the body.
   Value eval_statements(const ast::Block& block, const Naming& naming = {});
   Value eval_body(const ast::Body& body);
-  /// Whether sums, differences and products of `expr` have a run-time dim in them.
+  /// Whether `expr` is arithmetic that has a run-time dim in them.
   bool has_run_time_dim(ast::ExprId expr);
   /// A whole number, or `T - 2` of a run-time dim T. Other values are reported; `what` is what the number is for.
-  std::optional<WholeNumber> whole_number(ast::ExprId expr, std::string_view what);
+  std::optional<Size> whole_number(ast::ExprId expr, std::string_view what);
   /// The extent of a size that has a run-time dim in it, such as `T - 1`.
   std::optional<Extent> run_time_extent(ast::ExprId expr);
   /// `T - 1` as a position along an axis of x, a scalar.
@@ -85,6 +85,7 @@ class Evaluator {
   Value apply_repeat(const ast::RepeatExpr& e, Value value, const std::string& label, const Naming& naming, Span span);
   Value apply_stage(ast::ExprId stage, Value value, Span value_span, const Naming& naming, Span span);
   Value index_tensor(const Tensor& x, const ast::IndexExpr& e, Span span);
+  std::optional<Size> sum_of_dims(const ast::BinaryExpr& e, std::string_view what);
   struct AxisPart;
   std::optional<AxisPart> axis_part(ast::ExprId index, const Tensor& x, size_t at);
   std::optional<AxisPart> checked_part(AxisPart part, const Axis& axis, Span span);

@@ -244,4 +244,22 @@ Tensor GraphWriter::part(const Tensor& x, size_t place, const Axis& axis, int64_
   return result;
 }
 
+Tensor GraphWriter::rows_along(const Tensor& x, size_t place, NodeId rows, const Axis& axis, Span span) {
+  std::vector<int64_t> to_front{static_cast<int64_t>(place)}, back(x.axes.size());
+  for (size_t k = 0; k < x.axes.size(); ++k)
+    if (k != place) to_front.push_back(static_cast<int64_t>(k));
+  for (size_t k = 0; k < back.size(); ++k) back[static_cast<size_t>(to_front[k])] = static_cast<int64_t>(k);
+  builder().set_span(span);
+  const NodeId table = place == 0 ? x.node : builder().transpose(x.node, to_front);
+  Tensor result = x;
+  result.node = builder().make(OpKind::Gather, {table, rows});
+  if (builder().type(rows).rank() == 0) {
+    result.axes.erase(result.axes.begin() + static_cast<std::ptrdiff_t>(place));
+  } else {
+    result.axes[place] = axis;
+    if (place != 0) result.node = builder().transpose(result.node, back);
+  }
+  return result;
+}
+
 }  // namespace smelt::frontend

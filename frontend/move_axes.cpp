@@ -21,11 +21,14 @@ std::optional<Formulas::AxisPart> Formulas::run_time_part(const Affine& position
       fixed ? Axis{kAnonymous, Extent(1)} : scopes_.frame().indices[static_cast<size_t>(position.terms[0].first)].axis;
   if (part.extent == from.extent && position.constant == 0) return std::nullopt;
   if (part.extent.is_static() && from.extent.is_static()) return std::nullopt;
-  const WholeNumber has = shapes_.size_of_extent(from.extent), takes = shapes_.size_of_extent(part.extent);
-  if (!has.is_static() && !takes.is_static() && has.symbol != takes.symbol) return std::nullopt;
-  const bool at_bound = position.constant >= 0 && position.constant + shapes_.largest(takes) <= shapes_.largest(has);
+  const Size has = shapes_.size_of_extent(from.extent), takes = shapes_.size_of_extent(part.extent);
+  const Size rest = has - takes - Size{{}, position.constant};
+  const bool both = !has.is_static() && !takes.is_static();
+  if (both && !rest.grows() && !(takes - has).grows()) return std::nullopt;
+  const bool enough = both && !rest.is_static() ? least_of(rest) >= 0
+                                                : position.constant + shapes_.largest(takes) <= shapes_.largest(has);
   const bool may_end = takes.is_static() && !has.is_static();
-  const bool inside = at_bound && !(bounded && may_end);
+  const bool inside = position.constant >= 0 && enough && !(bounded && may_end);
   if (!inside && (!bounded || scopes_.frame().inside != nullptr)) return std::nullopt;
   return AxisPart{part, inside};
 }

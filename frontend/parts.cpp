@@ -1,6 +1,6 @@
-// Parts of a tensor by position: `x[i]`, `x[a .. b]`, `x[1 ..]`, `x[.. n]`, `x[labels]`. Along a run-time dim T a part
-// may begin at a number and end at one, or at T less one; its size is a number or follows from T. One that begins at T
-// less a number has a fixed size, and its rows are gathered.
+// Parts of a tensor by position: `x[i]`, `x[a .. b]`, `x[1 ..]`, `x[.. n]`, `x[labels]`; and sizes that follow from
+// run-time dims. Along a run-time dim T a part may begin at a number and end at one, or at T less one; its size is a
+// number or follows from T. The rows of one that begins at a run-time dim, T - 3, are gathered.
 #include <algorithm>
 #include <numeric>
 
@@ -16,8 +16,8 @@ namespace smelt::frontend {
 
 /// What is taken of one axis.
 struct Evaluator::AxisPart {
-  WholeNumber start;
-  WholeNumber end;        // behind the last one
+  Size start;
+  Size end;               // behind the last one
   Extent extent;          // how many
   bool is_one = false;    // the axis goes
   bool is_whole = false;  // nothing is left out
@@ -43,45 +43,65 @@ bool Evaluator::has_run_time_dim(ast::ExprId expr) {
   return dim != nullptr && !shapes_.dim_of(dim->id).extent.is_static();
 }
 
-std::optional<WholeNumber> Evaluator::whole_number(ast::ExprId expr, std::string_view what) {
-  const auto* sum = scopes_.ast().as<ast::BinaryExpr>(expr);
-  if (has_run_time_dim(expr) && sum != nullptr && (sum->op == ast::BinaryOp::Add || sum->op == ast::BinaryOp::Sub)) {
-    const std::optional<WholeNumber> a = whole_number(sum->lhs, what), b = whole_number(sum->rhs, what);
-    if (!a || !b) return std::nullopt;
-    const bool add = sum->op == ast::BinaryOp::Add;
-    if (add && (a->is_static() || b->is_static()))
-      return WholeNumber{std::max(a->symbol, b->symbol), a->number + b->number};
-    if (!add && b->is_static()) return WholeNumber{a->symbol, a->number - b->number};
-    if (!add && a->symbol == b->symbol) return WholeNumber{Extent::kStatic, a->number - b->number};
+/// Numbers, run-time dims, and what `+`, `-` and `*` make of them; nullopt for anything else, which is not reported.
+std::optional<Size> Evaluator::sum_of_dims(const ast::BinaryExpr& e, std::string_view what) {
+  if (e.op != ast::BinaryOp::Add && e.op != ast::BinaryOp::Sub && e.op != ast::BinaryOp::Mul) return std::nullopt;
+  const std::optional<Size> a = whole_number(e.lhs, what), b = a ? whole_number(e.rhs, what) : std::nullopt;
+  if (!a || !b) return Size{};  // reported
+  // What a factor or a sum may be is far above what a size may be, so that nothing here leaves int64.
+  const auto is_large = [](const Size& size) {
+    const auto large = [](int64_t number) { return number > kMaxDim || number < -kMaxDim; };
+    return large(size.number) || std::ranges::any_of(size.terms, large, &SizeTerm::factor);
+  };
+  if (is_large(*a) || is_large(*b)) return std::nullopt;
+  if (e.op == ast::BinaryOp::Add) return *a + *b;
+  if (e.op == ast::BinaryOp::Sub) return *a - *b;
+  if (a->is_static()) return *b * a->number;
+  return b->is_static() ? std::optional(*a * b->number) : std::nullopt;
+}
+
+std::optional<Size> Evaluator::whole_number(ast::ExprId expr, std::string_view what) {
+  const auto* binary = scopes_.ast().as<ast::BinaryExpr>(expr);
+  const bool at_run_time = has_run_time_dim(expr);
+  if (at_run_time && binary != nullptr) {
+    const size_t errors = diagnostics_.num_errors();
+    const std::optional<Size> sum = sum_of_dims(*binary, what);
+    if (diagnostics_.num_errors() > errors) return std::nullopt;
+    if (sum) return sum;
+  }
+  const Span span = scopes_.span_of(expr);
+  const bool is_name = scopes_.ast().as<ast::NameExpr>(expr) != nullptr;
+  if (at_run_time && !is_name) {
+    diagnostics_
+        .report(Diag::E0502, span,
+                fmt::format("{} is made of run-time dims by `+`, `-` and `*` with numbers, not `{}`", what,
+                            printable(sources_.text(span))))
+        .with_help(
+            "write `T - 1`, `T + U` or `2 * T` of run-time dims T and U, or declare a dim for it: `dim S <= 64`");
+    return std::nullopt;
   }
   const Value value = eval(expr);
   if (const auto* dim = value.as<DimValue>()) return shapes_.size_of_extent(shapes_.dim_of(dim->id).extent);
   if (value.bad()) return std::nullopt;
-  const Span span = scopes_.span_of(expr);
-  if (has_run_time_dim(expr)) {
-    diagnostics_
-        .report(Diag::E0502, span,
-                fmt::format("{} is a number, or a run-time dim less a number, not `{}`", what,
-                            printable(sources_.text(span))))
-        .with_help("write `T`, or `T - 1`, of a run-time dim T");
-    return std::nullopt;
-  }
   const std::optional<int64_t> number = shapes_.expect_integer(value, span, what);
-  return number ? std::optional(WholeNumber{Extent::kStatic, *number}) : std::nullopt;
+  return number ? std::optional(Size{{}, *number}) : std::nullopt;
 }
 
 std::optional<Extent> Evaluator::run_time_extent(ast::ExprId expr) {
-  const std::optional<WholeNumber> size = whole_number(expr, "a size");
+  const std::optional<Size> size = whole_number(expr, "a size");
   if (!size) return std::nullopt;
   const Span span = scopes_.span_of(expr);
-  if (!size->is_static() && size->number > 0) {
-    unsupported(diagnostics_, span, "a size that is a run-time dim plus a number",
-                "declare the longer one, `dim T <= n`, and write the shorter as `T - 1`");
+  if (!size->grows()) {
+    diagnostics_
+        .report(Diag::E0502, span,
+                fmt::format("the size {} shows at run time, and may be negative", shapes_.size_text(*size)))
+        .with_help("declare a dim for what is left, `dim Rest <= 8`, and write the longer one as a sum: `U + Rest`");
     return std::nullopt;
   }
-  if (shapes_.largest(*size) < 1) {
+  if (const int64_t most = shapes_.largest(*size); most < 1 || most > kMaxDim) {
     diagnostics_.report(Diag::E0201, span,
-                        fmt::format("a size is {} at most; sizes are from 1 to {}", shapes_.largest(*size), kMaxDim));
+                        fmt::format("a size is {} at most; sizes are from 1 to {}",
+                                    most < 1 ? std::to_string(most) : "more than " + std::to_string(kMaxDim), kMaxDim));
     return std::nullopt;
   }
   return shapes_.extent_of(*size);
@@ -89,28 +109,23 @@ std::optional<Extent> Evaluator::run_time_extent(ast::ExprId expr) {
 
 /// Whether the part lies inside of the axis, and how large it is.
 std::optional<Evaluator::AxisPart> Evaluator::checked_part(AxisPart part, const Axis& axis, Span span) {
-  const WholeNumber has = shapes_.size_of_extent(axis.extent);
+  const Size has = shapes_.size_of_extent(axis.extent), size = part.end - part.start, rest = has - part.end;
   const std::string text(printable(sources_.text(span)));
   const auto outside = [&](const std::string& why) {
     return &diagnostics_.report(Diag::E0109, span, fmt::format("`{}` {}", text, why));
   };
   const std::string of = shapes_.sized_text(axis);
-  for (const WholeNumber* end : {&part.start, &part.end}) {
-    if (end->is_static() || has.is_static() || end->symbol == has.symbol) continue;
+  if (!part.start.is_static() && !size.grows()) {
+    outside("goes from a run-time dim to a number or another dim: its size shows at run time, and may be negative")
+        ->with_help("let it begin at a number, or end at the same dim: `x[T - 4 .. T]`");
+    return std::nullopt;
+  }
+  const bool by_dims = !has.is_static() && !part.end.is_static() && !rest.is_static();
+  if (by_dims && !(least_of(rest) >= 0)) {
     outside(fmt::format("is a part of {} by another run-time dim, and which of them is longer is not known", of))
         ->with_help(fmt::format("write it by {} alone, or give both tensors one dim", shapes_.axis_text(axis)));
     return std::nullopt;
   }
-  if (!part.start.is_static() && part.end.symbol != part.start.symbol) {
-    outside("goes from a run-time dim to a number: its size shows at run time, and may be negative")
-        ->with_help("let it begin at a number, or end at the same dim: `x[T - 4 .. T]`");
-    return std::nullopt;
-  }
-  const WholeNumber size = part.start.symbol == part.end.symbol
-                               ? WholeNumber{Extent::kStatic, part.end.number - part.start.number}
-                               : WholeNumber{part.end.symbol, part.end.number - part.start.number};
-  const bool behind =
-      has.symbol == part.end.symbol ? part.end.number > has.number : shapes_.largest(part.end) > shapes_.largest(has);
   if (shapes_.largest(size) < 1) {
     outside(fmt::format("takes nothing of {}, however long it is", of));
     return std::nullopt;
@@ -121,6 +136,8 @@ std::optional<Evaluator::AxisPart> Evaluator::checked_part(AxisPart part, const 
         ->with_help("positions count from 0");
     return std::nullopt;
   }
+  const bool behind =
+      !by_dims && (rest.is_static() ? rest.number < 0 : shapes_.largest(part.end) > shapes_.largest(has));
   if (behind && has.is_static()) {
     outside(fmt::format("reaches up to {} elements of {}", shapes_.largest(part.end), has.number))
         ->with_help(fmt::format("give the run-time dim a bound that fits, or the axis {}", shapes_.largest(part.end)));
@@ -130,10 +147,6 @@ std::optional<Evaluator::AxisPart> Evaluator::checked_part(AxisPart part, const 
     const std::string name = shapes_.axis_text(axis);
     outside(fmt::format("ends behind the last element of {}", of))
         ->with_help(fmt::format("the last one is `x[{0} - 1]`, and a part ends at {0}", name));
-    return std::nullopt;
-  }
-  if (!size.is_static() && size.number > 0) {
-    unsupported(diagnostics_, span, "a part that is longer than a run-time dim", "let it end at the dim, or before");
     return std::nullopt;
   }
   part.extent = shapes_.extent_of(size);
@@ -150,13 +163,13 @@ std::optional<Evaluator::AxisPart> Evaluator::axis_part(ast::ExprId index, const
   AxisPart part{.is_one = !is_range};
   const ast::ExprId first = is_range ? range->lhs : index;
   if (first.valid()) {
-    const std::optional<WholeNumber> start = whole_number(first, "an index");
+    const std::optional<Size> start = whole_number(first, "an index");
     if (!start) return std::nullopt;
     part.start = *start;
   }
-  part.end = {part.start.symbol, part.start.number + 1};
+  part.end = part.start + Size{{}, 1};
   if (is_range) {
-    const std::optional<WholeNumber> end =
+    const std::optional<Size> end =
         range->rhs.valid() ? whole_number(range->rhs, "an index") : shapes_.size_of_extent(axis.extent);
     if (!end) return std::nullopt;
     part.end = *end;
@@ -214,7 +227,7 @@ Value Evaluator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span spa
 NodeId Evaluator::rows_from(const AxisPart& part) {
   Builder& graph = graph_.builder();
   // The extent that is 1 more than the start says that the part is there at all, as each size is 1 or more.
-  const WholeNumber behind{part.start.symbol, std::min<int64_t>(part.start.number + 1, 0)};
+  const Size behind{part.start.terms, std::min<int64_t>(part.start.number + 1, 0)};
   const Extent extent = shapes_.extent_of(behind);
   const NodeId size = graph.extent(extent.symbol, extent.bound, DType::I32);
   const double rest = static_cast<double>(part.start.number - behind.number);
@@ -252,15 +265,7 @@ Value Evaluator::parts_of(const Tensor& x, const std::vector<AxisPart>& parts, S
   }
   for (size_t i = parts.size(); i-- > 0;) {
     if (parts[i].start.is_static()) continue;
-    const size_t rank = graph.type(taken.node).rank();
-    std::vector<int64_t> to_front{static_cast<int64_t>(i)}, back(rank);
-    for (size_t k = 0; k < rank; ++k)
-      if (k != i) to_front.push_back(static_cast<int64_t>(k));
-    for (size_t k = 0; k < rank; ++k) back[static_cast<size_t>(to_front[k])] = static_cast<int64_t>(k);
-    const NodeId table = graph.transpose(taken.node, to_front);
-    const NodeId rows = rows_from(parts[i]);
-    taken.node = graph.make(OpKind::Gather, {table, rows});
-    if (!parts[i].is_one) taken.node = graph.transpose(taken.node, back);
+    taken = graph_.rows_along(taken, i, rows_from(parts[i]), {kAnonymous, parts[i].extent}, span);
   }
   Axes axes;
   for (size_t i = 0; i < parts.size(); ++i) {

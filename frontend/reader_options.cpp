@@ -147,8 +147,7 @@ class Options {
   /// Of string k. That of a run-time dim is the longest of each batch.
   void string_length(size_t k, const Extent& extent, const ast::Arg& arg) {
     source_.lengths[k] = 1;
-    const WholeNumber size = shapes_.size_of_extent(extent);
-    if (!size.is_static() && size.number != 0) {
+    if (!extent.is_static() && shapes_.size_of_extent(extent) != Size{{{extent.symbol, 1}}, 0}) {
       diagnostics_.report(Diag::E0503, span(arg), "the length of a string is a dim that follows from another one")
           .with_help("declare a dim of its own, `dim T <= 64`, and take parts of the field: `text[.. T - 1]`");
       return;

@@ -54,27 +54,22 @@ Extent Shapes::extent_of(const WholeNumber& size) {
   std::vector<DimSymbol>& symbols = experiment_.symbols;
   if (size.is_static()) return Extent(size.number);
   const int64_t bound = largest(size);
-  if (size.number == 0) return Extent(bound, size.symbol);
-  const auto known = std::ranges::find_if(
-      symbols, [&](const DimSymbol& dim) { return dim.of == size.symbol && dim.less == -size.number; });
+  if (size == size_of_symbol(symbols, size.terms[0].symbol)) return Extent(bound, size.terms[0].symbol);
+  const auto known = std::ranges::find(symbols, size, &DimSymbol::of);
   const auto place = static_cast<int32_t>(known - symbols.begin());
-  if (known == symbols.end()) {
-    const std::string name = name_less(symbols[static_cast<size_t>(size.symbol)].name, -size.number);
-    symbols.push_back({.name = name, .bound = bound, .of = size.symbol, .less = -size.number});
-  }
+  if (known == symbols.end()) symbols.push_back({name_of(size, symbols), bound, size});
   return Extent(bound, place);
 }
 
-WholeNumber Shapes::size_of_extent(const Extent& extent) const {
-  if (extent.is_static()) return {Extent::kStatic, extent.bound};
-  const DimSymbol& dim = experiment_.symbols[static_cast<size_t>(extent.symbol)];
-  return dim.follows() ? WholeNumber{dim.of, -dim.less} : WholeNumber{extent.symbol, 0};
+Size Shapes::size_of_extent(const Extent& extent) const {
+  return extent.is_static() ? Size{{}, extent.bound} : size_of_symbol(experiment_.symbols, extent.symbol);
 }
 
-int64_t Shapes::largest(const WholeNumber& number) const {
-  const int64_t rest = number.is_static() ? 0 : experiment_.symbols[static_cast<size_t>(number.symbol)].bound;
-  return rest + number.number;
+int64_t Shapes::largest(const Size& size) const {
+  return std::min(largest_of(size, experiment_.symbols).value_or(kMaxDim + 1), kMaxDim + 1);
 }
+
+std::string Shapes::size_text(const Size& size) const { return name_of(size, experiment_.symbols); }
 
 std::string Shapes::axis_text(const Axis& axis) const {
   if (axis.dim != kAnonymous) return dim_of(axis.dim).name;

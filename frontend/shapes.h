@@ -27,12 +27,13 @@ class Shapes {
   DimId new_dim(std::string name, Extent extent, Span span, bool runtime = false);
   const Dim& dim_of(DimId id) const { return dims_[static_cast<size_t>(id)]; }
   Axis axis_of(DimId id) const { return {id, dim_of(id).extent}; }
-  /// The extent of `size` elements of a run-time dim, such as `T - 2`, which has to be 1 or more at the dim's bound.
-  Extent extent_of(const WholeNumber& size);
-  /// A static size, or a run-time dim less a number.
-  WholeNumber size_of_extent(const Extent& extent) const;
-  /// What it is when each run-time dim is as large as it may be.
-  int64_t largest(const WholeNumber& number) const;
+  /// The extent of as many elements, which have to be 1 to `kMaxDim` at the bounds of the dims.
+  Extent extent_of(const Size& size);
+  Size size_of_extent(const Extent& extent) const;
+  /// What it is when each run-time dim is as large as it may be; a number above `kMaxDim` stands for all above.
+  int64_t largest(const Size& size) const;
+  /// As it is written: `2*T+U-1`.
+  std::string size_text(const Size& size) const;
   bool unify(const Axis& a, const Axis& b) const;
   bool check_size(DType dtype, const Axes& axes, Span span);
   /// Where the axes that `over=` names are in x.

@@ -41,15 +41,6 @@ inline Shape shape_of(const Axes& axes) {
   return shape;
 }
 
-/// A whole number that is known while compiling; with a symbol it is that run-time dim's size and the number: `T - 2`.
-struct WholeNumber {
-  int32_t symbol = Extent::kStatic;
-  int64_t number = 0;
-
-  bool is_static() const { return symbol == Extent::kStatic; }
-  friend bool operator==(const WholeNumber&, const WholeNumber&) = default;
-};
-
 struct Range {
   double low = 0, high = 1;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <string_view>
 
 namespace smelt::frontend {
@@ -133,12 +134,15 @@ std::optional<size_t> place_of(Call& c, const Tensor& x, size_t over, size_t axi
   }
   const auto number = c.use.shapes.expect_integer(c.value(axis), c.span_of(axis), "an axis");
   if (!number) return std::nullopt;
-  const int64_t place = *number < 0 ? *number + rank : *number;
-  if (place >= 0 && place < rank) return static_cast<size_t>(place);
+  const int64_t rows = c.use.scopes.in_field() ? 1 : 0;  // a field is written for one row, and is of all
+  const int64_t place = *number < 0 ? *number + rank : *number + rows;
+  if (place >= rows && place < rank) return static_cast<size_t>(place);
   c.use.diagnostics
       .report(Diag::E0109, c.span_of(axis),
-              fmt::format("axis {} of `{}`, which has {}", *number, c.use.shapes.type_text(x), rank))
-      .with_help(fmt::format("axes are counted from 0 to {}, or from -{} to -1", rank - 1, rank));
+              fmt::format("axis {} of `{}`, which has {}", *number, c.use.shapes.type_text(x), rank - rows))
+      .with_help(rank == rows
+                     ? ""
+                     : fmt::format("axes are counted from 0 to {}, or from -{} to -1", rank - rows - 1, rank - rows));
   return std::nullopt;
 }
 
@@ -178,36 +182,118 @@ bool fits(Call& c, const Tensor& a, const Tensor& b, std::optional<size_t> along
 
 }  // namespace
 
+namespace {
+
+std::optional<Range> range_of_both(const Tensor& a, const Tensor& b) {
+  if (!a.range || !b.range) return std::nullopt;
+  return Range{std::min(a.range->low, b.range->low), std::max(a.range->high, b.range->high)};
+}
+
+/// Values one after the other along an axis of which a size shows at run time, over all positions of the result: each
+/// is read where it begins, and counts up to its end.
+class JoinAtRunTime {
+ public:
+  JoinAtRunTime(Call& c, size_t place, const Axes& axes)
+      : use_(c.use), build_(c.use.graph.builder()), span_(c.span), place_(place), axes_(axes) {
+    positions_ = build_.index({DType::I32, {axes[place].extent}}, 0);
+  }
+
+  void add(const Tensor& x) {
+    const Size size = use_.shapes.size_of_extent(x.axes[place_].extent);
+    Tensor part = behind(x);
+    part.axes = axes_;
+    if (joined_) {
+      const TensorType mask{DType::Bool, shape_of(axes_)};
+      const NodeId is_before = build_.make(OpKind::Lt, {positions_, all(number(start_))});
+      const NodeId before = build_.broadcast(is_before, mask.shape, {static_cast<int64_t>(place_)});
+      part.node = build_.make(OpKind::Select, {before, joined_->node, part.node});
+      part.range = range_of_both(*joined_, part);
+    }
+    joined_ = part;
+    start_ = start_ + size;
+  }
+  Tensor take() { return *joined_; }
+
+ private:
+  /// Of a size that shows at run time, or not.
+  NodeId number(const Size& size) {
+    if (size.is_static()) return build_.constant(static_cast<double>(size.number), {DType::I32, {}});
+    const Extent extent = use_.shapes.extent_of(size);
+    return build_.extent(extent.symbol, extent.bound, DType::I32);
+  }
+  NodeId all(NodeId scalar) { return build_.broadcast(scalar, {axes_[place_].extent}, {}); }
+
+  /// x from `start_` on; what stands elsewhere is not read.
+  Tensor behind(const Tensor& x) {
+    const Axis& axis = axes_[place_];
+    if (start_.is_static()) {
+      Tensor part = use_.graph.part(x, place_, axis, -start_.number, true, span_);
+      part.range = x.range;
+      return part;
+    }
+    const NodeId zero = all(build_.constant(0, {DType::I32, {}}));
+    if (x.axes[place_].extent == Extent(1)) return use_.graph.rows_along(x, place_, zero, axis, span_);
+    const NodeId count = number(use_.shapes.size_of_extent(x.axes[place_].extent));
+    const NodeId last = all(build_.sub(count, build_.like(count, 1)));
+    const NodeId from_start = build_.sub(positions_, all(number(start_)));
+    const NodeId inside = build_.make(OpKind::Min, {build_.make(OpKind::Max, {from_start, zero}), last});
+    return use_.graph.rows_along(x, place_, inside, axis, span_);
+  }
+
+  const Provided& use_;
+  Builder& build_;
+  Span span_;
+  size_t place_;
+  const Axes& axes_;
+  NodeId positions_;
+  Size start_;
+  std::optional<Tensor> joined_;
+};
+
+/// The axes of all values one after the other; nullopt where they do not fit, or become too large.
+std::optional<Axes> joined_axes(Call& c, const std::vector<Tensor>& tensors, size_t place) {
+  Tensor joined = tensors.front();
+  Size size;
+  for (const Tensor& x : tensors) {
+    if (!fits(c, joined, x, place)) return std::nullopt;
+    for (size_t i = 0; i < joined.axes.size(); ++i)
+      if (joined.axes[i].dim == kAnonymous) joined.axes[i] = x.axes[i];
+    size = size + c.use.shapes.size_of_extent(x.axes[place].extent);
+  }
+  if (c.use.shapes.largest(size) > kMaxDim) {
+    c.use.diagnostics.report(Diag::E0201, c.span, fmt::format("the result is longer than {}", kMaxDim));
+    return std::nullopt;
+  }
+  joined.axes[place] = {kAnonymous, c.use.shapes.extent_of(size)};
+  return c.use.shapes.check_size(joined.dtype, joined.axes, c.span) ? std::optional(joined.axes) : std::nullopt;
+}
+
+}  // namespace
+
 /// xs.., over=, axis=
 Value concat(Call& c) {
   const auto tensors = tensors_of(c);
   if (!tensors) return {};
   const auto place = place_of(c, tensors->front(), 1, 2, static_cast<int64_t>(tensors->front().axes.size()));
-  if (!place) return {};
-  Tensor joined = tensors->front();
+  const auto axes = place ? joined_axes(c, *tensors, *place) : std::nullopt;
+  if (!axes) return {};
   c.use.graph.builder().set_span(c.span);
-  for (const Tensor& x : *tensors) {
-    if (!fits(c, joined, x, place)) return {};
-    if (!x.axes[*place].extent.is_static())
-      return unsupported(c.use.diagnostics, c.span, "`concat` along a run-time dim");
+  Tensor joined = tensors->front();
+  if ((*axes)[*place].extent.is_static()) {
+    for (const Tensor& x : std::span(*tensors).subspan(1)) {
+      const auto range = range_of_both(joined, x);
+      joined.node =
+          c.use.graph.builder().make(OpKind::Concat, {joined.node, x.node}, {{"axis", static_cast<int64_t>(*place)}});
+      joined.range = range;
+    }
+  } else {
+    JoinAtRunTime join(c, *place, *axes);
+    for (const Tensor& x : *tensors) join.add(x);
+    joined = join.take();
   }
-  for (size_t k = 1; k < tensors->size(); ++k) {
-    const Tensor& x = (*tensors)[k];
-    Axes axes = joined.axes;
-    for (size_t i = 0; i < axes.size(); ++i)
-      if (axes[i].dim == kAnonymous) axes[i] = x.axes[i];
-    axes[*place] = {kAnonymous, Extent(joined.axes[*place].extent.bound + x.axes[*place].extent.bound)};
-    if (!c.use.shapes.check_size(x.dtype, axes, c.span)) return {};
-    const std::optional<Range> range = joined.range && x.range
-                                           ? std::optional(Range{std::min(joined.range->low, x.range->low),
-                                                                 std::max(joined.range->high, x.range->high)})
-                                           : std::nullopt;
-    joined = c.use.graph.tensor(
-        c.use.graph.builder().make(OpKind::Concat, {joined.node, x.node}, {{"axis", static_cast<int64_t>(*place)}}),
-        axes);
-    joined.range = range;
-  }
+  joined.axes = *axes;
   joined.column = -1;
+  joined.grid = false;
   return Value(joined);
 }
 
@@ -220,9 +306,11 @@ Value stack(Call& c) {
   const auto number =
       c.has(1) ? c.use.shapes.expect_integer(c.value(1), c.span_of(1), "an axis") : std::optional<int64_t>(0);
   if (!number) return {};
-  const int64_t place = *number < 0 ? *number + rank : *number;
-  if (place < 0 || place >= rank) {
-    c.use.diagnostics.report(Diag::E0109, c.span_of(1), fmt::format("axis {} of a result with {} axes", *number, rank));
+  const int64_t rows = c.use.scopes.in_field() ? 1 : 0;
+  const int64_t place = *number < 0 ? *number + rank : *number + rows;
+  if (place < rows || place >= rank) {
+    c.use.diagnostics.report(Diag::E0109, c.span_of(1),
+                             fmt::format("axis {} of a result with {} axes", *number, rank - rows));
     return {};
   }
   std::optional<Tensor> joined;
@@ -259,7 +347,14 @@ Value flip(Call& c) {
   const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
   const auto place = x ? place_of(c, *x, 1, 2, static_cast<int64_t>(x->axes.size())) : std::nullopt;
   if (!place) return {};
-  if (!x->axes[*place].extent.is_static()) return unsupported(c.use.diagnostics, c.span, "`flip` along a run-time dim");
+  if (const Extent extent = x->axes[*place].extent; !extent.is_static()) {
+    Builder& build = c.use.graph.builder();
+    build.set_span(c.span);
+    const NodeId size = build.extent(extent.symbol, extent.bound, DType::I32);
+    const NodeId last = build.broadcast(build.sub(size, build.like(size, 1)), {extent}, {});
+    const NodeId rows = build.sub(last, build.index({DType::I32, {extent}}, 0));
+    return Value(c.use.graph.rows_along(*x, *place, rows, x->axes[*place], c.span));
+  }
   IndexFormula formula{static_cast<int32_t>(x->axes.size()), {IndexMap{}}, shape_of(x->axes)};
   for (int32_t i = 0; i < formula.rank; ++i) formula.operands[0].axes.push_back(Affine::of(i));
   formula.operands[0].axes[*place] = Affine::of(static_cast<int32_t>(*place), -1) + (x->axes[*place].extent.bound - 1);

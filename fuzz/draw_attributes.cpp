@@ -248,7 +248,8 @@ std::optional<Affine> draw_run_time_part(const Context& c, FormulaDraft& draft, 
   }
   const int64_t symbol = numbers.integer(0, static_cast<int64_t>(symbols.size()) - 1);
   const DimSymbol& part = symbols[static_cast<size_t>(symbol)];
-  const int64_t room = part.less - symbols[static_cast<size_t>(extent.symbol)].less;
+  const Size rest = size_of_symbol(symbols, extent.symbol) - size_of_symbol(symbols, static_cast<int32_t>(symbol));
+  const int64_t room = least_of(rest).value_or(-1);
   if (room < 0 && !bounded) return std::nullopt;
   const int64_t start = bounded ? numbers.integer(-2, 2) : numbers.integer(0, room);
   return Affine::of(draft.new_index(Extent(part.bound, static_cast<int32_t>(symbol)), false)) + start;

@@ -28,8 +28,15 @@ NodePool::NodePool(uint64_t seed, DType dtype, double halves) : builder_(graph_)
   graph_.symbols = {{"B", bound}};
   extents_ = {numbers_.chance(0.3) ? bound : numbers_.integer(1, bound)};
   if (extents_[0] > 1) {  // of which parts are read, and what is made of them has its size
-    graph_.symbols.push_back({.name = name_less("B", 1), .bound = bound - 1, .of = 0, .less = 1});
+    graph_.symbols.push_back({.name = "B-1", .bound = bound - 1, .of = {{{0, 1}}, -1}});
     extents_.push_back(extents_[0] - 1);
+  }
+  if (seed % 5 == 1) {  // sizes that are longer than what they are read of, by a number or by a dim
+    graph_.symbols.push_back({.name = "B+2", .bound = bound + 2, .of = {{{0, 1}}, 2}});
+    extents_.push_back(extents_[0] + 2);
+  } else if (seed % 5 == 3) {
+    graph_.symbols.push_back({.name = "2*B", .bound = 2 * bound, .of = {{{0, 2}}, 0}});
+    extents_.push_back(2 * extents_[0]);
   }
   for (int k = 0; k < 3; ++k) sizes_.push_back(numbers_.pick(kSizes));
   if (numbers_.chance(halves)) halves_ = numbers_.chance(kStoredHalves) ? Halves::Stored : Halves::Computed;

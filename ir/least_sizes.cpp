@@ -15,10 +15,11 @@ class LeastSizes {
 
   void look_at(const Graph& graph) {
     for (const Node& node : graph.nodes) {
-      for (const Extent& extent : node.type.shape) need_size(graph, extent, node.span);
+      const Span span = node.call.empty() ? node.span : node.call;  // in the model file
+      for (const Extent& extent : node.type.shape) need_size(graph, extent, span);
       if (node.op == OpKind::Extent)
-        need_size(graph, Extent(1, static_cast<int32_t>(node.attrs.integer("symbol"))), node.span);
-      if (node.op == OpKind::Read) need_parts(graph, node);
+        need_size(graph, Extent(1, static_cast<int32_t>(node.attrs.integer("symbol"))), span);
+      if (node.op == OpKind::Read) need_parts(graph, node, span);
       if (node.body != nullptr) look_at(*node.body);
     }
   }
@@ -30,9 +31,15 @@ class LeastSizes {
 
  private:
   void need(const Graph& graph, int32_t symbol, int64_t size, Span span) {
-    const DimSymbol& dim = graph.symbols[static_cast<size_t>(symbol)];
-    LeastSize& least = sizes_[static_cast<size_t>(origin_of(graph.symbols, symbol))];
-    size += dim.less;
+    const Size whole = size_of_symbol(graph.symbols, symbol);
+    if (least_of(whole) >= size) return;
+    // One dimension has to be large enough itself; of a sum, each may be small where the others are large.
+    if (whole.terms.size() == 1) {
+      const int64_t factor = whole.terms[0].factor, rest = size - whole.number;
+      symbol = whole.terms[0].symbol;
+      size = (rest + factor - 1) / factor;
+    }
+    LeastSize& least = sizes_[static_cast<size_t>(symbol)];
     if (size > least.size) least = {least.symbol, size, span};
   }
 
@@ -41,7 +48,7 @@ class LeastSizes {
   }
 
   /// Positions of a fixed number of elements have to be there.
-  void need_parts(const Graph& graph, const Node& node) {
+  void need_parts(const Graph& graph, const Node& node, Span span) {
     const IndexMap& map = node.attrs.formula("formula").operands[0];
     const Shape& from = graph.type(node.inputs[0]).shape;
     for (size_t axis = 0; axis < from.size() && !map.bounded; ++axis) {
@@ -49,7 +56,7 @@ class LeastSizes {
         return node.type.shape[static_cast<size_t>(term.first)].is_static();
       };
       if (from[axis].is_static() || !std::ranges::all_of(map.axes[axis].terms, is_free)) continue;
-      need(graph, from[axis].symbol, range_of(map.axes[axis], bounds_of(node.type.shape)).high + 1, node.span);
+      need(graph, from[axis].symbol, range_of(map.axes[axis], bounds_of(node.type.shape)).high + 1, span);
     }
   }
 

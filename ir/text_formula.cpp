@@ -134,21 +134,36 @@ class FormulaReader {
   std::vector<int32_t> order_;
 };
 
-/// `T`, or `T-1`.
+/// `T`, `T-1` or `2*T+U`: names with how often each stands there.
 struct SymbolName {
-  std::string of;
-  int64_t less = 0;
+  std::string whole;
+  std::vector<std::pair<std::string, int64_t>> of;
+  int64_t number = 0;
 
-  std::string whole() const { return less == 0 ? of : name_less(of, less); }
+  bool follows() const { return of.size() != 1 || of[0].second != 1 || number != 0; }
 };
 
-Result<SymbolName> read_symbol_name(TextScanner& scanner) {
-  SymbolName name{std::string(scanner.word())};
-  if (name.of.empty() || !scanner.take("-")) return name;
-  const std::optional<int64_t> less = scanner.number<int64_t>();
-  if (!less || *less < 1) return fail(ErrorKind::Model, fmt::format("expected a number, got `{}`", scanner.next()));
-  name.less = *less;
-  return name;
+Result<SymbolName> read_symbol_name(TextScanner& scanner, std::optional<int64_t> first = {}) {
+  SymbolName name;
+  const auto wrong = [&] { return fail(ErrorKind::Model, fmt::format("expected a name, got `{}`", scanner.next())); };
+  for (std::string_view sign;;) {
+    std::optional<int64_t> count = first ? first : scanner.number<int64_t>();
+    if (count && *count < 1) return wrong();
+    name.whole += sign;
+    if (count) name.whole += std::to_string(*count);
+    if (count && !first && !scanner.take("*")) {
+      if (sign.empty()) return wrong();
+      name.number = sign == "-" ? -*count : *count;
+      return name;
+    }
+    const std::string word(scanner.word());
+    if (word.empty() || sign == "-") return wrong();
+    name.whole += count ? "*" + word : word;
+    name.of.emplace_back(word, count.value_or(1));
+    first.reset();
+    sign = scanner.take("+") ? "+" : scanner.take("-") ? "-" : "";
+    if (sign.empty()) return name;
+  }
 }
 
 }  // namespace
@@ -165,24 +180,24 @@ Result<Extent> read_extent(TextScanner& scanner, const std::vector<DimSymbol>& s
     if (!symbol || *symbol < 0 || *symbol > INT32_MAX) return fail(ErrorKind::Model, "no such run-time dimension");
     return run_time(*symbol);
   }
-  if (const std::optional<int64_t> size = scanner.number<int64_t>()) return Extent(*size);
-  SMELT_TRY(const SymbolName name, read_symbol_name(scanner));
+  const std::optional<int64_t> size = scanner.number<int64_t>();
+  if (size && !scanner.take("*")) return Extent(*size);
+  SMELT_TRY(const SymbolName name, read_symbol_name(scanner, size));
   for (size_t i = 0; i < symbols.size(); ++i) {
-    if (symbols[i].name == name.whole()) return run_time(static_cast<int64_t>(i));
+    if (symbols[i].name == name.whole) return run_time(static_cast<int64_t>(i));
   }
-  return fail(ErrorKind::Model, fmt::format("no run-time dimension `{}`", name.whole()));
+  return fail(ErrorKind::Model, fmt::format("no run-time dimension `{}`", name.whole));
 }
 
 Result<DimSymbol> read_symbol(TextScanner& scanner, const std::vector<DimSymbol>& symbols) {
   SMELT_TRY(const SymbolName name, read_symbol_name(scanner));
-  if (name.of.empty()) return fail(ErrorKind::Model, fmt::format("expected a name, got `{}`", scanner.next()));
-  DimSymbol symbol{name.whole(), 0};
-  if (name.less > 0) {
-    const auto of = std::ranges::find(symbols, name.of, &DimSymbol::name);
-    if (of == symbols.end()) return fail(ErrorKind::Model, fmt::format("no run-time dimension `{}`", name.of));
-    symbol.of = static_cast<int32_t>(of - symbols.begin());
-    symbol.less = name.less;
+  DimSymbol symbol{name.whole, 0};
+  for (size_t k = 0; k < name.of.size() && name.follows(); ++k) {
+    const auto of = std::ranges::find(symbols, name.of[k].first, &DimSymbol::name);
+    if (of == symbols.end()) return fail(ErrorKind::Model, fmt::format("no run-time dimension `{}`", name.of[k].first));
+    symbol.of.terms.push_back({static_cast<int32_t>(of - symbols.begin()), name.of[k].second});
   }
+  symbol.of.number = name.number;
   const std::optional<int64_t> bound = scanner.take("<=") ? scanner.number<int64_t>() : std::nullopt;
   if (!bound) return fail(ErrorKind::Model, fmt::format("expected `<=` and a bound, got `{}`", scanner.next()));
   symbol.bound = *bound;

@@ -14,7 +14,7 @@ namespace smelt {
 /// `7`, `B<=128` of a symbol, or `$0<=128`.
 Result<Extent> read_extent(TextScanner& scanner, const std::vector<DimSymbol>& symbols);
 
-/// `B<=128` of a table; `T-1<=127` follows from T, which stands before it.
+/// `B<=128` of a table; `T-1<=127` and `2*T+U<=300` follow from T and U, which stand before them.
 Result<DimSymbol> read_symbol(TextScanner& scanner, const std::vector<DimSymbol>& symbols);
 
 /// `?[n,2*i+u-1,c] [u,c,o] -> [n,i<7,o] over u<3`: any names; those of the result first, the others are summed.

@@ -64,8 +64,6 @@ bool is_static(const Shape& shape) {
   return true;
 }
 
-std::string name_less(const std::string& name, int64_t less) { return fmt::format("{}-{}", name, less); }
-
 std::string to_string(const Extent& extent, const std::vector<DimSymbol>& symbols) {
   if (extent.is_static()) return fmt::format("{}", extent.bound);
   const bool named = static_cast<size_t>(extent.symbol) < symbols.size();

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ir/sizes.h"
 #include "ir/support/short_vector.h"
 
 namespace smelt {
@@ -29,33 +30,6 @@ int64_t size_of(DType dtype);
 DTypeClass class_of(DType dtype);
 inline bool is_float(DType dtype) { return class_of(dtype) == DTypeClass::Float; }
 
-/// A run-time dimension: its name in the model file and its bound. Graphs of one experiment share one table.
-/// One that follows from another, `T-1`, is in the table as well, behind that: its size is that of `of`, less `less`,
-/// and nobody gives it.
-struct DimSymbol {
-  std::string name;
-  int64_t bound = 0;
-  int32_t of = -1;
-  int64_t less = 0;
-
-  bool follows() const { return of >= 0; }
-  friend bool operator==(const DimSymbol&, const DimSymbol&) = default;
-};
-
-/// `symbol`, or the dimension that it follows from.
-inline int32_t origin_of(const std::vector<DimSymbol>& symbols, int32_t symbol) {
-  const DimSymbol& dim = symbols[static_cast<size_t>(symbol)];
-  return dim.follows() ? dim.of : symbol;
-}
-
-/// Sets the sizes of dimensions that follow from others.
-template <typename Sizes>
-void set_sizes_that_follow(const std::vector<DimSymbol>& symbols, Sizes& sizes) {
-  for (size_t k = 0; k < symbols.size(); ++k) {
-    if (symbols[k].follows()) sizes[k] = sizes[static_cast<size_t>(symbols[k].of)] - symbols[k].less;
-  }
-}
-
 /// The size of one axis: exactly `bound` when static, else 0..bound, `scale` times what symbol `symbol` is at run time.
 /// Only loops have scales: an axis of theirs may be several of a tensor.
 struct Extent {
@@ -72,9 +46,6 @@ struct Extent {
 };
 
 using Shape = ShortVector<Extent, 4>;
-
-/// `T-1`: the name of a dimension that follows from another one.
-std::string name_less(const std::string& name, int64_t less);
 
 /// Product of the bounds; nullopt when it leaves int64.
 std::optional<int64_t> num_elements(const Shape& shape);

@@ -35,12 +35,21 @@ class Verifier {
     std::set<std::string_view> names;
     for (const DimSymbol& symbol : graph_.symbols) {
       if (!names.insert(symbol.name).second) report("run-time dimension `{}` is in the table twice", symbol.name);
-      if (!symbol.follows()) continue;
-      const auto of = static_cast<size_t>(symbol.of);
-      if (of >= names.size() - 1 || graph_.symbols[of].follows() || symbol.less < 1 || symbol.bound < 1 ||
-          symbol.bound != graph_.symbols[of].bound - symbol.less)
-        report("run-time dimension `{}` does not follow from one before it", symbol.name);
+      if (symbol.follows() && !follows_from_before(symbol, names.size() - 1))
+        report("run-time dimension `{}` does not follow from those before it", symbol.name);
     }
+  }
+
+  bool follows_from_before(const DimSymbol& symbol, size_t place) const {
+    int32_t last = -1;
+    for (const auto& [of, factor] : symbol.of.terms) {
+      if (of <= last || static_cast<size_t>(of) >= place || graph_.symbols[static_cast<size_t>(of)].follows() ||
+          factor < 1)
+        return false;
+      last = of;
+    }
+    const bool is_another = symbol.of != size_of_symbol(graph_.symbols, last);
+    return is_another && symbol.bound >= 1 && symbol.bound == largest_of(symbol.of, graph_.symbols);
   }
 
   void check_extents(NodeId id, const TensorType& type) {
@@ -89,12 +98,15 @@ class Verifier {
     const Node& node = graph_[id];
     const IndexMap& map = node.attrs.formula("formula").operands.at(0);
     const Shape& from = graph_.type(node.inputs[0]).shape;
-    const auto origin = [&](const Extent& extent) { return origin_of(graph_.symbols, extent.symbol); };
     for (size_t axis = 0; axis < std::min(map.axes.size(), from.size()); ++axis) {
       for (const auto& [index, factor] : map.axes[axis].terms) {
         if (static_cast<size_t>(index) >= node.type.rank()) continue;  // `infer` says so
         const Extent& part = node.type.shape[static_cast<size_t>(index)];
-        if (part.is_static() || from[axis].is_static() || origin(part) == origin(from[axis])) continue;
+        if (part.is_static() || from[axis].is_static()) continue;
+        const Size rest = size_of_symbol(graph_.symbols, from[axis].symbol) -
+                          size_of_symbol(graph_.symbols, part.symbol) - Size{{}, map.axes[axis].constant};
+        // Of sizes that differ by a number, bounds say whether the part is inside; else what is left over does.
+        if (rest.is_static() || map.bounded || least_of(rest) >= 0) continue;
         report("%{} reads axis {} of `{}` by an index of another run-time dimension", id.index, axis,
                show(graph_.type(node.inputs[0])));
       }

@@ -11,7 +11,7 @@
 //   V7  a run-time extent names a symbol of the table and has its bound; symbol names are unique
 //   V9  a scan has a body that fits its operands, and a part one of its results (ir/scan.h); the body is well formed,
 //       has the symbols of the graph around it, and arguments and results of bodies only; others have none of those
-//   V10 a part of a run-time axis is static, or its size follows from the same dimension as the axis's
+//   V10 a part of a run-time axis is static, or never longer than the axis, or reads what is outside as well
 //   V8  by stage: after `differentiate` there is no `grad`, after `expand_composites` no composite
 #pragma once
 

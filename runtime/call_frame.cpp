@@ -50,10 +50,7 @@ void CallFrame::set_dataset(const Dataset& dataset) {
 
 void CallFrame::set_extent(int32_t symbol, int64_t size) {
   extents_[static_cast<size_t>(symbol)] = size;
-  for (size_t k = 0; k < extents_.size(); ++k) {
-    const DimSymbol& follower = program_->symbols[k];
-    if (follower.of == symbol) extents_[k] = size - follower.less;
-  }
+  set_sizes_that_follow(program_->symbols, extents_);
 }
 
 Result<void> CallFrame::check_sizes() const {

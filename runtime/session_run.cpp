@@ -99,20 +99,46 @@ class Run {
 
   /// Of dims that no input has, and of those that follow from others, `T-1`.
   Result<void> fix_other_sizes() {
-    for (size_t k = 0; k < sizes_.size(); ++k) {
-      const DimSymbol& dim = program_.symbols[k];
-      if (!dim.follows() || sizes_[k] == kUnknown) continue;
-      int64_t& whole = sizes_[static_cast<size_t>(dim.of)];
-      if (whole == kUnknown) whole = sizes_[k] + dim.less;
-      if (whole - dim.less == sizes_[k]) continue;
-      return wrong(fmt::format("an input has {} along `{}`, but `{}` is {}", sizes_[k], dim.name,
-                               program_.symbols[static_cast<size_t>(dim.of)].name, whole));
+    const std::vector<int64_t> given = sizes_;
+    while (find_size_by_another()) {
     }
     for (size_t symbol = 0; symbol < sizes_.size(); ++symbol) {
       if (sizes_[symbol] == kUnknown) sizes_[symbol] = program_.symbols[symbol].bound;
     }
     set_sizes_that_follow(program_.symbols, sizes_);
+    for (size_t k = 0; k < sizes_.size(); ++k) {
+      const DimSymbol& dim = program_.symbols[k];
+      if (!dim.follows() || given[k] == kUnknown || given[k] == sizes_[k]) continue;
+      std::vector<std::string> dims;
+      for (const SizeTerm& term : dim.of.terms)
+        dims.push_back(fmt::format("`{}` is {}", program_.symbols[static_cast<size_t>(term.symbol)].name,
+                                   sizes_[static_cast<size_t>(term.symbol)]));
+      return wrong(fmt::format("an input has {} along `{}`, but {}", given[k], dim.name, fmt::join(dims, " and ")));
+    }
     return {};
+  }
+
+  /// Of an input with `T-1` elements along an axis, T has one more; false when there is no such size left.
+  bool find_size_by_another() {
+    for (size_t k = 0; k < sizes_.size(); ++k) {
+      if (sizes_[k] == kUnknown) continue;
+      int64_t rest = sizes_[k] - program_.symbols[k].of.number;
+      const SizeTerm* open = nullptr;
+      size_t num_open = 0;
+      for (const SizeTerm& term : program_.symbols[k].of.terms) {
+        const int64_t size = sizes_[static_cast<size_t>(term.symbol)];
+        if (size != kUnknown) {
+          rest -= term.factor * size;
+        } else {
+          open = &term;
+          ++num_open;
+        }
+      }
+      if (num_open != 1 || rest % open->factor != 0 || rest / open->factor < 1) continue;
+      sizes_[static_cast<size_t>(open->symbol)] = rest / open->factor;
+      return true;
+    }
+    return false;
   }
 
   Result<void> fix_sizes_of(const Binding& binding, const HostTensor& tensor) {

@@ -123,9 +123,20 @@ class Adjoint {
     const IndexRange range = range_of(place, bounds_of(extents_));
     // A fixed number of positions lies inside of a run-time axis at its bound, and not at other sizes.
     const bool ends = extent.is_static() && !extents_[static_cast<size_t>(index)].is_static();
-    if (ends || range.low < 0 || range.high >= size(index)) guard.map.bounded = true;
+    if (ends || may_end_before(index, extent, axis.constant) || range.low < 0 || range.high >= size(index))
+      guard.map.bounded = true;
     put(index, place);
     result_.push_back(position);
+  }
+
+  /// Where sizes differ by more than a number, bounds say nothing of them: whether `index` is shorter than what is read
+  /// of an axis from `start` on shows at run time.
+  bool may_end_before(int32_t index, const Extent& axis, int64_t start) const {
+    const Extent& read = extents_[static_cast<size_t>(index)];
+    if (read.is_static() || axis.is_static()) return false;
+    const std::vector<DimSymbol>& symbols = build_.graph().symbols;
+    const Size rest = size_of_symbol(symbols, read.symbol) - size_of_symbol(symbols, axis.symbol) + Size{{}, start};
+    return !rest.is_static() && !(least_of(rest) >= 0);
   }
 
   static bool by_factor(const std::pair<int32_t, int64_t>& a, const std::pair<int32_t, int64_t>& b) {

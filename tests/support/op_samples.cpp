@@ -13,7 +13,7 @@ namespace smelt::testing {
 namespace {
 
 constexpr int32_t kB = 0, kT = 1, kLessTime = 2;
-const std::vector<DimSymbol> kSymbols = {{"B", 33}, {"T", 7}, {.name = "T-2", .bound = 5, .of = kT, .less = 2}};
+const std::vector<DimSymbol> kSymbols = {{"B", 33}, {"T", 7}, {.name = "T-2", .bound = 5, .of = {{{kT, 1}}, -2}}};
 const std::vector<int64_t> kExtents = {17, 5, 3};
 const Extent kBatch(33, kB), kTime(7, kT);
 

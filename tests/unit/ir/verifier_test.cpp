@@ -42,15 +42,17 @@ TEST_CASE("V1: an input comes first") {
   CHECK(violations_after([](Graph& g) { g.nodes[4].inputs[0] = {99}; }) == "%4 = mul reads %99");
 }
 
-TEST_CASE("V7: a dimension that follows from another one stands behind it, and has what is left of its bound") {
+TEST_CASE("V7: a dimension that follows from others stands behind them, and has the bound that theirs give") {
   const auto with = [](DimSymbol symbol) {
     return violations_after([&](Graph& g) { g.symbols.push_back(std::move(symbol)); });
   };
-  CHECK(with({.name = "B-1", .bound = 7, .of = 0, .less = 1}) == "");
-  const std::string wrong = "run-time dimension `B-1` does not follow from one before it";
-  CHECK(with({.name = "B-1", .bound = 8, .of = 0, .less = 1}) == wrong);
-  CHECK(with({.name = "B-1", .bound = 7, .of = 1, .less = 1}) == wrong);
-  CHECK(with({.name = "B-1", .bound = 8, .of = 0, .less = 0}) == wrong);
+  CHECK(with({.name = "B-1", .bound = 7, .of = {{{0, 1}}, -1}}) == "");
+  CHECK(with({.name = "2*B+3", .bound = 19, .of = {{{0, 2}}, 3}}) == "");
+  const std::string wrong = "run-time dimension `B-1` does not follow from those before it";
+  CHECK(with({.name = "B-1", .bound = 8, .of = {{{0, 1}}, -1}}) == wrong);
+  CHECK(with({.name = "B-1", .bound = 7, .of = {{{1, 1}}, -1}}) == wrong);
+  CHECK(with({.name = "B-1", .bound = 8, .of = {{{0, 1}}, 0}}) == wrong);
+  CHECK(with({.name = "B-1", .bound = -9, .of = {{{0, -1}}, -1}}) == wrong);
 }
 
 TEST_CASE("V10: a part of a run-time axis has a size of the same dimension, or a fixed one") {
@@ -73,6 +75,25 @@ func @f(%x: feed f32[B<=8, 3]) {{
   CHECK_FALSE(of("B<=8").has_value());
 }
 
+TEST_CASE("V10: of sizes that differ by more than a number, the least of the difference proves what is inside") {
+  const auto is_well_formed = [](std::string_view formula, std::string_view type) {
+    const Result<Graph> graph = parse_graph(fmt::format(R"(dims T<=5, U<=4, T+U<=9, 2*T<=10, 2*T-2<=8, 3*T+2*U+4<=27
+func @f(%x: feed f32[T<=5], %y: feed f32[T+U<=9], %z: feed f32[2*T-2<=8], %w: feed f32[2*T<=10]) {{
+  %4 = read {} : f32[{}]
+  return %4 as value "y"
+}})",
+                                                        formula, type));
+    return graph.has_value() && verify(*graph).empty() && print(*graph) == print(*parse_graph(print(*graph)));
+  };
+  CHECK(is_well_formed("%y {formula = [i] -> [i<T<=5], outside = 0}", "T<=5"));
+  CHECK(is_well_formed("%y {formula = [i+1] -> [i<T<=5], outside = 0}", "T<=5"));
+  CHECK(is_well_formed("%w {formula = [i+1] -> [i<T<=5], outside = 0}", "T<=5"));
+  CHECK_FALSE(is_well_formed("%y {formula = [i+2] -> [i<T<=5], outside = 0}", "T<=5"));
+  CHECK_FALSE(is_well_formed("%z {formula = [i] -> [i<T<=5], outside = 0}", "T<=5"));
+  CHECK(is_well_formed("%z {formula = ?[i] -> [i<T<=5], outside = 0}", "T<=5"));
+  CHECK(is_well_formed("%x {formula = ?[i-2] -> [i<3*T+2*U+4<=27], outside = 0}", "3*T+2*U+4<=27"));
+}
+
 TEST_CASE("what parts need is the least size of a dimension, with the place that asks for most") {
   const Result<Graph> graph = parse_graph(R"(dims B<=8, T<=9, T-2<=7
 func @f(%x: feed f32[T<=9, 3], %y: feed f32[B<=8]) {
@@ -87,6 +108,21 @@ func @f(%x: feed f32[T<=9, 3], %y: feed f32[B<=8]) {
   REQUIRE(least.size() == 1);
   CHECK(least[0].symbol == 1);
   CHECK(least[0].size == 6);  // four of T-2
+}
+
+TEST_CASE("of a sum of one dimension the dimension has to be large enough, of two dimensions the sum") {
+  const Result<Graph> graph = parse_graph(R"(dims T<=9, U<=9, 2*T-1<=17, T+U<=18
+func @f(%x: feed f32[2*T-1<=17], %y: feed f32[T+U<=18]) {
+  %2 = read %x {formula = [i] -> [i<4], outside = 0} : f32[4]
+  %3 = read %y {formula = [i] -> [i<2], outside = 0} : f32[2]
+  %4 = read %y {formula = [i+1] -> [i<4], outside = 0} : f32[4]
+  return %2 as value "a", %3 as value "b", %4 as value "c"
+})");
+  REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
+  const std::vector<LeastSize> least = least_sizes(*graph);
+  REQUIRE(least.size() == 2);
+  CHECK((least[0].symbol == 0 && least[0].size == 3));
+  CHECK((least[1].symbol == 3 && least[1].size == 5));
 }
 
 TEST_CASE("V2: operands and attributes are those of the record") {
