@@ -225,7 +225,7 @@ Value Distributions::sample_mixture(const Distribution& dist, const Axes& axes, 
   which.params = dist.params;
   const Value drawn = sample(dist.parts[0], each, path + "/component", span);
   const Value number = sample(which, axes, path + "/which", span);
-  return calls_.call_library("mixture_choice", {drawn, number, dist.params[1]}, span);
+  return calls_.call_library("_mixture_choice", {drawn, number, dist.params[1]}, span);
 }
 
 /// n of `UniformInt(n)`: a whole number that f32 counts up to.
@@ -393,8 +393,8 @@ Value Distributions::sample(const Distribution& dist, const Axes& axes, const st
     std::vector<Value> args{Value(noise)};
     args.insert(args.end(), dist.params.begin(), dist.params.end());
     const bool by_std = dist.kind() == DistKind::Normal && !dist.by_logvar;
-    result =
-        calls_.call_library(fmt::format("{}_from_noise{}", record.prefix, by_std ? "_std" : ""), std::move(args), span);
+    result = calls_.call_library(fmt::format("_{}_from_noise{}", record.prefix, by_std ? "_std" : ""), std::move(args),
+                                 span);
   }
   const auto* drawn = result.as<Tensor>();
   if (drawn == nullptr) return {};

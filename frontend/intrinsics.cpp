@@ -11,6 +11,7 @@
 #include "frontend/data_section.h"
 #include "frontend/derivatives.h"
 #include "frontend/distributions.h"
+#include "frontend/library.h"
 #include "frontend/planned.h"
 #include "frontend/shape_functions.h"
 #include "frontend/window_functions.h"
@@ -315,6 +316,11 @@ Value given(Call& c) { return Value(c.value(0).as<NoneValue>() == nullptr); }
 // ---- data and distributions ----
 
 Value field(Call& c) {
+  if (c.value(0).as<std::string>() != nullptr) {
+    c.use.diagnostics.report(Diag::E0502, c.span_of(0), "a field is a number, not a name")
+        .with_help("columns are counted from 0: `field(2)` is the third one of a csv file, whatever its header says");
+    return {};
+  }
   const auto k = c.use.shapes.expect_integer(c.value(0), c.span_of(0), "a field");
   // Below 0 there is none: -1 stands for the whole row elsewhere.
   return k ? c.use.data.field_column(*k < 0 ? -2 : static_cast<int32_t>(std::min<int64_t>(*k, 1 << 20)), c.span)
@@ -385,11 +391,11 @@ const Intrinsic kOwn[] = {
     {"ones", "shape=", "1 everywhere", ones},
     {"zeros_like", "x", "0, shaped like x", zeros_like},
     {"ones_like", "x", "1, shaped like x", ones_like},
-    {"in_front", "x, over, size, fill",
+    {"_in_front", "x, over, size, fill",
      "x with an axis in front that is as long as `size`; `fill` stands behind its elements", in_front},
-    {"front_as", "x, over", "the first elements of the axis in front, as many as a dim has, along that dim", front_as},
-    {"digits", "n", "binary digits of n - 1, at least 1: 2 ^ digits(n) is a power of two that is not below n", digits},
-    {"sorts_by_network", "x, over", "whether `sort` and `rank` of x use a sorting network", sorts_by_network},
+    {"_front_as", "x, over", "the first elements of the axis in front, as many as a dim has, along that dim", front_as},
+    {"_digits", "n", "binary digits of n - 1, at least 1: 2 ^ digits(n) is a power of two that is not below n", digits},
+    {"_sorts_by_network", "x, over", "whether `sort` and `rank` of x use a sorting network", sorts_by_network},
     {"index", "dim", "0, 1, .. along a dim", index},
     {"capacity", "dim", "the bound of a dim", capacity},
     {"grad", "y, wrt", "derivative of a scalar", grad},
@@ -435,7 +441,8 @@ const Intrinsic* find_intrinsic(std::string_view name) {
 
 std::vector<std::string_view> intrinsic_names() {
   std::vector<std::string_view> names;
-  for (const Intrinsic& intrinsic : intrinsics()) names.push_back(intrinsic.name);
+  for (const Intrinsic& intrinsic : intrinsics())
+    if (!is_inner_name(intrinsic.name) && intrinsic.evaluate != not_yet) names.push_back(intrinsic.name);
   return names;
 }
 

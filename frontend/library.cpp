@@ -141,7 +141,8 @@ std::pair<const FileScope*, Decl> Library::find(std::string_view name) const {
 std::vector<std::string> Library::names() const {
   std::vector<std::string> all;
   for (const auto& file : *files_)
-    for (const auto& [name, decl] : file->names) all.push_back(name);
+    for (const auto& [name, decl] : file->names)
+      if (!is_inner_name(name)) all.push_back(name);
   return all;
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,9 @@ std::optional<std::string> show_library(std::string_view name);
 std::vector<std::string> library_names();
 
 namespace frontend {
+
+/// `_digits`: what begins with `_` is the library's own. Who copies its text may use it; nothing lists or suggests it.
+inline bool is_inner_name(std::string_view name) { return name.starts_with('_'); }
 
 /// All files of the standard library, parsed. They join `sources`; their trees are made once in a process, because an
 /// editor asks for them at each key.

@@ -78,6 +78,7 @@ void add_declared(const EmbeddedText& file, std::vector<LibraryEntry>& entries) 
   note(scope.ast.layers), note(scope.ast.fns), note(scope.ast.optimisers);
   std::ranges::sort(names);
   for (const auto& [at, name] : names) {
+    if (frontend::is_inner_name(name)) continue;
     const size_t end = head_end(text, at);
     std::string doc = comment_above(text, at);
     if (doc.empty()) doc = formula_of(text, end);

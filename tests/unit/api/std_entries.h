@@ -33,10 +33,10 @@ inline constexpr StdEntry kStdEntries[] = {
     {"GroupNorm", "sum(sin(reshape(x, [1, 4, 1, 3]) |> g: GroupNorm{2}))"},
     {"InstanceNorm", "sum(sin(reshape(x, [2, 2, 1, 3]) |> g: InstanceNorm))"},
     {"WeightNorm", "sum(sin(x |> fc: Dense{H, reparam=WeightNorm}))"},
-    {"transposed", "sum(sin(transposed(x)))"},
-    {"power_step", "sum(sin(left_vector(x)))"},
-    {"power_right", "sum(sin(power_right(sum(x, over=Row), x, 1e-12)))"},
-    {"unit_vector", "sum(sin(unit_vector(x, 1e-12)))"},
+    {"_transposed", "sum(sin(_transposed(x)))"},
+    {"_power_step", "sum(sin(left_vector(x)))"},
+    {"_power_right", "sum(sin(_power_right(sum(x, over=Row), x, 1e-12)))"},
+    {"_unit_vector", "sum(sin(_unit_vector(x, 1e-12)))"},
     {"Maxout", "sum(sin(x |> m: Maxout{2, pieces=2}))"},
     {"RMSNorm", "x |> n: RMSNorm{H}"},
     {"Embedding", "sum(sin(y |> e: Embedding{H, 2}))"},
@@ -56,7 +56,7 @@ inline constexpr StdEntry kStdEntries[] = {
     {"hard_sigmoid", "hard_sigmoid(x)"},
     {"gelu", "gelu(x)"},
     {"gelu_tanh", "gelu_tanh(x)"},
-    {"gelu_angle", "gelu_angle(x)"},
+    {"_gelu_angle", "_gelu_angle(x)"},
     {"relu", "relu(x)"},
     {"tanh", "tanh(x)"},
     {"sigmoid", "sigmoid(x)"},
@@ -81,20 +81,20 @@ inline constexpr StdEntry kStdEntries[] = {
     {"normal_log_prob", "log_prob(Normal(mean = x, logvar = p), p)"},
     {"normal_entropy", "entropy(Normal(mean = x, logvar = p))"},
     {"normal_mean", "mean_of(Normal(mean = x, logvar = p))"},
-    {"normal_from_noise", "drawn(Normal(mean = x, logvar = p))"},
-    {"normal_from_noise_std", "drawn(Normal(x, p))"},
+    {"_normal_from_noise", "drawn(Normal(mean = x, logvar = p))"},
+    {"_normal_from_noise_std", "drawn(Normal(x, p))"},
     {"normal_kl", "kl(Normal(mean = x, logvar = p), Normal(mean = p, logvar = x))"},
     {"normal_log_prob_std", "log_prob(Normal(x, p), p)"},
     {"normal_entropy_std", "entropy(Normal(x, p))"},
     {"normal_mean_std", "mean_of(Normal(x, p))"},
     {"normal_kl_std", "kl(Normal(x, p), Normal(p, 0.5 + p))"},
-    {"exp_beyond_line", "exp_beyond_line(x)"},
-    {"exp_series", "exp_series(x)"},
-    {"log_ratio", "log_ratio(p, 1 + p)"},
-    {"entropy_of_negative", "entropy_of_negative(-p)"},
-    {"kl_of_negative", "kl_of_negative(-p, x)"},
-    {"line_beyond_log", "line_beyond_log(tanh(x) / 4)"},
-    {"atanh_series", "atanh_series(tanh(x) / 4)"},
+    {"_exp_beyond_line", "_exp_beyond_line(x)"},
+    {"_exp_series", "_exp_series(x)"},
+    {"_log_ratio", "_log_ratio(p, 1 + p)"},
+    {"_entropy_of_negative", "_entropy_of_negative(-p)"},
+    {"_kl_of_negative", "_kl_of_negative(-p, x)"},
+    {"_line_beyond_log", "_line_beyond_log(tanh(x) / 4)"},
+    {"_atanh_series", "_atanh_series(tanh(x) / 4)"},
     {"bernoulli_log_prob", "log_prob(Bernoulli(x), sigmoid(p))"},
     {"bernoulli_entropy", "entropy(Bernoulli(x))"},
     {"bernoulli_mean", "mean_of(Bernoulli(x))"},
@@ -102,31 +102,31 @@ inline constexpr StdEntry kStdEntries[] = {
     {"uniform_log_prob", "log_prob(Uniform(x - 2, x + p), x)"},
     {"uniform_entropy", "entropy(Uniform(x - 2, x + p))"},
     {"uniform_mean", "mean_of(Uniform(x, p))"},
-    {"uniform_from_noise", "drawn(Uniform(x, p))"},
+    {"_uniform_from_noise", "drawn(Uniform(x, p))"},
     {"laplace_log_prob", "log_prob(Laplace(x, p), p)"},
     {"laplace_entropy", "entropy(Laplace(x, p))"},
     {"laplace_mean", "mean_of(Laplace(x, p))"},
-    {"laplace_from_noise", "drawn(Laplace(x, p))"},
+    {"_laplace_from_noise", "drawn(Laplace(x, p))"},
     {"laplace_kl", "kl(Laplace(x, p), Laplace(p, 0.5 + p))"},
     {"log_normal_log_prob", "log_prob(LogNormal(x, p), p)"},
     {"log_normal_entropy", "entropy(LogNormal(x, p))"},
     {"log_normal_mean", "mean_of(LogNormal(x, p))"},
-    {"log_normal_from_noise", "drawn(LogNormal(x, 0.3 * p))"},
+    {"_log_normal_from_noise", "drawn(LogNormal(x, 0.3 * p))"},
     {"log_normal_kl", "kl(LogNormal(x, p), LogNormal(p, 0.5 + p))"},
     {"categorical_log_prob", "log_prob(Categorical(x), y)"},
     {"categorical_entropy", "entropy(Categorical(x))"},
     {"categorical_kl", "kl(Categorical(x), Categorical(p))"},
     {"truncated_normal_log_prob", "log_prob(TruncatedNormal(x, 9 + p), p)"},
     {"truncated_normal_mean", "mean_of(TruncatedNormal(x, p))"},
-    {"truncated_normal_from_noise", "drawn(TruncatedNormal(x, p))"},
-    {"normal_quantile", "normal_quantile(0.1 + 0.8 * sigmoid(x))"},
+    {"_truncated_normal_from_noise", "drawn(TruncatedNormal(x, p))"},
+    {"_normal_quantile", "_normal_quantile(0.1 + 0.8 * sigmoid(x))"},
     {"mixture_log_prob", "log_prob(MixtureSameFamily(x, Normal(x, p)), sum(p, over=H))"},
     {"mixture_mean", "mean_of(MixtureSameFamily(x, Normal(p, 1)))"},
-    {"mixture_choice", "mixture_choice(x, y, H)"},
+    {"_mixture_choice", "_mixture_choice(x, y, H)"},
     {"multivariate_normal_log_prob", "sum(log_prob(gauss(x, p), sum(x, over=H)))"},
     {"multivariate_normal_entropy", "entropy(gauss(x, p))"},
     {"multivariate_normal_mean", "sum(sin(mean_of(gauss(x, p))))"},
-    {"multivariate_normal_from_noise", "sum(sin(drawn(gauss(x, p))))"},
+    {"_multivariate_normal_from_noise", "sum(sin(drawn(gauss(x, p))))"},
     {"multivariate_normal_kl", "kl(gauss(x, p), gauss(p, x))"},
     // of matrices
     {"cholesky", "sum(sin(triangle(x)))"},
@@ -148,13 +148,13 @@ inline constexpr StdEntry kStdEntries[] = {
 
 /// Entries whose gradient is not that of their value, by design, or that draw nothing that has one.
 inline constexpr std::string_view kWithoutDerivative[] = {"straight_through",
-                                                          "bernoulli_from_noise",
+                                                          "_bernoulli_from_noise",
                                                           "SpectralNorm",
-                                                          "categorical_from_noise",
+                                                          "_categorical_from_noise",
                                                           "uniform_int_log_prob",
                                                           "uniform_int_entropy",
                                                           "uniform_int_mean",
-                                                          "uniform_int_from_noise",
+                                                          "_uniform_int_from_noise",
                                                           "one_hot",
                                                           "rank",
                                                           "rank_by_pairs",
@@ -163,10 +163,10 @@ inline constexpr std::string_view kWithoutDerivative[] = {"straight_through",
                                                           "draw",
                                                           "generate",
                                                           "generate_pages",
-                                                          "further_pages"};
+                                                          "_further_pages"};
 
 /// Steps of recurrent layers and of sorts, whose operands only those have: their derivatives are those of the whole.
-inline constexpr std::string_view kWithinLayers[] = {"lstm_step", "gru_step", "carried", "network", "sorted_line"};
+inline constexpr std::string_view kWithinLayers[] = {"lstm_step", "gru_step", "_carried", "_network", "_sorted_line"};
 
 /// A model whose loss is the sum of the entry's values against fixed weights. Its parameters are what the entry reads.
 inline std::string model_of(const StdEntry& entry) {
@@ -182,7 +182,7 @@ fn variance(x) {{
   v
 }}
 fn left_vector(w) {{
-  (u, _v) = power_step(sum(w, over=Row), w, 1e-12)
+  (u, _v) = _power_step(sum(w, over=Row), w, 1e-12)
   u
 }}
 fn drawn(d) {{

@@ -9,6 +9,7 @@
 
 #include "frontend/build_experiment.h"
 #include "frontend/library.h"
+#include "frontend/library_reference.h"
 #include "ir/evaluator.h"
 #include "ir/op.h"
 #include "ir/philox.h"
@@ -439,6 +440,15 @@ TEST_CASE("the library shows its source") {
   CHECK(!show_library("std.nn.Dens"));
   CHECK(!show_library("nn"));
   for (const std::string& name : library_names()) CHECK(show_library(name).has_value());
+}
+
+TEST_CASE("what only the library needs is listed and suggested nowhere, and works where its text is copied") {
+  for (const LibraryEntry& entry : library_entries()) CHECK_MESSAGE(entry.name[0] != '_', entry.name);
+  const Built misspelt(model("  x |> out: Dense{H}", "export run(x: f32[B, X]) = digit(4) * net(x)\n"));
+  CHECK(misspelt.messages.find("unknown name `digit`") != std::string::npos);
+  CHECK_MESSAGE(misspelt.messages.find("_digits") == std::string::npos, misspelt.messages);
+  const Built copied(model("  x |> out: Dense{H}", "export run(x: f32[B, X]) = _digits(4) * net(x)\n"));
+  CHECK(copied.messages == "");
 }
 
 }  // namespace
