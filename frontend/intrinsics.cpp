@@ -396,6 +396,7 @@ const Intrinsic kOwn[] = {
     {"_front_as", "x, over", "the first elements of the axis in front, as many as a dim has, along that dim", front_as},
     {"_digits", "n", "binary digits of n - 1, at least 1: 2 ^ digits(n) is a power of two that is not below n", digits},
     {"_sorts_by_network", "x, over", "whether `sort` and `rank` of x use a sorting network", sorts_by_network},
+    {"_as_labels", "x, over", "whole numbers as labels of a dim", as_labels},
     {"index", "dim", "0, 1, .. along a dim", index},
     {"capacity", "dim", "the bound of a dim", capacity},
     {"grad", "y, wrt", "derivative of a scalar", grad},

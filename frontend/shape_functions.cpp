@@ -160,8 +160,19 @@ Value sorts_by_network(Call& c) {
   const Extent& size = over->front().extent;
   const int64_t rows = num_elements(shape_of(x->axes)).value_or(0) / std::max<int64_t>(size.bound, 1);
   const int64_t least = rows >= kManyRows ? kLeastOfMany : kLeastOfFew;
-  return Value(is_float(x->dtype) && !is_half(x->dtype) && size.is_static() && size.bound >= least &&
-               size.bound <= kMostForNetwork);
+  return Value(is_float(x->dtype) && !is_half(x->dtype) && size.bound >= least && size.bound <= kMostForNetwork);
+}
+
+/// Whole numbers as labels of a dim.
+Value as_labels(Call& c) {
+  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
+  const auto over = x ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
+  if (!over || over->size() != 1) return {};
+  std::optional<Tensor> labels = c.use.graph.cast_to(*x, DType::I32, c.span);
+  if (!labels) return {};
+  labels->label = over->front().dim;
+  labels->range.reset();
+  return Value(*labels);
 }
 
 }  // namespace smelt::frontend

@@ -21,5 +21,7 @@ Value in_front(Call& call);
 Value front_as(Call& call);
 Value digits(Call& call);
 Value sorts_by_network(Call& call);
+/// Whole numbers as labels of a dim.
+Value as_labels(Call& call);
 
 }  // namespace smelt::frontend

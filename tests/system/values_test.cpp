@@ -231,8 +231,10 @@ TEST_CASE("a sum of very many terms keeps its digits") {
 
 TEST_CASE("a sort of many elements is a stable one, with its gradient, below and above the length of a network") {
   const Playground here("values_sort");
-  for (const int64_t n : {1000, 2048, 3000}) {
-    here.model(fmt::format(R"(dim B <= 4, N = {}
+  using Case = std::pair<std::string_view, int64_t>;  // along a run-time dim, sizes below its bound
+  for (const auto& [declared, n] :
+       {Case{"= 1000", 1000}, {"= 2048", 2048}, {"= 3000", 3000}, {"<= 1300", 1000}, {"<= 4000", 3000}}) {
+    here.model(fmt::format(R"(dim B <= 4, N {}
 layer L(x: f32[B, N]) -> f32[B, N] {{
   param w: f32 = ones()
   x * w
@@ -240,9 +242,11 @@ layer L(x: f32[B, N]) -> f32[B, N] {{
 model net = L
 export sorted(x: f32[B, N]) = sort(net(x), over=N)
 export places(x: f32[B, N]) = rank(net(x), over=N)
+export order(x: f32[B, N]) -> ix<N>[N, B] {{ argsort(net(x), over=N) }}
+export largest(x: f32[B, N]) = topk(net(x), 3, over=N)
 export back(x: f32[B, N], v: f32[N, B]) = grad(sum(sort(net(x), over=N) * v), wrt=x)
 )",
-                           n));
+                           declared));
     constexpr int64_t kRows = 3;
     std::vector<float> x, v;
     for (int64_t i = 0; i < kRows * n; ++i) {
@@ -253,7 +257,7 @@ export back(x: f32[B, N], v: f32[N, B]) = grad(sum(sort(net(x), over=N) * v), wr
     x[7] = -INFINITY;
     write_array<float>(here.path + "/x.npy", DType::F32, {kRows, n}, x);
     write_array<float>(here.path + "/v.npy", DType::F32, {n, kRows}, v);
-    std::vector<double> sorted(x.size()), places(x.size()), back(x.size());
+    std::vector<double> sorted(x.size()), places(x.size()), back(x.size()), stood(x.size()), largest;
     for (int64_t row = 0; row < kRows; ++row) {
       const auto at = [&](int64_t i) { return static_cast<size_t>(row * n + i); };
       std::vector<int64_t> order(static_cast<size_t>(n));
@@ -263,6 +267,7 @@ export back(x: f32[B, N], v: f32[N, B]) = grad(sum(sort(net(x), over=N) * v), wr
         const int64_t from = order[static_cast<size_t>(i)];
         const auto place = static_cast<size_t>(i * kRows + row);
         sorted[place] = x[at(from)];
+        stood[place] = static_cast<double>(from);
         places[at(from)] = static_cast<double>(i);
         back[at(from)] = v[place];
       }
@@ -275,12 +280,34 @@ export back(x: f32[B, N], v: f32[N, B]) = grad(sum(sort(net(x), over=N) * v), wr
       return read_array(here.path + "/y.npy");
     };
     CHECK(values("places", {}) == places);
+    CHECK(values("order", {}) == stood);
+    for (int64_t k = 1; k <= 3; ++k)
+      for (int64_t row = 0; row < kRows; ++row) largest.push_back(sorted[static_cast<size_t>((n - k) * kRows + row)]);
+    CHECK(values("largest", {}) == largest);
     CHECK(values("sorted", {"--threads", "2"}) == sorted);
     x[5] = 500;
     x[7] = -500;
     write_array<float>(here.path + "/x.npy", DType::F32, {kRows, n}, x);
     CHECK(values("back", {"--input", "v=v.npy"}) == back);
   }
+}
+
+TEST_CASE("more of the largest than a run-time dim has elements is an error at the call") {
+  const Playground here("values_topk");
+  here.model(R"(dim B <= 4, N <= 9
+layer L(x: f32[B, N]) -> f32[B, N] {
+  param w: f32 = ones()
+  x * w
+}
+model net = L
+export largest(x: f32[B, N]) = topk(net(x), 3, over=N)
+)");
+  write_array<float>(here.path + "/x.npy", DType::F32, {2, 2}, {1, 2, 3, 4});
+  const CommandResult result = here.run({"run", "m.smelt", "largest", "--input", "x=x.npy", "-o", "y.npy"});
+  CHECK(result.exit_code == 3);
+  CHECK_MESSAGE(result.err.find("`N` is 2 here, and the part of it that m.smelt:7:32 takes needs at least 3") !=
+                    std::string::npos,
+                result.err);
 }
 
 }  // namespace
