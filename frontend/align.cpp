@@ -1,5 +1,6 @@
 // Tensors that meet: element types, alignment of axes by name, broadcast, contraction, reduction.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <span>
@@ -152,6 +153,19 @@ bool rows_against(const Axes& rows, const std::vector<size_t>& own, const Axes& 
   return rows.size() > 1 || table.size() == 1 || !rows[0].extent.is_static();
 }
 
+/// `K`, or `(K, S)`, of axes that all have names; else nothing.
+std::string names_in_over(const Shapes& shapes, const Axes& axes) {
+  std::vector<std::string> names;
+  for (const Axis& axis : axes) {
+    if (axis.dim == kAnonymous) return {};
+    names.push_back(shapes.axis_text(axis));
+  }
+  const std::string list = fmt::format("{}", fmt::join(names, ", "));
+  return names.size() > 1 ? "(" + list + ")" : list;
+}
+
+bool has_one_element(const Axis& axis) { return axis.extent == Extent(1); }
+
 /// Each operand has an axis that the other lacks, and nothing says that all pairs are meant: decisions/0011.
 bool stretches_both(const Axes& a, const Axes& b, const Alignment& pair) {
   const auto only_a = Alignment::lacking(pair.lhs, pair.rhs), only_b = Alignment::lacking(pair.rhs, pair.lhs);
@@ -179,11 +193,12 @@ bool GraphWriter::refuse_all_pairs(const Tensor& a, const Tensor& b, Span span, 
   }
   Axes lacked;
   for (const size_t i : only_a) lacked.push_back(a.axes[i]);
-  std::string names;
-  for (const Axis& axis : missing) names += (names.empty() ? "" : ", ") + shapes_.axis_text(axis);
-  if (missing.size() > 1) names = "(" + names + ")";
+  const std::string over = names_in_over(shapes_, missing);
   const std::string pairs =
-      fmt::format("for all pairs on purpose, stretch the first operand: `stretch(.., over={})`", names);
+      over.empty() ? fmt::format(
+                         "for all pairs on purpose, name the axes of the second operand with `as [..]`, and "
+                         "stretch the first along them")
+                   : fmt::format("for all pairs on purpose, stretch the first operand: `stretch(.., over={})`", over);
   diagnostics_
       .report(Diag::E0110, call_site(span),
               fmt::format("{} of `{}` and `{}` would form all pairs", what, shapes_.type_text(a), shapes_.type_text(b)))
@@ -207,21 +222,46 @@ bool GraphWriter::same_axes(const Value& a, const Value& b, Span span, std::stri
   const Alignment pair = Aligner(shapes_, x->axes, y->axes).run();
   // Coordinates, such as a one-hot target made of `index`, stretch.
   if (pair.problem.empty() && (x->grid || pair.has_all(pair.lhs)) && (y->grid || pair.has_all(pair.rhs))) return true;
+  const auto only_x = Alignment::lacking(pair.lhs, pair.rhs), only_y = Alignment::lacking(pair.rhs, pair.lhs);
+  const auto in_front = [](const std::vector<size_t>& own) { return own.empty() || own.back() + 1 == own.size(); };
+  if (draws && pair.problem.empty() && (only_x.empty() ? in_front(only_y) : only_y.empty() && in_front(only_x)))
+    return true;
   const bool as_many = x->axes.size() == y->axes.size();
   const bool renames = as_many && std::ranges::equal(x->axes, y->axes, {}, &Axis::extent, &Axis::extent);
   Diagnostic& report = diagnostics_.report(Diag::E0110, call_site(span),
                                            fmt::format("{} is given `{}` and `{}`, which do not have the same axes",
                                                        what, shapes_.type_text(*x), shapes_.type_text(*y)));
-  report.caret(pair.problem.empty() ? "would form all pairs, or repeat one of them" : pair.problem);
+  if (!pair.problem.empty()) {
+    report.caret(pair.problem).with_help("`reshape`, `squeeze` or `as [..]` give one operand the axes of the other");
+    return false;
+  }
+  const auto axes_at = [](const Tensor& t, const std::vector<size_t>& places) {
+    Axes axes;
+    for (const size_t place : places) axes.push_back(t.axes[place]);
+    return axes;
+  };
+  const Axes of_x = axes_at(*x, only_x), of_y = axes_at(*y, only_y);
+  std::vector<std::string> only;
+  if (!of_x.empty()) only.push_back(fmt::format("only the first has {}", shapes_.axes_text(of_x)));
+  if (!of_y.empty()) only.push_back(fmt::format("only the second has {}", shapes_.axes_text(of_y)));
+  report.caret(fmt::format("{}", fmt::join(only, ", ")));
+  std::vector<std::string> help;
   if (renames)
-    report.with_help(
+    help.push_back(
         fmt::format("if they are the same axes, rename those of the second: `.. as {}`", shapes_.axes_text(x->axes)));
-  else if (shorter.empty() || !pair.problem.empty())
-    report.with_help("`reshape`, `squeeze` or `as [..]` give one operand the axes of the other");
-  else
-    report.with_help(
-        fmt::format("`squeeze` drops axes of one element; `stretch(.., over=..)` repeats the operand that lacks axes{}",
-                    draws ? "; only axes in front, of several draws, are repeated by themselves" : ""));
+  if (std::ranges::any_of(of_x, has_one_element) || std::ranges::any_of(of_y, has_one_element))
+    help.emplace_back("`squeeze` drops axes of one element");
+  // Where both lack an axis, the density of a stretched second operand repeats along what is left in front.
+  const bool one_is_enough = draws && in_front(only_y);
+  const std::string over_x = names_in_over(shapes_, of_x), over_y = names_in_over(shapes_, of_y);
+  if (!over_x.empty() && !over_y.empty())
+    help.push_back(fmt::format("for all pairs, repeat the second, `stretch(.., over={})`{}", over_x,
+                               one_is_enough ? "" : fmt::format(", and the first, `stretch(.., over={})`", over_y)));
+  else if (!over_x.empty() || !over_y.empty())
+    help.push_back(fmt::format("repeat the {} one: `stretch(.., over={})`", over_x.empty() ? "first" : "second",
+                               over_x.empty() ? over_y : over_x));
+  report.with_help(help.empty() ? "`reshape` or `as [..]` gives one operand the axes of the other"
+                                : fmt::format("{}", fmt::join(help, "; ")));
   return false;
 }
 

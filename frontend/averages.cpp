@@ -47,6 +47,7 @@ void Averages::declare_variables() {
       experiment_.variables.push_back({path, VariableKind::State, parameter.type, parameter.span, parameter.layer});
       const auto id = static_cast<int32_t>(experiment_.variables.size() - 1);
       average.variables.emplace(static_cast<int32_t>(i), id);
+      graph_.note_axes(id, graph_.axes_of_variable(static_cast<int32_t>(i)));
       if (const auto start = init.variables.find(static_cast<int32_t>(i)); start != init.variables.end())
         init.variables.emplace(id, start->second);
     }

@@ -73,6 +73,21 @@ std::optional<std::vector<std::optional<ArgValue>>> Calls::match_args(std::strin
   return matched;
 }
 
+/// What to write instead of applying a value that is no function.
+static std::string help_for_callee(const Shapes& shapes, const Value& callee, std::string_view name) {
+  if (callee.as<Selector>() != nullptr)
+    return fmt::format("a net is applied itself: `{}(x)`", name.substr(0, name.find('.')));
+  if (const auto* shape = callee.as<ShapeValue>())
+    return fmt::format("`x |> reshape({0})` gives x that shape, and `x as {0}` names its axes",
+                       shapes.axes_text(shape->axes));
+  if (callee.as<TupleValue>() != nullptr) return "apply a function to each: `(f(x), g(x))`";
+  if (callee.as<Distribution>() != nullptr)
+    return "draw from it, `z ~ ..`; its axes stand in brackets, `Normal(0, 1)[B, Z]`";
+  if (callee.as<Tensor>() != nullptr || callee.as<DimValue>() != nullptr || shapes.number_of(callee))
+    return "`x * y` multiplies, `x[i]` takes an element, and a function stands behind `|>`";
+  return {};
+}
+
 Value Calls::call(const Value& callee, Args args, Span span, std::string_view name) {
   if (const auto* layer = callee.as<LayerValue>()) return layers_.call_layer(*layer, std::move(args), span);
   if (const auto* fn = callee.as<FnValue>()) return call_fn(*fn->scope, *fn->decl, std::move(args), span);
@@ -81,9 +96,7 @@ Value Calls::call(const Value& callee, Args args, Span span, std::string_view na
   if (!callee.bad())
     diagnostics_
         .report(Diag::E0402, span, fmt::format("`{}` is {}, which cannot be applied", name, shapes_.describe(callee)))
-        .with_help(callee.as<Selector>() == nullptr
-                       ? std::string()
-                       : fmt::format("a net is applied itself: `{}(x)`", name.substr(0, name.find('.'))));
+        .with_help(help_for_callee(shapes_, callee, name));
   return {};
 }
 

@@ -279,8 +279,13 @@ Value Distributions::distribution_function(std::string_view function, const Valu
   if (value.bad()) return {};
   const auto* dist = value.as<Distribution>();
   if (dist == nullptr) {
-    diagnostics_.report(Diag::E0610, span,
-                        fmt::format("`{}` is of a distribution, not of {}", function, shapes_.describe(value)));
+    const std::string name(function == "mean" ? "mean_of" : function);
+    const std::string more = args.empty() ? "" : ", ..";
+    std::string help = fmt::format("a distribution stands there: `{}(Normal(m, s){})`", name, more);
+    if (value.as<Tensor>() != nullptr && function == "mean") help = "`mean(x)` is the mean of a tensor; " + help;
+    diagnostics_
+        .report(Diag::E0610, span, fmt::format("`{}` is of a distribution, not of {}", name, shapes_.describe(value)))
+        .with_help(std::move(help));
     return {};
   }
   const auto* other = function == "kl" ? args[0].as<Distribution>() : nullptr;

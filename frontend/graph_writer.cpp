@@ -96,10 +96,7 @@ std::optional<Tensor> GraphWriter::expect_tensor(const Value& value, Span span, 
   }
   if (const auto* selector = value.as<Selector>();
       selector != nullptr && selector->exact && selector->variables.size() == 1) {
-    const Variable& variable = experiment_.variables[static_cast<size_t>(selector->variables[0])];
-    Axes axes;
-    for (const Extent& extent : variable.type.shape) axes.push_back({kAnonymous, extent});
-    return variable_value(selector->variables[0], axes);
+    return variable_value(selector->variables[0], axes_of_variable(selector->variables[0]));
   }
   if (const auto* selector = value.as<Selector>(); selector != nullptr && selector->variables.empty()) {
     missed_parameters_ = true;  // a trial: out of one it is an error of the selector
@@ -119,8 +116,7 @@ std::optional<Tensor> GraphWriter::expect_tensor(const Value& value, Span span, 
         .report(Diag::E0403, span,
                 fmt::format("expected a {} tensor, found {}", dtype == DType::Bool ? "bool" : "number or",
                             shapes_.describe(value)))
-        .with_help(value.as<LayerValue>() != nullptr || value.as<FnValue>() != nullptr ? "apply it to a value: `f(x)`"
-                                                                                       : "");
+        .with_help(shapes_.help_for_no_value(value));
     return std::nullopt;
   }
   if (!is_float(dtype) && *number != std::trunc(*number)) {
@@ -151,6 +147,14 @@ NodeId GraphWriter::variable_node(int32_t variable) {
   const NodeId node = builder().argument({v.path, ArgRole::Variable, variable, {}}, v.type);
   context_->variables.emplace(variable, node);
   return node;
+}
+
+Axes GraphWriter::axes_of_variable(int32_t variable) const {
+  if (const auto known = axes_of_variables_.find(variable); known != axes_of_variables_.end()) return known->second;
+  Axes axes;
+  for (const Extent& extent : experiment_.variables[static_cast<size_t>(variable)].type.shape)
+    axes.push_back({kAnonymous, extent});
+  return axes;
 }
 
 Tensor GraphWriter::variable_value(int32_t variable, const Axes& axes) {

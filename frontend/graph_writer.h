@@ -3,6 +3,7 @@
 // positions.cpp.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -84,6 +85,9 @@ class GraphWriter {
 
   // ---- what the function reads and writes ----
   Tensor variable_value(int32_t variable, const Axes& axes);
+  /// The axes of a variable outside of its layer.
+  void note_axes(int32_t variable, Axes axes) { axes_of_variables_[variable] = std::move(axes); }
+  Axes axes_of_variable(int32_t variable) const;
   void write_variable(int32_t variable, const Tensor& value);
   /// Of a variable that the function reads: as it is before the function runs.
   NodeId value_before(int32_t variable) const;
@@ -103,6 +107,7 @@ class GraphWriter {
   Shapes& shapes_;
   Diagnostics& diagnostics_;
   FunctionContext* context_ = nullptr;
+  std::map<int32_t, Axes> axes_of_variables_;
   bool too_large_ = false;
   bool missed_parameters_ = false;
 };

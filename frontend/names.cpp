@@ -129,7 +129,11 @@ Value Names::global(std::string_view name, Span span, const std::function<Value(
 
 Value Names::decl_value(const FileScope& scope, const Decl& decl, Span span, ast::ExprId expr, const Naming& naming) {
   if (const auto* dim = std::get_if<const ast::DimDecl*>(&decl)) {
-    return global((*dim)->name.text, (*dim)->name.span, [&] { return declare_dim(**dim, true); });
+    return global((*dim)->name.text, (*dim)->name.span, [&] {
+      Value declared = declare_dim(**dim, true);
+      if (const auto* value = declared.as<DimValue>()) shapes_.set_of_file(value->id);
+      return declared;
+    });
   }
   if (const auto* config = std::get_if<const ast::ConfigDecl*>(&decl)) return config_value(**config);
   if (const auto* constant = std::get_if<const ast::ConstDecl*>(&decl)) return const_value(**constant);

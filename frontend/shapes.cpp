@@ -50,7 +50,13 @@ DimId Shapes::new_dim(std::string name, Extent extent, Span span, bool runtime) 
   return static_cast<DimId>(dims_.size() - 1);
 }
 
-Extent Shapes::extent_of(const WholeNumber& size) {
+Axes Shapes::outside_of_layer(Axes axes) const {
+  for (Axis& axis : axes)
+    if (axis.dim != kAnonymous && !dim_of(axis.dim).of_file) axis.dim = kAnonymous;
+  return axes;
+}
+
+Extent Shapes::extent_of(const Size& size) {
   std::vector<DimSymbol>& symbols = experiment_.symbols;
   if (size.is_static()) return Extent(size.number);
   const int64_t bound = largest(size);

@@ -26,6 +26,9 @@ class Shapes {
 
   DimId new_dim(std::string name, Extent extent, Span span, bool runtime = false);
   const Dim& dim_of(DimId id) const { return dims_[static_cast<size_t>(id)]; }
+  void set_of_file(DimId id) { dims_[static_cast<size_t>(id)].of_file = true; }
+  /// Axes as they are outside of the layer that has them: dims of the file, and others without a name.
+  Axes outside_of_layer(Axes axes) const;
   Axis axis_of(DimId id) const { return {id, dim_of(id).extent}; }
   /// The extent of as many elements, which have to be 1 to `kMaxDim` at the bounds of the dims.
   Extent extent_of(const Size& size);
@@ -40,6 +43,8 @@ class Shapes {
   std::optional<std::vector<int64_t>> find_axes(const Tensor& x, const Axes& over, Span span);
 
   std::string describe(const Value& value) const;
+  /// What to write where a value is needed and `value` is none, such as a tuple or a shape. Empty for those that are.
+  std::string help_for_no_value(const Value& value) const;
   std::string type_text(DType dtype, const Axes& axes, DimId label = kAnonymous) const;
   std::string type_text(const Tensor& t) const { return type_text(t.dtype, t.axes, t.label); }
   std::string axes_text(const Axes& axes) const;

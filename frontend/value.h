@@ -26,6 +26,7 @@ struct Dim {
   Extent extent;
   Span span;
   bool runtime = false;  // declared with `<=`: a head binds it anew for each call
+  bool of_file = false;  // declared at the top of a file: it means the same everywhere
 };
 
 struct Axis {

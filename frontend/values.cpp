@@ -41,6 +41,19 @@ std::string Shapes::describe(const Value& value) const {
   return std::visit(Describer{*this}, static_cast<const Value::variant&>(value));
 }
 
+std::string Shapes::help_for_no_value(const Value& value) const {
+  if (const auto* tuple = value.as<TupleValue>())
+    return tuple->items.size() == 2 ? "a tuple is several values: take one of them, or take it apart, `(a, b) = ..`"
+                                    : "a tuple is several values: take it apart first, `(a, b, c) = ..`";
+  if (const auto* shape = value.as<ShapeValue>())
+    return fmt::format("a shape is no value: `reshape(x, {0})` gives x that shape, `zeros({0})` makes a value of it",
+                       axes_text(shape->axes));
+  if (value.as<LayerValue>() != nullptr || value.as<FnValue>() != nullptr || value.as<IntrinsicValue>() != nullptr)
+    return "apply it to a value: `f(x)`";
+  if (value.as<Distribution>() != nullptr) return "draw from it, `z ~ ..`, or take its mean, `mean_of(..)`";
+  return value.as<NoneValue>() != nullptr ? "`given(x)` asks whether an option is there" : "";
+}
+
 std::optional<double> Shapes::number_of(const Value& value) const {
   if (const auto* whole = value.as<int64_t>()) return static_cast<double>(*whole);
   if (const auto* number = value.as<double>()) return *number;
@@ -113,8 +126,11 @@ std::optional<Axes> Shapes::expect_axes(const Value& value, Span span) {
 std::optional<Axes> Shapes::expect_shape(const Value& value, Span span) {
   if (value.bad()) return std::nullopt;
   if (const auto* shape = value.as<ShapeValue>()) return shape->axes;
-  diagnostics_.report(Diag::E0403, span,
-                      fmt::format("expected a shape such as [64, 28, 28], found {}", describe(value)));
+  diagnostics_
+      .report(Diag::E0403, span, fmt::format("expected a shape such as [64, 28, 28], found {}", describe(value)))
+      .with_help(value.as<DimValue>() != nullptr || value.as<int64_t>() != nullptr || value.as<TupleValue>() != nullptr
+                     ? "sizes of a shape stand in brackets: `[64, 28]`"
+                     : "");
   return std::nullopt;
 }
 

@@ -86,6 +86,7 @@ std::optional<int32_t> Variables::declare_variable(VariableKind kind, const std:
   experiment_.variables.push_back({path, kind, type, span, span.file == file_.file ? span : layer});
   const auto id = static_cast<int32_t>(experiment_.variables.size() - 1);
   ids_.emplace(path, id);
+  graph_.note_axes(id, shapes_.outside_of_layer(like.axes));
   if (scopes_.frame().instance != nullptr) scopes_.frame().instance->variables[path] = id;
   // A start value belongs to the line that applies the layer, like the rest of what the layer makes.
   FunctionContext& start = functions_.init();

@@ -451,5 +451,29 @@ TEST_CASE("what only the library needs is listed and suggested nowhere, and work
   CHECK(copied.messages == "");
 }
 
+TEST_CASE("a parameter has its dims of the file outside of its layer as well") {
+  const Built built(R"(dim B <= 8, N <= 9, K = 5, Z = 3
+layer Prior(x: f32[B, Z]) -> f32[B, K] {
+  param logits: f32[K] = zeros()
+  param means: f32[K, Z] ~ Normal(0, 1)
+  x @ means as [Z, K] + logits
+}
+model prior = Prior
+train { batch B = 8
+  steps 1
+  step loss with sgd(lr = 0.1)
+}
+objective loss() updates prior {
+  x ~ Normal(0, 1)[B, Z]
+  report far = mean(prior(x))
+  c ~ Categorical(prior.logits)[B]
+  log_prob(Categorical(prior.logits), c) |> mean
+}
+export likely(z: f32[N, Z]) -> f32[N, K] { sum(log_prob(Normal(prior.means, 1), stretch(z, over=K)), over=Z) }
+export weights() = softmax(prior.logits, over=K)
+)");
+  CHECK(built.messages == "");
+}
+
 }  // namespace
 }  // namespace smelt::test
