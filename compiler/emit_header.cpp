@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "compiler/c_label_check.h"
+#include "compiler/bind_arguments.h"
 #include "compiler/c_names.h"
 #include "compiler/emit_data.h"
 #include "compiler/emit_generation.h"
@@ -28,21 +28,6 @@ std::string_view embedded(std::string_view name) {
   }
   SMELT_CHECK(false, "no embedded text `{}`", name);
 }
-
-/// An input or output as a member of a struct; sizes are members too.
-struct Member {
-  std::string name;
-  const Binding* binding = nullptr;
-  int32_t symbol = -1;  // of a size
-};
-
-/// One function of the header: a typed wrapper around an entry of the object.
-struct Wrapper {
-  const Entry* entry = nullptr;
-  std::string name;
-  std::vector<Member> inputs, sizes, outputs;
-  std::string run;  // member with the number of the run; empty for a step, which counts itself
-};
 
 class HeaderWriter {
  public:
@@ -84,7 +69,7 @@ class HeaderWriter {
     init();
     advance();
     if (program_.data) out_ += emit_data(program_, name_, used_);
-    for (const Wrapper& wrapper : wrappers_) write(wrapper);
+    for (const CallWrapper& wrapper : wrappers_) write(wrapper);
     for (const Generation& generation : generations_) out_ += emit_generation(program_, generation, used_);
     iteration();
     add("\n#endif\n");
@@ -122,19 +107,6 @@ class HeaderWriter {
     return {};
   }
 
-  int32_t section_of(const Binding& column) const {
-    return program_.data->columns[static_cast<size_t>(column.ref)].section;
-  }
-
-  /// The symbol that counts the rows of a data section's whole columns; -1 when the entry reads none.
-  int32_t row_symbol(const Entry& entry, int32_t section) const {
-    for (const Binding& input : entry.inputs) {
-      const bool column = input.kind == BindingKind::Column && !input.type.shape.empty();
-      if (column && section_of(input) == section) return input.type.shape[0].symbol;
-    }
-    return -1;
-  }
-
   /// `num_rows`; of a data section after the first `num_rows_winter`.
   std::string rows_member(int32_t section) const {
     return section == 0 ? "num_rows" : "num_rows_" + identifier(program_.data->section_name(section));
@@ -142,14 +114,15 @@ class HeaderWriter {
 
   std::string size_member(const Entry& entry, int32_t symbol) const {
     for (const Binding& input : entry.inputs) {
-      if (input.kind == BindingKind::Column && row_symbol(entry, section_of(input)) == symbol)
-        return rows_member(section_of(input));
+      if (input.kind != BindingKind::Column) continue;
+      const int32_t section = program_.data->columns[static_cast<size_t>(input.ref)].section;
+      if (row_symbol(program_, entry, section) == symbol) return rows_member(section);
     }
     return identifier(program_.symbols[static_cast<size_t>(symbol)].name);
   }
 
-  Wrapper make_wrapper(const Entry& entry, const std::string& prefix) {
-    Wrapper wrapper{.entry = &entry, .name = unique(prefix + identifier(entry.name), used_)};
+  CallWrapper make_wrapper(const Entry& entry, const std::string& prefix) {
+    CallWrapper wrapper{.entry = &entry, .name = unique(prefix + identifier(entry.name), used_)};
     std::set<std::string> in, out;
     for (const Binding& input : entry.inputs) wrapper.inputs.push_back({unique(identifier(input.name), in), &input});
     for (const int32_t symbol : entry.symbols)
@@ -290,30 +263,30 @@ class HeaderWriter {
   }
 
   /// The structs of a function's arguments and results, what checks and binds them, and the function itself.
-  void write(const Wrapper& wrapper) {
+  void write(const CallWrapper& wrapper) {
     const Entry& entry = *wrapper.entry;
     add("\n/* {} `{}`.{} */\ntypedef struct {{\n", to_string(entry.kind), entry.name,
         entry.kind == FunctionKind::Step
             ? fmt::format(" Counts its own updates and draws; schedules go on with {0}_iteration or {0}_advance.",
                           name_)
             : "");
-    for (const Member& input : wrapper.inputs) {
+    for (const CallMember& input : wrapper.inputs) {
       add("  const {} *{}; /* {} */\n", c_type(input.binding->type.dtype), input.name, describe(*input.binding));
     }
-    for (const Member& size : wrapper.sizes)
-      add("  int64_t {}; /* {} .. {}{} */\n", size.name, least_of(entry, size),
+    for (const CallMember& size : wrapper.sizes)
+      add("  int64_t {}; /* {} .. {}{} */\n", size.name, least_of(wrapper, size),
           program_.symbols[static_cast<size_t>(size.symbol)].bound, length_text(program_, size.symbol));
     if (!wrapper.run.empty())
       add("  int64_t {}; /* draws of different runs differ; `smelt eval` counts batches from 0 */\n", wrapper.run);
     if (wrapper.inputs.empty() && wrapper.sizes.empty() && wrapper.run.empty()) add("  char unused;\n");
     add("}} {}_in;\ntypedef struct {{\n", wrapper.name);
-    for (const Member& output : wrapper.outputs) {
+    for (const CallMember& output : wrapper.outputs) {
       add("  {} {}{}; /* {} */\n", c_type(output.binding->type.dtype), is_scalar(output) ? "" : "*", output.name,
           describe(*output.binding));
     }
     if (wrapper.outputs.empty()) add("  char unused;\n");
     add("}} {}_out;\n", wrapper.name);
-    bind(wrapper);
+    out_ += bind_arguments(program_, wrapper);
     add("static inline int32_t {0}(void *arena, const {0}_in *in, {0}_out *out) {{\n", wrapper.name);
     arrays(entry, "");
     add("  smelt_call call;\n  int32_t status = smelt_check_arena(arena, UINT64_C({}));\n", program_.hash);
@@ -326,69 +299,6 @@ class HeaderWriter {
     add("  return {}(&call);\n}}\n", entry.symbol);
   }
 
-  static bool is_scalar(const Member& output) { return output.binding->type.shape.empty(); }
-
-  void bind(const Wrapper& wrapper) {
-    add("static inline int32_t {0}_bind(const {0}_in *in, {0}_out *out, const void **inputs, void **outputs, int64_t "
-        "*extents) {{\n",
-        wrapper.name);
-    const auto refuse = [&](const std::string& condition) {
-      add("  if ({}) return SMELT_CALL_BAD_ARGUMENT;\n", condition);
-    };
-    refuse("in == 0 || out == 0");
-    for (const Member& size : wrapper.sizes) {
-      refuse(fmt::format("in->{0} < {2} || in->{0} > {1}", size.name,
-                         program_.symbols[static_cast<size_t>(size.symbol)].bound, least_of(*wrapper.entry, size)));
-    }
-    for (const Member& input : wrapper.inputs) {
-      refuse(fmt::format("in->{} == 0", input.name));
-      if (input.binding->limit.below > 0) check_labels(wrapper, input);
-      if (input.binding->kind != BindingKind::Rows) continue;
-      const Extent& batch = input.binding->type.shape[0];
-      const auto size = [&](int32_t symbol) {
-        const auto at = std::ranges::find(wrapper.sizes, symbol, &Member::symbol);
-        return at == wrapper.sizes.end() ? std::to_string(batch.bound) : "in->" + at->name;
-      };
-      const int32_t rows = row_symbol(*wrapper.entry, section_of_rows(*input.binding));
-      if (rows < 0) continue;
-      refuse(fmt::format("!smelt_rows_are_below(in->{}, {}, {})", input.name,
-                         batch.is_static() ? std::to_string(batch.bound) : size(batch.symbol), size(rows)));
-    }
-    for (const Member& output : wrapper.outputs) {
-      if (!is_scalar(output)) refuse(fmt::format("out->{} == 0", output.name));
-    }
-    for (size_t i = 0; i < wrapper.inputs.size(); ++i) add("  inputs[{}] = in->{};\n", i, wrapper.inputs[i].name);
-    for (size_t i = 0; i < wrapper.outputs.size(); ++i) {
-      add("  outputs[{}] = {}out->{};\n", i, is_scalar(wrapper.outputs[i]) ? "&" : "", wrapper.outputs[i].name);
-    }
-    for (const Member& size : wrapper.sizes) add("  extents[{}] = in->{};\n", size.symbol, size.name);
-    const auto size_of = [&](int32_t symbol) { return given_size(wrapper, symbol); };
-    out_ += sizes_that_follow(program_.symbols, size_of);
-    for (const LeastDim& least : wrapper.entry->least) {  // of a sum, which no member of its own bounds
-      if (program_.symbols[static_cast<size_t>(least.symbol)].follows() &&
-          !size_expression(program_.symbols, least.symbol, size_of).empty())
-        refuse(fmt::format("extents[{}] < {}", least.symbol, least.size));
-    }
-    add("  (void)inputs; (void)outputs; (void)extents;\n  return SMELT_CALL_OK;\n}}\n");
-  }
-
-  static int64_t least_of(const Entry& entry, const Member& size) {
-    const auto least = std::ranges::find(entry.least, size.symbol, &LeastDim::symbol);
-    return least == entry.least.end() ? 1 : least->size;
-  }
-
-  /// As a C expression; empty where the call does not say it.
-  static std::string given_size(const Wrapper& wrapper, int32_t symbol) {
-    const auto at = std::ranges::find(wrapper.sizes, symbol, &Member::symbol);
-    return at == wrapper.sizes.end() ? "" : "in->" + at->name;
-  }
-
-  void check_labels(const Wrapper& wrapper, const Member& input) {
-    const auto size_of = [&](int32_t symbol) { return given_size(wrapper, symbol); };
-    out_ += label_check(*input.binding, "in->" + input.name,
-                        [&](int32_t symbol) { return size_expression(program_.symbols, symbol, size_of); });
-  }
-
   void arrays(const Entry& entry, const std::string& suffix) {
     add("  const void *inputs{}[{}];\n", suffix, std::max<size_t>(entry.inputs.size(), 1));
     add("  void *outputs{}[{}];\n", suffix, std::max<size_t>(entry.outputs.size(), 1));
@@ -398,14 +308,14 @@ class HeaderWriter {
   void iteration() {
     if (program_.iteration_symbol.empty()) return;
     struct Call {
-      const Wrapper* wrapper;
+      const CallWrapper* wrapper;
       std::string field;
     };
     std::vector<Call> calls;
     std::set<std::string> fields;
     for (const int32_t step : program_.iteration_calls) {
       const Entry& entry = program_.entries[static_cast<size_t>(program_.steps[static_cast<size_t>(step)].step_entry)];
-      const auto wrapper = std::ranges::find(wrappers_, &entry, &Wrapper::entry);
+      const auto wrapper = std::ranges::find(wrappers_, &entry, &CallWrapper::entry);
       const auto times = std::ranges::count(program_.iteration_calls, step);
       const std::string field = identifier(entry.name);
       int number = 0;
@@ -442,7 +352,7 @@ class HeaderWriter {
   const std::vector<Generation>& generations_;
   std::string name_, upper_;
   std::set<std::string> used_;  // functions of the header
-  std::vector<Wrapper> wrappers_;
+  std::vector<CallWrapper> wrappers_;
   std::string out_;
 };
 
