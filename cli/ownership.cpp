@@ -18,8 +18,13 @@ std::vector<Use> uses_of(const Experiment& experiment, const Objective& objectiv
     const auto loss = std::ranges::find(graph.results, ResultRole::Loss, &Output::role);
     const std::vector<bool> reached =
         loss == graph.results.end() ? std::vector<bool>(graph.size(), false) : ancestors_of(graph, loss->node);
+    std::vector<bool> read(graph.size(), false);  // arguments are live whether something reads them or not
+    for (uint32_t i = 0; i < graph.size(); ++i)
+      for (const NodeId input : graph.nodes[i].inputs) read[input.index] = read[input.index] || live[i];
+    for (const Output& output : graph.results)
+      read[output.node.index] = read[output.node.index] || output.role != ResultRole::Variable;
     for (const Argument& argument : graph.arguments) {
-      if (argument.role != ArgRole::Variable || !live[argument.node.index]) continue;
+      if (argument.role != ArgRole::Variable || !read[argument.node.index]) continue;
       uses[static_cast<size_t>(argument.ref)] = reached[argument.node.index] ? Use::Reads : Use::Fixed;
     }
   }

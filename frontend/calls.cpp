@@ -26,6 +26,19 @@ static std::string help_for_missing(std::string_view callee, std::string_view pa
                : "";
 }
 
+/// The axes of the first operand, one of which is meant.
+static std::string help_for_over(const Shapes& shapes, const std::vector<std::optional<ArgValue>>& args) {
+  for (const std::optional<ArgValue>& arg : args) {
+    const auto* x = arg ? arg->value.as<Tensor>() : nullptr;
+    if (x == nullptr || x->axes.empty()) continue;
+    const Axis& last = x->axes.back();
+    return last.dim == kAnonymous
+               ? fmt::format("its axes are {}: name one with `as [..]`, and write `over=`", shapes.axes_text(x->axes))
+               : fmt::format("write `over={}`, or another of {}", shapes.axis_text(last), shapes.axes_text(x->axes));
+  }
+  return {};
+}
+
 std::optional<std::vector<std::optional<ArgValue>>> Calls::match_args(std::string_view callee,
                                                                       const std::vector<ParamSpec>& specs, Args args,
                                                                       Span span) {
@@ -67,7 +80,7 @@ std::optional<std::vector<std::optional<ArgValue>>> Calls::match_args(std::strin
     if (matched[i] || !specs[i].required) continue;
     diagnostics_.report(Diag::E0401, span, fmt::format("`{}` lacks an argument for `{}`", callee, specs[i].name))
         .note(signature)
-        .with_help(help_for_missing(callee, specs[i].name));
+        .with_help(specs[i].name == "over" ? help_for_over(shapes_, matched) : help_for_missing(callee, specs[i].name));
     return std::nullopt;
   }
   return matched;

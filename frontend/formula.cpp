@@ -58,7 +58,9 @@ bool Formulas::open(const std::vector<ast::IndexBinder>& binders, ast::ExprId bo
       if (!stated && !told) {
         diagnostics_
             .report(Diag::E0111, binder.name.span, fmt::format("nothing says how far index `{}` runs", printable(name)))
-            .with_help(fmt::format("write `{0} < 8`, or read a tensor at the bare index: `x[{0}]`", printable(name)));
+            .with_help(fmt::format("write `{0} < 8`, or read a tensor that has a name at the bare index: `y = ..` on a "
+                                   "line before, then `y[{0}]`",
+                                   printable(name)));
       }
       return false;
     }

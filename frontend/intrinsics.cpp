@@ -231,6 +231,20 @@ Value labels_of(Call& c) {
   const auto* y = c.value(0).as<Tensor>();
   const auto over = y != nullptr ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
   const bool one = over && over->size() == 1 && !is_float(y->dtype);
+  const bool named = one && y->label != kAnonymous && over->front().dim != kAnonymous;
+  if (named && over->front().dim != y->label &&
+      c.use.shapes.axis_of(y->label).extent.bound <= over->front().extent.bound) {
+    const std::string of = c.use.shapes.dim_of(y->label).name, along = c.use.shapes.axis_text(over->front());
+    c.use.diagnostics
+        .report(Diag::E0110, c.use.graph.call_site(c.span),
+                fmt::format("`{}` is over {}, and is given labels of {}", c.use.scopes.running_function(), along, of))
+        .caret(fmt::format("a label of {} is no position along {}", of, along))
+        .with_help(
+            fmt::format("declare them as labels of {0}, `ix<{0}>`, or take `over={1}`; `cast(y, i32)` are numbers "
+                        "of no dim",
+                        along, of));
+    return {};
+  }
   return one && !c.use.graph.check_positions(*y, over->front(), c.span) ? Value() : c.value(0);
 }
 

@@ -7,6 +7,7 @@
 
 #include "frontend/intrinsics.h"
 #include "frontend/library.h"
+#include "frontend/planned.h"
 #include "ir/support/embedded_text.h"
 
 namespace smelt {
@@ -113,12 +114,15 @@ std::vector<LibraryEntry> library_entries() {
   for (const EmbeddedText* file = embedded_standard_library; file->name != nullptr; ++file)
     add_declared(*file, entries);
   for (const frontend::Intrinsic& intrinsic : frontend::intrinsics()) {
-    if (intrinsic.distribution != nullptr) continue;
+    if (intrinsic.distribution != nullptr || frontend::is_inner_name(intrinsic.name) ||
+        frontend::is_planned(frontend::PlannedKind::Function, intrinsic.name))
+      continue;
     entries.push_back({"built in", std::string(intrinsic.name), fmt::format("{}({})", intrinsic.name, intrinsic.params),
                        std::string(intrinsic.doc)});
   }
   for (const frontend::DistributionRecord& dist : frontend::all_distributions())
-    entries.push_back({"distribution", std::string(dist.name), fmt::format("{}({})", dist.name, dist.params), {}});
+    entries.push_back(
+        {"distribution", std::string(dist.name), fmt::format("{}({})", dist.name, dist.params), std::string(dist.doc)});
   return entries;
 }
 

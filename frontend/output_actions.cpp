@@ -165,6 +165,17 @@ NodeId TrainSection::rows_first(const Tensor& x) {
   return rows.value_or(0) == 0 ? x.node : graph_.builder().transpose(x.node, {1, 0});
 }
 
+/// Of a flat axis, how it may be read as pictures: sides as near to each other as its size allows.
+static std::string help_for_pictures(const Shapes& shapes, const Tensor& x) {
+  const Axis* flat = x.axes.size() == 2 && x.axes[1].extent.is_static() ? &x.axes[1] : nullptr;
+  if (flat == nullptr) return "pictures are `f32[N, H, W]`, or `f32[N, C, H, W]` with C = 1 or 3";
+  int64_t side = 1;
+  for (int64_t k = 1; k * k <= flat->extent.bound; ++k)
+    if (flat->extent.bound % k == 0) side = k;
+  return fmt::format("`|> reshape([{}, {}, {}])` makes pictures of {}", shapes.axis_text(x.axes[0]), side,
+                     flat->extent.bound / side, shapes.sized_text(*flat));
+}
+
 bool TrainSection::check_shown(ast::OutputKind kind, const Tensor& x, Span span) {
   const auto wrong = [&](std::string_view what, std::string_view help) {
     diagnostics_.report(Diag::E0609, span, fmt::format("`{}` is {}", shapes_.type_text(x), what))
@@ -175,8 +186,7 @@ bool TrainSection::check_shown(ast::OutputKind kind, const Tensor& x, Span span)
   switch (kind) {
     case ast::OutputKind::Image: {
       const bool channels = x.axes.size() == 4 && (x.axes[1].extent == Extent(1) || x.axes[1].extent == Extent(3));
-      return x.axes.size() == 3 || channels ||
-             wrong("not a row of pictures", "`|> reshape([64, 28, 28])` makes pictures of a flat axis");
+      return x.axes.size() == 3 || channels || wrong("not a row of pictures", help_for_pictures(shapes_, x));
     }
     case ast::OutputKind::Text: {
       const int64_t values = x.label == kAnonymous ? 0 : shapes_.axis_of(x.label).extent.bound;

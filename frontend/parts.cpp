@@ -178,9 +178,12 @@ std::optional<Evaluator::AxisPart> Evaluator::axis_part(ast::ExprId index, const
   if (!fixed) return checked_part(part, axis, span);
   const int64_t begin = part.start.number, limit = part.end.number;
   if (begin < 0 || limit > axis.extent.bound || begin >= limit) {
-    diagnostics_.report(
-        Diag::E0109, span,
-        fmt::format("index {}..{} is outside 0..{} of `{}`", begin, limit, axis.extent.bound, shapes_.type_text(x)));
+    diagnostics_
+        .report(
+            Diag::E0109, span,
+            fmt::format("index {}..{} is outside 0..{} of `{}`", begin, limit, axis.extent.bound, shapes_.type_text(x)))
+        .with_help(begin < 0 ? fmt::format("positions count from 0; the last one is `{} - 1`", shapes_.axis_text(axis))
+                             : "");
     return std::nullopt;
   }
   part.extent = Extent(limit - begin);

@@ -104,8 +104,10 @@ Value Selectors::member_value(ast::ExprId id, const Naming& naming) {
                   fmt::format("{} has no member `{}`", shapes_.describe(base),
                               scopes_.ast().as<ast::MemberExpr>(id)->name.text))
           .with_help(
-              "a dot selects parameters of a model, `net.fc1.W`; functions are applied, `sum(x)` or `x |> sum`, "
-              "and sizes are dims");
+              base.as<TupleValue>() != nullptr
+                  ? "a tuple is taken apart by names: `(a, b) = ..`"
+                  : "a dot selects parameters of a model, `net.fc1.W`; functions are applied, `sum(x)` or `x |> sum`, "
+                    "and sizes are dims");
     return {};
   }
   const std::optional<Selector> selector = eval_selector(id);

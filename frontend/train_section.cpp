@@ -267,7 +267,11 @@ void TrainSection::eval_action(const ast::EvalAction& action, Action& out) {
   if (std::ranges::find(splits, out.split) == splits.end()) {
     std::string help = did_you_mean(out.split, splits);
     if (help.empty())
-      help = splits.empty() ? "there is no data section" : fmt::format("the data has {}", fmt::join(splits, ", "));
+      help = splits.empty() ? "there is no data section"
+                            : fmt::format(
+                                  "the data has {0}; `{1}, {2} = .. |> split(0.9)` takes a part of its rows for "
+                                  "`{2}`",
+                                  fmt::join(splits, ", "), splits[0], printable(out.split));
     Diagnostic& diagnostic =
         diagnostics_.report(Diag::E0606, action.split.span, fmt::format("no split `{}`", printable(out.split)))
             .with_help(std::move(help));

@@ -31,7 +31,7 @@ void UnknownNames::note(std::string_view name, Span span, Place place, const std
 
 void UnknownNames::report(const std::set<std::string>& used, const std::function<Span(std::string_view)>& declaration) {
   for (const Unknown& u : unknown_) {
-    const ast::LayerDecl* const idle = idle_layer(u, used);
+    const ast::LayerDecl* const idle = is_misspelt_model(u) ? nullptr : idle_layer(u, used);
     const bool lacks_model = u.net || idle != nullptr;
     if (scope_.ast.models.empty() && lacks_model) continue;  // reported, once for all
     const bool shown = !diagnostics_.is_full();
@@ -54,6 +54,12 @@ void UnknownNames::report(const std::set<std::string>& used, const std::function
     else
       advise(u, diagnostic, used, declaration);
   }
+}
+
+bool UnknownNames::is_misspelt_model(const Unknown& u) const {
+  std::vector<std::string> models;
+  for (const ast::ModelDecl& model : scope_.ast.models) models.push_back(model.name.text);
+  return !did_you_mean(u.name, models).empty();
 }
 
 /// The only layer of the file of which there is no model and which no layer has in it, where a net is missing.

@@ -40,6 +40,7 @@ class UnknownNames {
   };
 
   std::vector<std::string> names_for(const Unknown& u, bool fitting) const;
+  bool is_misspelt_model(const Unknown& u) const;
   const ast::LayerDecl* idle_layer(const Unknown& u, const std::set<std::string>& used) const;
   static void ask_for_model(const Unknown& u, const ast::LayerDecl& layer, Diagnostic& diagnostic);
   std::string help_for_row(const Unknown& u) const;

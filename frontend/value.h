@@ -119,6 +119,7 @@ struct DistributionRecord {
   std::string_view params;  // like those of an intrinsic; where two are optional, exactly one is given
   std::string_view prefix;  // of the functions in std/dist.smelt
   OpKind noise;
+  std::string_view doc;                     // the density, and where it is from
   std::string_view misuse = {}, help = {};  // said when not exactly one of the last two is given
   bool closed_kl = true;                    // between two of the kind
 };

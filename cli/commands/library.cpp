@@ -102,7 +102,8 @@ int explain(const std::string& code) {
     const std::optional<CodeExample> example = example_of(diagnostic->code);
     if (!example) return kOk;
     fmt::print("\nWrong:\n\n{}\n{}", indented(example->wrong), indented(example->messages));
-    const std::string right = changed_lines(example->wrong, example->right);
+    std::string right = changed_lines(example->wrong, example->right);
+    if (right.empty()) right = example->right;  // lines that go, or stand elsewhere
     if (!right.empty()) fmt::print("Right:\n\n{}", indented(right));
     return kOk;
   }

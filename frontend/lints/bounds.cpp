@@ -49,8 +49,9 @@ class TermWalk {
   const Uses* reduction_of(NodeId id) const {
     for (const Uses& use : loss_.uses) {
       const bool reduces = use.name == "mean" || use.name == "sum";
+      // The mean of a number is that number, and no step on the way.
       if (reduces && !use.operands.empty() && use.operands[0].node == id && use.result.node.valid() &&
-          wanted_[use.result.node.index])
+          use.result.node != id && wanted_[use.result.node.index])
         return &use;
     }
     return nullptr;

@@ -75,6 +75,43 @@ TEST_CASE("check --ownership says who updates what") {
   CHECK(json["ownership"].size() == 2);
 }
 
+TEST_CASE("what a loss does not read is neither read nor a constant of it") {
+  const std::string directory = fresh_directory("ownership");
+  write_text_file(directory + "/two.smelt", R"(import std.nn (Dense)
+dim B <= 8, X = 4
+layer Two(x: f32[B, X]) -> (f32[B, X], f32[B, X]) { (x |> a: Dense{X}, x |> b: Dense{X}) }
+model two = Two
+model head = Dense{X}
+objective both(x: f32[B, X]) updates two {
+  (p, q) = two(x)
+  mean((p - q) ^ 2)
+}
+objective first(x: f32[B, X]) updates head {
+  (p, _q) = two(x)
+  mean((head(stop(p)) - x) ^ 2)
+}
+data d {
+  train = csv("d.csv")
+  x: f32[X] = row()
+}
+train { data d
+  batch B = 8
+  steps 1
+  step both with sgd(lr = 0.1)
+  step first with sgd(lr = 0.1)
+}
+)");
+  const nlohmann::json json =
+      nlohmann::json::parse(run_smelt({"check", "two.smelt", "--json"}, {.directory = directory}).out);
+  for (const nlohmann::json& row : json["ownership"]) {
+    const std::string name = row["name"];
+    if (name == "two.a") CHECK(row["objectives"]["first"] == "as constant");
+    if (name == "two.b") CHECK(row["objectives"]["first"] != "as constant");
+    if (name == "two.b") CHECK(row["objectives"]["both"] == "updates");
+  }
+  CHECK(json["ownership"].size() == 3);
+}
+
 TEST_CASE("fmt formats in place, tells, and filters") {
   const std::string directory = fresh_directory("fmt");
   const std::string good = model_text("net(x)"), loose = model_text("net( x )");
