@@ -197,9 +197,22 @@ void BodyNames::note_bindings(const ast::Stmt& stmt, std::vector<std::string>& n
     for (const ast::DimDecl& d : s->dims) note(d.name);
 }
 
+/// Whether the file reads a parameter of this name from outside, as `prior.means`.
+static bool is_selected(const ast::Ast& ast, std::string_view name) {
+  return std::ranges::any_of(ast.exprs, [&](const ast::Expr& e) {
+    const auto* member = std::get_if<ast::MemberExpr>(&e.node);
+    return member != nullptr && member->name.text == name;
+  });
+}
+
 void BodyNames::statement(const ast::Stmt& stmt) {
   std::visit(ast::Overloaded{
-                 [&](const ast::ParamStmt& s) { declarator(s.decl, true); },
+                 [&](const ast::ParamStmt& s) {
+                   declarator(s.decl, true);
+                   for (const ast::Ident& name : s.decl.names)
+                     if (Local* local = find(name.text); local != nullptr && is_selected(ast_, name.text))
+                       local->used = true;
+                 },
                  [&](const ast::StateStmt& s) {
                    for (const ast::Declarator& d : s.decls) declarator(d, false);
                  },

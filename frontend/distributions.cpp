@@ -100,9 +100,12 @@ Value Distributions::make_distribution(const DistributionRecord& record, std::ve
   if (record.kind == DistKind::Categorical) return make_categorical(std::move(dist), params, span);
   if (record.kind == DistKind::Mixture) return make_mixture(std::move(dist), params, span);
   if (record.kind == DistKind::MultivariateNormal) return make_multivariate(std::move(dist), params, span);
-  for (const Value& param : params) {
+  for (Value& param : params) {
     if (param.bad()) return {};
-    if (!shapes_.number_of(param) && !graph_.expect_float(param, span)) return {};
+    if (shapes_.number_of(param)) continue;
+    const std::optional<Tensor> tensor = graph_.expect_float(param, span);  // of a parameter as well, `prior.means`
+    if (!tensor) return {};
+    param = Value(*tensor);
   }
   if (record.kind == DistKind::UniformInt && !check_choices(params[0], span)) return {};
   if (params.size() == 2 && !by_logvar && !check_spread(record, params, span)) return {};
@@ -343,7 +346,18 @@ Value Distributions::distribution_function(std::string_view function, const Valu
     all = {args[0]};
   }
   if (dist->kind() == DistKind::Mixture && function != "kl") return mixture_function(function, *dist, {}, span);
-  const std::vector<Value> own = parameters(*dist);
+  std::vector<Value> own = parameters(*dist);
+  if (dist->kind() == DistKind::Categorical && function == "log_prob") {
+    // Labels of several draws lie in front of the logits that they share.
+    const auto *labels = args[0].as<Tensor>(), *logits = own[0].as<Tensor>();
+    if (labels != nullptr && logits != nullptr && labels->axes.size() >= logits->axes.size()) {
+      Axes axes = labels->axes;
+      axes.push_back(own[1].as<ShapeValue>()->axes[0]);
+      const std::optional<Tensor> each = graph_.broadcast_to(*logits, axes, span);
+      if (!each) return {};
+      own[0] = Value(*each);
+    }
+  }
   all.insert(all.end(), own.begin(), own.end());
   if (function == "kl") {
     if (other == nullptr || other->kind() != dist->kind() || !dist->record->closed_kl) {

@@ -456,7 +456,7 @@ TEST_CASE("a parameter has its dims of the file outside of its layer as well") {
 layer Prior(x: f32[B, Z]) -> f32[B, K] {
   param logits: f32[K] = zeros()
   param means: f32[K, Z] ~ Normal(0, 1)
-  x @ means as [Z, K] + logits
+  contract(x, means, over=Z) + logits
 }
 model prior = Prior
 train { batch B = 8
@@ -465,9 +465,8 @@ train { batch B = 8
 }
 objective loss() updates prior {
   x ~ Normal(0, 1)[B, Z]
-  report far = mean(prior(x))
   c ~ Categorical(prior.logits)[B]
-  log_prob(Categorical(prior.logits), c) |> mean
+  mean(prior(x)) - mean(log_prob(Categorical(prior.logits), c))
 }
 export likely(z: f32[N, Z]) -> f32[N, K] { sum(log_prob(Normal(prior.means, 1), stretch(z, over=K)), over=Z) }
 export weights() = softmax(prior.logits, over=K)
