@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "compiler/bind_arguments.h"
 #include "compiler/c_names.h"
+#include "compiler/emit_bind.h"
 #include "compiler/emit_data.h"
 #include "compiler/emit_generation.h"
 #include "ir/support/check.h"
@@ -286,7 +286,7 @@ class HeaderWriter {
     }
     if (wrapper.outputs.empty()) add("  char unused;\n");
     add("}} {}_out;\n", wrapper.name);
-    out_ += bind_arguments(program_, wrapper);
+    out_ += emit_bind(program_, wrapper);
     add("static inline int32_t {0}(void *arena, const {0}_in *in, {0}_out *out) {{\n", wrapper.name);
     arrays(entry, "");
     add("  smelt_call call;\n  int32_t status = smelt_check_arena(arena, UINT64_C({}));\n", program_.hash);

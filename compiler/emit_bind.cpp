@@ -1,4 +1,4 @@
-#include "compiler/bind_arguments.h"
+#include "compiler/emit_bind.h"
 
 #include <fmt/format.h>
 
@@ -98,7 +98,7 @@ int32_t row_symbol(const CompiledProgram& program, const Entry& entry, int32_t s
   return -1;
 }
 
-std::string bind_arguments(const CompiledProgram& program, const CallWrapper& wrapper) {
+std::string emit_bind(const CompiledProgram& program, const CallWrapper& wrapper) {
   return BindWriter(program, wrapper).run();
 }
 

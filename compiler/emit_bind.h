@@ -30,6 +30,6 @@ int64_t least_of(const CallWrapper& wrapper, const CallMember& size);
 int32_t row_symbol(const CompiledProgram& program, const Entry& entry, int32_t section);
 
 /// `<name>_bind`: refuses what would read or write outside of memory, and fills the arrays of a `smelt_call`.
-std::string bind_arguments(const CompiledProgram& program, const CallWrapper& wrapper);
+std::string emit_bind(const CompiledProgram& program, const CallWrapper& wrapper);
 
 }  // namespace smelt
