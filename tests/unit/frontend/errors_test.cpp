@@ -32,7 +32,7 @@ TEST_CASE("every mistake renders as stored") {
 /// The trees of the library are kept; the numbers of its files depend on what is in the map before it.
 TEST_CASE("places in the library are right behind any number of files") {
   const std::string name = "E0104_labels_of_no_dim.smelt";
-  const std::string text = test::read_text("tests/files/errors/" + name);
+  const std::string text = test::read_text(test::source_path("tests/files/errors/" + name));
   SourceMap sources;
   std::string first;
   for (int build = 0; build < 3; ++build) {
