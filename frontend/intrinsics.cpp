@@ -232,7 +232,9 @@ Value labels_of(Call& c) {
   const auto over = y != nullptr ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
   const bool one = over && over->size() == 1 && !is_float(y->dtype);
   const bool named = one && y->label != kAnonymous && over->front().dim != kAnonymous;
-  if (named && over->front().dim != y->label &&
+  // Row n of a table of all pairs has its partner at place n of the second axis: `index(B)` along `dim Other = B`.
+  const bool pairs_up = named && y->grid && c.use.shapes.axis_of(y->label).extent == over->front().extent;
+  if (named && !pairs_up && over->front().dim != y->label &&
       c.use.shapes.axis_of(y->label).extent.bound <= over->front().extent.bound) {
     const std::string of = c.use.shapes.dim_of(y->label).name, along = c.use.shapes.axis_text(over->front());
     c.use.diagnostics
