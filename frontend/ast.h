@@ -187,6 +187,7 @@ struct DimStmt {
 struct AssertStmt {
   ExprId condition;
   ExprId message;
+  std::vector<ExprId> shown = {};  // what stands in each pair of braces of the message; not valid: it is text
 };
 struct ReportStmt {
   std::vector<Arg> items;

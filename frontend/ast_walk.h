@@ -39,7 +39,10 @@ void for_each_child(const Ast& ast, const Stmt& stmt, F f) {
                  [&](const DimStmt& s) {
                    for (const DimDecl& d : s.dims) one(d.extent);
                  },
-                 [&](const AssertStmt& s) { one(s.condition), one(s.message); },
+                 [&](const AssertStmt& s) {
+                   one(s.condition), one(s.message);
+                   for (const ExprId shown : s.shown) one(shown);
+                 },
                  [&](const ReportStmt& s) {
                    for (const Arg& a : s.items) one(a.value);
                  },

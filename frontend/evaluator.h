@@ -101,7 +101,8 @@ class Evaluator {
   void execute_write(const ast::WriteStmt& stmt, const Naming& naming);
   void execute_report(const ast::ReportStmt& stmt, const Naming& naming);
   void execute_assert(const ast::AssertStmt& stmt);
-  std::string interpolate(const std::string& text);
+  std::string interpolate(const std::string& text, const std::vector<ast::ExprId>& shown);
+  std::string shown_text(const Value& value);
 
   const SourceMap& sources_;
   Scopes& scopes_;

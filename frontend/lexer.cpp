@@ -218,6 +218,15 @@ std::vector<Token> lex(const SourceMap& sources, uint32_t file, Diagnostics& dia
   return Lexer(sources.buffer(file).text, file, diagnostics).run();
 }
 
+std::vector<Token> lex_part(std::string_view text, uint32_t file, uint32_t begin, Diagnostics& diagnostics) {
+  std::vector<Token> tokens = Lexer(text, file, diagnostics).run();
+  for (Token& token : tokens) {
+    token.span.begin += begin;
+    token.span.end += begin;
+  }
+  return tokens;
+}
+
 std::string unescape(const Token& token, Diagnostics& diagnostics) {
   constexpr std::string_view kEscapes = "n\nt\t\"\"\\\\";  // pairs: letter, meaning
   std::string out;

@@ -43,6 +43,9 @@ constexpr size_t kMaxNameBytes = 255;
 /// buffer.
 std::vector<Token> lex(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics);
 
+/// Tokens of `text`, which stands at `begin` of buffer `file`.
+std::vector<Token> lex_part(std::string_view text, uint32_t file, uint32_t begin, Diagnostics& diagnostics);
+
 /// The value of a string token: escapes replaced. Unknown ones are reported.
 std::string unescape(const Token& token, Diagnostics& diagnostics);
 

@@ -16,6 +16,31 @@ ast::Block Parser::block(std::string_view what) {
   return result;
 }
 
+/// What stands between braces of the message of an assertion: expressions. What is none stays text.
+std::vector<ast::ExprId> Parser::shown_values(const Token& message) {
+  std::vector<ast::ExprId> shown;
+  for (size_t at = 0; at < message.text.size();) {
+    const size_t open = message.text.find('{', at), close = message.text.find('}', open);
+    if (open == std::string_view::npos || close == std::string_view::npos) break;
+    shown.push_back(part_of_text(message, open + 1, close));
+    at = close + 1;
+  }
+  return shown;
+}
+
+ast::ExprId Parser::part_of_text(const Token& token, size_t begin, size_t end) {
+  const auto in_file = static_cast<uint32_t>(token.span.begin + 1 + begin);  // behind the quote
+  Diagnostics ignored;
+  Parser part(lex_part(token.text.substr(begin, end - begin), token.span.file, in_file, ignored), ignored);
+  part.ast_ = std::move(ast_);
+  part.heights_ = std::move(heights_);
+  const ast::ExprId id = part.at(TokenKind::EndOfFile) ? ast::ExprId() : part.expression();
+  const bool is_all = !part.panic_ && !ignored.has_errors() && part.at(TokenKind::EndOfFile);
+  ast_ = std::move(part.ast_);
+  heights_ = std::move(part.heights_);
+  return is_all ? id : ast::ExprId();
+}
+
 ast::StmtId Parser::statement() {
   const Span begin = peek().span;
   decltype(ast::Stmt::node) node;
@@ -34,6 +59,7 @@ ast::StmtId Parser::statement() {
     advance();
     assertion.condition = expression();
     expect(TokenKind::Comma, "an assertion");
+    if (at(TokenKind::String)) assertion.shown = shown_values(peek());
     if (!panic_) assertion.message = atom();
     node = assertion;
   } else if (at_bare_tuple())

@@ -108,6 +108,8 @@ class Parser {
 
   // ---- parse_statements.cpp ----
   ast::Block block(std::string_view what);
+  std::vector<ast::ExprId> shown_values(const Token& message);
+  ast::ExprId part_of_text(const Token& token, size_t begin, size_t end);
   ast::StmtId statement();
   ast::ParamStmt param_stmt();
   ast::StateStmt state_stmt();

@@ -254,29 +254,26 @@ void Evaluator::execute_assert(const ast::AssertStmt& stmt) {
   auto& diagnostic = diagnostics_.report(
       Diag::E0206,
       scopes_.frame().instance != nullptr && scopes_.frame().scope->library ? scopes_.frame().instance->span : here,
-      interpolate(*text));
+      interpolate(*text, stmt.shown));
   diagnostic.label(here, "asserted here");
 }
 
-/// `{name}` in a message becomes the value of a name.
-std::string Evaluator::interpolate(const std::string& text) {
+/// `{2 * h}` in a message becomes the value of the expression.
+std::string Evaluator::interpolate(const std::string& text, const std::vector<ast::ExprId>& shown) {
   std::string out;
-  for (size_t i = 0; i < text.size();) {
-    const size_t close = text[i] == '{' ? text.find('}', i) : std::string::npos;
-    if (close == std::string::npos) {
-      out += text[i++];
-      continue;
-    }
-    const std::string name = text.substr(i + 1, close - i - 1);
-    const Binding* const local = scopes_.find_local(name);
-    const auto* dim = local != nullptr ? local->value.as<DimValue>() : nullptr;
-    if (dim != nullptr)  // a size, not a name of the library
-      out += fmt::format("{}", shapes_.dim_of(dim->id).extent.bound);
-    else
-      out += local != nullptr ? shapes_.describe(local->value) : "{" + name + "}";
-    i = close + 1;
+  size_t at = 0;
+  for (const ast::ExprId id : shown) {
+    const size_t open = text.find('{', at), close = text.find('}', open);
+    out += text.substr(at, open - at);
+    out += id.valid() ? shown_text(eval(id)) : text.substr(open, close + 1 - open);
+    at = close + 1;
   }
-  return out;
+  return out + text.substr(at);
+}
+
+std::string Evaluator::shown_text(const Value& value) {
+  const auto* dim = value.as<DimValue>();  // a size, not a name of the library
+  return dim != nullptr ? fmt::format("{}", shapes_.dim_of(dim->id).extent.bound) : shapes_.describe(value);
 }
 
 }  // namespace smelt::frontend
