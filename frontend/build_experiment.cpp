@@ -5,6 +5,7 @@
 #include "frontend/check_names.h"
 #include "frontend/elaborator.h"
 #include "frontend/parser.h"
+#include "frontend/unused_layers.h"
 #include "ir/support/suggest.h"
 
 namespace smelt {
@@ -43,7 +44,10 @@ std::string help_without_model(const ast::Ast& ast) {
   return fmt::format("write `model {} = {}`", name, ast.layers.back().name.text);
 }
 
-std::optional<Experiment> build(SourceMap& sources, uint32_t file, const FrontendOptions& options,
+/// What is checked of layers that no model uses: where the file itself is tried with another model, nothing.
+enum class Unused : uint8_t { Tried, LeftAlone };
+
+std::optional<Experiment> build(SourceMap& sources, uint32_t file, const FrontendOptions& options, Unused unused,
                                 Diagnostics& diagnostics) {
   frontend::FileScope scope;
   scope.file = file;
@@ -59,14 +63,22 @@ std::optional<Experiment> build(SourceMap& sources, uint32_t file, const Fronten
   frontend::declare_names(scope, diagnostics);
   frontend::check_names(scope, library, diagnostics);
   if (diagnostics.has_errors()) return std::nullopt;
-  return frontend::Elaborator(sources, library, scope, options, diagnostics).run();
+  std::optional<Experiment> experiment = frontend::Elaborator(sources, library, scope, options, diagnostics).run();
+  if (!experiment || unused == Unused::LeftAlone) return experiment;
+  FrontendOptions quiet = options;
+  quiet.on_binding = nullptr;
+  const auto elaborate = [&](uint32_t tried, Diagnostics& found) {
+    (void)build(sources, tried, quiet, Unused::LeftAlone, found);
+  };
+  frontend::check_unused_layers(sources, scope, elaborate, diagnostics);
+  return diagnostics.has_errors() ? std::nullopt : std::move(experiment);
 }
 
 }  // namespace
 
 std::optional<Experiment> build_experiment(SourceMap& sources, uint32_t file, const FrontendOptions& options,
                                            Diagnostics& diagnostics) {
-  std::optional<Experiment> experiment = build(sources, file, options, diagnostics);
+  std::optional<Experiment> experiment = build(sources, file, options, Unused::Tried, diagnostics);
   if (diagnostics.has_errors()) diagnostics.drop_warnings();  // what is unused is often the error's consequence
   return experiment;
 }
