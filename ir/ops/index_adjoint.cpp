@@ -355,7 +355,43 @@ class Adjoint {
     return build_.reshape(x, shape);
   }
 
+  /// A contraction has whole run-time axes only: of others the part that it takes is read first.
+  void read_parts(Known& known) {
+    const Shape shape = build_.type(known.node).shape;
+    IndexFormula part{0, {IndexMap{{}, known.map.bounded}}, {}};
+    std::vector<Affine> positions;
+    bool has_parts = false, leaves = false;
+    for (size_t axis = 0; axis < shape.size(); ++axis) {
+      const Affine& position = known.map.axes[axis];
+      const bool is_whole =
+          shape[axis].is_static() ||
+          (position.is_index() && extents_[static_cast<size_t>(position.terms[0].first)] == shape[axis]);
+      if (is_whole) {
+        const IndexRange range = range_of(position, bounds_of(extents_));
+        leaves = leaves || range.low < 0 || range.high >= shape[axis].bound;
+        positions.push_back(position);
+        part.operands[0].axes.push_back(Affine::of(part.rank++));
+        part.extents.push_back(unstated());
+        continue;
+      }
+      has_parts = true;
+      if (position.terms.empty()) {
+        part.operands[0].axes.push_back(position);
+        continue;
+      }
+      positions.push_back(Affine::of(position.terms[0].first));
+      part.operands[0].axes.push_back(Affine{position.constant, {{part.rank++, position.terms[0].second}}});
+      part.extents.push_back(extents_[static_cast<size_t>(position.terms[0].first)]);
+    }
+    if (!has_parts) return;
+    known.node = build_.read(known.node, std::move(part));
+    known.map = {std::move(positions), known.map.bounded && leaves};
+  }
+
   NodeId summed_over_the_rest() {
+    if (known_.size() == 2) {
+      for (Known& known : known_) read_parts(known);
+    }
     std::vector<int32_t> order = result_;
     for (const Known& known : known_) {
       for (const Affine& axis : known.map.axes) {
