@@ -126,7 +126,7 @@ Result<SplitLook> look_at(const Experiment& experiment, const Dataset& set) {
     const auto limit = std::ranges::find(plan.limits, static_cast<int32_t>(c), &ColumnLimit::column);
     if (limit != plan.limits.end() && column.shape.empty()) {  // of bytes of a text the range says enough
       column.counts = count_labels(set.columns()[c], limit->below);
-      column.classes = set.classes();
+      column.classes = set.classes(static_cast<int32_t>(c));
     }
     look.columns.push_back(std::move(column));
   }

@@ -7,6 +7,8 @@
 
 #include "api/smelt/pretrained.h"
 #include "cli/console.h"
+#include "ir/support/printable.h"
+#include "runtime/data/load_csv.h"
 #include "runtime/run_directory.h"
 
 namespace smelt::cli {
@@ -128,6 +130,13 @@ Result<SubwordModels> open_subwords(const ModelOptions& options, const std::stri
   if (const Result<TrainState> state = read_checkpoint_state(weights))
     SMELT_TRY_VOID(subwords.check(state->subwords, weights));
   return subwords;
+}
+
+std::optional<KnownWords> known_words(const DataPlan& plan, const std::string& weights) {
+  if (weights.empty() || !may_have_words(plan)) return std::nullopt;
+  const Result<TrainState> state = read_checkpoint_state(weights);
+  if (!state) return std::nullopt;  // of another program; or damaged, which whoever loads it says
+  return KnownWords{fmt::format("`{}`", printable(weights)), state->words};
 }
 
 Result<void> load_and_tell(const std::string& weights, Session& session, Match match) {

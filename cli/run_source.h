@@ -28,6 +28,9 @@ Result<void> load_variables(const SourcedModel& source, const CheckedModel& chec
 /// Input.
 Result<SubwordModels> open_subwords(const ModelOptions& options, const std::string& weights, const CheckedModel& model);
 
+/// The words that labels were numbers of when `weights` were trained; nothing where that is not known.
+std::optional<KnownWords> known_words(const DataPlan& plan, const std::string& weights);
+
 /// Loads weights; says which variables keep their initial values and what of the file was left out.
 Result<void> load_and_tell(const std::string& weights, Session& session, Match match);
 

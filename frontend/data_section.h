@@ -1,5 +1,5 @@
 // The data section: which columns the readers give, and fields as expressions on the rows of a batch. Members are
-// defined in data_section.cpp and fields.cpp.
+// defined in data_section.cpp, fields.cpp and row_parts.cpp.
 #pragma once
 
 #include <map>
@@ -21,6 +21,7 @@ class Diagnostics;
 
 namespace frontend {
 
+struct FieldRead;
 struct FileScope;
 class Scopes;
 class Shapes;
@@ -63,6 +64,8 @@ class DataSection {
   void read_split(const ast::FieldDecl& entry, int32_t section, DataPlan& plan);
   std::optional<Column> describe_column(int32_t field, Span span);
   int64_t columns_in_parts(const ast::DataDecl& decl);
+  std::optional<ColumnSpan> columns_at(ast::ExprId position);
+  void note_use(Column& column, const FieldRead& read, Span span);
   NodeId rows_argument(int32_t section, const Axis& batch);
   void refuse_pattern(const ReaderRecord& reader, const std::string& path, Span span);
   std::optional<SourceCall> read_source(ast::ExprId id, const std::string& split);

@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 
-#include "frontend/ast_walk.h"
 #include "frontend/data_section.h"
 #include "frontend/evaluator.h"
 #include "frontend/signatures.h"
@@ -64,35 +62,6 @@ std::optional<Column> DataSection::describe_column(int32_t field, Span span) {
   return column;
 }
 
-/// As many columns as `row()[1 .. 5]`, and the like, ask for; 0 where no field takes a part of its rows. What has no
-/// end is as long as its field.
-int64_t DataSection::columns_in_parts(const ast::DataDecl& decl) {
-  int64_t columns = 0;
-  const auto number = [&](ast::ExprId id) -> int64_t {
-    const std::optional<double> value = id.valid() ? shapes_.number_of(evaluator_.eval(id)) : std::nullopt;
-    return value ? static_cast<int64_t>(*value) : 0;
-  };
-  const auto end_of = [&](ast::ExprId position, const ast::Type& type) {
-    const auto* range = file_.ast.as<ast::BinaryExpr>(position);
-    if (range == nullptr || range->op != ast::BinaryOp::Range) return number(position) + 1;
-    if (range->rhs.valid()) return number(range->rhs);
-    return number(range->lhs) + (type.dims.size() == 1 ? number(type.dims.front().extent) : 0);
-  };
-  for (const ast::FieldDecl& entry : decl.entries) {
-    if (!entry.type.valid() || !entry.value.valid()) continue;
-    const std::function<void(ast::ExprId)> walk = [&](ast::ExprId id) {
-      const auto* part = file_.ast.as<ast::IndexExpr>(id);
-      const auto* call = part != nullptr ? file_.ast.as<ast::CallExpr>(part->base) : nullptr;
-      const auto* callee = call != nullptr ? file_.ast.as<ast::NameExpr>(call->callee) : nullptr;
-      if (callee != nullptr && callee->name == "row" && part->indices.size() == 1)
-        columns = std::max(columns, end_of(part->indices.front(), file_.ast[entry.type]));
-      ast::for_each_child(file_.ast, file_.ast[id], walk);
-    };
-    walk(entry.value);
-  }
-  return columns;
-}
-
 /// The numbers of this batch's rows in a data section.
 NodeId DataSection::rows_argument(int32_t section, const Axis& batch) {
   FunctionContext& context = graph_.context();
@@ -121,6 +90,7 @@ Value DataSection::field_column(int32_t field, Span span) {
     return c.field == field && c.section == read.section && c.length_symbol == column->length_symbol;
   });
   if (known == plan.columns.end()) known = plan.columns.insert(plan.columns.end(), *column);
+  note_use(*known, read, span);
   const auto ref = static_cast<int32_t>(known - plan.columns.begin());
   const auto [symbol, fresh] =
       rows_symbols_.try_emplace(read.section, static_cast<int32_t>(experiment_.symbols.size()));
@@ -383,7 +353,7 @@ std::optional<Tensor> DataSection::field_value(const std::string& name, Span spa
   const std::optional<Axes> row = signatures_.axes_expression(file_.ast[decl->type].dims);
   DimId label = kAnonymous;
   const std::optional<DType> dtype = signatures_.dtype_of(file_.ast[decl->type], &label);
-  const FieldRead read{batch, row.value_or(Axes()), dtype.value_or(DType::F32), section};
+  const FieldRead read{batch, row.value_or(Axes()), dtype.value_or(DType::F32), section, label != kAnonymous};
   frame.around.field = &read;
   const Value value = row && dtype ? evaluator_.eval(decl->value) : Value();
   std::optional<Tensor> result = value.bad() ? std::nullopt : convert_field(*decl, value, batch);

@@ -17,6 +17,7 @@ struct FieldRead {
   Axes row;    // as declared
   DType dtype = DType::F32;
   int32_t section = 0;  // of DataPlan
+  bool label = false;   // ix<..>
 };
 
 /// What holds for a body and for everything that it calls.

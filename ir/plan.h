@@ -3,6 +3,8 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -98,6 +100,11 @@ struct Split {
   int32_t section = 0;  // of DataPlan: 0 is the first
 };
 
+/// Columns side by side, from `begin` up to `end`.
+struct ColumnSpan {
+  int64_t begin = 0, end = 0;
+};
+
 /// One raw column that field expressions read: `field(k)` of idx and npy is the k-th file, of csv the k-th column;
 /// `row()` is all columns of a csv. ReaderRecord::fields says what those of other readers
 /// are.
@@ -109,6 +116,8 @@ struct Column {
   Span span;
   int32_t section = 0;
   int32_t length_symbol = -1;  // the run-time dim of its only axis: as long as the longest row of a batch
+  bool as_number = false;  // a field reads it, or all of a whole row, as something else than labels: it has no words
+  std::vector<ColumnSpan> parts = {};  // of a whole row that is not read `as_number`: what fields read; none: all
 };
 
 /// What labels `ix<Dim>` that come from outside must respect: 0 .. below-1, or less where the dim's size is known at
@@ -144,6 +153,14 @@ struct ColumnLimit {
   Span span;
 };
 
+/// The words that labels are numbers of, by dim: word k is label k. They are sorted by their bytes.
+using WordsByDim = std::map<std::string, std::vector<std::string>>;
+/// Words that are kept elsewhere than in the data: in a checkpoint, where labels of other dims are numbers.
+struct KnownWords {
+  std::string where;
+  WordsByDim words;
+};
+
 /// What a train section reads: a data section, or several whose rows have nothing to do with each other. Columns count
 /// through all of them.
 struct DataPlan {
@@ -153,7 +170,8 @@ struct DataPlan {
   std::vector<Column> columns;
   std::vector<ColumnLimit> limits;
   std::vector<ColumnRange> ranges;
-  uint64_t seed = 0;  // what the shares of splits are drawn by: that of the run
+  uint64_t seed = 0;                           // what the shares of splits are drawn by: that of the run
+  std::optional<KnownWords> known_words = {};  // none: the words are those of the first splits
   Span span;
 
   int32_t num_sections() const { return static_cast<int32_t>(more.size()) + 1; }

@@ -9,6 +9,7 @@
 //   smelt.step .seed .horizon .batch .shuffle .epoch .batches_taken .config .best .best_metric    TrainState
 //   smelt.data           JSON, a hash of the content of each split: {"train":"90ab.."}
 //   smelt.subwords       JSON, a hash of each model of subwords, by its path: {"m.model":"5f02.."}; none without
+//   smelt.words          JSON, the words that labels are numbers of, by dim: {"Class":["cat","dog"]}; none without
 //   smelt.runs           JSON, executions by objective: {"neg_elbo":120}
 //   smelt.crc32          CRC-32 of each tensor's bytes, hexadecimal, in the order of the header
 //   smelt.header_crc32   CRC-32 of all before the data, these eight digits as zeros
@@ -48,6 +49,7 @@ struct TrainState {
   std::string config;                           // JSON text of the `--set` values, and of flags that change bits
   std::map<std::string, SplitMark> data;        // by split
   std::map<std::string, std::string> subwords;  // hashes of models of subwords, by the path in the model file
+  WordsByDim words;                             // that labels are numbers of
   std::optional<double> best;                   // the metric of the best checkpoint so far
   std::string best_metric;                      // `min loss`: which one that is
 };

@@ -135,6 +135,7 @@ Metadata encode_state(const TrainState& state, const Session& session) {
   if (!state.subwords.empty())
     metadata["smelt.subwords"] =
         nlohmann::json(state.subwords).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (!state.words.empty()) metadata["smelt.words"] = nlohmann::json(state.words).dump();
   nlohmann::json runs = nlohmann::json::object();
   for (const Entry& entry : session.program().entries) {
     if (entry.kind == FunctionKind::Step) runs[entry.name] = session.runs(entry);
@@ -159,6 +160,24 @@ Result<std::map<std::string, std::string>> decode_hashes(const Metadata& metadat
   }
   if (!good) return fail(ErrorKind::Input, fmt::format("{}: `{}` is malformed", printable(path), key));
   return hashes;
+}
+
+/// The words of labels; none in files of older versions and of data without any.
+Result<WordsByDim> decode_words(const Metadata& metadata, const std::string& path) {
+  WordsByDim words;
+  const auto text = metadata.find("smelt.words");
+  if (text == metadata.end()) return words;
+  const nlohmann::json json = nlohmann::json::parse(text->second, nullptr, false);
+  const auto is_text = [](const nlohmann::json& word) { return word.is_string(); };
+  bool good = json.is_object();
+  for (auto it = json.begin(); good && it != json.end(); ++it) {
+    good = it->is_array() && std::ranges::all_of(*it, is_text);
+    if (!good) break;
+    words[it.key()] = it->get<std::vector<std::string>>();
+    good = std::ranges::is_sorted(words[it.key()], std::ranges::less_equal());  // each once
+  }
+  if (!good) return fail(ErrorKind::Input, fmt::format("{}: `smelt.words` is malformed", printable(path)));
+  return words;
 }
 
 }  // namespace
@@ -187,6 +206,7 @@ Result<TrainState> decode_state(const Metadata& metadata, const std::string& pat
   SMELT_TRY(const auto data, decode_hashes(metadata, "smelt.data", path));
   for (const auto& [split, hash] : data) state.data[split].hash = hash;
   SMELT_TRY(state.subwords, decode_hashes(metadata, "smelt.subwords", path));
+  SMELT_TRY(state.words, decode_words(metadata, path));
   if (metadata.contains("smelt.best")) {
     double best = 0;
     SMELT_TRY_VOID(decoder.number("smelt.best", best));

@@ -92,6 +92,7 @@ class TrainingRun {
     state.config = options_.config;
     state.data = options_.data;
     if (options_.subwords != nullptr) state.subwords = options_.subwords->hashes();
+    for (const Dataset* set : train_data_) state.words.insert(set->words().begin(), set->words().end());
     return state;
   }
 

@@ -86,8 +86,9 @@ int run_eval(const EvalFlags& flags) {
     if (std::ranges::find(known, split) == known.end()) {
       return report_usage(fmt::format("the data has no split `{}`", split), suggest(split, known));
     }
-    Result<std::vector<Dataset>> opened =
-        open_data(program.data, options, running->checked.path, flags.model.threads, {split});
+    std::optional<DataPlan> plan = program.data;
+    plan->known_words = known_words(*plan, source->weights);
+    Result<std::vector<Dataset>> opened = open_data(plan, options, running->checked.path, flags.model.threads, {split});
     if (!opened) return report(opened.error());
     data = std::move(*opened);
   }

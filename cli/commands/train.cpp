@@ -136,6 +136,14 @@ Result<LoadedData> load_data(const std::optional<DataPlan>& plan, const ModelOpt
   return LoadedData{std::move(sets), std::move(marks)};
 }
 
+/// A run that goes on numbers words as its checkpoint does.
+std::optional<DataPlan> plan_of_run(const TrainFlags& flags, std::optional<DataPlan> plan) {
+  if (!plan || !flags.resume) return plan;
+  if (const Result<std::string> last = find_checkpoint(flags.output, "last"))
+    plan->known_words = known_words(*plan, *last);
+  return plan;
+}
+
 void tell_of_early_end(const TrainFlags& flags, const TrainPlan& plan, int64_t horizon) {
   if (!flags.steps || *flags.steps <= horizon) return;
   say("note: --steps {} is beyond the end of training at step {}, which `{}` of the model file says; {}", *flags.steps,
@@ -191,7 +199,7 @@ int run_training(TrainFlags flags) {
   if (flags.model.cpu.empty())
     record->level = before->level.empty() ? machine_level(experiment.precision) : before->level;
   // The data is unpacked while the model is compiled.
-  auto opening = start_work([&options, &flags, plan = experiment.data] {
+  auto opening = start_work([&options, &flags, plan = plan_of_run(flags, experiment.data)] {
     return load_data(plan, options, flags.model.file, flags.model.threads);
   });
   const Result<SubwordModels> subwords = open_subwords(options, "", model->checked);

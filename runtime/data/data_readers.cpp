@@ -94,11 +94,6 @@ Result<ReadTable> read_npy_table(const std::string& path) {
   return ReadTable{std::move(file.tensor), std::move(file.notes)};
 }
 
-Result<ReadTable> read_csv_table(const std::string& path) {
-  SMELT_TRY(CsvTable table, read_csv(path));
-  return ReadTable{std::move(table.values), {}};
-}
-
 Result<ReadTable> read_npz_table(const std::string& path) {
   SMELT_TRY(NpyFile file, read_npz(path));
   return ReadTable{std::move(file.tensor), std::move(file.notes)};
@@ -107,11 +102,11 @@ Result<ReadTable> read_npz_table(const std::string& path) {
 constexpr DataReader kDataReaders[] = {{find_reader_record("idx"), probe_idx, check_idx, read_idx_table},
                                        {find_reader_record("npy"), probe_npy, check_npy, read_npy_table},
                                        {find_reader_record("npz"), probe_npz, check_npz, read_npz_table},
-                                       {find_reader_record("csv"), probe_csv, check_csv, read_csv_table},
-                                       {find_reader_record("images")},  // by load_pictures.h
-                                       {find_reader_record("bytes")},   // by load_text.h
-                                       {find_reader_record("audio")},   // by load_sounds.h
-                                       {find_reader_record("lines")},   // by load_lines.h
+                                       {find_reader_record("csv"), probe_csv, check_csv},  // by load_csv.h
+                                       {find_reader_record("images")},                     // by load_pictures.h
+                                       {find_reader_record("bytes")},                      // by load_text.h
+                                       {find_reader_record("audio")},                      // by load_sounds.h
+                                       {find_reader_record("lines")},                      // by load_lines.h
                                        {find_reader_record("pairs")}};
 static_assert(std::size(kReaders) == std::size(kDataReaders));  // a row for each reader of the language
 

@@ -18,7 +18,8 @@ struct ReadTable {
   std::vector<std::string> notes;
 };
 
-/// Readers whose files together are the rows have no functions here: load_pictures.h and the like read them.
+/// Readers whose files together are the rows have no functions here: load_pictures.h and the like read them. So does
+/// load_csv.h read tables.
 struct DataReader {
   const ReaderRecord* record;  // its name, and whether field(k) is a file or a column of one
   /// The columns of the file (one for idx and npy), from its start. `path` is where it is.

@@ -11,6 +11,7 @@
 #include "runtime/data/check_columns.h"
 #include "runtime/data/data_readers.h"
 #include "runtime/data/fingerprint.h"
+#include "runtime/data/load_csv.h"
 #include "runtime/data/load_lines.h"
 #include "runtime/data/load_pictures.h"
 #include "runtime/data/load_sounds.h"
@@ -102,7 +103,8 @@ class Loader {
   }
 
   const std::vector<std::string>& places() const { return places_; }
-  const std::vector<std::string>& classes() const { return classes_; }
+  std::map<int32_t, std::vector<std::string>> take_classes() { return std::move(classes_); }
+  WordsByDim take_words() { return std::move(words_); }
   std::vector<RowLengths> take_lengths() { return std::move(lengths_); }
 
  private:
@@ -132,9 +134,17 @@ class Loader {
     return {};
   }
 
+  Result<ReadTable> read_table(const std::string& place) {
+    if (reader_->record->field_is_file) return reader_->read(place);
+    SMELT_TRY(LoadedCsv loaded, load_csv(plan_, split_, place, paths_));
+    words_ = std::move(loaded.words);
+    for (const auto& [column, dim] : loaded.dims) classes_[column] = words_[dim];
+    return ReadTable{std::move(loaded.values), std::move(loaded.notes)};
+  }
+
   Result<void> load_tables(std::vector<std::string>& notes) {
     for (const std::string& place : places_) {
-      SMELT_TRY(ReadTable table, reader_->read(place));
+      SMELT_TRY(ReadTable table, read_table(place));
       if (table.tensor.shape.empty())
         return fail(ErrorKind::Input, fmt::format("{}: holds one number, not rows", printable(place)));
       files_.push_back({place, std::move(table)});
@@ -162,7 +172,8 @@ class Loader {
   Result<void> load_pictures() {
     SMELT_TRY(LoadedPictures loaded, smelt::load_pictures(plan_, split_, places_, paths_, threads_));
     take_fields(loaded.pixels, loaded.labels);
-    classes_ = std::move(loaded.classes);
+    for (size_t c = 0; c < plan_.columns.size(); ++c)
+      if (is_ours(plan_.columns[c]) && plan_.columns[c].field == 1) classes_[static_cast<int32_t>(c)] = loaded.classes;
     row_names_ = std::move(loaded.names);
     return {};
   }
@@ -278,7 +289,9 @@ class Loader {
   const DataPaths& paths_;
   const DataReader* reader_ = nullptr;
   const int threads_;
-  std::vector<std::string> places_, classes_;
+  std::vector<std::string> places_;
+  std::map<int32_t, std::vector<std::string>> classes_;  // by column of the plan
+  WordsByDim words_;
   std::vector<std::string> row_names_;  // of pictures, windows of sounds, and lines
   std::vector<LoadedFile> files_;
   std::vector<RowLengths> lengths_;
@@ -295,7 +308,8 @@ Result<Dataset> Dataset::open(const DataPlan& plan, const Split& split, const Da
   Loader loader(plan, split, paths, threads);
   SMELT_TRY(out.columns_, loader.load(out.notes_));
   out.places_ = loader.places();
-  out.classes_ = loader.classes();
+  out.classes_ = loader.take_classes();
+  out.words_ = loader.take_words();
   out.lengths_ = loader.take_lengths();
   for (const LoadedColumn& column : out.columns_) out.rows_ = std::max(out.rows_, column.rows);
   return out;
@@ -312,7 +326,15 @@ SplitSets sets_of(std::span<const Dataset> data, std::string_view name) {
 std::string Dataset::fingerprint() const {
   Fingerprint fingerprint;
   for (const LoadedColumn& column : columns_) fingerprint.add(column.data.bytes());
+  for (const auto& [dim, words] : words_)
+    for (const std::string& word : words) fingerprint.add(std::as_bytes(std::span(word)));
   return fingerprint.text(static_cast<uint64_t>(rows_));
+}
+
+const std::vector<std::string>& Dataset::classes(int32_t column) const {
+  static const std::vector<std::string> kNone;
+  const auto found = classes_.find(column);
+  return found == classes_.end() ? kNone : found->second;
 }
 
 Result<std::vector<Column>> probe_source(const SourceCall& source, const std::string& section, const DataPaths& paths) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,11 +45,13 @@ class Dataset {
   const std::vector<std::string>& notes() const { return notes_; }
   /// Where its files were, in the order of the reader's paths.
   const std::vector<std::string>& places() const { return places_; }
-  /// The names of its classes, in the order of their numbers; empty where labels are numbers, or are none.
-  const std::vector<std::string>& classes() const { return classes_; }
+  /// The names of the classes of a column, in the order of their numbers; empty where labels are numbers, or are none.
+  const std::vector<std::string>& classes(int32_t column) const;
+  /// The words of a table that labels are numbers of.
+  const WordsByDim& words() const { return words_; }
   /// Of the strings of each row; empty where rows are no strings.
   std::span<const RowLengths> lengths() const { return lengths_; }
-  /// A hash of the content of all columns: equal for equal data, whatever file it came from.
+  /// A hash of the content of all columns and of their words: equal for equal data, whatever file it came from.
   std::string fingerprint() const;
 
  private:
@@ -57,7 +60,9 @@ class Dataset {
   int64_t rows_ = 0;
   std::vector<LoadedColumn> columns_;
   std::vector<RowLengths> lengths_;
-  std::vector<std::string> notes_, places_, classes_;
+  std::vector<std::string> notes_, places_;
+  std::map<int32_t, std::vector<std::string>> classes_;
+  WordsByDim words_;
 };
 
 /// A split of each data section, in the order of the sections.

@@ -9,6 +9,7 @@
 #include <memory>
 #include <unordered_set>
 
+#include "runtime/files/csv_labels.h"
 #include "runtime/files/file.h"
 #include "runtime/files/message.h"
 
@@ -44,6 +45,15 @@ Number parse_number(std::string_view field) {
   }
   const auto narrow = static_cast<float>(value);
   return {narrow, std::isfinite(narrow) ? std::errc() : std::errc::result_out_of_range};
+}
+
+// Words to a reader of numbers, and what programs write where a value is missing.
+bool is_nan_or_infinity(std::string_view field) {
+  std::string_view text = trimmed(field);
+  if (text.starts_with('+')) text.remove_prefix(1);
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() && !std::isfinite(value);
 }
 
 // Splits a text into records and fields.
@@ -152,18 +162,28 @@ char sniff_delimiter(std::string_view text) {
   return kDelimiters[static_cast<size_t>(std::max_element(counts.begin(), counts.end()) - counts.begin())];
 }
 
-std::string column_name(const CsvHeader& header, size_t column) {
-  return column < header.names.size() ? fmt::format("column `{}`", printable(header.names[column], 64))
-                                      : fmt::format("column {}", column + 1);
-}
-
 std::unexpected<Error> ragged(const CsvReader& reader, const CsvHeader& header, std::span<const std::string_view> row) {
   const bool decimal_comma = header.delimiter == ',' && row.size() == 2 * header.num_columns;
   return reader.wrong(fmt::format("expected {} columns, got {}", header.num_columns, row.size()),
                       decimal_comma ? "numbers are written with a decimal point, fields split at `,`" : "");
 }
 
-std::unexpected<Error> not_a_number(const CsvReader& reader, const CsvHeader& header, size_t column,
+/// What can be done about a word where a number has to be.
+std::string help_for_word(size_t column, CsvUse use) {
+  if (use == CsvUse::LabelAndNumber)
+    return fmt::format("`field({})` is read as a label and as a number, and only labels may be words", column);
+  const std::string label = fmt::format("only labels may be words: `y: ix<Class> = field({})`", column);
+  if (use != CsvUse::Row) return label;
+  return column == 0 ? label + "; `row()[1 ..]` is the columns behind it"
+                     : fmt::format("{}; `row()[0 .. {}]` is the columns before it", label, column);
+}
+
+bool begins_like_a_word(std::string_view field) {
+  const char first = trimmed(field).front();
+  return static_cast<signed char>(first) < 0 || (first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z');
+}
+
+std::unexpected<Error> not_a_number(const CsvReader& reader, const CsvHeader& header, size_t column, CsvUse use,
                                     std::string_view field, std::errc error) {
   const std::string where = column_name(header, column);
   const std::string shown = printable(field, 40);
@@ -179,13 +199,105 @@ std::unexpected<Error> not_a_number(const CsvReader& reader, const CsvHeader& he
     help = "numbers are written with a decimal point";
   } else if (header.num_columns == 1 && field.find_first_of(" |:") != std::string_view::npos) {
     help = "columns are split at `,`, `;` or tab";
-  } else if (field.find_first_of("0123456789") == std::string_view::npos) {
-    help = "a column holds numbers; classes are numbered from 0";
+  } else if (is_nan_or_infinity(field)) {
+    help = "fill in or remove rows with missing values";
+  } else if (begins_like_a_word(field)) {
+    help = help_for_word(column, use);
   }
   return reader.wrong(fmt::format("{}: `{}` is not a number", where, shown), std::move(help));
 }
 
+bool is_word(std::string_view field) {
+  return !trimmed(field).empty() && parse_number(field).error == std::errc::invalid_argument;
+}
+
+/// Whether words of the first line are names: where it has numbers too, a column has to have a number below its name.
+bool has_names(CsvReader& reader, std::span<const std::string_view> first) {
+  const auto num_names = static_cast<size_t>(std::ranges::count_if(first, is_word));
+  // One word among numbers is a bad row, not a header: all fields must be names, as `2021` may be one of
+  // them.
+  if (num_names * 2 <= first.size()) return false;
+  const auto is_number = [](std::string_view field) { return parse_number(field).error == std::errc(); };
+  if (std::ranges::none_of(first, is_number)) return true;
+  std::vector<bool> names;
+  for (const std::string_view field : first) names.push_back(is_word(field));
+  std::vector<std::string_view> second;
+  const Result<bool> found = reader.next(second);
+  if (!found || !*found || second.size() != names.size()) return true;
+  for (size_t k = 0; k < names.size(); ++k)
+    if (names[k] && !is_word(second[k])) return true;
+  return false;
+}
+
+/// Reads the rows of a file into a table.
+class TableReader {
+ public:
+  TableReader(CsvReader& reader, const CsvHeader& header, std::span<const CsvUse> uses)
+      : reader_(reader), header_(header) {
+    for (size_t column = 0; column < header.num_columns; ++column) {
+      const CsvUse beyond = uses.empty() ? CsvUse::Number : CsvUse::Nothing;
+      uses_.push_back(column < uses.size() ? uses[column] : beyond);
+      interners_.emplace_back(column);
+    }
+  }
+
+  Result<void> add(std::span<const std::string_view> row) {
+    if (row.size() != header_.num_columns) return ragged(reader_, header_, row);
+    for (size_t column = 0; column < row.size(); ++column) {
+      SMELT_TRY(const float value, read(column, row[column]));
+      values_.push_back(value);
+    }
+    ++num_rows_;
+    return {};
+  }
+
+  int64_t num_rows() const { return num_rows_; }
+  std::span<const float> values() const { return values_; }
+  std::vector<CsvLabels> take_labels() {
+    std::vector<CsvLabels> labels;
+    for (size_t column = 0; column < uses_.size(); ++column)
+      if (uses_[column] == CsvUse::Label) labels.push_back(interners_[column].take());
+    return labels;
+  }
+
+ private:
+  Result<float> read(size_t column, std::string_view field) {
+    const CsvUse use = uses_[column];
+    if (use == CsvUse::Nothing) return 0.0f;
+    if (use == CsvUse::Label) return read_label(column, field);
+    const Number number = parse_number(field);
+    if (number.error != std::errc()) return not_a_number(reader_, header_, column, use, field, number.error);
+    return number.value;
+  }
+
+  Result<float> read_label(size_t column, std::string_view field) {
+    const std::string_view text = trimmed(field);
+    LabelInterner& interner = interners_[column];
+    if (interner.add_known(text)) return 0.0f;
+    const Number number = parse_number(text);
+    const bool word = number.error == std::errc::invalid_argument;
+    if (text.empty() || (!word && number.error != std::errc()) || is_nan_or_infinity(text))
+      return not_a_number(reader_, header_, column, CsvUse::Label, field, number.error);
+    const std::string problem = interner.problem_of(text);
+    if (!problem.empty()) return reader_.wrong(fmt::format("{}: {}", column_name(header_, column), problem));
+    interner.add(text, word ? std::nullopt : std::optional(number.value), reader_.line());
+    return 0.0f;
+  }
+
+  CsvReader& reader_;
+  const CsvHeader& header_;
+  std::vector<CsvUse> uses_;
+  std::vector<LabelInterner> interners_;
+  std::vector<float> values_;
+  int64_t num_rows_ = 0;
+};
+
 }  // namespace
+
+std::string column_name(const CsvHeader& header, size_t column) {
+  return column < header.names.size() ? fmt::format("column `{}`", printable(header.names[column], 64))
+                                      : fmt::format("column {}", column + 1);
+}
 
 Result<CsvHeader> parse_csv_header(std::string_view text, const std::string& name, const CsvLimits& limits) {
   const size_t skipped = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
@@ -197,13 +309,9 @@ Result<CsvHeader> parse_csv_header(std::string_view text, const std::string& nam
   if (!found) return fail(ErrorKind::Input, fmt::format("{}: the file has no rows", printable(name)));
   header.num_columns = fields.size();
   header.data_begin = skipped;
-  const auto is_name = [](std::string_view field) {
-    return !trimmed(field).empty() && parse_number(field).error == std::errc::invalid_argument;
-  };
-  // One word among numbers is a bad row, not a header: all fields must be names, as `2021` may be one of
-  // them.
-  const size_t num_names = static_cast<size_t>(std::count_if(fields.begin(), fields.end(), is_name));
-  if (num_names * 2 <= fields.size()) return header;
+  const uint64_t end_of_first = reader.position();
+  CsvReader ahead(text.substr(skipped + end_of_first), name, limits, header.delimiter);
+  if (!has_names(ahead, fields)) return header;
   std::unordered_set<std::string> seen;
   for (const std::string_view field : fields) {
     std::string column(trimmed(field));
@@ -212,43 +320,38 @@ Result<CsvHeader> parse_csv_header(std::string_view text, const std::string& nam
     }
     header.names.push_back(std::move(column));
   }
-  header.data_begin = skipped + reader.position();
+  header.data_begin = skipped + end_of_first;
   return header;
 }
 
-Result<CsvTable> parse_csv(std::string_view text, const std::string& name, const CsvLimits& limits) {
+Result<CsvTable> parse_csv(std::string_view text, const std::string& name, std::span<const CsvUse> uses,
+                           const CsvLimits& limits) {
   SMELT_TRY(CsvHeader header, parse_csv_header(text, name, limits));
   const size_t skipped = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
   CsvReader reader(text.substr(skipped), name, limits, header.delimiter);
   std::vector<std::string_view> fields;
   if (!header.names.empty()) SMELT_TRY_VOID(reader.next(fields));
 
-  // At least one byte and one separator a value: a bound for the memory, taken once.
-  std::vector<float> values;
-  int64_t rows = 0;
+  TableReader rows(reader, header, uses);
   while (true) {
     SMELT_TRY(const bool more, reader.next(fields));
     if (!more) break;
-    if (fields.size() != header.num_columns) return ragged(reader, header, fields);
-    for (size_t column = 0; column < fields.size(); ++column) {
-      const Number number = parse_number(fields[column]);
-      if (number.error != std::errc()) return not_a_number(reader, header, column, fields[column], number.error);
-      values.push_back(number.value);
-    }
-    ++rows;
+    SMELT_TRY_VOID(rows.add(fields));
   }
-  if (rows == 0) return fail(ErrorKind::Input, fmt::format("{}: the file has a header but no rows", printable(name)));
+  if (rows.num_rows() == 0)
+    return fail(ErrorKind::Input, fmt::format("{}: the file has a header but no rows", printable(name)));
   CsvTable table;
   const auto columns = static_cast<int64_t>(header.num_columns);
-  SMELT_TRY(table.values, HostTensor::zeros(DType::F32, {rows, columns}, printable(name)));
-  std::copy(values.begin(), values.end(), table.values.as<float>().begin());
+  SMELT_TRY(table.values, HostTensor::zeros(DType::F32, {rows.num_rows(), columns}, printable(name)));
+  std::ranges::copy(rows.values(), table.values.as<float>().begin());
+  table.labels = rows.take_labels();
   table.header = std::move(header);
   return table;
 }
 
-Result<CsvTable> read_csv(const std::string& path, const CsvLimits& limits) {
+Result<CsvTable> read_csv(const std::string& path, std::span<const CsvUse> uses, const CsvLimits& limits) {
   SMELT_TRY(const Buffer file, read_file(path));
-  return parse_csv({reinterpret_cast<const char*>(file.data()), file.size()}, path, limits);
+  return parse_csv({reinterpret_cast<const char*>(file.data()), file.size()}, path, uses, limits);
 }
 
 Result<std::vector<CsvRecord>> read_csv_texts(const std::string& path, const CsvLimits& limits) {
