@@ -363,8 +363,9 @@ class Adjoint {
     bool has_parts = false, leaves = false;
     for (size_t axis = 0; axis < shape.size(); ++axis) {
       const Affine& position = known.map.axes[axis];
+      const auto is_static = [&](const auto& term) { return extents_[static_cast<size_t>(term.first)].is_static(); };
       const bool is_whole =
-          shape[axis].is_static() ||
+          position.terms.size() > 1 || (shape[axis].is_static() && std::ranges::all_of(position.terms, is_static)) ||
           (position.is_index() && extents_[static_cast<size_t>(position.terms[0].first)] == shape[axis]);
       if (is_whole) {
         const IndexRange range = range_of(position, bounds_of(extents_));

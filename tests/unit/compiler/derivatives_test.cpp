@@ -274,27 +274,44 @@ TEST_CASE("the gradient of what is read in strides multiplies by no zeros betwee
   }
 }
 
-TEST_CASE("a diagonal that is read along a run-time axis: the gradient reads a place of that axis") {
-  const Result<Graph> graph = parse_graph(R"(dims B<=9
-func @f(%x: feed f64[3, 3, 1], %w: feed f64[3, B<=9]) {
-  %2 = read %x {formula = ?[i,i,j-2] -> [i<3,j<B<=9], outside = 0} : f64[3, B<=9]
-  %3 = mul %2, %w : f64[3, B<=9]
-  %4 = sin %3 : f64[3, B<=9]
-  %5 = reduce_sum %4 {axes = [0, 1]} : f64
-  %6 = grad %5, %x : f64[3, 3, 1]
-  return %5 as value "loss", %6 as value "g"
-})");
-  REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
-  const Graph made = differentiate(*graph);
+namespace {
+
+void check_run_time_gradient(const Graph& graph) {
+  const Graph made = differentiate(graph);
   check_verified(made, GraphStage::Differentiated);
   for (const int64_t size : {9, 3, 2, 1}) {
     const int64_t extents[] = {size};
     Numbers numbers(1);
-    const std::vector<RefTensor> arguments = {numbers.tensor(graph->type(graph->arguments[0].node), extents, 0.5, 1.5),
-                                              numbers.tensor(graph->type(graph->arguments[1].node), extents, 0.5, 1.5)};
+    const std::vector<RefTensor> arguments = {numbers.tensor(graph.type(graph.arguments[0].node), extents, 0.5, 1.5),
+                                              numbers.tensor(graph.type(graph.arguments[1].node), extents, 0.5, 1.5)};
     CAPTURE(size);
     const GradientError error = check_gradient(made, 1, 0, 0, arguments, extents);
     CHECK_MESSAGE(error.worst < 1e-8, error.where);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a diagonal that is read along an axis of another size: its gradient takes a part of that axis") {
+  struct Case {
+    const char *x, *formula, *y;
+  };
+  // A place of a run-time axis; a run-time part of a known one.
+  constexpr Case kCases[] = {{"f64[3, 3, 1]", "?[i,i,j-2] -> [i<3,j<B<=9]", "f64[3, B<=9]"},
+                             {"f64[3, 3, B<=9]", "?[i,i,j-2] -> [i<3,j<12]", "f64[3, 12]"}};
+  for (const Case& each : kCases) {
+    const Result<Graph> graph = parse_graph(fmt::format(R"(dims B<=9
+func @f(%x: feed {0}, %w: feed {2}) {{
+  %2 = read %x {{formula = {1}, outside = 0}} : {2}
+  %3 = mul %2, %w : {2}
+  %4 = sin %3 : {2}
+  %5 = reduce_sum %4 {{axes = [0, 1]}} : f64
+  %6 = grad %5, %x : {0}
+  return %5 as value "loss", %6 as value "g"
+}})",
+                                                        each.x, each.formula, each.y));
+    REQUIRE_MESSAGE(graph.has_value(), graph.error().message);
+    check_run_time_gradient(*graph);
   }
 }
 
