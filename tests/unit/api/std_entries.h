@@ -81,6 +81,7 @@ inline constexpr StdEntry kStdEntries[] = {
     {"normal_log_prob", "log_prob(Normal(mean = x, logvar = p), p)"},
     {"normal_entropy", "entropy(Normal(mean = x, logvar = p))"},
     {"normal_mean", "mean_of(Normal(mean = x, logvar = p))"},
+    {"normal_from_noise", "normal_from_noise(0.5, x, p)"},
     {"_normal_from_noise", "drawn(Normal(mean = x, logvar = p))"},
     {"_normal_from_noise_std", "drawn(Normal(x, p))"},
     {"normal_kl", "kl(Normal(mean = x, logvar = p), Normal(mean = p, logvar = x))"},
