@@ -1,6 +1,7 @@
 // The `smelt` command: argument parsing only. Each command is a file in cli/commands/.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -170,6 +171,16 @@ int out_of_memory() noexcept {
   }
   ::_exit(code);
 }
+
+/// Before the constructors of libraries, LLVM's above all, which would abort without memory: a limit that leaves them
+/// less than this ends here. They take 3 MiB.
+void require_memory() {
+  constexpr size_t kLeast = 16 << 20;
+  void* const probe = ::mmap(nullptr, kLeast, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (probe == MAP_FAILED) ::_exit(out_of_memory());
+  ::munmap(probe, kLeast);
+}
+[[gnu::section(".preinit_array"), gnu::used]] void (*const kBeforeConstructors)() = require_memory;
 
 /// A stream that the caller closed becomes /dev/null; else the next file that is opened would take its number.
 void open_closed_streams() {

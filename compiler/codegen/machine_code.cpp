@@ -33,13 +33,13 @@ namespace {
 constexpr const char* kTriple = "x86_64-pc-linux-gnu";
 constexpr unsigned kMaxThreads = 8;  // more parts than this are rare
 
-std::unique_ptr<llvm::TargetMachine> make_machine(const Target& target, bool optimize) {
+LlvmPointer<llvm::TargetMachine> make_machine(const Target& target, bool optimize) {
   static const bool initialized = [] {
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
-    // LLVM would abort. Its own `new` throws as well, so what lies between is used to it.
+    // LLVM would abort. Its own `new` throws as well: see llvm_pointer.h.
     llvm::install_bad_alloc_error_handler([](void*, const char*, bool) { throw std::bad_alloc(); });
     return true;
   }();
@@ -50,7 +50,7 @@ std::unique_ptr<llvm::TargetMachine> make_machine(const Target& target, bool opt
   llvm::TargetOptions options;
   // A multiply and an add stay two roundings unless the IR says fma: one meaning on every path.
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
-  return std::unique_ptr<llvm::TargetMachine>(
+  return LlvmPointer<llvm::TargetMachine>(
       x86->createTargetMachine(kTriple, target.cpu, target.features, options, llvm::Reloc::PIC_, std::nullopt,
                                optimize ? llvm::CodeGenOptLevel::Default : llvm::CodeGenOptLevel::None));
 }
@@ -72,28 +72,33 @@ void set_attributes(llvm::Module& module, const Target& target) {
 // these, loop strength reduction takes the most time for what it does. Without it a cold compile of inception_v3
 // takes 2.0 instead of 2.4 s, but pads take 18 % longer and sums 10 %, and conv 2 to 4 %: `smelt profile` of both,
 // November 2026.
-void optimize(llvm::Module& module, llvm::TargetMachine& machine) {
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager components;
-  llvm::ModuleAnalysisManager modules;
-  llvm::PassBuilder builder(&machine);
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(components);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, components, modules);
-  llvm::FunctionPassManager passes;
-  passes.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
-  passes.addPass(llvm::EarlyCSEPass(true));
-  passes.addPass(llvm::InstCombinePass());
-  passes.addPass(llvm::SimplifyCFGPass());
-  passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()), /*UseMemorySSA=*/true));
-  passes.addPass(llvm::DCEPass());
-  for (llvm::Function& function : module) {
-    if (!function.isDeclaration()) passes.run(function, functions);
+class Passes {
+ public:
+  void run(llvm::Module& module, llvm::TargetMachine& machine) {
+    llvm::PassBuilder builder(&machine);
+    builder.registerModuleAnalyses(modules_);
+    builder.registerCGSCCAnalyses(components_);
+    builder.registerFunctionAnalyses(functions_);
+    builder.registerLoopAnalyses(loops_);
+    builder.crossRegisterProxies(loops_, functions_, components_, modules_);
+    passes_.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
+    passes_.addPass(llvm::EarlyCSEPass(true));
+    passes_.addPass(llvm::InstCombinePass());
+    passes_.addPass(llvm::SimplifyCFGPass());
+    passes_.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()), /*UseMemorySSA=*/true));
+    passes_.addPass(llvm::DCEPass());
+    for (llvm::Function& function : module) {
+      if (!function.isDeclaration()) passes_.run(function, functions_);
+    }
   }
-}
+
+ private:
+  llvm::LoopAnalysisManager loops_;
+  llvm::FunctionAnalysisManager functions_;
+  llvm::CGSCCAnalysisManager components_;
+  llvm::ModuleAnalysisManager modules_;
+  llvm::FunctionPassManager passes_;
+};
 
 // FastISel of LLVM 19, which selects instructions where nothing is optimised, makes `vblendvps` of a select by a
 // comparison of floats on AVX2 and folds the load of a scalar into it. That reads 16 bytes, so that a scalar at the end
@@ -118,7 +123,7 @@ std::vector<char> compile(llvm::Module& module, llvm::TargetMachine& machine, co
   llvm::raw_string_ostream problem_stream(problems);
   SMELT_CHECK(!llvm::verifyModule(module, &problem_stream), "generated code is malformed: {}", problems);
   if (options.optimize)
-    optimize(module, machine);
+    make_llvm<Passes>()->run(module, machine);
   else
     hide_comparisons(module);
   llvm::SmallVector<char, 0> bytes;
@@ -126,11 +131,11 @@ std::vector<char> compile(llvm::Module& module, llvm::TargetMachine& machine, co
   if (kind == CodeKind::LlvmIr) {
     module.print(out, nullptr);
   } else {
-    llvm::legacy::PassManager emission;
+    const auto emission = make_llvm<llvm::legacy::PassManager>();
     const auto file_type =
         kind == CodeKind::Object ? llvm::CodeGenFileType::ObjectFile : llvm::CodeGenFileType::AssemblyFile;
-    SMELT_CHECK(!machine.addPassesToEmitFile(emission, out, nullptr, file_type), "the target cannot emit files");
-    emission.run(module);
+    SMELT_CHECK(!machine.addPassesToEmitFile(*emission, out, nullptr, file_type), "the target cannot emit files");
+    emission->run(module);
   }
   return std::vector<char>(bytes.begin(), bytes.end());
 }
@@ -161,8 +166,8 @@ CodeQueue::~CodeQueue() {
 }
 
 CodePart CodeQueue::new_part() const {
-  CodePart part{std::make_unique<llvm::LLVMContext>(), nullptr};
-  part.module = std::make_unique<llvm::Module>("smelt", *part.context);
+  CodePart part{make_llvm<llvm::LLVMContext>(), nullptr};
+  part.module = make_llvm<llvm::Module>("smelt", *part.context);
   part.module->setTargetTriple(kTriple);
   part.module->setDataLayout(data_layout_);
   return part;
@@ -188,7 +193,7 @@ std::optional<std::pair<CodePart, size_t>> CodeQueue::take() {
 
 void CodeQueue::work() {
   try {
-    std::unique_ptr<llvm::TargetMachine> machine;
+    LlvmPointer<llvm::TargetMachine> machine;
     while (const auto taken = take()) {
       const auto& [part, index] = *taken;
       if (!machine) machine = make_machine(target_, options_.optimize);

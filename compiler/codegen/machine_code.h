@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <deque>
 #include <exception>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -16,13 +15,14 @@
 #include <vector>
 
 #include "compiler/codegen/emit_program.h"
+#include "compiler/codegen/llvm_pointer.h"
 
 namespace smelt {
 
 /// A module and what it becomes. Parts share nothing, so that threads may compile them side by side.
 struct CodePart {
-  std::unique_ptr<llvm::LLVMContext> context;
-  std::unique_ptr<llvm::Module> module;
+  LlvmPointer<llvm::LLVMContext> context;
+  LlvmPointer<llvm::Module> module;
 };
 
 /// Compiles parts while the caller makes more of them. What comes out does not depend on the number of threads.
