@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "ir/support/printable.h"
+#include "runtime/run_directory.h"
 
 namespace smelt::cli {
 
@@ -20,6 +21,18 @@ Option& Option::between(uint64_t low, uint64_t high) {
     return fmt::format("`{}` is not a whole number from {} to {}", printable(text, 40), low, high);
   };
   option_->check(CLI::Validator(check, ""));
+  return *this;
+}
+
+Option& Option::checkpoint() {
+  option_->transform(CLI::Validator(
+      [](std::string& path) {
+        Result<std::string> file = named_checkpoint(path);
+        if (!file) return file.error().message;
+        path = std::move(*file);
+        return std::string();
+      },
+      ""));
   return *this;
 }
 

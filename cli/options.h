@@ -22,6 +22,8 @@ class Option {
   Option& required();
   /// Whole numbers of [low, high]; the message of another says so.
   Option& between(uint64_t low, uint64_t high);
+  /// A file of parameters; a run directory stands for its best checkpoint, or its last.
+  Option& checkpoint();
   Option& one_of(const std::vector<std::string>& words);
   /// May be given several times, with one value each.
   Option& repeated();

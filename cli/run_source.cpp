@@ -20,15 +20,9 @@ std::string absolute(const std::string& path) {
 
 namespace {
 
-/// The best checkpoint when one is kept, else the last.
-Result<std::string> checkpoint_of(const std::string& run) {
-  if (Result<std::string> best = find_checkpoint(run, "best")) return best;
-  return find_checkpoint(run, "last");
-}
-
 Result<RunRecord> look_into_run(ModelFlags& flags, std::string& weights) {
   if (weights.empty()) {
-    SMELT_TRY(weights, checkpoint_of(flags.file));
+    SMELT_TRY(weights, named_checkpoint(flags.file));
   }
   SMELT_TRY(RunRecord record, read_run_record(flags.file));
   flags.file = (std::filesystem::path(flags.file) / "model.smelt").string();
@@ -144,6 +138,9 @@ Result<void> load_and_tell(const std::string& weights, Session& session, Match m
   for (const std::string& name : loaded.missing) say("note: `{}` keeps its initial value: it is not in the file", name);
   for (const std::string& name : loaded.changed)
     say("note: {} keeps its initial value: its shape or type differs", name);
+  if (!loaded.rounded.empty())
+    say("note: `{}`{} is stored in a wider type and was rounded", loaded.rounded[0],
+        loaded.rounded.size() == 1 ? "" : fmt::format(" and {} more", loaded.rounded.size() - 1));
   for (const std::string& name : loaded.unexpected) say("note: `{}` of the file is left out: the model lacks it", name);
   return {};
 }

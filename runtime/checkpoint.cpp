@@ -6,11 +6,14 @@
 #include <charconv>
 #include <filesystem>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "runtime/checkpoint_metadata.h"
 #include "runtime/files/file.h"
 #include "runtime/files/foreign_formats.h"
 #include "runtime/files/message.h"
+#include "runtime/host_tensor.h"
 #include "runtime/verify_checksums.h"
 
 namespace smelt {
@@ -46,9 +49,18 @@ std::string describe_stored(const StoredTensor& tensor) {
                       : fmt::format("{}[{}]", tensor.dtype_name, fmt::join(tensor.shape, ", "));
 }
 
+/// Which types of a file a variable is loaded from: its own, or those of all floats.
+enum class Types : uint8_t { Same, Floats };
+
+bool fits(const StoredTensor& stored, const StoredVariable& variable, Types types) {
+  if (!stored.dtype || stored.shape != static_shape(variable.type)) return false;
+  const DType type = variable.type.dtype;
+  return stored.dtype == type || (types == Types::Floats && is_float(*stored.dtype) && is_float(type));
+}
+
 // How a file's tensors and a model's variables correspond.
 template <typename Predicate>
-WeightsReport compare(const Safetensors& file, const Session& session, Predicate wanted) {
+WeightsReport compare(const Safetensors& file, const Session& session, Predicate wanted, Types types) {
   WeightsReport report;
   std::set<std::string_view> known;
   for (const StoredVariable& variable : session.program().variables) {
@@ -57,11 +69,12 @@ WeightsReport compare(const Safetensors& file, const Session& session, Predicate
     const StoredTensor* stored = file.find(variable.path);
     if (stored == nullptr) {
       report.missing.push_back(variable.path);
-    } else if (stored->dtype != variable.type.dtype || stored->shape != static_shape(variable.type)) {
+    } else if (!fits(*stored, variable, types)) {
       report.changed.push_back(fmt::format("{} ({} in the file, {} in the model)", variable.path,
                                            describe_stored(*stored), to_string(variable.type)));
     } else {
       ++report.num_loaded;
+      if (size_of(*stored->dtype) > size_of(variable.type.dtype)) report.rounded.push_back(variable.path);
     }
   }
   for (const StoredTensor& tensor : file.tensors) {
@@ -88,15 +101,23 @@ Result<void> require_equal(const WeightsReport& report, const std::string& path,
 }
 
 template <typename Predicate>
-void copy_tensors(const Safetensors& file, Session& session, Predicate wanted) {
+Result<void> copy_tensors(const Safetensors& file, Session& session, Predicate wanted, Types types) {
+  std::vector<std::pair<const StoredVariable*, std::span<const std::byte>>> copies;
+  std::vector<HostTensor> converted;  // all of them before the first copy: a failure changes nothing
   for (const StoredVariable& variable : session.program().variables) {
     const StoredTensor* stored = wanted(variable.kind) ? file.find(variable.path) : nullptr;
-    if (stored == nullptr || stored->dtype != variable.type.dtype || stored->shape != static_shape(variable.type)) {
-      continue;
-    }
-    const std::span<const std::byte> from = file.bytes(*stored);
-    std::copy(from.begin(), from.end(), session.bytes(variable).begin());
+    if (stored == nullptr || !fits(*stored, variable, types)) continue;
+    copies.emplace_back(&variable, file.bytes(*stored));
+    const DType type = variable.type.dtype;
+    if (stored->dtype == type) continue;
+    SMELT_TRY(HostTensor made, HostTensor::zeros(type, stored->shape, variable.path));
+    Result<void> done = convert_elements(*stored->dtype, copies.back().second, type, made.data.bytes());
+    if (!done) done.error().message = fmt::format("`{}`: {}", variable.path, done.error().message);
+    SMELT_TRY_VOID(std::move(done));
+    copies.back().second = converted.emplace_back(std::move(made)).data.bytes();
   }
+  for (const auto& [variable, bytes] : copies) std::ranges::copy(bytes, session.bytes(*variable).begin());
+  return {};
 }
 
 // Reads and checks; whatever is wrong with a file in a directory of checkpoints, the help names a good one.
@@ -266,8 +287,8 @@ Result<TrainState> resume_checkpoint(const std::string& path, Session& session, 
   SMELT_TRY(const auto runs, decode_runs(file.metadata, path));
   SMELT_TRY_VOID(check_agreement(state, expected, path));
   SMELT_TRY_VOID(check_counters(state, runs, session.program(), schedule, path));
-  SMELT_TRY_VOID(require_equal(compare(file, session, is_stored), path, kFresh));
-  copy_tensors(file, session, is_stored);
+  SMELT_TRY_VOID(require_equal(compare(file, session, is_stored, Types::Same), path, kFresh));
+  SMELT_TRY_VOID(copy_tensors(file, session, is_stored, Types::Same));
   session.header().iteration = state.step;
   for (const Entry& entry : session.program().entries) {
     if (const auto it = runs.find(entry.name); entry.kind == FunctionKind::Step && it != runs.end()) {
@@ -280,13 +301,13 @@ Result<TrainState> resume_checkpoint(const std::string& path, Session& session, 
 namespace {
 
 Result<WeightsReport> apply_weights(const Safetensors& file, const std::string& path, Session& session, Match match) {
-  WeightsReport report = compare(file, session, is_weight);
+  WeightsReport report = compare(file, session, is_weight, Types::Floats);
   if (match == Match::Strict) {
     SMELT_TRY_VOID(require_equal(report, path, "`--partial` loads what fits"));
   } else if (report.num_loaded == 0) {
     SMELT_TRY_VOID(require_equal(report, path, "nothing fits: this is another model"));
   }
-  copy_tensors(file, session, is_weight);
+  SMELT_TRY_VOID(copy_tensors(file, session, is_weight, Types::Floats));
   return report;
 }
 

@@ -168,27 +168,32 @@ void store_element(DType dtype, double value, std::byte* at) {
     store_integer(dtype, at, static_cast<int64_t>(value));
 }
 
-Result<HostTensor> convert(const HostTensor& tensor, DType dtype) {
-  SMELT_TRY(HostTensor out, HostTensor::zeros(dtype, tensor.shape));
-  const int64_t count = *num_elements(tensor.shape);
-  const std::byte* from = tensor.data.data();
-  std::byte* to = out.data.data();
-  for (int64_t i = 0; i < count; ++i, from += size_of(tensor.dtype), to += size_of(dtype)) {
-    if (is_float(dtype)) {
-      const double value = load_element(tensor.dtype, from);
-      store_double(dtype, to, value);
-      if (std::isfinite(value) && !std::isfinite(load_element(dtype, to)))
-        return fail(ErrorKind::Input,
-                    fmt::format("element {} is {}, which {} cannot hold", i, value, to_string(dtype)));
+Result<void> convert_elements(DType from_type, std::span<const std::byte> from, DType to_type,
+                              std::span<std::byte> to) {
+  const auto source_size = static_cast<size_t>(size_of(from_type)), size = static_cast<size_t>(size_of(to_type));
+  const auto refuse = [&](size_t i) {
+    const double value = load_element(from_type, &from[i * source_size]);
+    return fail(ErrorKind::Input, fmt::format("element {} is {}, which {} cannot hold", i, value, to_string(to_type)));
+  };
+  for (size_t i = 0; i < to.size() / size; ++i) {
+    const std::byte* source = &from[i * source_size];
+    std::byte* target = &to[i * size];
+    if (is_float(to_type)) {
+      const double value = load_element(from_type, source);
+      store_double(to_type, target, value);
+      if (std::isfinite(value) && !std::isfinite(load_element(to_type, target))) return refuse(i);
       continue;
     }
     const std::optional<int64_t> value =
-        is_float(tensor.dtype) ? exact_integer(load_element(tensor.dtype, from)) : load_integer(tensor.dtype, from);
-    if (!value || !store_integer(dtype, to, *value)) {
-      return fail(ErrorKind::Input, fmt::format("element {} is {}, which {} cannot hold", i,
-                                                load_element(tensor.dtype, from), to_string(dtype)));
-    }
+        is_float(from_type) ? exact_integer(load_element(from_type, source)) : load_integer(from_type, source);
+    if (!value || !store_integer(to_type, target, *value)) return refuse(i);
   }
+  return {};
+}
+
+Result<HostTensor> convert(const HostTensor& tensor, DType dtype) {
+  SMELT_TRY(HostTensor out, HostTensor::zeros(dtype, tensor.shape));
+  SMELT_TRY_VOID(convert_elements(tensor.dtype, tensor.data.bytes(), dtype, out.data.bytes()));
   return out;
 }
 

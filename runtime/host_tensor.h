@@ -53,8 +53,11 @@ void store_element(DType dtype, double value, std::byte* at);
 /// Element `index` as a double.
 double element(const HostTensor& tensor, int64_t index);
 
-/// A copy of another element type. Integers convert exactly or not at all.
-/// Errors: Input when an integer does not fit, or a float is asked to become an integer and is not one.
+/// Elements of one type as those of another, as many. Floats are rounded to the nearest, integers convert exactly or
+/// not at all. Errors: Input when the other type cannot hold an element, a float becomes an integer and is not one, or
+/// a finite number would become infinite; then `to` is changed up to that element.
+Result<void> convert_elements(DType from_type, std::span<const std::byte> from, DType to_type, std::span<std::byte> to);
+/// A copy of another element type. Errors: as convert_elements.
 Result<HostTensor> convert(const HostTensor& tensor, DType dtype);
 
 }  // namespace smelt

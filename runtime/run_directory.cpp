@@ -203,6 +203,18 @@ Result<std::string> find_checkpoint(const std::string& run_directory, std::strin
               damaged ? "`--force` begins again" : "train it first");
 }
 
+Result<std::string> named_checkpoint(const std::string& path) {
+  if (is_run_directory(path)) {
+    if (Result<std::string> best = find_checkpoint(path, "best")) return best;
+    return find_checkpoint(path, "last");
+  }
+  const fs::path file(path);
+  const std::string pointer = file.filename().string();
+  const std::string run = file.has_parent_path() ? file.parent_path().string() : ".";
+  const bool points = std::ranges::find(kPointers, pointer) != std::end(kPointers) && is_run_directory(run);
+  return points ? find_checkpoint(run, pointer) : path;
+}
+
 bool is_run_directory(const std::string& path) {
   std::error_code ignored;
   return fs::is_regular_file(fs::path(path) / kModel, ignored);

@@ -68,6 +68,10 @@ class RunDirectory {
 /// The checkpoint that `last` of a run directory names, without taking the run's lock. Errors: Input.
 Result<std::string> find_checkpoint(const std::string& run_directory, std::string_view pointer = "last");
 
+/// The file of parameters that a user names: `path`, or what it leads to as a run directory (its best checkpoint when
+/// one is kept, else its last) or as the `last` or `best` of one. Errors: Input when the run has no such checkpoint.
+Result<std::string> named_checkpoint(const std::string& path);
+
 inline constexpr std::string_view kRunRecordFile = "run.json";
 
 /// True when `path` is a directory that holds a run.

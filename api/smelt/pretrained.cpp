@@ -134,15 +134,11 @@ Result<Safetensors> open_file(const std::string& place, const Pretrained& model)
   return file;
 }
 
-void copy_tensor(const Safetensors& file, const StoredTensor& stored, Session& session, const std::string& path) {
+Result<void> copy_tensor(const Safetensors& file, const StoredTensor& stored, Session& session,
+                         const std::string& path) {
   const auto& variables = session.program().variables;
   const auto variable = std::ranges::find(variables, path, &StoredVariable::path);
-  const std::span<const std::byte> from = file.bytes(stored);
-  const std::span<std::byte> to = session.bytes(*variable);
-  const int64_t narrow = size_of(*stored.dtype), wide = size_of(variable->type.dtype);
-  const auto count = static_cast<int64_t>(from.size()) / narrow;
-  for (int64_t i = 0; i < count; ++i)
-    store_element(variable->type.dtype, load_element(*stored.dtype, from.data() + i * narrow), to.data() + i * wide);
+  return convert_elements(*stored.dtype, file.bytes(stored), variable->type.dtype, session.bytes(*variable));
 }
 
 }  // namespace
@@ -186,7 +182,13 @@ Result<void> load_pretrained(const CheckedModel& model, const ModelOptions& opti
     SMELT_TRY(const Safetensors file, open_file(places[k], one));
     const std::vector<Wanted> wanted = variables_of(*model.experiment, one.model);
     SMELT_TRY(const std::vector<const StoredTensor*> tensors, match(file, places[k], one, wanted));
-    for (size_t i = 0; i < wanted.size(); ++i) copy_tensor(file, *tensors[i], session, wanted[i].path);
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      Result<void> copied = copy_tensor(file, *tensors[i], session, wanted[i].path);
+      if (!copied)
+        copied.error().message =
+            fmt::format("{}: `{}`: {}", printable(places[k]), wanted[i].path, copied.error().message);
+      SMELT_TRY_VOID(std::move(copied));
+    }
   }
   return {};
 }

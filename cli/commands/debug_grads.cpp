@@ -87,7 +87,7 @@ DebugTool add_debug_grads(Options options) {
   auto flags = std::make_shared<GradsFlags>();
   Options grads = options.command("grads", "gradients of the first batch, in file order, as safetensors");
   add_model_flags(grads, flags->model, kRunning);
-  grads.add("--weights", flags->weights, "parameters (safetensors)");
+  grads.add("--weights", flags->weights, "a run, a checkpoint or a safetensors file").checkpoint();
   grads.add("--objective", flags->objective, "default: the first");
   grads.add("-o,--output", flags->output, "result file").required();
   grads.flag("--shuffle", flags->shuffle, "the first batch of the shuffled order");

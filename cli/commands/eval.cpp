@@ -113,7 +113,7 @@ Runner add_eval(Options options) {
   auto flags = std::make_shared<EvalFlags>();
   add_model_flags(options, flags->model, kRunning);
   options.add("NAMES", flags->names, "objectives and metrics (default: all)");
-  options.add("--weights", flags->weights, "checkpoint or safetensors file");
+  options.add("--weights", flags->weights, "a run, a checkpoint or a safetensors file").checkpoint();
   options.add("--split", flags->split, "split of the data (default: valid, else the last)");
   options.flag("--check-nan", flags->check_nan,
                "name the line that the first NaN or infinity came from, and end with 6");

@@ -202,7 +202,10 @@ Runner add_gradcheck(Options options) {
   add_model_flags(options, flags->model, kRunning);
   options.add("--order", flags->order, "1: gradients; 2: products with the Hessian").between(1, 2);
   options.add("--objective", flags->objective, "one of the file's; default: all that a `step` line runs");
-  options.add("--weights", flags->weights, "where to look (safetensors); default: near the start values");
+  options
+      .add("--weights", flags->weights,
+           "where to look: a run, a checkpoint or a safetensors file; default: near the start values")
+      .checkpoint();
   return [flags] { return run_gradcheck(*flags); };
 }
 

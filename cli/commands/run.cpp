@@ -225,7 +225,7 @@ Runner add(Options options, bool draw) {
   auto flags = std::make_shared<RunFlags>();
   add_model_flags(options, flags->model, kRunning);
   options.add("EXPORT", flags->name, "name of the export").required();
-  options.add("--weights", flags->weights, "checkpoint or safetensors file");
+  options.add("--weights", flags->weights, "a run, a checkpoint or a safetensors file").checkpoint();
   options.add("--input", flags->inputs, "an input, NAME=FILE.npy (may be repeated)").repeated();
   options.add("--prompt", flags->prompt, "the text that an input of bytes or subwords begins with");
   options.add(

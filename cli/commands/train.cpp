@@ -275,7 +275,8 @@ Runner add_train(Options options) {
   options.add("--steps", flags->steps, "stop at this many iterations; schedules keep their horizon")
       .between(1, uint64_t{1} << 50);
   options.add("-o,--output", flags->output, "run directory (default: runs/<file>-<k>)");
-  options.add("--init", flags->init, "start from these parameters (safetensors)");
+  options.add("--init", flags->init, "start from the parameters of a run, a checkpoint or a safetensors file")
+      .checkpoint();
   options.flag("--partial", flags->partial, "--init: load what fits");
   options.flag("--resume", flags->resume, "go on with the run in -o");
   options

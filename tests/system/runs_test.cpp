@@ -235,5 +235,36 @@ TEST_CASE("what weights are used, and what of a file was left out, is said") {
   }
 }
 
+TEST_CASE("a run stands for its best checkpoint or its last, wherever a file of parameters is asked for") {
+  const std::string work = fresh_directory("named");
+  write_small_model(work, replaced(kSmallModel, "epochs 2", "epochs 2\n  every 1 epoch { checkpoint keep 3 }"));
+  REQUIRE(smelt_in(work, "train m.smelt -o a").exit_code == 0);
+  const auto result_of = [&](const std::string& weights) {
+    const CommandResult run = smelt_in(work, "run m.smelt f --input x=in.npy -o o.npy --force --weights " + weights);
+    CHECK_MESSAGE(run.exit_code == 0, run.err);
+    return read_text_file(work + "/o.npy");
+  };
+  const std::string first = result_of("a/checkpoints/step-5.safetensors");
+  const std::string last = result_of("a/checkpoints/step-10.safetensors");
+  CHECK(first != last);
+  CHECK(result_of("a") == last);
+  CHECK(result_of("a/") == last);
+  CHECK(result_of("a/last") == last);
+  write_text_file(work + "/a/best", "checkpoints/step-5.safetensors\n");
+  CHECK(result_of("a") == first);
+  CHECK(result_of("a/best") == first);
+  CHECK(result_of("a/last") == last);
+  CHECK(smelt_in(work, "eval m.smelt --weights a").exit_code == 0);
+  CHECK(smelt_in(work, "gradcheck m.smelt --weights a").exit_code == 0);
+  REQUIRE(smelt_in(work, "train m.smelt -o b --init a/last").exit_code == 0);
+  REQUIRE(smelt_in(work, "train m.smelt -o c --init a/checkpoints/step-10.safetensors").exit_code == 0);
+  const std::string end = "/checkpoints/step-10.safetensors";
+  CHECK(difference(work + "/b" + end, work + "/c" + end) == "");
+  fs::remove_all(work + "/b/checkpoints");
+  const CommandResult none = smelt_in(work, "eval m.smelt --weights b");
+  CHECK(none.exit_code == 2);
+  CHECK_MESSAGE(says(none, "`b` has no last checkpoint"), none.err);
+}
+
 }  // namespace
 }  // namespace smelt::test

@@ -241,6 +241,28 @@ TEST_CASE_FIXTURE(Fixture, "plain safetensors load; what differs is listed, ten 
   CHECK(contains(message_of(load_weights(dir / "q", *session, Match::Partial)), "this is another model"));
 }
 
+TEST_CASE_FIXTURE(Fixture, "floats of another type load as the model's; what leaves it changes nothing") {
+  const auto write = [&](double w) {
+    const double wide = w;
+    const uint16_t narrow = float_to_half(0.5F);
+    REQUIRE(write_safetensors(dir / "p",
+                              {{"net.w", DType::F64, {1}, std::as_bytes(std::span(&wide, 1))},
+                               {"net.b", DType::F16, {}, std::as_bytes(std::span(&narrow, 1))}},
+                              {})
+                .has_value());
+    return load_weights(dir / "p", *session, Match::Partial);
+  };
+  const auto report = write(0.1);
+  REQUIRE_MESSAGE(report.has_value(), message_of(report));
+  CHECK(report->num_loaded == 2);
+  CHECK(report->rounded == std::vector<std::string>{"net.w"});
+  CHECK(session->read("net.w")->as<float>()[0] == 0.1F);
+  CHECK(session->read("net.b")->as<float>()[0] == 0.5F);
+  const std::string before = variables(*session);
+  CHECK(contains(message_of(write(1e300)), "`net.w`: element 0 is 1e+300, which f32 cannot hold"));
+  CHECK(variables(*session) == before);
+}
+
 TEST_CASE_FIXTURE(Fixture, "a newer layout is refused") {
   save();
   Metadata metadata = read_safetensors(path)->metadata;
