@@ -97,7 +97,7 @@ class GenerationAdder {
     while (experiment_.find(FunctionKind::Export, name) != nullptr) name += '_';
     graph.name = name;
     Function function{name, FunctionKind::Export, std::move(graph), begins, of.span};
-    function.rounds = begins < 0;
+    function.is_step = begins >= 0;
     experiment_.functions.push_back(std::move(function));
     return static_cast<int32_t>(experiment_.functions.size()) - 1;
   }

@@ -127,7 +127,8 @@ class ExperimentLowering {
 
   Result<void> add_function(const Function& function) {
     PassContext within_budget = context_;
-    if (!function.rounds && context_.precision == DType::BF16) within_budget.precision = DType::F32;
+    within_budget.rounds = !function.rounds ? Rounds::Nothing : function.is_step ? Rounds::Products : Rounds::Stores;
+    within_budget.lower.is_step = function.is_step;
     PassContext context = within_budget;
     context.memory_budget = 0;
     SMELT_TRY_VOID(check_positions(function, context));

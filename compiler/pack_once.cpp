@@ -30,9 +30,8 @@ bool packs_alone(const LoopFunction& function, size_t kernel) {
 
 int64_t pack_once(LoopFunction& step, LoopFunction& reset, int64_t end,
                   const std::function<bool(int32_t ref)>& written_elsewhere) {
-  if (!step.repeats.empty()) return end;  // they count kernels
   for (size_t k = step.kernels.size(); k-- > 0;) {
-    if (step.kernels[k].kind() != KernelKind::Pack || !packs_alone(step, k)) continue;
+    if (step.kernels[k].kind() != KernelKind::Pack || !packs_alone(step, k) || repeat_of(step, k) >= 0) continue;
     const Pack pack = step.kernels[k].pack();
     const LoopBuffer& from = step.buffers[static_cast<size_t>(pack.from)];
     if (!is_constant(step, pack.from) || written_elsewhere(from.ref)) continue;
@@ -43,8 +42,7 @@ int64_t pack_once(LoopFunction& step, LoopFunction& reset, int64_t end,
     panels.over = -1;
     panels.ref = -2 - pack.to;  // its own: buffers of one number are one place
     end += byte_size(panels.type).value_or(0);
-    Kernel kernel = std::move(step.kernels[k]);
-    step.kernels.erase(step.kernels.begin() + static_cast<std::ptrdiff_t>(k));
+    Kernel kernel = take_kernel(step, k);
     Pack& moved = std::get<Pack>(kernel.work);
     moved.from = static_cast<int32_t>(reset.buffers.size());
     moved.to = moved.from + 1;

@@ -59,8 +59,8 @@ void apply(const Function& function, FunctionUnit& unit, const PassContext& cont
   const NodeSchedule& schedule = unit.source.schedule;
   if constexpr (std::invocable<Function, Graph>) {
     graph = function(std::move(graph));
-  } else if constexpr (std::invocable<Function, Graph, DType>) {
-    graph = function(std::move(graph), context.precision);
+  } else if constexpr (std::invocable<Function, Graph, DType, Rounds>) {
+    graph = function(std::move(graph), context.precision, context.rounds);
   } else if constexpr (std::invocable<Function, ScheduledGraph, const PassContext&>) {
     unit.source = function(std::move(unit.source), context);
   } else if constexpr (std::invocable<Function, const Graph&, const NodeSchedule&, Fusion>) {

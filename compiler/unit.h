@@ -63,7 +63,8 @@ inline constexpr int64_t kSmallBytes = 4096;
 
 struct PassContext {
   Fusion fusion = Fusion::Full;
-  DType precision = DType::F32;  // a half: what kernels leave for others is rounded to it
+  DType precision = DType::F32;  // a half: what `rounds` says is rounded to it
+  Rounds rounds = Rounds::Stores;
   LowerOptions lower;
   Target target;
   int64_t memory_budget = 0;          // bytes of the arena; 0: none

@@ -27,9 +27,8 @@ struct Function {
   int32_t ref = -1;
   Span span;
   std::vector<RowCoupling> couplings = {};  // of its results, at most one a run-time dim
-  /// With precision BF16 its kernels round what they leave for others. Those of a step of a loop do not, because bodies
-  /// are not rounded; nor those of a piece of a function, whose roundings are in its graph.
-  bool rounds = true;
+  bool rounds = true;                       // with precision BF16; a piece of a function has its roundings in its graph
+  bool is_step = false;                     // of a loop, run again and again by whoever calls it
 };
 
 struct Objective {

@@ -30,6 +30,13 @@ int64_t size_of(DType dtype);
 DTypeClass class_of(DType dtype);
 inline bool is_float(DType dtype) { return class_of(dtype) == DTypeClass::Float; }
 
+/// What a function rounds with precision BF16.
+enum class Rounds : uint8_t {
+  Stores,    // what its kernels leave for others; in bodies of loops, what products by weights read
+  Products,  // it is a step of a loop: as in a body
+  Nothing    // its roundings are in its graph
+};
+
 /// The size of one axis: exactly `bound` when static, else 0..bound, `scale` times what symbol `symbol` is at run time.
 /// Only loops have scales: an axis of theirs may be several of a tensor.
 struct Extent {

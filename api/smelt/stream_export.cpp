@@ -32,6 +32,11 @@ namespace {
 Experiment experiment_of(const Experiment& whole, const StagedFunction& staged, const std::string& name, Span span) {
   Experiment pieces = functions_alone(whole, {});
   pieces.functions.clear();
+  std::vector<bool> in_loop(staged.pieces.size(), false);
+  for (const StagedLoop& loop : staged.loops) {
+    for (const StagedItem& item : loop.turn)
+      if (item.piece >= 0) in_loop[static_cast<size_t>(item.piece)] = true;
+  }
   for (size_t k = 0; k < staged.pieces.size(); ++k) {
     const std::string piece = fmt::format("{}.{}", name, k);
     Graph graph = staged.pieces[k];
@@ -39,6 +44,7 @@ Experiment experiment_of(const Experiment& whole, const StagedFunction& staged, 
     const int32_t first = staged.stages[0].piece;  // packs for the others
     Function function{piece, FunctionKind::Export, std::move(graph), std::cmp_equal(first, k) ? -1 : first, span};
     function.rounds = false;
+    function.is_step = in_loop[k];
     pieces.functions.push_back(std::move(function));
   }
   for (size_t k = 0; k < staged.states.size(); ++k) {
@@ -157,16 +163,6 @@ class StreamedRun {
   int64_t clock_ = 0;
 };
 
-/// Whether a body has values of bf16, as the file says. Whether a product of them multiplies pairs depends on how often
-/// its loop repeats it (compiler/schedule/pair_products.h), so that a piece may choose otherwise.
-bool has_halves_in_loops(const Graph& graph) {
-  return std::ranges::any_of(graph.nodes, [](const Node& node) {
-    if (node.body == nullptr) return false;
-    const auto is_narrow = [](const Node& inner) { return inner.type.dtype == DType::BF16; };
-    return std::ranges::any_of(node.body->nodes, is_narrow) || has_halves_in_loops(*node.body);
-  });
-}
-
 }  // namespace
 
 StreamedExport::StreamedExport(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -186,7 +182,6 @@ Result<std::unique_ptr<StreamedExport>> StreamedExport::create(const CheckedMode
   const bool rounds = experiment.precision == DType::BF16;
   const Stage last = rounds ? Stage::Isolated : Stage::Primitive;
   SMELT_TRY(PassRun run, run_passes(function->graph, context, options.passes, {}, last));
-  if (rounds && has_halves_in_loops(run.unit.source.graph)) return nullptr;
   auto parts = std::make_unique<Parts>();
   parts->num_variables = experiment.variables.size();
   std::optional<StagedFunction> staged = stage_loops(run.unit.source.graph, static_cast<int32_t>(parts->num_variables));

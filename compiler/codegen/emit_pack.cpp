@@ -47,17 +47,14 @@ class TransposedPack : LaneBuilder {
 void PackEmitter::emit_work() {
   const Pack& pack = kernel_.pack();
   llvm::Value* columns = extent(pack.column.extent);
-  if (pack.units == PackUnits::Steps) {
-    PanelCopy copy = panel_copy(i64(pack.start), i64(0));
-    copy.columns = columns;
-    const auto [begin, end] = my_share(ir_.CreateLShr(ir_.CreateAdd(copy.depth, i64(1)), i64(1)));
-    for_range(begin, end, 1, [&](llvm::Value* pair) { emit_pair_step(copy, pair); });
-    return;
-  }
-  const Taps taps = taps_of(pack);
-  std::vector<llvm::Value*> extents = {ir_.CreateSDiv(ir_.CreateAdd(columns, i64(pack.width - 1)), i64(pack.width))};
+  const bool by_steps = pack.units == PackUnits::Steps;
+  const Taps taps = by_steps ? Taps{.others = pack.outer} : taps_of(pack);
+  llvm::Value* units = by_steps ? ir_.CreateLShr(ir_.CreateAdd(extent(pack.depth.extent), i64(1)), i64(1))
+                                : ir_.CreateSDiv(ir_.CreateAdd(columns, i64(pack.width - 1)), i64(pack.width));
+  std::vector<llvm::Value*> extents = {units};
   // Strides of the operand, of the panels; one panel has all columns in the form Depth.
   std::vector<std::pair<int64_t, int64_t>> strides = {{pack.width * pack.column.from, pack.column.to}};
+  if (by_steps) strides = {{0, 0}};  // of one panel, each step of which finds its own place
   for (const PackAxis& axis : taps.others) {
     extents.push_back(extent(axis.extent));
     strides.emplace_back(axis.from, axis.to);
@@ -72,8 +69,12 @@ void PackEmitter::emit_work() {
       from = ir_.CreateAdd(from, ir_.CreateMul(position[axis], i64(strides[axis].first)));
       to = ir_.CreateAdd(to, ir_.CreateMul(position[axis], i64(strides[axis].second)));
     }
-    llvm::Value* left = ir_.CreateSub(columns, ir_.CreateMul(position.front(), i64(pack.width)));
     PanelCopy copy = panel_copy(from, to);
+    if (by_steps) {
+      copy.columns = columns;
+      return emit_pair_step(copy, position.front());
+    }
+    llvm::Value* left = ir_.CreateSub(columns, ir_.CreateMul(position.front(), i64(pack.width)));
     copy.columns = ir_.CreateSelect(ir_.CreateICmpSLT(left, i64(pack.width)), left, i64(pack.width));
     if (taps.places.empty())
       emit_panel(copy);

@@ -23,7 +23,7 @@ class LayoutChooser {
         wishes_(graph.size()),
         is_read_(graph.size()),
         with_variable_(graph.size()),
-        of_convolution_(graph.size()) {
+        of_product_(graph.size()) {
     for (const Argument& argument : graph.arguments)
       with_variable_[argument.node.index] = argument.role == ArgRole::Variable && graph.type(argument.node).rank() > 1;
   }
@@ -98,15 +98,16 @@ class LayoutChooser {
     build().set_place(node);
     if (node.op == OpKind::Contract) {
       const bool windowed = ConvolutionLayout::of(node.attrs.formula("formula")).has_value();
-      of_convolution_[old.index] = windowed;
-      if (windowed || moved || follows_wish(old, node)) return place_contraction(old, node);
+      const bool follows = !windowed && follows_wish(old, node);
+      of_product_[old.index] = !follows;
+      if (windowed || moved || follows) return place_contraction(old, node);
     }
     const Kind kind = op_def(node).kind;
     if (kind == Kind::Elementwise) {
       with_variable_[old.index] = std::ranges::any_of(node.inputs, [&](NodeId x) { return with_variable_[x.index]; });
-      of_convolution_[old.index] = std::ranges::any_of(node.inputs, [&](NodeId x) { return of_convolution_[x.index]; });
+      of_product_[old.index] = std::ranges::any_of(node.inputs, [&](NodeId x) { return of_product_[x.index]; });
     }
-    const bool keeps_order = with_variable_[old.index] || of_convolution_[old.index];
+    const bool keeps_order = with_variable_[old.index] || of_product_[old.index];
     if (kind == Kind::Elementwise && !moved && !keeps_order && !wishes_[old.index].empty())
       return place_elementwise(old, node);
     if (node.op == OpKind::Broadcast && !wishes_[old.index].empty() && place_movement(old, node)) return;
@@ -296,11 +297,11 @@ class LayoutChooser {
 
   const Graph& graph_;
   GraphRebuilder rebuilder_;
-  std::vector<AxisOrder> orders_;     // by old node; empty: the model's
-  std::vector<AxisOrder> wishes_;     // by old node: the order in which a convolution reads it; empty: none does
-  std::vector<bool> is_read_;         // by a node
-  std::vector<bool> with_variable_;   // made by element of a variable among others
-  std::vector<bool> of_convolution_;  // by node: the order that a convolution gave it is kept, whatever a reader wishes
+  std::vector<AxisOrder> orders_;    // by old node; empty: the model's
+  std::vector<AxisOrder> wishes_;    // by old node: the order in which a convolution reads it; empty: none does
+  std::vector<bool> is_read_;        // by a node
+  std::vector<bool> with_variable_;  // made by element of a variable among others
+  std::vector<bool> of_product_;     // by node: the order that a product gave it is kept, whatever a reader wishes
 };
 
 std::span<const LayoutChooser::Movement> LayoutChooser::movements() {

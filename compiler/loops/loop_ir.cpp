@@ -46,6 +46,16 @@ void insert_kernel(LoopFunction& function, size_t at, Kernel kernel, int32_t ins
   function.kernels.insert(function.kernels.begin() + static_cast<ptrdiff_t>(at), std::move(kernel));
 }
 
+Kernel take_kernel(LoopFunction& function, size_t at) {
+  for (Repeat& repeat : function.repeats) {
+    if (repeat.first > static_cast<int32_t>(at)) --repeat.first;
+    if (repeat.last > static_cast<int32_t>(at)) --repeat.last;
+  }
+  Kernel taken = std::move(function.kernels[at]);
+  function.kernels.erase(function.kernels.begin() + static_cast<ptrdiff_t>(at));
+  return taken;
+}
+
 int32_t add_buffer(LoopFunction& function, LoopBuffer buffer) {
   function.buffers.push_back(std::move(buffer));
   return static_cast<int32_t>(function.buffers.size()) - 1;

@@ -295,6 +295,7 @@ struct LoopFunction {
   std::vector<int64_t> usual;        // by symbol: the size that runs usually have; empty: the bounds
   DType arithmetic = DType::F32;     // what most of it is computed in
   bool bf16_products = false;        // a product may round its operands to bf16
+  bool is_step = false;              // panels of what it does not write are packed once for many runs
   std::optional<VectorLanes> lanes;  // how
   ArenaRange temporaries;            // how: `begin` is given, `plan_memory` finds `end`
   int32_t num_inputs = 0, num_outputs = 0;
@@ -313,6 +314,8 @@ int32_t repeat_of(const LoopFunction& function, size_t kernel);
 /// Puts a kernel before kernel `at`, into repetition `repeat` and those around it; by default into those that run `at`.
 void insert_kernel(LoopFunction& function, size_t at, Kernel kernel);
 void insert_kernel(LoopFunction& function, size_t at, Kernel kernel, int32_t repeat);
+/// Takes kernel `at` out.
+Kernel take_kernel(LoopFunction& function, size_t at);
 /// Whether repetition `inner` is `outer` or one that it holds; all of them are inside of -1.
 bool is_inside(const LoopFunction& function, int32_t inner, int32_t outer);
 int32_t add_buffer(LoopFunction& function, LoopBuffer buffer);

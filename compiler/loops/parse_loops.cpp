@@ -55,6 +55,8 @@ class LoopReader : StatementReader {
     while (scanner_.take(",")) {
       if (scanner_.take("may round to bf16")) {
         function_.bf16_products = true;
+      } else if (scanner_.take("is a step")) {
+        function_.is_step = true;
       } else if (scanner_.take("lanes")) {
         VectorLanes lanes;
         SMELT_TRY(lanes.count, read_integer());

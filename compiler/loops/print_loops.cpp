@@ -47,6 +47,7 @@ class LoopPrinter {
   std::string header() const {
     std::string text = fmt::format("computes {}", to_string(function_.arithmetic));
     if (function_.bf16_products) text += ", may round to bf16";
+    if (function_.is_step) text += ", is a step";
     if (function_.lanes)
       text += fmt::format(", lanes {} {}", function_.lanes->count, to_string(function_.lanes->dtype));
     text += fmt::format(", temporaries {} to {}", function_.temporaries.begin, function_.temporaries.end);

@@ -267,8 +267,7 @@ class Verifier {
     if (!has_vectors && pack.units == PackUnits::Panels)
       violation("panels of {} columns, with vectors of {} lanes", pack.width, function_.lanes->count);
     if (pack.form == PanelForm::Pairs && !is_bf16(pack.to)) violation("pairs that are not bf16");
-    if (pack.units == PackUnits::Steps &&
-        (pack.form != PanelForm::Pairs || pack.column.from != 1 || !pack.outer.empty()))
+    if (pack.units == PackUnits::Steps && (pack.form != PanelForm::Pairs || pack.column.from != 1))
       violation("steps are shared of a panel that cannot be filled by them");
     const int64_t columns = pack.column.extent.bound, panels = (columns + pack.width - 1) / pack.width;
     int64_t reach = std::max<int64_t>((one_panel ? columns : panels) - 1, 0) * pack.column.to +

@@ -46,6 +46,7 @@ class Lowering {
     function_.symbols = graph_.symbols;
     function_.arithmetic = options_.arithmetic;
     function_.bf16_products = options_.bf16_products;
+    function_.is_step = options_.is_step;
     function_.temporaries.begin = options_.begin;
     for (const DimSymbol& symbol : graph_.symbols) function_.usual.push_back(symbol.bound);
     if (options_.batch_symbol >= 0) function_.usual[static_cast<size_t>(options_.batch_symbol)] = options_.batch;

@@ -25,6 +25,7 @@ struct LowerOptions {
   int64_t batch = 0;
   DType arithmetic = DType::F32;  // F64 when most values are
   bool bf16_products = false;     // `precision bf16`: a product may round its operands
+  bool is_step = false;           // of a loop that a host runs: panels of weights are packed once for all
   int64_t begin = 0;              // the byte of the arena at which temporaries may begin
 };
 

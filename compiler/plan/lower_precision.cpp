@@ -1,11 +1,15 @@
 #include "compiler/plan/lower_precision.h"
 
+#include <map>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "compiler/plan/plan_kernels.h"
 #include "ir/half_bits.h"
 #include "ir/op.h"
 #include "ir/rewrite.h"
+#include "ir/scan.h"
 
 namespace smelt {
 namespace {
@@ -27,6 +31,7 @@ class Chooser {
   bool narrows(NodeId id) const {
     const Node& node = graph_[id];
     if (node.type.dtype != DType::F32 || keeps_[id.index] || !plan_.stored[id.index]) return false;
+    if (is_read_by_loop(id)) return false;  // its steps find f32 there
     if (plan_.why_stored[id.index] != StoreReason::ProductOperand) {
       // One number for a row, or for whatever a broadcast repeats it over, is few bytes and says much.
       if (node.type.rank() < 2 || plan_.why_stored[id.index] == StoreReason::Repeated) return false;
@@ -54,6 +59,10 @@ class Chooser {
   }
 
  private:
+  bool is_read_by_loop(NodeId id) const {
+    return std::ranges::any_of(users_[id.index], [&](NodeId user) { return op_def(graph_[user]).kind == Kind::Scan; });
+  }
+
   /// The update of a parameter is computed by element from its gradient, the sum that begins it.
   void keep_update(NodeId id) {
     keeps_[id.index] = true;
@@ -90,10 +99,70 @@ class Chooser {
   std::vector<bool> keeps_;
 };
 
-}  // namespace
+bool is_rounded(const Graph& graph, NodeId id, DType precision) {
+  return graph[id].op == OpKind::Cast && graph.type(graph[id].inputs[0]).dtype == precision;
+}
 
-Graph lower_precision(Graph graph, DType precision) {
-  if (!is_half(precision)) return graph;
+/// Rounds operands of products that `wanted` names, for products alone: others read what there was.
+template <typename Wanted>
+Graph round_operands(Graph graph, DType precision, const Wanted& wanted) {
+  GraphRebuilder rebuilder(graph);
+  std::map<NodeId, NodeId> rounded;
+  const auto round = [&](NodeId operand) {
+    const NodeId old = rebuilder.map(operand);
+    if (const auto known = rounded.find(old); known != rounded.end()) return known->second;
+    Builder& b = rebuilder.build();
+    b.set_place(graph[operand]);
+    return rounded[old] = b.cast(b.cast(old, precision), DType::F32);
+  };
+  for (uint32_t i = 0; i < graph.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    std::vector<NodeId> inputs = rebuilder.map(node.inputs);
+    bool changed = false;
+    for (size_t k = 0; op_def(node).kind == Kind::Contract && k < inputs.size(); ++k) {
+      const NodeId operand = node.inputs[k];
+      if (graph.type(operand).dtype != DType::F32 || is_rounded(graph, operand, precision) || !wanted(node, k))
+        continue;
+      inputs[k] = round(node.inputs[k]);
+      changed = true;
+    }
+    if (changed)
+      rebuilder.replace({i}, rebuilder.build().copy(node, std::move(inputs)));
+    else
+      rebuilder.copy({i});
+  }
+  return rebuilder.finish();
+}
+
+/// What `id` is a movement of.
+NodeId source_of(const Graph& graph, NodeId id) {
+  while (op_def(graph[id]).kind == Kind::Move && graph[id].inputs.size() == 1) id = graph[id].inputs[0];
+  return id;
+}
+
+/// Arguments that are the same in all steps of a loop: those of a body, or of a function that is a step.
+std::set<NodeId> weights_of(const Graph& step) {
+  std::set<int32_t> written;
+  for (const Output& result : step.results)
+    if (result.role == ResultRole::Variable) written.insert(result.ref);
+  std::set<NodeId> weights;
+  for (const Argument& argument : step.arguments) {
+    const bool stays = argument.role == ArgRole::Variable && !written.contains(argument.ref);
+    if (stays || argument.role == ArgRole::Whole) weights.insert(argument.node);
+  }
+  return weights;
+}
+
+/// What the products of a step by weights read.
+Graph round_step(Graph step, DType precision) {
+  const std::set<NodeId> weights = weights_of(step);
+  const auto is_weight = [&](NodeId id) { return weights.contains(source_of(step, id)); };
+  return round_operands(step, precision, [&](const Node& product, size_t k) {
+    return product.inputs.size() == 2 && is_weight(product.inputs[1 - k]) && !is_weight(product.inputs[k]);
+  });
+}
+
+Graph round_kernels(const Graph& graph, DType precision) {
   const Chooser chooser(graph);
   GraphRebuilder rebuilder(graph);
   for (uint32_t i = 0; i < graph.size(); ++i) {
@@ -104,6 +173,28 @@ Graph lower_precision(Graph graph, DType precision) {
     rebuilder.replace({i}, b.cast(b.cast(copied, precision), DType::F32));
   }
   return rebuilder.finish();
+}
+
+/// What products read of what loops gave, or take: that lies in memory as f32.
+Graph round_around_loops(Graph graph, DType precision) {
+  const std::vector<std::vector<NodeId>> users = users_of(graph);
+  const auto is_of_loop = [&](NodeId id) {
+    const auto is_loop = [&](NodeId user) { return graph[user].op == OpKind::Scan; };
+    if (op_def(graph[id]).kind == Kind::Argument) return false;
+    return graph[id].op == OpKind::Part || std::ranges::any_of(users[id.index], is_loop);
+  };
+  return round_operands(graph, precision, [&](const Node& product, size_t k) {
+    return product.inputs.size() == 2 && is_of_loop(source_of(graph, product.inputs[k]));
+  });
+}
+
+}  // namespace
+
+Graph lower_precision(Graph graph, DType precision, Rounds rounds) {
+  if (!is_half(precision) || rounds == Rounds::Nothing) return graph;
+  graph = change_bodies(std::move(graph), [&](Graph body) { return round_step(std::move(body), precision); });
+  if (rounds == Rounds::Products) return round_step(std::move(graph), precision);
+  return round_around_loops(round_kernels(graph, precision), precision);
 }
 
 }  // namespace smelt

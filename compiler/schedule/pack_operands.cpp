@@ -107,7 +107,7 @@ class Packer {
   static PanelLayout left_layout(const Product& product) {
     Product sides{.dtype = product.dtype, .schedule = ProductSchedule{.multiply = Multiply::Bf16Pairs}};
     sides.column = {product.row.extent, 0, product.row.a_stride};
-    sides.inner = {{product.inner.back().extent, 0, product.inner.back().a_stride}};
+    for (const ProductAxis& axis : product.inner) sides.inner.push_back({axis.extent, 0, axis.a_stride});
     sides.schedule->tile.columns = left_panel_width(product);
     return panel_layout(sides);
   }
@@ -115,11 +115,15 @@ class Packer {
   static Pack left_pack(const Product& product, const PanelLayout& layout) {
     Pack pack{.start = product.a_start, .form = PanelForm::Pairs, .units = PackUnits::Steps, .width = layout.width};
     pack.column = {product.row.extent, product.row.a_stride, layout.panel_elements};
+    for (size_t axis = 0; axis + 1 < product.inner.size(); ++axis)
+      pack.outer.push_back({product.inner[axis].extent, product.inner[axis].a_stride, layout.inner_strides[axis]});
     pack.depth = {product.inner.back().extent, product.inner.back().a_stride, layout.width};
     return pack;
   }
 
   static void read_left_panel(Product& product, const PanelLayout& layout) {
+    for (size_t axis = 0; axis + 1 < product.inner.size(); ++axis)
+      product.inner[axis].a_stride = layout.inner_strides[axis];
     product.inner.back().a_stride = layout.width;
     product.row.a_stride = 2;
     product.a_start = 0;

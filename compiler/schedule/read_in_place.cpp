@@ -33,7 +33,9 @@ PackPlace pack_place(const LoopFunction& function, const Product& product, size_
     place.times *= usual_size(function, repeat.steps);
     place.at = static_cast<size_t>(repeat.first);
     place.repeat = repeat.parent;
+    place.once = true;
   }
+  place.once |= function.is_step;
   return place;
 }
 

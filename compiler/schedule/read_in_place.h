@@ -17,6 +17,7 @@ struct PackPlace {
   size_t at = 0;        // before this kernel
   int32_t repeat = -1;  // in this repetition
   int64_t times = 1;    // that the product usually runs for it
+  bool once = false;    // for all steps of a loop
 };
 PackPlace pack_place(const LoopFunction& function, const Product& product, size_t kernel);
 

@@ -71,12 +71,15 @@ TEST_CASE("what is printed while it is made is what a file gets") {
 TEST_CASE("a text is printed while it is made, and a reader who leaves ends it quietly") {
   const std::string work = prepare("stream-reader");
   // After the first bytes are read the command still runs; without its reader it ends.
-  const CommandResult first =
-      shell_in(work,
-               "mkfifo pipe; \"$0\" sample m.smelt long --prompt ab --threads 1 > pipe 2> err & pid=$!\n"
-               "exec 3< pipe; head -c 2 <&3; if kill -0 $pid; then echo ' runs'; fi\n"
-               "exec 3<&-; wait $pid; echo \"code $?\"");
-  CHECK_MESSAGE(first.out == "ab runs\ncode 141\n", first.out, first.err);
+  for (const char* precision : {"f32", "bf16"}) {
+    const CommandResult first = shell_in(
+        work, fmt::format("rm -f pipe; mkfifo pipe\n"
+                          "\"$0\" sample m.smelt long --prompt ab --threads 1 --precision {} > pipe 2> err & pid=$!\n"
+                          "exec 3< pipe; head -c 2 <&3; if kill -0 $pid; then echo ' runs'; fi\n"
+                          "exec 3<&-; wait $pid; echo \"code $?\"",
+                          precision));
+    CHECK_MESSAGE(first.out == "ab runs\ncode 141\n", first.out, first.err);
+  }
   const std::string said = read_text_file(work + "/err");
   CHECK_MESSAGE(said == "note: without --weights the parameters have their initial values\n", said);
 }

@@ -101,6 +101,54 @@ TEST_CASE("lowering twice changes nothing more, and results differ by roundings 
   CHECK((*rounded)[0].values[0] != exact[0].values[0]);
 }
 
+TEST_CASE("in the body of a loop what products by weights read is rounded, and what products read of its results") {
+  const Graph graph = isolate_results(parse(R"(dims B<=32
+func @f(%h: feed f32[B<=32, 24], %x: feed f32[64, B<=32, 24], %W: variable f32[24, 24] #0) {
+  %3 = scan %h, %x, %W {reverse = 0, by_position = 0, until = -1} : i32[64] {
+    func @step(%c: carry f32[B<=32, 24] #0, %s: slice f32[B<=32, 24], %w: whole f32[24, 24]) {
+      %3 = contract %c, %w {formula = [b,k] [k,h] -> [b,h]} : f32[B<=32, 24]
+      %4 = add %3, %s : f32[B<=32, 24]
+      %5 = contract %c, %s {formula = [b,k] [b,h] -> [k,h]} : f32[24, 24]
+      %6 = reduce_sum %5 {axes = [0, 1]} : f32
+      return %4 as carry "c" #0, %4 as stacked "h", %6 as stacked "both"
+    }
+  }
+  %4 = part %3 {result = 1} : f32[64, B<=32, 24]
+  %5 = contract %4, %x {formula = [t,b,k] [t,b,h] -> [k,h]} : f32[24, 24]
+  %6 = part %3 {result = 2} : f32[64]
+  return %4 as value "all", %5 as value "gradient", %6 as value "sums"
+}
+)"));
+  const Graph lowered = lower_precision(graph, DType::BF16);
+  CHECK(verify(lowered, GraphStage::Primitive) == std::vector<std::string>{});
+  CHECK(print(lower_precision(lowered, DType::BF16)) == print(lowered));
+  CHECK(print(lower_precision(graph, DType::BF16, Rounds::Nothing)) == print(graph));
+  const auto is_rounded = [](const Graph& in, NodeId id) {
+    return in[id].op == OpKind::Cast && in.type(in[id].inputs[0]).dtype == DType::BF16;
+  };
+  const auto products = [](const Graph& in) {
+    std::vector<Node> found;
+    for (const Node& node : in.nodes)
+      if (node.op == OpKind::Contract) found.push_back(node);
+    return found;
+  };
+  const auto loop = std::ranges::find(lowered.nodes, OpKind::Scan, &Node::op);
+  const Graph& body = *loop->body;
+  const std::vector<Node> inner = products(body), outer = products(lowered);
+  REQUIRE(inner.size() == 2);
+  CHECK((is_rounded(body, inner[0].inputs[0]) && !is_rounded(body, inner[0].inputs[1])));
+  CHECK((!is_rounded(body, inner[1].inputs[0]) && !is_rounded(body, inner[1].inputs[1])));
+  CHECK(count(body, OpKind::Cast) == 2);
+  CHECK((is_rounded(lowered, outer[0].inputs[0]) && !is_rounded(lowered, outer[0].inputs[1])));
+  for (const Output& result : lowered.results) CHECK(!is_rounded(lowered, result.node));
+  // A step on its own rounds as the body does: `w` is a variable that it does not write.
+  Graph step = *std::ranges::find(graph.nodes, OpKind::Scan, &Node::op)->body;
+  for (Argument& argument : step.arguments) argument.role = argument.name == "w" ? ArgRole::Variable : ArgRole::Feed;
+  step = lower_precision(std::move(step), DType::BF16, Rounds::Products);
+  CHECK(count(step, OpKind::Cast) == 2);
+  CHECK(is_rounded(step, products(step)[0].inputs[0]));
+}
+
 TEST_CASE("arithmetic on halves becomes arithmetic on f32; selects and movement do not") {
   const Graph graph = widen_halves(parse(R"(
 func @f(%x: feed bf16[8, 3], %y: feed bf16[8, 3], %c: feed bool[8, 3]) {
