@@ -236,11 +236,11 @@ void DataSection::read_columns() {
   plan.span = data_[0]->span;
   plan.seed = options_.seed.value_or(0);  // that of the train section comes later
   for (const ast::DataDecl* decl : std::span(data_).subspan(1)) plan.more.push_back(decl->name.text);
-  const bool clean = !diagnostics_.has_errors();
+  const size_t before = diagnostics_.num_errors();  // elsewhere: they say nothing of the data
   for (int32_t section = 0; section < plan.num_sections(); ++section) read_section(section, plan);
-  data_failed_ = clean && diagnostics_.has_errors();
+  data_failed_ = diagnostics_.num_errors() > before;
   check_field_names();
-  for (int32_t section = 0; section < plan.num_sections() && !diagnostics_.has_errors(); ++section)
+  for (int32_t section = 0; section < plan.num_sections() && diagnostics_.num_errors() == before; ++section)
     probe_splits(plan, section);
   experiment_.data = std::move(plan);
 }
