@@ -14,15 +14,18 @@ int64_t bytes_of(const Graph& graph, NodeId id) { return byte_size(graph.type(id
 class RegionFinder {
  public:
   RegionFinder(const Graph& graph, const std::vector<std::vector<NodeId>>& users, const LargeValues& limits)
-      : graph_(graph), users_(users), limits_(limits), of_positions_(graph.size()) {
+      : graph_(graph), users_(users), limits_(limits), of_positions_(graph.size()), computed_anywhere_(graph.size()) {
     for (const Output& output : graph.results) results_.insert(output.node.index);
     for (uint32_t i = 0; i < graph.size(); ++i) {
       const Node& node = graph.nodes[i];
       const Kind kind = op_def(node).kind;
       const bool computes = kind == Kind::Elementwise || kind == Kind::Move;
-      of_positions_[i] =
-          kind == Kind::Index || kind == Kind::Constant ||
-          (computes && std::ranges::all_of(node.inputs, [&](NodeId x) { return of_positions_[x.index]; }));
+      const auto made_of = [&](const std::vector<bool>& known) {
+        return kind == Kind::Index || kind == Kind::Constant ||
+               (computes && std::ranges::all_of(node.inputs, [&](NodeId x) { return known[x.index]; }));
+      };
+      of_positions_[i] = made_of(of_positions_);
+      computed_anywhere_[i] = op_def(node).traits.cheap && made_of(computed_anywhere_);
     }
   }
 
@@ -35,20 +38,28 @@ class RegionFinder {
           return !is_large(input) && bytes_of(graph_, input) <= bytes_of(graph_, seed) / limits_.growth;
         });
     if (!grows) return std::nullopt;
-    for (int32_t axis = 0; axis < static_cast<int32_t>(node.type.rank()); ++axis) {
-      const Extent& extent = node.type.shape[static_cast<size_t>(axis)];
-      region_ = {.cuts = {},
-                 .large = {},
-                 .positions = {},
-                 .extent = extent.bound,
-                 .size = part_size(extent, bytes_of(graph_, seed))};
-      if (region_.size > 0 && grow_from(seed, axis)) return std::move(region_);
+    // Rows of one example after the other, where the least rows of all are more than a part.
+    for (const bool one_by_one : {true, false}) {
+      for (int32_t axis = 0; axis < static_cast<int32_t>(node.type.rank()); ++axis) {
+        const Extent& extent = node.type.shape[static_cast<size_t>(axis)];
+        const int64_t size = !one_by_one                     ? part_size(extent, bytes_of(graph_, seed))
+                             : is_cut_one_by_one(node, axis) ? 1
+                                                             : 0;
+        region_ = {.cuts = {},
+                   .large = {},
+                   .positions = {},
+                   .computed_anywhere = computed_anywhere_,
+                   .extent = extent,
+                   .size = size};
+        if (size > 0 && grow_from(seed, axis)) return std::move(region_);
+      }
     }
     return std::nullopt;
   }
 
  private:
-  bool is_large(NodeId id) const { return bytes_of(graph_, id) >= large_; }
+  /// Masks and the like are computed where they are read, however large they are.
+  bool is_large(NodeId id) const { return bytes_of(graph_, id) >= large_ && !of_positions_[id.index]; }
 
   /// Positions of an axis in one turn: the most that divide it and keep the part small; 0: it is not worth cutting.
   int64_t part_size(const Extent& extent, int64_t bytes) const {
@@ -58,6 +69,20 @@ class RegionFinder {
       if (extent.bound % size == 0) return size;
     }
     return 0;
+  }
+
+  /// Whether each position of the axis is a product of its own, as of an example or a head, and no other axis has rows
+  /// to cut that make small parts.
+  bool is_cut_one_by_one(const Node& node, int32_t axis) const {
+    const IndexFormula& formula = node.attrs.formula("formula");
+    const auto has_it = [&](const IndexMap& map) { return map.plain_axis_of(axis) >= 0; };
+    if (node.type.shape[static_cast<size_t>(axis)].bound < 2 || !std::ranges::all_of(formula.operands, has_it))
+      return false;
+    const int64_t bytes = byte_size(node.type).value_or(INT64_MAX);
+    return std::ranges::none_of(node.type.shape, [&](const Extent& extent) {
+      const int64_t rows = part_size(extent, bytes);
+      return rows > 0 && bytes / extent.bound * rows <= limits_.part_bytes;
+    });
   }
 
   bool grow_from(NodeId seed, int32_t axis) {
@@ -121,7 +146,8 @@ class RegionFinder {
   const LargeValues& limits_;
   int64_t large_ = 0;  // bytes from which on a value is large, for the region at hand
   std::set<uint32_t> results_;
-  std::vector<bool> of_positions_;  // by node: computed of indices and constants alone
+  std::vector<bool> of_positions_;       // by node: computed of indices and constants alone
+  std::vector<bool> computed_anywhere_;  // by cheap operations
   Region region_;
 };
 

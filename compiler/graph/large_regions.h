@@ -16,8 +16,10 @@ namespace smelt {
 struct Region {
   std::map<uint32_t, AxisCut> cuts;  // by node, in order
   std::set<uint32_t> large;
-  std::set<uint32_t> positions;  // nodes that each loop computes for itself, of indices and constants: masks
-  int64_t extent = 0, size = 0;  // of the axis, of a part
+  std::set<uint32_t> positions;         // nodes that each loop computes for itself, of indices and constants: masks
+  std::vector<bool> computed_anywhere;  // by node: made of indices and constants by cheap operations
+  Extent extent;                        // of the axis
+  int64_t size = 0;                     // of a part; 1 where the number of positions is known at run time
 
   /// Whether a loop computes parts of `id` along this axis for itself, when it does not get them from outside.
   bool is_part(NodeId id, int32_t axis) const {

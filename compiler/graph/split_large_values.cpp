@@ -18,13 +18,21 @@
 namespace smelt {
 namespace {
 
+/// In the turn of a loop what is more than a part is large.
+LargeValues in_loops(LargeValues limits) {
+  limits.bytes = 2 * limits.part_bytes;
+  return limits;
+}
+
 /// Writes a group as a scan.
 class LoopWriter {
  public:
-  LoopWriter(const Graph& graph, const Region& region, const Group& group, GraphRebuilder& rebuilder)
+  LoopWriter(const Graph& graph, const Region& region, const Group& group, const LargeValues& limits,
+             GraphRebuilder& rebuilder)
       : graph_(graph),
         region_(region),
         group_(group),
+        limits_(limits),
         rebuilder_(rebuilder),
         outer_(rebuilder.build()),
         build_(body_) {}
@@ -42,7 +50,8 @@ class LoopWriter {
       add_result(index);
     }
     outer_.set_place(graph_.nodes[group_.own.front()]);
-    const NodeId scan = make_scan(outer_, std::move(body_), std::move(inputs_), Extent(steps()), false);
+    const NodeId scan =
+        make_scan(outer_, split_large_values(std::move(body_), in_loops(limits_)), std::move(inputs_), steps(), false);
     for (size_t k = 0; k < given.size(); ++k) {
       const int32_t axis = region_.cuts.at(given[k]).result;
       const NodeId part = make_part(outer_, scan, k);
@@ -51,7 +60,9 @@ class LoopWriter {
   }
 
  private:
-  int64_t steps() const { return region_.extent / region_.size; }
+  Extent steps() const {
+    return region_.extent.is_static() ? Extent(region_.extent.bound / region_.size) : region_.extent;
+  }
   bool is_inside(NodeId id, int32_t axis) const {
     return std::ranges::binary_search(group_.nodes, id.index) && region_.cuts.at(id.index).result == axis;
   }
@@ -85,15 +96,23 @@ class LoopWriter {
     return build_.argument({fmt::format("x{}", inputs_.size() - 1), role, -1, {}}, type);
   }
 
-  /// Also positions along another axis, which cost less than to load them.
+  /// Also masks along other axes, which cost less than to load them.
   bool is_made_inside(NodeId id, int32_t axis) const {
-    return is_inside(id, axis) || (axis < 0 && op_def(graph_[id]).kind == Kind::Index);
+    return is_inside(id, axis) || (axis < 0 && region_.computed_anywhere[id.index]);
   }
 
   NodeId operand(NodeId id, int32_t axis) {
     if (is_inside(id, axis)) return map_.at(id.index);
-    if (is_made_inside(id, axis)) return build_.copy(graph_[id], {});
+    if (is_made_inside(id, axis)) return whole(id);
     return arguments_.at({id.index, axis});
+  }
+
+  NodeId whole(NodeId id) {
+    NodeId& known = whole_[id.index];
+    if (known.valid()) return known;
+    std::vector<NodeId> operands;
+    for (const NodeId input : graph_[id].inputs) operands.push_back(whole(input));
+    return whole_[id.index] = build_.copy(graph_[id], std::move(operands));
   }
 
   void compute(uint32_t index) {
@@ -117,7 +136,7 @@ class LoopWriter {
   NodeId in_parts(NodeId x, int32_t axis) {
     Shape shape = outer_.type(x).shape;
     shape[static_cast<size_t>(axis)] = Extent(region_.size);
-    shape.insert(shape.begin() + axis, Extent(steps()));
+    shape.insert(shape.begin() + axis, steps());
     std::vector<int64_t> order{axis};
     for (int64_t k = 0; k < static_cast<int64_t>(shape.size()); ++k) {
       if (k != axis) order.push_back(k);
@@ -135,13 +154,14 @@ class LoopWriter {
     const NodeId moved = outer_.transpose(parts, std::move(order));
     Shape shape = outer_.type(moved).shape;
     shape.erase(shape.begin() + axis);
-    shape[static_cast<size_t>(axis)] = Extent(region_.extent);
+    shape[static_cast<size_t>(axis)] = region_.extent;
     return outer_.reshape(moved, shape);
   }
 
   const Graph& graph_;
   const Region& region_;
   const Group& group_;
+  const LargeValues& limits_;
   GraphRebuilder& rebuilder_;
   Builder& outer_;
   Graph body_;
@@ -149,14 +169,14 @@ class LoopWriter {
   std::vector<NodeId> inputs_;                                // of the scan
   std::map<std::pair<uint32_t, int32_t>, NodeId> arguments_;  // by operand and the axis that is cut
   std::map<uint32_t, std::pair<int32_t, NodeId>> sums_;       // carry, and its argument
-  std::map<uint32_t, NodeId> map_;                            // nodes of the graph in the body
+  std::map<uint32_t, NodeId> map_, whole_;                    // nodes of the graph in the body: parts, and as they are
 };
 
 /// Copies the graph with a loop for each group.
 class Splitter {
  public:
-  Splitter(const Graph& graph, const Region& region)
-      : graph_(graph), region_(region), groups_(groups_of(graph, region)), unit_of_(graph.size()) {
+  Splitter(const Graph& graph, const Region& region, const LargeValues& limits)
+      : graph_(graph), region_(region), limits_(limits), groups_(groups_of(graph, region)), unit_of_(graph.size()) {
     // Units are loops, then what remains.
     for (uint32_t i = 0; i < graph.size(); ++i) unit_of_[i] = groups_.size() + i;
     for (size_t g = 0; g < groups_.size(); ++g) {
@@ -171,7 +191,7 @@ class Splitter {
       if (unit >= groups_.size()) {
         rebuilder.copy({static_cast<uint32_t>(unit - groups_.size())});
       } else {
-        LoopWriter(graph_, region_, groups_[unit], rebuilder).write(is_read);
+        LoopWriter(graph_, region_, groups_[unit], limits_, rebuilder).write(is_read);
       }
     }
     return rebuilder.finish();
@@ -235,6 +255,7 @@ class Splitter {
 
   const Graph& graph_;
   const Region& region_;
+  const LargeValues& limits_;
   const std::vector<Group> groups_;
   std::vector<size_t> unit_of_;  // by node
   std::vector<uint32_t> single_;
@@ -244,7 +265,8 @@ class Splitter {
 
 Graph split_large_values(Graph graph, const LargeValues& limits) {
   // A loop stands where a region was, and its parts are no seeds: the search ends.
-  while (const std::optional<Region> region = find_large_region(graph, limits)) graph = Splitter(graph, *region).run();
+  while (const std::optional<Region> region = find_large_region(graph, limits))
+    graph = Splitter(graph, *region, limits).run();
   return graph;
 }
 

@@ -18,7 +18,7 @@ namespace smelt {
 
 struct LargeValues {
   int64_t bytes = int64_t{32} << 20;      // no cache holds more
-  int64_t part_bytes = int64_t{4} << 20;  // of the large value in a turn
+  int64_t part_bytes = int64_t{1} << 20;  // of the large value in a turn
   int64_t growth = 8;                     // times the operands of the product that makes it
   int64_t fewest_rows = 64;               // for which a turn's products run at full speed
 };

@@ -135,6 +135,52 @@ TEST_CASE("attention and its gradients keep no table of scores") {
   CHECK(worst_difference(run(parts, arguments, {}), run(primitive, arguments, {})) <= 1e-14);
 }
 
+TEST_CASE("attention of many examples and heads is computed one by one, and a part of the rows at a time") {
+  constexpr LargeValues kScores{.bytes = 3 * 2 * 8 * 8 * 8, .part_bytes = 8 * 8 * 4, .growth = 1, .fewest_rows = 2};
+  const Graph graph = parse(R"(dims B<=3
+func @attention(%q: feed f64[B<=3, 8, 2, 3], %k: feed f64[B<=3, 8, 2, 3], %v: feed f64[B<=3, 8, 2, 3]) {
+  %3 = contract %q, %k {formula = [n,i,h,k] [n,j,h,k] -> [n,h,i,j]} : f64[B<=3, 2, 8, 8]
+  %4 = index {axis = 0} : i32[8]
+  %5 = broadcast %4 {axes = [0]} : i32[8, 8]
+  %6 = broadcast %4 {axes = [1]} : i32[8, 8]
+  %7 = le %6, %5 : bool[8, 8]
+  %8 = broadcast %7 {axes = [2, 3]} : bool[B<=3, 2, 8, 8]
+  %9 = constant {value = -inf} : f64[B<=3, 2, 8, 8]
+  %10 = select %8, %3, %9 : f64[B<=3, 2, 8, 8]
+  %11 = softmax %10 {axes = [3]} : f64[B<=3, 2, 8, 8]
+  %12 = contract %11, %v {formula = [n,h,i,k] [n,k,h,j] -> [n,i,h,j]} : f64[B<=3, 8, 2, 3]
+  %13 = mul %12, %12 : f64[B<=3, 8, 2, 3]
+  %14 = reduce_sum %13 {axes = [0, 1, 2, 3]} : f64
+  %15 = grad %14, %q : f64[B<=3, 8, 2, 3]
+  %16 = grad %14, %k : f64[B<=3, 8, 2, 3]
+  %17 = grad %14, %v : f64[B<=3, 8, 2, 3]
+  return %12 as value "y", %15 as value "dq", %16 as value "dk", %17 as value "dv"
+})");
+  const Graph primitive = *run_graph_passes(graph);
+  const Graph parts = remove_dead_nodes(split_large_values(primitive, kScores));
+  CHECK(verify(parts, GraphStage::Primitive) == std::vector<std::string>{});
+  // Examples, heads in them, rows in these: each table is 8 x 8, and no more than 4 rows of it are there.
+  for (const std::vector<int64_t> extents : {std::vector<int64_t>{3}, std::vector<int64_t>{1}}) {
+    const std::function<void(const Graph&, int)> look = [&](const Graph& part, int depth) {
+      int loops = 0;
+      for (const Node& node : part.nodes) {
+        if (node.op == OpKind::Contract && node.type.rank() == 4 && node.type.shape[3] == Extent(8))
+          CHECK(node.type.shape == Shape{1, 1, 4, 8});
+        if (node.body == nullptr) continue;
+        ++loops;
+        look(*node.body, depth + 1);
+      }
+      CHECK(loops == (depth == 0 ? 2 : depth < 3 ? 1 : 0));
+    };
+    look(parts, 0);
+    Numbers numbers(1);
+    std::vector<RefTensor> arguments;
+    for (const Argument& argument : graph.arguments)
+      arguments.push_back(numbers.tensor(graph.type(argument.node), extents, -1, 1));
+    CHECK(worst_difference(run(parts, arguments, extents), run(primitive, arguments, extents)) <= 1e-14);
+  }
+}
+
 TEST_CASE("passes on graphs with grad: before or after differentiation gives the same") {
   for (uint64_t seed = 1; seed <= kGraphs; ++seed) {
     const RandomGraph random = random_graph(seed, 30, DType::F64);
