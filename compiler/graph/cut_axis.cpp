@@ -75,7 +75,7 @@ std::optional<AxisCut> cut_of_result(const Graph& graph, const Node& node, int32
   }
 }
 
-std::optional<AxisCut> cut_of_operand(const Graph& graph, const Node& node, size_t k, int32_t axis) {
+std::optional<AxisCut> cut_of_operand(const Graph& graph, const Node& node, size_t k, int32_t axis, bool any_fold) {
   switch (op_def(node).kind) {
     case Kind::Elementwise: return cut_of_result(graph, node, axis);
     case Kind::Contract: {
@@ -86,7 +86,7 @@ std::optional<AxisCut> cut_of_operand(const Graph& graph, const Node& node, size
     }
     case Kind::Reduce: {
       const int32_t place = kept_places(graph, node)[static_cast<size_t>(axis)];
-      if (place < 0 && node.op != OpKind::ReduceSum) return std::nullopt;
+      if (place < 0 && node.op != OpKind::ReduceSum && !any_fold) return std::nullopt;
       return AxisCut{.result = place, .operands = {axis}};
     }
     case Kind::Move: {
@@ -100,24 +100,31 @@ std::optional<AxisCut> cut_of_operand(const Graph& graph, const Node& node, size
   }
 }
 
-NodeId make_part_of(Builder& build, const Node& node, Operands operands, const AxisCut& cut, int64_t size) {
+NodeId make_part_of(Builder& build, const Node& node, Operands operands, std::initializer_list<PartOf> parts) {
   build.set_place(node);
   Attributes attrs = node.attrs;
   TensorType type = node.type;
-  if (cut.result >= 0) type.shape[static_cast<size_t>(cut.result)] = Extent(size);
+  for (const auto& [cut, size] : parts)
+    if (cut.result >= 0) type.shape[static_cast<size_t>(cut.result)] = Extent(size);
   for (const AttrDef& attribute : op_def(node).attributes) {
     if (attribute.type == AttrType::Type) attrs.set(attribute.name, type);
     if (attribute.type != AttrType::Formula) continue;
     IndexFormula formula = node.attrs.formula(attribute.name);
-    const int32_t index =
-        cut.result >= 0 ? cut.result : formula.operands[0].axes[static_cast<size_t>(cut.operands[0])].terms[0].first;
-    Extent& extent = formula.extents[static_cast<size_t>(index)];
-    if (extent != unstated()) extent = Extent(size);
+    for (const auto& [cut, size] : parts) {
+      const auto read = std::ranges::find_if(cut.operands, [](int32_t axis) { return axis >= 0; });
+      if (cut.result < 0 && read == cut.operands.end()) continue;
+      const auto k = static_cast<size_t>(read - cut.operands.begin());
+      const int32_t index =
+          cut.result >= 0 ? cut.result : formula.operands[k].axes[static_cast<size_t>(*read)].terms[0].first;
+      Extent& extent = formula.extents[static_cast<size_t>(index)];
+      if (extent != unstated()) extent = Extent(size);
+    }
     attrs.set(attribute.name, std::move(formula));
   }
   if (node.op == OpKind::Slice) {
     std::vector<int64_t> limits = node.attrs.integers("limits");
-    limits[static_cast<size_t>(cut.result)] = size;
+    for (const auto& [cut, size] : parts)
+      if (cut.result >= 0) limits[static_cast<size_t>(cut.result)] = size;
     attrs.set("limits", std::move(limits));
   }
   return build.make(node.op, std::move(operands), std::move(attrs));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <vector>
 
@@ -17,11 +18,17 @@ struct AxisCut {
 };
 
 /// The cut that has axis `axis` of the result, or of operand `k`; nullopt when a part of the node cannot be computed
-/// from parts of its operands.
+/// from parts of its operands. `any_fold`: also where parts of the result do not add up, as those of a maximum.
 std::optional<AxisCut> cut_of_result(const Graph& graph, const Node& node, int32_t axis);
-std::optional<AxisCut> cut_of_operand(const Graph& graph, const Node& node, size_t k, int32_t axis);
+std::optional<AxisCut> cut_of_operand(const Graph& graph, const Node& node, size_t k, int32_t axis,
+                                      bool any_fold = false);
 
-/// The node for a part of `size` positions, of operands that are such parts.
-NodeId make_part_of(Builder& build, const Node& node, Operands operands, const AxisCut& cut, int64_t size);
+/// An axis, and the number of its positions in a part.
+struct PartOf {
+  const AxisCut& cut;
+  int64_t size;
+};
+/// The node for a part, of operands that are such parts.
+NodeId make_part_of(Builder& build, const Node& node, Operands operands, std::initializer_list<PartOf> parts);
 
 }  // namespace smelt

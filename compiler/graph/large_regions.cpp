@@ -202,11 +202,12 @@ std::vector<Group> groups_of(const Graph& graph, const Region& region) {
   return groups;
 }
 
-std::optional<Region> find_large_region(const Graph& graph, const LargeValues& limits) {
+std::optional<Region> find_large_region(const Graph& graph, const LargeValues& limits,
+                                        const std::function<bool(const Region&)>& accepts) {
   const std::vector<std::vector<NodeId>> users = users_of(graph);
   RegionFinder finder(graph, users, limits);
   for (uint32_t i = 0; i < graph.size(); ++i) {
-    if (std::optional<Region> region = finder.find({i})) return region;
+    if (std::optional<Region> region = finder.find({i}); region && accepts(*region)) return region;
   }
   return std::nullopt;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -28,8 +29,10 @@ struct Region {
   }
 };
 
-/// The region around the first product that is much larger than its operands and has an axis that can be cut.
-std::optional<Region> find_large_region(const Graph& graph, const LargeValues& limits);
+/// The region around the first product that is much larger than its operands and has an axis that can be cut, if
+/// `accepts` it.
+std::optional<Region> find_large_region(const Graph& graph, const LargeValues& limits,
+                                        const std::function<bool(const Region&)>& accepts);
 
 /// Nodes of a region that one loop computes; those that another loop computes as well come before `own` in it.
 struct Group {

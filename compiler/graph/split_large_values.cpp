@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "compiler/graph/large_regions.h"
+#include "compiler/graph/seen_prefix.h"
 #include "ir/op.h"
 #include "ir/rewrite.h"
 #include "ir/scan.h"
@@ -18,9 +19,10 @@
 namespace smelt {
 namespace {
 
-/// In the turn of a loop what is more than a part is large.
+/// In the turn of a loop what is more than a few parts is large, and rows that see a prefix pay from half of one on.
 LargeValues in_loops(LargeValues limits) {
-  limits.bytes = 2 * limits.part_bytes;
+  limits.bytes = 4 * limits.part_bytes;
+  limits.prefix_bytes = limits.part_bytes / 2;
   return limits;
 }
 
@@ -120,7 +122,7 @@ class LoopWriter {
     const AxisCut& cut = region_.cuts.at(index);
     std::vector<NodeId> operands;
     for (size_t k = 0; k < node.inputs.size(); ++k) operands.push_back(operand(node.inputs[k], cut.operands[k]));
-    map_[index] = make_part_of(build_, node, std::move(operands), cut, region_.size);
+    map_[index] = make_part_of(build_, node, std::move(operands), {{cut, region_.size}});
   }
 
   void add_result(uint32_t index) {
@@ -175,8 +177,13 @@ class LoopWriter {
 /// Copies the graph with a loop for each group.
 class Splitter {
  public:
-  Splitter(const Graph& graph, const Region& region, const LargeValues& limits)
-      : graph_(graph), region_(region), limits_(limits), groups_(groups_of(graph, region)), unit_of_(graph.size()) {
+  Splitter(const Graph& graph, const Region& region, const std::optional<SeenPrefix>& prefix, const LargeValues& limits)
+      : graph_(graph),
+        region_(region),
+        prefix_(prefix),
+        limits_(limits),
+        groups_(groups_of(graph, region)),
+        unit_of_(graph.size()) {
     // Units are loops, then what remains.
     for (uint32_t i = 0; i < graph.size(); ++i) unit_of_[i] = groups_.size() + i;
     for (size_t g = 0; g < groups_.size(); ++g) {
@@ -190,6 +197,8 @@ class Splitter {
     for (const size_t unit : order()) {
       if (unit >= groups_.size()) {
         rebuilder.copy({static_cast<uint32_t>(unit - groups_.size())});
+      } else if (prefix_) {
+        write_segments(graph_, region_, *prefix_, groups_[unit], is_read, rebuilder);
       } else {
         LoopWriter(graph_, region_, groups_[unit], limits_, rebuilder).write(is_read);
       }
@@ -255,6 +264,7 @@ class Splitter {
 
   const Graph& graph_;
   const Region& region_;
+  const std::optional<SeenPrefix>& prefix_;
   const LargeValues& limits_;
   const std::vector<Group> groups_;
   std::vector<size_t> unit_of_;  // by node
@@ -264,10 +274,24 @@ class Splitter {
 }  // namespace
 
 Graph split_large_values(Graph graph, const LargeValues& limits) {
-  // A loop stands where a region was, and its parts are no seeds: the search ends.
-  while (const std::optional<Region> region = find_large_region(graph, limits))
-    graph = Splitter(graph, *region, limits).run();
-  return graph;
+  LargeValues smaller = limits;
+  smaller.bytes = std::min(limits.bytes, limits.prefix_bytes);
+  // A loop stands where a region was, and its parts are no seeds: the search ends. Segments are smaller tables, of
+  // which fewer and fewer are worth cutting.
+  while (true) {
+    std::optional<SeenPrefix> prefix;
+    const auto sees_prefix = [&](const Region& region) {
+      prefix = region.size > 1 ? find_seen_prefix(graph, region, limits) : std::nullopt;
+      return prefix.has_value();
+    };
+    std::optional<Region> region = find_large_region(graph, limits, [&](const Region& found) {
+      sees_prefix(found);
+      return true;
+    });
+    if (!region) region = find_large_region(graph, smaller, sees_prefix);
+    if (!region) return graph;
+    graph = Splitter(graph, *region, prefix, limits).run();
+  }
 }
 
 Graph split_large_values(Graph graph) { return split_large_values(std::move(graph), LargeValues{}); }

@@ -17,10 +17,12 @@
 namespace smelt {
 
 struct LargeValues {
-  int64_t bytes = int64_t{32} << 20;      // no cache holds more
-  int64_t part_bytes = int64_t{1} << 20;  // of the large value in a turn
-  int64_t growth = 8;                     // times the operands of the product that makes it
-  int64_t fewest_rows = 64;               // for which a turn's products run at full speed
+  int64_t bytes = int64_t{32} << 20;         // no cache holds more
+  int64_t prefix_bytes = int64_t{32} << 20;  // of which rows may see a prefix (seen_prefix.h)
+  int64_t part_bytes = int64_t{1} << 20;     // of the large value in a turn
+  int64_t growth = 8;                        // times the operands of the product that makes it
+  int64_t fewest_rows = 64;                  // for which a turn's products run at full speed
+  int64_t tile = 16;                         // rows, and positions, that are computed together
 };
 
 Graph split_large_values(Graph graph);

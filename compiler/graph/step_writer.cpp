@@ -198,7 +198,7 @@ class StepWriter {
     } else if (needs.cut) {
       std::vector<NodeId> operands;
       for (size_t k = 0; k < node.inputs.size(); ++k) operands.push_back(operand(node.inputs[k], needs.operands[k]));
-      result.node = make_part_of(build_, node, std::move(operands), *needs.cut, 1);
+      result.node = make_part_of(build_, node, std::move(operands), {{*needs.cut, 1}});
       follow_later(id, needs, result);
     } else {
       result.node = windowed(id, axis, needs);
