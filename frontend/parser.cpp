@@ -180,19 +180,22 @@ bool Parser::begins_value() const {
   }
 }
 
-/// A line of its own begins here, where a value is still missing: `steps` at the end of a line before `seed 1`.
-bool Parser::at_next_line() const {
+/// A word that begins lines, and what goes on behind it.
+bool Parser::at_word_of_line() const {
   static constexpr std::string_view kWords[] = {"data",       "batch", "epochs", "steps",  "seed", "step",
                                                 "loop",       "ema",   "every",  "stop",   "eval", "image",
                                                 "checkpoint", "param", "state",  "report", "yield"};
-  if (!at(TokenKind::Name) || !peek().newline_before || at_ == 0) return false;
-  if (at_section()) return true;
-  const bool word = std::ranges::find(kWords, peek().text) != std::end(kWords);
+  if (!at(TokenKind::Name) || std::ranges::find(kWords, peek().text) == std::end(kWords)) return false;
   const TokenKind next = peek(1).kind;
-  const bool goes_on = next == TokenKind::Name || next == TokenKind::Integer || next == TokenKind::Float ||
-                       (next == TokenKind::OpenBrace && peek().text == "loop");
-  if (word && goes_on && !peek(1).newline_before) return true;
-  return open_brackets_ == 0 && at_assignment();
+  return !peek(1).newline_before &&
+         (next == TokenKind::Name || next == TokenKind::Integer || next == TokenKind::Float ||
+          (next == TokenKind::OpenBrace && peek().text == "loop"));
+}
+
+/// A line of its own begins here, where a value is still missing: `steps` at the end of a line before `seed 1`.
+bool Parser::at_next_line() const {
+  if (!at(TokenKind::Name) || !peek().newline_before || at_ == 0) return false;
+  return at_section() || at_word_of_line() || (open_brackets_ == 0 && at_assignment());
 }
 
 /// `x |> Dense{8} + 1`: the stages of a pipe are functions, to which nothing can be added.
@@ -235,6 +238,9 @@ std::string Parser::help_for_rest(std::string_view what) const {
         printable(previous().text), printable(peek(1).text), options);
   }
   if (!begins_value()) return "start a new line, or put `;` between two statements";
+  if (at_word_of_line())
+    return fmt::format("`{0}` begins a line: put it on one of its own, or `;` before it: `.. ; {0} {1}`",
+                       printable(peek().text), printable(peek(1).text));
   if (at_word("if")) return "`if c { a } else { b }` chooses while compiling, `where(c, a, b)` for each element";
   if (previous().kind == TokenKind::Name && previous().text == "repeat")
     return fmt::format("a `repeat` has an index: `repeat i < {} {{ .. }}`", found() == "`(`" ? "n" : peek().text);

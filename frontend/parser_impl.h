@@ -49,6 +49,7 @@ class Parser {
   std::string_view help_for_sign() const;
   std::string help_for_rest(std::string_view what) const;
   bool begins_value() const;
+  bool at_word_of_line() const;
   bool at_next_line() const;
   void report_open(TokenKind open, TokenKind close, Span opening, std::string_view what);
   void recover_statement();
