@@ -129,6 +129,33 @@ train {
   }
 }
 
+TEST_CASE("gradcheck finds the derivative between kinks that are near each other") {
+  const std::string file = fresh_directory("gradcheck-kinks") + "/kinks.smelt";
+  // Kinks 4e-6 apart around the start, as those of pictures of rectified values are.
+  write_text_file(file, R"(dim B <= 2, K = 131072
+layer Net(x: f32[B]) -> f32[B, K] {
+  param w: f32 = zeros()
+  y[n, k < K] = relu(w + (cast(k, f32) - 65535.5) * 4e-6) * cos(cast(k, f32)) + 0 * x[n]
+  y
+}
+model net = Net
+objective loss(x: f32[B]) updates net { mean(net(x)) }
+data d {
+  train = npy("x.npy")
+  x: f32 = field(0)
+}
+train {
+  data d
+  batch B = 2
+  steps 1
+  seed 1
+  step loss with sgd(lr = 0.1)
+}
+)");
+  const CommandResult result = run_smelt({"gradcheck", file, "--threads", "1"});
+  CHECK_MESSAGE(result.exit_code == 0, result.out, result.err);
+}
+
 TEST_CASE("gradcheck names the parameter whose gradient is wrong, and its line") {
   const std::string file = fresh_directory("gradcheck") + "/wrong.smelt";
   write_text_file(file, R"(dim B = 4, X = 3
