@@ -145,7 +145,7 @@ std::vector<std::string> UnknownNames::names_for(const Unknown& u, bool fitting)
   return names;
 }
 
-/// A field of the data in an action of the train section.
+/// A field or a split of the data in an action of the train section.
 std::string UnknownNames::help_for_row(const Unknown& u) const {
   const bool in_train = std::ranges::any_of(scope_.ast.trains, [&](const ast::TrainDecl& train) {
     return u.span.file == train.span.file && u.span.begin >= train.span.begin && u.span.end <= train.span.end;
@@ -153,11 +153,13 @@ std::string UnknownNames::help_for_row(const Unknown& u) const {
   if (!in_train) return {};
   for (const ast::DataDecl& data : scope_.ast.data) {
     for (const ast::FieldDecl& entry : data.entries) {
-      if (!entry.type.valid() || entry.name.text != u.name) continue;
+      const bool is_split = !entry.type.valid();
+      if (entry.name.text != u.name && std::ranges::find(entry.others, u.name, &ast::Ident::text) == entry.others.end())
+        continue;
       return fmt::format(
           "an action has no rows of the data: it shows constants and draws. Rows go through an export, "
           "`smelt run RUN EXPORT --input {}=rows.npy -o result.png`",
-          u.name);
+          is_split ? "x" : u.name);
     }
   }
   return {};
