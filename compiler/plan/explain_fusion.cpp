@@ -76,17 +76,32 @@ class Explainer {
     return text;
   }
 
+  /// The kernels of a step, further in.
+  void explain_loop(size_t k) {
+    const KernelPlan& kernel = plan_.kernels[k];
+    const size_t count = kernel.body->plan.kernels.size();
+    const std::string steps = to_string(graph_[kernel.scan].type.shape, graph_.symbols);
+    out_ += fmt::format("  kernel {}: a loop of {} steps, each of {} kernel{}\n", k,
+                        std::string_view(steps).substr(1, steps.size() - 2), count, count == 1 ? "" : "s");
+    line(kernel.scan, reasons(kernel.scan));
+    const std::string body = Explainer(kernel.body->graph, kernel.body->plan, sources_).run();
+    for (size_t at = 0; at < body.size();) {
+      const size_t end = body.find('\n', at) + 1;
+      out_ += "    " + body.substr(at, end - at);
+      at = end;
+    }
+  }
+
   void explain_kernel(size_t k) {
     const KernelPlan& kernel = plan_.kernels[k];
+    if (kernel.scan.valid()) return explain_loop(k);
     const bool product = kernel.is_product();
     out_ += fmt::format("  kernel {}: {} over {}\n", k,
-                        kernel.scan.valid() ? "loop"
-                        : product           ? "product"
+                        product             ? "product"
                         : kernel.by_columns ? "columns"
                                             : "rows",
                         to_string(kernel.outer, graph_.symbols));
     if (product) line(kernel.product, reasons(kernel.product));
-    if (kernel.scan.valid()) line(kernel.scan, reasons(kernel.scan));
     for (const SweepPlan& sweep : kernel.sweeps) {
       for (const NodeId id : sweep.nodes) {
         const std::string why = reasons(id);

@@ -324,6 +324,10 @@ TEST_CASE("`smelt explain FILE` says what was fused with what, and why not more"
   CHECK(wide.out.find("f64[3, 5]") != std::string::npos);
   CHECK(wide.out.find("stored: fusion is disabled") != std::string::npos);
   CHECK(plain.out.find("fusion is disabled") == std::string::npos);
+  // The kernels of a loop's step stand under it.
+  const CommandResult loops = run_smelt({"explain", example("charlm_lstm")});
+  CHECK(loops.out.find(": a loop of 64 steps, each of 4 kernels\n") != std::string::npos);
+  CHECK(loops.out.find("\n      kernel 1: product over [B<=32, 4, 256]\n") != std::string::npos);
 }
 
 TEST_CASE("`smelt doctor --json` is one array of findings") {
