@@ -179,6 +179,33 @@ TEST_CASE("attention and its gradients keep no table of scores; what no row sees
   }
 }
 
+TEST_CASE("a maximum over what a mask makes 0 needs all positions") {
+  constexpr LargeValues kScores{.bytes = 8 * 8 * 8, .part_bytes = 1, .growth = 1, .fewest_rows = 2, .tile = 1};
+  for (const char* behind : {"0", "-inf"}) {
+    CAPTURE(behind);
+    std::string text = R"(func @largest(%q: feed f64[8, 3], %k: feed f64[8, 3]) {
+  %2 = contract %q, %k {formula = [i,k] [j,k] -> [i,j]} : f64[8, 8]
+  %3 = index {axis = 0} : i32[8]
+  %4 = broadcast %3 {axes = [0]} : i32[8, 8]
+  %5 = broadcast %3 {axes = [1]} : i32[8, 8]
+  %6 = le %5, %4 : bool[8, 8]
+  %7 = constant {value = BEHIND} : f64[8, 8]
+  %8 = select %6, %2, %7 : f64[8, 8]
+  %9 = reduce_max %8 {axes = [1]} : f64[8]
+  return %9 as value "y"
+})";
+    text.replace(text.find("BEHIND"), 6, behind);
+    const Graph graph = parse(text);
+    const Graph parts = remove_dead_nodes(split_large_values(graph, kScores));
+    CHECK(count_of(parts).loops == (std::string_view(behind) == "0" ? 1 : 0));
+    std::vector<RefTensor> arguments;
+    Numbers numbers(1);
+    arguments.push_back(numbers.tensor(graph.type(graph.arguments[0].node), {}, -1, -0.5));  // all scores are below 0
+    arguments.push_back(numbers.tensor(graph.type(graph.arguments[1].node), {}, 0.5, 1));
+    CHECK(worst_difference(run(parts, arguments, {}), run(graph, arguments, {})) == 0);
+  }
+}
+
 TEST_CASE("attention of many examples and heads is computed one by one, and a part of the rows at a time") {
   constexpr LargeValues kScores{.bytes = 3 * 2 * 8 * 8 * 8, .part_bytes = 2 * 8 * 8, .growth = 1, .fewest_rows = 2};
   const Graph graph = parse(R"(dims B<=3
