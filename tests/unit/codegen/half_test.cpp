@@ -217,6 +217,8 @@ TEST_CASE("pairs of bf16: even, odd and short depths, windows, run-time rows, an
       {{5, 9, 9, 7}, {3, 3, 7, 40}, "[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]", DType::BF16, 1e-5},
       {{4, 6, 6, 8}, {3, 3, 8, 40}, "[n,i+u,j+v,c] [u,v,c,o] -> [n,i,j,o]", DType::BF16, 1e-5},
       {{Extent(40, 0), 70}, {Extent(40, 0), 67}, "[b,i] [b,j] -> [i,j]", DType::BF16, 1e-5},  // both packed
+      {{Extent(40, 0), 35, 34}, {35, Extent(40, 0), 67}, "[b,t,i] [t,b,j] -> [i,j]", DType::BF16, 1e-4},
+      {{35, Extent(40, 0), 34}, {35, Extent(40, 0), 3, 40}, "[t,b,i] [t,b,g,j] -> [i,g,j]", DType::BF16, 1e-4},
       {{Extent(40, 0), 800}, {67, 800}, "[b,k] [j,k] -> [b,j]", DType::F32, 4e-2}};
   std::mt19937 bits(9);
   for (const Row& row : rows) {
