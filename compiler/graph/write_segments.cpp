@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <map>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "compiler/graph/seen_prefix.h"
 #include "ir/op.h"
