@@ -3,31 +3,24 @@
 FOLDER has the files of Fashion-MNIST, with or without .gz. Prints the loss and the accuracy on the test images after each epoch. Net, start
 values, flips, shifts, batch, rate and optimiser are the example's; its random numbers are PyTorch's own.
 """
-import gzip
 import math
-import pathlib
 import sys
 
-import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-FOLDER = pathlib.Path(sys.argv[1])
+from fashion import labels, pictures
+
+FOLDER = sys.argv[1]
 EPOCHS, SEED = (int(text) for text in (sys.argv[2:] + ["15", "1"][len(sys.argv) - 2 :]))
 WIDTH, BATCH, SHIFT, WARMUP, RATE = 16, 128, 2, 200, 3e-3
 torch.set_num_threads(1)
 torch.manual_seed(SEED)
 
 
-def read(name, offset):
-    plain, packed = FOLDER / name, FOLDER / (name + ".gz")
-    data = plain.read_bytes() if plain.exists() else gzip.decompress(packed.read_bytes())
-    return torch.tensor(np.frombuffer(data, np.uint8, offset=offset).copy())
-
-
 def rows_of(name):
-    return read(f"{name}-images-idx3-ubyte", 16).view(-1, 28, 28), read(f"{name}-labels-idx1-ubyte", 8).long()
+    return pictures(FOLDER, name).squeeze(1), labels(FOLDER, name)
 
 
 def block(n_in, n_out):

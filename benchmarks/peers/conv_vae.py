@@ -3,26 +3,19 @@
 FOLDER has the files of Fashion-MNIST, with or without .gz. Prints the negative ELBO of the test images after each epoch, from one draw per
 picture as Smelt's. Start values, batch, rate and epochs are the example's; its noise is PyTorch's own.
 """
-import gzip
-import pathlib
 import sys
 
-import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-FOLDER = pathlib.Path(sys.argv[1])
+from fashion import pictures
+
+FOLDER = sys.argv[1]
 EPOCHS, SEED = (int(text) for text in (sys.argv[2:] + ["5", "7"][len(sys.argv) - 2 :]))
 WIDTH, LATENT, BATCH = 16, 20, 128
 torch.set_num_threads(1)
 torch.manual_seed(SEED)
-
-
-def pictures(name):
-    plain, packed = FOLDER / name, FOLDER / (name + ".gz")
-    data = plain.read_bytes() if plain.exists() else gzip.decompress(packed.read_bytes())
-    return torch.tensor(np.frombuffer(data, np.uint8, offset=16).reshape(-1, 1, 28, 28).copy())
 
 
 def dense(n_in, n_out):
@@ -55,7 +48,7 @@ class Net(nn.Module):
 
 
 def main():
-    train, valid = pictures("train-images-idx3-ubyte"), pictures("t10k-images-idx3-ubyte")
+    train, valid = pictures(FOLDER, "train"), pictures(FOLDER, "t10k")
     net = Net(WIDTH)
     adam = torch.optim.Adam(net.parameters(), 1e-3)
     for epoch in range(1, EPOCHS + 1):
