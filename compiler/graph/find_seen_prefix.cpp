@@ -19,6 +19,11 @@ struct Axes {
   int32_t row = -1, seen = -1;
 };
 
+/// Elements as they are, in another order or several times. Other movements put values of their own beside them.
+bool rearranges(const Node& node) {
+  return node.op == OpKind::Broadcast || node.op == OpKind::Transpose || node.op == OpKind::Reshape;
+}
+
 /// What a mask of positions says.
 class MaskReader {
  public:
@@ -27,7 +32,7 @@ class MaskReader {
   /// `ahead`, where `id` is false for all s > t + ahead.
   std::optional<int64_t> ahead(NodeId id, Axes axes) const {
     const Node& node = graph_[id];
-    if (op_def(node).kind == Kind::Move) {
+    if (rearranges(node)) {
       const std::optional<Axes> inner = before_move(node, axes);
       return inner && inner->row >= 0 && inner->seen >= 0 ? ahead(node.inputs[0], *inner) : std::nullopt;
     }
@@ -55,7 +60,7 @@ class MaskReader {
 
   std::optional<Line> line(NodeId id, Axes axes) const {
     const Node& node = graph_[id];
-    if (op_def(node).kind == Kind::Move) {
+    if (rearranges(node)) {
       const std::optional<Axes> inner = before_move(node, axes);
       return inner ? line(node.inputs[0], *inner) : std::nullopt;
     }
@@ -71,7 +76,9 @@ class MaskReader {
         if (std::abs(value) > 1e9 || value != std::floor(value)) return std::nullopt;
         return Line{.constant = static_cast<int64_t>(value)};
       }
-      case OpKind::Cast: return is_float(node.type.dtype) ? std::nullopt : line(node.inputs[0], axes);
+      case OpKind::Cast:  // narrower integers wrap
+        if (node.type.dtype != DType::I32 && node.type.dtype != DType::I64) return std::nullopt;
+        return line(node.inputs[0], axes);
       case OpKind::Add:
       case OpKind::Sub: {
         const auto a = line(node.inputs[0], axes), b = line(node.inputs[1], axes);
@@ -221,11 +228,17 @@ class PrefixFinder {
       case OpKind::Add:
         if (either(Behind::Lowest)) return Behind::Lowest;
         return both(0, 1);
-      case OpKind::Sub: return of(node.inputs[0]) == Behind::Lowest ? Behind::Lowest : both_zero(node);
+      // -inf - -inf, 0 * -inf and 0 / 0 are NaN.
+      case OpKind::Sub:
+        if (of(node.inputs[1]) == Behind::Lowest) return Behind::Anything;
+        return of(node.inputs[0]) == Behind::Lowest ? Behind::Lowest : both_zero(node);
       case OpKind::Mul:
-        if (either(Behind::Zero)) return Behind::Zero;
+        if (either(Behind::Zero)) return either(Behind::Lowest) ? Behind::Anything : Behind::Zero;
         return keeps_sign(node) ? Behind::Lowest : Behind::Anything;
-      case OpKind::Div: return of(node.inputs[0]) == Behind::Zero ? Behind::Zero : Behind::Anything;
+      case OpKind::Div:
+        return of(node.inputs[0]) == Behind::Zero && of(node.inputs[1]) == Behind::Anything ? Behind::Zero
+                                                                                            : Behind::Anything;
+      case OpKind::Log: return of(node.inputs[0]) == Behind::Zero ? Behind::Lowest : Behind::Anything;
       case OpKind::Exp: return of(node.inputs[0]) == Behind::Lowest ? Behind::Zero : Behind::Anything;
       case OpKind::Neg: return of(node.inputs[0]) == Behind::Zero ? Behind::Zero : Behind::Anything;
       case OpKind::Max: return both(0, 1);
