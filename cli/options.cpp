@@ -28,7 +28,7 @@ Option& Option::checkpoint() {
   option_->transform(CLI::Validator(
       [](std::string& path) {
         Result<std::string> file = named_checkpoint(path);
-        if (!file) return file.error().message;
+        if (!file) return fmt::format("{}: {}", file.error().message, file.error().help);
         path = std::move(*file);
         return std::string();
       },

@@ -139,7 +139,7 @@ Result<void> load_and_tell(const std::string& weights, Session& session, Match m
   for (const std::string& name : loaded.changed)
     say("note: {} keeps its initial value: its shape or type differs", name);
   if (!loaded.rounded.empty())
-    say("note: `{}`{} is stored in a wider type and was rounded", loaded.rounded[0],
+    say("note: rounded from a wider type: `{}`{}", loaded.rounded[0],
         loaded.rounded.size() == 1 ? "" : fmt::format(" and {} more", loaded.rounded.size() - 1));
   for (const std::string& name : loaded.unexpected) say("note: `{}` of the file is left out: the model lacks it", name);
   return {};

@@ -101,7 +101,8 @@ Result<void> require_equal(const WeightsReport& report, const std::string& path,
 }
 
 template <typename Predicate>
-Result<void> copy_tensors(const Safetensors& file, Session& session, Predicate wanted, Types types) {
+Result<void> copy_tensors(const Safetensors& file, const std::string& path, Session& session, Predicate wanted,
+                          Types types) {
   std::vector<std::pair<const StoredVariable*, std::span<const std::byte>>> copies;
   std::vector<HostTensor> converted;  // all of them before the first copy: a failure changes nothing
   for (const StoredVariable& variable : session.program().variables) {
@@ -112,7 +113,7 @@ Result<void> copy_tensors(const Safetensors& file, Session& session, Predicate w
     if (stored->dtype == type) continue;
     SMELT_TRY(HostTensor made, HostTensor::zeros(type, stored->shape, variable.path));
     Result<void> done = convert_elements(*stored->dtype, copies.back().second, type, made.data.bytes());
-    if (!done) done.error().message = fmt::format("`{}`: {}", variable.path, done.error().message);
+    if (!done) done.error().message = fmt::format("{}: `{}`: {}", printable(path), variable.path, done.error().message);
     SMELT_TRY_VOID(std::move(done));
     copies.back().second = converted.emplace_back(std::move(made)).data.bytes();
   }
@@ -288,7 +289,7 @@ Result<TrainState> resume_checkpoint(const std::string& path, Session& session, 
   SMELT_TRY_VOID(check_agreement(state, expected, path));
   SMELT_TRY_VOID(check_counters(state, runs, session.program(), schedule, path));
   SMELT_TRY_VOID(require_equal(compare(file, session, is_stored, Types::Same), path, kFresh));
-  SMELT_TRY_VOID(copy_tensors(file, session, is_stored, Types::Same));
+  SMELT_TRY_VOID(copy_tensors(file, path, session, is_stored, Types::Same));
   session.header().iteration = state.step;
   for (const Entry& entry : session.program().entries) {
     if (const auto it = runs.find(entry.name); entry.kind == FunctionKind::Step && it != runs.end()) {
@@ -307,7 +308,7 @@ Result<WeightsReport> apply_weights(const Safetensors& file, const std::string& 
   } else if (report.num_loaded == 0) {
     SMELT_TRY_VOID(require_equal(report, path, "nothing fits: this is another model"));
   }
-  SMELT_TRY_VOID(copy_tensors(file, session, is_weight, Types::Floats));
+  SMELT_TRY_VOID(copy_tensors(file, path, session, is_weight, Types::Floats));
   return report;
 }
 

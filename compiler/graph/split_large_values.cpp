@@ -288,7 +288,7 @@ Graph split_large_values(Graph graph, const LargeValues& limits) {
       sees_prefix(found);
       return true;
     });
-    if (!region) region = find_large_region(graph, smaller, sees_prefix);
+    if (!region && smaller.bytes < limits.bytes) region = find_large_region(graph, smaller, sees_prefix);
     if (!region) return graph;
     graph = Splitter(graph, *region, prefix, limits).run();
   }
