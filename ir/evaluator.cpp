@@ -88,7 +88,12 @@ class Evaluator {
 
     switch (def.kind) {
       case Kind::Argument: SMELT_TRY_VOID(read_argument(args)); return watch(id, args);
-      case Kind::Constant: std::ranges::fill(result.values, node.attrs.number("value")); break;
+      case Kind::Constant: {
+        // Its number is one of its type, on every path.
+        const double value = node.attrs.number("value");
+        std::ranges::fill(result.values, is_float(node.type.dtype) ? round_to_float(value, node.type.dtype) : value);
+        break;
+      }
       case Kind::Index: fill_index(args); break;
       case Kind::Extent: result.values[0] = static_cast<double>(extents_[node.attrs.integer("symbol")]); break;
       case Kind::Elementwise: map_elements(id, args); break;

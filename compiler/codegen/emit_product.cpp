@@ -13,16 +13,21 @@
 
 namespace smelt {
 
+llvm::Value* ProductEmitter::tiles_of(llvm::Value* size, int64_t tile) {
+  return ir_.CreateSDiv(ir_.CreateAdd(size, i64(tile - 1)), i64(tile));
+}
+
+llvm::Value* ProductEmitter::row_tiles(const EvenSplit& split) {
+  const Extent& rows = product().row.extent;
+  return rows.is_static() ? i64(split.tiles) : tiles_of(extent(rows), schedule().tile.rows);
+}
+
 ProductEmitter::TileGrid ProductEmitter::make_grid() {
   const Product& product = this->product();
-  const auto tiles_of = [&](llvm::Value* size, int64_t tile) {
-    return ir_.CreateSDiv(ir_.CreateAdd(size, i64(tile - 1)), i64(tile));
-  };
   TileGrid grid{.split = split_evenly(product.row.extent.bound, schedule().tile.rows),
                 .columns = extent(product.column.extent),
                 .blocks = choose_row_blocks(product, target_.blocking)};
-  llvm::Value* row_tiles = product.row.extent.is_static() ? i64(grid.split.tiles)
-                                                          : tiles_of(extent(product.row.extent), schedule().tile.rows);
+  llvm::Value* row_tiles = this->row_tiles(grid.split);
   const bool panels_first = passes_panels_first(product, target_.blocking);
   const int32_t blocked = grid.blocks ? grid.blocks->axis : TileGrid::kRowTiles;
   const auto add = [&](int32_t axis, llvm::Value* size) {
@@ -113,6 +118,7 @@ ProductEmitter::Tile ProductEmitter::make_tile(const TileGrid& grid, llvm::Value
 
 void ProductEmitter::emit_work() {
   if (schedule().left == LeftOperand::Copied) return emit_strips();
+  if (schedule().form == ProductForm::Streamed) return emit_streamed();
   const TileGrid grid = make_grid();
   if (schedule().blocks) return emit_blocks(grid, *schedule().blocks);
   if (const auto* copied = std::get_if<CopiedColumns>(&schedule().right)) return emit_stretches(grid, copied->steps);

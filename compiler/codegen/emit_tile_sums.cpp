@@ -142,6 +142,7 @@ void ProductEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& 
                                        llvm::Value* b, llvm::Value* sums) {
   const Product& product = this->product();
   if (schedule().form == ProductForm::Dot) return call_dot_kernel(tile, rows, a, b, sums);
+  if (schedule().form == ProductForm::Streamed) return call_streamed_kernel(tile, pair, rows, a, b, sums);
   using Columns = MicroKernelForm::Columns;
   const bool packed = is_packed(schedule()) || tile.copied != nullptr;
   const bool padded =

@@ -32,4 +32,9 @@ std::string DotKernelForm::name() const {
          operands(left, right, dtype);
 }
 
+std::string StreamedKernelForm::name() const {
+  return fmt::format("streamed_{}x{}_{}{}", rows, vectors, to_string(dtype), accumulate ? "_add" : "") +
+         operands(left, right, dtype);
+}
+
 }  // namespace smelt

@@ -42,4 +42,14 @@ struct DotKernelForm {
   std::string name() const;
 };
 
+/// What makes two streamed kernels (streamed_kernel.h) different code.
+struct StreamedKernelForm {
+  DType dtype = DType::F32;                     // of the sums and of all arithmetic
+  DType left = DType::F32, right = DType::F32;  // of the operands in memory: `dtype`, or a half that is widened
+  int64_t rows = 1, vectors = 1;                // vectors: of columns whose sums are in registers at a time
+  bool accumulate = false;                      // start from the sums in memory, not from zero
+
+  std::string name() const;
+};
+
 }  // namespace smelt

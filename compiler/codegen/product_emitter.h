@@ -11,6 +11,7 @@
 #include "compiler/codegen/kernel_emitter.h"
 #include "compiler/codegen/micro_kernel.h"
 #include "compiler/schedule/choose_tile.h"
+#include "compiler/schedule/streamed_line.h"
 
 namespace smelt {
 
@@ -73,12 +74,20 @@ class ProductEmitter : public KernelEmitter {
   void emit_work() override;
   llvm::Value* load_sum(const Stmt& stmt) override;
   // emit_product.cpp: the order of tiles; emit_tile_sums.cpp, emit_epilogue.cpp, emit_prefetch.cpp: one tile
+  llvm::Value* tiles_of(llvm::Value* size, int64_t tile);
+  llvm::Value* row_tiles(const EvenSplit& split);
   TileGrid make_grid();
   std::pair<llvm::Value*, llvm::Value*> my_tiles(const TileGrid& grid);
   Tile make_tile(const TileGrid& grid, llvm::Value* unit);
   void emit_blocks(const TileGrid& grid, const DepthBlocks& blocks);
   void emit_stretches(const TileGrid& grid, int64_t stretch);
   void emit_run(const TileGrid& grid, const TileRun& run, const ProductOperands& pair, bool clears, bool finishes);
+  // emit_streamed.cpp: few rows
+  void emit_streamed();
+  void emit_line(const Tile& tile, const StreamedLine& line);
+  void emit_pieces(Tile tile, const StreamedLine& line, llvm::Value* begin, llvm::Value* end);
+  void call_streamed_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a, llvm::Value* b,
+                            llvm::Value* sums);
   // emit_strips.cpp: both operands of a gradient of a weight are copied
   struct Strips;
   struct StripRun;

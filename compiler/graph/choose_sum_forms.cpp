@@ -4,6 +4,7 @@
 #include <array>
 #include <iterator>
 
+#include "ir/half_bits.h"
 #include "ir/index_formula.h"
 
 namespace smelt {
@@ -65,7 +66,7 @@ NodeId summed(Builder& build, NodeId product, const Indices& indices, const Indi
 }
 
 NodeId narrow_contraction(Match& m) {
-  if (m.node().inputs.size() != 2) return kNoMatch;
+  if (m.node().inputs.size() != 2 || is_half(m.type().dtype)) return kNoMatch;
   const IndexFormula formula = m.attrs().formula("formula");
   if (!formula.is_plain()) return kNoMatch;
   Builder& build = m.build();
@@ -95,7 +96,7 @@ NodeId narrow_contraction(Match& m) {
 
 NodeId staged(Match& m) {
   const size_t rank = m.operand(0).type.rank();
-  if (rank < 2 || m.attrs().integers("axes").size() != rank) return kNoMatch;
+  if (rank < 2 || m.attrs().integers("axes").size() != rank || is_half(m.type().dtype)) return kNoMatch;
   std::vector<int64_t> rest;
   for (size_t axis = 0; axis + 1 < rank; ++axis) rest.push_back(static_cast<int64_t>(axis));
   const NodeId rows =

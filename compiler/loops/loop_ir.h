@@ -145,7 +145,8 @@ struct TileShape {
 enum class ProductForm : uint8_t {
   Broadcast,   // vectors of columns times one element of each row
   Transposed,  // the same with rows and columns exchanged: `row` is the result's innermost axis
-  Dot  // vectors along the depth, added up across lanes at the end; b has its columns along the depth, or is packed so
+  Dot,  // vectors along the depth, added up across lanes at the end; b has its columns along the depth, or is packed so
+  Streamed  // of few rows: b passes by once, line after line, and the sums of a line of columns lie in a cache
 };
 
 inline constexpr size_t kMicroKernelAxes = 2;  // of the depth, with the sums in registers: turns, and steps in each

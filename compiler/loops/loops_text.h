@@ -37,7 +37,7 @@ Result<LoopFunction> parse_loops(std::string_view text);
 /// Words of the text, by enumerator.
 inline constexpr std::string_view kStorageWords[] = {"variable", "temporary", "input", "output", "scalar", "slice"};
 inline constexpr std::string_view kSlotWords[] = {"seed", "run", "iteration", "horizon", "update", "stored"};
-inline constexpr std::string_view kFormWords[] = {"broadcast", "transposed", "dot"};
+inline constexpr std::string_view kFormWords[] = {"broadcast", "transposed", "dot", "streamed"};
 inline constexpr std::string_view kLeftWords[] = {"in place", "in a panel", "copied"};
 inline constexpr std::string_view kPanelWords[] = {"columns", "pairs", "depth"};
 

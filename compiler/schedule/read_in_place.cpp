@@ -13,7 +13,7 @@ bool reads_in_place(const LoopFunction& function, const Product& product, const 
   constexpr int64_t kManyRows = 512;
   const ProductAxis& depth = product.inner.back();
   if (product.schedule->form == ProductForm::Dot) return depth.b_stride == 1;
-  if (product.column.extent == Extent(1)) return true;
+  if (product.column.extent == Extent(1) || product.schedule->form == ProductForm::Streamed) return true;
   if (product.column.b_stride != 1) return false;
   int64_t rows = usual_size(function, product.row.extent);
   if (lies_along_rows(product) && choose_stretch(product, blocking, rows) > 0) return true;

@@ -24,6 +24,7 @@ struct Blocking {
   int64_t pairs_pay = 32;     // rows, columns and steps for which packing pairs of bf16 pays
   int64_t strips_pay = 2048;  // rows times columns for which copying both operands pays
   int64_t turns = 8;          // of a linear recurrence in a block: 37 us with 4, 19 with 8, 32 with 16 (discount.smelt)
+  int64_t streams_pay = 8;    // vectors of columns, and steps, from which b passes by few rows as it lies
   int64_t blocks_pay = 16;    // blocks of turns for which a recurrence passes in them
 };
 inline constexpr Blocking kFineBlocking{.cache_bytes = 1,
@@ -33,6 +34,7 @@ inline constexpr Blocking kFineBlocking{.cache_bytes = 1,
                                         .pairs_pay = 1,
                                         .strips_pay = 1,
                                         .turns = 2,
+                                        .streams_pay = 1,
                                         .blocks_pay = 1};  // for trying it on small shapes
 
 // Below this many elements times operations one thread is faster than waking another and waiting for it.

@@ -106,6 +106,40 @@ TEST_CASE(
   for (const int64_t rows : {0, 27, 600}) expect_equal(graph, {rows}, 1e-4);
 }
 
+TEST_CASE(
+    "few rows: all of b passes by as it lies, lines of columns with ends and in pieces, odd and long depths, heads") {
+  struct Row {
+    Shape a, b;
+    const char* formula;
+  };
+  const Row rows[] = {{{1, 50}, {50, 256}, "[m,k] [k,n] -> [m,n]"},
+                      {{2, 67}, {67, 250}, "[m,k] [k,n] -> [m,n]"},      // ends within a vector
+                      {{2, 50}, {50, 5000}, "[m,k] [k,n] -> [m,n]"},     // more than the sums on the stack
+                      {{1, 4100}, {4100, 160}, "[m,k] [k,n] -> [m,n]"},  // more steps than a sum takes at once
+                      {{Extent(2, 0), 50}, {50, 200}, "[m,k] [k,n] -> [m,n]"},
+                      {{1, 50}, {50, 4, 36}, "[m,k] [k,h,n] -> [h,m,n]"},      // heads side by side
+                      {{2, 5, 12}, {12, 5, 150}, "[m,t,k] [k,t,n] -> [m,n]"},  // two axes of the depth
+                      {{3, 1, 30}, {3, 30, 140}, "[h,m,k] [h,k,n] -> [h,m,n]"}};
+  for (const Row& row : rows) {
+    Graph graph;
+    graph.symbols = {{"B", 2}};
+    Builder b(graph);
+    std::vector<NodeId> operands;
+    for (int pair = 0; pair < 2; ++pair) {
+      operands.push_back(argument(b, "a", f32(row.a)));
+      operands.push_back(argument(b, "b", f32(row.b)));
+    }
+    const auto product = [&](std::vector<NodeId> of) {
+      return b.make(OpKind::Contract, std::move(of), {{"formula", formula_of(row.formula)}});
+    };
+    b.result({.name = "one", .node = b.make(OpKind::Tanh, {product({operands[0], operands[1]})})});
+    b.result({.name = "sum", .node = product(operands)});
+    CAPTURE(row.formula);
+    CHECK(fuzz::loops_text(graph).find("streamed tile") != std::string::npos);
+    for (const int64_t count : {0, 1, 2}) expect_equal(graph, {count}, 1e-4);
+  }
+}
+
 TEST_CASE("a depth of two axes, of which the outer one may have no positions") {
   Graph graph;
   Builder b(graph);
