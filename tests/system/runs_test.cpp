@@ -196,6 +196,39 @@ TEST_CASE("a finished run goes on with more epochs; --steps beyond the end says 
   CHECK(done.out.find("at step 20") != std::string::npos);
 }
 
+TEST_CASE("a run goes on when objectives of its file run with others, in another train section or never") {
+  const std::string models = R"(dim B = 4
+layer Net() -> f32[3] {
+  param w: f32[3] ~ Normal(0, 1)
+  w
+}
+model a = Net
+model b = Net
+objective first() updates a { mean((a() - 1) ^ 2) }
+objective second() updates b { mean((b() - a()) ^ 2) }
+)";
+  const std::string first = "batch B = 4\nsteps 6\nstep first with adam(lr = 0.1)\n", second = "step second with adam(lr = 0.1)\n";
+  struct Row {
+    const char* name;
+    std::string train, flags;
+  };
+  const Row rows[] = {
+      {"never", "train {\n" + first + "}\n", ""},
+      {"together", "train {\n" + first + second + "loop { together { first; second } }\n}\n", ""},
+      {"sections", "train one {\n" + first + "}\ntrain two {\nbatch B = 4\nsteps 6\n" + second + "}\n", " --train two"}};
+  for (const Row& row : rows) {
+    CAPTURE(row.name);
+    const std::string work = fresh_directory(std::string("goes-on-") + row.name);
+    write_text_file(work + "/m.smelt", models + row.train);
+    REQUIRE(smelt_in(work, "train m.smelt -o whole" + row.flags).exit_code == 0);
+    REQUIRE(smelt_in(work, "train m.smelt -o half --steps 3" + row.flags).exit_code == 0);
+    const CommandResult resumed = smelt_in(work, "train m.smelt -o half --resume" + row.flags);
+    CHECK_MESSAGE(resumed.exit_code == 0, resumed.err);
+    CHECK(difference(work + "/whole/checkpoints/step-6.safetensors", work + "/half/checkpoints/step-6.safetensors") ==
+          "");
+  }
+}
+
 TEST_CASE("training data that changed is noticed at --resume, with the file") {
   const std::string work = fresh_directory("changed-data");
   write_small_model(work);
