@@ -176,6 +176,15 @@ bool stretches_both(const Axes& a, const Axes& b, const Alignment& pair) {
   return !rows_against(a, only_a, b) && !rows_against(b, only_b, a);
 }
 
+/// A condition and the values that it chooses from: these give the order where they have all axes, although the
+/// condition comes first in the text.
+Alignment align_choice(const Shapes& shapes, const Axes& condition, const Axes& values) {
+  Alignment pair = Aligner(shapes, values, condition).run();
+  if (!pair.problem.empty() || !pair.has_all(pair.lhs)) return Aligner(shapes, condition, values).run();
+  std::swap(pair.lhs, pair.rhs);
+  return pair;
+}
+
 }  // namespace
 
 /// Tells of two operands that would form all pairs; true when they would.
@@ -392,7 +401,7 @@ Value GraphWriter::elementwise(OpKind op, std::vector<Value> operands, Span span
     // Align shapes alone: the condition has another element type.
     if (refuse_all_pairs(*c, tensors->front(), span, what)) return {};
     grid = grid && c->grid;
-    const Alignment pair = Aligner(shapes_, c->axes, tensors->front().axes).run();
+    const Alignment pair = align_choice(shapes_, c->axes, tensors->front().axes);
     if (!pair.problem.empty()) {
       diagnostics_
           .report(pair.ambiguous ? Diag::E0102 : Diag::E0101, span,

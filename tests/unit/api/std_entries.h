@@ -173,7 +173,8 @@ inline constexpr std::string_view kWithoutDerivative[] = {"straight_through",
 inline constexpr std::string_view kWithinLayers[] = {"lstm_step", "gru_step", "_carried", "_network", "_sorted_line"};
 
 /// A model whose loss is the sum of the entry's values against fixed weights. Its parameters are what the entry reads.
-inline std::string model_of(const StdEntry& entry) {
+/// A net that gives the weighted sum of the entry's elements, or the entry itself, as a value of `type`.
+inline std::string model_of(const StdEntry& entry, std::string_view type = "f32") {
   constexpr std::string_view kLayers =
       "Dense Dropout LayerNorm BatchNorm Conv1d Conv2d ConvT1d ConvT2d MaxPool AvgPool GlobalAvgPool AdaptiveAvgPool "
       "GroupNorm InstanceNorm WeightNorm Maxout RMSNorm Embedding RNN LSTM GRU BiLSTM BiGRU";
@@ -196,17 +197,17 @@ fn drawn(d) {{
 fn matrix(x) = where(index(Row) == index(Col), 2.0, 0.0) + contract(x, x as [Col, H], over=H)
 fn triangle(x) = cholesky(matrix(x), row=Row, column=Col)
 fn gauss(x, p) = MultivariateNormal(sum(p, over=H), triangle(x))
-layer Net(w: f32[Row, H]) -> f32 {{
+layer Net(w: f32[Row, H]) -> {} {{
   param x: f32[Row, H] ~ Normal(0, 1)
   param q: f32[Row, H] ~ Normal(0, 1)
   p = 0.5 + softplus(q)
   y = argmax(w, over=H)
-  sum(w * ({}))
+  {}
 }}
 model net = Net
 objective loss() updates net {{
   w ~ Uniform(0.5, 1.5)[Row, H]
-  net(w)
+  sum(net(w))
 }}
 train {{
   batch B = 4
@@ -215,7 +216,7 @@ train {{
   step loss with sgd(lr = 0.1)
 }}
 )",
-                     layers, entry.expression);
+                     layers, type, type == "f32" ? fmt::format("sum(w * ({}))", entry.expression) : entry.expression);
 }
 
 }  // namespace smelt::test
