@@ -97,7 +97,7 @@ class Adjoint {
       placement.step = high.second;
       placement.phase_factors = {1};
       result_.insert(result_.end(), {high.first, low.first});
-    } else if (!slide(axis, extent.bound, placement)) {
+    } else if (!slide(axis, extent, placement)) {
       return false;
     }
     placements_.push_back(std::move(placement));
@@ -175,7 +175,7 @@ class Adjoint {
     return (factor + 1) / 2;
   }
 
-  bool slide(const Affine& axis, int64_t extent, Placement& placement) {
+  bool slide(const Affine& axis, const Extent& extent, Placement& placement) {
     const std::pair<int32_t, int64_t>* longest = nullptr;
     for (const auto& term : axis.terms) {
       if (in_result(term.first)) continue;
@@ -234,7 +234,7 @@ class Adjoint {
       if (by != 0) shift = Affine::of(phases[0], by);
     }
     low = std::max(low, -floor_div(start + phases_high, step));
-    high = std::min(high, floor_div(extent - 1 - start - phases_low, step));
+    high = std::min(high, floor_div(extent.bound - 1 - start - phases_low, step));
     if (low > high) return false;
     const int32_t position = new_index(high - low + 1);
     put(slid, Affine::of(position) + shift - behind + low);
@@ -277,10 +277,10 @@ class Adjoint {
 
   /// For an axis whose indices are the result's already, or share no step: a factor of 1 where position == axis, else
   /// 0.
-  void select(const Affine& axis, int64_t extent) {
+  void select(const Affine& axis, const Extent& extent) {
     const int32_t position = new_index(extent);
     IndexMap map{{Affine::of(position)}, false};
-    Shape shape{Extent(extent)};
+    Shape shape{extent};
     for (const auto& [index, factor] : axis.terms) {
       map.axes.push_back(Affine::of(index));
       shape.push_back(extents_[static_cast<size_t>(index)]);

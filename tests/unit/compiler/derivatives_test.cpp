@@ -296,9 +296,10 @@ TEST_CASE("a diagonal that is read along an axis of another size: its gradient t
   struct Case {
     const char *x, *formula, *y;
   };
-  // A place of a run-time axis; a run-time part of a known one.
+  // A place of a run-time axis; a run-time part of a known one; both axes of a run-time size.
   constexpr Case kCases[] = {{"f64[3, 3, 1]", "?[i,i,j-2] -> [i<3,j<B<=9]", "f64[3, B<=9]"},
-                             {"f64[3, 3, B<=9]", "?[i,i,j-2] -> [i<3,j<12]", "f64[3, 12]"}};
+                             {"f64[3, 3, B<=9]", "?[i,i,j-2] -> [i<3,j<12]", "f64[3, 12]"},
+                             {"f64[B<=9, B<=9, 2]", "[i,i,j] -> [i,j]", "f64[B<=9, 2]"}};
   for (const Case& each : kCases) {
     const Result<Graph> graph = parse_graph(fmt::format(R"(dims B<=9
 func @f(%x: feed {0}, %w: feed {2}) {{
