@@ -207,15 +207,16 @@ model b = Net
 objective first() updates a { mean((a() - 1) ^ 2) }
 objective second() updates b { mean((b() - a()) ^ 2) }
 )";
-  const std::string first = "batch B = 4\nsteps 6\nstep first with adam(lr = 0.1)\n", second = "step second with adam(lr = 0.1)\n";
+  const std::string first = "batch B = 4\nsteps 6\nstep first with adam(lr = 0.1)\n",
+                    second = "step second with adam(lr = 0.1)\n";
   struct Row {
     const char* name;
     std::string train, flags;
   };
-  const Row rows[] = {
-      {"never", "train {\n" + first + "}\n", ""},
-      {"together", "train {\n" + first + second + "loop { together { first; second } }\n}\n", ""},
-      {"sections", "train one {\n" + first + "}\ntrain two {\nbatch B = 4\nsteps 6\n" + second + "}\n", " --train two"}};
+  const Row rows[] = {{"never", "train {\n" + first + "}\n", ""},
+                      {"together", "train {\n" + first + second + "loop { together { first; second } }\n}\n", ""},
+                      {"sections", "train one {\n" + first + "}\ntrain two {\nbatch B = 4\nsteps 6\n" + second + "}\n",
+                       " --train two"}};
   for (const Row& row : rows) {
     CAPTURE(row.name);
     const std::string work = fresh_directory(std::string("goes-on-") + row.name);
