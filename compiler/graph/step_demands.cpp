@@ -74,6 +74,7 @@ class DemandFinder {
     const StepNeeds needs = step_needs(loop_, id, axis);
     if (needs.sliced) {
       if (loop_.depends[id.index]) return refuse(id, "does not keep positions apart");
+      if (!demands_.whole[id.index]) need_whole(id);
       demands_.whole[id.index] = true;
       return;
     }

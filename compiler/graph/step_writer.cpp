@@ -138,6 +138,8 @@ class StepWriter {
   void write(NodeId id) {
     const Node& node = old_[id];
     build_.set_place(node);
+    if (demands_.whole[id.index] && node.op != OpKind::Argument)
+      whole_[id.index] = loop_.is_read[id.index] ? read_now(id) : build_.copy(node, whole_inputs(node));
     if (node.op == OpKind::Scan && !demands_.steps[id.index].empty()) {
       write_loop_step(id);
     } else {
@@ -145,8 +147,6 @@ class StepWriter {
     }
     if (refusal_) return;
     if (demands_.kept[id.index] >= 0) keep(id);
-    if (!demands_.whole[id.index] || node.op == OpKind::Argument) return;
-    whole_[id.index] = loop_.is_read[id.index] ? read_now(id) : build_.copy(node, whole_inputs(node));
   }
 
   std::vector<NodeId> whole_inputs(const Node& node) const {

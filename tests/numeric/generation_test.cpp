@@ -59,7 +59,8 @@ TEST_CASE("one position a step is what the whole sequence has there") {
                         {"logits", {"first=label.npy"}},
                         {"states", {"first=label.npy"}},
                         {"waves", {"first=row.npy"}},
-                        {"mixture", {"first=row.npy", "memory=memory.npy"}}};
+                        {"mixture", {"first=row.npy", "memory=memory.npy"}},
+                        {"distances", {"first=row.npy"}}};
   for (const Case& each : cases) check_positions(each);
 }
 
