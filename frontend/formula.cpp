@@ -216,6 +216,12 @@ bool Formulas::take_data_index(FormulaRead& read, size_t axis, const Value& posi
     return false;
   }
   if (!range && !graph_.check_positions(*rows, read_axis, scopes_.span_of(index))) return false;
+  // A gather in each step would have a gradient of the whole operand in each step.
+  if (const std::optional<Tensor> slice = scans_.slice_at_step(read.base, axis, *rows, scopes_.span_of(index))) {
+    read.base = *slice;
+    read.axes.erase(read.axes.begin() + static_cast<std::ptrdiff_t>(axis));
+    return true;
+  }
   std::vector<int64_t> permutation{static_cast<int64_t>(axis)};
   Axes axes = rows->axes;
   std::vector<Affine> rest = places->axes;

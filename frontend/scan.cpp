@@ -14,6 +14,7 @@
 #include "frontend/shapes.h"
 #include "frontend/signatures.h"
 #include "ir/op.h"
+#include "ir/rewrite.h"
 #include "ir/scan.h"
 
 namespace smelt::frontend {
@@ -100,22 +101,61 @@ Value Scans::sliced(const Tensor& x, OpenScan& scan, Span span) {
         .with_help("this value is made in the body, in each step: carry what later steps need");
     return {};
   }
-  std::vector<int64_t> permutation{static_cast<int64_t>(*at)};
+  return Value(slice_along(x, *at, scan, span));
+}
+
+std::optional<std::pair<OpenScan*, int64_t>> Scans::step_of(const Tensor& position) {
+  if (!position.axes.empty()) return std::nullopt;
+  if (OpenScan* const scan = scan_of(position)) return std::pair(scan, int64_t{0});
+  const Graph& graph = graph_.builder().graph();
+  const Node& node = graph[position.node];
+  if (node.op != OpKind::Add && node.op != OpKind::Sub) return std::nullopt;
+  Tensor index = position;
+  index.node = node.inputs[0];
+  const std::optional<double> distance = splat_value(graph, node.inputs[1]);
+  OpenScan* const scan = scan_of(index);
+  if (scan == nullptr || !distance) return std::nullopt;
+  const auto whole = static_cast<int64_t>(*distance);
+  return std::pair(scan, node.op == OpKind::Sub ? -whole : whole);
+}
+
+std::optional<Tensor> Scans::slice_at_step(const Tensor& x, size_t axis, const Tensor& position, Span span) {
+  const auto step = step_of(position);
+  if (!step || varies(*step->first, x.node)) return std::nullopt;
+  const auto& [scan, distance] = *step;
+  const Extent steps = scan->steps.extent;
+  if (distance == 0 && x.axes[axis].extent == steps) return slice_along(x, axis, *scan, span);
+  const Size behind = shapes_.size_of_extent(x.axes[axis].extent) - shapes_.size_of_extent(steps) - Size{{}, distance};
+  if (distance < 0 || !(least_of(behind) >= 0)) return std::nullopt;
+  IndexFormula part{static_cast<int32_t>(x.axes.size()), {IndexMap{}}, {}};
+  Tensor read = x;
+  for (size_t i = 0; i < x.axes.size(); ++i) {
+    part.operands[0].axes.push_back(Affine::of(static_cast<int32_t>(i)) + (i == axis ? distance : 0));
+    part.extents.push_back(i == axis ? steps : unstated());
+  }
+  read.axes[axis] = scan->steps;
+  graph_.builder().set_span(span);
+  read.node = graph_.builder().read(x.node, std::move(part));
+  return slice_along(read, axis, *scan, span);
+}
+
+Tensor Scans::slice_along(const Tensor& x, size_t axis, OpenScan& scan, Span span) {
+  std::vector<int64_t> permutation{static_cast<int64_t>(axis)};
   Axes rest;
   for (size_t i = 0; i < x.axes.size(); ++i) {
-    if (i == *at) continue;
+    if (i == axis) continue;
     permutation.push_back(static_cast<int64_t>(i));
     rest.push_back(x.axes[i]);
   }
   graph_.builder().set_span(span);
-  const NodeId front = *at == 0 ? x.node : graph_.builder().transpose(x.node, permutation);
+  const NodeId front = axis == 0 ? x.node : graph_.builder().transpose(x.node, permutation);
   const NodeId inside = placeholder({x.dtype, shape_of(rest)});
   scan.slices.push_back({front, inside});
   graph_.context().slices.emplace(inside, front);
   Tensor slice = graph_.tensor(inside, std::move(rest));
   slice.label = x.label;
   slice.range = x.range;
-  return Value(slice);
+  return slice;
 }
 
 void Scans::write(Binding& carry, const ast::WriteStmt& stmt, const Value& value) {

@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "frontend/frame.h"
@@ -70,8 +71,14 @@ class Scans {
   std::optional<IndexRange> range_of(NodeId scalar, int depth = 0) const;
   /// `x[t]`: the slice of the axis of x that is the scan's.
   Value sliced(const Tensor& x, OpenScan& scan, Span span);
+  /// `x[n, t, c]` or `x[n, t + 1, c]` at a step: the slice of that axis, without it. Nullopt: `position` is nothing of
+  /// the kind, it may lie outside, or x is made in the body.
+  std::optional<Tensor> slice_at_step(const Tensor& x, size_t axis, const Tensor& position, Span span);
 
  private:
+  /// Of `t + 1` the scan and 1.
+  std::optional<std::pair<OpenScan*, int64_t>> step_of(const Tensor& position);
+  Tensor slice_along(const Tensor& x, size_t axis, OpenScan& scan, Span span);
   bool begin(OpenScan& scan, const ast::ScanExpr& e, Span span);
   void read_until(OpenScan& scan, ast::ExprId until);
   bool refuse_effects(const FunctionContext& before, Span span);
