@@ -27,7 +27,7 @@ constexpr double kAlike = 4;         // candidates whose scores are as near to t
 constexpr size_t kMaxTrials = 48;    // in a round, while none of them helps
 constexpr int kMaxRounds = 400;
 constexpr size_t kManyKernels = 100;  // fewer are planned in milliseconds: candidates are tried one by one, each time
-constexpr int kLeastRounds = 6;       // searches for the least that can be reached, when the budget cannot
+constexpr int kLeastRounds = 7;       // searches for the least that can be reached, when the budget cannot
 
 double cost_of(const FunctionUnit& unit) {
   const Work work = work_of(unit.loops);
@@ -343,27 +343,33 @@ FunctionUnit search(const FunctionUnit& function, int64_t budget, int64_t aim, c
   return rank(by_layer) < rank(as_usual) ? std::move(by_layer) : std::move(as_usual);
 }
 
-}  // namespace
-
-FunctionUnit plan_within(const FunctionUnit& function, int64_t budget, const PassContext& context, int max_plans) {
-  if (function.end() <= budget) return function;
-  int plans_left = max_plans;
-  FunctionUnit best = search(function, budget, budget, context, plans_left);
-  // Where nothing at the peak can be freed alone, what lies under it has to go as well.
-  for (int64_t eighths = 7; eighths >= 1 && best.end() > budget; eighths -= 2) {
-    FunctionUnit found = search(function, budget, context.lower.begin + (budget - context.lower.begin) * eighths / 8,
-                                context, plans_left);
-    if (found.end() < best.end()) best = std::move(found);
-  }
-  // A search that aims too low frees the wrong values first: look between for the least that can be reached.
-  int64_t low = budget;
-  for (int round = 0; round < kLeastRounds && best.end() > budget && best.end() - low > best.end() / 100; ++round) {
+/// The least that is found, whatever the budget is: who is told of it gets it. A search that aims too low frees the
+/// wrong values first, so the aim is halved between what was reached and what was not.
+FunctionUnit least_plan(const FunctionUnit& function, const PassContext& context, int plans_left) {
+  FunctionUnit best = function;
+  int64_t low = context.lower.begin;
+  for (int round = 0; round < kLeastRounds && best.end() - low > best.end() / 100; ++round) {
     const int64_t middle = low + (best.end() - low) / 2;
     FunctionUnit found = search(function, middle, middle, context, plans_left);
     if (found.end() > middle) low = middle;
     if (found.end() < best.end()) best = std::move(found);
   }
   return best;
+}
+
+}  // namespace
+
+FunctionUnit plan_within(const FunctionUnit& function, int64_t budget, const PassContext& context, int max_plans) {
+  if (function.end() <= budget) return function;
+  const int64_t room = budget - context.lower.begin;
+  int plans_left = room > 0 ? max_plans : 0;
+  // Where nothing at the peak can be freed alone, what lies under it has to go as well: lower aims.
+  for (const int64_t eighths : {8, 7, 5, 3, 1}) {
+    if (plans_left == 0) break;
+    FunctionUnit found = search(function, budget, context.lower.begin + room * eighths / 8, context, plans_left);
+    if (found.end() <= budget) return found;
+  }
+  return least_plan(function, context, max_plans);
 }
 
 ScheduledGraph fit_budget(ScheduledGraph source, const PassContext& context) {

@@ -64,6 +64,7 @@ class ExperimentLowering {
     place_fixed();
     context_.lower.begin = static_cast<int64_t>(program.variables_end);
     for (const Function& function : experiment_.functions) SMELT_TRY_VOID(add_function(function));
+    if (over_budget_) return std::unexpected(over_budget_->second);
     for (size_t o = 0; o < experiment_.objectives.size(); ++o) add_objective(static_cast<int32_t>(o));
     add_iteration();
     uint64_t end = program.variables_end;
@@ -136,7 +137,10 @@ class ExperimentLowering {
     FunctionMemory memory{.bytes_without = run.unit.end(), .flops_without = work_of(run.unit.loops).flops};
     if (const int64_t budget = options_.memory_budget; budget > 0 && run.unit.end() > budget) {
       SMELT_TRY(run, run_passes(function.graph, within_budget, options_));
-      if (run.unit.end() > budget) return too_large(function, run.unit);
+      if (run.unit.end() > budget) {
+        note_over_budget(function, run.unit);
+        return {};
+      }
     }
     FunctionUnit& planned = run.unit;
     if (planned.end() > std::max(largest_end_, kSmallArena)) {
@@ -235,6 +239,12 @@ class ExperimentLowering {
   }
 
   /// The budget cannot be kept: what would do, and what takes most.
+  /// The one that takes most, so that a budget that is enough for it is enough for all.
+  void note_over_budget(const Function& function, const FunctionUnit& planned) {
+    if (over_budget_ && over_budget_->first >= planned.end()) return;
+    over_budget_.emplace(planned.end(), too_large(function, planned).error());
+  }
+
   std::unexpected<Error> too_large(const Function& function, const FunctionUnit& planned) const {
     const std::vector<Tensor> tensors = tensors_of(planned);
     const CompiledProgram& program = lowered_.program;
@@ -306,6 +316,7 @@ class ExperimentLowering {
   PassContext context_;
   LoweredExperiment lowered_;
   static constexpr int64_t kSmallArena = int64_t{16} << 20;  // nobody asks what it is made of
+  std::optional<std::pair<int64_t, Error>> over_budget_;  // the least that was found, for the function that takes most
   int64_t largest_end_ = 0;
   uint64_t runs_begin_ = 0;
   std::vector<uint64_t> scalar_offsets_;

@@ -183,6 +183,23 @@ TEST_CASE("a budget that cannot be kept: what would do, and the largest tensors 
   }
 }
 
+TEST_CASE("the budget that a message advises is enough for all functions, and so is each larger one") {
+  const auto check = [](int64_t budget) {
+    return run_smelt({"check", example("gan"), "--memory-budget", fmt::format("{}", budget)});
+  };
+  const CommandResult refused = check(1'000'000);
+  REQUIRE(refused.exit_code != 0);
+  const std::string advice = "give --memory-budget ";
+  const size_t at = refused.err.find(advice);
+  REQUIRE_MESSAGE(at != std::string::npos, refused.err);
+  const int64_t least = std::stoll(refused.err.substr(at + advice.size()));
+  for (const int64_t more : {0, 64, 5'000, 100'000, 700'000}) {
+    const CommandResult checked = check(least + more);
+    CHECK_MESSAGE(checked.exit_code == 0, more, ": ", checked.err);
+  }
+  CHECK(check(least - 1).exit_code != 0);
+}
+
 TEST_CASE("check prints what a budget saves and costs, explain what is computed again") {
   const std::string file = fresh_directory("memory") + "/deep.smelt";
   std::string text = kDeep;
