@@ -164,6 +164,11 @@ std::string names_in_over(const Shapes& shapes, const Axes& axes) {
   return names.size() > 1 ? "(" + list + ")" : list;
 }
 
+bool compares(std::string_view what) {
+  constexpr std::string_view kComparisons[] = {"`==`", "`!=`", "`<`", "`<=`", "`>`", "`>=`"};
+  return std::ranges::find(kComparisons, what) != std::end(kComparisons);
+}
+
 bool has_one_element(const Axis& axis) { return axis.extent == Extent(1); }
 
 /// Each operand has an axis that the other lacks, and nothing says that all pairs are meant: decisions/0011.
@@ -292,7 +297,7 @@ Span GraphWriter::call_site(Span span) {
 }
 
 /// The dtype that operands of one operation share: that of the tensors, numbers follow.
-std::optional<DType> GraphWriter::common_dtype(const std::vector<Value>& values, Span span) {
+std::optional<DType> GraphWriter::common_dtype(const std::vector<Value>& values, Span span, std::string_view what) {
   std::optional<DType> common;
   const Tensor* first = nullptr;
   for (const Value& value : values) {
@@ -301,8 +306,12 @@ std::optional<DType> GraphWriter::common_dtype(const std::vector<Value>& values,
     const DType dtype = is_small_int(t->dtype) || (t->column >= 0 && t->label == kAnonymous) ? real() : t->dtype;
     if (common && *common != dtype) {
       const bool holds = *common == DType::Bool || dtype == DType::Bool;
-      std::string help = holds ? "what holds or not becomes 1 or 0 by `cast(.., f32)`" : shapes_.label_help(*first, *t);
-      if (help.empty()) help = fmt::format("convert one of them: `cast(.., {})`", to_string(*common));
+      const bool counts = (first->grid || t->grid) && !compares(what);  // positions in arithmetic are no labels
+      std::string help = holds    ? "what holds or not becomes 1 or 0 by `cast(.., f32)`"
+                         : counts ? ""
+                                  : shapes_.label_help(*first, *t);
+      const DType wanted = is_float(dtype) && !is_float(*common) ? dtype : *common;
+      if (help.empty()) help = fmt::format("convert one of them: `cast(.., {})`", to_string(wanted));
       diagnostics_
           .report(Diag::E0501, span, fmt::format("operands are {} and {}", to_string(*common), to_string(dtype)))
           .with_help(std::move(help));
@@ -320,7 +329,7 @@ std::optional<DType> GraphWriter::common_dtype(const std::vector<Value>& values,
 std::optional<std::vector<Tensor>> GraphWriter::align(std::vector<Value> values, Span span, std::string_view what) {
   for (const Value& value : values)
     if (value.bad()) return std::nullopt;
-  const std::optional<DType> dtype = common_dtype(values, span);
+  const std::optional<DType> dtype = common_dtype(values, span, what);
   if (!dtype) return std::nullopt;
   std::vector<Tensor> tensors;
   bool weak = true;

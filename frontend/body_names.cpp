@@ -171,6 +171,7 @@ void BodyNames::head_dims(ast::TypeId id) {
     if (const auto* name = ast_.as<ast::NameExpr>(item.extent)) bind_dim(name->name, item.span);
   }
   bind_dim(ast_[id].index_dim.text, ast_[id].index_dim.span);
+  for (const ast::TypeId part : ast_[id].tuple) head_dims(part);
   type(id);
 }
 

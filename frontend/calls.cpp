@@ -16,12 +16,16 @@
 
 namespace smelt::frontend {
 
-/// Names of layers are capitalised; those of distributions, which have parentheses, belong to intrinsics.
-static std::string help_for_missing(std::string_view callee, std::string_view param) {
+/// Names of layers are capitalised; those of distributions, which have parentheses as well, belong to intrinsics.
+static std::string help_for_missing(std::string_view callee, std::string_view param, Brackets brackets) {
+  if (brackets == Brackets::Braces)
+    return fmt::format(
+        "what a layer is made of stands in braces, what it is applied to in parentheses: `{}{{{} = ..}}`", callee,
+        param);
   const bool layer = !callee.empty() && callee[0] >= 'A' && callee[0] <= 'Z' && find_intrinsic(callee) == nullptr;
   return layer ? fmt::format(
-                     "what a layer is made of stands in braces, what it is applied to in parentheses: "
-                     "`{}{{{} = ..}}`",
+                     "a piped value, also a tuple of several, is the first argument; others stand behind it: "
+                     "`x |> {}({} = ..)`",
                      callee, param)
                : "";
 }
@@ -41,14 +45,15 @@ static std::string help_for_over(const Shapes& shapes, const std::vector<std::op
 
 std::optional<std::vector<std::optional<ArgValue>>> Calls::match_args(std::string_view callee,
                                                                       const std::vector<ParamSpec>& specs, Args args,
-                                                                      Span span) {
+                                                                      Span span, Brackets brackets) {
   std::vector<std::optional<ArgValue>> matched(specs.size());
   std::vector<std::string> names, listing;
   for (const ParamSpec& spec : specs) {
     names.push_back(spec.name);
     listing.push_back(spec.required ? spec.name : spec.name + " (optional)");
   }
-  const std::string signature = fmt::format("`{}` takes ({})", callee, fmt::join(listing, ", "));
+  const auto [open, close] = brackets == Brackets::Braces ? std::pair("{", "}") : std::pair("(", ")");
+  const std::string signature = fmt::format("`{}` takes {}{}{}", callee, open, fmt::join(listing, ", "), close);
   size_t next = 0;
   for (ArgValue& arg : args) {
     size_t at = next;
@@ -80,7 +85,8 @@ std::optional<std::vector<std::optional<ArgValue>>> Calls::match_args(std::strin
     if (matched[i] || !specs[i].required) continue;
     diagnostics_.report(Diag::E0401, span, fmt::format("`{}` lacks an argument for `{}`", callee, specs[i].name))
         .note(signature)
-        .with_help(specs[i].name == "over" ? help_for_over(shapes_, matched) : help_for_missing(callee, specs[i].name));
+        .with_help(specs[i].name == "over" ? help_for_over(shapes_, matched)
+                                           : help_for_missing(callee, specs[i].name, brackets));
     return std::nullopt;
   }
   return matched;

@@ -25,6 +25,9 @@ class Layers;
 class Evaluator;
 struct Provided;
 
+/// What stands around arguments: those of a layer that it is made of are in braces.
+enum class Brackets : uint8_t { Parentheses, Braces };
+
 class Calls {
  public:
   Calls(const Library& library, Scopes& scopes, Shapes& shapes, GraphWriter& graph, Signatures& signatures,
@@ -46,7 +49,7 @@ class Calls {
   /// Positional arguments fill the parameters from the left, named ones by name.
   std::optional<std::vector<std::optional<ArgValue>>> match_args(std::string_view callee,
                                                                  const std::vector<ParamSpec>& specs, Args args,
-                                                                 Span span);
+                                                                 Span span, Brackets brackets = Brackets::Parentheses);
   Value call(const Value& callee, Args args, Span span, std::string_view name);
   Value call_library(std::string_view fn, std::vector<Value> args, Span span);
   bool in_library(std::string_view fn) const;

@@ -82,12 +82,38 @@ class NameChecker : private BodyNames {
     for (const ast::Param& param : list) bind(param.name, false);
   }
 
+  /// What may stand behind the type of a parameter: of an export a distribution, of what the file calls a default.
+  struct Behind {
+    bool defaults = false, draws = false;
+  };
+  void inputs(const std::vector<ast::Param>& params, Behind allowed) {
+    for (const ast::Param& param : params) {
+      const std::string name(printable(param.name.text));
+      if (param.distribution.valid() && !allowed.draws)
+        diagnostics_
+            .report(Diag::E0701, param.name.span,
+                    fmt::format("`{}` is drawn in its head, as inputs of exports alone are", name))
+            .with_help(fmt::format("draw it in the body: `{} ~ {}`", name, ast::print(ast_, param.distribution)));
+      if (param.default_value.valid() && !allowed.defaults)
+        diagnostics_
+            .report(Diag::E0701, param.name.span,
+                    fmt::format("a default of `{}`, which {}, is not supported", name,
+                                allowed.draws ? "is an input of an export" : "takes the data field of its name"))
+            .with_help(
+                allowed.draws
+                    ? fmt::format("declare `config {} = {}`, which `--set {}=..` changes, and leave the input out",
+                                  name, ast::print(ast_, param.default_value), name)
+                    : "leave the default out: every row of the data has the field");
+    }
+  }
+
   void layer(const ast::LayerDecl& decl) {
     push();
     for (const ast::Param& attribute : decl.attributes) {
       expr(attribute.default_value);
       bind(attribute.name, false, Hiding::Allowed);
     }
+    inputs(decl.params, {.defaults = true});
     params(decl.params, true);
     for (const ast::Arg& option : decl.options) expr(option.value);
     block(decl.body, decl.result);
@@ -96,6 +122,7 @@ class NameChecker : private BodyNames {
 
   void function(const ast::FnDecl& decl) {
     push();
+    inputs(decl.params, {.defaults = decl.kind == ast::FnKind::Fn, .draws = decl.kind == ast::FnKind::Export});
     params(decl.params, decl.kind == ast::FnKind::Fn);
     body(decl.body, decl.result);
     if (decl.vjp) {
@@ -119,6 +146,7 @@ class NameChecker : private BodyNames {
   void objective(const ast::ObjectiveDecl& decl) {
     push();
     for (const ast::ExprId id : decl.updates) expr(id, Place::Net);
+    inputs(decl.params, {});
     params(decl.params, false);
     block(decl.body);
     pop();

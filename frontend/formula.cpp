@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "frontend/ast_walk.h"
 #include "frontend/evaluator.h"
@@ -153,7 +154,10 @@ IndexFormula Formulas::formula_of(const std::vector<int32_t>& kept, const std::v
 std::optional<Affine> Formulas::affine(ast::ExprId expr) {
   const ast::Ast& ast = scopes_.ast();
   if (!mentions_index(expr)) {
+    // Positions are whole: a quotient in one is meant to be rounded.
+    const bool outside = std::exchange(scopes_.frame().around.dim_size, true);
     const Value value = evaluator_.eval(expr);
+    scopes_.frame().around.dim_size = outside;
     const auto constant = shapes_.expect_integer(value, scopes_.span_of(expr), "an index");
     return constant ? std::optional(Affine{*constant, {}}) : std::nullopt;
   }

@@ -100,7 +100,7 @@ class GraphWriter {
  private:
   NodeId variable_node(int32_t variable);
   Value fold(ast::BinaryOp op, const Value& a, const Value& b, Span span);
-  std::optional<DType> common_dtype(const std::vector<Value>& values, Span span);
+  std::optional<DType> common_dtype(const std::vector<Value>& values, Span span, std::string_view what);
 
   Experiment& experiment_;
   Scopes& scopes_;

@@ -93,7 +93,7 @@ bool Layers::bind_attributes(LayerInstance& instance, const std::vector<ast::Arg
   for (const ast::Param& attribute : decl.attributes) {
     specs.push_back({attribute.name.text, !attribute.default_value.valid()});
   }
-  auto matched = calls_.match_args(decl.name.text, specs, std::move(*args), span);
+  auto matched = calls_.match_args(decl.name.text, specs, std::move(*args), span, Brackets::Braces);
   if (!matched) return false;
   instance.attributes.clear();
   for (size_t i = 0; i < specs.size(); ++i) {

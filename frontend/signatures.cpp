@@ -70,6 +70,11 @@ std::optional<Axes> Signatures::axes_expression(const std::vector<ast::DimItem>&
 }
 
 std::optional<DType> Signatures::dtype_of(const ast::Type& type, DimId* label) {
+  if (type.head.empty()) {
+    diagnostics_.report(Diag::E0504, type.span, "a tuple of types, where one value has its place")
+        .with_help("give each value a name and a type of its own: `x: f32[B, X], scale: f32[B]`");
+    return std::nullopt;
+  }
   if (type.head.text == "ix") {
     if (type.index_dim.empty()) {
       diagnostics_.report(Diag::E0504, type.head.span, "`ix` needs a dim").with_help("write `ix<Class>`");
@@ -187,11 +192,29 @@ bool Signatures::bind_label(const ast::Type& type, const Value& value) {
   return true;
 }
 
+bool Signatures::bind_tuple(ast::TypeId type_id, Value& value, Span span, const ast::Ident& param,
+                            std::string_view callee) {
+  const ast::Type& type = scopes_.ast()[type_id];
+  auto* tuple = value.as<TupleValue>();
+  if (tuple == nullptr || tuple->items.size() != type.tuple.size()) {
+    diagnostics_
+        .report(Diag::E0104, span,
+                fmt::format("`{}` takes {} but is given {}", callee, declared_text(type_id), shapes_.describe(value)))
+        .label(param.span, "declared here")
+        .with_help(fmt::format("give it a tuple of {} values: `(a, b)`", type.tuple.size()));
+    return false;
+  }
+  for (size_t i = 0; i < tuple->items.size(); ++i)
+    if (!bind_head(type.tuple[i], tuple->items[i], span, param, callee)) return false;
+  return true;
+}
+
 /// Checks an argument against the declared type of a parameter and gives it the axes that the body sees.
 bool Signatures::bind_head(ast::TypeId type_id, Value& value, Span span, const ast::Ident& param,
                            std::string_view callee) {
   if (!type_id.valid() || value.bad()) return !value.bad();
   const ast::Type& type = scopes_.ast()[type_id];
+  if (type.head.empty()) return bind_tuple(type_id, value, span, param, callee);
   if (!bind_label(type, value)) {
     diagnostics_
         .report(Diag::E0104, span,
@@ -323,6 +346,19 @@ bool Signatures::check_result(ast::TypeId type_id, Value& value, Span span, std:
     if (!wanted) return false;
     if (!shapes_.unify(*wanted, axes[at])) {
       if (is_outside(*wanted, axes[at])) continue;
+      const std::string name = ast::print(scopes_.ast(), item->extent);
+      if (wanted->extent == axes[at].extent && name == shapes_.axis_text(axes[at])) {
+        diagnostics_
+            .report(Diag::E0106, span,
+                    fmt::format("{} is declared with the file's {}, but its value has an axis of the caller's that is "
+                                "called {} as well",
+                                what, name, name))
+            .label(type.span, "declared here")
+            .with_help(fmt::format("give the parameter that it comes from a type with {0}, `x: f32[{0}, ..]`: both are "
+                                   "one axis then",
+                                   name));
+        return false;
+      }
       return mismatch(shapes_.describe(value),
                       fmt::format("{} is not {} ({})", shapes_.sized_text(axes[at]),
                                   ast::print(scopes_.ast(), item->extent), wanted->extent.bound));

@@ -37,6 +37,7 @@ class Signatures {
   std::optional<Axis> axis_expression(ast::ExprId expr);
   std::optional<Axes> axes_expression(const std::vector<ast::DimItem>& items);
   std::optional<DType> dtype_of(const ast::Type& type, DimId* label);
+  bool bind_tuple(ast::TypeId type, Value& value, Span span, const ast::Ident& param, std::string_view callee);
   bool bind_head(ast::TypeId type, Value& value, Span span, const ast::Ident& param, std::string_view callee);
   bool check_result(ast::TypeId type, Value& value, Span span, std::string_view what);
   /// A value of the body of `inner`, as its caller sees it.
