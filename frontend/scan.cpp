@@ -110,13 +110,16 @@ std::optional<std::pair<OpenScan*, int64_t>> Scans::step_of(const Tensor& positi
   const Graph& graph = graph_.builder().graph();
   const Node& node = graph[position.node];
   if (node.op != OpKind::Add && node.op != OpKind::Sub) return std::nullopt;
-  Tensor index = position;
-  index.node = node.inputs[0];
-  const std::optional<double> distance = splat_value(graph, node.inputs[1]);
-  OpenScan* const scan = scan_of(index);
-  if (scan == nullptr || !distance) return std::nullopt;
-  const auto whole = static_cast<int64_t>(*distance);
-  return std::pair(scan, node.op == OpKind::Sub ? -whole : whole);
+  const auto step_and = [&](NodeId step, NodeId number, int64_t sign) -> std::optional<std::pair<OpenScan*, int64_t>> {
+    Tensor index = position;
+    index.node = step;
+    OpenScan* const scan = scan_of(index);
+    const std::optional<double> distance = splat_value(graph, number);
+    if (scan == nullptr || !distance) return std::nullopt;
+    return std::pair(scan, sign * static_cast<int64_t>(*distance));
+  };
+  if (const auto first = step_and(node.inputs[0], node.inputs[1], node.op == OpKind::Sub ? -1 : 1)) return first;
+  return node.op == OpKind::Add ? step_and(node.inputs[1], node.inputs[0], 1) : std::nullopt;
 }
 
 std::optional<Tensor> Scans::slice_at_step(const Tensor& x, size_t axis, const Tensor& position, Span span) {
