@@ -68,7 +68,7 @@ Value Derivatives::gradient(const Value& y, const Value& x, Span span) {
       return {};
     }
     scalar = graph_.builder().make(OpKind::ReduceSum, {of.node}, {{"axes", std::vector<int64_t>{0}}});
-    graph_.context().example_sums[scalar] = axis;
+    graph_.context().example_sums.axes[scalar] = axis;
   }
   graph_.builder().set_span(span);
   return Value(graph_.tensor(graph_.builder().make(OpKind::Grad, {scalar, with.node}), with.axes));

@@ -10,6 +10,7 @@
 
 #include "frontend/value.h"
 #include "ir/builder.h"
+#include "ir/example_axis.h"
 #include "ir/experiment.h"
 #include "ir/support/diagnostics.h"
 
@@ -36,9 +37,9 @@ struct FunctionContext {
   std::map<std::string, int> calls;  // layer or function called so far, by call path
   std::map<std::string, int> draws;
   std::vector<std::pair<std::string, NodeId>> reports;
-  int64_t cotangents = 0;                  // placeholders so far
-  std::map<NodeId, NodeId> slices;         // of open scans: placeholders, and what they are slices of
-  std::map<NodeId, int64_t> example_sums;  // whose gradient is one per example, and the axis of its x that holds them
+  int64_t cotangents = 0;           // placeholders so far
+  std::map<NodeId, NodeId> slices;  // of open scans: placeholders, and what they are slices of
+  ExampleSums example_sums;         // whose gradient is one per example
   struct LayerCall {
     uint32_t begin, end;  // the nodes that it made
     std::string layer, path;

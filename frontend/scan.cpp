@@ -344,7 +344,7 @@ void Scans::move_draws(OpenScan& scan) {
 }
 
 /// Copies what the results need. Operands come in the order of `ir/scan.h`: carries, slices, then what all steps see.
-Graph Scans::body_of(const OpenScan& scan, std::vector<NodeId>& operands) {
+Graph Scans::body_of(const OpenScan& scan, std::vector<NodeId>& operands, ExampleSums& sums) {
   const Graph& graph = graph_.builder().graph();
   Graph body;
   body.name = "step";
@@ -388,6 +388,7 @@ Graph Scans::body_of(const OpenScan& scan, std::vector<NodeId>& operands) {
     body.results.push_back(
         {scan.carries[k].name, ResultRole::Carry, static_cast<int32_t>(k), inside.at(scan.carries[k].next)});
   for (const Tensor& t : scan.yielded) body.results.push_back({"y", ResultRole::Stacked, -1, inside.at(t.node)});
+  sums = graph_.context().example_sums.moved(inside);
   return body;
 }
 
@@ -410,9 +411,11 @@ Value Scans::close(OpenScan& scan, const ast::ScanExpr& e, Span span) {
   const size_t num_carries = scan.carries.size();  // that the file names
   const int32_t until = scan.until.valid() ? carry_until(scan) : -1;
   std::vector<NodeId> operands;
-  Graph body = body_of(scan, operands);
+  ExampleSums sums;
+  Graph body = body_of(scan, operands, sums);
   const NodeId node = make_scan(graph_.builder(), std::move(body), std::move(operands), scan.steps.extent, e.reverse,
                                 e.by_position, until);
+  graph_.context().example_sums.bodies.emplace(node, std::move(sums));
   const auto part = [&](size_t k, Axes axes) {
     return graph_.tensor(make_part(graph_.builder(), node, k), std::move(axes));
   };

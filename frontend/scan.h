@@ -12,6 +12,7 @@
 
 #include "frontend/frame.h"
 #include "ir/affine.h"
+#include "ir/example_axis.h"
 
 namespace smelt {
 
@@ -86,7 +87,8 @@ class Scans {
   bool varies(const OpenScan& scan, NodeId node) const;
   NodeId placeholder(const TensorType& type);
   void move_draws(OpenScan& scan);
-  Graph body_of(const OpenScan& scan, std::vector<NodeId>& operands);
+  /// `sums`: what becomes of those of the graph around.
+  Graph body_of(const OpenScan& scan, std::vector<NodeId>& operands, ExampleSums& sums);
   int32_t carry_until(OpenScan& scan);
   Value close(OpenScan& scan, const ast::ScanExpr& e, Span span);
 

@@ -41,6 +41,15 @@ int64_t through_reshape(const Shape& from, const Shape& to, int64_t axis) {
   return kMixesAxis;
 }
 
+ExampleSums ExampleSums::moved(const std::map<NodeId, NodeId>& inside) const {
+  ExampleSums there;
+  for (const auto& [from, to] : inside) {
+    if (const auto sum = axes.find(from); sum != axes.end()) there.axes.emplace(to, sum->second);
+    if (const auto body = bodies.find(from); body != bodies.end()) there.bodies.emplace(to, body->second);
+  }
+  return there;
+}
+
 namespace {
 
 /// The axis of y that follows axis `axis` of x.
@@ -65,8 +74,8 @@ int64_t through_adjoint(const Graph& graph, const ExampleSums& sums, const Node&
 
 /// dy[b]/dx[b] of y[b] depends on what y[b] depends on.
 int64_t through_gradient(const ExampleSums& sums, const Node& node, size_t k, int64_t axis) {
-  const auto sum = sums.find(node.inputs[0]);
-  if (sum == sums.end() || (k == 1 && axis != sum->second)) return kMixesAxis;
+  const auto sum = sums.axes.find(node.inputs[0]);
+  if (sum == sums.axes.end() || (k == 1 && axis != sum->second)) return kMixesAxis;
   return sum->second;
 }
 

@@ -9,8 +9,16 @@
 
 namespace smelt {
 
-/// Sums over examples that a gradient per example was taken of, with the axis of its x that holds the examples.
-using ExampleSums = std::map<NodeId, int64_t>;
+/// Sums over examples that a gradient per example was taken of, with the axis of its x that holds the examples; and
+/// those in the bodies of loops.
+struct ExampleSums {
+  std::map<NodeId, int64_t> axes;
+  std::map<NodeId, ExampleSums> bodies;  // by loop
+
+  bool contains(NodeId id) const { return axes.contains(id); }
+  /// Of nodes that went into a body, where `inside` says what they are called.
+  ExampleSums moved(const std::map<NodeId, NodeId>& inside) const;
+};
 
 /// What `follow_axis` answers when the operation mixes the elements of the axis.
 inline constexpr int64_t kMixesAxis = -1;

@@ -56,19 +56,19 @@ class RowFlow {
     const Node& scan = graph_[id];
     const Graph& body = *scan.body;
     const std::vector<FollowedRows> mixed(body.results.size(), {RowUse::Mixed, {}, id});
-    if (is_row_axis(steps_of(scan))) return row_a_step(scan) ? own_rows(body) : mixed;
+    if (is_row_axis(steps_of(scan))) return row_a_step(id) ? own_rows(body) : mixed;
     std::vector<FollowedRows> given;
     for (size_t k = 0; k < scan.inputs.size(); ++k) {
       FollowedRows value = values_[scan.inputs[k].index];
       if (value.use > RowUse::ByRow || value.has_several()) return mixed;
       if (value.use == RowUse::ByRow && body.arguments[k].role == ArgRole::Slice && value.axes[0]-- == 0)
-        return row_a_step(scan) ? own_rows(body) : mixed;
+        return row_a_step(id) ? own_rows(body) : mixed;
       given.push_back(std::move(value));
     }
     std::vector<FollowedRows> parts(body.results.size());
     for (bool settled = false; !settled;) {
       settled = true;
-      const std::vector<RowValue> inside = in_step(body, given);
+      const std::vector<RowValue> inside = in_step(id, given);
       for (size_t k = 0; k < body.results.size(); ++k) {
         const Output& result = body.results[k];
         const RowValue& value = inside[result.node.index];
@@ -90,17 +90,19 @@ class RowFlow {
     return parts;
   }
 
-  /// The values of a body whose arguments are these.
-  std::vector<RowValue> in_step(const Graph& body, const std::vector<FollowedRows>& given) const {
-    const ExampleSums none;  // they are of the graph around
-    RowFlow step(body, none, source_);
+  /// The values of a loop's body whose arguments are these.
+  std::vector<RowValue> in_step(NodeId scan, const std::vector<FollowedRows>& given) const {
+    const ExampleSums none;
+    const auto sums = sums_.bodies.find(scan);
+    RowFlow step(*graph_[scan].body, sums == sums_.bodies.end() ? none : sums->second, source_);
     step.given_ = &given;
     return step.run();
   }
 
   /// Whether a scan over the rows computes each one alone: no step leaves anything to the next one, and nothing of the
   /// batch but the step's own row enters it.
-  bool row_a_step(const Node& scan) const {
+  bool row_a_step(NodeId id) const {
+    const Node& scan = graph_[id];
     const Graph& body = *scan.body;
     std::vector<FollowedRows> given;
     for (size_t k = 0; k < scan.inputs.size(); ++k) {
@@ -108,7 +110,7 @@ class RowFlow {
       const bool own = value.axes == std::vector<int64_t>{0} && body.arguments[k].role == ArgRole::Slice;
       given.push_back(own ? FollowedRows{} : value);
     }
-    const std::vector<RowValue> inside = in_step(body, given);
+    const std::vector<RowValue> inside = in_step(id, given);
     return std::ranges::all_of(body.results, [&](const Output& result) {
       const bool changes =
           result.role == ResultRole::Carry && result.node != body.arguments[carry_argument(body, result.ref)].node;

@@ -131,8 +131,9 @@ TEST_CASE("exports are computed in pieces only where rows do not depend on each 
     here.refuses({"run", "m.smelt", "f", "--input", "x=x.npy", "-o", "o.npy", "--force"},
                  {"`B`", "depends on the others", "m.smelt:8"});
   }
-  for (const char* body : {"2 * net(x) + 1", "grad(net(x) ^ 2, wrt=x)", "sum(net(x) * t, over=K)",
-                           "t[argmax(net(x) * t, over=K)] * 0 + x"}) {
+  for (const char* body :
+       {"2 * net(x) + 1", "grad(net(x) ^ 2, wrt=x)", "sum(net(x) * t, over=K)",
+        "scan k < K with y = x { y <- y - 0.1 * grad(net(y) ^ 2, wrt=y) }", "t[argmax(net(x) * t, over=K)] * 0 + x"}) {
     here.model(head + "export f(x: f32[B]) -> f32[B] = " + body + "\n");
     const CommandResult result = here.run({"run", "m.smelt", "f", "--input", "x=x.npy", "-o", "o.npy", "--force"});
     CHECK_MESSAGE(result.exit_code == 0, fmt::format("{}: {}", body, result.err));
