@@ -66,11 +66,11 @@ llvm::Value* KernelEmitter::clamp_row(const Access& access, llvm::Value* row) {
   llvm::Type* wide = ir_.getInt64Ty();
   if (row->getType()->isVectorTy()) wide = llvm::FixedVectorType::get(wide, static_cast<unsigned>(lanes_));
   row = ir_.CreateIntCast(row, wide, true);
-  if (!access.row_extent.is_static()) return row;
   llvm::Value* zero = llvm::Constant::getNullValue(wide);
-  llvm::Value* last = llvm::ConstantInt::get(wide, static_cast<uint64_t>(access.row_extent.bound - 1));
-  row = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, row, zero);
-  return ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, row, last);
+  llvm::Value* last = ir_.CreateSub(extent(access.row_extent), i64(1));
+  if (wide->isVectorTy()) last = scalars_.splat(last, lanes_);
+  row = ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, row, last);
+  return ir_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, row, zero);
 }
 
 KernelEmitter::Address KernelEmitter::address(const Access& access) {

@@ -55,7 +55,7 @@ struct Access {
   Affine offset;
   int32_t row = -1;
   int64_t row_stride = 0;
-  Extent row_extent;       // rows are clamped into it when it is static
+  Extent row_extent;       // rows are clamped into it, as long as it is at run time
   int32_t predicate = -1;  // a Bool value: where it is false the load gives 0
 };
 

@@ -152,6 +152,20 @@ TEST_CASE("exports are computed in pieces only where rows do not depend on each 
   CHECK(here.run({"sample", "m.smelt", "f", "-n", "8", "-o", "o.npy", "--force"}).exit_code == 0);
 }
 
+TEST_CASE("a place behind the rows that there are is the last of them, not the bound's") {
+  const Playground here("values_behind");
+  write_array<float>(here.path + "/x.npy", DType::F32, {3, 2}, {1, 2, 3, 4, 5, 6});
+  here.model("dim B <= 8, D = 2\n" + kScale +
+             "export next(x: f32[B, D]) = x[index(B) + 1]\nexport twice(x: f32[B, D]) = x[index(B) * 2]\n");
+  const auto values_of = [&](const char* name) {
+    const CommandResult result = here.run({"run", "m.smelt", name, "--input", "x=x.npy", "-o", "o.npy", "--force"});
+    REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+    return read_array(here.path + "/o.npy");
+  };
+  CHECK(values_of("next") == std::vector<double>{3, 4, 5, 6, 5, 6});
+  CHECK(values_of("twice") == std::vector<double>{1, 2, 5, 6, 5, 6});
+}
+
 TEST_CASE("labels that are fed are checked, with row and value") {
   const Playground here("values_labels");
   here.model("dim B <= 8, C = 3, T <= 4\n" + kScale +
