@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "frontend/function_builder.h"
 #include "frontend/functions.h"
@@ -25,6 +26,24 @@ std::optional<RowSource> batch_of(const Graph& graph) {
   return source;
 }
 
+/// The first node of those that `root` is computed from, in loops as well, that is asked for.
+const Node* find_operand(const Graph& graph, NodeId root, const std::function<bool(const Node&)>& wanted) {
+  std::vector<bool> needed(graph.size(), false);
+  needed[root.index] = true;
+  const Node* found = nullptr;
+  for (uint32_t i = root.index + 1; i-- > 0;) {
+    if (!needed[i]) continue;
+    const Node& node = graph.nodes[i];
+    for (const NodeId input : node.inputs) needed[input.index] = true;
+    if (wanted(node)) found = &node;
+    if (node.body == nullptr) continue;
+    for (const Output& result : node.body->results) {
+      if (const Node* inside = find_operand(*node.body, result.node, wanted)) found = inside;
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 void Functions::combine_batches() {
@@ -38,6 +57,7 @@ void Functions::combine_batches(int32_t index, Span span) {
   const Graph& graph = context.function.graph;
   const std::optional<RowSource> source = batch_of(graph);
   if (!source) return;
+  for (const Output& output : graph.results) refuse_length(context, output, span);
   const std::vector<RowValue> flow = row_flow(graph, context.example_sums, *source);
   for (const Output& output : graph.results) {
     const RowValue& value = flow[output.node.index];
@@ -73,6 +93,31 @@ void Functions::combine_batches(int32_t index, Span span) {
   for (const auto& [kind, part] : parts) {
     functions_.add({.name = name, .kind = kind, .graph = std::move(*part), .ref = index, .span = span});
   }
+}
+
+/// A run-time dim of strings is as long as the longest row of a batch: what is divided by it, or counts it, is another
+/// number where the batch has other rows.
+void Functions::refuse_length(FunctionContext& context, const Output& output, Span span) {
+  const Graph& graph = context.function.graph;
+  if (context.function.kind != FunctionKind::Metric || !experiment_.data) return;
+  const auto is_length = [&](int64_t symbol) {
+    return std::ranges::any_of(experiment_.data->columns,
+                               [&](const Column& column) { return column.length_symbol == symbol; });
+  };
+  const Node* const counted = find_operand(graph, output.node, [&](const Node& node) {
+    return node.op == OpKind::Extent && is_length(node.attrs.integer("symbol"));
+  });
+  if (counted == nullptr) return;
+  const std::string dim = experiment_.symbols[static_cast<size_t>(counted->attrs.integer("symbol"))].name;
+  auto& report = diagnostics_.report(
+      Diag::E0611, span,
+      fmt::format("metric `{}` depends on the batch: {} is as long as the longest row in it", output.name, dim));
+  const Span place = user_place(*counted);
+  if (place.begin > span.begin) report.label(place, fmt::format("the number of positions of {} is used here", dim));
+  report.with_help(
+      fmt::format("leave out what no row has: sums over {0} of values where a row has them, "
+                  "`mask_of(lengths, over={0})`, divided by the sum of the mask",
+                  dim));
 }
 
 /// The first operation that couples rows of each run-time dim, for exports of which some result has that dim.

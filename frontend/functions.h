@@ -77,6 +77,7 @@ class Functions {
   void build_sample(const ast::FnDecl& decl, int32_t export_index);
   void find_updates(size_t index);
   void combine_batches(int32_t index, Span span);
+  void refuse_length(FunctionContext& context, const Output& output, Span span);
   void find_couplings(int32_t index);
 
   const FileScope& file_;

@@ -181,6 +181,7 @@ class RowFlow {
       if (operand.has_several()) met = operand.cause;
       for (const int64_t axis : operand.axes) {
         const int64_t moved = follow_axis(graph_, sums_, id, k, axis);
+        if (moved != kMixesAxis && !keeps_rows(operands[k], axis, id, moved)) return mixed(id);
         if (moved == kMixesAxis) {
           folds = true;
         } else if (std::ranges::find(rows.axes, moved) == rows.axes.end()) {
@@ -200,6 +201,12 @@ class RowFlow {
                            ? RowUse::Mixed  // a total is given back to the rows
                            : combined(node);
     return {use, {}, first_cause(node)};
+  }
+
+  /// Which rows a part of them has shows where it begins and ends: `x[.. B - 1]`, `x[0 .. 1]`.
+  bool keeps_rows(NodeId from, int64_t axis, NodeId to, int64_t moved) const {
+    return op_def(graph_[to]).kind == Kind::Meta ||
+           graph_.type(from).shape[static_cast<size_t>(axis)] == graph_.type(to).shape[static_cast<size_t>(moved)];
   }
 
   /// Whether rows read a table by their number: `table[i + 1]` with an index i of the rows.
