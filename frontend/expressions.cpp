@@ -98,6 +98,11 @@ Value Evaluator::eval_node(const ast::UnaryExpr& e, ast::ExprId id, const Naming
   return graph_.elementwise(OpKind::Neg, {x}, span, "`-`");
 }
 
+static bool is_literal(const ast::Ast& ast, ast::ExprId id) {
+  const auto* negated = ast.as<ast::UnaryExpr>(id);
+  return ast.as<ast::NumberExpr>(negated != nullptr ? negated->operand : id) != nullptr;
+}
+
 Value Evaluator::eval_node(const ast::BinaryExpr& e, ast::ExprId id, const Naming& naming) {
   const bool is_range = e.op == ast::BinaryOp::Range;
   if (is_range && (!e.lhs.valid() || !e.rhs.valid())) {
@@ -112,13 +117,18 @@ Value Evaluator::eval_node(const ast::BinaryExpr& e, ast::ExprId id, const Namin
     diagnostics_.report(Diag::E0403, scopes_.span_of(id), "a range stands in an index or after `in` only");
     return {};
   }
-  if (e.op == ast::BinaryOp::Div && !scopes_.frame().around.dim_size) warn_of_zero(a, b, scopes_.span_of(id));
+  if (e.op == ast::BinaryOp::Div && !scopes_.frame().around.dim_size) {
+    warn_of_zero(a, b, scopes_.span_of(id));
+    const bool is_size = scopes_.frame().around.attribute;
+    if (!is_size && is_literal(scopes_.ast(), e.lhs) && is_literal(scopes_.ast(), e.rhs)) warn_of_rounding(id, naming);
+  }
   if (b.as<Tensor>() != nullptr) warn_of_rounding(e.lhs, naming);
   if (a.as<Tensor>() != nullptr) warn_of_rounding(e.rhs, naming);
   return graph_.binary(e.op, a, b, scopes_.span_of(id));
 }
 
-/// A quotient of whole numbers that meets a tensor is seldom meant to be rounded, as one that is a size is.
+/// A quotient of whole numbers that meets a tensor, or of two that stand in the text, is seldom meant to be rounded, as
+/// one that is a size is.
 void Evaluator::warn_of_rounding(ast::ExprId operand, const Naming& naming) {
   const auto* quotient = scopes_.ast().as<ast::BinaryExpr>(operand);
   if (quotient == nullptr || quotient->op != ast::BinaryOp::Div || scopes_.frame().scope->library) return;

@@ -25,7 +25,8 @@ struct Surroundings {
   const FieldRead* field = nullptr;       // inside a field of the data
   std::map<std::string, Value> defaults;  // parameters that calls may leave out: i, n of schedules; fan_in, fan_out
   std::string setting;                    // inside an option of a step line: its name, such as `loss.lr`
-  bool dim_size = false;  // inside the size of a dim or a position, where whole numbers are meant to divide
+  bool dim_size = false;   // inside the size of a dim or a position, where whole numbers are meant to divide
+  bool attribute = false;  // inside the braces of a layer, where a quotient may be a size
   const std::map<int32_t, int32_t>* averages = nullptr;  // inside an average: by parameter, the variable in its place
   std::map<std::string, Value> starts;  // by option of `with`: instead of what random parameters start with
 };

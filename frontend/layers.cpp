@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "frontend/ast_walk.h"
 #include "frontend/calls.h"
@@ -87,7 +88,9 @@ Value Layers::layer_occurrence(const FileScope& scope, const ast::LayerDecl& dec
 /// Attributes are evaluated in the caller, defaults in the layer's file.
 bool Layers::bind_attributes(LayerInstance& instance, const std::vector<ast::Arg>* attributes, Span span) {
   const ast::LayerDecl& decl = *instance.decl;
+  const bool outside = std::exchange(scopes_.frame().around.attribute, true);
   std::optional<Args> args = attributes != nullptr ? evaluator_.eval_args(*attributes) : Args{};
+  scopes_.frame().around.attribute = outside;
   if (!args) return false;
   std::vector<Calls::ParamSpec> specs;
   for (const ast::Param& attribute : decl.attributes) {
