@@ -119,19 +119,27 @@ class Checker {
     return all;
   }
 
-  Result<Numbers> differences(Checked& changed, double step) {
+  struct Differences {
+    Numbers values, noise;  // what the rounding of the function's own value makes of them
+  };
+  Result<Differences> differences(Checked& changed, double step) {
+    constexpr double kRoundings = 8;
     const Numbers start(changed.values.begin(), changed.values.end());
-    Numbers total;
+    Numbers total, noise;
     constexpr std::pair<double, double> kStencil[] = {{1, 8}, {-1, -8}, {2, -1}, {-2, 1}};
     for (const auto& [distance, weight] : kStencil) {
       for (size_t i = 0; i < start.size(); ++i) changed.values[i] = start[i] + distance * step * changed.direction[i];
       Result<Numbers> there = watched();
       std::ranges::copy(start, changed.values.begin());
-      if (!there) return there;
+      if (!there) return std::unexpected(there.error());
       total.resize(there->size());
-      for (size_t i = 0; i < total.size(); ++i) total[i] += weight * (*there)[i] / (12 * step);
+      noise.resize(there->size());
+      for (size_t i = 0; i < total.size(); ++i) {
+        total[i] += weight * (*there)[i] / (12 * step);
+        noise[i] = std::max(noise[i], kRoundings * 0x1p-52 * std::fabs((*there)[i]) / step);
+      }
     }
-    return total;
+    return Differences{std::move(total), std::move(noise)};
   }
 
   /// `D.out.b[0] by `, of the gradient's entry number `index` among all.
@@ -149,14 +157,16 @@ class Checker {
     GradcheckRow found;
     for (int attempt = 0; attempt < kNumSteps && !(best <= 1e-2 * options_.tolerance); ++attempt, step /= 8) {
       row.finer += attempt == 1 ? 1 : 0;
-      SMELT_TRY(const Numbers theirs, differences(changed, step));
+      SMELT_TRY(const Differences theirs, differences(changed, step));
       GradcheckRow now{.worst = -1};
       for (size_t i = 0; i < ours.size(); ++i) {
-        const double error = std::fabs(ours[i] - theirs[i]) / std::max(1.0, std::fabs(theirs[i]));
+        const double difference = theirs.values[i], apart = std::fabs(ours[i] - difference);
+        const double error =
+            (apart <= theirs.noise[i] ? 0 : apart - theirs.noise[i]) / std::max(1.0, std::fabs(difference));
         if (error <= now.worst) continue;
         now.worst = std::isnan(error) ? INFINITY : error;
         now.where = (options_.order == 1 ? "" : entry_of_gradient(i)) + where;
-        now.computed = ours[i], now.difference = theirs[i];
+        now.computed = ours[i], now.difference = difference;
       }
       if (attempt == 0 || now.worst < best) best = now.worst, found = now;
     }

@@ -156,6 +156,25 @@ train {
   CHECK_MESSAGE(result.exit_code == 0, result.out, result.err);
 }
 
+TEST_CASE("gradcheck takes the digits that a large loss has not for no error") {
+  const std::string file = fresh_directory("gradcheck-large") + "/large.smelt";
+  write_text_file(file, R"(dim B = 4
+layer Net() -> f32[3] {
+  param w: f32[3] ~ Normal(0, 1)
+  tanh(w)
+}
+model net = Net
+objective loss() updates net { sum(net() ^ 2) + 130_000_000 }
+train {
+  batch B = 4
+  steps 1
+  step loss with sgd(lr = 0.1)
+}
+)");
+  const CommandResult result = run_smelt({"gradcheck", file, "--threads", "1"});
+  CHECK_MESSAGE(result.exit_code == 0, result.out, result.err);
+}
+
 TEST_CASE("gradcheck names the parameter whose gradient is wrong, and its line") {
   const std::string file = fresh_directory("gradcheck") + "/wrong.smelt";
   write_text_file(file, R"(dim B = 4, X = 3
