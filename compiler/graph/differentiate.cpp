@@ -133,6 +133,18 @@ Graph strip_meta(const Graph& graph) {
 
 bool is_meta(const Node& node) { return op_def(node).kind == Kind::Meta; }
 
+bool has_meta(const Graph& graph) {
+  return std::ranges::any_of(graph.nodes,
+                             [](const Node& node) { return is_meta(node) || (node.body && has_meta(*node.body)); });
+}
+
+/// The steps of a loop: what steers a derivative in it is needed until those around the loop are taken.
+bool is_body(const Graph& graph) {
+  return std::ranges::any_of(graph.results, [](const Output& result) {
+    return result.role == ResultRole::Carry || result.role == ResultRole::Stacked;
+  });
+}
+
 }  // namespace
 
 Graph isolate_variables(Graph graph) {
@@ -152,14 +164,14 @@ Graph isolate_variables(Graph graph) {
 }
 
 Graph differentiate(Graph graph) {
-  if (!has(graph, is_meta)) return graph;
+  if (!has_meta(graph)) return graph;
   // A sweep backwards begins where the loop ended, which a fixed number of steps knows.
   graph = isolate_variables(save_carries(run_all_steps(std::move(graph))));
   while (has(graph, is_derivative)) {
     graph = differentiate_innermost(expand_under_derivatives(std::move(graph)));
     if (has(graph, is_derivative)) graph = remove_dead_nodes(merge_equal_nodes(simplify(std::move(graph))));
   }
-  return strip_meta(graph);
+  return is_body(graph) ? graph : strip_meta(change_bodies(std::move(graph), strip_meta));
 }
 
 }  // namespace smelt

@@ -20,7 +20,7 @@ class ReversedScan {
       : outer_(outer),
         scan_(scan),
         node_(outer.graph()[scan]),
-        forward_(expand_composites(*node_.body)),
+        forward_(expand_for_sweep(*node_.body)),
         cotangents_(cotangents.begin(), cotangents.end()),
         needed_(needed),
         builder_(body_) {

@@ -7,15 +7,18 @@
 namespace smelt {
 namespace {
 
-bool is_open(const Node& node) { return op_def(node).kind == Kind::Composite || node.op == OpKind::Stop; }
+enum class Stops : uint8_t { Stay, Go };
 
-Graph expand_once(const Graph& graph) {
+bool is_composite(const Node& node) { return op_def(node).kind == Kind::Composite; }
+bool is_open(const Node& node) { return is_composite(node) || node.op == OpKind::Stop; }
+
+Graph expand_once(const Graph& graph, Stops stops) {
   GraphRebuilder rebuilder(graph);
   for (uint32_t i = 0; i < graph.size(); ++i) {
     const Node& node = graph.nodes[i];
-    if (node.op == OpKind::Stop) {
+    if (node.op == OpKind::Stop && stops == Stops::Go) {
       rebuilder.replace({i}, rebuilder.map(node.inputs[0]));
-    } else if (op_def(node).kind == Kind::Composite) {
+    } else if (is_composite(node)) {
       rebuilder.expand({i});
     } else {
       rebuilder.copy({i});
@@ -28,7 +31,12 @@ Graph expand_once(const Graph& graph) {
 
 Graph expand_composites(Graph graph) {
   // An expansion may contain composites and `stop` itself.
-  while (std::ranges::any_of(graph.nodes, is_open)) graph = expand_once(graph);
+  while (std::ranges::any_of(graph.nodes, is_open)) graph = expand_once(graph, Stops::Go);
+  return graph;
+}
+
+Graph expand_for_sweep(Graph graph) {
+  while (std::ranges::any_of(graph.nodes, is_composite)) graph = expand_once(graph, Stops::Stay);
   return graph;
 }
 

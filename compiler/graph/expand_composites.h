@@ -10,4 +10,7 @@ namespace smelt {
 
 Graph expand_composites(Graph graph);
 
+/// Without its composites, which no sweep goes through, and with each `stop`, which ends one.
+Graph expand_for_sweep(Graph graph);
+
 }  // namespace smelt

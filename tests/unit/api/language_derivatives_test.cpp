@@ -54,6 +54,26 @@ export masked(x: f32[B, X]) -> f32[B, X] {
   first = grad(e, wrt=x)
   first + grad(sum(first, over=X), wrt=x)
 }
+export stopped_step(x: f32[B, X]) -> f32[B, X] = grad(sum(scan t < 1 with h = x { h <- stop(h) * h + t * 0.0 }), wrt=x)
+export custom_steps(x: f32[B, X]) -> f32[B, X] = grad(sum(scan t < 2 with h = x { h <- rounded(h) }), wrt=x)
+export custom_steps_twice(x: f32[B, X]) -> f32[B, X] {
+  g = grad(sum((scan t < 1 with h = x { h <- rounded(h) }) ^ 2), wrt=x)
+  grad(sum(g), wrt=x)
+}
+export through_steps(x: f32[B, X]) -> f32[B, X] =
+  grad(sum(scan t < 2 with h = x { yield scan s < 2 with g = h { g <- straight_through(g, floor(g)) } }), wrt=x)
+export diagonal(x: f32[B, X]) -> f32[B, X] {
+  m[i < 3, j < 4] = x[0, i] * (1.0 + cast(j, f32))
+  grad(sum[j < 3] x[1, j] * m[j, j], wrt=x)
+}
+export products(x: f32[B, X]) -> f32[B] {
+  p[n] = prod[j < 2, k] x[n, k]
+  p
+}
+export largest_before(x: f32[B, X]) -> f32[X] {
+  m[k] = max[n < B] x?[n - 1, k]
+  m
+}
 export aligned(x: f32[X, Y], y: f32[Y, X]) -> f32[X, Y] = x + y
 )";
 
@@ -116,6 +136,23 @@ TEST_CASE("derivatives in exports are those of the formulas") {
   CHECK(exports.at("reversed") == Values{-75, -125, -175, -225, -275, -325});  // 2 * 5 x * -5
   CHECK(exports.at("through") == Values{1, 2, 3, 4, 5, 6});
   CHECK(exports.at("through_slope") == Values{2, 4, 6, 8, 10, 12});
+}
+
+TEST_CASE("in the steps of a loop, too, `stop` ends a gradient and a clause `vjp` replaces it") {
+  Exports exports;
+  using Values = std::vector<double>;
+  CHECK(exports.at("stopped_step") == Values{1.5, 2.5, 3.5, 4.5, 5.5, 6.5});
+  CHECK(exports.at("custom_steps") == Values{4, 4, 4, 4, 4, 4});
+  CHECK(exports.at("custom_steps_twice") == Values{8, 8, 8, 8, 8, 8});
+  CHECK(exports.at("through_steps") == Values{2, 2, 2, 2, 2, 2});
+}
+
+TEST_CASE("formulas: an index that is read twice, one that is not read, and what lies outside of a run-time dim") {
+  Exports exports;
+  using Values = std::vector<double>;
+  CHECK(exports.at("diagonal") == Values{4.5, 11, 19.5, 1.5, 5, 10.5});
+  CHECK(exports.at("products", {1, 2, 3, -1, 2, -3}) == Values{36, 36});
+  CHECK(exports.at("largest_before", {-1, -2, -3, 4, 5, 6}) == Values{-1, -2, -3});
 }
 
 TEST_CASE("norm at 0 and branches that are not taken have derivatives of any order") {
