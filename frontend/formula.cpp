@@ -307,12 +307,15 @@ bool Formulas::check_bounds(FormulaRead& read, const std::vector<ast::ExprId>& p
   return true;
 }
 
-std::optional<FormulaRead> Formulas::read_of(const ast::IndexExpr& access, Span span) {
+std::optional<FormulaRead> Formulas::read_of(const ast::IndexExpr& access, Span span, double outside) {
   if (scopes_.in_field()) {
     unsupported(diagnostics_, span, "an index formula in a data section");
     return std::nullopt;
   }
-  const std::optional<Tensor> base = graph_.expect_tensor(evaluator_.eval(access.base), scopes_.span_of(access.base));
+  const Value value = evaluator_.eval(access.base);
+  const Span place = scopes_.span_of(access.base);
+  const std::optional<Tensor> base =
+      outside == 0 ? graph_.expect_tensor(value, place) : graph_.expect_float(value, place);
   if (!base) return std::nullopt;
   if (base->axes.size() != access.indices.size()) {
     diagnostics_
@@ -344,7 +347,7 @@ std::optional<FormulaRead> Formulas::read_of(const ast::IndexExpr& access, Span 
     positions.erase(positions.begin() + static_cast<std::ptrdiff_t>(rows->first));
     positions.insert(positions.begin(), read.axes.size() - positions.size(), access.indices[rows->first]);
   }
-  take_run_time_parts(read, positions);
+  take_run_time_parts(read, positions, outside);
   if (!check_bounds(read, positions)) return std::nullopt;
   return read;
 }

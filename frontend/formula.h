@@ -70,7 +70,8 @@ class Formulas {
   bool mentions_index(ast::ExprId expr) const;
 
   std::optional<Affine> affine(ast::ExprId expr);
-  std::optional<FormulaRead> read_of(const ast::IndexExpr& access, Span span);
+  /// `outside`: what is read of a run-time axis where a `?[..]` lies outside.
+  std::optional<FormulaRead> read_of(const ast::IndexExpr& access, Span span, double outside = 0);
   std::optional<Value> data_index(const Tensor& base, size_t axis, ast::ExprId index);
   bool take_data_index(FormulaRead& read, size_t axis, const Value& position, ast::ExprId index);
   struct AxisPart {
@@ -79,7 +80,7 @@ class Formulas {
   };
   std::optional<AxisPart> run_time_part(const Affine& position, const Axis& from, bool bounded) const;
   bool is_stated(const Affine& position) const;
-  void take_run_time_parts(FormulaRead& read, std::vector<ast::ExprId>& positions);
+  void take_run_time_parts(FormulaRead& read, std::vector<ast::ExprId>& positions, double outside);
   bool check_run_time_axis(const Affine& position, const Axis& axis, Span span);
   bool check_bounds(FormulaRead& read, const std::vector<ast::ExprId>& positions);
   Value value_of(const FormulaRead& read, double outside, Span span);
@@ -99,6 +100,7 @@ class Formulas {
   std::optional<FormulaRead> joined(const Factor& a, const Factor& b, const std::vector<int32_t>& over, Span span);
   Value extremum(std::string_view op, ast::ExprId body, int32_t first, Span span);
   Value reduce_axes(std::string_view op, const Value& value, const std::vector<int32_t>& over, Span span);
+  Value to_the_power_of_others(const Tensor& product, const Axes& read, const std::vector<int32_t>& over, Span span);
   Value product_along(Tensor value, size_t axis, Span span);
 
   std::vector<int32_t> indices_of(const FormulaRead& read) const;

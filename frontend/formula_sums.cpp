@@ -171,13 +171,13 @@ Value Formulas::reduce_axes(std::string_view op, const Value& value, const std::
   for (size_t i = 0; i < x->axes.size(); ++i) {
     if (summed(x->axes[i])) places.push_back(static_cast<int64_t>(i));
   }
-  if (places.empty()) return Value(*x);
   if (op == "prod") {
     Value product(*x);
     for (size_t i = places.size(); i-- > 0 && !product.bad();)
       product = product_along(*product.as<Tensor>(), static_cast<size_t>(places[i]), span);
-    return product;
+    return product.bad() ? product : to_the_power_of_others(*product.as<Tensor>(), x->axes, over, span);
   }
+  if (places.empty()) return Value(*x);
   Axes axes = x->axes;
   std::erase_if(axes, summed);
   graph_.builder().set_span(span);
@@ -190,6 +190,19 @@ Value Formulas::reduce_axes(std::string_view op, const Value& value, const std::
   if (op != "sum") result.range = x->range;
   result.grid = true;
   return Value(result);
+}
+
+/// A factor that an index does not read is there once for each of its positions.
+Value Formulas::to_the_power_of_others(const Tensor& product, const Axes& read, const std::vector<int32_t>& over,
+                                       Span span) {
+  int64_t times = 1;
+  for (const int32_t k : over) {
+    const FormulaIndex& index = scopes_.frame().indices[static_cast<size_t>(k)];
+    if (std::ranges::find(read, index.dim, &Axis::dim) != read.end()) continue;
+    if (!index.axis.extent.is_static()) return unsupported(diagnostics_, span, "a product over a run-time dim");
+    times *= index.axis.extent.bound;
+  }
+  return times == 1 ? Value(product) : graph_.binary(ast::BinaryOp::Pow, Value(product), Value(times), span);
 }
 
 /// Neighbours are multiplied until one element is left: derivatives of all orders are right where elements are zero.
@@ -226,7 +239,7 @@ Value Formulas::extremum(std::string_view op, ast::ExprId body, int32_t first, S
   for (auto k = first; k < static_cast<int32_t>(scopes_.frame().indices.size()); ++k) over.push_back(k);
   const auto* access = scopes_.ast().as<ast::IndexExpr>(body);
   if (access != nullptr && is_access(*access)) {
-    std::optional<FormulaRead> read = read_of(*access, scopes_.span_of(body));
+    std::optional<FormulaRead> read = read_of(*access, scopes_.span_of(body), reduction.identity);
     const std::optional<Tensor> base =
         read ? graph_.expect_float(Value(read->base), scopes_.span_of(body)) : std::nullopt;
     if (!base) return {};

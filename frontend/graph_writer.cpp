@@ -231,8 +231,9 @@ void GraphWriter::note_use(std::string_view name, const std::vector<Value>& oper
   context_->uses.push_back(std::move(use));
 }
 
-Tensor GraphWriter::part(const Tensor& x, size_t place, const Axis& axis, int64_t start, bool bounded, Span span) {
-  IndexFormula formula{static_cast<int32_t>(x.axes.size()), {IndexMap{{}, bounded}}, {}};
+Tensor GraphWriter::part(const Tensor& x, size_t place, const Axis& axis, int64_t start, std::optional<double> outside,
+                         Span span) {
+  IndexFormula formula{static_cast<int32_t>(x.axes.size()), {IndexMap{{}, outside.has_value()}}, {}};
   for (int32_t index = 0; index < formula.rank; ++index) {
     formula.operands[0].axes.push_back(Affine::of(index));
     formula.extents.push_back(unstated());
@@ -241,10 +242,10 @@ Tensor GraphWriter::part(const Tensor& x, size_t place, const Axis& axis, int64_
   formula.extents[place] = axis.extent;
   builder().set_span(span);
   Tensor result = x;
-  result.node = builder().read(x.node, std::move(formula));
+  result.node = builder().read(x.node, std::move(formula), outside.value_or(0));
   result.axes[place] = axis;
   result.column = -1;
-  if (bounded) result.range.reset();
+  if (outside) result.range.reset();
   return result;
 }
 

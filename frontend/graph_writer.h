@@ -73,7 +73,7 @@ class GraphWriter {
   /// Whether each of these whole numbers is the position of an element of `axis`, as far as they come from outside.
   bool check_positions(const Tensor& positions, const Axis& axis, Span span);
   /// x from `start` on along an axis, as far as `axis` goes; with `bounded` what is outside is 0.
-  Tensor part(const Tensor& x, size_t place, const Axis& axis, int64_t start, bool bounded, Span span);
+  Tensor part(const Tensor& x, size_t place, const Axis& axis, int64_t start, std::optional<double> outside, Span span);
   /// x with the elements `rows` along an axis, whole numbers that are inside of it: a scalar takes the axis away, else
   /// `axis` is in its place.
   Tensor rows_along(const Tensor& x, size_t place, NodeId rows, const Axis& axis, Span span);

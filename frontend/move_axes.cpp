@@ -39,13 +39,14 @@ bool Formulas::is_stated(const Affine& position) const {
 
 /// Those of a `max`, `min` or `prod` stay where they may leave the axis: what lies outside is not counted there.
 /// `positions` are what is written for the axes.
-void Formulas::take_run_time_parts(FormulaRead& read, std::vector<ast::ExprId>& positions) {
+void Formulas::take_run_time_parts(FormulaRead& read, std::vector<ast::ExprId>& positions, double outside) {
   for (size_t axis = read.axes.size(); axis-- > 0;) {
     const std::optional<AxisPart> part = run_time_part(read.axes[axis], read.base.axes[axis], read.bounded);
     if (!part) continue;
     if (read.axes[axis].is_index() && !read.bounded && !is_stated(read.axes[axis])) continue;
     const Span span = scopes_.span_of(positions[axis]);
-    read.base = graph_.part(read.base, axis, part->axis, read.axes[axis].constant, !part->inside, span);
+    read.base = graph_.part(read.base, axis, part->axis, read.axes[axis].constant,
+                            part->inside ? std::nullopt : std::optional(outside), span);
     read.axes[axis].constant = 0;
     if (!read.axes[axis].terms.empty()) continue;
     positions.erase(positions.begin() + static_cast<std::ptrdiff_t>(axis));

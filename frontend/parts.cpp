@@ -264,7 +264,7 @@ Value Evaluator::parts_of(const Tensor& x, const std::vector<AxisPart>& parts, S
   taken.node = graph.make(OpKind::Slice, {x.node}, {{"starts", starts}, {"limits", limits}});
   for (size_t i = 0; i < parts.size(); ++i) {
     if (parts[i].needs_run_time(x.axes[i]) && parts[i].start.is_static())
-      taken = graph_.part(taken, i, {kAnonymous, parts[i].extent}, parts[i].start.number, false, span);
+      taken = graph_.part(taken, i, {kAnonymous, parts[i].extent}, parts[i].start.number, std::nullopt, span);
   }
   for (size_t i = parts.size(); i-- > 0;) {
     if (parts[i].start.is_static()) continue;

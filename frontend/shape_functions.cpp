@@ -140,7 +140,7 @@ Value front_as(Call& c) {
   const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
   const auto over = x ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
   if (!over || over->size() != 1 || x->axes.empty()) return {};
-  return Value(c.use.graph.part(*x, 0, over->front(), 0, false, c.span));
+  return Value(c.use.graph.part(*x, 0, over->front(), 0, std::nullopt, c.span));
 }
 
 /// How many binary digits n - 1 has, at least 1: 2^digits is a power of two that is not below n.

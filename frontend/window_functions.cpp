@@ -227,7 +227,7 @@ class JoinAtRunTime {
   Tensor behind(const Tensor& x) {
     const Axis& axis = axes_[place_];
     if (start_.is_static()) {
-      Tensor part = use_.graph.part(x, place_, axis, -start_.number, true, span_);
+      Tensor part = use_.graph.part(x, place_, axis, -start_.number, 0.0, span_);
       part.range = x.range;
       return part;
     }

@@ -389,10 +389,21 @@ class Adjoint {
     known.map = {std::move(positions), known.map.bounded && leaves};
   }
 
+  /// Where an index is outside of what it ran over, the guard gives 0, and the other factor may be outside as well.
+  bool leaves(const Known& known) const {
+    const Shape& shape = build_.type(known.node).shape;
+    for (size_t axis = 0; axis < shape.size(); ++axis) {
+      const IndexRange range = range_of(known.map.axes[axis], bounds_of(extents_));
+      if (range.low < 0 || range.high >= shape[axis].bound) return true;
+    }
+    return false;
+  }
+
   NodeId summed_over_the_rest() {
     if (known_.size() == 2) {
       for (Known& known : known_) read_parts(known);
     }
+    for (Known& known : known_) known.map.bounded = known.map.bounded || leaves(known);
     std::vector<int32_t> order = result_;
     for (const Known& known : known_) {
       for (const Affine& axis : known.map.axes) {
@@ -448,10 +459,22 @@ class Adjoint {
       for (size_t axis = 0; axis < shape.size(); ++axis) {
         const Affine& position = formula.operands[k].axes[axis];
         if (!position.is_index()) continue;
-        Extent& extent = formula.extents[static_cast<size_t>(position.terms[0].first)];
-        if (extent == shape[axis]) extent = unstated();
+        const auto index = static_cast<size_t>(position.terms[0].first);
+        if (is_whole_everywhere(formula, index)) formula.extents[index] = unstated();
       }
     }
+  }
+  /// Whether each axis that is read at the bare index is as long as it: the first one says how long it is.
+  bool is_whole_everywhere(const IndexFormula& formula, size_t index) const {
+    for (size_t k = 0; k < formula.operands.size(); ++k) {
+      const Shape& shape = build_.type(known_[k].node).shape;
+      for (size_t axis = 0; axis < shape.size(); ++axis) {
+        const Affine& position = formula.operands[k].axes[axis];
+        const bool bare = position.is_index() && static_cast<size_t>(position.terms[0].first) == index;
+        if (bare && formula.extents[index] != shape[axis]) return false;
+      }
+    }
+    return true;
   }
 
   Builder& build_;

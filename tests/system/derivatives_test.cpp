@@ -156,6 +156,29 @@ train {
   CHECK_MESSAGE(result.exit_code == 0, result.out, result.err);
 }
 
+TEST_CASE("formulas that read an index at several places, some outside, have derivatives of both orders") {
+  const std::string file = fresh_directory("gradcheck-formulas") + "/windows.smelt";
+  write_text_file(file, R"(dim B = 2, N = 4
+layer Net() -> f32[N, N] {
+  param w: f32[4, 5, 4] ~ Normal(0, 1)
+  param v: f32[3, 2] ~ Normal(0, 1)
+  y[i < N, j < N] = w?[i, i + j, j] * (1 + v?[i, i] * v?[j - 1, j])
+  sin(y)
+}
+model net = Net
+objective loss() updates net { sum(net() ^ 2) }
+train {
+  batch B = 2
+  steps 1
+  step loss with sgd(lr = 0.1)
+}
+)");
+  for (const char* order : {"1", "2"}) {
+    const CommandResult result = run_smelt({"gradcheck", file, "--order", order, "--threads", "1"});
+    CHECK_MESSAGE(result.exit_code == 0, result.out, result.err);
+  }
+}
+
 TEST_CASE("gradcheck takes the digits that a large loss has not for no error") {
   const std::string file = fresh_directory("gradcheck-large") + "/large.smelt";
   write_text_file(file, R"(dim B = 4
