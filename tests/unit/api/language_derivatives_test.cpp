@@ -54,7 +54,7 @@ export masked(x: f32[B, X]) -> f32[B, X] {
   first = grad(e, wrt=x)
   first + grad(sum(first, over=X), wrt=x)
 }
-export stopped_step(x: f32[B, X]) -> f32[B, X] = grad(sum(scan t < 1 with h = x { h <- stop(h) * h + t * 0.0 }), wrt=x)
+export stopped_step(x: f32[B, X]) -> f32[B, X] = grad(sum(scan t < 1 with h = x { h <- stop(h) * h }), wrt=x)
 export custom_steps(x: f32[B, X]) -> f32[B, X] = grad(sum(scan t < 2 with h = x { h <- rounded(h) }), wrt=x)
 export custom_steps_twice(x: f32[B, X]) -> f32[B, X] {
   g = grad(sum((scan t < 1 with h = x { h <- rounded(h) }) ^ 2), wrt=x)
