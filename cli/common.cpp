@@ -219,6 +219,7 @@ Result<RunningModel> start_model(CheckedModel checked, const ModelOptions& optio
             Session::create(running.compiled->program, running.compiled->functions(),
                             {.seed = running.compiled->program.train.seed, .horizon = horizon, .threads = hooks}));
   SMELT_TRY_VOID(running.session->initialise());
+  if (options.draws_seed) running.session->header().seed = running.compiled->program.train.seed = *options.draws_seed;
   return running;
 }
 

@@ -30,6 +30,13 @@ Result<RunRecord> look_into_run(ModelFlags& flags, std::string& weights) {
   return record;
 }
 
+/// Nothing for weights of other programs.
+std::optional<uint64_t> seed_of(const std::string& weights) {
+  if (weights.empty()) return std::nullopt;
+  const Result<TrainState> state = read_checkpoint_state(weights);
+  return state ? std::optional(state->seed) : std::nullopt;
+}
+
 std::optional<SourcedModel> failed(const Error& error, int& code) {
   code = report(error);
   return std::nullopt;
@@ -91,14 +98,18 @@ Result<RunRecord> make_record(const ModelFlags& flags, const ModelOptions& optio
 std::optional<SourcedModel> open_source(ModelFlags flags, const std::string& weights, NeedsData needs, int& code) {
   SourcedModel model{.options = {}, .checked = {}, .weights = weights};
   RunRecord record;
+  const std::optional<uint64_t> asked = flags.seed;
   if (is_run_directory(flags.file)) {
     Result<RunRecord> found = look_into_run(flags, model.weights);
     if (!found) return failed(found.error(), code);
     record = std::move(*found);
   }
+  // Constants are drawn and rows are split by the seed that the weights were trained with; a flag is for other draws.
+  if (const std::optional<uint64_t> trained = seed_of(model.weights)) flags.seed = trained;
   Result<ModelOptions> options = model_options(flags);
   if (!options) return failed(options.error(), code);
   model.options = std::move(*options);
+  model.options.draws_seed = asked;
   model.options.needs_data = needs == NeedsData::Yes;
   recall(record, model.options);
   std::optional<CheckedModel> checked = load_model(flags.file, model.options, flags.json, code);

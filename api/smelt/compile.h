@@ -28,6 +28,7 @@ struct ModelOptions {
   std::vector<std::pair<std::string, std::string>> config;  // `--set name=value`
   std::optional<int64_t> batch, epochs, steps;
   std::optional<uint64_t> seed;
+  std::optional<uint64_t> draws_seed;      // of draws alone: constants and splits are those of `seed`
   std::string train;                       // the name of a train section; empty: the first one
   std::optional<DType> precision;          // F32, F64 or BF16; none: what the model file says, else F32
   DataPaths data;                          // where data files are looked for; the model's directory is filled in

@@ -269,6 +269,43 @@ TEST_CASE("what weights are used, and what of a file was left out, is said") {
   }
 }
 
+TEST_CASE("constants and splits are those that the weights were trained with; a seed is for other draws") {
+  const std::string work = fresh_directory("seeds");
+  std::string rows;
+  for (int i = 0; i < 64; ++i) rows += fmt::format("{}\n", i / 64.0);
+  write_text_file(work + "/x.csv", rows);
+  write_text_file(work + "/m.smelt", R"(dim B <= 8, K = 5
+const k: f32[K] ~ Normal(0, 1)
+data d {
+  train, valid = csv("x.csv") |> split(0.5)
+  x: f32 = field(0)
+}
+layer Net(x: f32[N]) -> f32[N] {
+  param w: f32[K] ~ Normal(0, 1)
+  sum(w * k, over=K) * x
+}
+model net = Net
+objective loss(x: f32[B]) updates net { mean((net(x) - x) ^ 2) }
+metric size(x: f32[B]) = sum(x) + sum(k)
+export drawn(x: f32[B] ~ Uniform(0, 1)) = net(x)
+train {
+  data d
+  batch B = 8
+  steps 4
+  seed 1
+  step loss with sgd(lr = 0.1)
+}
+)");
+  REQUIRE(smelt_in(work, "train m.smelt -o r --seed 5").exit_code == 0);
+  const std::string of_run = smelt_in(work, "eval r --split valid").out;
+  CHECK(smelt_in(work, "eval r --split valid --seed 9").out == of_run);
+  CHECK(smelt_in(work, "eval m.smelt --split valid --weights r").out == of_run);
+  CHECK(smelt_in(work, "eval m.smelt --split valid").out != of_run);
+  for (const char* sample : {"sample r drawn -n 3 -o a.npy", "sample r drawn -n 3 -o b.npy --seed 9"})
+    REQUIRE(smelt_in(work, sample).exit_code == 0);
+  CHECK(read_text_file(work + "/a.npy") != read_text_file(work + "/b.npy"));
+}
+
 TEST_CASE("a run stands for its best checkpoint or its last, wherever a file of parameters is asked for") {
   const std::string work = fresh_directory("named");
   write_small_model(work, replaced(kSmallModel, "epochs 2", "epochs 2\n  every 1 epoch { checkpoint keep 3 }"));
