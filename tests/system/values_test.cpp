@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
 #include "runtime/files/npy.h"
@@ -229,6 +231,93 @@ TEST_CASE("pictures of run map the range that is known, and say what they assume
   CHECK(levels("tanh(x * s)").err.find("range") == std::string::npos);
   CHECK(levels("(tanh(x * s) + 1) / 2").err.find("range") == std::string::npos);
   CHECK(levels("x * s").err.find("the range of `f` is not known") != std::string::npos);
+}
+
+using Row = std::array<double, 3>;
+
+Row log_softmax(const Row& logits) {
+  const long double most = std::ranges::max(logits);
+  long double total = 0;
+  for (const double z : logits) total += std::exp(z - most);
+  Row result;
+  for (size_t i = 0; i < 3; ++i) result[i] = static_cast<double>(logits[i] - most - std::log(total));
+  return result;
+}
+
+/// kl(Categorical(l), Categorical(m)) and its gradients where l and m are small, large or -inf, in T.
+template <typename T>
+void check_divergence(const Playground& here, DType dtype, double tolerance) {
+  constexpr double kLogits[] = {-INFINITY, -1000, -80, -5, 0, 0.25, 3, 20, 100, 1000};
+  const std::string type = dtype == DType::F64 ? "f64" : "f32";
+  here.model("dim B <= 1000, K = 3\n" + kScale + "export e(l: " + type + "[B, K], m: " + type +
+             "[B, K]) {\n  d = kl(Categorical(l), Categorical(m))\n  concat(reshape(d, [B, 1]), grad(sum(d), wrt=l), "
+             "grad(sum(d), wrt=m), axis=1)\n}\n");
+  std::vector<Row> l, m;
+  std::vector<T> flat_l, flat_m;
+  for (size_t i = 0; i < 1000; ++i) {
+    l.push_back({kLogits[i % 10], kLogits[i / 10 % 10], 0});
+    m.push_back({kLogits[i / 100], kLogits[(i + i / 10) % 10], i % 3 == 0 ? -INFINITY : 0.5});
+    if (m.back()[0] == -INFINITY && m.back()[1] == -INFINITY) m.back()[2] = 0;
+    for (const double z : l.back()) flat_l.push_back(static_cast<T>(z));
+    for (const double z : m.back()) flat_m.push_back(static_cast<T>(z));
+  }
+  write_array<T>(here.path + "/l.npy", dtype, {1000, 3}, flat_l);
+  write_array<T>(here.path + "/m.npy", dtype, {1000, 3}, flat_m);
+  const CommandResult result =
+      here.run({"run", "m.smelt", "e", "--input", "l=l.npy", "--input", "m=m.npy", "-o", "o.npy", "--force"});
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  const std::vector<double> found = read_array(here.path + "/o.npy");  // 7 of each row: the value, the gradients
+  for (size_t i = 0; i < 1000; ++i) {
+    const Row log_q = log_softmax(l[i]), log_p = log_softmax(m[i]);
+    Row q, by_l, by_m;
+    double expected = 0;
+    for (size_t k = 0; k < 3; ++k) {
+      q[k] = std::exp(log_q[k]) < std::numeric_limits<T>::denorm_min() / 2 ? 0 : std::exp(log_q[k]);
+      if (q[k] > 0) expected += q[k] * (log_q[k] - log_p[k]);
+      by_m[k] = std::exp(log_p[k]) - q[k];
+    }
+    double largest = 1;
+    for (size_t k = 0; k < 3; ++k) {
+      by_l[k] = q[k] > 0 ? q[k] * (log_q[k] - log_p[k] - expected) : 0;
+      largest = std::max(largest, std::abs(by_l[k]));
+    }
+    CAPTURE(fmt::format("{} {} {}, {} {} {}", l[i][0], l[i][1], l[i][2], m[i][0], m[i][1], m[i][2]));
+    const double value = found[7 * i];
+    CHECK((value == expected || std::abs(value - expected) <= tolerance * (1e-3 + std::abs(expected))));
+    for (size_t k = 0; k < 3; ++k) {
+      CHECK(std::abs(found[7 * i + 4 + k] - by_m[k]) <= 300 * tolerance);
+      if (expected < INFINITY) CHECK(std::abs(found[7 * i + 1 + k] - by_l[k]) <= 300 * tolerance * largest);
+    }
+  }
+}
+
+TEST_CASE("the divergence of categorical distributions is right for confident and for forbidden classes") {
+  const Playground here("values_divergence");
+  check_divergence<float>(here, DType::F32, 1e-6);
+  check_divergence<double>(here, DType::F64, 1e-14);
+}
+
+TEST_CASE("the divergence of almost certain coins, and the entropy of certain ones, are numbers") {
+  const Playground here("values_coins");
+  here.model("dim B <= 8\n" + kScale +
+             "export coins(x: f32[B], y: f32[B]) {\n  d = kl(Bernoulli(x), Bernoulli(y))\n  h = entropy(Bernoulli(x))\n"
+             "  stack(d, grad(sum(d), wrt=y), h, grad(sum(h), wrt=x), axis=0)\n}\n");
+  const auto values = [&](const std::vector<float>& x, const std::vector<float>& y) {
+    write_array<float>(here.path + "/x.npy", DType::F32, {4}, x);
+    write_array<float>(here.path + "/y.npy", DType::F32, {4}, y);
+    const CommandResult result =
+        here.run({"run", "m.smelt", "coins", "--input", "x=x.npy", "--input", "y=y.npy", "-o", "z.npy", "--force"});
+    REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+    return read_array(here.path + "/z.npy");
+  };
+  const std::vector<double> almost = values({1000, -1000, 1e5F, -1e5F}, {1000, 1, -1e5F, 3e5F});
+  const std::vector<double> expected{0, std::log1p(std::exp(1)), 1e5, 3e5, 0, 1 / (1 + std::exp(-1)), -1, 1};
+  for (size_t i = 0; i < 16; ++i) {
+    CAPTURE(i);
+    CHECK(almost[i] == doctest::Approx(i < 8 ? expected[i] : 0).epsilon(1e-6));
+  }
+  const std::vector<double> certain = values({INFINITY, -INFINITY, 0, 0}, {0, 0, 0, 0});
+  for (const size_t i : {8, 9, 12, 13}) CHECK(certain[i] == 0);
 }
 
 TEST_CASE("a sum of very many terms keeps its digits") {
