@@ -174,7 +174,10 @@ void Scans::write(Binding& carry, const ast::WriteStmt& stmt, const Value& value
   const Tensor like = *carry.value.as<Tensor>();
   std::optional<Tensor> next = graph_.expect_tensor(value, span, like.dtype);
   if (next && next->weak) next = graph_.cast_to(*next, like.dtype, span);
-  if (!next) return;
+  if (!next) {
+    open_.back()->mistaken = true;
+    return;
+  }
   const bool same_type = next->dtype == like.dtype && next->axes.size() <= like.axes.size();
   if (!same_type) {
     diagnostics_
@@ -307,7 +310,7 @@ Value Scans::evaluated(const ast::ScanExpr& e, Span span) {
   open_.pop_back();
   scopes_.frame().scan = outer;
   if (diagnostics_.num_errors() > errors || !refuse_effects(before, span)) return {};
-  if (scan.yields && scan.yielded.empty()) return {};  // of a mistake that was reported where it is
+  if (scan.mistaken || (scan.yields && scan.yielded.empty())) return {};  // of a mistake that was reported where it is
   bool written = false;
   for (OpenScan::Carry& carry : scan.carries) {
     carry.next = scopes_.find_local(carry.name)->value.as<Tensor>()->node;

@@ -44,6 +44,7 @@ struct OpenScan {
   std::vector<Carry> carries;
   std::vector<Operand> slices;
   bool yields = false, as_tuple = false;
+  bool mistaken = false;  // a carry was written with a value of which a mistake was reported
   std::vector<Tensor> yielded;
   NodeId until;  // not valid: all steps run; else a bool, of what a step leaves
 };

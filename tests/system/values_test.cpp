@@ -396,6 +396,91 @@ export back(x: f32[B, N], v: f32[N, B]) = grad(sum(sort(net(x), over=N) * v), wr
   }
 }
 
+/// Where a stable sort puts what: NaN is larger than all numbers and equal to itself.
+bool sorted_before(float a, float b) { return a < b || (std::isnan(b) && !std::isnan(a)); }
+
+bool same_numbers(const std::vector<double>& a, const std::vector<double>& b) {
+  return std::ranges::equal(a, b, [](double x, double y) { return x == y || (std::isnan(x) && std::isnan(y)); });
+}
+
+TEST_CASE("a sort keeps each NaN, behind all numbers, and `topk` takes it first") {
+  const Playground here("values_sort_nan");
+  using Case = std::pair<std::string_view, int64_t>;  // along a run-time dim, sizes below its bound
+  for (const auto& [declared, n] : {Case{"= 9", 9}, {"<= 14", 9}, {"= 300", 300}, {"<= 700", 300}}) {
+    here.model(fmt::format(R"(dim B <= 32, N {}
+layer L(x: f32[B, N]) -> f32[B, N] {{
+  param w: f32 = ones()
+  x * w
+}}
+model net = L
+export pairs(x: f32[B, N]) = sort_by_pairs(net(x), over=N)
+export network(x: f32[B, N]) = sort_by_network(net(x), over=N)
+export rank_pairs(x: f32[B, N]) = rank_by_pairs(net(x), over=N)
+export rank_network(x: f32[B, N]) = rank_by_network(net(x), over=N)
+export order(x: f32[B, N]) -> ix<N>[N, B] {{ argsort(net(x), over=N) }}
+export largest(x: f32[B, N]) = topk(net(x), 7, over=N)
+export back_pairs(x: f32[B, N], v: f32[N, B]) = grad(sum(where(v > 0, sort_by_pairs(x, over=N), 0) * v), wrt=x)
+export back_network(x: f32[B, N], v: f32[N, B]) = grad(sum(where(v > 0, sort_by_network(x, over=N), 0) * v), wrt=x)
+export chosen(x: f32[B, N]) = grad(sum(topk(x, 7, over=N)), wrt=x)
+)",
+                           declared));
+    constexpr int64_t kRows = 20;
+    constexpr float kSome[] = {NAN, INFINITY, -INFINITY, 2, -3, 0.5F, NAN};
+    std::vector<float> x, v;
+    for (int64_t row = 0; row < kRows; ++row)
+      for (int64_t i = 0; i < n; ++i) {
+        const auto some = static_cast<size_t>((row * 31 + i * i * 7 + i) % (row < 7 ? 7 : 40));
+        x.push_back(row == 7 ? -INFINITY : some < std::size(kSome) ? kSome[some] : static_cast<float>(i % 13));
+      }
+    for (int64_t i = 0; i < n * kRows; ++i) v.push_back(static_cast<float>(1 + i % 1013));
+    write_array<float>(here.path + "/x.npy", DType::F32, {kRows, n}, x);
+    write_array<float>(here.path + "/v.npy", DType::F32, {n, kRows}, v);
+    std::vector<double> sorted(x.size()), places(x.size()), stood(x.size()), back(x.size()), chosen(x.size(), 0);
+    std::vector<double> largest(static_cast<size_t>(7 * kRows));
+    for (int64_t row = 0; row < kRows; ++row) {
+      const auto at = [&](int64_t i) { return static_cast<size_t>(row * n + i); };
+      std::vector<int64_t> order(static_cast<size_t>(n));
+      std::iota(order.begin(), order.end(), 0);
+      std::ranges::stable_sort(order, [&](int64_t a, int64_t b) { return sorted_before(x[at(a)], x[at(b)]); });
+      for (int64_t i = 0; i < n; ++i) {
+        const int64_t from = order[static_cast<size_t>(i)];
+        const auto place = static_cast<size_t>(i * kRows + row);
+        sorted[place] = x[at(from)];
+        stood[place] = static_cast<double>(from);
+        places[at(from)] = static_cast<double>(i);
+        back[at(from)] = v[place];
+      }
+      std::ranges::stable_sort(order, [&](int64_t a, int64_t b) { return sorted_before(x[at(b)], x[at(a)]); });
+      for (int64_t k = 0; k < 7; ++k) {
+        const int64_t from = order[static_cast<size_t>(k)];
+        largest[static_cast<size_t>(k * kRows + row)] = x[at(from)];
+        chosen[at(from)] = 1;
+      }
+    }
+    for (const std::string precision : {"f32", "f64"}) {
+      const auto values = [&](const std::string& name, std::vector<std::string> more) {
+        std::vector<std::string> line{"run", "m.smelt", name,      "--input",     "x=x.npy",
+                                      "-o",  "y.npy",   "--force", "--precision", precision};
+        line.insert(line.end(), more.begin(), more.end());
+        const CommandResult result = here.run(line);
+        REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+        return read_array(here.path + "/y.npy");
+      };
+      CAPTURE(declared);
+      CAPTURE(precision);
+      CHECK(same_numbers(values("pairs", {}), sorted));
+      CHECK(same_numbers(values("network", {}), sorted));
+      CHECK(values("rank_pairs", {}) == places);
+      CHECK(values("rank_network", {}) == places);
+      CHECK(values("order", {}) == stood);
+      CHECK(same_numbers(values("largest", {}), largest));
+      CHECK(values("back_pairs", {"--input", "v=v.npy"}) == back);
+      CHECK(values("back_network", {"--input", "v=v.npy"}) == back);
+      CHECK(values("chosen", {}) == chosen);
+    }
+  }
+}
+
 TEST_CASE("more of the largest than a run-time dim has elements is an error at the call") {
   const Playground here("values_topk");
   here.model(R"(dim B <= 4, N <= 9

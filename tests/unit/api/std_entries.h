@@ -170,7 +170,8 @@ inline constexpr std::string_view kWithoutDerivative[] = {"straight_through",
                                                           "_further_pages"};
 
 /// Steps of recurrent layers and of sorts, whose operands only those have: their derivatives are those of the whole.
-inline constexpr std::string_view kWithinLayers[] = {"lstm_step", "gru_step", "_carried", "_network", "_sorted_line"};
+inline constexpr std::string_view kWithinLayers[] = {"lstm_step", "gru_step", "_carried",
+                                                     "_network",  "_rounds",  "_sorted_line"};
 
 /// A model whose loss is the sum of the entry's values against fixed weights. Its parameters are what the entry reads.
 /// A net that gives the weighted sum of the entry's elements, or the entry itself, as a value of `type`.
