@@ -226,6 +226,12 @@ Value same_axes(Call& c) {
   return Value(TupleValue{std::move(operands)});
 }
 
+/// For arguments of the library that are one for all rows, or one of each.
+Value is_number(Call& c) {
+  const auto* t = c.value(0).as<Tensor>();
+  return Value(t != nullptr ? t->axes.empty() : c.use.shapes.number_of(c.value(0)).has_value());
+}
+
 /// For losses of the library: y, when its whole numbers are labels along the axis, as far as they come from outside.
 Value labels_of(Call& c) {
   const auto* y = c.value(0).as<Tensor>();
@@ -412,6 +418,7 @@ const Intrinsic kOwn[] = {
     {"_front_as", "x, over", "the first elements of the axis in front, as many as a dim has, along that dim", front_as},
     {"_digits", "n", "binary digits of n - 1, at least 1: 2 ^ digits(n) is a power of two that is not below n", digits},
     {"_sorts_by_network", "x, over", "whether `sort` and `rank` of x use a sorting network", sorts_by_network},
+    {"_is_number", "x", "whether x is a number or has no axes", is_number},
     {"_as_labels", "x, over", "whole numbers as labels of a dim", as_labels},
     {"index", "dim", "0, 1, .. along a dim", index},
     {"capacity", "dim", "the bound of a dim", capacity},

@@ -320,6 +320,44 @@ TEST_CASE("the divergence of almost certain coins, and the entropy of certain on
   for (const size_t i : {8, 9, 12, 13}) CHECK(certain[i] == 0);
 }
 
+TEST_CASE("smoothing of 0 or 1 leaves out what has no weight") {
+  const Playground here("values_smoothing");
+  here.model("dim B <= 2, K = 3\n" + kScale +
+             "export e(x: f32[B, K], y: ix<K>[B]) = stack(smoothed_xent(x, y, over=K, smoothing=0), "
+             "smoothed_xent(x, y, over=K, smoothing=1), softmax_xent(x, y, over=K), axis=0)\n");
+  write_array<float>(here.path + "/x.npy", DType::F32, {2, 3}, {1, 2, -INFINITY, 1, 2, 3});
+  write_array<int32_t>(here.path + "/y.npy", DType::I32, {2}, {0, 2});
+  const CommandResult result =
+      here.run({"run", "m.smelt", "e", "--input", "x=x.npy", "--input", "y=y.npy", "-o", "z.npy"});
+  REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+  const std::vector<double> z = read_array(here.path + "/z.npy");
+  CHECK(z[0] == doctest::Approx(std::log1p(std::exp(1))));
+  CHECK(z[0] == z[4]);
+  CHECK(z[1] == z[5]);
+  CHECK(z[2] == INFINITY);
+  CHECK(z[3] == doctest::Approx(z[5] + 1));
+}
+
+TEST_CASE("lengths of an edit distance are numbers or tensors, and at most what there is") {
+  const Playground here("values_edits");
+  here.model("dim B <= 4, M = B, S = 4, T <= 6, K = 3\n" + kScale +
+             "export whole(a: ix<K>[B, S], b: ix<K>[B, T]) = edit_distance(a, b, 4, 9)\n"
+             "export some(a: ix<K>[B, S], b: ix<K>[B, T], m: i32[M], n: i32[B]) = edit_distance(a, b, m, n)\n");
+  write_array<int32_t>(here.path + "/a.npy", DType::I32, {3, 4}, {0, 1, 2, 1, 0, 1, 2, 1, 0, 1, 2, 1});
+  write_array<int32_t>(here.path + "/b.npy", DType::I32, {3, 5}, std::vector<int32_t>(15, 2));
+  write_array<int32_t>(here.path + "/m.npy", DType::I32, {3}, {4, 4, -1});
+  write_array<int32_t>(here.path + "/n.npy", DType::I32, {3}, {5, 6, 2});
+  const std::vector<std::string> labels{"--input", "a=a.npy", "--input", "b=b.npy", "-o", "z.npy", "--force"};
+  const auto values = [&](std::vector<std::string> line) {
+    line.insert(line.end(), labels.begin(), labels.end());
+    const CommandResult result = here.run(line);
+    REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+    return read_array(here.path + "/z.npy");
+  };
+  CHECK(values({"run", "m.smelt", "whole"}) == std::vector<double>{4, 4, 4});
+  CHECK(values({"run", "m.smelt", "some", "--input", "m=m.npy", "--input", "n=n.npy"}) == std::vector<double>{4, 4, 2});
+}
+
 TEST_CASE("a sum of very many terms keeps its digits") {
   const Playground here("values_sums");
   here.model(
