@@ -16,8 +16,8 @@ constexpr NumberRange above_0(std::string_view of, std::string_view name, std::s
 constexpr NumberRange from_0(std::string_view of, std::string_view name, std::string_view help = {}) {
   return {of, name, 0, kNoLimit, false, false, "at least 0", help};
 }
-constexpr NumberRange from_1(std::string_view of, std::string_view name, std::string_view help = {}) {
-  return {of, name, 1, kNoLimit, false, false, "at least 1", help};
+constexpr NumberRange whole_from_1(std::string_view of, std::string_view name, std::string_view help = {}) {
+  return {of, name, 1, kNoLimit, false, false, "a whole number from 1", help, true};
 }
 constexpr NumberRange probability(std::string_view of, std::string_view name) {
   return {of, name, 0, 1, false, false, "in [0, 1]"};
@@ -78,10 +78,10 @@ constexpr NumberRange kRanges[] = {
     from_0("draw", "temperature", kLikeliest),
     from_0("generate", "temperature", kLikeliest),
     from_0("generate_pages", "temperature", kLikeliest),
-    from_1("draw", "top_k", kFew),
-    from_1("generate", "top_k", kFew),
-    from_1("generate_pages", "top_k", kFew),
-    from_1("keep_top", "top_k", kFew),
+    whole_from_1("draw", "top_k", kFew),
+    whole_from_1("generate", "top_k", kFew),
+    whole_from_1("generate_pages", "top_k", kFew),
+    whole_from_1("keep_top", "top_k", kFew),
     share("draw", "top_p", kFew),
     share("generate", "top_p", kFew),
     share("generate_pages", "top_p", kFew),

@@ -1,6 +1,7 @@
 // Numbers that have to lie in a range: options of step lines, and arguments of library functions and of distributions.
 #pragma once
 
+#include <cmath>
 #include <string_view>
 
 namespace smelt::frontend {
@@ -12,9 +13,11 @@ struct NumberRange {
   bool low_open, high_open;
   std::string_view text;  // as a message says it
   std::string_view help = {};
+  bool whole = false;  // and the number has no fraction
 
-  constexpr bool holds(double value) const {
-    return (low_open ? value > low : value >= low) && (high_open ? value < high : value <= high);
+  bool holds(double value) const {
+    return (!whole || value == std::floor(value)) && (low_open ? value > low : value >= low) &&
+           (high_open ? value < high : value <= high);
   }
 };
 

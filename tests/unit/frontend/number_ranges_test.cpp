@@ -30,7 +30,9 @@ void check_refused(const std::string& text, const Pair& pair) {
 TEST_CASE("arguments of library functions have ranges") {
   for (const Pair& pair : {Pair{"huber(net(x), x, delta = 0)", "`delta` is 0"},
                            {"draw(net(x), temperature = -1)", "`temperature` is -1"},
-                           {"draw(net(x), top_k = 0)", "`top_k` is 0; it has to be at least 1"},
+                           {"draw(net(x), top_k = 0)", "`top_k` is 0; it has to be a whole number from 1"},
+                           {"draw(net(x), top_k = 2.5)", "`top_k` is 2.5; it has to be a whole number from 1"},
+                           {"keep_top(net(x), over=C, top_k = 2.5)", "`top_k` is 2.5"},
                            {"draw(net(x), top_p = 1.5)", "`top_p` is 1.5; it has to be above 0 and at most 1"},
                            {"keep_top(net(x), over=C, top_p = 0)", "`top_p` is 0"},
                            {"generate(lm, p, 8, temperature = -0.5)", "`temperature` is -0.5"},
@@ -60,21 +62,24 @@ TEST_CASE("draws and start values have ranges") {
 }
 
 TEST_CASE("options of layers, and of functions of pictures, have ranges") {
-  for (const Pair& pair : {Pair{"GroupNorm{2, eps = -1}", "GroupNorm: eps = -1 is below 0"},
-                           {"InstanceNorm{eps = -1}", "InstanceNorm: eps = -1 is below 0"},
-                           {"random_flip(p = 2)", "`p` is 2; it has to be in [0, 1]"},
-                           {"random_flip(p = -0.5)", "`p` is -0.5"},
-                           {"random_shift(by = 1.5)", "by = 1.5 is no whole number"},
-                           {"Conv2d{4, k=1, reparam=SpectralNorm{eps = -1}}", "SpectralNorm: eps = -1 is below 0"}})
+  for (const Pair& pair :
+       {Pair{"GroupNorm{2, eps = -1}", "GroupNorm: eps = -1 is not in [0, inf)"},
+        {"BatchNorm{eps = inf}", "BatchNorm: eps = inf is not in [0, inf)"},
+        {"InstanceNorm{eps = -1}", "InstanceNorm: eps = -1 is not in [0, inf)"},
+        {"random_flip(p = 2)", "`p` is 2; it has to be in [0, 1]"},
+        {"random_flip(p = -0.5)", "`p` is -0.5"},
+        {"random_shift(by = 1.5)", "by = 1.5 is no whole number"},
+        {"Conv2d{4, k=1, reparam=SpectralNorm{iterations = 1.5}}", "iterations = 1.5 is no whole number from 1"},
+        {"Conv2d{4, k=1, reparam=SpectralNorm{eps = -1}}", "SpectralNorm: eps = -1 is not in [0, inf)"}})
     check_refused(
-        "import std.nn (Conv2d, GroupNorm, InstanceNorm, SpectralNorm)\ndim B <= 4, C = 4, H = 5, W = 5\n"
+        "import std.nn (BatchNorm, Conv2d, GroupNorm, InstanceNorm, SpectralNorm)\ndim B <= 4, C = 4, H = 5, W = 5\n"
         "layer Net(x: f32[B, C, H, W]) -> f32[B, C, H, W] {\n  x |> Conv2d{4, k=1} |> " +
             std::string(pair.first) + "\n}\nmodel net = Net\nexport run(x: f32[B, C, H, W]) = net(x)\n",
         pair);
   check_refused(
       "import std.sequence (SinusoidalPositions)\ndim B <= 4, T = 3, D = 4\nlayer Net(x: f32[B, T, D]) -> f32[B, T, D] "
       "{ x |> SinusoidalPositions{base = 0} }\nmodel net = Net\nexport run(x: f32[B, T, D]) = net(x)\n",
-      {"SinusoidalPositions{base = 0}", "base = 0 is not above 0"});
+      {"SinusoidalPositions{base = 0}", "base = 0 is not in (0, inf)"});
 }
 
 TEST_CASE("numbers of schedules have ranges, and those of a user's own schedule only where it divides") {
