@@ -136,11 +136,18 @@ Value GraphWriter::binary(ast::BinaryOp op, const Value& a, const Value& b, Span
   };
   if (compile_time(a) && compile_time(b)) return fold(op, a, b, span);
   if (op == ast::BinaryOp::Rem) {
+    const auto whole = [&](const Value& v) {
+      const std::optional<double> number = shapes_.number_of(v);
+      if (number) return *number == std::floor(*number);
+      return v.as<Tensor>() == nullptr || !is_float(v.as<Tensor>()->dtype);
+    };
     diagnostics_
         .report(Diag::E0502, span,
                 fmt::format("`%` is for numbers known while compiling, not for {} and {}", shapes_.describe(a),
                             shapes_.describe(b)))
-        .with_help("the remainder by element is `x - y * floor(x / y)`");
+        .with_help(whole(a) && whole(b)
+                       ? "the remainder of whole numbers by element is `x - y * (x / y)`, with the sign of x"
+                       : "the remainder by element is `x - y * floor(x / y)`");
     return {};
   }
   if (op == ast::BinaryOp::Pow) {  // exact forms of the common powers
