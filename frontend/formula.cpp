@@ -291,6 +291,12 @@ bool Formulas::check_bounds(FormulaRead& read, const std::vector<ast::ExprId>& p
         return false;
       }
     }
+    if (read.bounded && scopes_.frame().inside != nullptr && !axis.extent.is_static() && !position.is_index()) {
+      // What lies outside would have to be left out at each place of the body.
+      (void)unsupported(diagnostics_, span, "`max`, `min` or `prod` of a formula around `x?[..]` along a run-time dim",
+                        "take it of the bare `x?[..]`, or give the dim a fixed size");
+      return false;
+    }
     if (!check_run_time_axis(position, axis, span)) return false;
     const IndexRange range = range_of(position, sizes);
     const bool fits = range.low >= 0 && range.high < axis.extent.bound && axis.extent.is_static();
