@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "compiler/c_names.h"
@@ -87,12 +88,41 @@ std::string column_check(const CompiledProgram& program, const ColumnLimit& limi
                            outside(dtype, limit.below));
 }
 
+/// Those of a column that a field of whole numbers or truths takes as they are.
+std::string exact_check(const CompiledProgram& program, const ColumnExact& exact, const std::string& function) {
+  const Column& column = program.data->columns[static_cast<size_t>(exact.column)];
+  const double below = exact.dtype == DType::Bool ? 2
+                       : exact.dtype == DType::U8 ? 256
+                                                  : std::ldexp(1.0, 8 * static_cast<int>(size_of(exact.dtype)) - 1);
+  const double low = exact.dtype == DType::Bool || exact.dtype == DType::U8 ? 0 : -below;
+  int64_t per_row = 1;
+  for (const int64_t size : column.row_shape) per_row *= size;
+  const std::string part = exact.end == 0 ? ""
+                                          : fmt::format("    if (i % {0} < {1} || i % {0} >= {2}) continue;\n", per_row,
+                                                        exact.begin, exact.end);
+  return fmt::format(
+      "\n/* The first place of `values` where the field `{}` is nothing that {} holds, or -1. The model trusts its "
+      "data: "
+      "call this\n * once. */\nstatic inline int64_t {}(const {} *values, int64_t count) {{\n  int64_t i;\n"
+      "  if (values == 0) return count > 0 ? 0 : -1;\n  for (i = 0; i < count; ++i) {{\n"
+      "    const double value = (double)values[i]{};\n{}"
+      "    if (!(value >= {:.1f} && value < {:.1f} && value == (double)(int64_t)value)) return i;\n  }}\n"
+      "  return -1;\n}}\n",
+      exact.field, to_string(exact.dtype), function, c_type(column.dtype),
+      exact.is_bare() ? "" : fmt::format(" * {:.1f} + {:.1f}", exact.scale, exact.offset), part, low, below);
+}
+
 }  // namespace
 
 std::string emit_data(const CompiledProgram& program, const std::string& name, std::set<std::string>& used) {
   std::string out = emit_orders(program, name, used);
   for (const ColumnLimit& limit : program.data->limits)
     out += column_check(program, limit, unique(fmt::format("{}_check_column{}", name, limit.column), used));
+  for (const ColumnExact& exact : program.data->exact) {
+    const DType dtype = program.data->columns[static_cast<size_t>(exact.column)].dtype;
+    if (dtype == DType::F16 || dtype == DType::BF16) continue;  // C has no arithmetic of theirs
+    out += exact_check(program, exact, unique(fmt::format("{}_check_column{}", name, exact.column), used));
+  }
   return out;
 }
 

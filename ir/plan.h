@@ -145,6 +145,19 @@ struct ColumnRange {
   Span span;  // of the range
 };
 
+/// A field of whole numbers or truths whose column has other numbers too: `raw * scale + offset` converts to `dtype`
+/// exactly, for every raw value, or those of some elements of each row. Checked when the data are read.
+struct ColumnExact {
+  int32_t column = 0;
+  DType dtype = DType::I32;
+  double scale = 1, offset = 0;
+  int64_t begin = 0, end = 0;  // elements of a row; no end: all of them
+  std::string field;
+  Span span;
+
+  bool is_bare() const { return scale == 1 && offset == 0; }
+};
+
 /// A value every row of a column must respect, checked before training: labels are below the dim's size.
 struct ColumnLimit {
   int32_t column = 0;
@@ -170,6 +183,7 @@ struct DataPlan {
   std::vector<Column> columns;
   std::vector<ColumnLimit> limits;
   std::vector<ColumnRange> ranges;
+  std::vector<ColumnExact> exact;
   uint64_t seed = 0;                           // what the shares of splits are drawn by: that of the run
   std::optional<KnownWords> known_words = {};  // none: the words are those of the first splits
   Span span;

@@ -29,6 +29,27 @@ std::optional<DType> parse_dtype(std::string_view text);
 int64_t size_of(DType dtype);
 DTypeClass class_of(DType dtype);
 inline bool is_float(DType dtype) { return class_of(dtype) == DTypeClass::Float; }
+/// Whether `to` has each number of `from`, or is a float, which rounds.
+constexpr bool holds_all(DType to, DType from) {
+  const auto rank = [](DType dtype) {  // of whole numbers, by their range; u8 is beside them
+    switch (dtype) {
+      case DType::Bool: return 0;
+      case DType::I8: return 1;
+      case DType::U8:
+      case DType::I16: return 2;
+      case DType::I32: return 3;
+      case DType::I64: return 4;
+      case DType::F16:
+      case DType::BF16:
+      case DType::F32:
+      case DType::F64: break;
+    }
+    return 5;
+  };
+  if (to == from || rank(to) == 5) return true;
+  if (to == DType::U8) return from == DType::Bool;
+  return rank(from) < rank(to) || (from == DType::U8 && to == DType::I16);
+}
 
 /// What a function rounds with precision BF16.
 enum class Rounds : uint8_t {

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include "ir/support/printable.h"
 
@@ -12,6 +14,22 @@ namespace smelt {
 namespace {
 
 constexpr double kMaxWholeFloat = 0x1p24;  // above it f32 skips whole numbers
+
+const char* numbers_of(DType dtype) {
+  switch (dtype) {
+    case DType::Bool: return "0 and 1";
+    case DType::U8: return "the whole numbers 0..255";
+    case DType::I8: return "the whole numbers -128..127";
+    case DType::I16: return "the whole numbers -32768..32767";
+    case DType::I32: return "the whole numbers -2147483648..2147483647";
+    case DType::I64: return "the whole numbers of 64 bits";
+    case DType::F16:
+    case DType::BF16:
+    case DType::F32:
+    case DType::F64: break;
+  }
+  return "numbers";
+}
 
 double element_of(const LoadedColumn& column, int64_t index) {
   return load_element(column.dtype, column.data.data() + index * size_of(column.dtype));
@@ -38,15 +56,14 @@ class ColumnChecks {
       const double value = element_of(column, i);
       const bool whole = value == std::floor(value) && (column.dtype != DType::F32 || value <= kMaxWholeFloat);
       if (whole && value >= 0 && value < static_cast<double>(limit.below)) continue;
-      const int32_t field = plan_.columns[static_cast<size_t>(limit.column)].field;
-      const std::string place = places_.field_is_file ? "" : fmt::format(", in column {}", std::max(field, 0));
-      return fail(ErrorKind::Input,
-                  fmt::format("{}: row {}{}: {} is not in 0..{}, the range of `{}` ({}){}",
-                              printable(places_.path(limit.column)), i / per_row, places_.row_name(i / per_row), value,
-                              limit.below - 1, limit.dim, limit.below, place),
-                  whole ? fmt::format("make `{}` larger or mend the file; rows count from 0", limit.dim)
-                        : "labels are whole numbers; rows count from 0",
-                  limit.span);
+      return fail(
+          ErrorKind::Input,
+          fmt::format("{}: {} is not in 0..{}, the range of `{}` ({})", place(limit.column, i / per_row), value,
+                      limit.below - 1, limit.dim, limit.below),
+          fmt::format("{}; {}",
+                      whole ? fmt::format("make `{}` larger or mend the file", limit.dim) : "labels are whole numbers",
+                      places_.counting),
+          limit.span);
     }
     return {};
   }
@@ -70,17 +87,75 @@ class ColumnChecks {
     const bool scales = low >= stated.range.low && high > 0 && stated.range.high > 0;  // then a division is enough
     return fail(
         ErrorKind::Input,
-        fmt::format("{}: row {}{}: `{}` is {:.6g}, outside of {:.6g}..{:.6g}, the range that the model states",
-                    printable(places_.path(stated.column)), first / per_row, places_.row_name(first / per_row),
-                    stated.field, element_of(column, first) * stated.scale + stated.offset, stated.range.low,
-                    stated.range.high),
-        fmt::format("its values are in {0:.6g}..{1:.6g}: {2}state `in {0:.6g}..{1:.6g}`; rows count from 0", low, high,
+        fmt::format("{}: `{}` is {:.6g}, outside of {:.6g}..{:.6g}, the range that the model states",
+                    place(stated.column, first / per_row), stated.field,
+                    element_of(column, first) * stated.scale + stated.offset, stated.range.low, stated.range.high),
+        fmt::format("its values are in {0:.6g}..{1:.6g}: {2}state `in {0:.6g}..{1:.6g}`; {3}", low, high,
                     scales ? fmt::format("scale them, as in `field(0) / {:.6g}`, or ", high / stated.range.high)
-                           : std::string()),
+                           : std::string(),
+                    places_.counting),
         stated.span);
   }
 
+  Result<void> exact(const ColumnExact& stated) const {
+    const LoadedColumn& column = columns_[static_cast<size_t>(stated.column)];
+    const int64_t per_row = elements_in_a_row(column), end = stated.end > 0 ? stated.end : per_row;
+    for (int64_t i = 0; i < count_of_elements(column); ++i) {
+      if (i % per_row < stated.begin || i % per_row >= end || converts(stated, column, i)) continue;
+      return inexact(stated, column, i, i / per_row);
+    }
+    return {};
+  }
+
  private:
+  /// Whether the model gets element `i` as it is in the file. It computes in f32, and tables are read as f32.
+  bool converts(const ColumnExact& stated, const LoadedColumn& column, int64_t i) const {
+    const double raw = element_of(column, i), value = raw * stated.scale + stated.offset;
+    if (places_.is_table && !(std::abs(raw) < kMaxWholeFloat)) return false;
+    if (!stated.is_bare() && !(std::abs(raw) <= kMaxWholeFloat && std::abs(value) <= kMaxWholeFloat)) return false;
+    std::array<std::byte, sizeof(double)> bytes{};
+    const auto width = static_cast<size_t>(size_of(column.dtype));
+    const std::span<std::byte> to = std::span(bytes).first(static_cast<size_t>(size_of(stated.dtype)));
+    if (stated.is_bare())
+      return convert_elements(column.dtype, column.data.bytes().subspan(static_cast<size_t>(i) * width, width),
+                              stated.dtype, to)
+          .has_value();
+    return convert_elements(DType::F64, std::as_bytes(std::span(&value, 1)), stated.dtype, to).has_value();
+  }
+
+  std::unexpected<Error> inexact(const ColumnExact& stated, const LoadedColumn& column, int64_t i, int64_t row) const {
+    const double raw = element_of(column, i), value = raw * stated.scale + stated.offset;
+    const bool rounds = value == std::floor(value) && std::abs(raw) >= kMaxWholeFloat &&
+                        (places_.is_table || !stated.is_bare());  // maybe: f32 is all that is known
+    return fail(ErrorKind::Input,
+                fmt::format("{}: `{}` is {}, and {} holds {}", place(stated.column, row), stated.field, value,
+                            to_string(stated.dtype), numbers_of(stated.dtype)),
+                fmt::format("{}; {}", rounds ? why_rounded() : how_to_convert(stated, column, value), places_.counting),
+                stated.span);
+  }
+
+  const char* why_rounded() const {
+    return places_.is_table
+               ? "a column of csv is f32, which skips whole numbers above 16777216: keep larger ones in an "
+                 ".npy file"
+               : "what is computed of a column is f32, which skips whole numbers above 16777216";
+  }
+
+  std::string how_to_convert(const ColumnExact& stated, const LoadedColumn& column, double value) const {
+    const int32_t field = plan_.columns[static_cast<size_t>(stated.column)].field;
+    const std::string raw = field == Column::kWholeRow ? "row()" : fmt::format("field({})", field);
+    if (stated.dtype == DType::Bool) return fmt::format("mend the file, or compare: `{} != 0`", raw);
+    const std::string declare = fmt::format("declare `{}` as {}", stated.field, to_string(column.dtype));
+    if (!std::isfinite(value) || value == std::floor(value)) return "mend the file, or " + declare;
+    return fmt::format("mend the file, {}, or round: `cast(floor({} + 0.5), {})`", declare, raw,
+                       to_string(stated.dtype));
+  }
+
+  /// The file, the row and, of a table, the column.
+  std::string place(int32_t column, int64_t row) const {
+    return fmt::format("{}: {}{}", printable(places_.path(column)), places_.row(row), places_.column(column));
+  }
+
   /// Up to the rounding of f32.
   static bool holds(const ColumnRange& stated, double raw) {
     const double value = raw * stated.scale + stated.offset;
@@ -106,6 +181,8 @@ Result<void> check_columns(const DataPlan& plan, int32_t section, const std::vec
     if (is_ours(limit.column)) SMELT_TRY_VOID(checks.labels(limit));
   for (const ColumnRange& range : plan.ranges)
     if (is_ours(range.column)) SMELT_TRY_VOID(checks.range(range));
+  for (const ColumnExact& exact : plan.exact)
+    if (is_ours(exact.column)) SMELT_TRY_VOID(checks.exact(exact));
   return {};
 }
 

@@ -12,9 +12,11 @@ namespace smelt {
 
 /// How messages name a column's file and one of its rows.
 struct ColumnPlaces {
-  bool field_is_file = false;                    // otherwise columns are those of one table
-  std::function<std::string(int32_t)> path;      // by column of the plan
-  std::function<std::string(int64_t)> row_name;  // "" or " (`cat.png`)"
+  bool is_table = false;                       // of numbers in text: columns are f32
+  std::function<std::string(int32_t)> path;    // by column of the plan
+  std::function<std::string(int32_t)> column;  // likewise: "" or ": column `kind`"
+  std::function<std::string(int64_t)> row;     // "row 3" of its file, "row 3 (`cat.png`)"
+  std::string counting;                        // "rows count from 0"
 };
 
 /// The columns of one section. Errors: Input (file, row, value).

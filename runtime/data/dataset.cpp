@@ -95,9 +95,11 @@ class Loader {
       SMELT_TRY(LoadedColumn column, take_column(plan_.columns[i], is_last_use(i)));
       columns.push_back(std::move(column));
     }
-    const ColumnPlaces places{.field_is_file = reader_->record->field_is_file,
+    const ColumnPlaces places{.is_table = is_table(),
                               .path = [this](int32_t column) { return path_of(column); },
-                              .row_name = [this](int64_t row) { return row_name(row); }};
+                              .column = [this](int32_t column) { return column_of(column); },
+                              .row = [this](int64_t row) { return row_text(row); },
+                              .counting = is_table() ? "rows are lines of the file" : "rows count from 0"};
     SMELT_TRY_VOID(check_columns(plan_, split_.section, columns, places));
     return columns;
   }
@@ -108,6 +110,7 @@ class Loader {
   std::vector<RowLengths> take_lengths() { return std::move(lengths_); }
 
  private:
+  bool is_table() const { return !reader_->record->field_is_file; }
   bool is_ours(const Column& column) const { return column.section == split_.section; }
 
   Result<std::vector<std::string>> find_places(std::vector<std::string>& notes) const {
@@ -138,6 +141,8 @@ class Loader {
     if (reader_->record->field_is_file) return reader_->read(place);
     SMELT_TRY(LoadedCsv loaded, load_csv(plan_, split_, place, paths_));
     words_ = std::move(loaded.words);
+    lines_ = std::move(loaded.lines);
+    column_names_ = std::move(loaded.columns);
     for (const auto& [column, dim] : loaded.dims) classes_[column] = words_[dim];
     return ReadTable{std::move(loaded.values), std::move(loaded.notes)};
   }
@@ -155,9 +160,9 @@ class Loader {
     }
     SMELT_TRY_VOID(check_rows());
     if (split_.share.whole()) return {};
-    SMELT_TRY(const std::vector<int32_t> rows, rows_of_split(plan_, split_, files_.front().table.tensor.shape[0]));
+    SMELT_TRY(rows_, rows_of_split(plan_, split_, files_.front().table.tensor.shape[0]));
     for (LoadedFile& file : files_) {
-      SMELT_TRY(file.table.tensor, select_rows(file.table.tensor, rows));
+      SMELT_TRY(file.table.tensor, select_rows(file.table.tensor, rows_));
     }
     return {};
   }
@@ -275,8 +280,16 @@ class Loader {
     return out;
   }
 
-  std::string row_name(int64_t row) const {
-    return row_names_.empty() ? "" : fmt::format(" (`{}`)", printable(row_names_[static_cast<size_t>(row)]));
+  /// A row of the split, as its file counts it.
+  std::string row_text(int64_t row) const {
+    if (!row_names_.empty()) return fmt::format("row {} (`{}`)", row, printable(row_names_[static_cast<size_t>(row)]));
+    if (!rows_.empty()) row = rows_[static_cast<size_t>(row)];
+    return lines_.empty() ? fmt::format("row {}", row) : fmt::format("row {}", lines_[static_cast<size_t>(row)]);
+  }
+
+  std::string column_of(int32_t column) const {
+    const int32_t field = plan_.columns[static_cast<size_t>(column)].field;
+    return is_table() && field >= 0 ? ": " + column_names_[static_cast<size_t>(field)] : "";
   }
 
   const std::string& path_of(int32_t column) const {
@@ -292,7 +305,10 @@ class Loader {
   std::vector<std::string> places_;
   std::map<int32_t, std::vector<std::string>> classes_;  // by column of the plan
   WordsByDim words_;
-  std::vector<std::string> row_names_;  // of pictures, windows of sounds, and lines
+  std::vector<std::string> row_names_;     // of pictures, windows of sounds, and lines
+  std::vector<std::string> column_names_;  // of a table
+  std::vector<size_t> lines_;              // of each row of a table
+  std::vector<int32_t> rows_;              // of the files, where the split is a part of them
   std::vector<LoadedFile> files_;
   std::vector<RowLengths> lengths_;
 };

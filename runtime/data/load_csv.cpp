@@ -250,6 +250,8 @@ Result<LoadedCsv> load_csv(const DataPlan& plan, const Split& split, const std::
   SMELT_TRY(CsvTable table, read_csv(place, Uses(plan, split.section).all()));
   out.values = std::move(table.values);
   SMELT_TRY_VOID(Words(plan, split, place, paths, out).number(table));
+  for (size_t k = 0; k < table.header.num_columns; ++k) out.columns.push_back(column_name(table.header, k));
+  out.lines = std::move(table.lines);
   return out;
 }
 

@@ -17,6 +17,8 @@ struct LoadedCsv {
   std::map<int32_t, std::string> dims;  // of the labels that are words, by column of the plan
   WordsByDim words;                     // of those dims
   std::vector<std::string> notes;
+  std::vector<size_t> lines;         // of the file, for each row, from 1
+  std::vector<std::string> columns;  // how messages call each: "column `kind`"
 };
 
 /// The file of `split`, which is at `place`. Labels of a dim are words when the plan's known words have the dim, or

@@ -247,11 +247,12 @@ class TableReader {
       SMELT_TRY(const float value, read(column, row[column]));
       values_.push_back(value);
     }
-    ++num_rows_;
+    lines_.push_back(reader_.line());
     return {};
   }
 
-  int64_t num_rows() const { return num_rows_; }
+  int64_t num_rows() const { return static_cast<int64_t>(lines_.size()); }
+  std::vector<size_t> take_lines() { return std::move(lines_); }
   std::span<const float> values() const { return values_; }
   std::vector<CsvLabels> take_labels() {
     std::vector<CsvLabels> labels;
@@ -289,7 +290,7 @@ class TableReader {
   std::vector<CsvUse> uses_;
   std::vector<LabelInterner> interners_;
   std::vector<float> values_;
-  int64_t num_rows_ = 0;
+  std::vector<size_t> lines_;
 };
 
 }  // namespace
@@ -345,6 +346,7 @@ Result<CsvTable> parse_csv(std::string_view text, const std::string& name, std::
   SMELT_TRY(table.values, HostTensor::zeros(DType::F32, {rows.num_rows(), columns}, printable(name)));
   std::ranges::copy(rows.values(), table.values.as<float>().begin());
   table.labels = rows.take_labels();
+  table.lines = rows.take_lines();
   table.header = std::move(header);
   return table;
 }

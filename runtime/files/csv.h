@@ -45,6 +45,7 @@ struct CsvTable {
   CsvHeader header;
   HostTensor values;              // f32[rows, columns]; 0 in columns of labels and in those that are read for nothing
   std::vector<CsvLabels> labels;  // in the order of their columns
+  std::vector<size_t> lines;      // of each row, from 1
 };
 
 /// Reads the first line of `text`; the second one shows whether words among its fields are names of columns. Errors:

@@ -239,11 +239,11 @@ TEST_CASE("whole numbers of a csv or float column are labels; others are errors 
   CHECK(smelt_in(work, "train m.smelt -o r").exit_code == 0);
   const struct {
     const char *cell, *message;
-  } rows[] = {{"3", "row 1: 3 is not in 0..2, the range of `Class` (3), in column 1"},
-              {"-1", "row 1: -1 is not in 0..2"},
-              {"1.5", "row 1: 1.5 is not in 0..2"},
+  } rows[] = {{"3", "row 3: column `kind`: 3 is not in 0..2, the range of `Class` (3)"},
+              {"-1", "row 3: column `kind`: -1 is not in 0..2"},
+              {"1.5", "row 3: column `kind`: 1.5 is not in 0..2"},
               {"nan", "row 3: column `kind`: `nan` is not a number"},
-              {"16777217", "row 1: 16777216 is not in"}};
+              {"16777217", "row 3: column `kind`: 16777216 is not in"}};
   for (const auto& row : rows) {
     write_text_file(work + "/x.csv", fmt::format("a,kind\n0.5,0\n0.25,{}\n1,1\n", row.cell));
     const CommandResult result = smelt_in(work, "train m.smelt -o r --force");

@@ -122,7 +122,7 @@ TEST_CASE("words where numbers have to be, unknown ones and too many are errors 
       {"Class = 3", "Class = 2", "", "train.csv: column `kind` has 3 words, `Class` is 2"},
       {"row()[0 .. 2]", "row()[1 .. 3]", "", "row 2: column `kind`: `virginica` is not a number"},
       {"Feature = 2", "Feature = 3", "", "only labels may be words: `y: ix<Class> = field(2)`; `row()[0 .. 2]` is the"},
-      {"ix<Class> = field(2)", "ix<Class> = field(1)", "", "row 1: 4 is not in 0..2"},
+      {"ix<Class> = field(2)", "ix<Class> = field(1)", "", "train.csv: row 3: column `width`: 4 is not in 0..2"},
   };
   for (const auto& row : rows) {
     std::string model = *row.was != 0 ? replaced(kModel, row.was, row.is) : std::string(kModel);

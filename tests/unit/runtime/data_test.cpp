@@ -198,7 +198,7 @@ TEST_CASE("data that does not fit the model is refused with file, row and value"
   CHECK(contains(open(plan_of("csv", {"t.csv"}, {{-1, DType::F32, {3}, {}}})), "the model expects rows of f32[3]"));
   DataPlan labels = plan_of("csv", {"t.csv"}, {{-1, DType::F32, {2}, {}}, {1, DType::F32, {}, {}}});
   labels.limits = {{1, 2, "Class", {}}};
-  CHECK(contains(open(labels), "row 2: 1.5 is not in 0..1"));
+  CHECK(contains(open(labels), "t.csv: row 4: column `label`: 1.5 is not in 0..1"));
   CHECK(contains(open(plan_of("idx", {"none"}, {})), "with and without .gz | give the directory with `--data d=DIR`"));
   CHECK(contains(open(plan_of("idx", {"a/../../x"}, {})), "leaves the model's directory"));
   CHECK(contains(open(plan_of("idx", {"images", ".."}, {})), "leaves the model's directory"));
