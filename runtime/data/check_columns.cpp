@@ -56,14 +56,7 @@ class ColumnChecks {
       const double value = element_of(column, i);
       const bool whole = value == std::floor(value) && (column.dtype != DType::F32 || value <= kMaxWholeFloat);
       if (whole && value >= 0 && value < static_cast<double>(limit.below)) continue;
-      return fail(
-          ErrorKind::Input,
-          fmt::format("{}: {} is not in 0..{}, the range of `{}` ({})", place(limit.column, i / per_row), value,
-                      limit.below - 1, limit.dim, limit.below),
-          fmt::format("{}; {}",
-                      whole ? fmt::format("make `{}` larger or mend the file", limit.dim) : "labels are whole numbers",
-                      places_.counting),
-          limit.span);
+      return outside_of_dim(place(limit.column, i / per_row), value, limit, places_.counting);
     }
     return {};
   }
@@ -169,6 +162,19 @@ class ColumnChecks {
 };
 
 }  // namespace
+
+std::unexpected<Error> outside_of_dim(const std::string& place, double value, const ColumnLimit& limit,
+                                      const std::string& counting) {
+  const bool whole = value == std::floor(value);
+  return fail(ErrorKind::Input,
+              fmt::format("{}: {} is not in 0..{}, the range of `{}` ({})", place, value, limit.below - 1, limit.dim,
+                          limit.below),
+              fmt::format("{}; {}",
+                          whole && value >= 0 ? fmt::format("make `{}` larger or mend the file", limit.dim)
+                                              : "labels are whole numbers from 0",
+                          counting),
+              limit.span);
+}
 
 Result<void> check_columns(const DataPlan& plan, int32_t section, const std::vector<LoadedColumn>& columns,
                            const ColumnPlaces& places) {

@@ -19,6 +19,10 @@ struct ColumnPlaces {
   std::string counting;                        // "rows count from 0"
 };
 
+/// That a label is none of its dim. `place` is its file and row, `counting` as in ColumnPlaces.
+std::unexpected<Error> outside_of_dim(const std::string& place, double value, const ColumnLimit& limit,
+                                      const std::string& counting);
+
 /// The columns of one section. Errors: Input (file, row, value).
 Result<void> check_columns(const DataPlan& plan, int32_t section, const std::vector<LoadedColumn>& columns,
                            const ColumnPlaces& places);

@@ -128,7 +128,7 @@ class Loader {
   Result<void> load_rows(std::vector<std::string>& notes) {
     switch (reader_->record->kind) {
       case FileKind::Table: return load_tables(notes);
-      case FileKind::Picture: return load_pictures();
+      case FileKind::Picture: return load_pictures(notes);
       case FileKind::Text: return load_text();
       case FileKind::Sound: return load_sounds();
       case FileKind::Lines:
@@ -174,12 +174,13 @@ class Loader {
     (files_.push_back({place, {std::move(tensors), {}}}), ...);
   }
 
-  Result<void> load_pictures() {
+  Result<void> load_pictures(std::vector<std::string>& notes) {
     SMELT_TRY(LoadedPictures loaded, smelt::load_pictures(plan_, split_, places_, paths_, threads_));
     take_fields(loaded.pixels, loaded.labels);
     for (size_t c = 0; c < plan_.columns.size(); ++c)
       if (is_ours(plan_.columns[c]) && plan_.columns[c].field == 1) classes_[static_cast<int32_t>(c)] = loaded.classes;
     row_names_ = std::move(loaded.names);
+    notes.insert(notes.end(), loaded.notes.begin(), loaded.notes.end());
     return {};
   }
 

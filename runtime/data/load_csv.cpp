@@ -1,20 +1,17 @@
 #include "runtime/data/load_csv.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
 
 #include "ir/readers.h"
-#include "ir/support/suggest.h"
 #include "runtime/files/csv.h"
+#include "runtime/files/csv_labels.h"
 #include "runtime/files/message.h"
 
 namespace smelt {
 namespace {
-
-constexpr size_t kShownWords = 10;
 
 const Split& first_split(const DataPlan& plan, int32_t section) {
   return *std::ranges::find(plan.splits, section, &Split::section);
@@ -158,17 +155,10 @@ class Words {
     return std::move(table.labels);
   }
 
-  /// A number among words is a word; often the word is a mistake.
   void note_numbers_among_words(const CsvTable& table) {
     for (const CsvLabels& labels : table.labels) {
-      const std::optional<size_t> word = labels.first_word();
-      const auto number = std::ranges::find_if(labels.numbers, [](const auto& n) { return n.has_value(); });
-      if (!word || number == labels.numbers.end()) continue;
-      const auto at = static_cast<size_t>(number - labels.numbers.begin());
-      out_.notes.push_back(
-          fmt::format("{}: {} has words and numbers: `{}` (row {}) is no number, so `{}` (row {}) is a word too",
-                      printable(place_), column_name(table.header, labels.column), printable(labels.texts[*word], 40),
-                      labels.lines[*word], printable(labels.texts[at], 40), labels.lines[at]));
+      std::string note = note_of_mixture(labels, place_, column_name(table.header, labels.column));
+      if (!note.empty()) out_.notes.push_back(std::move(note));
     }
   }
 
@@ -176,14 +166,6 @@ class Words {
     return plan_.known_words ? plan_.known_words->where
                              : fmt::format("split `{}`", first_split(plan_, split_.section).name);
   }
-  std::unexpected<Error> wrong(const CsvHeader& header, const CsvLabels& labels, size_t text, std::string_view what,
-                               std::string help) const {
-    return fail(ErrorKind::Input,
-                fmt::format("{}: row {}: {}: `{}` {}", printable(place_), labels.lines[text],
-                            column_name(header, labels.column), printable(labels.texts[text], 40), what),
-                std::move(help));
-  }
-
   Result<void> check_size(const CsvHeader& header, const CsvLabels& labels, const ColumnLimit& limit,
                           const std::vector<std::string>& words) const {
     const auto count = static_cast<int64_t>(words.size());
@@ -199,34 +181,11 @@ class Words {
   /// The number of each text of a column.
   Result<std::vector<float>> numbers_of(const CsvHeader& header, const CsvLabels& labels,
                                         const ColumnLimit& limit) const {
-    std::vector<float> numbers;
-    const auto known = out_.words.find(limit.dim);
-    if (known == out_.words.end()) {
-      if (const std::optional<size_t> word = labels.first_word())
-        return wrong(header, labels, *word, "is not a number",
-                     fmt::format("the labels of `{}` are numbers in {}", limit.dim, where()));
-      for (const std::optional<float>& number : labels.numbers) numbers.push_back(*number);
-      return numbers;
-    }
-    const std::vector<std::string>& words = known->second;
-    SMELT_TRY_VOID(check_size(header, labels, limit, words));
-    for (size_t k = 0; k < labels.texts.size(); ++k) {
-      const auto at = std::ranges::lower_bound(words, labels.texts[k]);
-      if (at == words.end() || *at != labels.texts[k])
-        return wrong(header, labels, k, fmt::format("is a word that {} does not have", where()),
-                     what_is_known(labels.texts[k], words));
-      numbers.push_back(static_cast<float>(at - words.begin()));
-    }
-    return numbers;
-  }
-
-  static std::string what_is_known(const std::string& word, const std::vector<std::string>& words) {
-    std::vector<std::string> shown;
-    for (const std::string& known : std::span(words).first(std::min(kShownWords, words.size())))
-      shown.push_back(printable(known, 40));
-    const std::string meant = words.size() > 10'000 ? "" : did_you_mean(word, words);
-    return fmt::format("{}{}its {} words are {}{}", meant, meant.empty() ? "" : " ", words.size(),
-                       fmt::join(shown, ", "), shown.size() < words.size() ? ", .." : "");
+    const auto words = out_.words.find(limit.dim);
+    const bool has_words = words != out_.words.end();
+    if (has_words) SMELT_TRY_VOID(check_size(header, labels, limit, words->second));
+    return number_labels(labels, {has_words ? &words->second : nullptr, limit.dim, where()}, place_,
+                         column_name(header, labels.column));
   }
 
   void fill(const CsvLabels& labels, const std::vector<float>& numbers) {

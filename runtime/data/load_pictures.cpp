@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "runtime/data/picture_list.h"
 #include "runtime/data/read_pictures.h"
 #include "runtime/data/split_rows.h"
@@ -22,6 +24,15 @@ Result<std::vector<std::string>> classes_of_section(const DataPlan& plan, const 
   }
   SMELT_TRY(const std::vector<PictureFile> files, list_pictures(first, places));
   return class_names(files);
+}
+
+/// Of the labels of a section; null when no field takes them as such.
+const ColumnLimit* limit_of_labels(const DataPlan& plan, int32_t section) {
+  const auto limit = std::ranges::find_if(plan.limits, [&](const ColumnLimit& l) {
+    const Column& column = plan.columns[static_cast<size_t>(l.column)];
+    return column.field == 1 && column.section == section;
+  });
+  return limit == plan.limits.end() ? nullptr : &*limit;
 }
 
 Result<void> check_class_count(const DataPlan& plan, const Split& split, const std::vector<std::string>& classes) {
@@ -48,7 +59,10 @@ Result<LoadedPictures> load_pictures(const DataPlan& plan, const Split& split, s
   if (split.source.pictures.label != PictureLabel::None) {
     SMELT_TRY(out.classes, classes_of_section(plan, split, all, paths));
     SMELT_TRY_VOID(check_class_count(plan, split, out.classes));
-    SMELT_TRY(numbers, class_numbers(all, out.classes, plan.splits.front().name));
+    SMELT_TRY(numbers, class_numbers(all, out.classes, plan.splits.front().name, limit_of_labels(plan, split.section)));
+    if (split.name == std::ranges::find(plan.splits, split.section, &Split::section)->name) {
+      SMELT_TRY(out.notes, notes_of_mixtures(all));
+    }
   }
   SMELT_TRY(const std::vector<int32_t> rows, rows_of_split(plan, split, static_cast<int64_t>(all.size())));
   SMELT_TRY(out.labels, HostTensor::zeros(DType::I32, {static_cast<int64_t>(rows.size())}, "labels"));

@@ -17,6 +17,7 @@ struct LoadedPictures {
   HostTensor labels;                 // i32[rows], 0 where pictures have no classes
   std::vector<std::string> classes;  // names by number; empty where labels are numbers, or are none
   std::vector<std::string> names;    // of each row's file
+  std::vector<std::string> notes;
 };
 
 /// `split` of `plan`, whose paths are at `places`. Errors: those of list_pictures and read_pictures; Input for a class

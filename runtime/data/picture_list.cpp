@@ -4,14 +4,16 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 #include <unordered_set>
 
 #include "ir/support/suggest.h"
+#include "runtime/data/check_columns.h"
 #include "runtime/data/data_paths.h"
 #include "runtime/files/csv.h"
+#include "runtime/files/csv_labels.h"
 #include "runtime/files/message.h"
 #include "runtime/files/pattern.h"
 
@@ -21,12 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kShownClasses = 10;
-
-std::optional<int32_t> whole_number(std::string_view text) {
-  int32_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() && value >= 0 ? std::optional(value) : std::nullopt;
-}
 
 bool is_list(const std::string& path) { return path.ends_with(".csv") || path.ends_with(".csv.gz"); }
 
@@ -55,7 +51,8 @@ Result<std::vector<PictureFile>> by_pattern(const std::string& place, PictureLab
 }
 
 /// A line of a list: a name, and where labels are asked for a label.
-Result<PictureFile> by_line(const CsvRecord& record, const std::string& list, PictureLabel label) {
+Result<PictureFile> by_line(const CsvRecord& record, const std::string& list, const CsvHeader& header,
+                            PictureLabel label) {
   const auto wrong = [&](std::string_view what, std::string help = {}) {
     return fail(ErrorKind::Input, fmt::format("{}: row {}: {}", printable(list), record.line, what), std::move(help));
   };
@@ -63,7 +60,7 @@ Result<PictureFile> by_line(const CsvRecord& record, const std::string& list, Pi
   if (name.empty()) return wrong("the name of the picture is empty");
   if (leaves_directory(name))
     return wrong(fmt::format("`{}` leaves the list's folder", printable(name)), "names are relative to the list");
-  PictureFile file{(fs::path(list).parent_path() / name).string(), name, {}, record.line};
+  PictureFile file{(fs::path(list).parent_path() / name).string(), name, {}, {}, {}, record.line};
   std::error_code ignored;
   if (!fs::exists(file.path, ignored))
     return wrong(fmt::format("there is no picture `{}`", printable(file.path)), "names are relative to the list");
@@ -71,6 +68,8 @@ Result<PictureFile> by_line(const CsvRecord& record, const std::string& list, Pi
   if (record.fields.size() < 2 || record.fields[1].empty())
     return wrong(fmt::format("`{}` has no label", printable(name)), "a line is a name, a comma and a label");
   file.label = record.fields[1];
+  file.list = list;
+  file.column = column_name(header, 1);
   return file;
 }
 
@@ -80,14 +79,17 @@ Result<std::vector<PictureFile>> by_list(const std::string& place, PictureLabel 
                 "write `label = column`: the second column of the list");
   SMELT_TRY(const std::vector<CsvRecord> records, read_csv_texts(place));
   std::vector<PictureFile> files;
+  CsvHeader header;
   std::error_code ignored;
   for (const CsvRecord& record : records) {
     // `name,label` in the first line is a header, unless there is a picture of that name.
     const bool first = &record == &records.front();
     if (first && record.fields[0].find('.') == std::string::npos &&
-        !fs::exists(fs::path(place).parent_path() / record.fields[0], ignored))
+        !fs::exists(fs::path(place).parent_path() / record.fields[0], ignored)) {
+      header.names = record.fields;
       continue;
-    SMELT_TRY(PictureFile file, by_line(record, place, label));
+    }
+    SMELT_TRY(PictureFile file, by_line(record, place, header, label));
     files.push_back(std::move(file));
   }
   if (files.empty()) return fail(ErrorKind::Input, fmt::format("{}: the list has no rows", printable(place)));
@@ -126,11 +128,63 @@ Result<std::vector<PictureFile>> list_pictures(const SourceCall& source, std::sp
   return files;
 }
 
-std::vector<std::string> class_names(std::span<const PictureFile> files) {
-  const bool listed = std::ranges::all_of(files, [](const PictureFile& file) { return file.line != 0; });
-  if (listed &&
-      std::ranges::all_of(files, [](const PictureFile& file) { return whole_number(file.label).has_value(); }))
-    return {};
+namespace {
+
+/// The labels of one list.
+struct ListLabels {
+  std::string list, column;
+  CsvLabels labels;
+};
+
+/// Of each list, in the order of the files; none where labels are folders.
+Result<std::vector<ListLabels>> labels_of_lists(std::span<const PictureFile> files) {
+  std::vector<ListLabels> lists;
+  for (auto file = files.begin(); file != files.end();) {
+    LabelInterner interner(1);
+    const auto first = file;
+    if (first->list.empty()) return std::vector<ListLabels>();
+    for (; file != files.end() && file->list == first->list; ++file)
+      if (!interner.add_known(file->label))
+        SMELT_TRY_VOID(interner.add_new(file->label, {file->list, file->line, file->column}));
+    lists.push_back({first->list, first->column, interner.take()});
+  }
+  return lists;
+}
+
+/// A number of a list as a class.
+Result<int32_t> class_of_number(const ListLabels& list, size_t text, double number, const ColumnLimit* limit) {
+  const std::string place = fmt::format("{}: row {}: {}", printable(list.list), list.labels.lines[text], list.column);
+  const bool whole = number == std::floor(number) && std::abs(number) < 0x1p24;  // f32 skips larger ones
+  if (limit != nullptr && (!whole || number < 0 || number >= static_cast<double>(limit->below)))
+    return outside_of_dim(place, number, *limit, "rows are lines of the file");
+  if (whole) return static_cast<int32_t>(number);
+  return fail(ErrorKind::Input, fmt::format("{}: {} is no whole number below 16777216", place, number),
+              "labels of pictures are whole numbers or words");
+}
+
+Result<std::vector<int32_t>> numbers_of_lists(std::span<const ListLabels> lists,
+                                              const std::vector<std::string>& classes, const std::string& known,
+                                              const ColumnLimit* limit) {
+  const LabelWords words{classes.empty() ? nullptr : &classes, limit == nullptr ? "field(1)" : limit->dim,
+                         fmt::format("split `{}`", known)};
+  std::vector<int32_t> all;
+  for (const ListLabels& list : lists) {
+    SMELT_TRY(const std::vector<float> numbers, number_labels(list.labels, words, list.list, list.column));
+    std::vector<int32_t> of_texts;
+    for (size_t k = 0; k < numbers.size(); ++k) {
+      SMELT_TRY(of_texts.emplace_back(), class_of_number(list, k, numbers[k], limit));
+    }
+    for (const uint32_t text : list.labels.rows) all.push_back(of_texts[text]);
+  }
+  return all;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> class_names(std::span<const PictureFile> files) {
+  SMELT_TRY(const std::vector<ListLabels> lists, labels_of_lists(files));
+  const auto has_word = [](const ListLabels& list) { return list.labels.first_word().has_value(); };
+  if (!lists.empty() && std::ranges::none_of(lists, has_word)) return std::vector<std::string>();
   std::vector<std::string> names;
   for (const PictureFile& file : files) names.push_back(file.label);
   std::ranges::sort(names);
@@ -138,27 +192,35 @@ std::vector<std::string> class_names(std::span<const PictureFile> files) {
   return names;
 }
 
-Result<std::vector<int32_t>> class_numbers(std::span<const PictureFile> files, std::span<const std::string> classes,
-                                           const std::string& known) {
+Result<std::vector<std::string>> notes_of_mixtures(std::span<const PictureFile> files) {
+  SMELT_TRY(const std::vector<ListLabels> lists, labels_of_lists(files));
+  std::vector<std::string> notes;
+  for (const ListLabels& list : lists)
+    if (std::string note = note_of_mixture(list.labels, list.list, list.column); !note.empty())
+      notes.push_back(std::move(note));
+  return notes;
+}
+
+Result<std::vector<int32_t>> class_numbers(std::span<const PictureFile> files, const std::vector<std::string>& classes,
+                                           const std::string& known, const ColumnLimit* limit) {
+  SMELT_TRY(const std::vector<ListLabels> lists, labels_of_lists(files));
+  if (!lists.empty()) return numbers_of_lists(lists, classes, known, limit);
   std::vector<int32_t> numbers;
   for (const PictureFile& file : files) {
     const auto at = std::ranges::lower_bound(classes, file.label);
-    const std::optional<int32_t> number = classes.empty() ? whole_number(file.label) : std::nullopt;
-    if (number) {
-      numbers.push_back(*number);
-    } else if (at != classes.end() && *at == file.label) {
+    if (at != classes.end() && *at == file.label) {
       numbers.push_back(static_cast<int32_t>(at - classes.begin()));
-    } else {
-      const auto shown = classes.first(std::min(kShownClasses, classes.size()));
-      std::vector<std::string> names;
-      for (const std::string& name : shown) names.push_back(printable(name, 40));
-      return fail(ErrorKind::Input,
-                  fmt::format("`{}` is of class `{}`, which split `{}` does not have", printable(file.name),
-                              printable(file.label, 40), known),
-                  classes.empty() ? "its labels are numbers"
-                                  : fmt::format("its {} classes are {}{}", classes.size(), fmt::join(names, ", "),
-                                                shown.size() < classes.size() ? ", .." : ""));
+      continue;
     }
+    std::vector<std::string> names;
+    for (const std::string& name : std::span(classes).first(std::min(kShownClasses, classes.size())))
+      names.push_back(printable(name, 40));
+    return fail(ErrorKind::Input,
+                fmt::format("`{}` is of class `{}`, which split `{}` does not have", printable(file.name),
+                            printable(file.label, 40), known),
+                classes.empty() ? "its labels are numbers"
+                                : fmt::format("its {} classes are {}{}", classes.size(), fmt::join(names, ", "),
+                                              names.size() < classes.size() ? ", .." : ""));
   }
   return numbers;
 }

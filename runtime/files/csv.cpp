@@ -92,6 +92,7 @@ class CsvReader {
     return true;
   }
 
+  const std::string& name() const { return name_; }
   size_t line() const { return record_line_; }
   uint64_t position() const { return at_; }
   std::unexpected<Error> wrong(std::string_view what, std::string help = {}) const {
@@ -183,28 +184,39 @@ bool begins_like_a_word(std::string_view field) {
   return static_cast<signed char>(first) < 0 || (first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z');
 }
 
+/// What is wrong with a cell, and what to do.
+struct Mistake {
+  std::string what, help;
+};
+
+/// Why a field that is empty, too large, or has no meaning as a number cannot be read; also as a label.
+std::optional<Mistake> unreadable(std::string_view field, std::errc error, const std::string& column) {
+  const std::string shown = printable(field, 40);
+  if (trimmed(field).empty())
+    return Mistake{fmt::format("{} is empty", column), "fill in or remove rows with missing values"};
+  if (error == std::errc::result_out_of_range)
+    return Mistake{fmt::format("{}: `{}` is too large for f32", column, shown), {}};
+  if (is_nan_or_infinity(field))
+    return Mistake{fmt::format("{}: `{}` is not a number", column, shown),
+                   "fill in or remove rows with missing values"};
+  return std::nullopt;
+}
+
 std::unexpected<Error> not_a_number(const CsvReader& reader, const CsvHeader& header, size_t column, CsvUse use,
                                     std::string_view field, std::errc error) {
   const std::string where = column_name(header, column);
-  const std::string shown = printable(field, 40);
-  if (trimmed(field).empty()) {
-    return reader.wrong(fmt::format("{} is empty", where), "fill in or remove rows with missing values");
-  }
-  if (error == std::errc::result_out_of_range) {
-    return reader.wrong(fmt::format("{}: `{}` is too large for f32", where, shown));
-  }
+  if (std::optional<Mistake> mistake = unreadable(field, error, where))
+    return reader.wrong(mistake->what, std::move(mistake->help));
   std::string help;
   const bool digits_and_comma = field.find_first_not_of("0123456789,-+ ") == std::string_view::npos;
   if (digits_and_comma && field.find(',') != std::string_view::npos) {
     help = "numbers are written with a decimal point";
   } else if (header.num_columns == 1 && field.find_first_of(" |:") != std::string_view::npos) {
     help = "columns are split at `,`, `;` or tab";
-  } else if (is_nan_or_infinity(field)) {
-    help = "fill in or remove rows with missing values";
   } else if (begins_like_a_word(field)) {
     help = help_for_word(column, use);
   }
-  return reader.wrong(fmt::format("{}: `{}` is not a number", where, shown), std::move(help));
+  return reader.wrong(fmt::format("{}: `{}` is not a number", where, printable(field, 40)), std::move(help));
 }
 
 bool is_word(std::string_view field) {
@@ -275,13 +287,7 @@ class TableReader {
     const std::string_view text = trimmed(field);
     LabelInterner& interner = interners_[column];
     if (interner.add_known(text)) return 0.0f;
-    const Number number = parse_number(text);
-    const bool word = number.error == std::errc::invalid_argument;
-    if (text.empty() || (!word && number.error != std::errc()) || is_nan_or_infinity(text))
-      return not_a_number(reader_, header_, column, CsvUse::Label, field, number.error);
-    const std::string problem = interner.problem_of(text);
-    if (!problem.empty()) return reader_.wrong(fmt::format("{}: {}", column_name(header_, column), problem));
-    interner.add(text, word ? std::nullopt : std::optional(number.value), reader_.line());
+    SMELT_TRY_VOID(interner.add_new(text, {reader_.name(), reader_.line(), column_name(header_, column)}));
     return 0.0f;
   }
 
@@ -294,6 +300,14 @@ class TableReader {
 };
 
 }  // namespace
+
+Result<std::optional<float>> parse_label(std::string_view text, const CsvCell& cell) {
+  const Number number = parse_number(text);
+  if (std::optional<Mistake> mistake = unreadable(text, number.error, cell.column))
+    return fail(ErrorKind::Input, fmt::format("{}: row {}: {}", printable(cell.file), cell.line, mistake->what),
+                std::move(mistake->help));
+  return number.error == std::errc() ? std::optional(number.value) : std::nullopt;
+}
 
 std::string column_name(const CsvHeader& header, size_t column) {
   return column < header.names.size() ? fmt::format("column `{}`", printable(header.names[column], 64))

@@ -62,6 +62,15 @@ Result<CsvTable> read_csv(const std::string& path, std::span<const CsvUse> uses 
 /// How messages call a column: "column `kind`", or "column 3" of a file without a header.
 std::string column_name(const CsvHeader& header, size_t column);
 
+/// A cell of a table, for messages.
+struct CsvCell {
+  const std::string& file;
+  size_t line = 0;
+  std::string column;  // as column_name has it
+};
+/// A label without spaces around it: the number that it is, or none for a word. Errors: Input for what is neither.
+Result<std::optional<float>> parse_label(std::string_view text, const CsvCell& cell);
+
 struct CsvRecord {
   size_t line = 0;  // of the file, from 1
   std::vector<std::string> fields;

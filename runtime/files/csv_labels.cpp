@@ -1,15 +1,19 @@
 #include "runtime/files/csv_labels.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <span>
 
 #include "ir/support/printable.h"
+#include "ir/support/suggest.h"
 
 namespace smelt {
 
 // Words are kept in checkpoints, whose heads have limits of their own.
 constexpr size_t kLongestLabel = 200, kMaxLabelBytes = 4u << 20;
+constexpr size_t kShownWords = 10;
 
 std::optional<size_t> CsvLabels::first_word() const {
   const auto word = std::ranges::find_if(numbers, [](const std::optional<float>& number) { return !number; });
@@ -28,16 +32,22 @@ bool LabelInterner::add_known(std::string_view text) {
   return true;
 }
 
-void LabelInterner::add(std::string_view text, std::optional<float> number, size_t line) {
+Result<void> LabelInterner::add_new(std::string_view text, const CsvCell& cell) {
+  SMELT_TRY(const std::optional<float> number, parse_label(text, cell));
+  if (const std::string problem = problem_of(text); !problem.empty())
+    return fail(ErrorKind::Input,
+                fmt::format("{}: row {}: {}: {}", printable(cell.file), cell.line, cell.column, problem));
   const auto place = static_cast<uint32_t>(labels_.texts.size());
   places_.emplace(text, place);
   labels_.texts.emplace_back(text);
   labels_.numbers.push_back(number);
-  labels_.lines.push_back(line);
+  labels_.lines.push_back(cell.line);
   labels_.rows.push_back(place);
   if (!number) bytes_ += text.size();
+  return {};
 }
 
+/// Why a new text cannot be a label; empty when it can.
 std::string LabelInterner::problem_of(std::string_view text) const {
   if (text.size() > kLongestLabel)
     return fmt::format("a word of {} bytes; a label has at most {}", text.size(), kLongestLabel);
@@ -49,6 +59,52 @@ std::string LabelInterner::problem_of(std::string_view text) const {
     at += length;
   }
   return {};
+}
+
+std::string note_of_mixture(const CsvLabels& labels, const std::string& file, const std::string& column) {
+  const std::optional<size_t> word = labels.first_word();
+  const auto number = std::ranges::find_if(labels.numbers, [](const auto& n) { return n.has_value(); });
+  if (!word || number == labels.numbers.end()) return {};
+  const auto at = static_cast<size_t>(number - labels.numbers.begin());
+  return fmt::format("{}: {} has words and numbers: `{}` (row {}) is no number, so `{}` (row {}) is a word too",
+                     printable(file), column, printable(labels.texts[*word], 40), labels.lines[*word],
+                     printable(labels.texts[at], 40), labels.lines[at]);
+}
+
+static std::string what_is_known(const std::string& word, const std::vector<std::string>& words) {
+  std::vector<std::string> shown;
+  for (const std::string& known : std::span(words).first(std::min(kShownWords, words.size())))
+    shown.push_back(printable(known, 40));
+  const std::string meant = words.size() > 10'000 ? "" : did_you_mean(word, words);
+  return fmt::format("{}{}its {} words are {}{}", meant, meant.empty() ? "" : " ", words.size(), fmt::join(shown, ", "),
+                     shown.size() < words.size() ? ", .." : "");
+}
+
+Result<std::vector<float>> number_labels(const CsvLabels& labels, const LabelWords& known, const std::string& file,
+                                         const std::string& column) {
+  const auto wrong = [&](size_t text, std::string_view what, std::string help) {
+    return fail(ErrorKind::Input,
+                fmt::format("{}: row {}: {}: `{}` {}", printable(file), labels.lines[text], column,
+                            printable(labels.texts[text], 40), what),
+                std::move(help));
+  };
+  std::vector<float> numbers;
+  if (known.words == nullptr) {
+    if (const std::optional<size_t> word = labels.first_word())
+      return wrong(*word, "is not a number",
+                   fmt::format("the labels of `{}` are numbers in {}", known.dim, known.where));
+    for (const std::optional<float>& number : labels.numbers) numbers.push_back(*number);
+    return numbers;
+  }
+  const std::vector<std::string>& words = *known.words;
+  for (size_t k = 0; k < labels.texts.size(); ++k) {
+    const auto at = std::ranges::lower_bound(words, labels.texts[k]);
+    if (at == words.end() || *at != labels.texts[k])
+      return wrong(k, fmt::format("is a word that {} does not have", known.where),
+                   what_is_known(labels.texts[k], words));
+    numbers.push_back(static_cast<float>(at - words.begin()));
+  }
+  return numbers;
 }
 
 }  // namespace smelt

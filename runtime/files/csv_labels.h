@@ -17,10 +17,8 @@ class LabelInterner {
 
   /// Adds a row whose label was there before; false when it was not.
   bool add_known(std::string_view text);
-  /// Adds a row whose label is new. `line` is that of the file.
-  void add(std::string_view text, std::optional<float> number, size_t line);
-  /// Why a new text cannot be a label; empty when it can.
-  std::string problem_of(std::string_view text) const;
+  /// Adds a row whose label is new. Errors: Input for what is neither number nor word, or no word that can be kept.
+  Result<void> add_new(std::string_view text, const CsvCell& cell);
   CsvLabels take() { return std::move(labels_); }
 
  private:
@@ -28,9 +26,25 @@ class LabelInterner {
     using is_transparent = void;
   };
 
+  std::string problem_of(std::string_view text) const;
+
   CsvLabels labels_;
   std::unordered_map<std::string, uint32_t, Hash, std::equal_to<>> places_;
   size_t bytes_ = 0;  // of all texts
 };
+
+/// That words and numbers are among the labels of a column, so that numbers are words too; empty when they are not.
+/// Often the word is a mistake.
+std::string note_of_mixture(const CsvLabels& labels, const std::string& file, const std::string& column);
+
+/// What the labels of a column are numbers of.
+struct LabelWords {
+  const std::vector<std::string>* words = nullptr;  // sorted; none: labels are numbers
+  std::string dim;
+  std::string where;  // "split `train`"
+};
+/// The number of each text of a column. Errors: Input for a word that is not known, or a word among numbers.
+Result<std::vector<float>> number_labels(const CsvLabels& labels, const LabelWords& known, const std::string& file,
+                                         const std::string& column);
 
 }  // namespace smelt

@@ -210,7 +210,8 @@ TEST_CASE("classes are folders or the second column of a list") {
   folder.label = PictureLabel::Folder;
   column.label = PictureLabel::Column;
   const auto labels = [&](const SourceCall& source) {
-    const DataPlan plan = plan_of(source);
+    DataPlan plan = plan_of(source);
+    plan.limits = {{1, 11, "Class", {}}};
     const auto set = Dataset::open(plan, plan.splits[0], paths, 2);
     if (!set) return message_of(set);
     const auto* values = reinterpret_cast<const int32_t*>(set->columns()[1].data.data());
@@ -220,6 +221,21 @@ TEST_CASE("classes are folders or the second column of a list") {
   CHECK(labels(images({"pets/**/*.png"}, folder)) == "0 1 1 of cat dog");
   CHECK(labels(images({"names.csv"}, column)) == "1 0 of cat dog");
   CHECK(labels(images({"numbers.csv"}, column)) == "7 3 of ");
+  const auto listed = [&](const char* first, const char* second) {
+    write_raw(dir / "l.csv", fmt::format("file,kind\npets/dog/1.png,{}\npets/cat/1.png,{}\n", first, second));
+    return labels(images({"l.csv"}, column));
+  };
+  CHECK(listed("1.0", " 4") == "1 4 of ");  // numbers as those of a csv column
+  CHECK(listed("10.0", "2.0") == "10 2 of ");
+  CHECK(contains(listed("-1", "2"), "l.csv: row 2: column `kind`: -1 is not in 0..10, the range of `Class` (11)"));
+  CHECK(contains(listed("1", "1.5"), "l.csv: row 3: column `kind`: 1.5 is not in 0..10"));
+  CHECK(contains(listed("1", "1.5"), "labels are whole numbers from 0; rows are lines of the file"));
+  CHECK(contains(listed("1", "12"), "row 3: column `kind`: 12 is not in 0..10"));
+  CHECK(contains(listed("1", "nan"), "row 3: column `kind`: `nan` is not a number"));
+  CHECK(listed("?", "2") == "1 0 of 2 ?");
+  const DataPlan mixed = plan_of(images({"l.csv"}, column));
+  CHECK(contains(Dataset::open(mixed, mixed.splits[0], paths, 2)->notes().at(0),
+                 "column `kind` has words and numbers: `?` (row 2) is no number, so `2` (row 3) is a word too"));
   CHECK(contains(labels(images({"missing.csv"}, column)), "missing.csv: row 2: there is no picture"));
   CHECK(contains(labels(images({"out.csv"}, column)), "`../x.png` leaves the list's folder"));
   CHECK(contains(labels(images({"pets/dog/*.png"}, folder)), "`1.png` is in no class folder"));
