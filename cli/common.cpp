@@ -18,6 +18,7 @@
 #include "cli/console.h"
 #include "cli/run_source.h"
 #include "runtime/files/message.h"
+#include "runtime/files/output_file.h"
 #include "runtime/object_cache.h"
 #include "runtime/run_directory.h"
 
@@ -44,6 +45,11 @@ std::string dump_json(const nlohmann::json& json) {
 bool is_there(const std::string& path) {
   std::error_code ignored;
   return std::filesystem::exists(path, ignored);
+}
+
+Result<void> check_not_there(const std::string& path, bool force) {
+  if (force || path.empty() || is_stream(path) || !is_there(path)) return {};
+  return fail(ErrorKind::Output, fmt::format("{} exists", printable(path)), "give another name, or --force");
 }
 
 int report(const Error& error) {

@@ -44,6 +44,8 @@ std::string dump_json(const nlohmann::json& json);
 
 /// Whether there is something of that name; a place that cannot be looked at has nothing.
 bool is_there(const std::string& path);
+/// That writing `path` replaces nothing: a stream replaces nothing either. Errors: Output.
+Result<void> check_not_there(const std::string& path, bool force);
 
 /// `error: message`, with the help below; to stderr. Returns the exit code.
 int report(const Error& error);

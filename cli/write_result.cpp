@@ -114,9 +114,7 @@ Result<std::string> encode_sound(const ResultFlags& flags, const NamedTensor& na
 
 Result<void> write_result(const ResultFlags& flags, const std::string& path, NamedTensor& named, const Binding& binding,
                           const Entry& entry, const CompiledProgram& program, const SubwordModels& subwords) {
-  if (!flags.force && !path.empty() && !is_stream(path) && is_there(path)) {
-    return fail(ErrorKind::Output, fmt::format("{} exists", printable(path)), "give another name, or --force");
-  }
+  SMELT_TRY_VOID(check_not_there(path, flags.force));
   SMELT_TRY(const Format format, format_of(path));
   if (format == Format::Npy) return write_npy(path, named.tensor);
   std::string bytes;
@@ -189,8 +187,7 @@ Result<void> check_output(const ResultFlags& flags, const Entry& entry, const Co
 
 /// All results in one .npz, by their names; a result without one is `value`, as its export says.
 static Result<void> write_archive(const ResultFlags& flags, std::span<NamedTensor> results) {
-  if (!flags.force && is_there(flags.output))
-    return fail(ErrorKind::Output, fmt::format("{} exists", printable(flags.output)), "give another name, or --force");
+  SMELT_TRY_VOID(check_not_there(flags.output, flags.force));
   std::vector<NamedArray> arrays;
   for (const NamedTensor& result : results) arrays.push_back({result.name, result.tensor});
   SMELT_TRY_VOID(write_npz(flags.output, arrays));

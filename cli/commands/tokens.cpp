@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/stream_text.h"
 #include "runtime/files/file.h"
 #include "runtime/files/npy.h"
 #include "runtime/files/output_file.h"
@@ -17,15 +18,18 @@ struct LearnFlags {
   std::vector<std::string> files;
   std::string output;
   uint64_t size = 1000;
+  bool force = false;
 };
 struct CutFlags {
   std::string model, text, output;
+  bool force = false;
 };
 struct JoinFlags {
   std::string model, numbers;
 };
 
 Result<void> learn_subwords(const LearnFlags& flags) {
+  SMELT_TRY_VOID(check_not_there(flags.output, flags.force));
   std::vector<std::string> lines;
   for (const std::string& path : flags.files) {
     SMELT_TRY(const Buffer bytes, read_file(path));
@@ -44,6 +48,7 @@ Result<void> learn_subwords(const LearnFlags& flags) {
 }
 
 Result<void> cut_text(const CutFlags& flags) {
+  SMELT_TRY_VOID(check_not_there(flags.output, flags.force));
   SMELT_TRY(const Subwords subwords, Subwords::read(flags.model));
   SMELT_TRY(const std::vector<int32_t> numbers, subwords.encode(flags.text));
   SMELT_TRY(HostTensor row, HostTensor::zeros(DType::I32, {1, static_cast<int64_t>(numbers.size())}, "the subwords"));
@@ -63,7 +68,7 @@ Result<void> join_texts(const JoinFlags& flags) {
   const std::span<const int32_t> numbers = all.as<int32_t>();
   for (size_t at = 0; length > 0 && at + length <= numbers.size(); at += length) {
     SMELT_TRY(const std::string text, subwords.decode(numbers.subspan(at, length)));
-    SMELT_TRY_VOID(write_output("-", printable_lines(text) + "\n"));
+    SMELT_TRY_VOID(write_output("-", fit_for_output(text + "\n")));
   }
   return {};
 }
@@ -77,6 +82,7 @@ Runner add_tokens(Options options) {
   Options train_options = options.command("train", "makes a model of subwords of texts");
   train_options.add("FILE", learn->files, "texts; a line is a sentence").required();
   train_options.add("-o,--output", learn->output, "the model, such as m.model").required();
+  train_options.flag("--force", learn->force, "overwrite the model");
   train_options.add("--size", learn->size, "subwords, 256 bytes among them (default 1000)").between(260, 1'000'000);
 
   auto cut = std::make_shared<CutFlags>();
@@ -84,6 +90,7 @@ Runner add_tokens(Options options) {
   encode_options.add("MODEL", cut->model, "a model of subwords").required();
   encode_options.add("--text", cut->text, "the text").required();
   encode_options.add("-o,--output", cut->output, "an .npy file").required();
+  encode_options.flag("--force", cut->force, "overwrite the file");
 
   auto join = std::make_shared<JoinFlags>();
   Options decode_options = options.command("decode", "prints the texts of rows of subwords");

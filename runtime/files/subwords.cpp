@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "runtime/files/file.h"
 #include "runtime/files/message.h"
 
@@ -94,6 +96,30 @@ Result<std::string> Subwords::decode(std::span<const int32_t> numbers) const {
   return text;
 }
 
+/// The number behind `words` in what SentencePiece says; 0 when it does not say so.
+static int64_t number_behind(std::string_view text, std::string_view words) {
+  const size_t at = text.find(words);
+  if (at == std::string_view::npos) return 0;
+  text.remove_prefix(at + words.size());
+  int64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+static std::unexpected<Error> no_model(const std::string& why, int64_t size) {
+  if (const int64_t most = number_behind(why, "value <= "); most > 0)
+    return fail(ErrorKind::Input,
+                fmt::format("{} subwords are too many for this text, of which there are {}", size, most),
+                fmt::format("write --size {} or less, or give more text", most));
+  if (const int64_t least = number_behind(why, fmt::format("{} vs ", size)); least > 0)
+    return fail(
+        ErrorKind::Input,
+        fmt::format("{} subwords are too few for this text, which needs {} for its letters and bytes", size, least),
+        fmt::format("write --size {} or more", least));
+  return fail(ErrorKind::Input, fmt::format("SentencePiece: {}", printable(why)),
+              "another --size may do: 256 subwords are bytes, and a short text has few others");
+}
+
 Result<std::string> train_subwords(const std::vector<std::string>& lines, int64_t size) {
   Lines iterator(lines);
   std::string model;
@@ -112,8 +138,7 @@ Result<std::string> train_subwords(const std::vector<std::string>& lines, int64_
                                                                   {"minloglevel", "2"}},
                                                                  &iterator, &model);
   if (status.ok()) return model;
-  return fail(ErrorKind::Input, fmt::format("SentencePiece: {}", printable(status.ToString())),
-              "another --size may do: 256 subwords are bytes, and a short text has few others");
+  return no_model(status.ToString(), size);
 }
 
 #else

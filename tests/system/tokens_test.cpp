@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "runtime/files/npy.h"
 #include "runtime/files/subwords.h"
 #include "tests/system/small_model.h"
@@ -86,7 +88,7 @@ TEST_CASE("a model is trained on subwords, and goes on with the same ones only")
   CHECK(smelt_in(work, "eval a").out == smelt_in(work, "eval b").out);
 
   REQUIRE(smelt_in(work, "train m.smelt -o c --steps 5").exit_code == 0);
-  REQUIRE(smelt_in(work, "tokens train book.txt -o m.model --size 290").exit_code == 0);
+  REQUIRE(smelt_in(work, "tokens train book.txt -o m.model --size 290 --force").exit_code == 0);
   for (const char* command :
        {"train m.smelt -o c --resume", "eval c", "sample c write --prompt the", "run c write --prompt the"}) {
     const CommandResult other = smelt_in(work, command);
@@ -103,6 +105,29 @@ TEST_CASE("texts become numbers and texts again on the command line") {
   REQUIRE(run_smelt({"tokens", "encode", "m.model", "--text", "the cat sat", "-o", "t.npy"}, {.directory = work})
               .exit_code == 0);
   CHECK(smelt_in(work, "tokens decode m.model t.npy").out == "the cat sat\n");
+  const std::vector<int32_t> tabbed = *(*Subwords::read(work + "/m.model")).encode("a\tb");
+  HostTensor row = *HostTensor::zeros(DType::I32, {1, static_cast<int64_t>(tabbed.size())});
+  std::ranges::copy(tabbed, row.as<int32_t>().begin());
+  REQUIRE(write_npy(work + "/t.npy", row).has_value());
+  CHECK(smelt_in(work, "tokens decode m.model t.npy").out == "a\tb\n");  // into a pipe as it is
+}
+
+TEST_CASE("files of subwords are overwritten with --force only") {
+  const std::string work = prepare("tokens-force");
+  if (work.empty()) return;
+  const std::string model = read_text_file(work + "/m.model");
+  REQUIRE(smelt_in(work, "tokens encode m.model --text the -o t.npy").exit_code == 0);
+  for (const char* command :
+       {"tokens train book.txt -o m.model --size 290", "tokens encode m.model --text cat -o t.npy"}) {
+    const CommandResult refused = smelt_in(work, command);
+    CHECK(refused.exit_code == 4);
+    CHECK_MESSAGE(has(refused.err, "exists\n  = help: give another name, or --force"), refused.err);
+  }
+  CHECK(read_text_file(work + "/m.model") == model);
+  CHECK(smelt_in(work, "tokens decode m.model t.npy").out == "the\n");
+  CHECK(smelt_in(work, "tokens train book.txt -o m.model --size 290 --force").exit_code == 0);
+  CHECK(read_text_file(work + "/m.model") != model);
+  CHECK(smelt_in(work, "tokens encode m.model --text the -o /dev/null").exit_code == 0);
 }
 
 TEST_CASE("prompts and samples of subwords are texts") {
@@ -146,7 +171,8 @@ TEST_CASE("mistakes with subwords") {
   says("tokens", "needs one of train, encode and decode");
   says("tokens decode book.txt t.npy", "no model of SentencePiece");
   says("tokens train nothing.txt -o x.model", "nothing.txt");
-  says("tokens train book.txt -o x.model --size 100000", "SentencePiece: ");
+  says("tokens train book.txt -o x.model --size 100000", "100000 subwords are too many for this text, of which ");
+  says("tokens train book.txt -o x.model --size 260", "260 subwords are too few for this text, which needs ");
   // A model with more subwords than the dim has.
   write_text_file(work + "/few.smelt", replaced(std::string(kModel), "Piece = 300", "Piece = 260"));
   says("train few.smelt", "260");
