@@ -52,6 +52,17 @@ Result<void> check_not_there(const std::string& path, bool force) {
   return fail(ErrorKind::Output, fmt::format("{} exists", printable(path)), "give another name, or --force");
 }
 
+void tell_of_training_split(const DataPlan& plan) {
+  for (int32_t section = 0; section < plan.num_sections(); ++section) {
+    std::vector<std::string> names;
+    for (const Split& split : plan.splits)
+      if (split.section == section) names.push_back(split.name);
+    if (names.size() < 2 || std::ranges::find(names, "train") != names.end()) continue;
+    say("note: no split of data section `{}` is called `train`: it is trained on `{}`, the first of {}",
+        plan.section_name(section), names[0], fmt::join(names, ", "));
+  }
+}
+
 int report(const Error& error) {
   say("error: {}", error.message);
   if (!error.help.empty()) say("  = help: {}", error.help);
@@ -78,7 +89,7 @@ void add_model_flags(Options options, ModelFlags& flags, unsigned groups, std::p
       .repeated();
   options.add("--memory-budget", flags.memory_budget,
               "most memory to use, data excluded, such as 24MB or 1.5GiB: takes time for it, never bits");
-  options.flag("--json", flags.json, "machine-readable output");
+  if ((groups & kJson) != 0) options.flag("--json", flags.json, "machine-readable output");
   if ((groups & kTraining) != 0) {
     options.add("--epochs", flags.epochs, "epochs, instead of the file's").between(1, uint64_t{1} << 40);
   }
@@ -94,7 +105,8 @@ Result<std::pair<std::string, std::string>> split_assignment(const std::string& 
                                                              const char* form) {
   const size_t at = text.find('=');
   if (at == std::string::npos || at == 0) {
-    return fail(ErrorKind::Usage, fmt::format("{} `{}` has no `=`", flag, text),
+    return fail(ErrorKind::Usage,
+                fmt::format("{} `{}` has no {}", flag, printable(text), at == 0 ? "name before its `=`" : "`=`"),
                 fmt::format("write {} {}", flag, form));
   }
   return std::pair{text.substr(0, at), text.substr(at + 1)};
@@ -160,6 +172,11 @@ std::string read_stdin() { return {std::istreambuf_iterator<char>(std::cin), {}}
 
 std::optional<CheckedModel> load_model(const std::string& file, const ModelOptions& options, bool json, int& code,
                                        bool takes_stdin) {
+  if (file.ends_with(".safetensors") && is_there(file)) {
+    code = report_usage(fmt::format("`{}` is a file of parameters, no model file", printable(file)),
+                        "give the model file, and this one with `--weights`; a run directory has both");
+    return std::nullopt;
+  }
   Result<CheckedModel> model =
       takes_stdin && file == "-" ? check_text("<stdin>", read_stdin(), options) : check_file(file, options);
   if (!model) {

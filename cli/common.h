@@ -47,6 +47,9 @@ bool is_there(const std::string& path);
 /// That writing `path` replaces nothing: a stream replaces nothing either. Errors: Output.
 Result<void> check_not_there(const std::string& path, bool force);
 
+/// Which split a section is trained on, where it has several and none is called so; to stderr.
+void tell_of_training_split(const DataPlan& plan);
+
 /// `error: message`, with the help below; to stderr. Returns the exit code.
 int report(const Error& error);
 int report_usage(const std::string& message, const std::string& help = {});
@@ -66,7 +69,7 @@ struct ModelFlags {
   std::string memory_budget;          // as written; empty: none
   bool json = false;
 };
-enum FlagGroup : unsigned { kTraining = 1, kRunning = 2, kCompiling = 4 };
+enum FlagGroup : unsigned { kTraining = 1, kRunning = 2, kCompiling = 4, kJson = 8 };
 /// `file`: how --help calls the positional argument, and what it says of it.
 void add_model_flags(Options options, ModelFlags& flags, unsigned groups,
                      std::pair<const char*, const char*> file = {"FILE", "model file"});

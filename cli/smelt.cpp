@@ -92,6 +92,8 @@ int report_parse_error(const CLI::App& app, const CLI::ParseError& error) {
   const std::string subject = what.substr(0, what.find_first_of(": "));
   if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr)
     return report_usage(fmt::format("`{}` needs {}", name, subject), help);
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr && what.find("At Most") != std::string::npos)
+    return report_usage(fmt::format("{} is given twice", subject), "leave one of them out");
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr)
     return report_usage(fmt::format("{} needs a value", subject), help);
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {

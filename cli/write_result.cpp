@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cmath>
 #include <filesystem>
 
@@ -30,14 +31,26 @@ struct Extension {
 constexpr Extension kExtensions[] = {
     {".npy", Format::Npy}, {".npz", Format::Npz}, {".png", Format::Png}, {".txt", Format::Text}, {".wav", Format::Wav}};
 
+/// `28x28`, and nothing else.
+Result<std::pair<int64_t, int64_t>> sides_of(const std::string& shape) {
+  const char* const end = shape.data() + shape.size();
+  int64_t height = 0, width = 0;
+  const auto [cross, bad] = std::from_chars(shape.data(), end, height);
+  bool good = bad == std::errc() && cross != end && *cross == 'x' && shape[0] != '0';
+  if (good) {
+    const auto [rest, bad_width] = std::from_chars(cross + 1, end, width);
+    good = bad_width == std::errc() && rest == end && cross[1] != '0';
+  }
+  if (good && height > 0 && width > 0 && height < 1 << 20 && width < 1 << 20) return std::pair{height, width};
+  return fail(ErrorKind::Usage, fmt::format("--shape `{}` is not HxW", printable(shape, 40)), "such as --shape 28x28");
+}
+
 /// [N, H*W] becomes [N, H, W] when `--shape HxW` says so.
 Result<void> reshape_flat(HostTensor& images, const std::string& shape) {
   if (shape.empty()) return {};
-  const size_t cross = shape.find('x');
-  const int64_t height = std::atoll(shape.c_str());
-  const int64_t width = cross == std::string::npos ? 0 : std::atoll(shape.c_str() + cross + 1);
-  if (height <= 0 || width <= 0)
-    return fail(ErrorKind::Usage, fmt::format("--shape `{}` is not HxW", shape), "such as --shape 28x28");
+  const auto sides = sides_of(shape);
+  if (!sides) return std::unexpected(sides.error());
+  const auto [height, width] = *sides;
   if (images.shape.size() != 2 || images.shape[1] != height * width) {
     return fail(ErrorKind::Usage, fmt::format("{} cannot be seen as pictures of {}x{}",
                                               describe(images.dtype, images.shape), height, width));
@@ -155,7 +168,15 @@ bool is_text(const Binding& binding, const CompiledProgram& program) {
 bool writes_text(const ResultFlags& flags) { return format_of(flags.output).value_or(Format::Npy) == Format::Text; }
 
 Result<void> check_format(const ResultFlags& flags) {
-  if (const Result<Format> format = format_of(flags.output); !format) return std::unexpected(format.error());
+  SMELT_TRY(const Format format, format_of(flags.output));
+  if (!flags.shape.empty()) {
+    if (format != Format::Png)
+      return fail(ErrorKind::Usage, "--shape says how the pixels of a .png are folded",
+                  "write -o out.png, or leave it out");
+    if (auto sides = sides_of(flags.shape); !sides) return std::unexpected(std::move(sides).error());
+  }
+  if (flags.rate && format != Format::Wav)
+    return fail(ErrorKind::Usage, "--rate is the samples a second of a .wav", "write -o out.wav, or leave it out");
   return {};
 }
 

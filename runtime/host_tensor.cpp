@@ -181,7 +181,9 @@ Result<void> convert_elements(DType from_type, std::span<const std::byte> from, 
     if (is_float(to_type)) {
       const double value = load_element(from_type, source);
       store_double(to_type, target, value);
-      if (std::isfinite(value) && !std::isfinite(load_element(to_type, target))) return refuse(i);
+      const double stored = load_element(to_type, target);
+      if (std::isfinite(value) && !std::isfinite(stored)) return refuse(i);
+      if (!is_float(from_type) && exact_integer(stored) != load_integer(from_type, source)) return refuse(i);
       continue;
     }
     const std::optional<int64_t> value =

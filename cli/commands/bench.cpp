@@ -143,7 +143,7 @@ int run_bench(const BenchFlags& flags) {
 
 Runner add_bench(Options options) {
   auto flags = std::make_shared<BenchFlags>();
-  add_model_flags(options, flags->model, kRunning);
+  add_model_flags(options, flags->model, kRunning | kJson);
   options.add("--export", flags->exported, "an export to time, instead of an iteration");
   options.add("--steps", flags->steps, "iterations to time").between(1, uint64_t{1} << 40);
   options.add("--warmup", flags->warmup, "iterations before that").between(0, uint64_t{1} << 40);

@@ -154,6 +154,7 @@ int check_one(const CheckFlags& flags, const ModelFlags& model_flags, bool alone
   const Result<LoweredExperiment> lowered = lower(model->checked, model->options);
   if (!lowered) return report(lowered.error());
   const Experiment& experiment = *model->checked.experiment;
+  if (alone && experiment.data && experiment.train.present) tell_of_training_split(*experiment.data);
   if (model_flags.json) {
     print_json(experiment, *lowered, looks);
     return kOk;
@@ -185,6 +186,9 @@ int check_all(const CheckFlags& flags, const std::vector<std::string>& files) {
 int run_check(CheckFlags flags) {
   flags.with_data = std::erase(flags.model.data, "") != 0;
   if (!flags.with_data && !flags.output.empty()) return report_usage("-o draws data: it goes with `--data`");
+  if (flags.force && flags.output.empty()) return report_usage("--force replaces a file: it goes with `-o`");
+  if (flags.ownership && flags.model.json)
+    return report_usage("--ownership prints a table, and --json has it as `ownership`", "leave --ownership out");
   std::vector<std::string> files = {flags.model.file};
   files.insert(files.end(), flags.more.begin(), flags.more.end());
   if (files.size() > 1 && !flags.output.empty()) return report_usage("-o draws the data of one file");
@@ -202,7 +206,7 @@ int run_check(CheckFlags flags) {
 
 Runner add_check(Options options) {
   auto flags = std::make_shared<CheckFlags>();
-  add_model_flags(options, flags->model, kTraining, {"FILE", "model file, or - for the standard input"});
+  add_model_flags(options, flags->model, kTraining | kJson, {"FILE", "model file, or - for the standard input"});
   options.add("MORE", flags->more, "further model files: of several, mistakes and one line each are printed");
   // With a value it is where the data are, as everywhere; alone it asks for a look at them.
   options.declared("--data").with_or_without_value().described(

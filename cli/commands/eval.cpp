@@ -111,7 +111,7 @@ int run_eval(const EvalFlags& flags) {
 
 Runner add_eval(Options options) {
   auto flags = std::make_shared<EvalFlags>();
-  add_model_flags(options, flags->model, kRunning);
+  add_model_flags(options, flags->model, kRunning | kJson);
   options.add("NAMES", flags->names, "objectives and metrics (default: all)");
   options.add("--weights", flags->weights, "a run, a checkpoint or a safetensors file").checkpoint();
   options.add("--split", flags->split, "split of the data (default: valid, else the last)");

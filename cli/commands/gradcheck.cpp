@@ -199,7 +199,7 @@ int run_gradcheck(const GradcheckFlags& flags) {
 Runner add_gradcheck(Options options) {
   auto flags = std::make_shared<GradcheckFlags>();
   flags->model.precision = "f64";
-  add_model_flags(options, flags->model, kRunning);
+  add_model_flags(options, flags->model, kRunning | kJson);
   options.add("--order", flags->order, "1: gradients; 2: products with the Hessian").between(1, 2);
   options.add("--objective", flags->objective, "one of the file's; default: all that a `step` line runs");
   options

@@ -229,7 +229,7 @@ int run_profile(const ProfileFlags& flags) {
 
 Runner add_profile(Options options) {
   auto flags = std::make_shared<ProfileFlags>();
-  add_model_flags(options, flags->model, kRunning);
+  add_model_flags(options, flags->model, kRunning | kJson);
   options.add("--export", flags->exported, "an export to look at, instead of an iteration");
   options.add("--steps", flags->steps, "iterations to time").between(1, uint64_t{1} << 30);
   options.add("--warmup", flags->warmup, "iterations before that").between(0, uint64_t{1} << 30);

@@ -50,7 +50,8 @@ Result<std::vector<NamedTensor>> read_inputs(const std::vector<std::string>& inp
   for (const std::string& input : inputs) {
     const size_t at = input.find('=');
     if (at == std::string::npos || at == 0) {
-      return fail(ErrorKind::Usage, fmt::format("--input `{}` has no `=`", printable(input)),
+      return fail(ErrorKind::Usage,
+                  fmt::format("--input `{}` has no {}", printable(input), at == 0 ? "name before its `=`" : "`=`"),
                   "write --input x=FILE.npy");
     }
     SMELT_TRY(NpyFile file, read_npy(input.substr(at + 1)));
@@ -212,6 +213,8 @@ int run_command(const RunFlags& flags, bool draw) {
   Result<RunningModel> running = start_model(std::move(source->checked), source->options, flags.model.threads, 0);
   if (!running) return report(running.error());
   if (source->weights.empty()) {
+    if (flags.partial)
+      return report_usage("--partial loads what fits of a file, and there is none", "give it with --weights FILE");
     say("note: without --weights the parameters have their initial values");
   }
   const Match match = flags.partial ? Match::Partial : Match::Strict;

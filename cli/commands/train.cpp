@@ -213,6 +213,7 @@ int run_training(TrainFlags flags) {
   if (!running) return report(running.error());
   const CompiledProgram& program = running->compiled->program;
   if (!data) return report(data.error());
+  if (program.data) tell_of_training_split(*program.data);
   Result<Schedule> schedule = plan_schedule(program, training_rows(data->sets));
   if (!schedule) return report(schedule.error());
   tell_of_early_end(flags, program.train, schedule->iterations);
@@ -271,7 +272,7 @@ int run_training(TrainFlags flags) {
 
 Runner add_train(Options options) {
   auto flags = std::make_shared<TrainFlags>();
-  add_model_flags(options, flags->model, kTraining | kRunning);
+  add_model_flags(options, flags->model, kTraining | kRunning | kJson);
   options.add("--steps", flags->steps, "stop at this many iterations; schedules keep their horizon")
       .between(1, uint64_t{1} << 50);
   options.add("-o,--output", flags->output, "run directory (default: runs/<file>-<k>)");

@@ -306,6 +306,41 @@ TEST_CASE("a field of whole numbers or truths takes a column exactly, or the dat
   CHECK(here.run({"check", "m.smelt", "--data"}).exit_code == 0);
 }
 
+TEST_CASE("whole numbers that are fed to floats fit or are refused") {
+  const Playground here("values_whole_inputs");
+  here.model("dim B <= 8\n" + kScale + "export same(x: f32[B]) -> f32[B] = x\n");
+  const std::vector<std::string> run{"run", "m.smelt", "same", "--input", "x=x.npy", "-o", "o.npy", "--force"};
+  write_array<int32_t>(here.path + "/x.npy", DType::I32, {2}, {16777216, -16777218});
+  CHECK(here.run(run).exit_code == 0);
+  CHECK(read_array(here.path + "/o.npy") == std::vector<double>{16777216, -16777218});
+  write_array<int32_t>(here.path + "/x.npy", DType::I32, {2}, {1, 16777217});
+  here.refuses(run, {"element 1 is 16777217, which f32 cannot hold"});
+  write_array<int64_t>(here.path + "/x.npy", DType::I64, {2}, {1, (int64_t{1} << 53) + 1});
+  here.refuses(run, {"element 1", "which f32 cannot hold"});
+}
+
+TEST_CASE("training without a split called train says which it takes") {
+  const Playground here("values_split_names");
+  const auto with_splits = [&](const std::string& splits) {
+    here.model("dim B <= 8\ndata d {\n  " + splits +
+               " = npy(\"x.npy\") |> split(0.5)\n  x: f32 = field(0)\n}\n"
+               "layer L(x: f32[B]) -> f32[B] {\n  param w: f32 = ones()\n  x * w\n}\nmodel net = L\n"
+               "objective loss(x: f32[B]) updates net { mean(net(x)) }\n"
+               "train {\n  data d\n  batch B = 2\n  epochs 1\n  step loss with sgd(lr = 0.1)\n}\n");
+  };
+  write_array<float>(here.path + "/x.npy", DType::F32, {8}, std::vector<float>(8, 1));
+  const std::string note = "no split of data section `d` is called `train`: it is trained on `heldout`, the first of ";
+  with_splits("heldout, training");
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"train", "m.smelt", "-o", "r", "--force"},
+                                                  std::vector<std::string>{"check", "m.smelt"}}) {
+    const CommandResult result = here.run(command);
+    CHECK(result.exit_code == 0);
+    CHECK_MESSAGE(result.err.find(note + "heldout, training") != std::string::npos, result.err);
+  }
+  with_splits("heldout, train");
+  CHECK(here.run({"check", "m.smelt"}).err.find("is called `train`") == std::string::npos);
+}
+
 TEST_CASE("a row of a part of a file is named as the file counts it") {
   const Playground here("values_rows_of_parts");
   here.model(
