@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <iterator>
 #include <utility>
@@ -32,6 +33,13 @@ std::string identifier(std::string_view name) {
 
 std::string unique(std::string wanted, std::set<std::string>& used) {
   while (!used.insert(wanted).second) wanted += '_';
+  return wanted;
+}
+
+std::string unique_function(std::string wanted, std::set<std::string>& used) {
+  const auto names = [&] { return std::array{wanted, wanted + "_in", wanted + "_out", wanted + "_bind"}; };
+  while (std::ranges::any_of(names(), [&](const std::string& name) { return used.contains(name); })) wanted += '_';
+  for (const std::string& name : names()) used.insert(name);
   return wanted;
 }
 

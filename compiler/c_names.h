@@ -16,6 +16,8 @@ std::string identifier(std::string_view name);
 
 /// `wanted`, or with underscores behind it until nothing in `used` has that name.
 std::string unique(std::string wanted, std::set<std::string>& used);
+/// Likewise of a function whose types are called after it: `fade` has `fade_in`, `fade_out` and may have `fade_bind`.
+std::string unique_function(std::string wanted, std::set<std::string>& used);
 
 /// Lines that set `extents` of the dims that follow from others, where `size_of` gives the sizes of those, or an empty
 /// text.

@@ -22,8 +22,8 @@ class GenerationWriter {
         model_(identifier(program.name)),
         reset_(program.entries[static_cast<size_t>(generation.reset)]),
         step_(program.entries[static_cast<size_t>(generation.step)]) {
-    reset_name_ = unique(fmt::format("{}_{}", model_, identifier(reset_.name)), used);
-    step_name_ = unique(fmt::format("{}_{}", model_, identifier(step_.name)), used);
+    reset_name_ = unique_function(fmt::format("{}_{}", model_, identifier(reset_.name)), used);
+    step_name_ = unique_function(fmt::format("{}_{}", model_, identifier(step_.name)), used);
     positions_ = fmt::format("{}_{}_POSITIONS", model_, identifier(generation.name));
     std::ranges::transform(positions_, positions_.begin(),
                            [](unsigned char c) { return static_cast<char>(std::toupper(c)); });

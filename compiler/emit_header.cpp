@@ -35,8 +35,8 @@ class HeaderWriter {
       : program_(program), generations_(generations), name_(identifier(program.name)), upper_(name_) {
     std::ranges::transform(upper_, upper_.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     // The header's own names; an objective or export of such a name gets an underscore behind it.
-    for (const char* own :
-         {"params", "num_params", "arena_bytes", "init", "order", "horizon", "set_scalar", "iteration", "advance"}) {
+    for (const char* own : {"params", "num_params", "arena_bytes", "init", "order", "horizon", "set_scalar",
+                            "iteration", "iteration_in", "iteration_out", "advance"}) {
       used_.insert(fmt::format("{}_{}", name_, own));
     }
     for (size_t e = 0; e < program.entries.size(); ++e) {
@@ -122,7 +122,7 @@ class HeaderWriter {
   }
 
   CallWrapper make_wrapper(const Entry& entry, const std::string& prefix) {
-    CallWrapper wrapper{.entry = &entry, .name = unique(prefix + identifier(entry.name), used_)};
+    CallWrapper wrapper{.entry = &entry, .name = unique_function(prefix + identifier(entry.name), used_)};
     std::set<std::string> in, out;
     for (const Binding& input : entry.inputs) wrapper.inputs.push_back({unique(identifier(input.name), in), &input});
     for (const int32_t symbol : entry.symbols)
