@@ -1,5 +1,6 @@
 #include "compiler/codegen/emit_program.h"
 
+#include <limits>
 #include <map>
 #include <set>
 #include <string>
@@ -23,8 +24,9 @@ constexpr unsigned kPartInstructions = 1500;
 
 class ProgramEmitter {
  public:
-  ProgramEmitter(const LoopProgram& program, const Target& target, CodeQueue& queue)
-      : program_(program), target_(target), queue_(queue), part_(queue.new_part()) {}
+  /// `part_limit`: instructions from which on a part is handed over.
+  ProgramEmitter(const LoopProgram& program, const Target& target, CodeQueue& queue, unsigned part_limit)
+      : program_(program), target_(target), queue_(queue), part_limit_(part_limit), part_(queue.new_part()) {}
 
   void run() {
     const DriverModules modules{target_, shared_, [&]() -> llvm::Module& {
@@ -57,12 +59,13 @@ class ProgramEmitter {
   }
 
   void hand_over_if_full() {
-    if (part_.module->getInstructionCount() >= kPartInstructions) queue_.push(std::exchange(part_, queue_.new_part()));
+    if (part_.module->getInstructionCount() >= part_limit_) queue_.push(std::exchange(part_, queue_.new_part()));
   }
 
   const LoopProgram& program_;
   const Target& target_;
   CodeQueue& queue_;
+  const unsigned part_limit_;
   CodePart part_;
   SharedFunctions shared_;
   std::map<std::string, std::string> kernels_;  // identity -> symbol
@@ -83,16 +86,17 @@ std::vector<char> emit_program(const LoopProgram& program, const Target& target,
                                const CodegenOptions& options) {
   CodeQueue queue(target, kind, options);
   check_lanes(program, target);
-  ProgramEmitter(program, target, queue).run();
-  const std::vector<std::vector<char>> parts = queue.finish();
-  if (kind == CodeKind::Object) {
+  // A text is one module, because tools read no more of a file.
+  const bool is_text = kind != CodeKind::Object;
+  ProgramEmitter(program, target, queue, is_text ? std::numeric_limits<unsigned>::max() : kPartInstructions).run();
+  std::vector<std::vector<char>> parts = queue.finish();
+  if (!is_text) {
     std::set<std::string> exported = {program.iteration_symbol};
     for (const LoopFunction& function : program.functions) exported.insert(function.name);
     return link_objects(parts, exported);
   }
-  std::vector<char> text;
-  for (const std::vector<char>& part : parts) text.insert(text.end(), part.begin(), part.end());
-  return text;
+  SMELT_CHECK(parts.size() == 1, "a text of {} modules", parts.size());
+  return std::move(parts[0]);
 }
 
 }  // namespace smelt

@@ -321,6 +321,21 @@ int main(void) {
   CHECK(run_command({"./host"}, {.directory = work}).exit_code == 0);
 }
 
+TEST_CASE("assembly and LLVM IR of a program are one file each that tools read") {
+  const std::string work = fresh_directory("texts");
+  for (const char* kind : {"asm", "llvm-ir"}) {
+    const CommandResult built =
+        run_smelt({"build", example("vae"), "-o", work, fmt::format("--emit={}", kind), "--cpu", "x86-64-v3"},
+                  {.directory = work});
+    REQUIRE_MESSAGE(built.exit_code == 0, built.err);
+  }
+  const CommandResult assembled = run_command({"as", "-o", work + "/vae.o", work + "/vae.s"});
+  CHECK_MESSAGE(assembled.exit_code == 0, assembled.err);
+  const std::string ir = read_text_file(work + "/vae.ll"), begins = "source_filename";
+  CHECK(ir.find(begins) == ir.rfind(begins));
+  CHECK(ir.find("@smelt_vae_step_neg_elbo(") != std::string::npos);
+}
+
 TEST_CASE("the object file is what the JIT loads, and building twice gives the same bytes") {
   const std::string work = fresh_directory("same-object");
   for (const char* name : {"mlp", "vae", "gan"}) {
