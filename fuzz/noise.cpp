@@ -60,6 +60,8 @@ void ExactValues::adjust(const Node& node, RefTensor& result) {
     halves_.push_back({.before = result.values, .after = {}, .spread = std::vector<double>(result.values.size(), 0.0)});
     round_all(result);
     halves_.back().after = result.values;
+  } else if (node.op == OpKind::Constant && is_float(result.type.dtype)) {
+    round_all(result);
   }
 }
 
@@ -74,6 +76,7 @@ void Noise::move(const Node& node, std::span<const RefTensor* const> operands, R
   const OpDef& def = op_def(node);
   op_ = node.op;
   switch (def.kind) {
+    case Kind::Constant: return round_all(result);
     case Kind::Elementwise: return elementwise(def, operands, result);
     case Kind::Reduce:
       if (std::isfinite(def.identity)) sums(node, operands, result);

@@ -89,9 +89,10 @@ class Evaluator {
     switch (def.kind) {
       case Kind::Argument: SMELT_TRY_VOID(read_argument(args)); return watch(id, args);
       case Kind::Constant: {
-        // Its number is one of its type, on every path.
+        // Where any value is rounded its number is one of its type, as code has it.
         const double value = node.attrs.number("value");
-        std::ranges::fill(result.values, is_float(node.type.dtype) ? round_to_float(value, node.type.dtype) : value);
+        const bool rounds = options_.rounding != Rounding::None && is_float(node.type.dtype);
+        std::ranges::fill(result.values, rounds ? round_to_float(value, node.type.dtype) : value);
         break;
       }
       case Kind::Index: fill_index(args); break;
