@@ -9,6 +9,24 @@
 
 namespace smelt {
 
+/// Of the kernels that add rows of a times columns of b, vectors along the columns: micro-kernels and streamed ones.
+/// All but the pointers are i64.
+enum ColumnKernelArgument : unsigned {
+  kA,
+  kB,
+  kSums,
+  kDepth,
+  kColumns,
+  kRowStride,
+  kAStep,
+  kBStep,
+  kTurns,
+  kATurn,
+  kBTurn,
+  kSumsStride,
+  kNumColumnKernelArguments
+};
+
 class InnerKernelEmitter : protected LaneBuilder {
  protected:
   InnerKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes, DType dtype);

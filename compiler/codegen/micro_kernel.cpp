@@ -11,7 +11,7 @@ MicroKernelEmitter::MicroKernelEmitter(llvm::Module& module, const Target& targe
     : InnerKernelEmitter(module, target, lanes, form.dtype), form_(form) {}
 
 llvm::FunctionType* MicroKernelEmitter::type(llvm::LLVMContext& context) {
-  return InnerKernelEmitter::type(context, kNumArguments);
+  return InnerKernelEmitter::type(context, kNumColumnKernelArguments);
 }
 
 void MicroKernelEmitter::emit() {

@@ -26,21 +26,6 @@ class MicroKernelEmitter : InnerKernelEmitter {
     llvm::PHINode *k, *a, *b;
     std::vector<llvm::PHINode*> sums;
   };
-  enum Argument : unsigned {
-    kA,
-    kB,
-    kSums,
-    kDepth,
-    kColumns,
-    kRowStride,
-    kAStep,
-    kBStep,
-    kTurns,
-    kATurn,
-    kBTurn,
-    kSumsStride,
-    kNumArguments
-  };
 
   void set_offsets();
   void set_masks();
@@ -55,7 +40,7 @@ class MicroKernelEmitter : InnerKernelEmitter {
   std::vector<llvm::Value*> emit_lone_step(const State& state, llvm::Value* exists);
   void fetch_next_rows(llvm::Value* step);
   llvm::VectorType* pair_vector();
-  llvm::Value* argument(Argument index) { return llvm_function_->getArg(index); }
+  llvm::Value* argument(ColumnKernelArgument index) { return llvm_function_->getArg(index); }
   llvm::Value* moved(llvm::Value* from, llvm::Value* offset, DType dtype) {
     return ir_.CreateInBoundsGEP(scalars_.element_type(dtype), from, offset);
   }

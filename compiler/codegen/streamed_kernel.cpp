@@ -1,33 +1,22 @@
 #include "compiler/codegen/streamed_kernel.h"
 
-#include <algorithm>
+#include "compiler/schedule/streamed_line.h"
 
 namespace smelt {
-
-// GB/s at which weights pass by one row, an AMD Zen 5, a C program that does the same: 256 x 256 to 784 x 256 from the
-// second level, four layers of examples/gpt.smelt from the third, 4096 x 4096 from memory.
-//   panels of 4 vectors, all of the depth each   118   88   17
-//   panels of 16 vectors                         160   98   36
-//   8 vectors of 2 steps, then the next 8        185  105   40
-//   8 vectors of 4 steps                         187  105   51
-//   4 vectors of 8 steps                         128  105   56
-// Asking for the next steps made 120 of the 105 there, and no difference in the step of that file.
-constexpr int64_t kSteps = 4;
-constexpr int64_t kVectors = 8;
 
 StreamedKernelEmitter::StreamedKernelEmitter(llvm::Module& module, const Target& target, int64_t lanes,
                                              const StreamedKernelForm& form)
     : InnerKernelEmitter(module, target, lanes, form.dtype), form_(form) {}
 
 llvm::FunctionType* StreamedKernelEmitter::type(llvm::LLVMContext& context) {
-  return InnerKernelEmitter::type(context, kNumArguments);
+  return InnerKernelEmitter::type(context, kNumColumnKernelArguments);
 }
 
 void StreamedKernelEmitter::emit() {
   begin(form_.name(), type(context_));
   if (!form_.accumulate) clear_sums();
   llvm::Value* depth = argument(kDepth);
-  llvm::Value* whole = ir_.CreateAnd(depth, i64(-kSteps));
+  llvm::Value* whole = ir_.CreateAnd(depth, i64(-kStreamedSteps));
   for_range(i64(0), argument(kTurns), 1, [&](llvm::Value* turn) {
     llvm::Value *a = times(kATurn, turn), *b = times(kBTurn, turn);
     const auto lines = [&](int64_t steps) {
@@ -35,7 +24,7 @@ void StreamedKernelEmitter::emit() {
         emit_line(ir_.CreateAdd(a, times(kAStep, k)), ir_.CreateAdd(b, times(kBStep, k)), steps);
       };
     };
-    for_range(i64(0), whole, kSteps, lines(kSteps));
+    for_range(i64(0), whole, kStreamedSteps, lines(kStreamedSteps));
     for_range(whole, depth, 1, lines(1));
   });
   ir_.CreateRetVoid();
@@ -57,8 +46,7 @@ void StreamedKernelEmitter::emit_line(llvm::Value* a, llvm::Value* b, int64_t st
   Values left;  // by row and step
   for (int64_t r = 0; r < form_.rows; ++r) {
     for (int64_t step = 0; step < steps; ++step) {
-      llvm::Value* at =
-          ir_.CreateAdd(a, ir_.CreateAdd(times(kRowStride, i64(r)), times(kAStep, i64(step)), "", true, true));
+      llvm::Value* at = ir_.CreateAdd(a, ir_.CreateAdd(times(kRowStride, i64(r)), times(kAStep, i64(step))));
       llvm::Value* loaded = ir_.CreateAlignedLoad(
           scalars_.element_type(form_.left), ir_.CreateInBoundsGEP(scalars_.element_type(form_.left), argument(kA), at),
           llvm::Align(static_cast<uint64_t>(size_of(form_.left))));
@@ -66,7 +54,7 @@ void StreamedKernelEmitter::emit_line(llvm::Value* a, llvm::Value* b, int64_t st
           LlvmScalars::value(scalars_.cast(form_.dtype, LlvmScalars::wrap(loaded, form_.left))), lanes_));
     }
   }
-  const int64_t vectors = std::clamp<int64_t>(form_.vectors, 1, kVectors);
+  const int64_t vectors = form_.vectors;
   llvm::Value* columns = argument(kColumns);
   llvm::Value* whole = ir_.CreateSub(columns, ir_.CreateURem(columns, i64(vectors * lanes_)));
   for_range(i64(0), whole, vectors * lanes_, [&](llvm::Value* c) { emit_columns(left, b, c, vectors, nullptr); });

@@ -22,30 +22,16 @@ class StreamedKernelEmitter : InnerKernelEmitter {
   static llvm::FunctionType* type(llvm::LLVMContext& context);
 
  private:
-  enum Argument : unsigned {
-    kA,
-    kB,
-    kSums,
-    kDepth,
-    kColumns,
-    kRowStride,
-    kAStep,
-    kBStep,
-    kTurns,
-    kATurn,
-    kBTurn,
-    kSumsStride,
-    kNumArguments
-  };
   using Values = std::vector<llvm::Value*>;
 
   void clear_sums();
   /// All columns at `steps` steps of the depth from `a` and `b` on.
   void emit_line(llvm::Value* a, llvm::Value* b, int64_t steps);
   void emit_columns(const Values& left, llvm::Value* b, llvm::Value* column, int64_t vectors, llvm::Value* mask);
-  llvm::Value* argument(Argument index) { return llvm_function_->getArg(index); }
-  llvm::Value* times(Argument stride, llvm::Value* count) {
-    return ir_.CreateMul(argument(stride), count, "", true, true);
+  llvm::Value* argument(ColumnKernelArgument index) { return llvm_function_->getArg(index); }
+  /// Strides may be negative, where taps pass backwards.
+  llvm::Value* times(ColumnKernelArgument stride, llvm::Value* count) {
+    return ir_.CreateNSWMul(argument(stride), count);
   }
   llvm::Value* sum_pointer(int64_t row, llvm::Value* column);
 

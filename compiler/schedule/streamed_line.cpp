@@ -7,7 +7,6 @@
 namespace smelt {
 namespace {
 
-constexpr int64_t kVectors = 8;  // see compiler/codegen/streamed_kernel.cpp
 constexpr int64_t kFewRows = 2;
 constexpr int64_t kSumsBytes = int64_t{16} << 10;  // half of the smallest first-level cache
 
@@ -20,12 +19,11 @@ StreamedLine streamed_line(const Product& product, int64_t lanes) {
     if (outer.a_stride == 0 && outer.b_stride == columns && outer.extent.is_static() && outer.extent.bound > 1)
       return {static_cast<int32_t>(axis), columns, columns * outer.extent.bound};
   }
-  return {StreamedLine::kColumns, kVectors * lanes, columns};
+  return {StreamedLine::kColumns, kStreamedVectors * lanes, columns};
 }
 
 int64_t streamed_vectors(int64_t rows, const VectorRegisters& registers) {
-  constexpr int64_t kSteps = 4;
-  return std::clamp<int64_t>((registers.count - registers.scratch - kSteps * rows) / rows, 1, kVectors);
+  return std::clamp<int64_t>((registers.count - registers.scratch - kStreamedSteps * rows) / rows, 1, kStreamedVectors);
 }
 
 bool is_streamed(const Product& product, const VectorRegisters& registers, const Blocking& blocking,

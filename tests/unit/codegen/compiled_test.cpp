@@ -117,8 +117,9 @@ TEST_CASE(
                       {{2, 50}, {50, 5000}, "[m,k] [k,n] -> [m,n]"},     // more than the sums on the stack
                       {{1, 4100}, {4100, 160}, "[m,k] [k,n] -> [m,n]"},  // more steps than a sum takes at once
                       {{Extent(2, 0), 50}, {50, 200}, "[m,k] [k,n] -> [m,n]"},
-                      {{1, 50}, {50, 4, 36}, "[m,k] [k,h,n] -> [h,m,n]"},      // heads side by side
-                      {{2, 5, 12}, {12, 5, 150}, "[m,t,k] [k,t,n] -> [m,n]"},  // two axes of the depth
+                      {{1, 50}, {50, 4, 36}, "[m,k] [k,h,n] -> [h,m,n]"},              // heads side by side
+                      {{2, 5, 12}, {12, 5, 150}, "[m,t,k] [k,t,n] -> [m,n]"},          // two axes of the depth
+                      {{2, 4, 30}, {4, 30, 140}, "[n,i-u+3,k] [u,k,c] -> [n,i<1,c]"},  // backwards
                       {{3, 1, 30}, {3, 30, 140}, "[h,m,k] [h,k,n] -> [h,m,n]"}};
   for (const Row& row : rows) {
     Graph graph;
