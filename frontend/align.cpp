@@ -164,11 +164,6 @@ std::string names_in_over(const Shapes& shapes, const Axes& axes) {
   return names.size() > 1 ? "(" + list + ")" : list;
 }
 
-bool compares(std::string_view what) {
-  constexpr std::string_view kComparisons[] = {"`==`", "`!=`", "`<`", "`<=`", "`>`", "`>=`"};
-  return std::ranges::find(kComparisons, what) != std::end(kComparisons);
-}
-
 bool has_one_element(const Axis& axis) { return axis.extent == Extent(1); }
 
 /// Each operand has an axis that the other lacks, and nothing says that all pairs are meant: decisions/0011.
@@ -297,7 +292,7 @@ Span GraphWriter::call_site(Span span) {
 }
 
 /// The dtype that operands of one operation share: that of the tensors, numbers follow.
-std::optional<DType> GraphWriter::common_dtype(const std::vector<Value>& values, Span span, std::string_view what) {
+std::optional<DType> GraphWriter::common_dtype(const std::vector<Value>& values, Span span, Meeting meeting) {
   std::optional<DType> common;
   const Tensor* first = nullptr;
   for (const Value& value : values) {
@@ -306,7 +301,8 @@ std::optional<DType> GraphWriter::common_dtype(const std::vector<Value>& values,
     const DType dtype = is_small_int(t->dtype) || (t->column >= 0 && t->label == kAnonymous) ? real() : t->dtype;
     if (common && *common != dtype) {
       const bool holds = *common == DType::Bool || dtype == DType::Bool;
-      const bool counts = (first->grid || t->grid) && !compares(what);  // positions in arithmetic are no labels
+      const bool counts =
+          (first->grid || t->grid) && meeting == Meeting::Plain;  // positions in arithmetic are no labels
       std::string help = holds    ? "what holds or not becomes 1 or 0 by `cast(.., f32)`"
                          : counts ? ""
                                   : shapes_.label_help(*first, *t);
@@ -326,10 +322,11 @@ std::optional<DType> GraphWriter::common_dtype(const std::vector<Value>& values,
   return weak ? DType::F64 : real();
 }
 
-std::optional<std::vector<Tensor>> GraphWriter::align(std::vector<Value> values, Span span, std::string_view what) {
+std::optional<std::vector<Tensor>> GraphWriter::align(std::vector<Value> values, Span span, std::string_view what,
+                                                      Meeting meeting) {
   for (const Value& value : values)
     if (value.bad()) return std::nullopt;
-  const std::optional<DType> dtype = common_dtype(values, span, what);
+  const std::optional<DType> dtype = common_dtype(values, span, meeting);
   if (!dtype) return std::nullopt;
   std::vector<Tensor> tensors;
   bool weak = true;
@@ -400,7 +397,8 @@ Value GraphWriter::elementwise(OpKind op, std::vector<Value> operands, Span span
     }
     operands.erase(operands.begin());
   }
-  std::optional<std::vector<Tensor>> tensors = align(operands, span, what);
+  std::optional<std::vector<Tensor>> tensors =
+      align(operands, span, what, op_def(op).traits.comparison ? Meeting::Compared : Meeting::Plain);
   if (!tensors) return {};
   std::vector<NodeId> inputs;
   bool grid = tensors->front().grid;

@@ -54,8 +54,11 @@ class GraphWriter {
   std::optional<Tensor> broadcast_to(const Tensor& x, const Axes& axes, Span span);
   std::optional<Tensor> cast_to(const Tensor& x, DType dtype, Span span);
   std::optional<Tensor> reported(const Tensor& number, Span span);
+  /// Whether operands are compared, as labels are with `index(Class)`.
+  enum class Meeting : uint8_t { Plain, Compared };
   /// Operands of one elementwise operation, of equal dtype and axes.
-  std::optional<std::vector<Tensor>> align(std::vector<Value> values, Span span, std::string_view what);
+  std::optional<std::vector<Tensor>> align(std::vector<Value> values, Span span, std::string_view what,
+                                           Meeting meeting = Meeting::Plain);
   bool refuse_all_pairs(const Tensor& a, const Tensor& b, Span span, std::string_view what);
   static std::string alignment_help(const Tensor& a, const Tensor& b, bool ambiguous);
   /// Operands of a loss or a density, whose axes are the same; `draws`: one may have more in front.
@@ -100,7 +103,7 @@ class GraphWriter {
  private:
   NodeId variable_node(int32_t variable);
   Value fold(ast::BinaryOp op, const Value& a, const Value& b, Span span);
-  std::optional<DType> common_dtype(const std::vector<Value>& values, Span span, std::string_view what);
+  std::optional<DType> common_dtype(const std::vector<Value>& values, Span span, Meeting meeting);
 
   Experiment& experiment_;
   Scopes& scopes_;
