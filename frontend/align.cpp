@@ -301,11 +301,8 @@ std::optional<DType> GraphWriter::common_dtype(const std::vector<Value>& values,
     const DType dtype = is_small_int(t->dtype) || (t->column >= 0 && t->label == kAnonymous) ? real() : t->dtype;
     if (common && *common != dtype) {
       const bool holds = *common == DType::Bool || dtype == DType::Bool;
-      const bool counts =
-          (first->grid || t->grid) && meeting == Meeting::Plain;  // positions in arithmetic are no labels
-      std::string help = holds    ? "what holds or not becomes 1 or 0 by `cast(.., f32)`"
-                         : counts ? ""
-                                  : shapes_.label_help(*first, *t);
+      std::string help =
+          holds ? "what holds or not becomes 1 or 0 by `cast(.., f32)`" : shapes_.label_help(*first, *t, meeting);
       const DType wanted = is_float(dtype) && !is_float(*common) ? dtype : *common;
       if (help.empty()) help = fmt::format("convert one of them: `cast(.., {})`", to_string(wanted));
       diagnostics_

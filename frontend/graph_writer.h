@@ -54,8 +54,6 @@ class GraphWriter {
   std::optional<Tensor> broadcast_to(const Tensor& x, const Axes& axes, Span span);
   std::optional<Tensor> cast_to(const Tensor& x, DType dtype, Span span);
   std::optional<Tensor> reported(const Tensor& number, Span span);
-  /// Whether operands are compared, as labels are with `index(Class)`.
-  enum class Meeting : uint8_t { Plain, Compared };
   /// Operands of one elementwise operation, of equal dtype and axes.
   std::optional<std::vector<Tensor>> align(std::vector<Value> values, Span span, std::string_view what,
                                            Meeting meeting = Meeting::Plain);

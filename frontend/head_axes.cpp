@@ -26,9 +26,9 @@ std::string Signatures::declared_axes(const ast::Type& type) const {
   return fmt::format("[{}]", fmt::join(names, ", "));
 }
 
-/// Two names of the head that the argument has too, in the other order: nothing says which of the two is right.
-std::string Signatures::turned_axes(const std::vector<std::pair<const ast::DimItem*, size_t>>& places, const Axes& axes,
-                                    std::string& help) {
+/// Two names of the head that the value has too, in the other order: nothing says which of the two is right.
+std::optional<TurnedAxes> Signatures::turned_axes(const std::vector<std::pair<const ast::DimItem*, size_t>>& places,
+                                                  const Axes& axes) {
   const auto name_of = [&](const ast::DimItem& item) {
     const auto* name = item.rest ? nullptr : scopes_.ast().as<ast::NameExpr>(item.extent);
     return name != nullptr && scopes_.find_local(name->name) == nullptr ? name->name : std::string();
@@ -48,7 +48,7 @@ std::string Signatures::turned_axes(const std::vector<std::pair<const ast::DimIt
     wanted.push_back(name);
     given[static_cast<size_t>(place)] = name;
   }
-  if (first.empty()) return {};
+  if (first.empty()) return std::nullopt;
   std::erase(given, std::string());
   const auto indices = [](const std::vector<std::string>& names) {
     std::string list = fmt::format("{}", fmt::join(names, ", "));
@@ -56,17 +56,18 @@ std::string Signatures::turned_axes(const std::vector<std::pair<const ast::DimIt
     return list;
   };
   const bool whole = wanted.size() == axes.size();
-  help = fmt::format("turn it with a formula: `turned[{}{}] = x[{}{}]`", indices(wanted), whole ? "" : ", ..",
-                     indices(given), whole ? "" : ", ..");
+  TurnedAxes turned;
+  turned.why = fmt::format("{} and {} are in the other order", first, second);
+  turned.turn = fmt::format("turn it with a formula: `turned[{}{}] = x[{}{}]`", indices(wanted), whole ? "" : ", ..",
+                            indices(given), whole ? "" : ", ..");
   Axes renamed;
   for (const std::string& name : wanted) renamed.push_back(axes[static_cast<size_t>(place_of(name))]);
   if (whole && std::ranges::equal(renamed, axes, {}, &Axis::extent, &Axis::extent))
-    help += fmt::format("; if only its names are wrong, rename them: `x as [{}]`", fmt::join(wanted, ", "));
+    turned.rename = fmt::format("if only its names are wrong, rename them: `x as [{}]`", fmt::join(wanted, ", "));
   else
-    help +=
-        fmt::format("; if its order is meant, give its axes names of their own: `dim A = {}, C = {}`, `x as [A, C]`",
-                    second, first);
-  return fmt::format("{} and {} are in the other order", first, second);
+    turned.rename = fmt::format(
+        "if its order is meant, give its axes names of their own: `dim A = {}, C = {}`, `x as [A, C]`", second, first);
+  return turned;
 }
 
 /// Whether `axis` is `wanted` for a caller further out: no parameter of this head has it, because it came in a tuple or

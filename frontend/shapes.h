@@ -2,6 +2,7 @@
 // axes.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +19,9 @@ namespace frontend {
 
 /// What a dim may be.
 constexpr int64_t kMaxDim = 2147483647;
+
+/// Whether operands are compared, as labels are with `index(Class)`.
+enum class Meeting : uint8_t { Plain, Compared };
 
 /// An `expect_*` reports a value that is something else.
 class Shapes {
@@ -52,7 +56,7 @@ class Shapes {
   std::string sized_text(const Axis& axis) const;  // `Pixel (784)`, `784`
   /// What to do with a float tensor that meets labels: where it has a number for each label, the argmax was forgotten.
   /// Empty for other tensors.
-  std::string label_help(const Tensor& a, const Tensor& b) const;
+  std::string label_help(const Tensor& a, const Tensor& b, Meeting meeting) const;
 
   std::optional<double> number_of(const Value& value) const;  // compile-time; static dims included
   std::optional<int64_t> expect_integer(const Value& value, Span span, std::string_view what);

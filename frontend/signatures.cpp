@@ -246,7 +246,7 @@ bool Signatures::bind_head(ast::TypeId type_id, Value& value, Span span, const a
     Tensor wanted;
     wanted.dtype = *dtype;
     wanted.label = label;
-    std::string help = shapes_.label_help(t, wanted);
+    std::string help = shapes_.label_help(t, wanted, Meeting::Compared);
     if (help.empty()) help = fmt::format("convert it: `cast(.., {})`", to_string(*dtype));
     return mismatch(fmt::format("element type {} instead of {}", to_string(t.dtype), to_string(*dtype)),
                     std::move(help));
@@ -255,8 +255,8 @@ bool Signatures::bind_head(ast::TypeId type_id, Value& value, Span span, const a
   size_t rest = 0;
   if (!match_axes(type, t.axes, places, rest))
     return mismatch(fmt::format("{} axes", t.axes.size()), rank_help(type, t.axes));
-  std::string turn;
-  if (std::string why = turned_axes(places, t.axes, turn); !why.empty()) return mismatch(std::move(why), turn);
+  if (const std::optional<TurnedAxes> turned = turned_axes(places, t.axes))
+    return mismatch(turned->why, fmt::format("{}; {}", turned->turn, turned->rename));
   for (const auto& [item, at] : places) {
     std::string why, help;
     if (!item->rest) {
@@ -290,12 +290,14 @@ bool Signatures::bind_head(ast::TypeId type_id, Value& value, Span span, const a
 bool Signatures::check_result(ast::TypeId type_id, Value& value, Span span, std::string_view what) {
   if (!type_id.valid() || value.bad()) return !value.bad();
   const ast::Type& type = scopes_.ast()[type_id];
-  const auto mismatch = [&](const std::string& got, std::string why) {
-    diagnostics_
-        .report(Diag::E0106, span,
-                fmt::format("{} is declared as {} but its value is {}", what, declared_text(type_id), got))
-        .caret(std::move(why))
-        .label(type.span, "declared here");
+  const auto mismatch = [&](const std::string& got, std::string why, std::string help = {}) {
+    Diagnostic& said =
+        diagnostics_
+            .report(Diag::E0106, span,
+                    fmt::format("{} is declared as {} but its value is {}", what, declared_text(type_id), got))
+            .caret(std::move(why))
+            .label(type.span, "declared here");
+    if (!help.empty()) said.with_help(std::move(help));
     return false;
   };
   if (type.head.empty()) {
@@ -331,7 +333,7 @@ bool Signatures::check_result(ast::TypeId type_id, Value& value, Span span, std:
   std::vector<std::pair<const ast::DimItem*, size_t>> places;
   size_t rest = 0;
   if (!match_axes(type, axes, places, rest))
-    return mismatch(shapes_.describe(value), fmt::format("{} axes", axes.size()));
+    return mismatch(shapes_.describe(value), fmt::format("{} axes", axes.size()), rank_help(type, axes));
   for (const auto& [item, at] : places) {
     if (item->rest) {
       const auto known = scopes_.frame().rests.find(item->rest_name.text);
@@ -359,6 +361,8 @@ bool Signatures::check_result(ast::TypeId type_id, Value& value, Span span, std:
                                    name));
         return false;
       }
+      if (const std::optional<TurnedAxes> turned = turned_axes(places, axes))
+        return mismatch(shapes_.describe(value), turned->why, turned->turn + ", or declare the order that it has");
       return mismatch(shapes_.describe(value),
                       fmt::format("{} is not {} ({})", shapes_.sized_text(axes[at]),
                                   ast::print(scopes_.ast(), item->extent), wanted->extent.bound));

@@ -22,6 +22,13 @@ class Names;
 class Distributions;
 class Evaluator;
 
+/// Axes in another order than a head has them.
+struct TurnedAxes {
+  std::string why;     // which are in the other order
+  std::string turn;    // how the value gets the order of the head
+  std::string rename;  // how the value keeps its own
+};
+
 class Signatures {
  public:
   Signatures(Scopes& scopes, Shapes& shapes, GraphWriter& graph, Names& names, Distributions& distributions,
@@ -54,8 +61,8 @@ class Signatures {
   bool is_outside(const Axis& wanted, Axis axis) const;
   std::string rank_help(const ast::Type& type, const Axes& axes) const;
   std::string declared_axes(const ast::Type& type) const;
-  std::string turned_axes(const std::vector<std::pair<const ast::DimItem*, size_t>>& places, const Axes& axes,
-                          std::string& help);
+  std::optional<TurnedAxes> turned_axes(const std::vector<std::pair<const ast::DimItem*, size_t>>& places,
+                                        const Axes& axes);
   std::string declared_text(ast::TypeId type) const;
 
   Scopes& scopes_;

@@ -90,7 +90,9 @@ std::optional<bool> Shapes::expect_bool(const Value& value, Span span, std::stri
   return std::nullopt;
 }
 
-std::string Shapes::label_help(const Tensor& a, const Tensor& b) const {
+std::string Shapes::label_help(const Tensor& a, const Tensor& b, Meeting meeting) const {
+  const bool plain = meeting == Meeting::Plain;
+  if (plain && (a.grid || b.grid)) return {};  // positions in arithmetic are no labels
   const Tensor& labels = is_float(a.dtype) ? b : a;
   const Tensor& scores = is_float(a.dtype) ? a : b;
   if (is_float(labels.dtype) || !is_float(scores.dtype)) return {};
@@ -98,7 +100,7 @@ std::string Shapes::label_help(const Tensor& a, const Tensor& b) const {
   if (dim == kAnonymous && labels.grid) return {};  // the number that an index of a formula is
   if (dim == kAnonymous && labels.axes.size() == 1) dim = labels.axes[0].dim;  // `index(Class)`
   const bool scored = dim != kAnonymous && std::ranges::find(scores.axes, dim, &Axis::dim) != scores.axes.end();
-  if (dim != kAnonymous && !scored && labels.axes.size() == 1)  // floats where labels are compared with `index(Class)`
+  if (!plain && dim != kAnonymous && !scored && labels.axes.size() == 1)  // compared with `index(Class)`
     return fmt::format("labels are whole numbers: `ix<{}>`, or `cast(.., i32)`", dim_of(dim).name);
   if (!scored) return {};
   return fmt::format("`argmax(x, over={})` is the label of the largest", dim_of(dim).name);
