@@ -27,6 +27,15 @@ constexpr int kRewrites = 4;       // of such a graph
 
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
+/// Whether an axis of an operand is read at a sum of two indices.
+bool has_window(const Node& node) {
+  if (node.op != OpKind::Contract && node.op != OpKind::Read) return false;
+  const std::vector<IndexMap>& maps = node.attrs.formula("formula").operands;
+  return std::ranges::any_of(maps, [](const IndexMap& map) {
+    return std::ranges::any_of(map.axes, [](const Affine& place) { return place.terms.size() > 1; });
+  });
+}
+
 void count_case(const Case& tested, Totals& totals) {
   ++totals.graphs;
   totals.nodes += tested.random.graph.size();
@@ -44,9 +53,14 @@ void count_case(const Case& tested, Totals& totals) {
   totals.free_halves += halves == HalfRounding::Freely ? 1 : 0;
   std::set<std::string_view> ops;
   const std::vector<bool> live = live_nodes(tested.random.graph);
+  bool windows = false;
   for (uint32_t i = 0; i < tested.random.graph.size(); ++i) {
-    if (live[i]) ops.insert(op_def(tested.random.graph.nodes[i]).name);
+    if (!live[i]) continue;
+    ops.insert(op_def(tested.random.graph.nodes[i]).name);
+    windows = windows || has_window(tested.random.graph.nodes[i]);
   }
+  totals.windows += windows ? 1 : 0;
+  totals.loops += ops.contains("scan") ? 1 : 0;
   for (const std::string_view op : ops) ++totals.ops[std::string(op)];
 }
 

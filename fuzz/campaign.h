@@ -25,6 +25,7 @@ struct Totals {
   int64_t derivatives = 0, fusion_pairs = 0;
   int64_t halves = 0, free_halves = 0;  // graphs with f16 or bf16, and those that may round them anywhere (halves.h)
   int64_t budgets = 0, computed_again = 0;  // plans that a budget makes compute something again, and such values
+  int64_t windows = 0, loops = 0;  // graphs where an axis is read beside each place, as in a convolution; with loops
   double cpu_seconds = 0;
   std::map<std::string, int64_t> ops;  // how many graphs have it
   std::vector<Failure> failures;

@@ -111,7 +111,7 @@ std::optional<NodeId> NodePool::add_scan(Graph body, Operands inputs, const Exte
   return last;
 }
 
-NodeId NodePool::constant(double value, const TensorType& type) {
+NodeId NodePool::constant(double value, TensorType type) {
   const NodeId id = builder_.constant(value, type);
   values_.push_back({type, actual_sizes(type.shape, extents_), {}});
   const double stored = is_half(type.dtype) ? round_to_float(value, type.dtype) : value;

@@ -40,7 +40,7 @@ class NodePool {
   std::optional<NodeId> add(OpKind op, Operands inputs, Attributes attrs = {});
   /// Adds a scan and a live part of each result, under the same conditions; returns the last part.
   std::optional<NodeId> add_scan(Graph body, Operands inputs, const Extent& steps, bool reverse, int32_t until = -1);
-  NodeId constant(double value, const TensorType& type);
+  NodeId constant(double value, TensorType type);
   void keep(NodeId id) { live_.push_back(id); }
 
   Extent draw_extent();

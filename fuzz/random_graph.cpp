@@ -10,6 +10,7 @@
 #include "compiler/graph/differentiate.h"
 #include "fuzz/draw_half.h"
 #include "fuzz/draw_op.h"
+#include "fuzz/draw_picture.h"
 #include "fuzz/draw_sequence.h"
 #include "fuzz/error_bound.h"
 #include "fuzz/node_pool.h"
@@ -85,6 +86,9 @@ class Maker {
     if (pool_.halves() != Halves::None && pool_.numbers().chance(kHalfOps) && draw_through_half(pool_)) return;
     if (options_.sequences > 0 && pool_.numbers().chance(options_.sequences)) {
       if (const auto drawn = draw_sequence(pool_)) return pool_.keep(*drawn);
+    }
+    if (options_.pictures > 0 && pool_.numbers().chance(options_.pictures)) {
+      if (const auto drawn = draw_picture(pool_)) return pool_.keep(*drawn);
     }
     for (int attempt = 0; attempt < kMaxTries; ++attempt) {
       const std::vector<const OpDef*> ops = ops_of(draw_kind());

@@ -32,6 +32,7 @@ struct GraphOptions {
   double second_order = 0.20;  // derivatives of derivatives, likewise 15 %
   double halves = 0.35;        // with values of f16 and bf16
   double sequences = 0;        // of ops: loops that write a sequence
+  double pictures = 0;         // of ops: layers of pictures
 };
 
 /// 1 to 4 results and up to 4 gradients, on floats of `dtype`, halves, integers and bools, with a run-time dimension.

@@ -32,6 +32,8 @@ constexpr Counter kCounters[] = {
     {"free_halves", &Totals::free_halves},
     {"budgets", &Totals::budgets},
     {"computed_again", &Totals::computed_again},
+    {"windows", &Totals::windows},
+    {"loops", &Totals::loops},
 };
 
 }  // namespace

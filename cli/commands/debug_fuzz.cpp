@@ -52,6 +52,7 @@ void print_totals(const fuzz::Totals& totals) {
       "  {} graphs with f16 or bf16, {} of them with arithmetic or gradients in it; {} plans under a memory budget "
       "compute {} values again\n",
       totals.halves, totals.free_halves, totals.budgets, totals.computed_again);
+  fmt::print("  {} graphs with windows, {} with loops\n", totals.windows, totals.loops);
   fmt::print("  {:.1f} processor seconds, {:.1f} ms a graph\n", totals.cpu_seconds, 1000 * totals.cpu_seconds / graphs);
 }
 
