@@ -1,6 +1,7 @@
 #include "frontend/shapes.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
@@ -9,27 +10,42 @@
 
 namespace smelt::frontend {
 
-/// Where the axes named by `over=` are in x.
+/// Axes of x that a name or a size means: those of the dim, else those that could be.
+std::vector<int64_t> Shapes::axes_that_are(const Tensor& x, const Axis& wanted) const {
+  std::vector<int64_t> found;
+  const auto collect = [&](const auto& fits) {
+    for (size_t i = 0; i < x.axes.size(); ++i) {
+      if (fits(x.axes[i])) found.push_back(static_cast<int64_t>(i));
+    }
+  };
+  if (wanted.dim != kAnonymous) collect([&](const Axis& axis) { return axis.dim == wanted.dim; });
+  if (found.empty()) {
+    collect(
+        [&](const Axis& axis) { return (axis.dim == kAnonymous || wanted.dim == kAnonymous) && unify(axis, wanted); });
+  }
+  return found;
+}
+
 std::optional<std::vector<int64_t>> Shapes::find_axes(const Tensor& x, const Axes& over, Span span) {
   std::vector<int64_t> places;
   for (const Axis& wanted : over) {
-    std::vector<int64_t> found;
-    for (size_t i = 0; i < x.axes.size(); ++i) {
-      if (wanted.dim != kAnonymous && x.axes[i].dim == wanted.dim) found.push_back(static_cast<int64_t>(i));
-    }
-    if (found.empty()) {
-      for (size_t i = 0; i < x.axes.size(); ++i) {
-        if ((x.axes[i].dim == kAnonymous || wanted.dim == kAnonymous) && unify(x.axes[i], wanted))
-          found.push_back(static_cast<int64_t>(i));
-      }
-    }
-    if (found.size() == 1 && std::ranges::find(places, found[0]) == places.end()) {
-      places.push_back(found[0]);
+    const std::vector<int64_t> found = axes_that_are(x, wanted);
+    // A dim that is named as often as x has it means all of them, in their order.
+    const auto named = std::ranges::count(over, wanted.dim, &Axis::dim);
+    const bool all = wanted.dim != kAnonymous && static_cast<size_t>(named) == found.size();
+    const auto free =
+        std::ranges::find_if(found, [&](int64_t at) { return std::ranges::find(places, at) == places.end(); });
+    if (free != found.end() && (found.size() == 1 || all)) {
+      places.push_back(*free);
       continue;
     }
     if (found.size() > 1)
-      diagnostics_.report(Diag::E0102, span,
-                          fmt::format("`{}` has more than one axis {}", type_text(x), axis_text(wanted)));
+      diagnostics_
+          .report(Diag::E0102, span, fmt::format("`{}` has more than one axis {}", type_text(x), axis_text(wanted)))
+          .with_help(wanted.dim == kAnonymous
+                         ? "a formula says which: `y[i] = sum[j] x[i, j]`"
+                         : fmt::format("`over=({})` is all of them; a formula says which: `y[i] = sum[j] x[i, j]`",
+                                       fmt::join(std::vector(found.size(), axis_text(wanted)), ", ")));
     else
       diagnostics_.report(Diag::E0105, span, fmt::format("`{}` has no axis {}", type_text(x), axis_text(wanted)))
           .with_help(x.axes.empty() ? "it is one number" : fmt::format("its axes are {}", axes_text(x.axes)));

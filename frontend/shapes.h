@@ -43,7 +43,7 @@ class Shapes {
   std::string size_text(const Size& size) const;
   bool unify(const Axis& a, const Axis& b) const;
   bool check_size(DType dtype, const Axes& axes, Span span);
-  /// Where the axes that `over=` names are in x.
+  /// Where the axes that `over=` names are in x. One that x has twice is named twice.
   std::optional<std::vector<int64_t>> find_axes(const Tensor& x, const Axes& over, Span span);
 
   std::string describe(const Value& value) const;
@@ -65,6 +65,8 @@ class Shapes {
   std::optional<Axes> expect_shape(const Value& value, Span span);  // `[64, 28]`
 
  private:
+  std::vector<int64_t> axes_that_are(const Tensor& x, const Axis& wanted) const;
+
   Experiment& experiment_;
   Diagnostics& diagnostics_;
   std::vector<Dim> dims_;

@@ -287,6 +287,8 @@ TEST_CASE("two operands are both stretched only where the text says so") {
            "r(x: f32[B, X], m: f32[X]) = log_prob(Normal(m, 1), x)",
            "r(x: f32[B, T, Class], y: ix<Class>[B, T]) -> f32[B, T] = softmax_xent(x, y, over=Class)",
            "r(x: f32[B, X]) = softmax(x, over=(B, X))",
+           "r(x: f32[X, X, B]) -> f32[B] = sum(x, over=(X, X))",
+           "r(x: f32[X, X]) = norm(x, over=(X, X))",
            "r(x: f32[B]) = softmax(x)",
            "r(x: f32[B, X]) = logsumexp(x, over=X)",
            "r(x: f32[B]) = argmax(x)",
