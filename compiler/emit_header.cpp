@@ -191,11 +191,16 @@ class HeaderWriter {
     add("    if (belongs != SMELT_CALL_OK) return belongs;\n  }}\n");
   }
 
+  void check_horizon() {
+    add("  if (((smelt_arena *)arena)->horizon < 1) return SMELT_CALL_BAD_ARGUMENT; /* a schedule counts up to it "
+        "*/\n");
+  }
+
   void scalars() {
-    add("\n/* Sets a number of a step line. Returns 0, or SMELT_CALL_BAD_ARGUMENT for an unknown name. */\n");
+    add("\n/* Sets a number of a step line. Returns 0, or SMELT_CALL_BAD_ARGUMENT for an unknown name or a NaN. */\n");
     add("static inline int32_t {}_set_scalar(void *arena, const char *name, double value) {{\n", name_);
     check_arena();
-    add("  if (name == 0) return SMELT_CALL_BAD_ARGUMENT;\n");
+    add("  if (name == 0 || value != value) return SMELT_CALL_BAD_ARGUMENT;\n");
     for (const StoredScalar& scalar : program_.scalars) {
       add("  if (strcmp(name, \"{}\") == 0) return smelt_store_f64(arena, {}, value);\n", scalar.scalar.name,
           scalar.offset);
@@ -206,7 +211,8 @@ class HeaderWriter {
   void init() {
     add("\nstatic inline size_t {0}_arena_bytes(void) {{ return {1}_ARENA_BYTES; }}\n", name_, upper_);
     add("\n/* Prepares an arena: counters, scalars, and parameters drawn from `seed`. `horizon`: iterations in all, "
-        "for schedules.\n"
+        "for schedules,\n"
+        " * or 0 where no function is called that has one.\n"
         " * For more than one thread, set `threads` of the smelt_arena at its start afterwards; results do not depend "
         "on it. */\n");
     add("static inline int32_t {}_init(void *arena, uint64_t seed, int64_t horizon) {{\n", name_);
@@ -291,6 +297,7 @@ class HeaderWriter {
     arrays(entry, "");
     add("  smelt_call call;\n  int32_t status = smelt_check_arena(arena, UINT64_C({}));\n", program_.hash);
     add("  if (status != SMELT_CALL_OK) return status;\n");
+    if (entry.has_horizon) check_horizon();
     add("  status = {}_bind(in, out, inputs, outputs, extents);\n", wrapper.name);
     add("  if (status != SMELT_CALL_OK) return status;\n");
     add("  call.arena = arena; call.inputs = inputs; call.outputs = outputs; call.extents = extents;\n");
@@ -337,6 +344,7 @@ class HeaderWriter {
         program_.hash);
     add("  if (status != SMELT_CALL_OK) return status;\n");
     add("  if (in == 0 || out == 0) return SMELT_CALL_BAD_ARGUMENT;\n");
+    if (std::ranges::any_of(calls, [](const Call& call) { return call.wrapper->entry->has_horizon; })) check_horizon();
     for (size_t c = 0; c < calls.size(); ++c) {
       add("  status = {0}_bind(&in->{1}, &out->{1}, inputs{2}, outputs{2}, extents{2});\n", calls[c].wrapper->name,
           calls[c].field, c);

@@ -275,6 +275,7 @@ class ExperimentLowering {
       entry.outputs.push_back({result.name, binding_kind(result.role), graph.type(result.node), result.ref,
                                result.labels, result.range, guards(result)});
     }
+    entry.has_horizon = reads_horizon(graph);
     for (const Node& node : graph.nodes) {
       for (const Extent& extent : node.type.shape) {
         if (extent.is_static()) continue;
@@ -289,6 +290,17 @@ class ExperimentLowering {
       entry.bytes += kernel.bytes;
     }
     lowered_.program.entries.push_back(std::move(entry));
+  }
+
+  bool reads_horizon(const Graph& graph) const {
+    std::vector<bool> read(graph.size());
+    for (const Node& node : graph.nodes) {
+      for (const NodeId input : node.inputs) read[input.index] = true;
+    }
+    return std::ranges::any_of(graph.arguments, [&](const Argument& argument) {
+      return argument.role == ArgRole::Scalar && read[argument.node.index] &&
+             experiment_.scalars[static_cast<size_t>(argument.ref)].kind == ScalarKind::Horizon;
+    });
   }
 
   void add_objective(int32_t index) {

@@ -62,6 +62,7 @@ struct Entry {
   double bytes = 0;              // memory traffic of its kernels, likewise
   std::vector<RowCoupling> couplings = {};
   std::vector<LeastDim> least = {};  // run-time dimensions that have to be larger than 1
+  bool has_horizon = false;          // it reads how many iterations there are in all, as schedules do
 };
 
 struct StepInfo {

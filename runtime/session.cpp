@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "ir/support/check.h"
@@ -205,6 +206,7 @@ std::unexpected<Error> no_scalar(const CompiledProgram& program, std::string_vie
 Result<void> Session::set_scalar(std::string_view name, double value) {
   const StoredScalar* scalar = find_scalar(name);
   if (scalar == nullptr) return no_scalar(program_, name);
+  if (std::isnan(value)) return fail(ErrorKind::Usage, fmt::format("`{}` cannot be NaN", printable(name)));
   at_scalar(*scalar) = value;
   return {};
 }

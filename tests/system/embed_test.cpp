@@ -219,7 +219,8 @@ TEST_CASE("a host that errs gets a status from every function, under the address
                   "export f(x: f32[B]) -> f32[B] = net(x)\n");
   for (const char* model : {"m", "other"})
     REQUIRE(smelt_in(work, fmt::format("build {}.smelt -o .", model)).exit_code == 0);
-  write_text_file(work + "/host.c", R"(#include <stdlib.h>
+  write_text_file(work + "/host.c", R"(#include <math.h>
+#include <stdlib.h>
 #include "m.h"
 #include "other.h"
 #define BAD(call) if ((call) != SMELT_CALL_BAD_ARGUMENT) return __LINE__;
@@ -244,8 +245,9 @@ int main(void) {
   it_in.loss = loss_in;
   eval_in.column0 = x; eval_in.column1 = labels; eval_in.rows = rows; eval_in.num_rows = 8; eval_in.B = 8;
   size_in.column0 = x; size_in.rows = rows; size_in.num_rows = 8; size_in.B = 8;
-  BAD(m_init(NULL, 1, 10)) BAD(m_init(shifted, 1, 10))
+  BAD(m_init(NULL, 1, 10)) BAD(m_init(shifted, 1, 10)) 
   OTHER(m_f(fresh, &in, &out))
+  OK(m_init(arena, 1, 0)) OK(m_f(arena, &in, &out)) BAD(m_loss(arena, &loss_in, &loss_out)) BAD(m_iteration(arena, &it_in, &it_out))
   OK(m_init(arena, 1, 10)) OK(other_init(foreign, 1, 10))
 #define ALL(check, a) \
   check(m_f(a, &in, &out)) check(m_two(a, &two_in, &two_out)) check(m_loss(a, &loss_in, &loss_out)) \
@@ -257,6 +259,7 @@ int main(void) {
   BAD(m_loss(arena, NULL, &loss_out)) BAD(m_loss(arena, &loss_in, NULL))
   BAD(m_eval_loss(arena, NULL, &eval_out)) BAD(m_eval_loss(arena, &eval_in, NULL))
   BAD(m_iteration(arena, NULL, &it_out)) BAD(m_iteration(arena, &it_in, NULL)) BAD(m_set_scalar(arena, NULL, 1))
+  BAD(m_set_scalar(arena, "loss.lr.linear.a", NAN))
   in.x = NULL; BAD(m_f(arena, &in, &out)) in.x = x;
   out.f = NULL; BAD(m_f(arena, &in, &out)) out.f = y;
   two_out.two1 = NULL; BAD(m_two(arena, &two_in, &two_out)) two_out.two1 = sums;
