@@ -70,8 +70,8 @@ Case make_case(uint64_t seed) {
   const Setup setup = setup_of(seed);
   const double sequences = seed % 7 == 3 ? 0.1 : 0;  // they leave less room for other ops
   const double pictures = seed % 7 == 1 || seed % 7 == 5 ? 0.35 : 0;
-  Result<Case> made = make_case(
-      seed, setup, random_graph(seed, {.dtype = setup.dtype, .sequences = sequences, .pictures = pictures}));
+  Result<Case> made =
+      make_case(seed, setup, random_graph(seed, {.dtype = setup.dtype, .sequences = sequences, .pictures = pictures}));
   SMELT_CHECK(made.has_value(), "seed {}: {}", seed, made.error().message);
   return *std::move(made);
 }

@@ -159,8 +159,10 @@ Result<void> check_training_data(const TrainState& saved, const TrainState& expe
     if (then->second.hash == now.hash) continue;
     return fail(
         ErrorKind::Input,
-        fmt::format("{}: cannot resume: the data of split `{}` changed since: {}", printable(path), split, now.files),
-        "bring the old data back, or start a new run from the checkpoint's weights with `--init`");
+        fmt::format(
+            "{}: cannot resume: the data of split `{}` changed since: {}, or which of its rows are in the split",
+            printable(path), split, now.files),
+        "bring the old data and shares back, or start a new run from the checkpoint's weights with `--init`");
   }
   return {};
 }

@@ -200,7 +200,9 @@ Result<std::string> find_checkpoint(const std::string& run_directory, std::strin
   return fail(ErrorKind::Input,
               fmt::format("`{}` has no {} checkpoint{}", printable(run_directory), pointer,
                           damaged && pointer == "last" ? ": those that are there are damaged" : ""),
-              damaged ? "`--force` begins again" : "train it first");
+              !damaged            ? "train it first"
+              : pointer == "last" ? "`smelt train --force` begins again"
+                                  : "`checkpoint keep best(min METRIC)` of the train section keeps one");
 }
 
 Result<std::string> named_checkpoint(const std::string& path) {

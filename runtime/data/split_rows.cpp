@@ -24,8 +24,10 @@ Result<std::vector<int32_t>> rows_of_split(const DataPlan& plan, const Split& sp
     rows = rows_of_share(count, split.share, plan.seed);
   }
   if (!rows.empty() || count == 0) return rows;
-  return fail(ErrorKind::Input, fmt::format("split `{}` has none of the {} rows", split.name, count),
-              "its share is too small for them");
+  return fail(ErrorKind::Input,
+              fmt::format("split `{}` has none of the {} rows: its share is {:.6g} of them", split.name, count,
+                          split.share.to - split.share.from),
+              fmt::format("give it at least {:.6g} in `split(..)`", 1.0 / static_cast<double>(count)));
 }
 
 }  // namespace smelt

@@ -321,6 +321,8 @@ TEST_CASE("a run stands for its best checkpoint or its last, wherever a file of 
   CHECK(result_of("a") == last);
   CHECK(result_of("a/") == last);
   CHECK(result_of("a/last") == last);
+  const CommandResult no_best = smelt_in(work, "eval m.smelt --weights a/best");
+  CHECK_MESSAGE(says(no_best, "`checkpoint keep best(min METRIC)` of the train section keeps one"), no_best.err);
   write_text_file(work + "/a/best", "checkpoints/step-5.safetensors\n");
   CHECK(result_of("a") == first);
   CHECK(result_of("a/best") == first);

@@ -121,7 +121,8 @@ TEST_CASE_FIXTURE(TrainerFixture, "when all checkpoints are damaged, nothing beg
   REQUIRE(start("a").has_value());
   write_raw(dir / "a/checkpoints/step-8.safetensors", "garbage");
   std::filesystem::remove(dir / "a/last");
-  CHECK(contains(message_of(resume("a")), "has no last checkpoint: those that are there are damaged | `--force`"));
+  CHECK(contains(message_of(resume("a")),
+                 "has no last checkpoint: those that are there are damaged | `smelt train --force`"));
 }
 
 TEST_CASE_FIXTURE(TrainerFixture,
@@ -160,7 +161,7 @@ TEST_CASE_FIXTURE(TrainerFixture, "training data that changed at equal size is n
   load();
   const std::string seen = message_of(resume("a", {.data = mark_data(data)}));
   CHECK(contains(seen, "the data of split `train` changed since: `"));
-  CHECK(contains(seen, "train.csv` | bring the old data back"));
+  CHECK(contains(seen, "train.csv`, or which of its rows are in the split | bring the old data and shares back"));
   write_raw(dir / "train.csv", train);
   load();
   CHECK(resume("a", {.data = mark_data(data)}).has_value());
