@@ -14,7 +14,6 @@ struct PassReport {
   double milliseconds = 0;
   uint32_t size_before = 0;  // nodes of the graph, or kernels of the loops
   uint32_t size_after = 0;
-  bool changed = false;  // of a pass that rewrites graphs
 };
 
 struct PassRun {

@@ -179,7 +179,7 @@ func @attention(%q: feed f64[B<=3, 8, 2, 3], %k: feed f64[B<=3, 8, 2, 3], %v: fe
   const Graph parts = remove_dead_nodes(split_large_values(primitive, kScores));
   CHECK(verify(parts, GraphStage::Primitive) == std::vector<std::string>{});
   // Examples, heads in them, rows in these: each table is 8 x 8, and no more than 2 rows of it are there.
-  for (const std::vector<int64_t> extents : {std::vector<int64_t>{3}, std::vector<int64_t>{1}}) {
+  for (const std::vector<int64_t>& extents : {std::vector<int64_t>{3}, std::vector<int64_t>{1}}) {
     const std::function<void(const Graph&, int)> look = [&](const Graph& part, int depth) {
       int loops = 0;
       for (const Node& node : part.nodes) {
