@@ -13,6 +13,7 @@
 #include "ir/least_sizes.h"
 #include "ir/scan.h"
 #include "ir/support/check.h"
+#include "ir/support/on_threads.h"
 #include "runtime/abi.h"
 
 namespace smelt {
@@ -63,7 +64,7 @@ class ExperimentLowering {
     program.train = experiment_.train;
     place_fixed();
     context_.lower.begin = static_cast<int64_t>(program.variables_end);
-    for (const Function& function : experiment_.functions) SMELT_TRY_VOID(add_function(function));
+    SMELT_TRY_VOID(add_functions());
     if (over_budget_) return std::unexpected(over_budget_->second);
     for (size_t o = 0; o < experiment_.objectives.size(); ++o) add_objective(static_cast<int32_t>(o));
     add_iteration();
@@ -126,7 +127,24 @@ class ExperimentLowering {
     return end;
   }
 
-  Result<void> add_function(const Function& function) {
+  struct PlannedFunction {
+    FunctionUnit unit;
+    FunctionMemory memory;
+  };
+
+  /// Passes see one function each, so they run side by side; what functions share is placed in their order.
+  Result<void> add_functions() {
+    const std::vector<Function>& functions = experiment_.functions;
+    std::vector<std::optional<Result<PlannedFunction>>> planned(functions.size());
+    on_threads(functions.size(), [&](size_t f) { planned[f] = plan(functions[f]); });
+    for (size_t f = 0; f < functions.size(); ++f) {
+      SMELT_TRY(PlannedFunction function, *std::move(planned[f]));
+      add_function(functions[f], std::move(function));
+    }
+    return {};
+  }
+
+  Result<PlannedFunction> plan(const Function& function) const {
     PassContext within_budget = context_;
     within_budget.rounds = !function.rounds ? Rounds::Nothing : function.is_step ? Rounds::Products : Rounds::Stores;
     within_budget.lower.is_step = function.is_step;
@@ -137,19 +155,21 @@ class ExperimentLowering {
     FunctionMemory memory{.bytes_without = run.unit.end(), .flops_without = work_of(run.unit.loops).flops};
     if (const int64_t budget = options_.memory_budget; budget > 0 && run.unit.end() > budget) {
       SMELT_TRY(run, run_passes(function.graph, within_budget, options_));
-      if (run.unit.end() > budget) {
-        note_over_budget(function, run.unit);
-        return {};
-      }
     }
-    FunctionUnit& planned = run.unit;
+    memory.bytes = run.unit.end();
+    memory.flops = work_of(run.unit.loops).flops;
+    memory.num_again = run.unit.plan.again.size();
+    return PlannedFunction{std::move(run.unit), memory};
+  }
+
+  void add_function(const Function& function, PlannedFunction made) {
+    FunctionUnit& planned = made.unit;
+    if (const int64_t budget = options_.memory_budget; budget > 0 && planned.end() > budget)
+      return note_over_budget(function, planned);
     if (planned.end() > std::max(largest_end_, kSmallArena)) {
       largest_end_ = planned.end();
       lowered_.program.largest = largest_of(planned);
     }
-    memory.bytes = planned.end();
-    memory.flops = work_of(planned.loops).flops;
-    memory.num_again = planned.plan.again.size();
     LoopFunction& loops = planned.loops;
     const size_t index = lowered_.loops.functions.size();
     loops.name = fmt::format("smelt_{}_{}_{}", as_identifier(experiment_.name), to_string(function.kind),
@@ -167,8 +187,7 @@ class ExperimentLowering {
     lowered_.loops.functions.push_back(std::move(loops));
     lowered_.optimized.push_back(std::move(planned.source.graph));
     lowered_.fusion.push_back(std::move(planned.plan));
-    lowered_.memory.push_back(memory);
-    return {};
+    lowered_.memory.push_back(made.memory);
   }
 
   static bool has_by_position(const Graph& graph) {

@@ -1,29 +1,19 @@
 #include "compiler/codegen/machine_code.h"
 
-#include <llvm/Analysis/CGSCCPassManager.h>
-#include <llvm/Analysis/LoopAnalysisManager.h>
 #include <llvm/Config/llvm-config.h>
-#include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/Verifier.h>
 #include <llvm/MC/TargetRegistry.h>
-#include <llvm/Passes/PassBuilder.h>
 #include <llvm/Support/ErrorHandling.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Support/raw_ostream.h>
 #include <llvm/Target/TargetMachine.h>
-#include <llvm/Transforms/InstCombine/InstCombine.h>
-#include <llvm/Transforms/Scalar/DCE.h>
-#include <llvm/Transforms/Scalar/EarlyCSE.h>
-#include <llvm/Transforms/Scalar/LICM.h>
-#include <llvm/Transforms/Scalar/LoopPassManager.h>
-#include <llvm/Transforms/Scalar/SROA.h>
-#include <llvm/Transforms/Scalar/SimplifyCFG.h>
 
 #include <algorithm>
 #include <new>
 #include <string>
 #include <utility>
 
+#include "compiler/codegen/llvm_passes.h"
 #include "ir/support/check.h"
 #include "ir/support/start_thread.h"
 
@@ -67,39 +57,6 @@ void set_attributes(llvm::Module& module, const Target& target) {
   }
 }
 
-// The code is emitted in its final form; these clean up after the emitter's stack slots and repeated addresses. The
-// default pipelines cost ten times as much and vectorise nothing that is not vectors already. Of the passes behind
-// these, loop strength reduction takes the most time for what it does. Without it a cold compile of inception_v3
-// takes 2.0 instead of 2.4 s, but pads take 18 % longer and sums 10 %, and conv 2 to 4 %: `smelt profile` of both,
-// November 2026.
-class Passes {
- public:
-  void run(llvm::Module& module, llvm::TargetMachine& machine) {
-    llvm::PassBuilder builder(&machine);
-    builder.registerModuleAnalyses(modules_);
-    builder.registerCGSCCAnalyses(components_);
-    builder.registerFunctionAnalyses(functions_);
-    builder.registerLoopAnalyses(loops_);
-    builder.crossRegisterProxies(loops_, functions_, components_, modules_);
-    passes_.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
-    passes_.addPass(llvm::EarlyCSEPass(true));
-    passes_.addPass(llvm::InstCombinePass());
-    passes_.addPass(llvm::SimplifyCFGPass());
-    passes_.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()), /*UseMemorySSA=*/true));
-    passes_.addPass(llvm::DCEPass());
-    for (llvm::Function& function : module) {
-      if (!function.isDeclaration()) passes_.run(function, functions_);
-    }
-  }
-
- private:
-  llvm::LoopAnalysisManager loops_;
-  llvm::FunctionAnalysisManager functions_;
-  llvm::CGSCCAnalysisManager components_;
-  llvm::ModuleAnalysisManager modules_;
-  llvm::FunctionPassManager passes_;
-};
-
 // FastISel of LLVM 19, which selects instructions where nothing is optimised, makes `vblendvps` of a select by a
 // comparison of floats on AVX2 and folds the load of a scalar into it. That reads 16 bytes, so that a scalar at the end
 // of a page faults (tests/files/graphs/select_at_the_end_of_a_page.txt). It makes a branch when it does not see the
@@ -123,7 +80,7 @@ std::vector<char> compile(llvm::Module& module, llvm::TargetMachine& machine, co
   llvm::raw_string_ostream problem_stream(problems);
   SMELT_CHECK(!llvm::verifyModule(module, &problem_stream), "generated code is malformed: {}", problems);
   if (options.optimize)
-    make_llvm<Passes>()->run(module, machine);
+    make_llvm<IrPasses>(machine)->run(module);
   else
     hide_comparisons(module);
   llvm::SmallVector<char, 0> bytes;
@@ -131,7 +88,7 @@ std::vector<char> compile(llvm::Module& module, llvm::TargetMachine& machine, co
   if (kind == CodeKind::LlvmIr) {
     module.print(out, nullptr);
   } else {
-    const auto emission = make_llvm<llvm::legacy::PassManager>();
+    const auto emission = make_llvm<CodePasses>();
     const auto file_type =
         kind == CodeKind::Object ? llvm::CodeGenFileType::ObjectFile : llvm::CodeGenFileType::AssemblyFile;
     SMELT_CHECK(!machine.addPassesToEmitFile(*emission, out, nullptr, file_type), "the target cannot emit files");
