@@ -226,6 +226,7 @@ bool Formulas::take_data_index(FormulaRead& read, size_t axis, const Value& posi
     read.axes.erase(read.axes.begin() + static_cast<std::ptrdiff_t>(axis));
     return true;
   }
+  if (take_one_of_axis(read, axis, *rows, *places, scopes_.span_of(index))) return true;
   std::vector<int64_t> permutation{static_cast<int64_t>(axis)};
   Axes axes = rows->axes;
   std::vector<Affine> rest = places->axes;
@@ -241,6 +242,43 @@ bool Formulas::take_data_index(FormulaRead& read, size_t axis, const Value& posi
   if (!shapes_.check_size(read.base.dtype, axes, scopes_.span_of(index))) return false;
   read.base = graph_.tensor(graph.make(OpKind::Gather, {table, rows->node}), std::move(axes));
   read.axes = std::move(rest);
+  return true;
+}
+
+/// `x[n, t, label[n, t]]`, `x[n, last[n], d]`: one element of an axis for each of others. It is the sum over the axis
+/// of what the label chooses: one pass over x, and its gradient is a choice as well. A gather would copy x to have the
+/// axis in front, and its gradient would add up a row of all elements for each of them. A step of a loop gathers from
+/// what is the same in all of them.
+bool Formulas::take_one_of_axis(FormulaRead& read, size_t axis, const Tensor& rows, const FormulaRead& places,
+                                Span span) {
+  const Axes& axes = read.base.axes;
+  if (!is_float(read.base.dtype) || rows.axes.empty()) return false;
+  if (scans_.is_same_in_steps(read.base)) return false;
+  std::vector<int64_t> along;  // of each axis of the labels, the axis of x that has its index
+  for (size_t j = 0; j < rows.axes.size(); ++j) {
+    for (size_t i = 0; i < axes.size(); ++i) {
+      const bool same = i != axis && read.axes[i].is_index() && read.axes[i] == places.axes[j];
+      if (same && axes[i].extent == rows.axes[j].extent) along.push_back(static_cast<int64_t>(i));
+    }
+    if (along.size() != j + 1) return false;
+  }
+  Builder& graph = graph_.builder();
+  graph.set_span(span);
+  const Shape shape = graph.type(read.base.node).shape;
+  const Extent& extent = axes[axis].extent;
+  NodeId last = graph.like(rows.node, static_cast<double>(extent.bound - 1));
+  if (!extent.is_static()) {
+    const NodeId size = graph.cast(graph.extent(extent.symbol, extent.bound, DType::F64), rows.dtype);
+    last = graph.broadcast(graph.sub(size, graph.like(size, 1)), graph.type(rows.node).shape, {});
+  }
+  const NodeId inside = graph.make(OpKind::Max, {graph.make(OpKind::Min, {rows.node, last}), graph.like(rows.node, 0)});
+  const NodeId position = graph.index({graph.type(inside).dtype, shape}, static_cast<int64_t>(axis));
+  const NodeId hit = graph.make(OpKind::Eq, {position, graph.broadcast(inside, shape, std::move(along))});
+  const NodeId chosen = graph.select(hit, read.base.node, graph.like(read.base.node, 0));
+  Axes kept = axes;
+  kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(axis));
+  read.axes.erase(read.axes.begin() + static_cast<std::ptrdiff_t>(axis));
+  read.base = graph_.tensor(graph.reduce_sum(chosen, {static_cast<int64_t>(axis)}), std::move(kept));
   return true;
 }
 

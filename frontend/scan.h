@@ -68,6 +68,8 @@ class Scans {
   /// The scan whose number of the step `index` is, or null.
   OpenScan* scan_of(const Tensor& index);
   bool is_open() const { return !open_.empty(); }
+  /// Whether x is the same in all steps of the innermost open scan.
+  bool is_same_in_steps(const Tensor& x) const { return is_open() && !varies(*open_.back(), x.node); }
   /// The least and the greatest whole number that a scalar of open scans can be: numbers of steps, and what is made of
   /// them. Nullopt: it depends on something else.
   std::optional<IndexRange> range_of(NodeId scalar, int depth = 0) const;

@@ -1,0 +1,121 @@
+// One element of an axis for each of the others, `x[n, t, label[n, t]]`: its values, its gradient, and what they cost.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "api/smelt/compile.h"
+#include "runtime/session.h"
+
+namespace smelt::test {
+namespace {
+
+constexpr std::string_view kModel = R"(dim B <= 2, T = 2, K = 3, S <= 4
+layer None(x: f32[B, T, K]) -> f32[B, T, K] { x }
+model _none = None
+fn last_axis(x, y) {
+  p[n, t] = x[n, t, y[n, t]]
+  p
+}
+fn middle_axis(x, at) {
+  p[n, k] = x[n, at[n], k]
+  p
+}
+fn in_steps(x, y) {
+  scan t < T with total = zeros([B]) {
+    (xt, yt) = (x[t], y[t])
+    p[n] = xt[n, yt[n]]
+    total <- total * p + p
+  }
+}
+export last(x: f32[B, T, K], y: ix<K>[B, T]) -> f32[B, T] = last_axis(x, y)
+export last_slope(x: f32[B, T, K], y: ix<K>[B, T]) -> f32[B, T, K] = grad(sum(last_axis(x, y) ^ 2), wrt=x)
+export last_curve(x: f32[B, T, K], y: ix<K>[B, T]) -> f32[B, T, K] {
+  g = grad(sum(last_axis(x, y) ^ 3), wrt=x)
+  grad(sum(g), wrt=x)
+}
+export middle(x: f32[B, T, K], at: ix<T>[B]) -> f32[B, K] = middle_axis(x, at)
+export middle_slope(x: f32[B, T, K], at: ix<T>[B]) -> f32[B, T, K] = grad(sum(middle_axis(x, at) ^ 2), wrt=x)
+export run_time_slope(x: f32[B, S, K], at: i32[B]) -> f32[B, S, K] {
+  p[n, k] = x[n, clamp(at, 0, 3)[n], k]
+  grad(sum(p ^ 2), wrt=x)
+}
+export steps_slope(x: f32[B, T, K], y: ix<K>[B, T]) -> f32[B, T, K] = grad(sum(in_steps(x, y)), wrt=x)
+)";
+
+class Picked {
+ public:
+  Picked() : model_(check_text("picked.smelt", std::string(kModel), {})) {
+    REQUIRE_MESSAGE(model_.experiment, render(model_.diagnostics, *model_.sources));
+    auto compiled = compile(model_, {});
+    REQUIRE_MESSAGE(compiled, compiled.error().message);
+    compiled_ = *std::move(compiled);
+    auto session = Session::create(compiled_->program, compiled_->functions(), {});
+    REQUIRE(session);
+    session_ = *std::move(session);
+    REQUIRE(session_->initialise());
+  }
+
+  /// Of x = 1, 2, 3, .. as [2, 2, 3].
+  std::vector<double> run(std::string_view name, const std::string& feed, const std::vector<int32_t>& labels,
+                          std::vector<int64_t> shape) {
+    auto x = HostTensor::zeros(DType::F32, {2, 2, 3});
+    auto y = HostTensor::zeros(DType::I32, std::move(shape));
+    REQUIRE((x && y));
+    for (int k = 0; k < 12; ++k) reinterpret_cast<float*>(x->data.data())[k] = static_cast<float>(k + 1);
+    std::memcpy(y->data.data(), labels.data(), labels.size() * sizeof(int32_t));
+    std::vector<NamedTensor> feeds;
+    feeds.push_back({"x", *std::move(x)});
+    feeds.push_back({feed, *std::move(y)});
+    const auto results = session_->run(*compiled_->program.find(FunctionKind::Export, name), feeds);
+    REQUIRE_MESSAGE(results, results.error().message);
+    const auto values = (*results)[0].tensor.as<float>();
+    return {values.begin(), values.end()};
+  }
+
+ private:
+  CheckedModel model_;
+  std::unique_ptr<CompiledModel> compiled_;
+  std::unique_ptr<Session> session_;
+};
+
+using Values = std::vector<double>;
+
+TEST_CASE_FIXTURE(Picked, "elements at labels have their values, and the gradient is where they are") {
+  const std::vector<int32_t> y{0, 2, 1, 1};
+  CHECK(run("last", "y", y, {2, 2}) == Values{1, 6, 8, 11});
+  CHECK(run("last_slope", "y", y, {2, 2}) == Values{2, 0, 0, 0, 0, 12, 0, 16, 0, 0, 22, 0});
+  CHECK(run("last_curve", "y", y, {2, 2}) == Values{6, 0, 0, 0, 0, 36, 0, 48, 0, 0, 66, 0});
+  CHECK(run("middle", "at", {1, 0}, {2}) == Values{4, 5, 6, 7, 8, 9});
+  CHECK(run("middle_slope", "at", {1, 0}, {2}) == Values{0, 0, 0, 8, 10, 12, 14, 16, 18, 0, 0, 0});
+  CHECK(run("run_time_slope", "at", {3, 0}, {2}) == Values{0, 0, 0, 8, 10, 12, 14, 16, 18, 0, 0, 0});  // the last one
+  // total = p0 * p1 + p1
+  CHECK(run("steps_slope", "y", y, {2, 2}) == Values{6, 0, 0, 0, 0, 2, 0, 11, 0, 0, 9, 0});
+}
+
+TEST_CASE("picking an element takes no memory that grows with the square of the rows") {
+  const auto arena_of = [](int rows) {
+    const std::string text = fmt::format(R"(dim B <= {}, K = 16
+layer Scale(x: f32[B, K]) -> f32[B, K] {{
+  param w: f32[K] = ones()
+  x * w
+}}
+model scale = Scale
+export slope(x: f32[B, K], y: ix<K>[B]) -> f32[B, K] {{
+  h = tanh(scale(x))
+  p[n] = h[n, y[n]]
+  grad(sum(p ^ 2), wrt=x)
+}}
+)",
+                                         rows);
+    CheckedModel model = check_text("picked.smelt", text, {});
+    REQUIRE_MESSAGE(model.experiment, render(model.diagnostics, *model.sources));
+    const auto program = compile_program(model, {});
+    REQUIRE(program);
+    return program->arena_bytes;
+  };
+  CHECK(arena_of(4096) <= 5 * arena_of(1024));
+}
+
+}  // namespace
+}  // namespace smelt::test
