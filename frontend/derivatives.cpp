@@ -43,9 +43,17 @@ void Derivatives::report_coupling(NodeId coupling, Span span) {
       .with_help("differentiate a scalar: `grad(sum(e), wrt=x)`");
 }
 
-/// y is a scalar, or one value per example; then y[b] has to depend on x[b] alone, and the gradient of the
+/// By each of several values, or by one. y is a scalar, or one value per example; then y[b] has to depend on x[b] alone, and the gradient of the
 /// sum is that of each.
 Value Derivatives::gradient(const Value& y, const Value& x, Span span) {
+  if (const auto* several = x.as<TupleValue>()) {
+    TupleValue gradients;
+    for (const Value& one : several->items) {
+      gradients.items.push_back(gradient(y, one, span));
+      if (gradients.items.back().bad()) return {};
+    }
+    return Value(std::move(gradients));
+  }
   const auto operands = derivative_operands(y, x, span);
   if (!operands) return {};
   const auto& [of, with] = *operands;

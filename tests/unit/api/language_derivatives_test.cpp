@@ -62,6 +62,11 @@ export custom_steps_twice(x: f32[B, X]) -> f32[B, X] {
 }
 export through_steps(x: f32[B, X]) -> f32[B, X] =
   grad(sum(scan t < 2 with h = x { yield scan s < 2 with g = h { g <- straight_through(g, floor(g)) } }), wrt=x)
+export of_several(x: f32[B, X]) -> f32[B, X] {
+  y = x * 3
+  (gx, gy) = grad(sum(x * y ^ 2), wrt=(x, y))
+  gx * 1000 + gy
+}
 export diagonal(x: f32[B, X]) -> f32[B, X] {
   m[i < 3, j < 4] = x[0, i] * (1.0 + cast(j, f32))
   grad(sum[j < 3] x[1, j] * m[j, j], wrt=x)
@@ -151,6 +156,7 @@ TEST_CASE("formulas: an index that is read twice, one that is not read, and what
   Exports exports;
   using Values = std::vector<double>;
   CHECK(exports.at("diagonal") == Values{4.5, 11, 19.5, 1.5, 5, 10.5});
+  CHECK(exports.at("of_several") == Values{60763.5, 168787.5, 330823.5, 546871.5, 816931.5, 1141003.5});  // 27006 x^2
   CHECK(exports.at("products", {1, 2, 3, -1, 2, -3}) == Values{36, 36});
   CHECK(exports.at("largest_before", {-1, -2, -3, 4, 5, 6}) == Values{-1, -2, -3});
 }
