@@ -43,8 +43,8 @@ void Derivatives::report_coupling(NodeId coupling, Span span) {
       .with_help("differentiate a scalar: `grad(sum(e), wrt=x)`");
 }
 
-/// By each of several values, or by one. y is a scalar, or one value per example; then y[b] has to depend on x[b] alone, and the gradient of the
-/// sum is that of each.
+/// By each of several values, or by one. y is a scalar, or one value per example; then y[b] has to depend on x[b]
+/// alone, and the gradient of the sum is that of each.
 Value Derivatives::gradient(const Value& y, const Value& x, Span span) {
   if (const auto* several = x.as<TupleValue>()) {
     TupleValue gradients;
