@@ -163,7 +163,27 @@ class Planner {
 
   bool runs_by_columns(NodeId reduce) const {
     const Node& node = graph_[reduce];
-    return node.type.rank() > 0 && keeps_last_axis(node) && schedule_.sum_form(reduce) != SumForm::Rows;
+    if (node.type.rank() == 0 || schedule_.sum_form(reduce) == SumForm::Rows) return false;
+    if (keeps_last_axis(node)) return true;
+    const auto [known, is_new] = lies_in_columns_.try_emplace(reduce);
+    if (is_new) known->second = lies_in_columns(reduce);
+    return known->second;
+  }
+
+  /// Whatever the order of the operand's axes is: neighbouring sums read neighbouring elements, and the terms of a sum
+  /// lie apart. A formula has its summed indices last, `m[n, d] = max[t] x[n, t, d]`.
+  bool lies_in_columns(NodeId reduce) const {
+    const Node& node = graph_[reduce];
+    const auto last_outer = static_cast<int32_t>(node.type.rank()) - 1;
+    const auto last_inner = last_outer + static_cast<int32_t>(node.attrs.integers("axes").size());
+    bool beside = false, along = false;  // what is the same for neighbours is along in neither
+    for_each_leaf(reduce, own_index(reduce), [&](NodeId, const std::optional<Affine>& element) {
+      const int64_t down = element ? std::abs(element->coefficient(last_inner)) : 1;
+      const int64_t across = element ? std::abs(element->coefficient(last_outer)) : -1;
+      along = along || (down == 1 && across != 0 && across != 1);
+      beside = beside || (down > 1 && across == 1);
+    });
+    return beside && !along;
   }
 
   bool join_existing(NodeId id) {
@@ -400,6 +420,7 @@ class Planner {
   const NodeSchedule& schedule_;
   FusionPlan plan_;
   std::vector<int32_t> sweep_of_;
+  mutable std::map<NodeId, bool> lies_in_columns_;  // of reductions over the last axis
   std::vector<NodeId> guards_;
   std::map<NodeId, int32_t> variable_of_;        // Variable results
   std::map<NodeId, int32_t> argument_variable_;  // Variable arguments
