@@ -21,6 +21,7 @@
 #include "compiler/graph/simplify.h"
 #include "compiler/graph/split_large_values.h"
 #include "compiler/graph/stabilize.h"
+#include "compiler/graph/sum_windows.h"
 #include "compiler/graph/touch_rows.h"
 #include "compiler/graph/trim_scans.h"
 #include "compiler/graph/widen_halves.h"
@@ -116,8 +117,8 @@ constexpr std::array kPipeline = std::to_array<std::string_view>(
      // Behind what would take its loops apart again.
      "split_large_values", "remove_dead_nodes", "touch_rows",
      // The form that runs fastest, now that nothing looks for sums any more.
-     "choose_layouts", "simplify", "merge_equal_nodes", "pad_outside_reads", "choose_sum_forms", "fold_constants",
-     "simplify", "merge_equal_nodes", "remove_dead_nodes",
+     "sum_windows", "choose_layouts", "simplify", "merge_equal_nodes", "pad_outside_reads", "choose_sum_forms",
+     "fold_constants", "simplify", "merge_equal_nodes", "remove_dead_nodes",
      // Last, since no rewrite looks into them.
      "join_products", "remove_dead_nodes",
      // Which kernels there are. The budget tries plans by all passes behind it.

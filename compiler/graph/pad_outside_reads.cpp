@@ -51,6 +51,10 @@ NodeId padded(Builder& build, const Node& node, std::vector<NodeId> inputs) {
 
 }  // namespace
 
+NodeId without_outside_reads(Builder& build, const Node& node) {
+  return padded(build, node, {node.inputs.begin(), node.inputs.end()});
+}
+
 Graph pad_outside_reads(Graph graph) {
   GraphRebuilder rebuilder(graph);
   for (uint32_t i = 0; i < graph.size(); ++i) {

@@ -5,10 +5,14 @@
 // Leaves:   `read`, which loops test element by element.
 #pragma once
 
+#include "ir/builder.h"
 #include "ir/graph.h"
 
 namespace smelt {
 
 Graph pad_outside_reads(Graph graph);
+
+/// A contraction that is `node`, of padded operands where it reads outside.
+NodeId without_outside_reads(Builder& build, const Node& node);
 
 }  // namespace smelt

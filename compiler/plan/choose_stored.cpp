@@ -37,6 +37,7 @@ int own_cost(const Node& node) {
     case Kind::Elementwise: return op.traits.cheap ? kCheapCost : kTranscendentalCost;
     case Kind::Random: return kRandomCost;
     case Kind::Gather: return 2 * kLoadCost;
+    case Kind::Move: return node.op == OpKind::Pad ? 2 * kCheapCost : 0;  // whether it is outside
     default: return 0;
   }
 }

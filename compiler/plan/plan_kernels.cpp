@@ -18,6 +18,8 @@
 namespace smelt {
 namespace {
 
+constexpr int64_t kShortSum = 16;  // terms of a row that fill no vector of some machines
+
 constexpr size_t kMaxEpilogue = 8;  // stored values in one product's epilogue
 constexpr size_t kMaxNest =
     12;  // ... and in one nest: the updates of all biases of a deep net would be one that is slow to compile
@@ -176,12 +178,13 @@ class Planner {
     const Node& node = graph_[reduce];
     const auto last_outer = static_cast<int32_t>(node.type.rank()) - 1;
     const auto last_inner = last_outer + static_cast<int32_t>(node.attrs.integers("axes").size());
+    const bool is_short = inner_shape(reduce, 0).back().bound < kShortSum;
     bool beside = false, along = false;  // what is the same for neighbours is along in neither
     for_each_leaf(reduce, own_index(reduce), [&](NodeId, const std::optional<Affine>& element) {
       const int64_t down = element ? std::abs(element->coefficient(last_inner)) : 1;
       const int64_t across = element ? std::abs(element->coefficient(last_outer)) : -1;
       along = along || (down == 1 && across != 0 && across != 1);
-      beside = beside || (down > 1 && across == 1);
+      beside = beside || (across == 1 && (down > 1 || is_short));
     });
     return beside && !along;
   }

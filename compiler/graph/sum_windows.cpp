@@ -1,0 +1,79 @@
+#include "compiler/graph/sum_windows.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "compiler/graph/pad_outside_reads.h"
+#include "ir/index_formula.h"
+#include "ir/op.h"
+#include "ir/rewrite.h"
+
+namespace smelt {
+namespace {
+
+/// How many indices that are longer than 1 the map has.
+size_t count_long(const IndexMap& map, const Shape& extents) {
+  std::vector<bool> found(extents.size());
+  for (const Affine& axis : map.axes) {
+    for (const auto& [index, factor] : axis.terms)
+      found[static_cast<size_t>(index)] = extents[static_cast<size_t>(index)] != Extent(1);
+  }
+  return static_cast<size_t>(std::ranges::count(found, true));
+}
+
+bool reads_indices(const IndexMap& map) {
+  return std::ranges::all_of(map.axes, [](const Affine& axis) { return axis.is_index(); });
+}
+
+/// Whether an index of the result that is longer than 1 is one of the map's.
+bool has_kept(const IndexFormula& formula, const IndexMap& map, const Shape& extents) {
+  return std::ranges::any_of(map.axes, [&](const Affine& axis) {
+    const int32_t index = axis.terms[0].first;
+    return !formula.is_summed(index) && extents[static_cast<size_t>(index)] != Extent(1);
+  });
+}
+
+/// The operand that is read at all indices, in windows, where the other one is read at some: `x[n, c, i + u, j + v] *
+/// w[c, u, v]` and what its gradients are. No index is the other's alone, and some are both's and the result's: there
+/// is no matrix to multiply with.
+std::optional<size_t> side_of_all(const IndexFormula& formula, const Shape& extents) {
+  const auto all = static_cast<size_t>(std::ranges::count_if(extents, [](const Extent& e) { return e != Extent(1); }));
+  for (const size_t side : {0, 1}) {
+    const IndexMap &whole = formula.operands[side], &other = formula.operands[1 - side];
+    if (reads_indices(whole) || !reads_indices(other) || count_long(whole, extents) != all) continue;
+    if (has_kept(formula, other, extents)) return side;
+  }
+  return std::nullopt;
+}
+
+NodeId windowed_sum(Match& m) {
+  const IndexFormula& formula = m.attrs().formula("formula");
+  if (m.node().inputs.size() != 2 || is_half(m.type().dtype) || formula.rank == formula.num_indices()) return kNoMatch;
+  Builder& build = m.build();
+  const Result<Shape> extents = extents_of(formula, std::array{build.type(m.in(0)).shape, build.type(m.in(1)).shape});
+  if (!extents) return kNoMatch;
+  const std::optional<size_t> side = side_of_all(formula, *extents);
+  if (!side) return kNoMatch;
+  const NodeId inside = without_outside_reads(build, m.node());
+  const Node& product = build.graph()[inside];
+  const std::vector<IndexMap> maps = product.attrs.formula("formula").operands;
+  const NodeId x = product.inputs[*side], w = product.inputs[1 - *side];
+  const NodeId windows = build.read(x, IndexFormula{formula.num_indices(), {maps[*side]}, *extents});
+  std::vector<int64_t> along, summed;
+  for (const Affine& axis : maps[1 - *side].axes) along.push_back(axis.terms[0].first);
+  for (int32_t index = formula.rank; index < formula.num_indices(); ++index) summed.push_back(index);
+  const NodeId factor = build.broadcast(w, build.type(windows).shape, std::move(along));
+  return build.reduce_sum(*side == 0 ? build.mul(windows, factor) : build.mul(factor, windows), std::move(summed));
+}
+
+constexpr std::array kRules = {Rule{"windowed_sum",
+                                    "contract(x in windows, w) -> reduce_sum(windows * w) when x has all indices",
+                                    OpKind::Contract, windowed_sum}};
+
+}  // namespace
+
+Graph sum_windows(Graph graph) { return rewrite(std::move(graph), kRules); }
+
+}  // namespace smelt
