@@ -95,4 +95,15 @@ void Iteration::keep_losses() {
   for (size_t i = 0; i < slots_.size(); ++i) session_.set_last_loss(slots_[i].plan.step, values_[i].loss.value);
 }
 
+bool Iteration::take_up_losses(const std::map<std::string, double>& losses) {
+  for (ObjectiveValues& values : values_) {
+    const auto found = losses.find(values.loss.name);
+    if (found == losses.end()) return false;
+    // The log has the shortest text that reads back as a number of the loss's own type.
+    values.loss.value = values.loss.dtype == DType::F64 ? found->second : static_cast<float>(found->second);
+  }
+  keep_losses();
+  return true;
+}
+
 }  // namespace smelt

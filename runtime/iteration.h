@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "ir/support/result.h"
@@ -51,6 +53,8 @@ class Iteration {
   const NamedValue* guard_that_stopped(size_t call) const;
   /// Tells the session the losses, for `stop when`.
   void keep_losses();
+  /// Those of the last iteration of a run that goes on, by objective; false when some are not known.
+  bool take_up_losses(const std::map<std::string, double>& losses);
 
  private:
   struct CallSlot {

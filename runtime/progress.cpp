@@ -1,6 +1,7 @@
-// The log of a run has every evaluation with all its digits, so nothing of this is in a checkpoint.
+// The log of a run has every evaluation and loss with all its digits, so nothing of this is in a checkpoint.
 #include "runtime/progress.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include <nlohmann/json.hpp>
@@ -8,28 +9,49 @@
 #include "runtime/files/file.h"
 
 namespace smelt {
+namespace {
+
+/// Hands over the lines that are objects and have `part` in their text; only those are read as JSON.
+template <typename Take>
+Result<void> for_each_line(const std::string& metrics_path, std::string_view part, Take take) {
+  SMELT_TRY(const Buffer file, read_file(metrics_path, {}));
+  std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    if (line.find(part) == std::string_view::npos) continue;
+    const auto object = nlohmann::json::parse(line, nullptr, false);
+    if (object.is_object()) take(object);
+  }
+  return {};
+}
+
+}  // namespace
 
 void Progress::add(std::string_view split, std::string_view metric, double value) {
   if (rule_.evaluations == 0 || split != rule_.split || metric != rule_.metric) return;
-  const bool better = !std::isnan(value) && (!best_ || (rule_.is_max ? value > *best_ : value < *best_));
+  const bool better = std::isfinite(value) && (!best_ || (rule_.is_max ? value > *best_ : value < *best_));
   since_best_ = better ? 0 : since_best_ + 1;
   if (better) best_ = value;
 }
 
 Result<void> Progress::take_up(const std::string& metrics_path) {
   if (rule_.evaluations == 0) return {};
-  SMELT_TRY(const Buffer file, read_file(metrics_path, {}));
-  std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
-  while (!text.empty()) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(text.size(), line.size() + 1));
-    if (line.find("\"eval\"") == std::string_view::npos) continue;
-    const auto object = nlohmann::json::parse(line, nullptr, false);
-    if (!object.is_object() || !object.contains("metrics") || !object["metrics"].contains(rule_.metric)) continue;
-    const auto& value = object["metrics"][rule_.metric];
-    add(object.value("eval", ""), rule_.metric, value.is_number() ? value.get<double>() : std::nan(""));
-  }
-  return {};
+  return for_each_line(metrics_path, "\"eval\"", [&](const nlohmann::json& line) {
+    if (!line.contains("metrics") || !line["metrics"].contains(rule_.metric)) return;
+    const auto& value = line["metrics"][rule_.metric];
+    add(line.value("eval", ""), rule_.metric, value.is_number() ? value.get<double>() : std::nan(""));
+  });
+}
+
+Result<std::map<std::string, double>> logged_losses(const std::string& metrics_path, int64_t step) {
+  std::map<std::string, double> losses;
+  const std::string start = "{\"step\":" + std::to_string(step) + ",\"objective\"";
+  SMELT_TRY_VOID(for_each_line(metrics_path, start, [&](const nlohmann::json& line) {
+    const auto loss = line.find("loss");
+    if (loss != line.end() && loss->is_number()) losses[line.value("objective", "")] = loss->get<double>();
+  }));
+  return losses;
 }
 
 }  // namespace smelt

@@ -1,7 +1,9 @@
-// Whether a metric still gets better: what `stop when no better(min loss, 5)` asks.
+// What a run that goes on has to know of its past to stop where it would have stopped: whether a metric still gets
+// better, `stop when no better(min loss, 5)`, and what the last losses were, `stop when loss < 0.1`.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,7 +17,7 @@ class Progress {
  public:
   explicit Progress(const Patience& rule) : rule_(rule) {}
 
-  /// One evaluation. NaN is never better.
+  /// One evaluation. NaN and infinity are never better: the log has no numbers for them.
   void add(std::string_view split, std::string_view metric, double value);
   /// Those that a run has logged. Errors: Input when the log cannot be read.
   Result<void> take_up(const std::string& metrics_path);
@@ -26,5 +28,9 @@ class Progress {
   std::optional<double> best_;
   int64_t since_best_ = 0;  // evaluations
 };
+
+/// The last loss of each objective at `step` that a run has logged; those that were not finite are left out. Errors:
+/// Input when the log cannot be read.
+Result<std::map<std::string, double>> logged_losses(const std::string& metrics_path, int64_t step);
 
 }  // namespace smelt

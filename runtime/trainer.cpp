@@ -10,6 +10,7 @@
 #include "runtime/checkpoint.h"
 #include "runtime/iteration.h"
 #include "runtime/metrics_log.h"
+#include "runtime/progress.h"
 #include "runtime/rewind.h"
 #include "runtime/train_actions.h"
 
@@ -42,6 +43,7 @@ class TrainingRun {
     if (resumed) {
       iteration_.seek(resumed->batches_taken);
       SMELT_TRY_VOID(actions_.resume(*resumed));
+      SMELT_TRY_VOID(take_up_losses());
     }
     return actions_.check_space();
   }
@@ -53,12 +55,16 @@ class TrainingRun {
     const int64_t target = options_.stop_after < 0 ? horizon : std::min(horizon, options_.stop_after);
     observer_.on_start(summary.first_step, target);
     summary.reason = target < horizon ? StopReason::StepLimit : StopReason::Finished;
+    bool stop = false;
+    if (step() < target && knows_losses_) {
+      SMELT_TRY(stop, wants_stop());
+    }
     while (step() < target) {
       if (options_.stop_signal != nullptr && options_.stop_signal->load(std::memory_order_relaxed) != 0) {
         summary.reason = StopReason::Signal;
         break;
       }
-      bool stop = actions_.without_progress();  // of a run that goes on
+      stop = stop || actions_.without_progress();  // of a run that goes on
       if (!stop) {
         SMELT_TRY(stop, iterate(target));
       }
@@ -94,6 +100,15 @@ class TrainingRun {
     if (options_.subwords != nullptr) state.subwords = options_.subwords->hashes();
     for (const Dataset* set : train_data_) state.words.insert(set->words().begin(), set->words().end());
     return state;
+  }
+
+  /// A run that goes on asks first whether it has ended: it may have been stopped at the step at which it ended by
+  /// itself.
+  Result<void> take_up_losses() {
+    if (plan_.stop_function < 0) return {};
+    SMELT_TRY(const auto losses, logged_losses(run_.metrics_path(), step()));
+    knows_losses_ = iteration_.take_up_losses(losses);
+    return {};
   }
 
   // Executes one pass of the loop and everything that follows it; true when `stop when` holds.
@@ -249,6 +264,7 @@ class TrainingRun {
   Rewind rewind_;
   std::optional<CallFrame> stop_frame_;
   bool partial_iteration_ = false;
+  bool knows_losses_ = false;  // of the iteration before the first one
   const bool autosaves_ = options_.autosave.count() > 0 && !saves_by_itself(plan_);
   Clock::time_point last_save_ = Clock::now();
 };

@@ -196,6 +196,33 @@ TEST_CASE("a finished run goes on with more epochs; --steps beyond the end says 
   CHECK(done.out.find("at step 20") != std::string::npos);
 }
 
+TEST_CASE("a run that a condition of `stop when` ended has ended, wherever it was interrupted") {
+  const std::string work = fresh_directory("stopped");
+  const auto write = [&](std::string_view stop) {
+    write_small_model(work, replaced(kSmallModel, "epochs 2", fmt::format("epochs 2\n  {}", stop)));
+  };
+  write("");
+  REQUIRE(smelt_in(work, "train m.smelt -o free").exit_code == 0);
+  const std::vector<double> losses = logged_losses(work + "/free", "loss");
+  REQUIRE(losses.size() == 10);
+  // Between the loss of step 4, and those before it.
+  const double first = *std::min_element(losses.begin(), losses.begin() + 3);
+  REQUIRE(losses[3] < first);
+  write(fmt::format("stop when loss < {}", (losses[3] + first) / 2));
+  REQUIRE(smelt_in(work, "train m.smelt -o whole").exit_code == 0);
+  CHECK(logged_losses(work + "/whole", "loss").size() == 4);
+  REQUIRE(smelt_in(work, "train m.smelt -o parts --steps 4").exit_code == 0);
+  for (const char* run : {"parts", "whole"}) {
+    const CommandResult again = smelt_in(work, fmt::format("train m.smelt -o {} --resume", run));
+    CHECK_MESSAGE(again.out.find("stopped by `stop when` at step 4") != std::string::npos, again.out);
+    CHECK(again.exit_code == 0);
+  }
+  CHECK(logged_values(work + "/parts") == logged_values(work + "/whole"));
+  write("stop when nan(loss)");  // another rule lets it go on
+  REQUIRE(smelt_in(work, "train m.smelt -o whole --resume").exit_code == 0);
+  CHECK(logged_values(work + "/whole") == logged_values(work + "/free"));
+}
+
 TEST_CASE("a run goes on when objectives of its file run with others, in another train section or never") {
   const std::string models = R"(dim B = 4
 layer Net() -> f32[3] {
