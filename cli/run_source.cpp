@@ -149,9 +149,12 @@ Result<void> load_and_tell(const std::string& weights, Session& session, Match m
   for (const std::string& name : loaded.missing) say("note: `{}` keeps its initial value: it is not in the file", name);
   for (const std::string& name : loaded.changed)
     say("note: {} keeps its initial value: its shape or type differs", name);
-  if (!loaded.rounded.empty())
-    say("note: rounded from a wider type: `{}`{}", loaded.rounded[0],
-        loaded.rounded.size() == 1 ? "" : fmt::format(" and {} more", loaded.rounded.size() - 1));
+  const auto tell = [](std::string_view what, const std::vector<std::string>& names) {
+    if (names.empty()) return;
+    say("note: {}: `{}`{}", what, names[0], names.size() == 1 ? "" : fmt::format(" and {} more", names.size() - 1));
+  };
+  tell("rounded from a wider type", loaded.rounded);
+  tell("averages that the file lacks begin as their nets", loaded.begun);
   for (const std::string& name : loaded.unexpected) say("note: `{}` of the file is left out: the model lacks it", name);
   return {};
 }

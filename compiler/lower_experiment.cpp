@@ -92,7 +92,7 @@ class ExperimentLowering {
     }
     for (const Variable& variable : experiment_.variables) {
       at = align_up(at, SMELT_ARENA_ALIGNMENT);
-      program.variables.push_back({variable.path, variable.kind, variable.type, at});
+      program.variables.push_back({variable.path, variable.kind, variable.type, at, variable.average_of});
       at += static_cast<uint64_t>(byte_size(variable.type).value());
     }
     program.variables_end = align_up(at, SMELT_ARENA_ALIGNMENT);

@@ -44,7 +44,8 @@ void Averages::declare_variables() {
       const Variable parameter = experiment_.variables[i];
       if (parameter.kind != VariableKind::Param || !parameter.path.starts_with(prefix)) continue;
       const std::string path = average.item->name.text + parameter.path.substr(average.model.size());
-      experiment_.variables.push_back({path, VariableKind::State, parameter.type, parameter.span, parameter.layer});
+      experiment_.variables.push_back(
+          {path, VariableKind::State, parameter.type, parameter.span, parameter.layer, parameter.path});
       const auto id = static_cast<int32_t>(experiment_.variables.size() - 1);
       average.variables.emplace(static_cast<int32_t>(i), id);
       graph_.note_axes(id, graph_.axes_of_variable(static_cast<int32_t>(i)));

@@ -17,7 +17,8 @@ struct Variable {
   VariableKind kind = VariableKind::Param;
   TensorType type;  // static
   Span span;
-  Span layer = {};  // in the user's file: the innermost layer that it belongs to, else `span`
+  Span layer = {};              // in the user's file: the innermost layer that it belongs to, else `span`
+  std::string average_of = {};  // an average (`ema`): the path of the parameter that it follows
 };
 
 struct Function {

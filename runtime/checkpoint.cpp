@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/begin_averages.h"
 #include "runtime/checkpoint_metadata.h"
 #include "runtime/files/file.h"
 #include "runtime/files/foreign_formats.h"
@@ -305,14 +306,27 @@ Result<TrainState> resume_checkpoint(const std::string& path, Session& session, 
 
 namespace {
 
+bool is_loaded(const Safetensors& file, const StoredVariable& variable) {
+  const StoredTensor* stored = file.find(variable.path);
+  return stored != nullptr && fits(*stored, variable, Types::Floats);
+}
+
+/// Files of other programs, and of runs without `ema`, know nothing of averages.
+void leave_out_averages(WeightsReport& report, const Session& session) {
+  for (const StoredVariable& variable : session.program().variables)
+    if (!variable.average_of.empty()) std::erase(report.missing, variable.path);
+}
+
 Result<WeightsReport> apply_weights(const Safetensors& file, const std::string& path, Session& session, Match match) {
   WeightsReport report = compare(file, session, is_weight, Types::Floats);
+  leave_out_averages(report, session);
   if (match == Match::Strict) {
     SMELT_TRY_VOID(require_equal(report, path, "`--partial` loads what fits"));
   } else if (report.num_loaded == 0) {
     SMELT_TRY_VOID(require_equal(report, path, "nothing fits: this is another model"));
   }
   SMELT_TRY_VOID(copy_tensors(file, path, session, is_weight, Types::Floats));
+  report.begun = begin_averages(session, [&](const StoredVariable& average) { return !is_loaded(file, average); });
   return report;
 }
 

@@ -74,14 +74,15 @@ struct WeightsReport {
   std::vector<std::string> unexpected;  // in the file, not of the model
   std::vector<std::string> changed;     // other type or shape; with both
   std::vector<std::string> rounded;     // loaded from wider floats
+  std::vector<std::string> begun;       // averages that the file lacks: they begin as their nets
 };
 
 enum class Match : uint8_t { Strict, Partial };
 
 /// Loads parameters and states from any safetensors file; `opt/` is ignored. Floats of another type become those of the
-/// model, each rounded to the nearest. With Match::Partial whatever fits is loaded and the report lists the rest.
-/// Errors: Input as above, when the tensors differ (at most 10 of a kind are named), or when a finite number leaves the
-/// model's type; then the session is as before.
+/// model, each rounded to the nearest. An average that the file lacks begins as its net. With Match::Partial whatever
+/// fits is loaded and the report lists the rest. Errors: Input as above, when the tensors differ (at most 10 of a kind
+/// are named), or when a finite number leaves the model's type; then the session is as before.
 Result<WeightsReport> load_weights(const std::string& path, Session& session, Match match = Match::Strict);
 
 /// The same from memory; `name` stands for the file in messages.

@@ -20,6 +20,7 @@ struct StoredVariable {
   VariableKind kind = VariableKind::Param;
   TensorType type;
   uint64_t offset = 0;
+  std::string average_of = {};  // an average: the path of the parameter that it follows
 };
 
 /// A scalar in the arena, f64. Only Setting and Loss scalars are stored; the others are derived from counters.

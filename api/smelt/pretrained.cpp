@@ -10,6 +10,7 @@
 #include <set>
 
 #include "ir/support/printable.h"
+#include "runtime/begin_averages.h"
 #include "runtime/files/safetensors.h"
 #include "runtime/host_tensor.h"
 #include "runtime/verify_checksums.h"
@@ -189,6 +190,8 @@ Result<void> load_pretrained(const CheckedModel& model, const ModelOptions& opti
             fmt::format("{}: `{}`: {}", printable(places[k]), wanted[i].path, copied.error().message);
       SMELT_TRY_VOID(std::move(copied));
     }
+    begin_averages(session,
+                   [&](const StoredVariable& average) { return average.average_of.starts_with(one.model + "."); });
   }
   return {};
 }

@@ -272,6 +272,37 @@ TEST_CASE("a file of another model name, element type or shape is taken, convert
   CHECK(smelt_in(work, "check m.smelt").exit_code == 3);
 }
 
+TEST_CASE("an average begins where its net begins, also where a file says that") {
+  const std::string work = teacher_folder("averages");
+  const auto same = [&](const std::string& model, const std::string& flags) {
+    for (const char* name : {"see", "seen"}) {
+      const CommandResult run =
+          smelt_in(work, fmt::format("run {} {} --input x=x.npy -o {}.npy --force {}", model, name, name, flags));
+      REQUIRE_MESSAGE(run.exit_code == 0, run.err);
+    }
+    CHECK(read_text_file(work + "/see.npy") == read_text_file(work + "/seen.npy"));
+  };
+  const std::string pretrained =
+      replaced(named("teacher"), "  step learn", "  ema slow = teacher decay 0.9\n  step learn") +
+      "export seen(x: f32[B, X]) -> f32[B, X] = slow(x)\n";
+  write_text_file(work + "/m.smelt", pretrained);
+  same("m.smelt", "");
+  write_text_file(work + "/plain.smelt", replaced(pretrained, " from \"teacher.safetensors\"", ""));
+  same("plain.smelt", "");
+  // A file of another program, or of a run without `ema`, has no averages.
+  same("plain.smelt", "--partial --weights teacher.safetensors");
+  write_text_file(work + "/one.smelt",
+                  replaced(kTeacher, "  step loss", "  ema slow = teacher decay 0.9\n  step loss") +
+                      "export see(x: f32[B, X]) -> f32[B, X] = teacher(x)\n"
+                      "export seen(x: f32[B, X]) -> f32[B, X] = slow(x)\n");
+  same("one.smelt", "--weights teacher.safetensors");
+  const CommandResult begun = smelt_in(work, "train one.smelt -o new --init teacher.safetensors --steps 1");
+  CHECK_MESSAGE(begun.exit_code == 0, begun.err);
+  CHECK_MESSAGE(says(begun, "note: averages that the file lacks begin as their nets: `slow.fc.W` and 5 more"),
+                begun.err);
+  same("one.smelt", "--weights new");
+}
+
 TEST_CASE("arrays of an .npz are read, packed or not, and results are written as one") {
   const std::string work = fresh_directory("npz");
   const HostTensor x = counted(8, 4, -1), y = counted(8, 2, 3);
