@@ -84,6 +84,7 @@ class DataSection {
   std::string help_for_row(const Axes& wanted, const Axes& row, const Axis& batch) const;
   void state_range(const ast::FieldDecl& decl, const Tensor& value, const Range& range);
   bool state_exact(const ast::FieldDecl& decl, const Tensor& value, DType dtype);
+  void state_narrowed(const ast::FieldDecl& decl, const Tensor& value, DType dtype);
   bool is_batch_axis(const Axis& axis);
 
   const FileScope& file_;

@@ -184,7 +184,8 @@ struct DataPlan {
   std::vector<ColumnLimit> limits;
   std::vector<ColumnRange> ranges;
   std::vector<ColumnExact> exact;
-  uint64_t seed = 0;                           // what the shares of splits are drawn by: that of the run
+  std::vector<ColumnExact> narrowed;  // fields of floats: their columns have larger ones, which may not become inf
+  uint64_t seed = 0;                  // what the shares of splits are drawn by: that of the run
   std::optional<KnownWords> known_words = {};  // none: the words are those of the first splits
   Span span;
 

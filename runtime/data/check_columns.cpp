@@ -31,6 +31,16 @@ const char* numbers_of(DType dtype) {
   return "numbers";
 }
 
+/// The largest finite number of a type of floats.
+double largest_of(DType dtype) {
+  switch (dtype) {
+    case DType::F16: return 65504;
+    case DType::BF16: return 0x1.fep127;
+    case DType::F32: return std::numeric_limits<float>::max();
+    default: return std::numeric_limits<double>::max();
+  }
+}
+
 double element_of(const LoadedColumn& column, int64_t index) {
   return load_element(column.dtype, column.data.data() + index * size_of(column.dtype));
 }
@@ -96,6 +106,27 @@ class ColumnChecks {
     for (int64_t i = 0; i < count_of_elements(column); ++i) {
       if (i % per_row < stated.begin || i % per_row >= end || converts(stated, column, i)) continue;
       return inexact(stated, column, i, i / per_row);
+    }
+    return {};
+  }
+
+  Result<void> narrowed(const ColumnExact& stated) const {
+    const LoadedColumn& column = columns_[static_cast<size_t>(stated.column)];
+    const int64_t per_row = elements_in_a_row(column), end = stated.end > 0 ? stated.end : per_row;
+    const double most = largest_of(stated.dtype);
+    for (int64_t i = 0; i < count_of_elements(column); ++i) {
+      const double raw = element_of(column, i);
+      if (i % per_row < stated.begin || i % per_row >= end || !std::isfinite(raw)) continue;
+      if (std::abs(raw) <= most && std::abs(raw * stated.scale + stated.offset) <= most) continue;
+      return fail(ErrorKind::Input,
+                  fmt::format("{}: {} is too large for {}, of which `{}` is", place(stated.column, i / per_row), raw,
+                              to_string(stated.dtype), stated.field),
+                  fmt::format("mend the file, divide its numbers before they are saved{}; {}",
+                              stated.dtype == DType::F16   ? ", or declare the field as f32"
+                              : column.dtype == DType::F64 ? ", or train with `precision f64`"
+                                                           : "",
+                              places_.counting),
+                  stated.span);
     }
     return {};
   }
@@ -189,6 +220,8 @@ Result<void> check_columns(const DataPlan& plan, int32_t section, const std::vec
     if (is_ours(range.column)) SMELT_TRY_VOID(checks.range(range));
   for (const ColumnExact& exact : plan.exact)
     if (is_ours(exact.column)) SMELT_TRY_VOID(checks.exact(exact));
+  for (const ColumnExact& narrowed : plan.narrowed)
+    if (is_ours(narrowed.column)) SMELT_TRY_VOID(checks.narrowed(narrowed));
   return {};
 }
 

@@ -61,6 +61,24 @@ TEST_CASE("a field of whole numbers or truths takes a column exactly, or the dat
   write_array<float>(file, DType::F32, {3}, {1, 0, 1});
   CHECK(total().find('2') != std::string::npos);
 
+  // A number that is too large for the floats of a field does not become an infinity in silence.
+  array("f32");
+  write_array<double>(file, DType::F64, {2}, {1, -1e300});
+  refused({"x.npy: row 1: -1e+300 is too large for f32, of which `x` is", "train with `precision f64`"});
+  CHECK(here.run({"eval", "m.smelt", "total", "--split", "train", "--precision", "f64"}).exit_code == 0);
+  array("f32", "field(0) * 1e30");
+  write_array<double>(file, DType::F64, {2}, {1, 1e10});
+  refused({"row 1: 10000000000 is too large for f32"});
+  array("f64");
+  write_array<double>(file, DType::F64, {2}, {1, 1e300});
+  CHECK(here.run({"check", "m.smelt", "--data"}).exit_code == 0);
+  array("f16");
+  write_array<int32_t>(file, DType::I32, {2}, {1, 70000});
+  refused({"row 1: 70000 is too large for f16", "declare the field as f32"});
+  array("f32");
+  write_array<double>(file, DType::F64, {2}, {1, INFINITY});  // a note tells of those that the file has
+  CHECK(here.run({"check", "m.smelt", "--data"}).exit_code == 0);
+
   // A column times a whole number plus a whole number; what is computed otherwise says how it converts.
   array("i32", "10 * field(0) - 1");
   write_array<float>(file, DType::F32, {2}, {1, 2});
