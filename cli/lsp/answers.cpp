@@ -207,6 +207,45 @@ bool is_key(const Document& document, size_t at) {
          kind(at - 1) == TokenKind::Comma;
 }
 
+/// Where a name of the data is written: objectives and metrics take a field by its name, and `eval` a split.
+class NameOfData {
+ public:
+  NameOfData(const Document& document, const Meaning& meaning) : document_(document), name_(meaning.name) {
+    for (const ast::DataDecl& data : document.tree.data) {
+      for (const ast::FieldDecl& entry : data.entries) {
+        const bool is_split = !entry.type.valid();
+        if (entry.name.text == name_ || std::ranges::find(entry.others, name_, &ast::Ident::text) != entry.others.end())
+          add(data.name.span), is_split_ |= is_split;
+      }
+    }
+    if (sections_.empty()) return;
+    if (!is_split_) {
+      for (const ast::ObjectiveDecl& objective : document.tree.objectives) add_taker(objective);
+      for (const ast::FnDecl& fn : document.tree.fns)
+        if (fn.kind == ast::FnKind::Metric) add_taker(fn);
+    }
+    if (!sections_.contains(document.section_around(meaning.span.begin).first)) sections_.clear();
+  }
+
+  bool holds(Span place) const { return sections_.contains(document_.section_around(place.begin).first); }
+  bool is_evaluated(size_t token) const {
+    return is_split_ && !sections_.empty() && token > 0 && document_.tokens[token - 1].text == "eval";
+  }
+
+ private:
+  void add(Span declared) { sections_.insert(document_.section_around(declared.begin).first); }
+  template <typename Decl>
+  void add_taker(const Decl& decl) {
+    if (std::ranges::any_of(decl.params, [&](const ast::Param& param) { return param.name.text == name_; }))
+      add(decl.name.span);
+  }
+
+  const Document& document_;
+  const std::string& name_;
+  std::set<uint32_t> sections_;  // where they begin
+  bool is_split_ = false;
+};
+
 std::string with_replaced(const std::string& text, const std::vector<Span>& places, const std::string& by) {
   std::string out = text;
   for (size_t i = places.size(); i-- > 0;) out.replace(places[i].begin, places[i].end - places[i].begin, by);
@@ -219,15 +258,21 @@ Renamed rename(const Document& document, size_t offset, const std::string& name)
   const std::optional<size_t> at = document.name_at(offset);
   const std::optional<Meaning> meaning = at ? meaning_of(document, *at) : std::nullopt;
   if (!meaning) return {nullptr, "this is no name that the file declares"};
-  if (meaning->kind == Meaning::Kind::Library)
-    return {nullptr, fmt::format("`{}` is a name of the library", meaning->name)};
+  if (meaning->kind == Meaning::Kind::Library) {
+    const bool known =
+        std::ranges::any_of(library_entries(), [&](const LibraryEntry& entry) { return entry.name == meaning->name; });
+    return {nullptr, known ? fmt::format("`{}` is a name of the library", meaning->name)
+                           : fmt::format("`{}` is no name that a declaration of the file gives", meaning->name)};
+  }
   if (!is_name(name)) return {nullptr, fmt::format("`{}` is not a name: letters, digits and _", name)};
   std::vector<Span> places;
+  const NameOfData of_data(document, *meaning);
   for (size_t i = 0; i < document.tokens.size(); ++i) {
     if (document.tokens[i].text != meaning->name) continue;
+    if (of_data.is_evaluated(i)) places.push_back(document.tokens[i].span);
     const std::optional<Meaning> other = meaning_of(document, i);
     if (!other || other->kind != meaning->kind) continue;
-    const bool same = meaning->kind == Meaning::Kind::File ||
+    const bool same = meaning->kind == Meaning::Kind::File || of_data.holds(other->span) ||
                       document.section_around(other->span.begin) == document.section_around(meaning->span.begin);
     if (!same || (is_key(document, i) && document.tokens[i].span != other->span)) continue;
     places.push_back(document.tokens[i].span);

@@ -1,6 +1,7 @@
 #include "cli/lsp/document.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "frontend/ast_walk.h"
 #include "frontend/library.h"
@@ -37,7 +38,10 @@ class Collector {
     for (const auto& d : tree_.objectives) file(d.name), params(d.params), block(d.body);
     for (const auto& d : tree_.data) {
       file(d.name);
-      for (const ast::FieldDecl& entry : d.entries) local(entry.name);
+      for (const ast::FieldDecl& entry : d.entries) {
+        local(entry.name);
+        for (const ast::Ident& split : entry.others) local(split);
+      }
     }
     for (const auto& d : tree_.trains) {
       if (!d.name.empty()) file(d.name);
@@ -86,6 +90,25 @@ class Collector {
   const ast::Ast& tree_;
   std::vector<Declared>& out_;
 };
+
+/// Names also stand in the message of an assertion, `"{X} channels"`: their tokens are put behind that of the text.
+void add_shown_tokens(Document& document) {
+  Diagnostics ignored;
+  std::vector<Token> shown;
+  for (const ast::Stmt& statement : document.tree.stmts) {
+    const auto* assertion = std::get_if<ast::AssertStmt>(&statement.node);
+    if (assertion == nullptr) continue;
+    for (const ast::ExprId id : assertion->shown) {
+      if (!id.valid()) continue;
+      const Span span = document.tree[id].span;
+      const std::string_view part = std::string_view(document.text).substr(span.begin, span.end - span.begin);
+      const std::vector<Token> tokens = lex_part(part, span.file, span.begin, ignored);
+      shown.insert(shown.end(), tokens.begin(), std::prev(tokens.end()));  // without its end of the file
+    }
+  }
+  document.tokens.insert(std::prev(document.tokens.end()), shown.begin(), shown.end());
+  std::ranges::stable_sort(document.tokens, {}, [](const Token& token) { return token.span.begin; });
+}
 
 bool starts_section(const Token& token, std::string_view text) {
   static constexpr std::string_view kSections[] = {"import", "dim",       "config",   "const",  "data",
@@ -161,6 +184,7 @@ Document analyse(std::string uri, std::string text) {
   Diagnostics ignored;
   document.tokens = lex(*document.sources, document.file, ignored);
   document.tree = parse(*document.sources, document.file, ignored);
+  add_shown_tokens(document);
   Collector(document.tree, document.declared).run();
   for (const Token& token : document.tokens)
     if (starts_section(token, document.text)) document.sections.push_back(token.span.begin);

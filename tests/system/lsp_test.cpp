@@ -92,6 +92,25 @@ const std::string kText =
     "model net = Net\n"
     "export run(x: f32[B, X]) = softmax(net(x), over=H)\n";
 
+const std::string kTrained =
+    "import std.nn (Dense)\n"
+    "dim B <= 8, X = 4\n"
+    "layer Net(x: f32[N, X]) -> f32[N, X] {\n"
+    "  assert X == 4, \"{X} channels\"\n"
+    "  x |> out: Dense{X}\n"
+    "}\n"
+    "data d { train, valid = npy(\"no-such-file.npy\") |> split(0.5)\n"
+    "  x: f32[X] = field(0) }\n"
+    "model net = Net\n"
+    "objective loss(x: f32[B, X]) updates net { mean(net(x) ^ 2) }\n"
+    "train {\n"
+    "  data d\n"
+    "  batch B = 2\n"
+    "  steps 2\n"
+    "  step loss with sgd(lr = 0.1)\n"
+    "  every 1 step { eval valid: loss }\n"
+    "}\n";
+
 json at(int line, int character) {
   return {{"textDocument", {{"uri", kUri}}}, {"position", {{"line", line}, {"character", character}}}};
 }
@@ -184,6 +203,31 @@ TEST_CASE("an editor works on a file") {
   params = at(4, 17);
   params["newName"] = "Linear";
   CHECK(editor.ask("textDocument/rename", params)["error"]["code"] == -32803);
+
+  // A field of the data is renamed with the objectives that take it, a split where it is evaluated, and a dim in the
+  // message of an assertion.
+  change(editor, kTrained);
+  CHECK(editor.next_diagnostics() == json::array());
+  const auto renamed = [&](int line, int character) {
+    json request = at(line, character);
+    request["newName"] = "W2";
+    json places = json::array();
+    const json answer = editor.ask("textDocument/rename", request);
+    for (const json& edit : answer["result"]["changes"][kUri]) places.push_back(edit["range"]["start"]);
+    return places;
+  };
+  const auto place = [](int line, int character) { return json{{"line", line}, {"character", character}}; };
+  CHECK(renamed(7, 2) == json::array({place(7, 2), place(9, 15), place(9, 52)}));  // x
+  CHECK(renamed(9, 15) == renamed(7, 2));
+  CHECK(renamed(6, 16) == json::array({place(6, 16), place(15, 22)}));  // valid
+  CHECK(renamed(1, 12).size() == 8);                                    // X
+  CHECK(hover(3, 19).find("dim B <= 8, X = 4") != std::string::npos);   // "{X} channels"
+  params = at(3, 2);
+  params["newName"] = "claim";
+  CHECK(editor.ask("textDocument/rename", params)["error"]["message"] ==
+        "`assert` is no name that a declaration of the file gives");
+  change(editor, kText);
+  CHECK(editor.next_diagnostics() == json::array());
 
   // Formatting.
   CHECK(editor.ask("textDocument/formatting", {{"textDocument", {{"uri", kUri}}}})["result"] == json::array());
