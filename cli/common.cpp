@@ -112,6 +112,10 @@ Result<std::pair<std::string, std::string>> split_assignment(const std::string& 
   return std::pair{text.substr(0, at), text.substr(at + 1)};
 }
 
+std::unexpected<Error> given_twice(const char* flag, const std::string& name) {
+  return fail(ErrorKind::Usage, fmt::format("{} `{}` is given twice", flag, printable(name)), "leave one of them out");
+}
+
 }  // namespace
 
 Result<int64_t> parse_size(const std::string& text) {
@@ -141,11 +145,14 @@ Result<ModelOptions> model_options(const ModelFlags& flags) {
   }
   for (const std::string& set : flags.sets) {
     SMELT_TRY(auto entry, split_assignment(set, "--set", "NAME=VALUE"));
+    if (std::ranges::find(options.config, entry.first, &std::pair<std::string, std::string>::first) !=
+        options.config.end())
+      return given_twice("--set", entry.first);
     options.config.push_back(std::move(entry));
   }
   for (const std::string& data : flags.data) {
     SMELT_TRY(const auto entry, split_assignment(data, "--data", "NAME=DIR"));
-    options.data.directories[entry.first] = entry.second;
+    if (!options.data.directories.emplace(entry).second) return given_twice("--data", entry.first);
   }
   options.batch = flags.batch;
   options.epochs = flags.epochs;

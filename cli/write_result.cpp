@@ -51,9 +51,12 @@ Result<void> reshape_flat(HostTensor& images, const std::string& shape) {
   const auto sides = sides_of(shape);
   if (!sides) return std::unexpected(sides.error());
   const auto [height, width] = *sides;
+  if (images.shape.size() == 3 && images.shape[1] == height && images.shape[2] == width) return {};  // they are that
   if (images.shape.size() != 2 || images.shape[1] != height * width) {
-    return fail(ErrorKind::Usage, fmt::format("{} cannot be seen as pictures of {}x{}",
-                                              describe(images.dtype, images.shape), height, width));
+    return fail(
+        ErrorKind::Usage,
+        fmt::format("{} cannot be seen as pictures of {}x{}", describe(images.dtype, images.shape), height, width),
+        fmt::format("--shape folds one flat axis: f32[N, {}] here", height * width));
   }
   images.shape = {images.shape[0], height, width};
   return {};

@@ -23,14 +23,14 @@ Result<Layout> plan(const HostTensor& images, int64_t columns) {
   const size_t rank = shape.size();
   const int64_t channels = rank == 4 ? shape[1] : 1;
   if ((rank != 3 && rank != 4) || (channels != 1 && channels != 3)) {
-    return fail(ErrorKind::RunTime,
+    return fail(ErrorKind::Usage,
                 fmt::format("a picture of {}: expected [N, H, W] or [N, C, H, W] with C = 1 or 3",
                             describe(images.dtype, shape)),
                 "`reshape` a flat axis to height and width first");
   }
   Layout layout{shape[0], channels, shape[rank - 2], shape[rank - 1], columns, 0, 1};
   if (layout.count < 1 || layout.height < 1 || layout.width < 1) {
-    return fail(ErrorKind::RunTime, fmt::format("a picture of {} is empty", describe(images.dtype, shape)));
+    return fail(ErrorKind::Usage, fmt::format("a picture of {} is empty", describe(images.dtype, shape)));
   }
   if (columns < 1) layout.columns = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(layout.count))));
   layout.columns = std::min(layout.columns, layout.count);

@@ -54,7 +54,11 @@ Result<std::vector<NamedTensor>> read_inputs(const std::vector<std::string>& inp
                   fmt::format("--input `{}` has no {}", printable(input), at == 0 ? "name before its `=`" : "`=`"),
                   "write --input x=FILE.npy");
     }
-    SMELT_TRY(NpyFile file, read_npy(input.substr(at + 1)));
+    const std::string path = input.substr(at + 1);
+    Result<NpyFile> file_or = read_npy(path);
+    if (!file_or && path.ends_with(".npz"))
+      file_or.error().help = "save one array, `numpy.save(\"x.npy\", x)`, and give that";
+    SMELT_TRY(NpyFile file, std::move(file_or));
     for (const std::string& note : file.notes) say("note: {}", note);
     tensors.push_back({input.substr(0, at), std::move(file.tensor)});
   }
@@ -144,11 +148,27 @@ Result<NamedTensor> read_prompt(const RunFlags& flags, const Binding& input, con
   return NamedTensor{input.name, std::move(tensor)};
 }
 
+/// `-n` says how many rows are drawn, where some are and their number is not fixed.
+Result<void> check_count(const Entry& entry, const Entry* sampler, const std::vector<NamedTensor>& inputs) {
+  const auto is_given = [&](const Binding& binding) { return has_input(inputs, binding.name); };
+  const bool draws = sampler != nullptr && !std::ranges::all_of(sampler->outputs, is_given);
+  if (!draws && std::ranges::all_of(entry.inputs, is_given))
+    return fail(
+        ErrorKind::Usage, fmt::format("-n says how many to draw, and export `{}` draws no input", entry.name),
+        entry.inputs.empty() ? "leave it out: it has no input" : "leave it out: --input says how many there are");
+  if (draws && sampler->symbols.empty())
+    return fail(ErrorKind::Usage,
+                fmt::format("-n says how many to draw, and the inputs of export `{}` have a fixed size", entry.name),
+                "leave it out, or give them a run-time dim, `dim N <= 64`");
+  return {};
+}
+
 /// Adds draws of the inputs that are not given and say what they are drawn from.
 Result<void> draw_inputs(const RunFlags& flags, Session& session, const Entry& entry,
                          std::vector<NamedTensor>& inputs) {
   const CompiledProgram& program = session.program();
   const Entry* sampler = program.find(FunctionKind::Sample, entry.name);
+  if (flags.count && flags.prompt.empty()) SMELT_TRY_VOID(check_count(entry, sampler, inputs));
   if (sampler == nullptr) {
     if (std::ranges::all_of(entry.inputs, [&](const Binding& input) { return has_input(inputs, input.name); }))
       return {};

@@ -87,6 +87,8 @@ TEST_CASE("what is typed wrong: exit 2, and what would be right") {
            {"train tiny.smelt --threads", 2, "--threads needs a value"},
            {"train tiny.smelt --threads 1 --threads 2", 2, "--threads is given twice"},
            {"train tiny.smelt --seed 1 --seed 1", 2, "--seed is given twice"},
+           {"train tiny.smelt --set width=3 --set width=4", 2, "--set `width` is given twice"},
+           {"train tiny.smelt --data points=. --data points=x", 2, "--data `points` is given twice"},
            {"train tiny.smelt --threads 0", 2, "--threads: `0` is not a whole number from 1 to 1024"},
            {"train tiny.smelt --threads -1", 2, "--threads: `-1` is not a whole number from 1 to 1024"},
            {"train tiny.smelt --threads 1000000000", 2, "from 1 to 1024"},
@@ -148,6 +150,31 @@ TEST_CASE("what is typed wrong: exit 2, and what would be right") {
        }) {
     check(row);
   }
+}
+
+TEST_CASE("a result that is no picture, and a number of draws that changes nothing, are mistakes of the command line") {
+  const std::string work = fresh_directory("results");
+  write_text_file(work + "/m.smelt",
+                  "import std.nn (Dense)\ndim B <= 8, X = 4\n"
+                  "layer Net(x: f32[B, X]) -> f32[B, X] { x |> out: Dense{X} }\nmodel net = Net\n"
+                  "export same(x: f32[B, X] ~ Normal(0, 1)) -> f32[B, X] = x\n"
+                  "export line(x: f32[B, X] ~ Normal(0, 1)) -> f32[B] = sum(net(x), over=X)\n"
+                  "export two(x: f32[3, X] ~ Normal(0, 1)) -> f32[3, 2, 2] = reshape(net(x), [3, 2, 2])\n");
+  const auto in = [&](const std::vector<std::string>& arguments) { return run_smelt(arguments, {.directory = work}); };
+  const CommandResult picture = in({"sample", "m.smelt", "line", "-o", "o.png"});
+  CHECK_MESSAGE(picture.exit_code == 2, picture.err);
+  CHECK(picture.err.find("expected [N, H, W]") != std::string::npos);
+  CHECK(in({"sample", "m.smelt", "two", "-o", "o.png", "--shape", "2x2"}).exit_code == 0);  // it has that shape
+  const CommandResult folded = in({"sample", "m.smelt", "two", "-o", "p.png", "--shape", "4x1"});
+  CHECK(folded.exit_code == 2);
+  CHECK(folded.err.find("--shape folds one flat axis: f32[N, 4] here") != std::string::npos);
+  REQUIRE(in({"sample", "m.smelt", "same", "-n", "3", "-o", "x.npy"}).exit_code == 0);
+  const CommandResult given = in({"sample", "m.smelt", "line", "-n", "3", "--input", "x=x.npy", "-o", "o.npy"});
+  CHECK(given.exit_code == 2);
+  CHECK(given.err.find("export `line` draws no input") != std::string::npos);
+  const CommandResult fixed = in({"sample", "m.smelt", "two", "-n", "5", "-o", "o.npy"});
+  CHECK(fixed.exit_code == 2);
+  CHECK(fixed.err.find("the inputs of export `two` have a fixed size") != std::string::npos);
 }
 
 TEST_CASE("a model file with mistakes: exit 1 and a place") {
