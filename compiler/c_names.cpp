@@ -12,14 +12,22 @@ namespace smelt {
 namespace {
 
 constexpr std::string_view kKeywords[] = {
-    "alignas",  "alignof",  "and",      "asm",     "auto",      "bool",     "break",    "case",      "catch",
-    "char",     "class",    "compl",    "const",   "constexpr", "continue", "decltype", "default",   "delete",
-    "do",       "double",   "else",     "enum",    "explicit",  "export",   "extern",   "false",     "float",
-    "for",      "friend",   "goto",     "if",      "inline",    "int",      "long",     "mutable",   "namespace",
-    "new",      "noexcept", "not",      "nullptr", "operator",  "or",       "private",  "protected", "public",
-    "register", "requires", "restrict", "return",  "short",     "signed",   "sizeof",   "static",    "struct",
-    "switch",   "template", "this",     "throw",   "true",      "try",      "typedef",  "typename",  "union",
-    "unsigned", "using",    "virtual",  "void",    "volatile",  "while",    "xor"};
+    "NULL",          "and_eq",       "bitand",     "bitor",       "not_eq",       "or_eq",
+    "xor_eq",        "offsetof",     "char8_t",    "char16_t",    "char32_t",     "wchar_t",
+    "typeid",        "typeof",       "consteval",  "constinit",   "concept",      "co_await",
+    "co_return",     "co_yield",     "const_cast", "static_cast", "dynamic_cast", "reinterpret_cast",
+    "static_assert", "thread_local", "alignas",    "alignof",     "and",          "asm",
+    "auto",          "bool",         "break",      "case",        "catch",        "char",
+    "class",         "compl",        "const",      "constexpr",   "continue",     "decltype",
+    "default",       "delete",       "do",         "double",      "else",         "enum",
+    "explicit",      "export",       "extern",     "false",       "float",        "for",
+    "friend",        "goto",         "if",         "inline",      "int",          "long",
+    "mutable",       "namespace",    "new",        "noexcept",    "not",          "nullptr",
+    "operator",      "or",           "private",    "protected",   "public",       "register",
+    "requires",      "restrict",     "return",     "short",       "signed",       "sizeof",
+    "static",        "struct",       "switch",     "template",    "this",         "throw",
+    "true",          "try",          "typedef",    "typename",    "union",        "unsigned",
+    "using",         "virtual",      "void",       "volatile",    "while",        "xor"};
 
 }  // namespace
 

@@ -247,9 +247,12 @@ class HeaderWriter {
     const std::string type = to_string(binding.type, program_.symbols);
     switch (binding.kind) {
       case BindingKind::Column: {
-        const int32_t field = program_.data->columns[static_cast<size_t>(binding.ref)].field;
-        return field == Column::kWholeRow ? "every row() of the data: " + type
-                                          : fmt::format("field({}) of all rows of the data: {}", field, type);
+        const Column& column = program_.data->columns[static_cast<size_t>(binding.ref)];
+        const std::string of =
+            program_.data->num_sections() == 1 ? "" : " section " + program_.data->section_name(column.section);
+        return column.field == Column::kWholeRow
+                   ? fmt::format("every row() of the data{}: {}", of, type)
+                   : fmt::format("field({}) of all rows of the data{}: {}", column.field, of, type);
       }
       case BindingKind::Rows:
         return fmt::format("the rows of this batch{}, each in 0 .. {}-1: {}",

@@ -147,6 +147,7 @@ TEST_CASE("a C host trains on two data sections as smelt train does") {
   write_rows(work + "/winter", some_floats(28 * 4, 2));
   const CommandResult host = build_and_run(work, "two", kTwoSectionsHost);
   REQUIRE_MESSAGE(host.exit_code == 0, host.err);
+  CHECK(read_text_file(work + "/two.h").find("of all rows of the data section winter: ") != std::string::npos);
   const CommandResult trained = smelt_in(work, "train two.smelt -o run --threads 1");
   REQUIRE_MESSAGE(trained.exit_code == 0, trained.err);
   const std::vector<std::vector<float>> losses = printed_losses(host.out, 2);

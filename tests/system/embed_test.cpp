@@ -122,7 +122,8 @@ TEST_CASE("names that C keeps for itself, or that the header uses, get an unders
                   "export init(int: f32[B, N], B_: f32[B, N]) -> f32[B, N] = net(int) + B_\n"
                   "export fade(x: f32[B, N]) = net(x)\nexport fade_in(x: f32[B, N]) = net(x)\n"
                   "export glow_out(x: f32[B, N]) = net(x)\nexport glow(x: f32[B, N]) = net(x)\n"
-                  "export class(rows: f32[B, N], run: f32[B, N]) -> f32[B, N] = net(rows) + run\n");
+                  "export class(rows: f32[B, N], run: f32[B, N]) -> f32[B, N] = net(rows) + run\n"
+                  "export NULL(not_eq: f32[B, N], offsetof: f32[B, N]) -> f32[B, N] = net(not_eq) + offsetof\n");
   const CommandResult built = run_smelt({"build", work + "/3d-net.smelt", "-o", work});
   REQUIRE_MESSAGE(built.exit_code == 0, built.err);
   write_text_file(work + "/all.h.c", "#include \"3d-net.h\"\n");
