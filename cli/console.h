@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -19,6 +21,11 @@ void say_line(std::string_view text);
 template <typename... Args>
 void say(fmt::format_string<Args...> format, Args&&... args) {
   say_line(fmt::format(format, std::forward<Args>(args)...));
+}
+
+/// A NaN is printed as `nan`, whatever its sign bit is.
+inline double without_sign_of_nan(double value) {
+  return std::isnan(value) ? std::numeric_limits<double>::quiet_NaN() : value;
 }
 
 /// Whether the standard error is a terminal that wants colours.

@@ -69,7 +69,7 @@ std::string Progress::losses(const StepReport& report) const {
   for (const ObjectiveValues& call : report.calls) {
     if (call.loss.name == last) continue;  // `5 * critic` shows once
     last = call.loss.name;
-    out += fmt::format("{}{} {:.4g}", out.empty() ? "" : "  ", call.loss.name, call.loss.value);
+    out += fmt::format("{}{} {:.4g}", out.empty() ? "" : "  ", call.loss.name, without_sign_of_nan(call.loss.value));
   }
   return out;
 }
@@ -136,7 +136,8 @@ void Progress::line(const std::string& text) {
 
 void Progress::on_evaluation(int64_t step, std::string_view split, std::span<const NamedValue> values) {
   std::string text = fmt::format("step {}  {}:", step, split);
-  for (const NamedValue& value : values) text += fmt::format("  {} {:.5g}", value.name, value.value);
+  for (const NamedValue& value : values)
+    text += fmt::format("  {} {:.5g}", value.name, without_sign_of_nan(value.value));
   line(text);
 }
 void Progress::on_output(int64_t step, std::string_view what, const std::string& path) {

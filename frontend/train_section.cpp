@@ -78,7 +78,7 @@ void TrainSection::build_train() {
                    [&](const ast::NumberItem& i) { once(i.what.text), train_number(i); },
                    [&](const ast::PrecisionItem&) { once("precision"); },  // read_precision
                    [](const ast::StepItem&) {},                            // read_step_lines
-                   [&](const ast::LoopItem& i) { once("loop"), train_loop(i); },
+                   [&](const ast::LoopItem& i) { once("loop"), train_loop(i, item.span); },
                    [](const ast::EmaItem&) {},  // Averages
                    [&](const ast::EveryItem& i) { train_every(i, item.span); },
                    [&](const ast::StopItem& i) {
@@ -157,8 +157,14 @@ void TrainSection::train_number(const ast::NumberItem& item) {
 }
 
 // loop { 5 * critic; gen }
-void TrainSection::train_loop(const ast::LoopItem& item) {
+void TrainSection::train_loop(const ast::LoopItem& item, Span span) {
+  const auto empty = [&](Span place, std::string_view what, std::string_view help) {
+    diagnostics_.report(Diag::E0605, place, fmt::format("the {} names no objective", what))
+        .with_help(std::string(help));
+  };
+  if (item.groups.empty()) empty(span, "loop", "remove it: all step lines run then, in their order");
   for (const ast::LoopGroup& group : item.groups) {
+    if (group.entries.empty()) empty(group.span, "`together`", "such a line is `loop { together { d_loss; g_loss } }`");
     for (const ast::LoopEntry& entry : group.entries) {
       const std::optional<LoopItem> call = loop_call(entry);
       const bool in_step_of_another = call && step_lines_.leader_of(static_cast<size_t>(call->objectives[0])) !=

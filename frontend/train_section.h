@@ -58,7 +58,7 @@ class TrainSection {
   void check_lengths(const ast::BatchItem& item);
   void train_bucket(const ast::BatchItem& item);
   void train_number(const ast::NumberItem& item);
-  void train_loop(const ast::LoopItem& item);
+  void train_loop(const ast::LoopItem& item, Span span);
   std::optional<LoopItem> loop_call(const ast::LoopEntry& entry);
   void share_batch(const ast::LoopItem& item);
   void train_every(const ast::EveryItem& item, Span span);

@@ -176,9 +176,9 @@ Result<void> check_agreement(const TrainState& saved, const TrainState& expected
                             printable(saved.model_sha256.substr(0, 12)), expected.model_sha256.substr(0, 12),
                             "model.smelt of the run has the old text; start a new run from its weights with `--init`"));
   SMELT_TRY_VOID(must_agree(saved.seed == expected.seed, path, "the seed", std::to_string(saved.seed),
-                            std::to_string(expected.seed), "give the same `--seed`"));
+                            std::to_string(expected.seed), "give the same `--seed` and `--train`"));
   SMELT_TRY_VOID(must_agree(saved.batch == expected.batch, path, "the batch size", std::to_string(saved.batch),
-                            std::to_string(expected.batch), "give the same `--batch`"));
+                            std::to_string(expected.batch), "give the same `--batch` and `--train`"));
   SMELT_TRY_VOID(must_agree(saved.config == expected.config, path, "the configuration", printable(saved.config),
                             printable(expected.config),
                             "give the same `--set`, `--precision`, `--cpu` and `--disable-pass`"));

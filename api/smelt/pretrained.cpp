@@ -106,12 +106,14 @@ Result<void> check_tensor(const StoredTensor& stored, const std::string& place, 
   const std::vector<int64_t> shape = static_shape(wanted.type);
   if (stored.shape == shape && stored.dtype && is_float(*stored.dtype) == is_float(wanted.type.dtype)) return {};
   const bool turned = shape.size() == 2 && stored.shape == std::vector<int64_t>{shape[1], shape[0]};
+  const std::string_view help =
+      stored.shape == shape ? "floats of other types are converted; save the others as floats, such as with `.float()`"
+      : turned              ? "PyTorch keeps the weights of a Linear as [out, in]: transpose them before they are saved"
+                            : "the layer has to be of the sizes that it was trained with";
   return fail(ErrorKind::Input,
               fmt::format("{}: `{}` is {} in the file and {} in model `{}`", printable(place), printable(stored.name),
                           type_of(stored), describe(wanted.type.dtype, shape), model.model),
-              turned ? "PyTorch keeps the weights of a Linear as [out, in]: transpose them before they are saved"
-                     : "the layer has to be of the sizes that it was trained with",
-              model.span);
+              std::string(help), model.span);
 }
 
 /// The stored tensor of each variable, in their order.

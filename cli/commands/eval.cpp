@@ -101,7 +101,7 @@ int run_eval(const EvalFlags& flags) {
   nlohmann::json metrics = nlohmann::json::object();
   for (const NamedValue& value : *values) {
     metrics[value.name] = value.value;
-    if (!flags.model.json) fmt::print("{:24} {:.6g}\n", value.name, value.value);
+    if (!flags.model.json) fmt::print("{:24} {:.6g}\n", value.name, without_sign_of_nan(value.value));
   }
   if (flags.model.json) fmt::print("{}\n", nlohmann::json{{"eval", split}, {"metrics", metrics}}.dump());
   return kOk;

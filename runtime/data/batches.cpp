@@ -44,10 +44,12 @@ Result<Batches> Batches::create(const BatchPlan& plan, std::string_view split, s
   }
   if (plan.batch < 1) return fail(ErrorKind::Usage, fmt::format("a batch of {} rows", plan.batch));
   if (plan.rows < 1 || plan.batches_per_epoch() < 1) {
-    return fail(
-        ErrorKind::Input,
-        fmt::format("split `{}` has {} rows, fewer than one batch of {}", split, plan.rows, plan.batch),
-        plan.drop_rest ? "make the batch smaller, or give it a bound (`dim B <= n`) instead of a fixed size" : "");
+    return fail(ErrorKind::Input,
+                fmt::format("split `{}` has {} rows, fewer than one batch of {}", split, plan.rows, plan.batch),
+                plan.drop_rest
+                    ? "make the batch smaller; only a batch of a bound, `dim B <= n`, and of one data section may have "
+                      "fewer rows at the end of an epoch"
+                    : "");
   }
   return Batches(plan, keys);
 }

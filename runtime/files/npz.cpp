@@ -39,8 +39,9 @@ Result<OpenArray> open_array(const std::string& path) {
   }
   std::string help = parts ? suggest(wanted, std::vector<std::string_view>(names.begin(), names.end())) : "";
   if (help.empty() && !names.empty())
-    help = fmt::format("write `npz(\"{}/{}\")`; it has {}", printable(archive), printable(names[0]),
-                       fmt::join(shown, ", "));
+    // Where the model file looks for the archive is not known here: of the path that was found only its last part is.
+    help = fmt::format("name it behind the path, as in `npz(\"{}/{}\")`; it has {}",
+                       printable(archive.substr(archive.rfind('/') + 1)), printable(names[0]), fmt::join(shown, ", "));
   return fail(ErrorKind::Input,
               parts ? fmt::format("{}: has no array `{}`", printable(archive), printable(wanted))
                     : fmt::format("{}: the path names no array of the archive", printable(archive)),

@@ -255,6 +255,20 @@ TEST_CASE("a file of another model name, element type or shape is taken, convert
   CHECK(shape.exit_code == 3);
   CHECK(says(shape, "error[E0802]"));
   CHECK(says(shape, "`teacher.fc.W` is f32[4, 4] in the file and f32[4, 6] in model `teacher`"));
+  const std::vector<int32_t> whole(16, 1);
+  const std::string good = read_text_file(work + "/teacher.safetensors");
+  REQUIRE(write_safetensors(work + "/teacher.safetensors",
+                            {{"fc.W", DType::I32, {4, 4}, std::as_bytes(std::span(whole))},
+                             {"fc.b", DType::I32, {4}, std::as_bytes(std::span(whole).first(4))},
+                             {"norm.scale", DType::I32, {4}, std::as_bytes(std::span(whole).first(4))},
+                             {"norm.shift", DType::I32, {4}, std::as_bytes(std::span(whole).first(4))},
+                             {"norm.mean", DType::I32, {4}, std::as_bytes(std::span(whole).first(4))},
+                             {"norm.var", DType::I32, {4}, std::as_bytes(std::span(whole).first(4))},
+                             {"out.W", DType::I32, {4, 4}, std::as_bytes(std::span(whole))},
+                             {"out.b", DType::I32, {4}, std::as_bytes(std::span(whole).first(4))}},
+                            {}));
+  CHECK(says(smelt_in(work, "check m.smelt"), "save the others as floats"));
+  write_text_file(work + "/teacher.safetensors", good);
   write_text_file(work + "/label.smelt", replaced(named("teacher"), "out: Dense{X}", "last: Dense{X}"));
   const CommandResult label = smelt_in(work, "check label.smelt");
   CHECK(label.exit_code == 3);
@@ -390,7 +404,8 @@ TEST_CASE("a path that names no array, or a damaged archive, is refused with wha
   REQUIRE(write_npz(work + "/d.npz", arrays));
   CHECK(message_of(read_npz(work + "/d.npz/image")).find("has no array `image`") != std::string::npos);
   CHECK(read_npz(work + "/d.npz/image").error().help == "did you mean `images`?");
-  CHECK(read_npz(work + "/d.npz").error().help.find("d.npz/images\")`; it has `images`") != std::string::npos);
+  CHECK(read_npz(work + "/d.npz").error().help.find("as in `npz(\"d.npz/images\")`; it has `images`") !=
+        std::string::npos);
   const std::string good = read_text_file(work + "/d.npz");
   int silent = 0;
   for (size_t at = 0; at < good.size(); ++at) {
