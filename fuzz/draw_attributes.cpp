@@ -189,6 +189,12 @@ std::optional<Affine> draw_window(FormulaDraft& draft, int64_t size, int32_t tap
   return Affine::of(index, stride) + Affine::of(tap, dilation) + start;
 }
 
+/// Now and then an index runs over the first positions of an axis only.
+Extent all_or_part(const Extent& extent, Numbers& numbers) {
+  const bool part = extent.is_static() && extent.bound > 1 && numbers.chance(0.1);
+  return part ? Extent(numbers.integer(1, extent.bound - 1)) : extent;
+}
+
 /// Equal extents are sometimes one index: summed, or kept as a batch index. An axis of the left operand's own may slide
 /// over one of the right operand's own.
 std::optional<Attributes> draw_contraction(const Context& c) {
@@ -214,11 +220,12 @@ std::optional<Attributes> draw_contraction(const Context& c) {
   for (size_t i = 0; i < a.size(); ++i) {
     Affine axis;
     if (partner[i] < 0) {
-      axis = Affine::of(draft.new_index(a[i], false));
+      axis = Affine::of(draft.new_index(all_or_part(a[i], c.numbers()), false));
     } else {
       const auto j = static_cast<size_t>(partner[i]);
       const bool window = equal[i] < 0;
-      const int32_t shared = draft.new_index(b[j], window || c.numbers().chance(0.7));
+      const Extent extent = window ? b[j] : all_or_part(b[j], c.numbers());
+      const int32_t shared = draft.new_index(extent, window || c.numbers().chance(0.7));
       maps[1].axes[j] = axis = Affine::of(shared);
       if (window) {
         const std::optional<Affine> slid = draw_window(draft, a[i].bound, shared, maps[0].bounded, c.numbers());
@@ -229,7 +236,7 @@ std::optional<Attributes> draw_contraction(const Context& c) {
     maps[0].axes.push_back(std::move(axis));
   }
   for (size_t j = 0; j < b.size(); ++j) {
-    if (!taken[j]) maps[1].axes[j] = Affine::of(draft.new_index(b[j], false));
+    if (!taken[j]) maps[1].axes[j] = Affine::of(draft.new_index(all_or_part(b[j], c.numbers()), false));
   }
   if (draft.rank() > 4) return std::nullopt;
   return Attributes{{"formula", draft.finish(std::move(maps), c.numbers())}};

@@ -106,7 +106,8 @@ Made product_in_blocks(Builder& b, NodeId x, Numbers& numbers) {
   const Node node = b.graph()[x];
   if (node.op != OpKind::Contract || node.inputs.size() != 2) return std::nullopt;
   IndexFormula formula = node.attrs.formula("formula");
-  if (formula.num_indices() == formula.rank || !formula.is_plain()) return std::nullopt;
+  const std::array shapes{b.type(node.inputs[0]).shape, b.type(node.inputs[1]).shape};
+  if (formula.num_indices() == formula.rank || !reads_whole_axes(formula, shapes)) return std::nullopt;
   const auto summed = static_cast<int32_t>(numbers.integer(formula.rank, formula.num_indices() - 1));
   const auto i = static_cast<size_t>(formula.operands[0].plain_axis_of(summed)),
              j = static_cast<size_t>(formula.operands[1].plain_axis_of(summed));

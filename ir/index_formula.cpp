@@ -196,6 +196,19 @@ bool IndexFormula::is_plain() const {
   return std::ranges::all_of(operands, [](const IndexMap& map) { return map.is_plain(); });
 }
 
+bool reads_whole_axes(const IndexFormula& formula, std::span<const Shape> shapes) {
+  if (!formula.is_plain()) return false;
+  const Result<Shape> extents = extents_of(formula, shapes);
+  if (!extents) return false;
+  for (size_t k = 0; k < shapes.size(); ++k) {
+    for (size_t axis = 0; axis < shapes[k].size(); ++axis) {
+      const auto index = static_cast<size_t>(formula.operands[k].axes[axis].terms[0].first);
+      if ((*extents)[index] != shapes[k][axis]) return false;
+    }
+  }
+  return true;
+}
+
 IndexMap compose(const IndexMap& inner, const IndexMap& outer) {
   IndexMap map{{}, inner.bounded || outer.bounded};
   for (const Affine& axis : inner.axes) map.axes.push_back(substitute(axis, outer.axes));

@@ -59,6 +59,10 @@ inline Extent unstated() { return Extent(kUnstatedBound); }
 /// index in no operand, or summed and not in every operand.
 Result<Shape> extents_of(const IndexFormula& formula, std::span<const Shape> shapes);
 
+/// Whether all maps are plain and every axis is read from end to end. An index that runs over a part of an axis is
+/// plain as well, `[i,k<2]` of an axis of 3; who puts axes in the place of indices needs whole ones.
+bool reads_whole_axes(const IndexFormula& formula, std::span<const Shape> shapes);
+
 /// Summed indices numbered in the order in which the operands have them: equal formulas become equal values.
 IndexFormula canonical(const IndexFormula& formula);
 

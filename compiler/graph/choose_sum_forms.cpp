@@ -21,7 +21,7 @@ bool covers(const Indices& all, const Indices& wanted) {
   return std::ranges::all_of(wanted, [&](int32_t index) { return position_of(all, index) >= 0; });
 }
 
-/// The indices of axes that are longer than 1, of a plain map.
+/// The indices of axes that are longer than 1, of a plain map over whole axes: the axes are as long as the indices.
 Indices long_indices(const IndexMap& map, const Shape& shape) {
   Indices kept;
   for (size_t axis = 0; axis < map.axes.size(); ++axis) {
@@ -68,8 +68,9 @@ NodeId summed(Builder& build, NodeId product, const Indices& indices, const Indi
 NodeId narrow_contraction(Match& m) {
   if (m.node().inputs.size() != 2 || is_half(m.type().dtype)) return kNoMatch;
   const IndexFormula formula = m.attrs().formula("formula");
-  if (!formula.is_plain()) return kNoMatch;
   Builder& build = m.build();
+  const std::array shapes{build.type(m.in(0)).shape, build.type(m.in(1)).shape};
+  if (!reads_whole_axes(formula, shapes)) return kNoMatch;
   Indices out;
   for (int32_t index = 0; index < formula.rank; ++index) {
     if (m.type().shape[static_cast<size_t>(index)] != Extent(1)) out.push_back(index);

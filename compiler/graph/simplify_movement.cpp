@@ -139,7 +139,9 @@ NodeId contract_of_transpose(Match& m) {
 /// own cotangent is 1; left as a product, it would hide the convolution from what computes x.
 NodeId contract_of_one(Match& m) {
   const IndexFormula& formula = m.attrs().formula("formula");
-  if (m.node().inputs.size() != 2 || formula.num_indices() != formula.rank || !formula.is_plain()) return kNoMatch;
+  if (m.node().inputs.size() != 2 || formula.num_indices() != formula.rank) return kNoMatch;
+  const std::array shapes{m.operand(0).type.shape, m.operand(1).type.shape};
+  if (!reads_whole_axes(formula, shapes)) return kNoMatch;
   for (size_t side = 0; side < 2; ++side) {
     const IndexMap& map = formula.operands[1 - side];
     if (!m.is_number(side, 1) || map.axes.size() != static_cast<size_t>(formula.rank)) continue;
