@@ -279,11 +279,16 @@ class ExperimentLowering {
         tensors.empty() ? Span{} : tensors.front().place);
   }
 
+  /// Constants have no line of their own.
+  std::string place_of(const Span& span, const Function& function) const {
+    return sources_.describe(span.empty() ? function.span : span);
+  }
+
   void add_entry(const Function& function, const Graph& graph, const LoopFunction& loops) {
     Entry entry{.name = function.name, .kind = function.kind, .symbol = loops.name, .ref = function.ref};
     entry.runs_offset = static_cast<uint64_t>(loops.runs_offset);
     entry.couplings = function.couplings;
-    for (RowCoupling& coupling : entry.couplings) coupling.place = sources_.describe(coupling.span);
+    for (RowCoupling& coupling : entry.couplings) coupling.place = place_of(coupling.span, function);
     for (const Argument& argument : graph.arguments) {
       if (!is_input(argument.role)) continue;
       entry.inputs.push_back(
@@ -303,7 +308,7 @@ class ExperimentLowering {
       }
     }
     for (const LeastSize& least : least_sizes(function.graph))
-      entry.least.push_back({least.symbol, least.size, sources_.describe(least.span)});
+      entry.least.push_back({least.symbol, least.size, place_of(least.span, function)});
     for (const Kernel& kernel : loops.kernels) {
       entry.flops += kernel.flops;
       entry.bytes += kernel.bytes;

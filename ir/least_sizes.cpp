@@ -40,7 +40,8 @@ class LeastSizes {
       size = (rest + factor - 1) / factor;
     }
     LeastSize& least = sizes_[static_cast<size_t>(symbol)];
-    if (size > least.size) least = {least.symbol, size, span};
+    const bool says_where = size == least.size && least.span.empty();  // constants have no line of their own
+    if (size > least.size || says_where) least = {least.symbol, size, span};
   }
 
   void need_size(const Graph& graph, const Extent& extent, Span span) {

@@ -7,6 +7,19 @@
 
 namespace smelt {
 
+Result<void> check_least_sizes(const CompiledProgram& program, const Entry& entry, std::span<const int64_t> sizes) {
+  for (const LeastDim& least : entry.least) {
+    const int64_t size = sizes[static_cast<size_t>(least.symbol)];
+    if (size >= least.size) continue;
+    const std::string& name = program.symbols[static_cast<size_t>(least.symbol)].name;
+    return fail(ErrorKind::Input,
+                fmt::format("{} `{}`: `{}` is {} here, and the part of it that {} takes needs at least {}",
+                            to_string(entry.kind), entry.name, name, size, least.place, least.size),
+                fmt::format("leave out data with fewer than {} along `{}`, or take a smaller part", least.size, name));
+  }
+  return {};
+}
+
 CallFrame::CallFrame(const CompiledProgram& program, const Entry& entry, void* arena)
     : program_(&program), entry_(&entry), inputs_(entry.inputs.size()), outputs_(entry.outputs.size()) {
   for (const DimSymbol& symbol : program.symbols) extents_.push_back(symbol.bound);
@@ -53,18 +66,7 @@ void CallFrame::set_extent(int32_t symbol, int64_t size) {
   set_sizes_that_follow(program_->symbols, extents_);
 }
 
-Result<void> CallFrame::check_sizes() const {
-  for (const LeastDim& least : entry_->least) {
-    const int64_t size = extent(least.symbol);
-    if (size >= least.size) continue;
-    const std::string& name = program_->symbols[static_cast<size_t>(least.symbol)].name;
-    return fail(ErrorKind::Input,
-                fmt::format("{} `{}`: `{}` is {} here, and the part of it that {} takes needs at least {}",
-                            to_string(entry_->kind), entry_->name, name, size, least.place, least.size),
-                fmt::format("leave out data with fewer than {} along `{}`, or take a smaller part", least.size, name));
-  }
-  return {};
-}
+Result<void> CallFrame::check_sizes() const { return check_least_sizes(*program_, *entry_, extents_); }
 
 void CallFrame::set_datasets(const SplitSets& sets) {
   for (const Dataset* set : sets) set_dataset(*set);

@@ -13,6 +13,9 @@
 
 namespace smelt {
 
+/// Whether each run-time dimension has the elements that the parts of it need, by symbol. Errors: Input.
+Result<void> check_least_sizes(const CompiledProgram& program, const Entry& entry, std::span<const int64_t> sizes);
+
 /// Both `program` and the arena must outlive the frame. Run-time dimensions start at their bounds.
 class CallFrame {
  public:

@@ -115,7 +115,7 @@ class Run {
                                    sizes_[static_cast<size_t>(term.symbol)]));
       return wrong(fmt::format("an input has {} along `{}`, but {}", given[k], dim.name, fmt::join(dims, " and ")));
     }
-    return {};
+    return check_least_sizes(program_, entry_, sizes_);  // before results are made, of which one may be `T-4`
   }
 
   /// Of an input with `T-1` elements along an axis, T has one more; false when there is no such size left.

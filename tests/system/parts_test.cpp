@@ -139,6 +139,13 @@ TEST_CASE("a dim that is too short for a part is an error with the place of the 
           std::string::npos,
       two.err);
   CHECK(here.run("tail") == Values{3, 4});
+  here.write("x.npy", {1, 2}, {1, 2});  // the result would have -1 rows
+  const CommandResult middle = here.tried("middle", "--input x=x.npy");
+  CHECK(middle.exit_code == 3);
+  CHECK_MESSAGE(
+      middle.err.find("export `middle`: `T` is 1 here, and the part of it that m.smelt:10:31 takes needs at least 3") !=
+          std::string::npos,
+      middle.err);
 }
 
 TEST_CASE("the header of a C host sets the sizes that follow, and refuses what is too short") {
