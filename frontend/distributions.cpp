@@ -103,6 +103,7 @@ Value Distributions::make_distribution(const DistributionRecord& record, std::ve
   for (Value& param : params) {
     if (param.bad()) return {};
     if (shapes_.number_of(param)) continue;
+    if (record.kind == DistKind::UniformInt && param.as<DimValue>() != nullptr) continue;  // draws are its labels
     const std::optional<Tensor> tensor = graph_.expect_float(param, span);  // of a parameter as well, `prior.means`
     if (!tensor) return {};
     param = Value(*tensor);
@@ -265,14 +266,17 @@ Value Distributions::sample_mixture(const Distribution& dist, const Axes& axes, 
   return calls_.call_library("_mixture_choice", {drawn, number, dist.params[1]}, span);
 }
 
-/// n of `UniformInt(n)`: a whole number that f32 counts up to.
+/// n of `UniformInt(n)`: a whole number that f32 counts up to, or a dim that has no more positions.
 bool Distributions::check_choices(const Value& n, Span span) {
-  const std::optional<double> number = shapes_.number_of(n);
+  const auto* dim = n.as<DimValue>();
+  const std::optional<double> number =
+      dim != nullptr ? static_cast<double>(shapes_.dim_of(dim->id).extent.bound) : shapes_.number_of(n);
   if (number && *number >= 1 && *number <= (1 << 24) && std::floor(*number) == *number) return true;
   diagnostics_
       .report(Diag::E0503, span,
-              fmt::format("`UniformInt` takes a whole number from 1 to 2^24 that is known while compiling, not {}",
-                          shapes_.describe(n)))
+              fmt::format(
+                  "`UniformInt` takes a dim, or a whole number from 1 to 2^24 that is known while compiling, not {}",
+                  shapes_.describe(n)))
       .with_help("`t ~ UniformInt(T)[B]` draws labels of dim T");
   return false;
 }

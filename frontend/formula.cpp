@@ -375,9 +375,8 @@ std::optional<FormulaRead> Formulas::read_of(const ast::IndexExpr& access, Span 
     const ast::ExprId index = access.indices[i];
     const std::optional<Value> computed = data_index(*base, i, index);
     if (computed && computed->bad()) return std::nullopt;
-    if (computed && (rows || access.bounded)) {
-      unsupported(diagnostics_, scopes_.span_of(index),
-                  rows ? "a second position that is computed" : "`?[..]` with a position that is computed");
+    if (computed && rows) {
+      unsupported(diagnostics_, scopes_.span_of(index), "a second position that is computed");
       return std::nullopt;
     }
     if (computed) rows.emplace(i, *computed);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "ir/half_bits.h"
@@ -11,6 +12,38 @@
 namespace smelt::frontend {
 
 constexpr size_t kMaxNodes = 100000;
+
+namespace {
+
+/// The largest magnitude of a run-time number that is whole: dims and whole numbers by `+`, `-` and `*`. Nothing where
+/// it may have a fraction.
+std::optional<double> whole_magnitude(const Graph& graph, NodeId id, int depth = 0) {
+  constexpr int kDeepest = 12;
+  if (depth > kDeepest) return std::nullopt;
+  const Node& node = graph[id];
+  if (node.op == OpKind::Extent) return static_cast<double>(node.attrs.integer("bound"));
+  if (node.op == OpKind::Constant) {
+    const double value = node.attrs.number("value");
+    return std::floor(value) == value ? std::optional(std::abs(value)) : std::nullopt;
+  }
+  const bool is_sum = node.op == OpKind::Add || node.op == OpKind::Sub, is_one = node.op == OpKind::Neg;
+  const bool is_extremum = node.op == OpKind::Max || node.op == OpKind::Min;
+  if (!is_sum && !is_one && !is_extremum && node.op != OpKind::Mul) return std::nullopt;
+  const std::optional<double> a = whole_magnitude(graph, node.inputs[0], depth + 1);
+  if (!a || is_one) return a;
+  const std::optional<double> b = whole_magnitude(graph, node.inputs[1], depth + 1);
+  if (!b) return std::nullopt;
+  return is_sum ? *a + *b : is_extremum ? std::max(*a, *b) : *a * *b;
+}
+
+/// Whether a run-time number becomes one of whole numbers without loss.
+bool becomes_whole(const Graph& graph, const Tensor& x, DType dtype) {
+  if (dtype != DType::I32 && dtype != DType::I64) return false;
+  const std::optional<double> most = whole_magnitude(graph, x.node);
+  return most && *most <= (dtype == DType::I64 ? 0x1p53 : static_cast<double>(std::numeric_limits<int32_t>::max()));
+}
+
+}  // namespace
 
 void GraphWriter::check_number_of_nodes(const FunctionContext& function, size_t nodes, Span span) {
   if (nodes <= kMaxNodes || std::exchange(too_large_, true)) return;
@@ -55,7 +88,7 @@ std::optional<Tensor> GraphWriter::cast_to(const Tensor& x, DType dtype, Span sp
     strong.weak = false;
     return strong;
   }
-  if (x.weak && class_of(dtype) != DTypeClass::Float) {
+  if (x.weak && class_of(dtype) != DTypeClass::Float && !becomes_whole(builder().graph(), x, dtype)) {
     diagnostics_.report(Diag::E0501, span, fmt::format("a run-time number does not become {}", to_string(dtype)))
         .with_help("convert the tensor: `cast(.., f32)`");
     return std::nullopt;

@@ -79,7 +79,7 @@ class PositionBounds {
       case OpKind::Argument: return argument(id);
       case OpKind::Cotangent: return slice(id, depth);
       case OpKind::Constant: return {node.attrs.number("value"), node.attrs.number("value"), {}};
-      case OpKind::Extent: return {0, static_cast<double>(node.attrs.integer("bound")), {}};
+      case OpKind::Extent: return {1, static_cast<double>(node.attrs.integer("bound")), {}};
       case OpKind::Index: return positions_along(node.type, node.attrs.integer("axis"));
       case OpKind::ArgMax:
       case OpKind::ArgMin: return positions_along(graph().type(node.inputs[0]), node.attrs.integer("axis"));

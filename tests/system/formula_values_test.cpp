@@ -61,5 +61,53 @@ export w(a: f32[A, C], b: f32[C], c: f32[D, C]) = masked(a, b, c)
   check("g", g);
 }
 
+TEST_CASE("the size of a run-time dim is a whole number among whole numbers") {
+  const ExportRuns here("formula-sizes", fmt::format(R"({}
+dim Last = T - 1
+export ends(x: f32[T]) = where(index(T) == T - 1, -1, x)
+export turned(x: f32[T]) {{
+  from_the_end = T - 1 - index(T)
+  x[from_the_end]
+}}
+export next(x: f32[T]) {{
+  one = reshape(x, [T, 1])
+  scan t < T with h = zeros([1]) {{
+    n[i < 1] = one[min(t + 1, T - 1), i]
+    h <- n
+    yield h
+  }}
+}}
+export taken(x: f32[T], i: f32[A]) = x[clamp(cast(i, i32), 0, T - 1)]
+export outside(x: f32[A, T]) {{
+  y[i < 5] = x?[i - 1, T - 1]
+  y
+}}
+export drawn(x: f32[T]) {{
+  dim Many = 400
+  t ~ UniformInt(T)[Many]
+  u ~ UniformInt(Last)[Many]
+  (max(x[t]), min(x[t]), cast(max(u, over=Many), f32), max(log_prob(UniformInt(T)[T], index(T))))
+}}
+)",
+                                                     kModel));
+  here.write("x.npy", {5, 6, 7, 8, 9}, {5});
+  CHECK(here.run("ends") == Values{5, 6, 7, 8, -1});
+  CHECK(here.run("turned") == Values{9, 8, 7, 6, 5});
+  CHECK(here.run("next") == Values{6, 7, 8, 9, 9});
+  here.write("i.npy", {-2, 3, 9}, {3});
+  CHECK(here.run("taken", "--input x=x.npy --input i=i.npy") == Values{5, 8, 9});
+  const CommandResult drawn =
+      smelt_in(here.path, "run m.smelt drawn --input x=x.npy --precision f64 -o out.npz --force");
+  REQUIRE_MESSAGE(drawn.exit_code == 0, drawn.err);
+  const std::vector<double> expected{9, 5, 3, -std::log(5.0)};
+  for (size_t k = 0; k < 4; ++k) {
+    const auto file = read_npz(fmt::format("{}/out.npz/drawn{}", here.path, k));
+    REQUIRE(file);
+    CHECK(std::abs(element(file->tensor, 0) - expected[k]) < 1e-12);
+  }
+  here.write("x.npy", {1, 2, 3, 4, 5, 6}, {3, 2});
+  CHECK(here.run("outside") == Values{0, 2, 4, 6, 0});
+}
+
 }  // namespace
 }  // namespace smelt::test
