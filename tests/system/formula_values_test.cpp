@@ -109,5 +109,35 @@ export drawn(x: f32[T]) {{
   CHECK(here.run("outside") == Values{0, 2, 4, 6, 0});
 }
 
+TEST_CASE("sorts, and means under a mask, take floats of every type") {
+  for (const std::string_view type : {"f16", "bf16", "f64"}) {
+    for (const size_t n : {5U, 300U}) {  // by pairs, and by the network
+      const ExportRuns here("formula-types", fmt::format(R"({}
+dim N = {}, B = 20
+export sorted(x: f32[B, N]) = cast(sort(cast(x, {}), over=N), f32)
+export ranks(x: f32[B, N]) = cast(rank(cast(x, {}), over=N), f32)
+export most(x: f32[B, N]) = cast(topk(cast(x, {}), 2, over=N), f32)
+export some(x: f32[B, N]) = cast(masked_mean(cast(x, {}), x < 3), f32)
+export top(x: f32[B, N]) = cast(keep_top(cast(x, {}), over=N, top_k=1), f32)
+)",
+                                                         kModel, n, type, type, type, type, type));
+      Values x;  // whole numbers, from the largest, with a pair of equal ones
+      for (size_t b = 0; b < 20; ++b)
+        for (size_t k = 0; k < n; ++k) x.push_back(static_cast<double>(k == 1 ? n : n - k));
+      here.write("x.npy", x, {20, static_cast<int64_t>(n)});
+      const Values sorted = here.run("sorted"), ranks = here.run("ranks"), most = here.run("most");
+      const double exact = type == "bf16" && n > 256 ? 1 : 0;  // bf16 has whole numbers to 256
+      CHECK(std::abs(sorted[0] - 1) <= exact);
+      CHECK(std::abs(sorted[20 * (n - 1)] - static_cast<double>(n)) <= exact);
+      CHECK(ranks[0] == static_cast<double>(n - 2));
+      CHECK(ranks[1] == static_cast<double>(n - 1));
+      CHECK(ranks[n - 1] == 0);
+      CHECK(std::abs(most[20] - static_cast<double>(n)) <= exact);
+      CHECK(here.run("some")[0] == 1.5);
+      CHECK(std::abs(here.run("top")[0] - static_cast<double>(n)) <= exact);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace smelt::test
