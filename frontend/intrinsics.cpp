@@ -237,6 +237,14 @@ Value labels_of(Call& c) {
   const auto* y = c.value(0).as<Tensor>();
   const auto over = y != nullptr ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
   const bool one = over && over->size() == 1 && !is_float(y->dtype);
+  if (one && over->front().dim == kAnonymous && !y->axes.empty()) {  // positions along it would stand beside y's axes
+    c.use.diagnostics
+        .report(Diag::E0110, c.use.graph.call_site(c.span),
+                fmt::format("`{}` is over an axis without a name, and labels are positions along a dim",
+                            c.use.scopes.running_function()))
+        .with_help(fmt::format("name the axis: `dim Class = {0}`, then `over=Class`", over->front().extent.bound));
+    return {};
+  }
   const bool named = one && y->label != kAnonymous && over->front().dim != kAnonymous;
   // Row n of a table of all pairs has its partner at place n of the second axis: `index(B)` along `dim Other = B`.
   const bool pairs_up = named && y->grid && c.use.shapes.axis_of(y->label).extent == over->front().extent;
