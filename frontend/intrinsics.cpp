@@ -413,7 +413,7 @@ const Intrinsic kOwn[] = {
     {"stack", "xs.., axis=, over=",
      "values side by side along a new axis, the first one unless `axis` says which; `over` names it", stack},
     {"flip", "x, over=, axis=", "the elements of an axis in reverse order", flip},
-    {"pair", "size", "(k, k) of a number, or a pair as it is", pair},
+    {"pair", "size, least=", "(k, k) of a number, or a pair as it is", pair},
     {"margins", "pad, axis, of, size, kernel, stride, dilation", "zeros before and after an axis under a window",
      margins},
     {"split", "x, over", "one tensor for each element of an axis", split},

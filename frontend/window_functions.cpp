@@ -43,13 +43,14 @@ constexpr int64_t kLargestWindow = 1 << 20;
 
 Value pair(Call& c) {
   const auto list = numbers(c, c.value(0), c.span_of(0), "a size");
-  if (!list) return {};
-  const bool positive = std::ranges::all_of(*list, [](int64_t n) { return n >= 1 && n <= kLargestWindow; });
-  if (list->size() > 2 || list->empty() || !positive) {
+  const auto least = c.has(1) ? c.use.shapes.expect_integer(c.value(1), c.span_of(1), "a size") : 1;
+  if (!list || !least) return {};
+  const bool fits = std::ranges::all_of(*list, [&](int64_t n) { return n >= *least && n <= kLargestWindow; });
+  if (list->size() > 2 || list->empty() || !fits) {
     c.use.diagnostics
         .report(Diag::E0503, c.use.graph.call_site(c.span),
                 fmt::format("a size, stride or dilation is ({})", listed(*list)))
-        .with_help("give one number from 1 for both axes, or two: `(3, 1)`");
+        .with_help(fmt::format("give one number from {} for both axes, or two: `(3, 1)`", *least));
     return {};
   }
   return tuple_of({list->front(), list->back()});

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kModel = R"(import std.nn (ConvT2d)
 dim T <= 16, A = 3, C = 4, D = 2
-layer Up(x: f32[N, 1, 2, 2]) -> f32[N, 1, 3, 4] { x |> up: ConvT2d{1, k=1, stride=(2, 3)} }
+layer Up(x: f32[N, 1, 2, 2]) -> f32[N, 1, 4, 6] { x |> up: ConvT2d{1, k=1, stride=(2, 3), extra=(1, 2)} }
 model net = Up
 )";
 
@@ -136,6 +136,17 @@ export top(x: f32[B, N]) = cast(keep_top(cast(x, {}), over=N, top_k=1), f32)
       CHECK(here.run("some")[0] == 1.5);
       CHECK(std::abs(here.run("top")[0] - static_cast<double>(n)) <= exact);
     }
+  }
+}
+
+TEST_CASE("a transposed convolution has an extra row and extra columns of its own number") {
+  const ExportRuns here("formula-extra", fmt::format("{}export y(x: f32[1, 1, 2, 2]) = net(x)\n", kModel));
+  here.write("x.npy", {1, 2, 3, 4}, {1, 1, 2, 2});
+  const Values y = here.run("y");
+  REQUIRE(y.size() == 24);
+  for (size_t i = 0; i < 24; ++i) {
+    const bool read = i / 6 % 2 == 0 && i % 6 % 3 == 0 && i / 6 <= 2 && i % 6 <= 3;
+    CHECK((y[i] == y[7]) != read);  // elsewhere there is the bias
   }
 }
 
