@@ -34,7 +34,10 @@ void Derivatives::report_coupling(NodeId coupling, Span span) {
                 fmt::format("examples are mixed: the value of one depends on others through layer `{}` ({})", call.path,
                             call.layer))
         .label(call.span, fmt::format("`{}` mixes the examples with a `{}`", call.layer, op))
-        .with_help("a layer such as BatchNorm cannot stand under a gradient per example; LayerNorm can");
+        .with_help(op == op_def(OpKind::Scan).name
+                       ? "differentiate a scalar, `grad(sum(e), wrt=x)`: of examples that the steps keep apart it is "
+                         "that of each"
+                       : "a layer such as BatchNorm cannot stand under a gradient per example; LayerNorm can");
     return;
   }
   diagnostics_

@@ -190,7 +190,12 @@ decltype(ast::Stmt::node) Parser::binding_stmt() {
   if (how == TokenKind::Equal) return ast::AssignStmt{{target}, false, {}, false, value};
   if (how == TokenKind::Tilde) {
     ast::DrawStmt draw{target, value, {}};
-    if (!panic_ && !on_new_line() && accept_word("over")) draw.over = postfix();
+    if (panic_ || on_new_line() || !accept_word("over")) return draw;
+    if (at(TokenKind::Equal)) {
+      fail("expected the axes of the draws behind `over`, found `=`", "`z ~ q over K`, or `z ~ q over (K, L)`");
+      return draw;
+    }
+    draw.over = postfix();
     return draw;
   }
   ast::WriteStmt write{target, value, {}};
