@@ -8,12 +8,19 @@
 namespace smelt {
 namespace {
 
-/// Of a contraction: every operand has the index as one plain axis, or not at all.
-std::optional<AxisCut> cut_of_index(const IndexFormula& formula, int32_t index) {
-  AxisCut cut{.result = formula.is_summed(index) ? -1 : index, .operands = {}};
-  for (const IndexMap& map : formula.operands) {
+/// Of a contraction: every operand has the index as one whole plain axis, or not at all.
+std::optional<AxisCut> cut_of_index(const Graph& graph, const Node& node, int32_t index) {
+  const IndexFormula& formula = node.attrs.formula("formula");
+  const bool summed = formula.is_summed(index);
+  const Extent& over = (summed ? formula.extents : node.type.shape)[static_cast<size_t>(index)];
+  AxisCut cut{.result = summed ? -1 : index, .operands = {}};
+  for (size_t k = 0; k < formula.operands.size(); ++k) {
+    const IndexMap& map = formula.operands[k];
     const int32_t axis = map.plain_axis_of(index);
     if (map.bounded) return std::nullopt;
+    const bool part = axis >= 0 && over != unstated() &&
+                      graph.type(node.inputs[k]).shape[static_cast<size_t>(axis)] != over;  // other parts than the axis
+    if (part) return std::nullopt;
     for (size_t other = 0; other < map.axes.size(); ++other) {
       if (static_cast<int32_t>(other) != axis && map.axes[other].coefficient(index) != 0) return std::nullopt;
     }
@@ -63,7 +70,7 @@ std::optional<AxisCut> cut_of_result(const Graph& graph, const Node& node, int32
     case Kind::Constant: return AxisCut{.result = axis, .operands = {}};
     case Kind::Elementwise: return AxisCut{.result = axis, .operands = std::vector<int32_t>(node.inputs.size(), axis)};
     case Kind::Contract:
-      if (node.inputs.size() == 2) return cut_of_index(node.attrs.formula("formula"), axis);
+      if (node.inputs.size() == 2) return cut_of_index(graph, node, axis);
       return std::nullopt;
     case Kind::Move: return cut_of_move(graph, node, axis);
     case Kind::Reduce: {
@@ -79,10 +86,10 @@ std::optional<AxisCut> cut_of_operand(const Graph& graph, const Node& node, size
   switch (op_def(node).kind) {
     case Kind::Elementwise: return cut_of_result(graph, node, axis);
     case Kind::Contract: {
-      const IndexFormula& formula = node.attrs.formula("formula");
-      const Affine& read = formula.operands[k].axes[static_cast<size_t>(axis)];
-      if (!read.is_index() || node.inputs.size() != 2) return std::nullopt;
-      return cut_of_index(formula, read.terms[0].first);
+      if (node.inputs.size() != 2) return std::nullopt;  // a sum of products has more than the formula
+      const Affine& read = node.attrs.formula("formula").operands[k].axes[static_cast<size_t>(axis)];
+      if (!read.is_index()) return std::nullopt;
+      return cut_of_index(graph, node, read.terms[0].first);
     }
     case Kind::Reduce: {
       const int32_t place = kept_places(graph, node)[static_cast<size_t>(axis)];

@@ -101,6 +101,7 @@ class RowFinder {
       return kMixedRows;
     std::optional<AxisCut> cut;
     if (op_def(node).kind == Kind::Contract) {
+      if (node.inputs.size() != 2) return kMixedRows;  // a sum of products has more than the formula
       const IndexFormula& formula = node.attrs.formula("formula");
       const Affine& read = formula.operands[k].axes[static_cast<size_t>(axis)];
       if (read.is_index()) cut = cut_of_formula(formula, read.terms[0].first);
@@ -108,6 +109,9 @@ class RowFinder {
       cut = cut_of_operand(body_, node, k, axis);
     }
     if (!cut || cut->result < 0) return kMixedRows;
+    const bool all = node.type.shape[static_cast<size_t>(cut->result)] ==
+                     body_.type(node.inputs[k]).shape[static_cast<size_t>(axis)];
+    if (!all) return kMixedRows;
     for (size_t other = 0; other < node.inputs.size(); ++other) {
       const RowPlace& place = operand(node, other);
       const int32_t along = cut->operands[other];
