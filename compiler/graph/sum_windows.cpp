@@ -27,6 +27,14 @@ bool reads_indices(const IndexMap& map) {
   return std::ranges::all_of(map.axes, [](const Affine& axis) { return axis.is_index(); });
 }
 
+/// Of a map of bare indices: whether each of them runs over all of its axis.
+bool reads_whole(const IndexMap& map, const Shape& shape, const Shape& extents) {
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    if (extents[static_cast<size_t>(map.axes[axis].terms[0].first)] != shape[axis]) return false;
+  }
+  return true;
+}
+
 /// Whether an index of the result that is longer than 1 is one of the map's.
 bool has_kept(const IndexFormula& formula, const IndexMap& map, const Shape& extents) {
   return std::ranges::any_of(map.axes, [&](const Affine& axis) {
@@ -55,7 +63,7 @@ NodeId windowed_sum(Match& m) {
   const Result<Shape> extents = extents_of(formula, std::array{build.type(m.in(0)).shape, build.type(m.in(1)).shape});
   if (!extents) return kNoMatch;
   const std::optional<size_t> side = side_of_all(formula, *extents);
-  if (!side) return kNoMatch;
+  if (!side || !reads_whole(formula.operands[1 - *side], build.type(m.in(1 - *side)).shape, *extents)) return kNoMatch;
   const NodeId inside = without_outside_reads(build, m.node());
   const Node& product = build.graph()[inside];
   const std::vector<IndexMap> maps = product.attrs.formula("formula").operands;
