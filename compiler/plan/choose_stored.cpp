@@ -37,7 +37,6 @@ int own_cost(const Node& node) {
     case Kind::Elementwise: return op.traits.cheap ? kCheapCost : kTranscendentalCost;
     case Kind::Random: return kRandomCost;
     case Kind::Gather: return 2 * kLoadCost;
-    case Kind::Move: return node.op == OpKind::Pad ? 2 * kCheapCost : 0;  // whether it is outside
     default: return 0;
   }
 }
@@ -132,8 +131,9 @@ std::vector<StoreReason> reasons_to_store(const Graph& graph, Fusion fusion) {
     };
     if (users[i].size() >= 2 && cost[i] >= kStoreIfShared) store_here(StoreReason::Shared);
     for (const NodeId user : users[i]) {
-      if (repeats(graph, {i}, user) && cost[i] >= kStoreIfRepeated && why[i] == StoreReason::InRegisters)
-        store_here(StoreReason::Repeated);
+      // Of a padded value each reader asks again whether it is outside.
+      const bool costly = cost[i] >= kStoreIfRepeated || (node.op == OpKind::Pad && graph[user].op == OpKind::Read);
+      if (repeats(graph, {i}, user) && costly && why[i] == StoreReason::InRegisters) store_here(StoreReason::Repeated);
     }
   }
   return why;
