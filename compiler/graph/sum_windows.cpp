@@ -23,8 +23,12 @@ size_t count_long(const IndexMap& map, const Shape& extents) {
   return static_cast<size_t>(std::ranges::count(found, true));
 }
 
+/// Each axis at an index of its own, `[c, u, v]`: no windows, and no diagonal.
 bool reads_indices(const IndexMap& map) {
-  return std::ranges::all_of(map.axes, [](const Affine& axis) { return axis.is_index(); });
+  for (size_t axis = 0; axis < map.axes.size(); ++axis) {
+    if (!map.axes[axis].is_index() || std::ranges::count(map.axes, map.axes[axis]) > 1) return false;
+  }
+  return true;
 }
 
 /// Of a map of bare indices: whether each of them runs over all of its axis.
