@@ -9,7 +9,8 @@
 namespace smelt::frontend {
 
 /// y and x of a derivative, when y depends on x.
-std::optional<std::pair<Tensor, Tensor>> Derivatives::derivative_operands(const Value& y, const Value& x, Span span) {
+std::optional<std::pair<Tensor, Tensor>> Derivatives::derivative_operands(const Value& y, const Value& x, Span span,
+                                                                          std::string_view named) {
   const auto of = graph_.expect_float(y, span), with = graph_.expect_float(x, span);
   if (!of || !with) return std::nullopt;
   if (of->weak || with->weak) {
@@ -17,7 +18,7 @@ std::optional<std::pair<Tensor, Tensor>> Derivatives::derivative_operands(const 
     return std::nullopt;
   }
   if (with->node.index > of->node.index || !ancestors_of(graph_.builder().graph(), of->node)[with->node.index]) {
-    diagnostics_.report(Diag::E0602, span, "the value does not depend on what `wrt` names")
+    diagnostics_.report(Diag::E0602, span, fmt::format("the value does not depend on {}", named))
         .with_help("use the very value that the expression was computed from");
     return std::nullopt;
   }
@@ -48,16 +49,16 @@ void Derivatives::report_coupling(NodeId coupling, Span span) {
 
 /// By each of several values, or by one. y is a scalar, or one value per example; then y[b] has to depend on x[b]
 /// alone, and the gradient of the sum is that of each.
-Value Derivatives::gradient(const Value& y, const Value& x, Span span) {
+Value Derivatives::gradient(const Value& y, const Value& x, Span span, std::string_view named) {
   if (const auto* several = x.as<TupleValue>()) {
     TupleValue gradients;
     for (const Value& one : several->items) {
-      gradients.items.push_back(gradient(y, one, span));
+      gradients.items.push_back(gradient(y, one, span, fmt::format("value {} of `wrt`", gradients.items.size() + 1)));
       if (gradients.items.back().bad()) return {};
     }
     return Value(std::move(gradients));
   }
-  const auto operands = derivative_operands(y, x, span);
+  const auto operands = derivative_operands(y, x, span, named);
   if (!operands) return {};
   const auto& [of, with] = *operands;
   NodeId scalar = of.node;

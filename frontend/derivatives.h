@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "frontend/graph_writer.h"
@@ -21,12 +22,14 @@ class Derivatives {
   Derivatives(Experiment& experiment, Shapes& shapes, GraphWriter& graph, Diagnostics& diagnostics)
       : experiment_(experiment), shapes_(shapes), graph_(graph), diagnostics_(diagnostics) {}
 
-  Value gradient(const Value& y, const Value& x, Span span);
+  /// `named`: x, for messages.
+  Value gradient(const Value& y, const Value& x, Span span, std::string_view named = "what `wrt` names");
   Value directional_derivative(const Value& y, const Value& x, const Value& v, Span span);
   Value penalty(const Value& what, bool squared, Span span);
 
  private:
-  std::optional<std::pair<Tensor, Tensor>> derivative_operands(const Value& y, const Value& x, Span span);
+  std::optional<std::pair<Tensor, Tensor>> derivative_operands(const Value& y, const Value& x, Span span,
+                                                               std::string_view named = "what `wrt` names");
   void report_coupling(NodeId coupling, Span span);
 
   Experiment& experiment_;
