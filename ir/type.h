@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ir/sizes.h"
+#include "ir/support/fields.h"
 #include "ir/support/short_vector.h"
 
 namespace smelt {
@@ -72,6 +73,9 @@ struct Extent {
   bool is_static() const { return symbol == kStatic; }
   friend bool operator==(const Extent&, const Extent&) = default;
 };
+
+template <>
+inline constexpr size_t fields::kCount<Extent> = 3;
 
 using Shape = ShortVector<Extent, 4>;
 

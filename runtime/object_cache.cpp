@@ -125,9 +125,9 @@ std::optional<std::vector<char>> ObjectCache::find(const std::string& key) const
   return std::vector<char>(text.begin() + static_cast<std::ptrdiff_t>(head), text.end());
 }
 
-Result<void> ObjectCache::store(const std::string& key, const std::vector<char>& object) const {
-  const std::string digest = sha256_hex({object.data(), object.size()});
-  const std::array parts = {as_byte_span(kMagic), as_byte_span(digest), as_byte_span({object.data(), object.size()})};
+Result<void> ObjectCache::store(const std::string& key, const std::vector<char>& bytes) const {
+  const std::string digest = sha256_hex({bytes.data(), bytes.size()});
+  const std::array parts = {as_byte_span(kMagic), as_byte_span(digest), as_byte_span({bytes.data(), bytes.size()})};
   // Not waited for: an entry that a power cut tears fails its digest.
   SMELT_TRY_VOID(write_file_atomic(path_of(key), parts, Durability::Lazy));
   evict();

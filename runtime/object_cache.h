@@ -1,8 +1,9 @@
 // Compiled programs on disk, so that a second start compiles nothing.
 //
-// A directory of files, one an object, named by its key. Processes share it without locks: an entry appears by rename,
-// whole, and is never changed after. Entries carry their SHA-256; a damaged one is removed and counts as missing. The
-// oldest entries go when the directory grows over its limit.
+// A directory of files, one an entry, named by its key: machine code, or the description of a program that names its
+// code (api/smelt/cached_program.h). Processes share it without locks: an entry appears by rename, whole, and is never
+// changed after. Entries carry their SHA-256; a damaged one is removed and counts as missing. The oldest entries go
+// when the directory grows over its limit.
 #pragma once
 
 #include <cstdint>
@@ -28,10 +29,10 @@ class ObjectCache {
   /// holds code that will be run, so it has to be this user's alone.
   static Result<ObjectCache> open(std::string directory, uint64_t max_bytes = kDefaultMaxBytes);
 
-  /// The object stored under `key` (64 hexadecimal digits). An entry that is found counts as new again.
+  /// What is stored under `key` (64 hexadecimal digits). An entry that is found counts as new again.
   std::optional<std::vector<char>> find(const std::string& key) const;
   /// Errors (Output): as write_file_atomic.
-  Result<void> store(const std::string& key, const std::vector<char>& object) const;
+  Result<void> store(const std::string& key, const std::vector<char>& bytes) const;
 
   CacheStatus status() const;
   /// Removes all entries; returns how many there were.

@@ -6,17 +6,14 @@
 #include <chrono>
 #include <filesystem>
 
+#include "api/smelt/cached_program.h"
 #include "api/smelt/pretrained.h"
-#include "compiler/codegen/emit_program.h"
 #include "compiler/codegen/make_target.h"
-#include "compiler/loops/kernel_identity.h"
 #include "frontend/build_experiment.h"
 #include "ir/readers.h"
 #include "ir/support/check.h"
 #include "ir/support/printable.h"
 #include "runtime/files/file.h"
-#include "runtime/files/sha256.h"
-#include "runtime/object_cache.h"
 
 namespace smelt {
 namespace {
@@ -64,41 +61,6 @@ FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& d
   return frontend;
 }
 
-/// Two programs are the same when their code and their description are.
-uint64_t hash_of(const CompiledProgram& program, std::string_view text) {
-  const auto digest = sha256_hex(fmt::format("{}\n{}\n{}", program.cpu, program.arena_bytes, text));
-  return std::stoull(digest.substr(0, 16), nullptr, 16);
-}
-
-/// What an object depends on: the loops, the machine, and the compiler that makes code of them.
-std::string cache_key(const LoopProgram& loops, const Target& target, bool optimize) {
-  return sha256_hex(fmt::format("{}\n{}\n{} {} {} of {} bytes {}\n{}", build_identity(), code_generator(), target.cpu,
-                                target.features, target.vector_registers, target.vector_bytes, optimize,
-                                identify(loops)));
-}
-
-KernelPlaces places_of(const LoopProgram& loops, const SourceMap& sources) {
-  KernelPlaces places;
-  for (const LoopFunction& function : loops.functions) {
-    for (size_t k = 0; k < function.kernels.size(); ++k)
-      places[fmt::format("{}.{}", function.name, name_of(function, k))] = sources.describe(function.kernels[k].span);
-  }
-  return places;
-}
-
-/// From the cache, or compiled and put there. A cache that cannot be used costs time, never a result.
-std::vector<char> cached_object(const LoopProgram& loops, const Target& target, const ModelOptions& options) {
-  const auto compiled = [&] { return emit_program(loops, target, CodeKind::Object, {.optimize = options.optimize}); };
-  if (options.cache_directory.empty() || build_identity().empty()) return compiled();
-  const Result<ObjectCache> cache = ObjectCache::open(options.cache_directory);
-  if (!cache) return compiled();
-  const std::string key = cache_key(loops, target, options.optimize);
-  if (std::optional<std::vector<char>> known = cache->find(key)) return std::move(*known);
-  std::vector<char> object = compiled();
-  (void)cache->store(key, object);
-  return object;
-}
-
 }  // namespace
 
 Result<CheckedModel> check_file(const std::string& path, const ModelOptions& options) {
@@ -118,33 +80,15 @@ CheckedModel check_text(std::string path, std::string text, const ModelOptions& 
   return model;
 }
 
-namespace {
-
-Result<LoweredExperiment> lower_for(const CheckedModel& model, const Target& target, const ModelOptions& options) {
+Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& options) {
+  SMELT_TRY(const Target target, make_target(options.cpu));
   SMELT_CHECK(model.experiment.has_value(), "a model with errors is not lowered");
   return lower_experiment(*model.experiment, target, options.passes, *model.sources);
 }
 
-Result<CompiledProgram> compile_for(const CheckedModel& model, const Target& target, const ModelOptions& options) {
-  SMELT_TRY(LoweredExperiment lowered, lower_for(model, target, options));
-  CompiledProgram program = std::move(lowered.program);
-  program.cpu = target.name == "native" ? target.cpu : target.name;
-  program.hash = hash_of(program, model.text);
-  program.places = places_of(lowered.loops, *model.sources);
-  program.object = cached_object(lowered.loops, target, options);
-  return program;
-}
-
-}  // namespace
-
-Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& options) {
-  SMELT_TRY(const Target target, make_target(options.cpu));
-  return lower_for(model, target, options);
-}
-
 Result<CompiledProgram> compile_program(const CheckedModel& model, const ModelOptions& options) {
   SMELT_TRY(const Target target, make_target(options.cpu));
-  return compile_for(model, target, options);
+  return cached_program(model, target, options);
 }
 
 Result<std::unique_ptr<CompiledModel>> load(CompiledProgram program) {
@@ -159,7 +103,7 @@ Result<std::unique_ptr<CompiledModel>> compile(const CheckedModel& model, const 
     return fail(ErrorKind::Usage, fmt::format("this machine cannot run code for `{}`", options.cpu),
                 "leave out --cpu; `--cpu native` takes the place of one that a run remembers");
   }
-  SMELT_TRY(CompiledProgram program, compile_for(model, target, options));
+  SMELT_TRY(CompiledProgram program, cached_program(model, target, options));
   SMELT_TRY(std::unique_ptr<CompiledModel> compiled, load(std::move(program)));
   compiled->functions();  // links, so that the first step does not
   compiled->compile_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();

@@ -79,7 +79,7 @@ Finding cache_finding() {
     return {"object cache", "off",
             cache.error().message + (cache.error().help.empty() ? "" : "; " + cache.error().help)};
   const CacheStatus status = cache->status();
-  return {"object cache", fmt::format("{}: {} objects, {:.2f} of {} MiB", printable(directory), status.entries,
+  return {"object cache", fmt::format("{}: {} files, {:.2f} of {} MiB", printable(directory), status.entries,
                                       static_cast<double>(status.bytes) / (1 << 20), cache->max_bytes() >> 20)};
 }
 
@@ -94,7 +94,7 @@ Finding example_data() {
 int clear_cache() {
   const Result<ObjectCache> cache = ObjectCache::open(default_cache_directory());
   if (!cache) return report(cache.error());
-  fmt::print("removed {} objects from {}\n", cache->clear(), printable(cache->directory()));
+  fmt::print("removed {} files from {}\n", cache->clear(), printable(cache->directory()));
   return kOk;
 }
 
@@ -132,7 +132,7 @@ int run_doctor(const DoctorFlags& flags) {
 Runner add_doctor(Options options) {
   auto flags = std::make_shared<DoctorFlags>();
   options.flag("--json", flags->json, "one JSON array of findings");
-  options.flag("--clear-cache", flags->clear_cache, "remove all compiled objects from the cache");
+  options.flag("--clear-cache", flags->clear_cache, "remove all compiled programs from the cache");
   return [flags] { return run_doctor(*flags); };
 }
 
