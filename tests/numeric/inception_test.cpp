@@ -34,8 +34,9 @@ export logits(x: f32[B, Chan, Side, Side]) -> f32[B, Class] {
 )";
 }
 
-void check_number(std::string_view what, double ours, double theirs, double tolerance) {
-  const double error = std::abs(ours - theirs) / std::abs(theirs);
+/// Off by so much of `size`: a sum of logits whose signs differ is smaller than its roundings would have it.
+void check_number(std::string_view what, double ours, double theirs, double size, double tolerance) {
+  const double error = std::abs(ours - theirs) / size;
   MESSAGE(fmt::format("{}: {:.1e}", what, error));
   CHECK_MESSAGE(error <= tolerance, fmt::format("{} is {}, not {}", what, ours, theirs));
 }
@@ -66,7 +67,7 @@ std::vector<std::pair<double, std::string>> errors_of(const TensorFile& before, 
 }
 
 struct Tolerances {
-  double loss, logits, median, worst;  // the last two are those of gradients
+  double loss, sums, logits, median, worst;  // the last two are those of gradients
 };
 
 void compare(const std::string& precision, DType dtype, const nlohmann::json& stored, const Tolerances& tolerances) {
@@ -87,9 +88,9 @@ void compare(const std::string& precision, DType dtype, const nlohmann::json& st
   std::string line;
   REQUIRE(std::getline(metrics, line));
   const nlohmann::json step = nlohmann::json::parse(line);
-  check_number("loss", step["loss"], stored["loss"], tolerances.loss);
-  for (const char* seen : {"seen", "seen_aux"})
-    check_number(seen, step["reports"][seen], stored[seen], tolerances.logits);
+  check_number("loss", step["loss"], stored["loss"], stored["loss"], tolerances.loss);
+  for (const std::string seen : {"seen", "seen_aux"})
+    check_number(seen, step["reports"][seen], stored[seen], stored[seen + "_norm"], tolerances.sums);
 
   const auto errors = errors_of(TensorFile(folder + "start.safetensors"),
                                 TensorFile(folder + "moved/checkpoints/step-1.safetensors"), stored["parameters"]);
@@ -113,14 +114,14 @@ void compare(const std::string& precision, DType dtype, const nlohmann::json& st
 }
 
 TEST_CASE("inception_v3_agrees_with_torchvision_in_f64") {
-  compare("f64", DType::F64, read_json(kStored + "inception.json"), {1e-9, 1e-9, 1e-9, 1e-9});
+  compare("f64", DType::F64, read_json(kStored + "inception.json"), {1e-9, 1e-9, 1e-9, 1e-9, 1e-9});
 }
 // Gradients in f32 are as far from those in f64 as torch's own are: rounding decides on which side of zero some of
 // twenty million ReLUs stand. docs/results.md has the figures.
 TEST_CASE("inception_v3_agrees_with_torchvision_in_f32") {
   const nlohmann::json stored = read_json(kStored + "inception.json");
   compare("f32", DType::F32, stored,
-          {1e-5, 2e-3, 2 * stored["own_median"].get<double>(), 2 * stored["own_worst"].get<double>()});
+          {1e-5, 1e-4, 2e-3, 2 * stored["own_median"].get<double>(), 2 * stored["own_worst"].get<double>()});
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Stores a first step of torchvision's inception_v3 in inception.json: the loss, a sum of the logits, the norm and five elements of each gradient,
-and logits in evaluation after the step has moved the running means and variances. `own_median` and `own_worst` are the errors of
+"""Stores a first step of torchvision's inception_v3 in inception.json: the loss, a sum of the logits and their norm, the norm and five elements
+of each gradient, and logits in evaluation after the step has moved the running means and variances. `own_median` and `own_worst` are the errors of
 torch's own gradients in f32: two pictures, normalised by themselves, go through twenty million ReLUs.
 
     python tests/numeric/stored/make_inception.py
@@ -63,7 +63,7 @@ def first_step(net, x, y):
     gradients = []
     for name, parameter in net.named_parameters():
         gradients.append((parameter.grad.T if name.endswith("fc.weight") else parameter.grad).reshape(-1).double())
-    return loss.item(), weighted(logits), weighted(aux), gradients
+    return loss.item(), (logits, aux), gradients
 
 
 def error_of(gradient, line):
@@ -85,14 +85,15 @@ def main():
 
     x = torch.tensor(uniform(PICTURE, (BATCH, 3, 299, 299), 1.0))
     y = torch.tensor(LABELS)
-    loss, seen, seen_aux, gradients = first_step(net, x, y)
+    loss, (logits, aux), gradients = first_step(net, x, y)
     for line, gradient in zip(lines, gradients):
         line |= {"norm": gradient.norm().item(), "largest": gradient.abs().max().item(), "elements": five(gradient)}
     net.eval()
     with torch.no_grad():
         evaluated = net(x)
-    own = sorted(map(error_of, first_step(narrow, x.float(), y)[3], lines))
-    result = {"labels": LABELS, "loss": loss, "seen": seen, "seen_aux": seen_aux, "evaluated": evaluated.reshape(-1).tolist()[::40],
+    own = sorted(map(error_of, first_step(narrow, x.float(), y)[2], lines))
+    result = {"labels": LABELS, "loss": loss, "seen": weighted(logits), "seen_aux": weighted(aux),
+              "seen_norm": logits.norm().item(), "seen_aux_norm": aux.norm().item(), "evaluated": evaluated.reshape(-1).tolist()[::40],
               "own_median": own[len(own) // 2], "own_worst": own[-1], "parameters": lines}
     (HERE / "inception.json").write_text(json.dumps(result).replace('{"path"', '\n{"path"') + "\n")
 
