@@ -21,6 +21,9 @@ namespace smelt {
 namespace {
 
 constexpr const char* kTriple = "x86_64-pc-linux-gnu";
+// Division by a number of threads or rows, a few times a kernel: LLVM would ask before each whether 32 bits are enough,
+// with blocks of its own. Cold compile of inception_v3: 0.91 of the processor time without (November 2026, in turns).
+constexpr const char* kPlainDivision = "-idivq-to-divl,-idivl-to-divb";
 constexpr unsigned kMaxThreads = 8;  // more parts than this are rare
 
 LlvmPointer<llvm::TargetMachine> make_machine(const Target& target, bool optimize) {
@@ -47,13 +50,14 @@ LlvmPointer<llvm::TargetMachine> make_machine(const Target& target, bool optimiz
 
 void set_attributes(llvm::Module& module, const Target& target) {
   const std::string width = std::to_string(target.vector_bytes * 8);
+  const std::string features = target.features + (target.features.empty() ? "" : ",") + kPlainDivision;
   for (llvm::Function& function : module) {
     if (function.isDeclaration()) continue;
     function.addFnAttr("prefer-vector-width", width);
     function.addFnAttr("min-legal-vector-width", width);
     function.addFnAttr(llvm::Attribute::NoUnwind);
     function.addFnAttr("target-cpu", target.cpu);
-    if (!target.features.empty()) function.addFnAttr("target-features", target.features);
+    function.addFnAttr("target-features", features);
   }
 }
 
