@@ -115,6 +115,23 @@ std::optional<Attributes> draw_reshape(const Context& c) {
   return Attributes{{"type", type}};
 }
 
+/// At least one axis is shared, and one is left for what the index numbers.
+std::optional<Attributes> draw_batch(const Context& c) {
+  if (c.rank() < 2) return std::nullopt;
+  return Attributes{{"batch", c.numbers().integer(1, c.rank() - 1)}};
+}
+
+/// Of updates [b.., i.., r..] a result [b.., n, r..], with one axis i or none.
+std::optional<Attributes> draw_batch_sum(const Context& c) {
+  if (c.rank() < 2) return std::nullopt;
+  const int64_t batch = c.numbers().integer(1, c.rank() - 1), labels = c.numbers().chance(0.8) ? 1 : 0;
+  TensorType type = c.x();
+  const auto at = type.shape.begin() + batch;
+  type.shape.erase(at, at + labels);
+  type.shape.insert(type.shape.begin() + batch, c.pool.draw_extent());
+  return Attributes{{"batch", batch}, {"type", type}};
+}
+
 std::optional<Attributes> draw_slice(const Context& c) {
   std::vector<int64_t> starts, limits;
   for (const Extent& extent : c.x().shape) {
@@ -328,6 +345,8 @@ constexpr std::array kRows = {
     Row{"axis", draw_axis},
     Row{"permutation", draw_permutation},
     Row{"axes type", draw_broadcast},
+    Row{"batch", draw_batch},
+    Row{"batch type", draw_batch_sum},
     Row{"type", draw_reshape},
     Row{"starts limits", draw_slice},
     Row{"low high", draw_pad},

@@ -116,7 +116,33 @@ std::optional<NodeId> draw_contraction(NodePool& pool, const OpDef& def) {
   return a && b ? add_contraction(pool, def, *a, *b) : std::nullopt;
 }
 
+/// Of each element of a batch its own rows.
+std::optional<NodeId> draw_batch_gather(NodePool& pool, const OpDef& def) {
+  const auto table = draw_moved(pool, DTypeClass::Float, 2, 3);
+  const auto attrs = table ? draw_attributes(pool, def, std::array{*table}) : std::nullopt;
+  if (!attrs) return std::nullopt;
+  const Shape& shape = pool.type(*table).shape;
+  const auto batch = static_cast<size_t>(attrs->integer("batch"));
+  Shape index_shape(shape.begin(), shape.begin() + batch);
+  if (pool.numbers().chance(0.8)) index_shape.push_back(pool.draw_extent());
+  const auto index = pool.indices(pool.value(*table).sizes[batch], &index_shape);
+  return index ? pool.add(op_kind(def), {*table, *index}, *attrs) : std::nullopt;
+}
+
+std::optional<NodeId> draw_batch_scatter(NodePool& pool, const OpDef& def) {
+  const auto updates = pool.draw_live(DTypeClass::Float, 2, 3);
+  const auto attrs = updates ? draw_attributes(pool, def, std::array{*updates}) : std::nullopt;
+  if (!attrs) return std::nullopt;
+  const Shape &from = pool.type(*updates).shape, &to = attrs->type("type").shape;
+  const auto batch = static_cast<size_t>(attrs->integer("batch"));
+  const size_t labels = from.size() + batch + 1 - to.size();  // rank of the index
+  const Shape index_shape(from.begin(), from.begin() + labels);
+  const auto index = pool.indices(actual_sizes(to, pool.extents())[batch], &index_shape);
+  return index ? pool.add(op_kind(def), {*index, *updates}, *attrs) : std::nullopt;
+}
+
 std::optional<NodeId> draw_gather(NodePool& pool, const OpDef& def) {
+  if (def.attributes.size() > 0) return draw_batch_gather(pool, def);
   const auto table = draw_moved(pool, DTypeClass::Float, 1, 3);
   if (!table) return std::nullopt;
   const auto index = pool.indices(pool.value(*table).sizes[0], nullptr);
@@ -136,6 +162,7 @@ std::optional<NodeId> draw_put(NodePool& pool, const OpDef& def) {
 
 std::optional<NodeId> draw_scatter(NodePool& pool, const OpDef& def) {
   if (def.traits.overwrites) return draw_put(pool, def);
+  if (def.attributes.size() > 1) return draw_batch_scatter(pool, def);
   const auto updates = pool.draw_live(DTypeClass::Float, 1, 3);
   if (!updates) return std::nullopt;
   const TensorType from = pool.type(*updates);

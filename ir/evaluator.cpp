@@ -99,8 +99,8 @@ class Evaluator {
       case Kind::Extent: result.values[0] = static_cast<double>(extents_[node.attrs.integer("symbol")]); break;
       case Kind::Elementwise: map_elements(id, args); break;
       case Kind::Reduce: fold_elements(def, args); break;
-      case Kind::Gather: SMELT_TRY_VOID(check_index(node, *operands[1], operands[0]->sizes[0])); break;
-      case Kind::Scatter: SMELT_TRY_VOID(check_index(node, *operands[0], result.sizes[0])); break;
+      case Kind::Gather: SMELT_TRY_VOID(check_index(node, *operands[1], operands[0]->sizes[row_axis(node)])); break;
+      case Kind::Scatter: SMELT_TRY_VOID(check_index(node, *operands[0], result.sizes[row_axis(node)])); break;
       case Kind::Composite: SMELT_TRY_VOID(expand(args)); return watch(id, args);
       case Kind::Scan: return run_steps(id, args);
       case Kind::Part:

@@ -79,10 +79,11 @@ int64_t through_gradient(const ExampleSums& sums, const Node& node, size_t k, in
   return sum->second;
 }
 
-/// y[i.., r..] = table[index[i..], r..]
+/// y[b.., i.., r..] = table[b.., index[b.., i..], r..]
 int64_t through_gather(const Graph& graph, const Node& node, size_t k, int64_t axis) {
-  if (k == 1) return axis;
-  return axis == 0 ? kMixesAxis : axis - 1 + static_cast<int64_t>(graph.type(node.inputs[1]).rank());
+  const auto row = static_cast<int64_t>(row_axis(node));
+  if (k == 1 || axis < row) return axis;
+  return axis == row ? kMixesAxis : axis - row - 1 + static_cast<int64_t>(graph.type(node.inputs[1]).rank());
 }
 
 }  // namespace
@@ -95,7 +96,8 @@ int64_t follow_axis(const Graph& graph, const ExampleSums& sums, NodeId id, size
   if (node.op == OpKind::Grad) return through_gradient(sums, node, k, axis);
   if (node.op == OpKind::Jvp) return k == 0 ? axis : inside(graph, sums, node.inputs[0], node.inputs[1], axis);
   if (op.kind == Kind::Gather) return through_gather(graph, node, k, axis);
-  if (op.kind == Kind::Scatter || op.kind == Kind::Meta) return kMixesAxis;
+  if (op.kind == Kind::Scatter) return axis < static_cast<int64_t>(row_axis(node)) ? axis : kMixesAxis;
+  if (op.kind == Kind::Meta) return kMixesAxis;
   // What a loop does with an axis is not followed into its body.
   if (op.kind == Kind::Scan || op.kind == Kind::Part) return kMixesAxis;
   if (node.op == OpKind::Read) return through_formula(node, k, axis);

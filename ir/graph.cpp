@@ -34,6 +34,10 @@ std::string_view to_string(ResultRole role) {
   return "?";
 }
 
+size_t row_axis(const Node& node) {
+  return node.attrs.find("batch") == nullptr ? 0 : static_cast<size_t>(node.attrs.integer("batch"));
+}
+
 std::vector<std::vector<NodeId>> users_of(const Graph& graph) {
   std::vector<std::vector<NodeId>> users(graph.size());
   for (uint32_t i = 0; i < graph.size(); ++i) {

@@ -109,6 +109,9 @@ struct Graph {
 /// Whether the caller gives it with each call. The others are in the arena, or belong to a body.
 inline bool is_input(ArgRole role) { return role == ArgRole::Column || role == ArgRole::Rows || role == ArgRole::Feed; }
 
+/// Of a gather or a scatter: the axis whose elements the index numbers. The index has the axes before it as well.
+size_t row_axis(const Node& node);
+
 /// A step commits nothing unless this scalar is finite.
 inline bool guards(const Output& output) { return output.role == ResultRole::Loss || output.role == ResultRole::Norm; }
 

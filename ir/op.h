@@ -30,8 +30,8 @@ enum class Kind : uint8_t {
   Reduce,       // out[kept] = fold of a[kept, reduced] with body(accumulator, element) from `identity`
   Contract,     // an index formula, sums of products
   Move,         // out[i] = a[access(i)], or `outside` of the node where a has no such element
-  Gather,       // out[i.., r] = table[index[i..], r]
-  Scatter,      // out[n, r] = sum of rows[i.., r] where index[i..] == n; or the last of them, else to[n, r]
+  Gather,       // out[i.., r] = table[index[i..], r], or so for each element of a batch
+  Scatter,      // out[n, r] = sum of rows[i.., r] where index[i..] == n; or the last of them, else to[n, r]; likewise
   Random,       // counter-based draw; body(word of the pair's even half, of its odd half, is_odd)
   Scan,         // a loop over steps, whose body is a graph
   Part,         // one result of a scan

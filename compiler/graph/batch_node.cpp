@@ -73,7 +73,7 @@ bool can_batch(const Node& node, const std::vector<bool>& batched) {
     case Kind::Reduce:
     case Kind::Move: return true;
     case Kind::Contract: return node.inputs.size() == 2;
-    case Kind::Gather: return !batched[0];
+    case Kind::Gather: return !batched[0] && row_axis(node) == 0;
     default: return false;
   }
 }

@@ -108,10 +108,12 @@ std::vector<int32_t> axes_in_result(const SequenceLoop& loop, const Node& node, 
       if (cut && cut->result >= 0) return {cut->result};
       return {};
     }
-    case Kind::Gather:
-      if (k == 1) return {axis};
-      return axis == 0 ? std::vector<int32_t>{}
-                       : std::vector<int32_t>{axis - 1 + static_cast<int32_t>(body.type(node.inputs[1]).rank())};
+    case Kind::Gather: {
+      const auto row = static_cast<int32_t>(row_axis(node));
+      if (k == 1 || axis < row) return {axis};
+      if (axis == row) return {};
+      return {axis - row - 1 + static_cast<int32_t>(body.type(node.inputs[1]).rank())};
+    }
     default: return {};
   }
 }

@@ -227,7 +227,7 @@ LabelLimit limit_of(const Graph& step, const std::string& name, const Graph& of)
     const Node& node = step.nodes[i];
     const Kind kind = op_def(node).kind;
     if (kind == Kind::Gather && labels[node.inputs[1].index]) {
-      const Extent& rows = step.type(node.inputs[0]).shape[0];
+      const Extent& rows = step.type(node.inputs[0]).shape[row_axis(node)];
       if (rows.is_static()) below = below == 0 ? rows.bound : std::min(below, rows.bound);
     }
     if (kind == Kind::Move || kind == Kind::Gather) labels[i] = labels[node.inputs[0].index];

@@ -127,47 +127,58 @@ bool BufferTable::share_memory(NodeId a, NodeId b) const {
   return one.storage == Storage::Variable && other.storage == Storage::Variable && one.ref == other.ref;
 }
 
-// out[n, r] = 0 for all n; then out[index[i], r] += rows[i, r] for all i in order: one owner a column r. Rows that are
-// put over others need no sum, and no copy of the others when they are in their place.
+// out[n, r] = 0 for all n; then out[index[i], r] += rows[i, r] for all i in order: one owner a column r, of each
+// element of a batch. Rows that are put over others need no sum, and no copy of the others when they are in their
+// place.
 void KernelBuilder::build_scatter(NodeId id) {
   const Node& node = graph_[id];
   const Shape& index_shape = graph_.type(node.inputs[0]).shape;
   const int32_t buffer = buffers_.of_node[id.index];
   const std::vector<int64_t> strides = row_major_strides(node.type.shape);
-  Affine column;
-  for (int32_t axis = 0; axis < kernel_.num_outer; ++axis) {
-    column = column + Affine::of(axis) * strides[static_cast<size_t>(axis) + 1];
-  }
+  const size_t row_at = row_axis(node);
+  // What outer loops pass over, with `inner` between the axes of the batch and those of a row.
+  const auto around = [&](const IndexVector& inner) {
+    IndexVector index;
+    for (int32_t axis = 0; axis < kernel_.num_outer; ++axis) {
+      if (static_cast<size_t>(axis) == row_at) index.insert(index.end(), inner.begin(), inner.end());
+      index.push_back(Affine::of(axis));
+    }
+    if (static_cast<size_t>(kernel_.num_outer) == row_at) index.insert(index.end(), inner.begin(), inner.end());
+    return index;
+  };
+  const Affine column = linear_offset(around({Affine{}}), node.type.shape);
   const bool overwrites = op_def(node).traits.overwrites;
   if (!overwrites || !buffers_.share_memory(id, node.inputs[2])) {
-    const int32_t row_loop = new_loop("n", node.type.shape[0]);
+    const int32_t row_loop = new_loop("n", node.type.shape[row_at]);
     sweep_.loops = {row_loop};
     sweep_.ordered = true;
-    IndexVector element{Affine::of(row_loop)};
-    for (int32_t axis = 0; axis < kernel_.num_outer; ++axis) element.push_back(Affine::of(axis));
+    const IndexVector element = around({Affine::of(row_loop)});
     const Stmt zero{.kind = StmtKind::Constant, .dtype = node.type.dtype, .span = node.span};
     const int32_t start = overwrites ? value(node.inputs[2], element) : emit(zero, kBody);
     sweep_.body.push_back({.kind = StmtKind::Store,
                            .dtype = node.type.dtype,
                            .operands = {start},
-                           .access = {.buffer = buffer, .offset = column + Affine::of(row_loop) * strides[0]},
+                           .access = {.buffer = buffer, .offset = linear_offset(element, node.type.shape)},
                            .span = node.span});
     kernel_.sweeps.push_back(std::exchange(sweep_, {}));
     body_memo_.clear();
   }
 
   sweep_.ordered = true;  // two updates may be of one row
-  IndexVector update_index, row_index;
-  for (size_t axis = 0; axis < index_shape.size(); ++axis) {
+  IndexVector labels;
+  for (size_t axis = row_at; axis < index_shape.size(); ++axis) {
     sweep_.loops.push_back(new_loop(fmt::format("i{}", kernel_.loops.size()), index_shape[axis]));
-    row_index.push_back(Affine::of(sweep_.loops.back()));
+    labels.push_back(Affine::of(sweep_.loops.back()));
   }
-  update_index = row_index;
-  for (int32_t axis = 0; axis < kernel_.num_outer; ++axis) update_index.push_back(Affine::of(axis));
-  const int32_t row = value(node.inputs[0], row_index);
+  const IndexVector update_index = around(labels);
+  const int32_t row =
+      value(node.inputs[0], {update_index.begin(), update_index.begin() + static_cast<ptrdiff_t>(index_shape.size())});
   const int32_t update = value(node.inputs[1], update_index);
-  const Access access{
-      .buffer = buffer, .offset = column, .row = row, .row_stride = strides[0], .row_extent = node.type.shape[0]};
+  const Access access{.buffer = buffer,
+                      .offset = column,
+                      .row = row,
+                      .row_stride = strides[row_at],
+                      .row_extent = node.type.shape[row_at]};
   int32_t stored = update;
   if (!overwrites) {
     const int32_t old = emit({.kind = StmtKind::Load, .dtype = node.type.dtype, .access = access, .span = node.span},
@@ -284,19 +295,21 @@ int32_t KernelBuilder::in_bounds(const IndexVector& position, const Shape& shape
 }
 
 int32_t KernelBuilder::gather(const Node& node, const IndexVector& index) {
-  const size_t index_rank = graph_.type(node.inputs[1]).rank();
+  const size_t index_rank = graph_.type(node.inputs[1]).rank(), rows = row_axis(node);
   const int32_t row = value(node.inputs[1], operand_index(graph_, node, 1, index));
   const NodeId table = node.inputs[0];
   const auto [root, strides] = gather_table(graph_, plan_.stored, table);
   const Shape& shape = graph_.type(table).shape;
   Affine offset;
-  for (size_t axis = 1; axis < shape.size(); ++axis) offset = offset + index[index_rank + axis - 1] * strides[axis];
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    if (axis != rows) offset = offset + index[axis < rows ? axis : index_rank + axis - rows - 1] * strides[axis];
+  }
   Stmt stmt{.kind = StmtKind::Load, .dtype = node.type.dtype, .span = node.span};
   stmt.access = {.buffer = buffers_.of_node[root.index],
                  .offset = offset,
                  .row = row,
-                 .row_stride = strides[0],
-                 .row_extent = shape[0],
+                 .row_stride = strides[rows],
+                 .row_extent = shape[rows],
                  .predicate = predicate_};
   return emit(std::move(stmt), std::max({level_of(offset), level_of_value(row), level_of_value(predicate_)}));
 }

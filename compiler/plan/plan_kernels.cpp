@@ -134,9 +134,10 @@ class Planner {
       kernel.sweeps.push_back({});
     } else {
       // One owner a column: the outer loops run over the columns, each adds up all updates to it.
-      const Shape& shape = graph_.type(id).shape;
-      kernel.outer.assign(shape.begin() + 1, shape.end());
-      kernel.by_columns = !kernel.outer.empty();
+      const size_t row = row_axis(graph_[id]);
+      kernel.outer = graph_.type(id).shape;
+      kernel.outer.erase(kernel.outer.begin() + static_cast<ptrdiff_t>(row));
+      kernel.by_columns = kernel.outer.size() > row;
       kernel.sweeps.push_back({.inner = {}, .nodes = {id}});
     }
     plan_.kernel_of[id.index] = static_cast<int32_t>(plan_.kernels.size());

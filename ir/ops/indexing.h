@@ -31,6 +31,29 @@ inline constexpr OpDef kScatterAdd = {
     .tensor_reference = references::scatter_add,
 };
 
+inline constexpr OpDef kBatchGather = {
+    .name = "batch_gather",
+    .doc = "y[b.., i.., r..] = table[b.., index[b.., i..], r..]",
+    .kind = Kind::Gather,
+    .operands = {"table", "index"},
+    .attributes = {{"batch", AttrType::Int, "axes b, at least one: those that table and index share"}},
+    .infer = shape_rules::gather,
+    .vjp = vjp_rules::gather,
+    .tensor_reference = references::gather,
+};
+
+inline constexpr OpDef kBatchScatterAdd = {
+    .name = "batch_scatter_add",
+    .doc = "y[b.., n, r..] = sum of updates[b.., i.., r..] over all i.. with index[b.., i..] == n",
+    .kind = Kind::Scatter,
+    .operands = {"index", "updates"},
+    .attributes = {{"batch", AttrType::Int, "axes b, at least one"}, {"type", AttrType::Type, "type of the result"}},
+    .traits = {.cheap = false},
+    .infer = shape_rules::scatter_add,
+    .vjp = vjp_rules::scatter_add,
+    .tensor_reference = references::scatter_add,
+};
+
 inline constexpr OpDef kPutRows = {
     .name = "put_rows",
     .doc = "y[n, r..] = rows[i.., r..] of the last i.. with index[i..] == n, to[n, r..] where there is none",

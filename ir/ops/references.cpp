@@ -223,24 +223,31 @@ void pad(const TensorReferenceArgs& args) {
   });
 }
 
+/// visit(start, row) for each element of the index, in order: where its row begins in a tensor of these sizes, and how
+/// many elements that has.
+template <typename Visit>
+void for_each_row(const Node& node, const Sizes& sizes, const RefTensor& index, const Visit& visit) {
+  const size_t axis = row_axis(node);
+  const auto product = [](auto begin, auto end) { return std::accumulate(begin, end, int64_t{1}, std::multiplies{}); };
+  const auto at = static_cast<std::ptrdiff_t>(axis);
+  const int64_t batch = product(sizes.begin(), sizes.begin() + at), row = product(sizes.begin() + at + 1, sizes.end());
+  const int64_t labels = batch == 0 ? 0 : index.count() / batch;
+  for (int64_t i = 0; i < batch * labels; ++i)
+    visit((i / labels * sizes[axis] + static_cast<int64_t>(index.values[static_cast<size_t>(i)])) * row, row);
+}
+
 void gather(const TensorReferenceArgs& args) {
-  const RefTensor &table = *args.operands[0], &index = *args.operands[1];
-  const int64_t row = table.sizes[0] == 0 ? 0 : table.count() / table.sizes[0];
   size_t next = 0;
-  for (const double position : index.values) {
-    const int64_t start = static_cast<int64_t>(position) * row;
-    for (int64_t i = 0; i < row; ++i) args.result.values[next++] = table.values[start + i];
-  }
+  for_each_row(args.node, args.operands[0]->sizes, *args.operands[1], [&](int64_t start, int64_t row) {
+    for (int64_t i = 0; i < row; ++i) args.result.values[next++] = args.operands[0]->values[start + i];
+  });
 }
 
 void scatter_add(const TensorReferenceArgs& args) {
-  const RefTensor &index = *args.operands[0], &updates = *args.operands[1];
-  const int64_t row = args.result.sizes[0] == 0 ? 0 : args.result.count() / args.result.sizes[0];
   size_t next = 0;
-  for (const double position : index.values) {
-    const int64_t start = static_cast<int64_t>(position) * row;
-    for (int64_t i = 0; i < row; ++i) args.result.values[start + i] += updates.values[next++];
-  }
+  for_each_row(args.node, args.result.sizes, *args.operands[0], [&](int64_t start, int64_t row) {
+    for (int64_t i = 0; i < row; ++i) args.result.values[start + i] += args.operands[1]->values[next++];
+  });
 }
 
 void put_rows(const TensorReferenceArgs& args) {

@@ -280,13 +280,26 @@ Result<TensorType> scan(const InferArgs& args) {
   return type;
 }
 
+/// Of a gather or scatter between a table and what an index reads of it: index.shape, then the axes of the table behind
+/// the one that the index numbers. Nothing when they do not go together.
+std::optional<Shape> shape_of_rows(const InferArgs& args, const Shape& table, const Shape& index) {
+  const AttrValue* attribute = args.attrs.find("batch");
+  const int64_t batch = attribute == nullptr ? 0 : std::get<int64_t>(*attribute);
+  if (batch < (attribute == nullptr ? 0 : 1) || batch >= static_cast<int64_t>(table.size()) ||
+      batch > static_cast<int64_t>(index.size()) || !std::equal(table.begin(), table.begin() + batch, index.begin()))
+    return std::nullopt;
+  Shape rows = index;
+  rows.insert(rows.end(), table.begin() + batch + 1, table.end());
+  return rows;
+}
+
 Result<TensorType> gather(const InferArgs& args) {
   const TensorType& table = args.operands[0];
   SMELT_TRY(const TensorType index, need_index_dtype(args, args.operands[1]));
+  std::optional<Shape> rows = shape_of_rows(args, table.shape, index.shape);
   if (table.rank() == 0) return wrong(args, "needs a table with an axis, got {}", show_operands(args));
-  TensorType result{table.dtype, index.shape};
-  result.shape.insert(result.shape.end(), table.shape.begin() + 1, table.shape.end());
-  return result;
+  if (!rows) return wrong(args, "of {} axes got {}", args.attrs.integer("batch"), show_operands(args));
+  return TensorType{table.dtype, std::move(*rows)};
 }
 
 Result<TensorType> scatter_add(const InferArgs& args) {
@@ -294,11 +307,9 @@ Result<TensorType> scatter_add(const InferArgs& args) {
   const TensorType& updates = args.operands[1];
   const TensorType& result = args.attrs.type("type");
   SMELT_TRY([[maybe_unused]] const TensorType checked, need_dtype(args, updates));
-  TensorType expected{result.dtype, index.shape};
-  if (result.rank() > 0) expected.shape.insert(expected.shape.end(), result.shape.begin() + 1, result.shape.end());
-  if (result.rank() == 0 || updates != expected) {
+  const std::optional<Shape> rows = shape_of_rows(args, result.shape, index.shape);
+  if (!rows || updates != TensorType{result.dtype, *rows})
     return wrong(args, "into `{}` got {}", show(args, result), show_operands(args));
-  }
   return result;
 }
 

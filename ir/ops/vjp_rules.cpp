@@ -277,15 +277,23 @@ void gather(Vjp& v) {
   // A row may be read by all labels of a batch, one after the other: many of them are added in f64, which has digits to
   // lose.
   constexpr int64_t kManyLabels = 4096;
-  const std::optional<int64_t> labels = num_elements(b.type(v.operand(1)).shape);
+  const AttrValue* batch = v.attrs().find("batch");
+  const Shape& index = b.type(v.operand(1)).shape;
+  const auto own = index.begin() + (batch == nullptr ? 0 : std::get<int64_t>(*batch));
+  const std::optional<int64_t> labels = num_elements(Shape(own, index.end()));
   const bool wide = table.dtype == DType::F32 && (!labels || *labels > kManyLabels);
   const TensorType type{wide ? DType::F64 : table.dtype, table.shape};
-  const NodeId sum = b.make(OpKind::ScatterAdd, {v.operand(1), b.cast(v.ct(), type.dtype)}, {{"type", type}});
+  const std::vector<NodeId> operands{v.operand(1), b.cast(v.ct(), type.dtype)};
+  const NodeId sum = batch == nullptr ? b.make(OpKind::ScatterAdd, operands, {{"type", type}})
+                                      : b.make(OpKind::BatchScatterAdd, operands, {{"batch", *batch}, {"type", type}});
   v.add(0, b.cast(sum, table.dtype));
 }
 
 void scatter_add(Vjp& v) {
-  if (v.needs(1)) v.add(1, v.build().make(OpKind::Gather, {v.ct(), v.operand(0)}));
+  if (!v.needs(1)) return;
+  const AttrValue* batch = v.attrs().find("batch");
+  v.add(1, batch == nullptr ? v.build().make(OpKind::Gather, {v.ct(), v.operand(0)})
+                            : v.build().make(OpKind::BatchGather, {v.ct(), v.operand(0)}, {{"batch", *batch}}));
 }
 
 /// Of rows with one number the last has the gradient: it finds its own place among all where the table has rows.

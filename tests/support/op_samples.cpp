@@ -272,7 +272,31 @@ class SampleMaker {
     add(def, {real({1, 3})}, to({0, 2}, {1, 4, 3}));
   }
 
+  /// One and two axes that table and index share, rows of no axis, and no index but those axes.
+  void add_batch_gathers(const OpDef& def) {
+    const auto add_one = [&](int64_t batch, const TensorType& table, const TensorType& index, double last) {
+      add(def, {table, index}, {{"batch", batch}}, {{-2, 2}, {0, last}});
+    };
+    add_one(1, real({4, 7, 3}), of(DType::I32, {4, 5}), 6);
+    add_one(1, real({kBatch, 7}), of(DType::I64, {kBatch, 5}), 6);
+    add_one(1, real({3, 5, 17}), of(DType::I32, {3}), 4);
+    add_one(2, real({3, kBatch, 5, 2}), of(DType::U8, {3, kBatch, 2, 3}), 4);
+    add_one(1, real({2, kTime, 3}), of(DType::I32, {2, 4}), 4);
+  }
+
+  void add_batch_scatters(const OpDef& def) {
+    const auto add_one = [&](int64_t batch, const TensorType& index, const TensorType& rows, const TensorType& table,
+                             double last) {
+      add(def, {index, rows}, {{"batch", batch}, {"type", table}}, {{0, last}, {-2, 2}});
+    };
+    add_one(1, of(DType::I32, {4, 5}), real({4, 5, 3}), real({4, 7, 3}), 6);
+    add_one(1, of(DType::I64, {kBatch, 5}), real({kBatch, 5}), real({kBatch, 3}), 2);
+    add_one(1, of(DType::I32, {3}), real({3, 17}), real({3, 5, 17}), 4);
+    add_one(2, of(DType::I32, {3, kBatch, 2, 3}), real({3, kBatch, 2, 3, 2}), real({3, kBatch, 5, 2}), 4);
+  }
+
   void add_gathers(const OpDef& def) {
+    if (def.attributes.size() > 0) return add_batch_gathers(def);
     const Range values{-2, 2};
     add(def, {real({7}), of(DType::I32, {})}, {}, {values, {0, 6}});
     add(def, {real({7}), of(DType::I32, {5})}, {}, {values, {0, 6}});
@@ -285,6 +309,7 @@ class SampleMaker {
 
   /// Rows of one number among them. What overwrites a table has one; what adds up says its type.
   void add_scatters(const OpDef& def) {
+    if (def.attributes.size() > 1) return add_batch_scatters(def);
     const auto add_one = [&](const TensorType& index, const TensorType& rows, const TensorType& table, double last) {
       const Range numbers{0, last}, values{-2, 2};
       if (def.traits.overwrites)
