@@ -1,6 +1,4 @@
 // Reductions of index formulas: sums of products as contractions, other reductions over what is read.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <limits>
 #include <utility>

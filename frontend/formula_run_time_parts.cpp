@@ -1,8 +1,6 @@
 // Parts of axes where a size shows at run time: `x?[n, t - 1]` and `x[n, t + 1]` along a run-time dim, `x[n, 0]` of
 // one, and a fixed axis that is read by an index of a run-time size. Such an axis is read before the formula is
 // computed, so that the formula reads it as it is: products of tensors have whole run-time axes only.
-#include <algorithm>
-
 #include "frontend/formula.h"
 #include "frontend/graph_writer.h"
 #include "frontend/scopes.h"
