@@ -44,6 +44,8 @@ class Distributions {
   void forget_trials(const FunctionContext& init);
 
  private:
+  /// Of a MultivariateNormal: the columns of its triangle are the last axis, the rows the one before.
+  static Axis triangle_axis(const Distribution& dist, size_t from_end);
   std::optional<Axis> class_axis(const Distribution& dist, const Tensor& logits, const Value* over, Span span);
   bool check_spread(const DistributionRecord& record, const std::vector<Value>& params, Span span);
   Value make_categorical(Distribution dist, const std::vector<Value>& params, Span span);
