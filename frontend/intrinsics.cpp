@@ -1,17 +1,18 @@
+// The functions that the compiler provides: their table, and those that only pass their arguments on.
 #include "frontend/intrinsics.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <numeric>
 
+#include "frontend/axis_functions.h"
 #include "frontend/calls.h"
 #include "frontend/data_section.h"
 #include "frontend/derivatives.h"
 #include "frontend/distributions.h"
 #include "frontend/library.h"
+#include "frontend/loss_operands.h"
 #include "frontend/planned.h"
 #include "frontend/shape_functions.h"
 #include "frontend/window_functions.h"
@@ -20,25 +21,6 @@
 namespace smelt::frontend {
 
 namespace {
-
-/// In an index formula the axes of a value are indices, which `sum[i]` and the like reduce. Tells of a function that
-/// would take them all without a word; true when it would. `over`: the argument that names axes.
-bool takes_indices(Call& c, size_t over) {
-  const auto* x = c.value(0).as<Tensor>();
-  if (c.has(over) || x == nullptr) return false;
-  for (const Frame* frame = &c.use.scopes.frame(); frame != nullptr; frame = frame->caller) {
-    for (const FormulaIndex& index : frame->indices) {
-      if (std::ranges::find(x->axes, index.dim, &Axis::dim) == x->axes.end()) continue;
-      c.use.diagnostics
-          .report(Diag::E0111, c.span,
-                  fmt::format("`{}` of `{}` would be over index `{}` of the formula", c.name(),
-                              c.use.shapes.type_text(*x), index.name))
-          .with_help("indices are reduced in brackets, `sum[i] x[i]`, and a mean is that divided by the size");
-      return true;
-    }
-  }
-  return false;
-}
 
 // ---- functions of the op table ----
 
@@ -55,68 +37,6 @@ Value apply_by_element(Call& c) {
   return result;
 }
 
-std::optional<std::vector<int64_t>> places_of(Call& c, const Tensor& x, size_t over);
-
-/// Of a tensor with several axes, which of them is meant has to be said: over all of them, rows of a batch would meet.
-bool names_an_axis(Call& c, const Tensor& x, const std::vector<int64_t>& places, bool several) {
-  if (c.has(1) || places.size() <= 1) return true;
-  std::vector<std::string> names;
-  for (const int64_t at : places) names.push_back(c.use.shapes.axis_text(x.axes[static_cast<size_t>(at)]));
-  const std::string all =
-      several ? fmt::format(", or `over=({})` for all of them together", fmt::join(names, ", ")) : "";
-  const std::string choice = several ? "" : fmt::format(", or another of {}", fmt::join(names, ", "));
-  c.use.diagnostics
-      .report(Diag::E0105, c.use.graph.call_site(c.span),
-              fmt::format("`{}` of `{}` does not say which axis it is over", c.name(), c.use.shapes.type_text(x)))
-      .with_help(fmt::format("write `over={}`{}{}", names.back(), all, choice));
-  return false;
-}
-
-/// The axes go, or stay as they are.
-Value apply_over_axes(Call& c) {
-  const OpDef& op = *c.function.op;
-  const bool removes = op.applied == Applied::OverAxes;
-  const auto x = c.use.graph.expect_float(c.value(0), c.span_of(0));
-  auto places = x ? places_of(c, *x, 1) : std::nullopt;
-  if (!places) return {};
-  if (!names_an_axis(c, *x, *places, true)) return {};
-  std::ranges::sort(*places);
-  Axes axes;
-  for (size_t i = 0; i < x->axes.size(); ++i) {
-    if (!removes || !std::ranges::binary_search(*places, static_cast<int64_t>(i))) axes.push_back(x->axes[i]);
-  }
-  if (places->empty()) {
-    c.use.diagnostics.report(Diag::E0105, c.span,
-                             fmt::format("`{}` has no axis to normalise over", c.use.shapes.type_text(*x)));
-    return {};
-  }
-  c.use.graph.builder().set_span(c.span);
-  Tensor t =
-      c.use.graph.tensor(c.use.graph.builder().make(op_kind(op), {x->node}, {{"axes", *places}}), std::move(axes));
-  if (op.range.known()) t.range = Range{op.range.low, op.range.high};
-  return Value(t);
-}
-
-/// Positions along one axis, as labels of it.
-Value apply_of_axis(Call& c) {
-  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
-  const auto places = x ? places_of(c, *x, 1) : std::nullopt;
-  if (!places || !names_an_axis(c, *x, *places, false)) return {};
-  if (places->size() != 1) {
-    c.use.diagnostics.report(Diag::E0105, c.span, "the index of an extremum is along one axis");
-    return {};
-  }
-  Axes axes = x->axes;
-  const auto place = (*places)[0];
-  const DimId label = axes[static_cast<size_t>(place)].dim;
-  axes.erase(axes.begin() + place);
-  c.use.graph.builder().set_span(c.span);
-  const NodeId node = c.use.graph.builder().make(op_kind(*c.function.op), {x->node}, {{"axis", place}});
-  Tensor t = c.use.graph.tensor(node, std::move(axes));
-  t.label = label;
-  return Value(t);
-}
-
 /// Nothing for an op that the language does not have under its name.
 std::optional<Intrinsic> function_of(const OpDef& op) {
   switch (op.applied) {
@@ -130,21 +50,6 @@ std::optional<Intrinsic> function_of(const OpDef& op) {
 }
 
 // ---- by element ----
-
-/// max(a, b) by element; max(x, over=..) and max(x) reduce.
-template <OpKind Pairwise, OpKind Reduce>
-Value extremum(Call& c) {
-  if (!c.has(1) && takes_indices(c, 2)) return {};
-  if (!c.has(1)) return c.use.graph.reduce(Reduce, c.value(0), c.has(2) ? &c.value(2) : nullptr, c.span);
-  if (c.has(2)) {
-    c.use.diagnostics.report(Diag::E0401, c.span, "two operands are compared by element, without `over=`");
-    return {};
-  }
-  const auto a = c.use.shapes.number_of(c.value(0)), b = c.use.shapes.number_of(c.value(1));
-  if (a && b) return (*a > *b) == (Pairwise == OpKind::Max) ? c.value(0) : c.value(1);
-  return c.use.graph.elementwise(Pairwise, {c.value(0), c.value(1)}, c.span,
-                                 Pairwise == OpKind::Max ? "`max`" : "`min`");
-}
 
 Value where(Call& c) {
   return c.use.graph.elementwise(OpKind::Select, {c.value(0), c.value(1), c.value(2)}, c.span, "`where`");
@@ -188,148 +93,9 @@ Value cast(Call& c) {
   return Value(t);
 }
 
-/// x repeated along axes that it lacks: all pairs, on purpose.
-Value stretch(Call& c) {
-  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
-  const auto over = x ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
-  if (!over) return {};
-  Axes axes = x->axes;
-  for (const Axis& axis : *over) {
-    if (axis.dim != kAnonymous && std::ranges::find(axes, axis) == axes.end()) {
-      axes.push_back(axis);
-      continue;
-    }
-    c.use.diagnostics.report(Diag::E0105, c.span_of(1),
-                             axis.dim == kAnonymous ? std::string("`stretch` repeats along axes with names")
-                                                    : fmt::format("`{}` has {} already", c.use.shapes.type_text(*x),
-                                                                  c.use.shapes.axis_text(axis)));
-    return {};
-  }
-  if (!c.use.shapes.check_size(x->dtype, axes, c.span)) return {};
-  std::vector<int64_t> places(x->axes.size());
-  std::iota(places.begin(), places.end(), 0);
-  c.use.graph.builder().set_span(c.span);
-  return Value(c.use.graph.expand(*x, axes, places));
-}
-
-/// For losses of the library: a, b, when they have the same axes or one is a number. What holds or not is 1 or 0, as in
-/// a mean.
-Value same_axes(Call& c) {
-  const std::string what = fmt::format("`{}`", c.use.scopes.running_function());
-  if (!c.use.graph.same_axes(c.value(0), c.value(1), c.span, what, false)) return {};
-  std::vector<Value> operands;
-  for (const size_t k : {0, 1}) {
-    const auto* t = c.value(k).as<Tensor>();
-    const bool holds = t != nullptr && t->dtype == DType::Bool;
-    operands.push_back(holds ? Value(*c.use.graph.cast_to(*t, c.use.graph.real(), c.span)) : c.value(k));
-  }
-  return Value(TupleValue{std::move(operands)});
-}
-
-/// For arguments of the library that are one for all rows, or one of each.
-Value is_number(Call& c) {
-  const auto* t = c.value(0).as<Tensor>();
-  return Value(t != nullptr ? t->axes.empty() : c.use.shapes.number_of(c.value(0)).has_value());
-}
-
-/// For losses of the library: y, when its whole numbers are labels along the axis, as far as they come from outside.
-Value labels_of(Call& c) {
-  const auto* y = c.value(0).as<Tensor>();
-  const auto over = y != nullptr ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
-  const bool one = over && over->size() == 1 && !is_float(y->dtype);
-  if (one && over->front().dim == kAnonymous && !y->axes.empty()) {  // positions along it would stand beside y's axes
-    c.use.diagnostics
-        .report(Diag::E0110, c.use.graph.call_site(c.span),
-                fmt::format("`{}` is over an axis without a name, and labels are positions along a dim",
-                            c.use.scopes.running_function()))
-        .with_help(fmt::format("name the axis: `dim Class = {0}`, then `over=Class`", over->front().extent.bound));
-    return {};
-  }
-  const bool named = one && y->label != kAnonymous && over->front().dim != kAnonymous;
-  // Row n of a table of all pairs has its partner at place n of the second axis: `index(B)` along `dim Other = B`.
-  const bool pairs_up = named && y->grid && c.use.shapes.axis_of(y->label).extent == over->front().extent;
-  if (named && !pairs_up && over->front().dim != y->label &&
-      c.use.shapes.axis_of(y->label).extent.bound <= over->front().extent.bound) {
-    const std::string of = c.use.shapes.dim_of(y->label).name, along = c.use.shapes.axis_text(over->front());
-    c.use.diagnostics
-        .report(Diag::E0110, c.use.graph.call_site(c.span),
-                fmt::format("`{}` is over {}, and is given labels of {}", c.use.scopes.running_function(), along, of))
-        .caret(fmt::format("a label of {} is no position along {}", of, along))
-        .with_help(
-            fmt::format("declare them as labels of {0}, `ix<{0}>`, or take `over={1}`; `cast(y, i32)` are numbers "
-                        "of no dim",
-                        along, of));
-    return {};
-  }
-  return one && !c.use.graph.check_positions(*y, over->front(), c.span) ? Value() : c.value(0);
-}
-
-// ---- reductions ----
-
-Value sum(Call& c) {
-  if (takes_indices(c, 1)) return {};
-  return c.use.graph.reduce(OpKind::ReduceSum, c.value(0), c.has(1) ? &c.value(1) : nullptr, c.span);
-}
-
-/// How many elements of x one result of a reduction to `reduced` covers, at run time where an extent is.
-Value count_of(GraphWriter& graph, const Tensor& x, const std::vector<int64_t>& places) {
-  Tensor n = graph.tensor(graph.builder().count(x.node, places, DType::F64), {});
-  n.weak = true;
-  return Value(n);
-}
-
-std::optional<std::vector<int64_t>> places_of(Call& c, const Tensor& x, size_t over) {
-  if (c.has(over)) {
-    const auto axes = c.use.shapes.expect_axes(c.value(over), c.span_of(over));
-    return axes ? c.use.shapes.find_axes(x, *axes, c.span) : std::nullopt;
-  }
-  if (takes_indices(c, over)) return std::nullopt;
-  std::vector<int64_t> all;
-  for (size_t i = c.use.scopes.in_field() ? 1 : 0; i < x.axes.size(); ++i) all.push_back(static_cast<int64_t>(i));
-  return all;
-}
-
-Value count(Call& c) {
-  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
-  const auto places = x ? places_of(c, *x, 1) : std::nullopt;
-  if (places) c.use.graph.builder().set_span(c.span);
-  return places ? count_of(c.use.graph, *x, *places) : Value();
-}
-
-Value mean(Call& c) {
-  const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
-  const auto places = x ? places_of(c, *x, 1) : std::nullopt;
-  if (!places) return {};
-  const Value total = sum(c);
-  if (total.bad() || places->empty()) return total;
-  Value result = c.use.graph.binary(ast::BinaryOp::Div, total, count_of(c.use.graph, *x, *places), c.span);
-  if (auto* t = result.as<Tensor>()) t->range = x->range;
-  return result;
-}
-
-Value contract(Call& c) {
-  const auto a = c.use.graph.expect_float(c.value(0), c.span_of(0)),
-             b = c.use.graph.expect_float(c.value(1), c.span_of(1));
-  const auto over = a && b ? c.use.shapes.expect_axes(c.value(2), c.span_of(2)) : std::nullopt;
-  return over ? c.use.graph.contract(*a, *b, *over, c.span) : Value();
-}
-
-// ---- dims ----
-
-/// 0, 1, .. along a dim, as labels of it.
-Value index(Call& c) {
-  const auto axes = c.use.shapes.expect_axes(c.value(0), c.span_of(0));
-  if (!axes || axes->size() != 1) return {};
-  c.use.graph.builder().set_span(c.span);
-  Tensor t = c.use.graph.tensor(c.use.graph.builder().index({DType::I32, {(*axes)[0].extent}}, 0), *axes);
-  t.label = (*axes)[0].dim;
-  t.grid = true;
-  return Value(t);
-}
-
-Value capacity(Call& c) {
-  const auto axes = c.use.shapes.expect_axes(c.value(0), c.span_of(0));
-  return axes && axes->size() == 1 ? Value((*axes)[0].extent.bound) : Value();
+Value nan(Call& c) {
+  const auto x = c.use.graph.expect_float(c.value(0), c.span_of(0));
+  return x ? c.use.graph.elementwise(OpKind::Ne, {Value(*x), Value(*x)}, c.span, "`nan`") : Value();
 }
 
 // ---- parameters, gradients, options ----
@@ -379,21 +145,17 @@ Value kl(Call& c) { return c.use.distributions.distribution_function("kl", c.val
 Value entropy(Call& c) { return c.use.distributions.distribution_function("entropy", c.value(0), {}, c.span); }
 Value mean_of(Call& c) { return c.use.distributions.distribution_function("mean", c.value(0), {}, c.span); }
 
+// ---- names that are only reported ----
+
 Value not_yet(Call& c) { return unsupported(c.use.diagnostics, c.span, fmt::format("`{}`", c.function.name)); }
 Value grid(Call& c) {
   c.use.diagnostics.report(Diag::E0609, c.span, "`grid` stands in an `image` action only");
   return {};
 }
-Value nan(Call& c) {
-  const auto x = c.use.graph.expect_float(c.value(0), c.span_of(0));
-  return x ? c.use.graph.elementwise(OpKind::Ne, {Value(*x), Value(*x)}, c.span, "`nan`") : Value();
-}
 
 const Intrinsic kOwn[] = {
-    {"max", "x, y=, over=", "larger of two by element, or the largest over axes",
-     extremum<OpKind::Max, OpKind::ReduceMax>},
-    {"min", "x, y=, over=", "smaller of two by element, or the smallest over axes",
-     extremum<OpKind::Min, OpKind::ReduceMin>},
+    {"max", "x, y=, over=", "larger of two by element, or the largest over axes", maximum},
+    {"min", "x, y=, over=", "smaller of two by element, or the smallest over axes", minimum},
     {"where", "condition, a, b", "a where the condition holds, else b", where},
     {"clamp", "x, low, high", "x, but at least low and at most high", clamp},
     {"stop", "x", "x, as a constant of differentiation", stop},
