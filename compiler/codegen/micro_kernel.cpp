@@ -84,9 +84,8 @@ std::vector<llvm::Value*> MicroKernelEmitter::emit_depth(llvm::Value* a, llvm::V
 }
 
 void MicroKernelEmitter::set_offsets() {
-  const auto times = [&](llvm::Value* stride, int64_t count) {
-    return ir_.CreateMul(stride, i64(count), "", true, true);
-  };
+  // Strides may be negative, where taps pass backwards.
+  const auto times = [&](llvm::Value* stride, int64_t count) { return ir_.CreateNSWMul(stride, i64(count)); };
   llvm::Value* row_stride = form_.unit_rows && !form_.unit_steps ? i64(1)
                             : form_.row_stride != 0              ? i64(form_.row_stride)
                                                                  : argument(kRowStride);

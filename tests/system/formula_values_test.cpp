@@ -61,6 +61,43 @@ export w(a: f32[A, C], b: f32[C], c: f32[D, C]) = masked(a, b, c)
   check("g", g);
 }
 
+TEST_CASE("weights that are read backwards where they lie: nothing claims that their step is not negative") {
+  constexpr int64_t kRows = 64, kDepth = 16, kColumns = 48;
+  const ExportRuns here("formula-backwards", R"(dim B = 64, K = 16, O = 48
+layer Net(x: f32[B, K]) -> f32[B, O] {
+  param w: f32[K, O] ~ Normal(0, 1)
+  x @ w
+}
+model net = Net
+export back(x: f32[B, K], w: f32[K, O]) {
+  y[n, o] = sum[k] x[n, k] * w[15 - k, o]
+  y + 0 * net(x)
+}
+)");
+  const Values x = unlike_numbers(kRows * kDepth, 0.2), w = unlike_numbers(kDepth * kColumns, 0.4);
+  here.write("x.npy", x, {kRows, kDepth});
+  here.write("w.npy", w, {kDepth, kColumns});
+  const Values found = here.run("back", "--input x=x.npy --input w=w.npy");
+  REQUIRE(found.size() == kRows * kColumns);
+  for (size_t n = 0; n < kRows; ++n) {
+    for (size_t o = 0; o < kColumns; ++o) {
+      double expected = 0;
+      for (size_t k = 0; k < kDepth; ++k) expected += x[n * kDepth + k] * w[(kDepth - 1 - k) * kColumns + o];
+      CHECK(std::abs(found[n * kColumns + o] - expected) < 1e-12);
+    }
+  }
+  const CommandResult code = smelt_in(here.path, "dump m.smelt --stage llvm --disable-pass llvm");
+  REQUIRE(code.exit_code == 0);
+  CHECK(code.out.find("@micro_") != std::string::npos);
+  CHECK_MESSAGE(code.out.find("i64 -48") != std::string::npos, "no step is negative: this tests nothing");
+  // %7 is the step through the weights, in a kernel's arguments.
+  for (size_t at = code.out.find("mul nuw"); at != std::string::npos; at = code.out.find("mul nuw", at + 1)) {
+    const std::string line = code.out.substr(at, code.out.find('\n', at) - at);
+    CAPTURE(line);
+    CHECK(line.find("i64 %7,") == std::string::npos);
+  }
+}
+
 TEST_CASE("the size of a run-time dim is a whole number among whole numbers") {
   const ExportRuns here("formula-sizes", fmt::format(R"({}
 dim Last = T - 1
