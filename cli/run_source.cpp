@@ -30,11 +30,15 @@ Result<RunRecord> look_into_run(ModelFlags& flags, std::string& weights) {
   return record;
 }
 
-/// Nothing for weights of other programs.
-std::optional<uint64_t> seed_of(const std::string& weights) {
+/// Nothing for weights of other programs; or of a damaged file, which whoever loads it says.
+std::optional<TrainState> state_of(const std::string& weights) {
   if (weights.empty()) return std::nullopt;
-  const Result<TrainState> state = read_checkpoint_state(weights);
-  return state ? std::optional(state->seed) : std::nullopt;
+  Result<TrainState> state = read_checkpoint_state(weights);
+  return state ? std::optional(*std::move(state)) : std::nullopt;
+}
+
+KnownWords words_of(const std::string& weights, const TrainState& state) {
+  return {fmt::format("`{}`", printable(weights)), state.words};
 }
 
 std::optional<SourcedModel> failed(const Error& error, int& code) {
@@ -96,7 +100,7 @@ Result<RunRecord> make_record(const ModelFlags& flags, const ModelOptions& optio
 }
 
 std::optional<SourcedModel> open_source(ModelFlags flags, const std::string& weights, NeedsData needs, int& code) {
-  SourcedModel model{.options = {}, .checked = {}, .weights = weights};
+  SourcedModel model{.options = {}, .checked = {}, .weights = weights, .trained = {}};
   RunRecord record;
   const std::optional<uint64_t> asked = flags.seed;
   if (is_run_directory(flags.file)) {
@@ -105,7 +109,8 @@ std::optional<SourcedModel> open_source(ModelFlags flags, const std::string& wei
     record = std::move(*found);
   }
   // Constants are drawn and rows are split by the seed that the weights were trained with; a flag is for other draws.
-  if (const std::optional<uint64_t> trained = seed_of(model.weights)) flags.seed = trained;
+  model.trained = state_of(model.weights);
+  if (model.trained) flags.seed = model.trained->seed;
   Result<ModelOptions> options = model_options(flags);
   if (!options) return failed(options.error(), code);
   model.options = std::move(*options);
@@ -124,24 +129,28 @@ Result<void> load_variables(const SourcedModel& source, const CheckedModel& chec
   return source.weights.empty() ? Result<void>() : load_and_tell(source.weights, session, match);
 }
 
-Result<SubwordModels> open_subwords(const ModelOptions& options, const std::string& weights,
-                                    const CheckedModel& model) {
+Result<SubwordModels> open_subwords(const ModelOptions& options, const CheckedModel& model) {
   DataPaths paths = options.data;
   const auto directory = std::filesystem::path(model.path).parent_path();
   paths.model_directory = directory.empty() ? "." : directory.string();
-  SMELT_TRY(SubwordModels subwords, SubwordModels::open(model.experiment->data, paths));
-  if (weights.empty()) return subwords;
-  // Weights of other programs know nothing of it.
-  if (const Result<TrainState> state = read_checkpoint_state(weights))
-    SMELT_TRY_VOID(subwords.check(state->subwords, weights));
+  return SubwordModels::open(model.experiment->data, paths);
+}
+
+Result<SubwordModels> open_subwords(const SourcedModel& source, const CheckedModel& model) {
+  SMELT_TRY(SubwordModels subwords, open_subwords(source.options, model));
+  if (source.trained) SMELT_TRY_VOID(subwords.check(source.trained->subwords, source.weights));
   return subwords;
 }
 
 std::optional<KnownWords> known_words(const DataPlan& plan, const std::string& weights) {
-  if (weights.empty() || !may_have_words(plan)) return std::nullopt;
-  const Result<TrainState> state = read_checkpoint_state(weights);
-  if (!state) return std::nullopt;  // of another program; or damaged, which whoever loads it says
-  return KnownWords{fmt::format("`{}`", printable(weights)), state->words};
+  if (!may_have_words(plan)) return std::nullopt;
+  const std::optional<TrainState> state = state_of(weights);
+  return state ? std::optional(words_of(weights, *state)) : std::nullopt;
+}
+
+std::optional<KnownWords> known_words(const DataPlan& plan, const SourcedModel& source) {
+  if (!source.trained || !may_have_words(plan)) return std::nullopt;
+  return words_of(source.weights, *source.trained);
 }
 
 Result<void> load_and_tell(const std::string& weights, Session& session, Match match) {

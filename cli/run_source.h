@@ -16,20 +16,26 @@ struct SourcedModel {
   ModelOptions options;
   CheckedModel checked;
   std::string weights;  // a checkpoint or safetensors file; empty: initial values
+  /// What the checkpoint says of its training; nothing for weights of other programs. It is read once, because the
+  /// whole file is checked for it.
+  std::optional<TrainState> trained;
 };
 enum class NeedsData : uint8_t { No, Yes };
 /// FILE, or RUNDIR: that gives its model text, the best checkpoint or else the last, and what the run was started with,
 /// unless a flag says otherwise. Nothing when there are errors, which are reported: `code` is set then.
 std::optional<SourcedModel> open_source(ModelFlags flags, const std::string& weights, NeedsData needs, int& code);
 
-/// The variables of `session`: of the source's weights, else what the model begins with.
+/// The variables of `session`: of the source's weights, else what the model begins with. Errors: as load_weights; Input
+/// of a file that a `from` names.
 Result<void> load_variables(const SourcedModel& source, const CheckedModel& checked, Session& session, Match match);
-/// The models of subwords of the source's data, which have to be those that its weights were trained with. Errors:
-/// Input.
-Result<SubwordModels> open_subwords(const ModelOptions& options, const std::string& weights, const CheckedModel& model);
+/// The models of subwords of a model's data. Errors: Input.
+Result<SubwordModels> open_subwords(const ModelOptions& options, const CheckedModel& model);
+/// The same of `source`, whose weights have to be trained with them. `model`: its own, which may have moved.
+Result<SubwordModels> open_subwords(const SourcedModel& source, const CheckedModel& model);
 
-/// The words that labels were numbers of when `weights` were trained; nothing where that is not known.
+/// The words that labels were numbers of when the checkpoint `weights` was trained; nothing where that is not known.
 std::optional<KnownWords> known_words(const DataPlan& plan, const std::string& weights);
+std::optional<KnownWords> known_words(const DataPlan& plan, const SourcedModel& source);
 
 /// Loads weights; says which variables keep their initial values and what of the file was left out.
 Result<void> load_and_tell(const std::string& weights, Session& session, Match match);

@@ -9,7 +9,6 @@
 #include "cli/nonfinite_reporter.h"
 #include "cli/run_source.h"
 #include "ir/support/suggest.h"
-#include "runtime/checkpoint.h"
 #include "runtime/evaluate.h"
 
 namespace smelt::cli {
@@ -52,11 +51,10 @@ void note_coupling(const CompiledProgram& program, const std::string& name) {
 
 /// The time that schedules of an objective see: that of the checkpoint. Of start values it is the beginning, of weights
 /// without a training state the end.
-void set_time(Session& session, const std::string& weights) {
-  const Result<TrainState> state =
-      weights.empty() ? Result<TrainState>(TrainState{.step = 0, .horizon = 1}) : read_checkpoint_state(weights);
-  session.header().iteration = state ? state->step : 1;
-  session.header().horizon = state ? state->horizon : 1;
+void set_time(Session& session, const SourcedModel& source) {
+  const int64_t now = source.weights.empty() ? 0 : 1;
+  session.header().iteration = source.trained ? source.trained->step : now;
+  session.header().horizon = source.trained ? source.trained->horizon : 1;
 }
 
 int run_eval(const EvalFlags& flags) {
@@ -74,9 +72,9 @@ int run_eval(const EvalFlags& flags) {
   const Match match = flags.partial ? Match::Partial : Match::Strict;
   if (const auto loaded = load_variables(*source, running->checked, session, match); !loaded)
     return report(loaded.error());
-  const auto subwords = open_subwords(options, source->weights, running->checked);
+  const auto subwords = open_subwords(*source, running->checked);
   if (!subwords) return report(subwords.error());
-  set_time(session, source->weights);
+  set_time(session, *source);
   std::string split;
   std::vector<Dataset> data;
   if (program.data) {
@@ -87,7 +85,7 @@ int run_eval(const EvalFlags& flags) {
       return report_usage(fmt::format("the data has no split `{}`", split), suggest(split, known));
     }
     std::optional<DataPlan> plan = program.data;
-    plan->known_words = known_words(*plan, source->weights);
+    plan->known_words = known_words(*plan, *source);
     Result<std::vector<Dataset>> opened = open_data(plan, options, running->checked.path, flags.model.threads, {split});
     if (!opened) return report(opened.error());
     data = std::move(*opened);

@@ -29,9 +29,8 @@ struct RunFlags {
 
 /// A model that is loaded and ready.
 struct Opened {
-  RunningModel& running;
-  const ModelOptions& options;
-  const std::string& weights;
+  RunningModel& running;  // its `checked` is that of the source
+  const SourcedModel& source;
 };
 
 constexpr int64_t kDraws = 64;  // as many pictures as make a sheet
@@ -191,7 +190,7 @@ Result<bool> stream_result(const Opened& opened, const Entry& entry, std::span<c
                            const DecodeLabels& decode) {
   Session& session = *opened.running.session;
   SMELT_TRY(const std::unique_ptr<StreamedExport> streamed,
-            StreamedExport::create(opened.running.checked, opened.options, entry, session));
+            StreamedExport::create(opened.running.checked, opened.source.options, entry, session));
   if (!streamed) return false;
   const int32_t rows = row_axis(entry.outputs[0].type, session.program().train.batch_symbol);
   SMELT_TRY_VOID(stream_text(*streamed, inputs, rows, decode));
@@ -206,7 +205,7 @@ Result<void> run_export(const RunFlags& flags, const Opened& opened, bool draw) 
   SMELT_TRY(std::vector<NamedTensor> inputs, read_inputs(flags.inputs));
   SubwordModels subwords;
   if (!flags.prompt.empty() || writes_text(flags.result)) {
-    SMELT_TRY(subwords, open_subwords(opened.options, opened.weights, opened.running.checked));
+    SMELT_TRY(subwords, open_subwords(opened.source, opened.running.checked));
   }
   if (!flags.prompt.empty()) {
     SMELT_TRY(const Binding* input, prompted_input(*entry, inputs, program));
@@ -240,7 +239,7 @@ int run_command(const RunFlags& flags, bool draw) {
   const Match match = flags.partial ? Match::Partial : Match::Strict;
   if (const auto loaded = load_variables(*source, running->checked, *running->session, match); !loaded)
     return report(loaded.error());
-  const Result<void> done = run_export(flags, {*running, source->options, source->weights}, draw);
+  const Result<void> done = run_export(flags, {*running, *source}, draw);
   return done ? static_cast<int>(kOk) : report(done.error());
 }
 

@@ -202,7 +202,7 @@ int run_training(TrainFlags flags) {
   auto opening = start_work([&options, &flags, plan = plan_of_run(flags, experiment.data)] {
     return load_data(plan, options, flags.model.file, flags.model.threads);
   });
-  const Result<SubwordModels> subwords = open_subwords(options, "", model->checked);
+  const Result<SubwordModels> subwords = open_subwords(options, model->checked);
   if (!subwords) {
     (void)opening.get();
     return report(subwords.error());
