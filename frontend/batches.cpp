@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <span>
 
 #include "frontend/function_builder.h"
 #include "frontend/functions.h"
@@ -26,20 +27,19 @@ std::optional<RowSource> batch_of(const Graph& graph) {
   return source;
 }
 
-/// The first node of those that `root` is computed from, in loops as well, that is asked for.
-const Node* find_operand(const Graph& graph, NodeId root, const std::function<bool(const Node&)>& wanted) {
+/// The first node of those that `results` are computed from, in loops as well, that is asked for.
+const Node* find_operand(const Graph& graph, std::span<const Output> results,
+                         const std::function<bool(const Node&)>& wanted) {
   std::vector<bool> needed(graph.size(), false);
-  needed[root.index] = true;
+  for (const Output& result : results) needed[result.node.index] = true;
   const Node* found = nullptr;
-  for (uint32_t i = root.index + 1; i-- > 0;) {
+  for (uint32_t i = graph.size(); i-- > 0;) {
     if (!needed[i]) continue;
     const Node& node = graph.nodes[i];
     for (const NodeId input : node.inputs) needed[input.index] = true;
     if (wanted(node)) found = &node;
     if (node.body == nullptr) continue;
-    for (const Output& result : node.body->results) {
-      if (const Node* inside = find_operand(*node.body, result.node, wanted)) found = inside;
-    }
+    if (const Node* inside = find_operand(*node.body, node.body->results, wanted)) found = inside;
   }
   return found;
 }
@@ -104,7 +104,7 @@ void Functions::refuse_length(FunctionContext& context, const Output& output, Sp
     return std::ranges::any_of(experiment_.data->columns,
                                [&](const Column& column) { return column.length_symbol == symbol; });
   };
-  const Node* const counted = find_operand(graph, output.node, [&](const Node& node) {
+  const Node* const counted = find_operand(graph, {&output, 1}, [&](const Node& node) {
     return node.op == OpKind::Extent && is_length(node.attrs.integer("symbol"));
   });
   if (counted == nullptr) return;
