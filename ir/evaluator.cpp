@@ -283,8 +283,8 @@ class Evaluator {
 
 double round_to_float(double value, DType dtype) {
   switch (dtype) {
-    case DType::F16: return round_to_bits(value, 11, -14, 65504);
-    case DType::BF16: return round_to_bits(value, 8, -126, 0x1.FEp127);
+    case DType::F16: return round_to_bits(value, 11, -14, largest_finite(dtype));
+    case DType::BF16: return round_to_bits(value, 8, -126, largest_finite(dtype));
     case DType::F32: return static_cast<float>(value);
     default: return value;
   }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 
 #include "ir/op.h"
@@ -26,15 +25,6 @@ struct BadValue {
   std::vector<double> values;
   std::vector<RefTensor> operands;  // kept when something was born here
 };
-
-double largest(DType dtype) {
-  switch (dtype) {
-    case DType::F16: return 65504;
-    case DType::BF16: return 0x1.FEp127;
-    case DType::F32: return std::numeric_limits<float>::max();
-    default: return std::numeric_limits<double>::max();
-  }
-}
 
 ValueRange range_of(NodeId node, const RefTensor& tensor) {
   ValueRange range{node, INFINITY, -INFINITY, 0, std::nullopt};
@@ -130,7 +120,7 @@ class Watcher final : public EvalWatcher {
     for (const double value : result.values) {
       if (std::isfinite(value)) top = std::max(top, std::fabs(value));
     }
-    const double width = top / largest(result.type.dtype);
+    const double width = top / largest_finite(result.type.dtype);
     if (widest_.size() == kWidest && width <= widest_.rbegin()->first) return;
     widest_.emplace(width, range_of(id, result));
     if (widest_.size() > kWidest) widest_.erase(std::prev(widest_.end()));

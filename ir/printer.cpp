@@ -87,16 +87,6 @@ class Printer {
     return node.body == nullptr ? out : fmt::format("{} {{\n{}  }}", out, indented(Printer(*node.body).function()));
   }
 
-  static std::string indented(std::string_view text) {
-    std::string out;
-    while (!text.empty()) {
-      const size_t size = text.find('\n') + 1;
-      out += fmt::format("    {}", text.substr(0, size));
-      text.remove_prefix(size);
-    }
-    return out;
-  }
-
   std::string type(const TensorType& type) const { return to_string(type, graph_.symbols); }
 
   const Graph& graph_;
@@ -106,5 +96,15 @@ class Printer {
 }  // namespace
 
 std::string print(const Graph& graph) { return Printer(graph).print(); }
+
+std::string indented(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t size = text.find('\n') + 1;
+    out += fmt::format("    {}", text.substr(0, size));
+    text.remove_prefix(size);
+  }
+  return out;
+}
 
 }  // namespace smelt

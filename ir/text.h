@@ -23,6 +23,8 @@
 namespace smelt {
 
 std::string print(const Graph& graph);
+/// Lines of a body, four spaces further in. `text` ends with a line.
+std::string indented(std::string_view text);
 /// Errors (Model) name the line of the text. The result is verified.
 Result<Graph> parse_graph(std::string_view text);
 /// The graph that comes next in `text`, which the scanner reads.

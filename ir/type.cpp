@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <limits>
 
 #include "ir/support/check.h"
 
@@ -28,6 +29,15 @@ const DTypeInfo& info(DType dtype) { return kDTypes[static_cast<size_t>(dtype)];
 std::string_view to_string(DType dtype) { return info(dtype).text; }
 int64_t size_of(DType dtype) { return info(dtype).bytes; }
 DTypeClass class_of(DType dtype) { return info(dtype).cls; }
+
+double largest_finite(DType dtype) {
+  switch (dtype) {
+    case DType::F16: return 65504;
+    case DType::BF16: return 0x1.FEp127;
+    case DType::F32: return std::numeric_limits<float>::max();
+    default: return std::numeric_limits<double>::max();
+  }
+}
 
 std::optional<DType> parse_dtype(std::string_view text) {
   for (size_t i = 0; i < kDTypes.size(); ++i) {

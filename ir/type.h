@@ -30,6 +30,8 @@ std::optional<DType> parse_dtype(std::string_view text);
 int64_t size_of(DType dtype);
 DTypeClass class_of(DType dtype);
 inline bool is_float(DType dtype) { return class_of(dtype) == DTypeClass::Float; }
+/// The largest finite number of a type of floats.
+double largest_finite(DType dtype);
 /// Whether `to` has each number of `from`, or is a float, which rounds.
 constexpr bool holds_all(DType to, DType from) {
   const auto rank = [](DType dtype) {  // of whole numbers, by their range; u8 is beside them

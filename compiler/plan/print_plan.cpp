@@ -40,16 +40,6 @@ std::string part(const char* word, size_t size, const Wanted& wanted) {
   return nodes.empty() ? "" : word + numbers(nodes);
 }
 
-std::string indented(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const size_t size = text.find('\n') + 1;
-    out += fmt::format("    {}", text.substr(0, size));
-    text.remove_prefix(size);
-  }
-  return out;
-}
-
 class PlanPrinter {
  public:
   PlanPrinter(const Graph& graph, const FusionPlan& plan) : graph_(graph), plan_(plan) {}

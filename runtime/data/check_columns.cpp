@@ -31,16 +31,6 @@ const char* numbers_of(DType dtype) {
   return "numbers";
 }
 
-/// The largest finite number of a type of floats.
-double largest_of(DType dtype) {
-  switch (dtype) {
-    case DType::F16: return 65504;
-    case DType::BF16: return 0x1.fep127;
-    case DType::F32: return std::numeric_limits<float>::max();
-    default: return std::numeric_limits<double>::max();
-  }
-}
-
 double element_of(const LoadedColumn& column, int64_t index) {
   return load_element(column.dtype, column.data.data() + index * size_of(column.dtype));
 }
@@ -113,7 +103,7 @@ class ColumnChecks {
   Result<void> narrowed(const ColumnExact& stated) const {
     const LoadedColumn& column = columns_[static_cast<size_t>(stated.column)];
     const int64_t per_row = elements_in_a_row(column), end = stated.end > 0 ? stated.end : per_row;
-    const double most = largest_of(stated.dtype);
+    const double most = largest_finite(stated.dtype);
     for (int64_t i = 0; i < count_of_elements(column); ++i) {
       const double raw = element_of(column, i);
       if (i % per_row < stated.begin || i % per_row >= end || !std::isfinite(raw)) continue;
