@@ -62,4 +62,27 @@ inline void check_gradients(const std::string& what, const std::string& folder, 
                 parameters, tolerance);
 }
 
+/// How many steps two correct runs stay together.
+struct StepsTogether {
+  size_t f32 = 50, f64 = 3;
+};
+
+/// model.smelt in `folder` against what is stored of `name`, in both precisions from the same start weights: losses,
+/// and the gradients of step 1.
+inline void compare_with_stored(const std::string& name, const std::string& folder, const std::string& options = "",
+                                StepsTogether steps = {}) {
+  const nlohmann::json stored = read_json(kStored + name + ".json");
+  for (const bool wide : {false, true}) {
+    const std::string precision = wide ? "f64" : "f32", what = name + " " + precision;
+    const double tolerance = wide ? kTolerance64 : kTolerance;
+    const size_t count = wide ? steps.f64 : steps.f32;
+    write_weights(folder + "start.safetensors", stored["parameters"], wide ? DType::F64 : DType::F32);
+    const std::string flags = fmt::format("model.smelt --precision {} --threads 1{}", precision, options);
+    run_smelt(folder,
+              fmt::format("train {} --no-shuffle --init start.safetensors --steps {} -o {}", flags, count, precision));
+    check_losses(what, read_losses(folder + precision), stored["losses_" + precision], count, tolerance);
+    check_gradients(what, folder, flags, name + "_grads", stored["parameters"], tolerance);
+  }
+}
+
 }  // namespace smelt::numeric

@@ -36,22 +36,10 @@ void write_recordings(const std::string& folder, const std::string& sound) {
 }
 
 TEST_CASE("wavenet_agrees_with_pytorch") {
-  const nlohmann::json stored = read_json(kStored + "wavenet.json");
   const std::string folder = work_folder("wavenet");
   write_recordings(folder, recording());
   std::filesystem::copy_file(std::string(SMELT_SOURCE_DIR) + "/examples/wavenet.smelt", folder + "model.smelt");
-  for (const bool wide : {false, true}) {
-    const std::string precision = wide ? "f64" : "f32";
-    const double tolerance = wide ? kTolerance64 : kTolerance;
-    const size_t count = wide ? 3 : 50;
-    write_weights(folder + "start.safetensors", stored["parameters"], wide ? DType::F64 : DType::F32);
-    const std::string flags = fmt::format("model.smelt --precision {} --threads 1", precision);
-    run_smelt(folder,
-              fmt::format("train {} --no-shuffle --init start.safetensors --steps {} -o {}", flags, count, precision));
-    check_losses("wavenet " + precision, read_losses(folder + precision), stored["losses_" + precision], count,
-                 tolerance);
-    check_gradients("wavenet " + precision, folder, flags, "wavenet_grads", stored["parameters"], tolerance);
-  }
+  compare_with_stored("wavenet", folder);
 }
 
 // What the steps of `speak` write without chance is what the net over the whole sequence finds likeliest at each place.
@@ -133,26 +121,13 @@ std::string with_fed_noise(std::string model) {
 }
 
 TEST_CASE("spectrogram_vae_agrees_with_pytorch") {
-  const nlohmann::json stored = read_json(kStored + "spectrogram_vae.json");
   const std::string folder = work_folder("spectrogram_vae");
   write_recordings(folder, buzzes());
   write_array(folder + "noise.npy", DType::F32, {kRows, kCode}, to_float(uniform(kNoise, kRows * kCode, 2.0)));
   std::ofstream(folder + "model.smelt") << with_fed_noise(
       read_text(std::string(SMELT_SOURCE_DIR) + "/examples/spectrogram_vae.smelt"));
-  for (const bool wide : {false, true}) {
-    const std::string precision = wide ? "f64" : "f32";
-    const double tolerance = wide ? kTolerance64 : kTolerance;
-    // Beyond these steps two correct f32 runs go apart: torch's own differ by 1e-3 from its f64 ones within 50.
-    const size_t count = wide ? 50 : 18;
-    write_weights(folder + "start.safetensors", stored["parameters"], wide ? DType::F64 : DType::F32);
-    const std::string flags = fmt::format("model.smelt --precision {} --threads 1 --batch 16", precision);
-    run_smelt(folder,
-              fmt::format("train {} --no-shuffle --init start.safetensors --steps {} -o {}", flags, count, precision));
-    check_losses("spectrogram_vae " + precision, read_losses(folder + precision), stored["losses_" + precision], count,
-                 tolerance);
-    check_gradients("spectrogram_vae " + precision, folder, flags, "spectrogram_vae_grads", stored["parameters"],
-                    tolerance);
-  }
+  // Beyond these steps two correct f32 runs go apart: torch's own differ by 1e-3 from its f64 ones within 50.
+  compare_with_stored("spectrogram_vae", folder, " --batch 16", {.f32 = 18, .f64 = 50});
 }
 
 }  // namespace

@@ -34,27 +34,11 @@ void write_words(const std::string& folder) {
   std::ofstream(folder + "words.tsv") << text;
 }
 
-void compare(const std::string& name, const std::string& folder, const std::string& options = "") {
-  const nlohmann::json stored = read_json(kStored + name + ".json");
-  for (const bool wide : {false, true}) {
-    const std::string precision = wide ? "f64" : "f32";
-    const double tolerance = wide ? kTolerance64 : kTolerance;
-    const size_t count = wide ? 3 : 50;
-    write_weights(folder + "start.safetensors", stored["parameters"], wide ? DType::F64 : DType::F32);
-    const std::string flags = fmt::format("model.smelt --precision {} --threads 1{}", precision, options);
-    run_smelt(folder,
-              fmt::format("train {} --no-shuffle --init start.safetensors --steps {} -o {}", flags, count, precision));
-    check_losses(name + " " + precision, read_losses(folder + precision), stored["losses_" + precision], count,
-                 tolerance);
-    check_gradients(name + " " + precision, folder, flags, name + "_grads", stored["parameters"], tolerance);
-  }
-}
-
 void compare_with_book(const std::string& name) {
   const std::string folder = work_folder(name);
   write_book(folder);
   std::filesystem::copy_file(std::string(SMELT_SOURCE_DIR) + "/examples/" + name + ".smelt", folder + "model.smelt");
-  compare(name, folder);
+  compare_with_stored(name, folder);
 }
 
 TEST_CASE("charlm_lstm_agrees_with_pytorch") { compare_with_book("charlm_lstm"); }
@@ -74,7 +58,7 @@ TEST_CASE("transformer_agrees_with_pytorch") {
   exchange(" |> split(0.9, 0.02)", "\n  valid = pairs(\"words.tsv\", lengths = [S, T], ends = (0, 1))");
   exchange(", bucket = 50", "");  // rows in the order of the file
   std::ofstream(folder + "model.smelt") << model;
-  compare("transformer", folder, " --set p=0");
+  compare_with_stored("transformer", folder, " --set p=0");
 }
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <numeric>
 
@@ -148,24 +147,22 @@ TEST_CASE("lengths of an edit distance are numbers or tensors, and at most what 
   CHECK(values({"run", "m.smelt", "some", "--input", "m=m.npy", "--input", "n=n.npy"}) == std::vector<double>{4, 4, 2});
 }
 
+/// For exports of rows.
+const std::string kScaleRows =
+    "layer L(x: f32[B, N]) -> f32[B, N] {\n  param w: f32 = ones()\n  x * w\n}\nmodel net = L\n";
+
 TEST_CASE("a sort of many elements is a stable one, with its gradient, below and above the length of a network") {
   const Playground here("values_sort");
   using Case = std::pair<std::string_view, int64_t>;  // along a run-time dim, sizes below its bound
   for (const auto& [declared, n] :
        {Case{"= 1000", 1000}, {"= 2048", 2048}, {"= 3000", 3000}, {"<= 1300", 1000}, {"<= 4000", 3000}}) {
-    here.model(fmt::format(R"(dim B <= 4, N {}
-layer L(x: f32[B, N]) -> f32[B, N] {{
-  param w: f32 = ones()
-  x * w
-}}
-model net = L
-export sorted(x: f32[B, N]) = sort(net(x), over=N)
+    here.model(fmt::format("dim B <= 4, N {}\n", declared) + kScaleRows +
+               R"(export sorted(x: f32[B, N]) = sort(net(x), over=N)
 export places(x: f32[B, N]) = rank(net(x), over=N)
-export order(x: f32[B, N]) -> ix<N>[N, B] {{ argsort(net(x), over=N) }}
+export order(x: f32[B, N]) -> ix<N>[N, B] { argsort(net(x), over=N) }
 export largest(x: f32[B, N]) = topk(net(x), 3, over=N)
 export back(x: f32[B, N], v: f32[N, B]) = grad(sum(sort(net(x), over=N) * v), wrt=x)
-)",
-                           declared));
+)");
     constexpr int64_t kRows = 3;
     std::vector<float> x, v;
     for (int64_t i = 0; i < kRows * n; ++i) {
@@ -222,23 +219,17 @@ TEST_CASE("a sort keeps each NaN, behind all numbers, and `topk` takes it first"
   const Playground here("values_sort_nan");
   using Case = std::pair<std::string_view, int64_t>;  // along a run-time dim, sizes below its bound
   for (const auto& [declared, n] : {Case{"= 9", 9}, {"<= 14", 9}, {"= 300", 300}, {"<= 700", 300}}) {
-    here.model(fmt::format(R"(dim B <= 32, N {}
-layer L(x: f32[B, N]) -> f32[B, N] {{
-  param w: f32 = ones()
-  x * w
-}}
-model net = L
-export pairs(x: f32[B, N]) = sort_by_pairs(net(x), over=N)
+    here.model(fmt::format("dim B <= 32, N {}\n", declared) + kScaleRows +
+               R"(export pairs(x: f32[B, N]) = sort_by_pairs(net(x), over=N)
 export network(x: f32[B, N]) = sort_by_network(net(x), over=N)
 export rank_pairs(x: f32[B, N]) = rank_by_pairs(net(x), over=N)
 export rank_network(x: f32[B, N]) = rank_by_network(net(x), over=N)
-export order(x: f32[B, N]) -> ix<N>[N, B] {{ argsort(net(x), over=N) }}
+export order(x: f32[B, N]) -> ix<N>[N, B] { argsort(net(x), over=N) }
 export largest(x: f32[B, N]) = topk(net(x), 7, over=N)
 export back_pairs(x: f32[B, N], v: f32[N, B]) = grad(sum(where(v > 0, sort_by_pairs(x, over=N), 0) * v), wrt=x)
 export back_network(x: f32[B, N], v: f32[N, B]) = grad(sum(where(v > 0, sort_by_network(x, over=N), 0) * v), wrt=x)
 export chosen(x: f32[B, N]) = grad(sum(topk(x, 7, over=N)), wrt=x)
-)",
-                           declared));
+)");
     constexpr int64_t kRows = 20;
     constexpr float kSome[] = {NAN, INFINITY, -INFINITY, 2, -3, 0.5F, NAN};
     std::vector<float> x, v;
@@ -298,13 +289,7 @@ export chosen(x: f32[B, N]) = grad(sum(topk(x, 7, over=N)), wrt=x)
 
 TEST_CASE("more of the largest than a run-time dim has elements is an error at the call") {
   const Playground here("values_topk");
-  here.model(R"(dim B <= 4, N <= 9
-layer L(x: f32[B, N]) -> f32[B, N] {
-  param w: f32 = ones()
-  x * w
-}
-model net = L
-export largest(x: f32[B, N]) = topk(net(x), 3, over=N)
+  here.model("dim B <= 4, N <= 9\n" + kScaleRows + R"(export largest(x: f32[B, N]) = topk(net(x), 3, over=N)
 )");
   write_array<float>(here.path + "/x.npy", DType::F32, {2, 2}, {1, 2, 3, 4});
   const CommandResult result = here.run({"run", "m.smelt", "largest", "--input", "x=x.npy", "-o", "y.npy"});

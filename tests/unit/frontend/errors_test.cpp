@@ -46,18 +46,23 @@ TEST_CASE("places in the library are right behind any number of files") {
   }
 }
 
+/// The file is built, and nothing is said of it.
+void check_quiet(const std::filesystem::path& path) {
+  CAPTURE(path.filename().string());
+  SourceMap sources;
+  Diagnostics diagnostics;
+  const uint32_t file = sources.add({path.filename().string(), test::read_text(path)});
+  CHECK(build_experiment(sources, file, {}, diagnostics).has_value());
+  CHECK(render(diagnostics, sources) == "");
+}
+
 /// What a lint must not warn of: files that look like one of those that it warns of.
 TEST_CASE("quiet files have no warning") {
   std::set<std::string> loud, quiet;
   for (const auto& path : test::files_in("tests/files/errors", ".smelt"))
     loud.insert(path.stem().string().substr(0, 5));
   for (const auto& path : test::files_in("tests/files/quiet", ".smelt")) {
-    CAPTURE(path.filename().string());
-    SourceMap sources;
-    Diagnostics diagnostics;
-    const uint32_t file = sources.add({path.filename().string(), test::read_text(path)});
-    CHECK(build_experiment(sources, file, {}, diagnostics).has_value());
-    CHECK(render(diagnostics, sources) == "");
+    check_quiet(path);
     quiet.insert(path.stem().string().substr(0, 5));
     CHECK(loud.contains(path.stem().string().substr(0, 5)));
   }
@@ -92,12 +97,7 @@ TEST_CASE("right examples are right") {
 TEST_CASE("no example has a warning") {
   for (const char* folder : {"examples", "examples/zoo"}) {
     for (const auto& path : test::files_in(folder, ".smelt")) {
-      CAPTURE(path.filename().string());
-      SourceMap sources;
-      Diagnostics diagnostics;
-      const uint32_t file = sources.add({path.filename().string(), test::read_text(path)});
-      CHECK(build_experiment(sources, file, {}, diagnostics).has_value());
-      CHECK(render(diagnostics, sources) == "");
+      check_quiet(path);
     }
   }
 }

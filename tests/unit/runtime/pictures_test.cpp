@@ -39,14 +39,6 @@ SourceCall images(std::vector<std::string> paths, PictureOptions options) {
   return {"images", std::move(paths), {}, options};
 }
 
-DataPlan plan_of(const SourceCall& source) {
-  DataPlan plan;
-  plan.name = "d";
-  plan.splits = {{"train", source}};
-  plan.columns = typed_columns(source);
-  return plan;
-}
-
 }  // namespace
 
 TEST_CASE("every kind of PNG becomes 8 bits of what it stands for") {

@@ -42,14 +42,6 @@ SourceCall recordings(std::vector<std::string> paths, int64_t window) {
   return {.reader = "audio", .paths = std::move(paths), .span = {}, .window = window, .rate = 8000};
 }
 
-DataPlan plan_of(const SourceCall& source) {
-  DataPlan plan;
-  plan.name = "d";
-  plan.splits = {{"train", source}};
-  plan.columns = typed_columns(source);
-  return plan;
-}
-
 Result<Dataset> open_sounds(const TempDirectory& directory, const DataPlan& plan, size_t split = 0, int threads = 1) {
   return Dataset::open(plan, plan.splits[split], {{}, directory.path(), {}}, threads);
 }

@@ -1,4 +1,4 @@
-// Helpers of the runtime's tests: temporary directories, raw files, mutants.
+// Helpers of the runtime's tests: temporary directories, raw files, mutants, plans of one source.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 
+#include "ir/plan.h"
+#include "ir/readers.h"
 #include "ir/support/result.h"
 #include "runtime/files/file.h"
 
@@ -101,6 +103,15 @@ inline void for_each_mutant(const std::string& original, int count, uint32_t see
     }
     check(mutant);
   }
+}
+
+/// A section `d` whose training split is `source`, with the columns that its reader gives.
+inline DataPlan plan_of(const SourceCall& source) {
+  DataPlan plan;
+  plan.name = "d";
+  plan.splits = {{"train", source}};
+  plan.columns = typed_columns(source);
+  return plan;
 }
 
 }  // namespace smelt::test

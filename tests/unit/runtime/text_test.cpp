@@ -1,5 +1,4 @@
 // Texts cut into windows.
-#include <fmt/format.h>
 #include <zlib.h>
 
 #include "runtime/data/dataset.h"
@@ -13,14 +12,6 @@ namespace {
 
 SourceCall text_of(std::vector<std::string> paths, int64_t window) {
   return {.reader = "bytes", .paths = std::move(paths), .span = {}, .window = window};
-}
-
-DataPlan plan_of(const SourceCall& source) {
-  DataPlan plan;
-  plan.name = "d";
-  plan.splits = {{"train", source}};
-  plan.columns = typed_columns(source);
-  return plan;
 }
 
 std::string as_text(const LoadedColumn& column) {
