@@ -69,7 +69,7 @@ struct ModelFlags {
   std::string memory_budget;          // as written; empty: none
   bool json = false;
 };
-enum FlagGroup : unsigned { kTraining = 1, kRunning = 2, kCompiling = 4, kJson = 8 };
+enum FlagGroup : unsigned { kTraining = 1, kRunning = 2, kJson = 4 };
 /// `file`: how --help calls the positional argument, and what it says of it.
 void add_model_flags(Options options, ModelFlags& flags, unsigned groups,
                      std::pair<const char*, const char*> file = {"FILE", "model file"});

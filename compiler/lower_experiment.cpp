@@ -329,7 +329,7 @@ class ExperimentLowering {
 
   void add_objective(int32_t index) {
     const Objective& objective = experiment_.objectives[static_cast<size_t>(index)];
-    lowered_.program.steps.push_back({objective.name, objective.step, objective.loss, objective.takes_data});
+    lowered_.program.steps.push_back({objective.name, objective.step, objective.takes_data});
   }
 
   void add_iteration() {

@@ -5,7 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
+#include <string_view>
 
+#include "fuzz/numbers.h"
+#include "ir/builder.h"
 #include "ir/op.h"
 #include "ir/rewrite.h"
 #include "ir/support/check.h"
@@ -15,6 +19,14 @@ namespace smelt::fuzz {
 namespace {
 
 using Made = std::optional<NodeId>;
+
+/// One way to write a value differently.
+struct Rewrite {
+  std::string_view name;
+  bool exact;  // each element keeps its bits
+  /// The node that stands for `id` in a copy under construction, or nothing where the rewrite does not apply.
+  Made (*apply)(Builder& builder, NodeId id, Numbers& numbers);
+};
 
 bool is_number(Builder& b, NodeId x) { return b.type(x).dtype != DType::Bool; }
 
@@ -236,37 +248,7 @@ void compile_pairs(std::span<const Pair> pairs, std::vector<Failure>& failures) 
   }
 }
 
-/// Through the graph passes and the evaluator; the pair when the optimised graph is another one.
-std::optional<Pair> rewrite_case(const Case& tested, const Rewrite& rewrite, Numbers& numbers, int64_t& done,
-                                 std::vector<Failure>& failures) {
-  try {
-    const auto rewritten = apply_rewrite(tested.random.graph, rewrite, numbers);
-    if (!rewritten) return std::nullopt;
-    ++done;
-    RandomGraph random = tested.random;
-    random.graph = *rewritten;
-    Result<Case> twin = make_case(tested.seed, tested.setup, std::move(random));
-    SMELT_CHECK(twin.has_value(), "{}", twin.error().message);
-    Pair pair{&tested, &rewrite, *std::move(twin), *prepare(tested.random.graph, kFull), *prepare(*rewritten, kFull)};
-    SMELT_CHECK(same_reference(tested, pair.twin), "the reference evaluator gives something else");
-    const auto values =
-        evaluate(pair.rewritten, tested.random.arguments, tested.random.extents, {.rounding = Rounding::Halves});
-    SMELT_CHECK(values.has_value(), "{}", values.error().message);
-    if (const auto wrong = compare(pair.twin, {.results = *values, .fault = {}})) {
-      failures.push_back({tested.seed, check_name(pair), "after the passes: " + *wrong});
-      return std::nullopt;
-    }
-    return body_of(pair.original) == body_of(pair.rewritten) ? std::nullopt : std::optional(std::move(pair));
-  } catch (const InternalError& error) {
-    failures.push_back({tested.seed, fmt::format("rewrite {}", rewrite.name), error.what()});
-    return std::nullopt;
-  }
-}
-
-}  // namespace
-
-std::span<const Rewrite> all_rewrites() { return kRewrites; }
-
+/// The graph with one random node rewritten; nothing when no node fits.
 std::optional<Graph> apply_rewrite(const Graph& graph, const Rewrite& rewrite, Numbers& numbers) {
   const std::vector<bool> live = live_nodes(graph);
   const auto start = static_cast<uint32_t>(numbers.integer(0, graph.size() - 1));
@@ -297,6 +279,35 @@ std::optional<Graph> apply_rewrite(const Graph& graph, const Rewrite& rewrite, N
   }
   return std::nullopt;
 }
+
+/// Through the graph passes and the evaluator; the pair when the optimised graph is another one.
+std::optional<Pair> rewrite_case(const Case& tested, const Rewrite& rewrite, Numbers& numbers, int64_t& done,
+                                 std::vector<Failure>& failures) {
+  try {
+    const auto rewritten = apply_rewrite(tested.random.graph, rewrite, numbers);
+    if (!rewritten) return std::nullopt;
+    ++done;
+    RandomGraph random = tested.random;
+    random.graph = *rewritten;
+    Result<Case> twin = make_case(tested.seed, tested.setup, std::move(random));
+    SMELT_CHECK(twin.has_value(), "{}", twin.error().message);
+    Pair pair{&tested, &rewrite, *std::move(twin), *prepare(tested.random.graph, kFull), *prepare(*rewritten, kFull)};
+    SMELT_CHECK(same_reference(tested, pair.twin), "the reference evaluator gives something else");
+    const auto values =
+        evaluate(pair.rewritten, tested.random.arguments, tested.random.extents, {.rounding = Rounding::Halves});
+    SMELT_CHECK(values.has_value(), "{}", values.error().message);
+    if (const auto wrong = compare(pair.twin, {.results = *values, .fault = {}})) {
+      failures.push_back({tested.seed, check_name(pair), "after the passes: " + *wrong});
+      return std::nullopt;
+    }
+    return body_of(pair.original) == body_of(pair.rewritten) ? std::nullopt : std::optional(std::move(pair));
+  } catch (const InternalError& error) {
+    failures.push_back({tested.seed, fmt::format("rewrite {}", rewrite.name), error.what()});
+    return std::nullopt;
+  }
+}
+
+}  // namespace
 
 std::vector<Failure> check_rewrites(std::span<const Case> cases, int count, int64_t& done) {
   std::vector<Failure> failures;

@@ -31,7 +31,6 @@ class CallFrame {
 
   /// Tensors by bounds, as abi.h says. They stay the caller's and must live until the last call.
   void set_input(size_t index, const void* data) { inputs_[index] = data; }
-  void set_output(size_t index, void* data) { outputs_[index] = data; }
   /// Dimensions that follow from this one get their sizes too.
   void set_extent(int32_t symbol, int64_t size);
   /// Before a call. Errors: Input when a dimension has fewer elements than a part that is taken of it.

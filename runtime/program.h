@@ -69,7 +69,6 @@ struct Entry {
 struct StepInfo {
   std::string objective;
   int32_t step_entry = -1;
-  int32_t loss_entry = -1;
   bool takes_data = false;
 };
 

@@ -6,6 +6,7 @@
 
 #include "ir/half_bits.h"
 #include "ir/index_formula.h"
+#include "ir/rewrite.h"
 
 namespace smelt {
 namespace {
@@ -118,8 +119,6 @@ constexpr std::array kRules = {
 };
 
 }  // namespace
-
-std::span<const Rule> sum_form_rules() { return kRules; }
 
 Graph choose_sum_forms(Graph graph) { return rewrite(std::move(graph), kRules); }
 

@@ -8,14 +8,10 @@
 // Numerics  the order of additions is that of the new form: fixed by shapes.
 #pragma once
 
-#include <span>
-
-#include "ir/rewrite.h"
+#include "ir/graph.h"
 
 namespace smelt {
 
 Graph choose_sum_forms(Graph graph);
-
-std::span<const Rule> sum_form_rules();
 
 }  // namespace smelt

@@ -204,7 +204,7 @@ inline CompiledProgram program() {
        0,
        0},
       {"stop", FunctionKind::Stop, "stop", -1, {}, {{"stop", BindingKind::Value, {DType::Bool, {}}, -1}}, {}, 0, 0, 0}};
-  p.steps = {{"loss", 1, 2, true}};
+  p.steps = {{"loss", 1, true}};
   DataPlan plan;
   plan.name = "points";
   plan.splits = {{"train", {"csv", {"train.csv"}, {}}}, {"valid", {"csv", {"valid.csv"}, {}}}};
