@@ -77,6 +77,8 @@ class DataSection {
   Span place_of_fields() const;
   void report_missing(const std::string& name, Span span, const std::vector<std::string>& names);
   std::optional<Tensor> convert_field(const ast::FieldDecl& decl, Value value, const Axis& batch);
+  bool limit_labels(const Tensor& x, DimId label, Span span);
+  std::optional<Range> declared_range(ast::ExprId expr);
   struct AffineColumn;
   std::optional<AffineColumn> affine_column(NodeId id);
   std::optional<AffineColumn> part_of_rows(const Node& slice);

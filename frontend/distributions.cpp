@@ -145,6 +145,17 @@ Value Distributions::mixture_function(std::string_view function, const Distribut
                              span);
 }
 
+/// Of `params` of a Categorical: labels of several draws lie in front of the logits that they share.
+bool Distributions::repeat_logits(std::vector<Value>& params, const Value& drawn, Span span) {
+  const auto *labels = drawn.as<Tensor>(), *logits = params[0].as<Tensor>();
+  if (labels == nullptr || logits == nullptr || labels->axes.size() < logits->axes.size()) return true;
+  Axes axes = labels->axes;
+  axes.push_back(params[1].as<ShapeValue>()->axes[0]);
+  const std::optional<Tensor> each = graph_.broadcast_to(*logits, axes, span);
+  if (each) params[0] = Value(*each);
+  return each.has_value();
+}
+
 /// log_prob, kl, entropy and mean of a distribution, from std/dist.smelt.
 Value Distributions::distribution_function(std::string_view function, const Value& value, std::vector<Value> args,
                                            Span span) {
@@ -182,17 +193,7 @@ Value Distributions::distribution_function(std::string_view function, const Valu
   }
   if (dist->kind() == DistKind::Mixture && function != "kl") return mixture_function(function, *dist, {}, span);
   std::vector<Value> own = parameters(*dist);
-  if (dist->kind() == DistKind::Categorical && function == "log_prob") {
-    // Labels of several draws lie in front of the logits that they share.
-    const auto *labels = args[0].as<Tensor>(), *logits = own[0].as<Tensor>();
-    if (labels != nullptr && logits != nullptr && labels->axes.size() >= logits->axes.size()) {
-      Axes axes = labels->axes;
-      axes.push_back(own[1].as<ShapeValue>()->axes[0]);
-      const std::optional<Tensor> each = graph_.broadcast_to(*logits, axes, span);
-      if (!each) return {};
-      own[0] = Value(*each);
-    }
-  }
+  if (dist->kind() == DistKind::Categorical && function == "log_prob" && !repeat_logits(own, args[0], span)) return {};
   all.insert(all.end(), own.begin(), own.end());
   if (function == "kl") {
     if (other == nullptr || other->kind() != dist->kind() || !dist->record->closed_kl) {
@@ -213,18 +214,21 @@ Value Distributions::distribution_function(std::string_view function, const Valu
                         fmt::format("`{}` has no {}", dist->record->name, function == "mean" ? "mean" : function));
     return {};
   }
-  Value result = calls_.call_library(formula, std::move(all), span);
-  if (dist->shape && function != "log_prob" && function != "kl") {
-    auto t = graph_.expect_float(result, span);
-    Axes axes = *dist->shape;
-    if (function == "entropy" && dist->kind() == DistKind::MultivariateNormal)
-      std::erase(axes, triangle_axis(*dist, 2));
-    if (t) t = graph_.broadcast_to(*t, axes, span);
-    if (!t) return {};
-    t->range = result.as<Tensor>() != nullptr ? result.as<Tensor>()->range : t->range;
-    return Value(*t);
-  }
-  return result;
+  const Value result = calls_.call_library(formula, std::move(all), span);
+  const bool of_each_draw = dist->shape && (function == "entropy" || function == "mean");
+  return of_each_draw ? repeated_by_draw(function, *dist, result, span) : result;
+}
+
+/// An entropy or mean with the axes of the draws: `Normal(0, 1)[B, Z]` has one at each place.
+Value Distributions::repeated_by_draw(std::string_view function, const Distribution& dist, const Value& result,
+                                      Span span) {
+  auto t = graph_.expect_float(result, span);
+  Axes axes = *dist.shape;
+  if (function == "entropy" && dist.kind() == DistKind::MultivariateNormal) std::erase(axes, triangle_axis(dist, 2));
+  if (t) t = graph_.broadcast_to(*t, axes, span);
+  if (!t) return {};
+  t->range = result.as<Tensor>() != nullptr ? result.as<Tensor>()->range : t->range;
+  return Value(*t);
 }
 
 }  // namespace smelt::frontend

@@ -1,4 +1,5 @@
-// Distributions: what the library computes of them, draws and their sites.
+// Distributions: what the library computes of them, draws and their sites. Members are defined in distributions.cpp,
+// those that check parameters in make_distribution.cpp, those of draws in draws.cpp.
 #pragma once
 
 #include <string>
@@ -53,6 +54,8 @@ class Distributions {
   Value make_multivariate(Distribution dist, const std::vector<Value>& params, Span span);
   /// What a function of a mixture is, from those of its components.
   Value mixture_function(std::string_view function, const Distribution& dist, const Value& x, Span span);
+  bool repeat_logits(std::vector<Value>& params, const Value& drawn, Span span);
+  Value repeated_by_draw(std::string_view function, const Distribution& dist, const Value& result, Span span);
   Value sample_mixture(const Distribution& dist, const Axes& axes, const std::string& path, Span span);
   bool check_choices(const Value& n, Span span);
   static DimId label_of(const Distribution& dist);

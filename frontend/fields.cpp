@@ -162,17 +162,7 @@ std::optional<Tensor> DataSection::convert_field(const ast::FieldDecl& decl, Val
     return std::nullopt;
   }
   if (label != kAnonymous) {
-    if (t->column < 0 || t->dtype == DType::Bool) {
-      diagnostics_
-          .report(Diag::E0701, span, "labels that are not a column of a file, as it is there, are not supported yet")
-          .with_help("write `y: ix<Class> = field(1)`; whole numbers of a float or csv column are labels too");
-      return std::nullopt;
-    }
-    auto& limits = experiment_.data->limits;
-    const Dim& dim = shapes_.dim_of(label);
-    const bool known =
-        std::ranges::any_of(limits, [&](const ColumnLimit& l) { return l.column == t->column && l.dim == dim.name; });
-    if (!known) limits.push_back({t->column, dim.extent.bound, dim.name, span});
+    if (!limit_labels(*t, label, span)) return std::nullopt;
   } else if (!holds_all(*dtype, t->dtype) && !state_exact(decl, *t, *dtype)) {
     return std::nullopt;
   }
@@ -180,20 +170,39 @@ std::optional<Tensor> DataSection::convert_field(const ast::FieldDecl& decl, Val
   Tensor result = graph_.tensor(graph_.builder().cast(t->node, *dtype), *axes);
   result.label = label;
   result.range = t->range;
-  if (decl.range.valid()) {
-    const auto* range = file_.ast.as<ast::BinaryExpr>(decl.range);
-    const bool is_range = range != nullptr && range->op == ast::BinaryOp::Range;
-    const auto low = is_range ? shapes_.number_of(evaluator_.eval(range->lhs)) : std::nullopt,
-               high = is_range ? shapes_.number_of(evaluator_.eval(range->rhs)) : std::nullopt;
-    if (low && high && *low < *high) {
-      result.range = Range{*low, *high};
-      state_range(decl, *t, *result.range);
-    } else {
-      diagnostics_.report(Diag::E0503, file_.ast[decl.range].span,
-                          "a range is written `in low..high`, with low below high");
-    }
+  if (!decl.range.valid()) return result;
+  if (const std::optional<Range> range = declared_range(decl.range)) {
+    result.range = range;
+    state_range(decl, *t, *range);
   }
   return result;
+}
+
+/// The column of `x` has labels of dim `label`: whoever reads it checks that they are below its size.
+bool DataSection::limit_labels(const Tensor& x, DimId label, Span span) {
+  if (x.column < 0 || x.dtype == DType::Bool) {
+    diagnostics_
+        .report(Diag::E0701, span, "labels that are not a column of a file, as it is there, are not supported yet")
+        .with_help("write `y: ix<Class> = field(1)`; whole numbers of a float or csv column are labels too");
+    return false;
+  }
+  auto& limits = experiment_.data->limits;
+  const Dim& dim = shapes_.dim_of(label);
+  const bool known =
+      std::ranges::any_of(limits, [&](const ColumnLimit& l) { return l.column == x.column && l.dim == dim.name; });
+  if (!known) limits.push_back({x.column, dim.extent.bound, dim.name, span});
+  return true;
+}
+
+/// `in low..high`
+std::optional<Range> DataSection::declared_range(ast::ExprId expr) {
+  const auto* range = file_.ast.as<ast::BinaryExpr>(expr);
+  const bool is_range = range != nullptr && range->op == ast::BinaryOp::Range;
+  const auto low = is_range ? shapes_.number_of(evaluator_.eval(range->lhs)) : std::nullopt,
+             high = is_range ? shapes_.number_of(evaluator_.eval(range->rhs)) : std::nullopt;
+  if (low && high && *low < *high) return Range{*low, *high};
+  diagnostics_.report(Diag::E0503, file_.ast[expr].span, "a range is written `in low..high`, with low below high");
+  return std::nullopt;
 }
 
 /// Objectives and metrics with a parameter of this name.

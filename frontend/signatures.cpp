@@ -209,6 +209,26 @@ bool Signatures::bind_tuple(ast::TypeId type_id, Value& value, Span span, const 
   return true;
 }
 
+/// `...R`: the axes that the body sees instead, the same for each argument with this rest.
+bool Signatures::bind_rest(const ast::DimItem& item, std::span<Axis> axes) {
+  Axes fresh;
+  for (const Axis& axis : axes) {
+    const DimId id = shapes_.new_dim(shapes_.axis_text(axis), axis.extent, item.span);
+    scopes_.frame().outside.emplace(id, axis);
+    fresh.push_back(shapes_.axis_of(id));
+  }
+  const auto [known, is_new] = scopes_.frame().rests.emplace(item.rest_name.text, fresh);
+  if (!is_new) {
+    fresh = known->second;
+    bool equal = fresh.size() == axes.size();
+    for (size_t i = 0; equal && i < axes.size(); ++i)
+      equal = shapes_.unify(scopes_.frame().outside.at(fresh[i].dim), axes[i]);
+    if (!equal) return false;
+  }
+  std::ranges::copy(fresh, axes.begin());
+  return true;
+}
+
 /// Checks an argument against the declared type of a parameter and gives it the axes that the body sees.
 bool Signatures::bind_head(ast::TypeId type_id, Value& value, Span span, const ast::Ident& param,
                            std::string_view callee) {
@@ -258,27 +278,14 @@ bool Signatures::bind_head(ast::TypeId type_id, Value& value, Span span, const a
   if (const std::optional<TurnedAxes> turned = turned_axes(places, t.axes))
     return mismatch(turned->why, fmt::format("{}; {}", turned->turn, turned->rename));
   for (const auto& [item, at] : places) {
+    if (item->rest) {
+      if (!bind_rest(*item, std::span(t.axes).subspan(at, rest))) return mismatch("other axes than the first argument");
+      continue;
+    }
     std::string why, help;
-    if (!item->rest) {
-      const size_t errors = diagnostics_.num_errors();
-      if (bind_axis(*item, t.axes[at], span, why, help)) continue;
-      return diagnostics_.num_errors() > errors ? false : mismatch(std::move(why), std::move(help));
-    }
-    Axes fresh;
-    for (size_t i = at; i < at + rest; ++i) {
-      const DimId id = shapes_.new_dim(shapes_.axis_text(t.axes[i]), t.axes[i].extent, item->span);
-      scopes_.frame().outside.emplace(id, t.axes[i]);
-      fresh.push_back(shapes_.axis_of(id));
-    }
-    const auto [known, is_new] = scopes_.frame().rests.emplace(item->rest_name.text, fresh);
-    if (!is_new) {
-      fresh = known->second;
-      bool equal = fresh.size() == rest;
-      for (size_t i = 0; equal && i < rest; ++i)
-        equal = shapes_.unify(scopes_.frame().outside.at(fresh[i].dim), t.axes[at + i]);
-      if (!equal) return mismatch("other axes than the first argument");
-    }
-    std::ranges::copy(fresh, t.axes.begin() + static_cast<ptrdiff_t>(at));
+    const size_t errors = diagnostics_.num_errors();
+    if (bind_axis(*item, t.axes[at], span, why, help)) continue;
+    return diagnostics_.num_errors() > errors ? false : mismatch(std::move(why), std::move(help));
   }
   if (label != kAnonymous && !graph_.check_positions(*given, shapes_.axis_of(label), span)) return false;
   if (label != kAnonymous && t.label == kAnonymous) t.label = label;
@@ -286,61 +293,84 @@ bool Signatures::bind_head(ast::TypeId type_id, Value& value, Span span, const a
   return true;
 }
 
+bool Signatures::refuse_result(const DeclaredResult& declared, const std::string& got, std::string why,
+                               std::string help) {
+  Diagnostic& said = diagnostics_
+                         .report(Diag::E0106, declared.span,
+                                 fmt::format("{} is declared as {} but its value is {}", declared.what,
+                                             declared_text(declared.type), got))
+                         .caret(std::move(why))
+                         .label(scopes_.ast()[declared.type].span, "declared here");
+  if (!help.empty()) said.with_help(std::move(help));
+  return false;
+}
+
 /// Checks the value of a body against its declared type; anonymous axes take the declared names.
 bool Signatures::check_result(ast::TypeId type_id, Value& value, Span span, std::string_view what) {
   if (!type_id.valid() || value.bad()) return !value.bad();
   const ast::Type& type = scopes_.ast()[type_id];
-  const auto mismatch = [&](const std::string& got, std::string why, std::string help = {}) {
-    Diagnostic& said =
-        diagnostics_
-            .report(Diag::E0106, span,
-                    fmt::format("{} is declared as {} but its value is {}", what, declared_text(type_id), got))
-            .caret(std::move(why))
-            .label(type.span, "declared here");
-    if (!help.empty()) said.with_help(std::move(help));
-    return false;
-  };
+  const DeclaredResult declared{type_id, span, what};
   if (type.head.empty()) {
     auto* tuple = value.as<TupleValue>();
-    if (tuple == nullptr || tuple->items.size() != type.tuple.size()) return mismatch(shapes_.describe(value), "");
+    if (tuple == nullptr || tuple->items.size() != type.tuple.size())
+      return refuse_result(declared, shapes_.describe(value), "");
     for (size_t i = 0; i < tuple->items.size(); ++i)
       if (!check_result(type.tuple[i], tuple->items[i], span, what)) return false;
     return true;
   }
-  Axes axes;
-  auto* dist = value.as<Distribution>();
-  std::optional<Tensor> t;
-  if (dist != nullptr) {
-    if (type.head.text != dist->record->name) return mismatch(shapes_.describe(value), "another distribution");
-    axes = distributions_.distribution_axes(*dist, span);
-  } else {
-    DimId label = kAnonymous;
-    const std::optional<DType> dtype =
-        find_distribution(type.head.text) != nullptr ? std::nullopt : dtype_of(type, &label);
-    if (!dtype)
-      return parse_dtype(type.head.text) || type.head.text == "ix"
-                 ? false
-                 : mismatch(shapes_.describe(value), "not a distribution");
-    t = graph_.expect_tensor(value, span, dtype);
-    if (!t) return false;
-    if (t->weak) t = graph_.cast_to(*t, *dtype, span);
-    if (!t) return false;
-    if (t->dtype != *dtype) return mismatch(shapes_.type_text(*t), "another element type");
-    if (label != kAnonymous && !graph_.check_positions(*t, shapes_.axis_of(label), span)) return false;
-    if (label != kAnonymous) t->label = label;
-    axes = t->axes;
+  if (auto* dist = value.as<Distribution>()) {
+    if (type.head.text != dist->record->name)
+      return refuse_result(declared, shapes_.describe(value), "another distribution");
+    Axes axes = distributions_.distribution_axes(*dist, span);
+    if (!take_declared_axes(declared, axes, value)) return false;
+    dist->shape = axes;
+    return true;
   }
+  std::optional<Tensor> t = declared_tensor(declared, value);
+  if (!t || !take_declared_axes(declared, t->axes, value)) return false;
+  value = Value(*t);
+  return true;
+}
+
+/// The value as a tensor of the declared element type.
+std::optional<Tensor> Signatures::declared_tensor(const DeclaredResult& declared, const Value& value) {
+  const ast::Type& type = scopes_.ast()[declared.type];
+  DimId label = kAnonymous;
+  const std::optional<DType> dtype =
+      find_distribution(type.head.text) != nullptr ? std::nullopt : dtype_of(type, &label);
+  if (!dtype) {
+    const bool is_tensor = parse_dtype(type.head.text) || type.head.text == "ix";
+    if (!is_tensor) refuse_result(declared, shapes_.describe(value), "not a distribution");
+    return std::nullopt;
+  }
+  std::optional<Tensor> t = graph_.expect_tensor(value, declared.span, dtype);
+  if (t && t->weak) t = graph_.cast_to(*t, *dtype, declared.span);
+  if (!t) return std::nullopt;
+  if (t->dtype != *dtype) {
+    refuse_result(declared, shapes_.type_text(*t), "another element type");
+    return std::nullopt;
+  }
+  if (label != kAnonymous && !graph_.check_positions(*t, shapes_.axis_of(label), declared.span)) return std::nullopt;
+  if (label != kAnonymous) t->label = label;
+  return t;
+}
+
+/// Gives `axes`, those of `value`, the names of the declared ones.
+bool Signatures::take_declared_axes(const DeclaredResult& declared, Axes& axes, const Value& value) {
+  const ast::Type& type = scopes_.ast()[declared.type];
+  const auto mismatch = [&](std::string why, std::string help = {}) {
+    return refuse_result(declared, shapes_.describe(value), std::move(why), std::move(help));
+  };
   std::vector<std::pair<const ast::DimItem*, size_t>> places;
   size_t rest = 0;
   if (!match_axes(type, axes, places, rest))
-    return mismatch(shapes_.describe(value), fmt::format("{} axes", axes.size()), rank_help(type, axes));
+    return mismatch(fmt::format("{} axes", axes.size()), rank_help(type, axes));
   for (const auto& [item, at] : places) {
     if (item->rest) {
       const auto known = scopes_.frame().rests.find(item->rest_name.text);
       bool equal = known != scopes_.frame().rests.end() && known->second.size() == rest;
       for (size_t i = 0; equal && i < rest; ++i) equal = shapes_.unify(known->second[i], axes[at + i]);
-      if (!equal)
-        return mismatch(shapes_.describe(value), fmt::format("`...{}` stands for other axes", item->rest_name.text));
+      if (!equal) return mismatch(fmt::format("`...{}` stands for other axes", item->rest_name.text));
       std::ranges::copy(known->second, axes.begin() + static_cast<ptrdiff_t>(at));
       continue;
     }
@@ -351,10 +381,10 @@ bool Signatures::check_result(ast::TypeId type_id, Value& value, Span span, std:
       const std::string name = ast::print(scopes_.ast(), item->extent);
       if (wanted->extent == axes[at].extent && name == shapes_.axis_text(axes[at])) {
         diagnostics_
-            .report(Diag::E0106, span,
+            .report(Diag::E0106, declared.span,
                     fmt::format("{} is declared with the file's {}, but its value has an axis of the caller's that is "
                                 "called {} as well",
-                                what, name, name))
+                                declared.what, name, name))
             .label(type.span, "declared here")
             .with_help(fmt::format("give the parameter that it comes from a type with {0}, `x: f32[{0}, ..]`: both are "
                                    "one axis then",
@@ -362,18 +392,11 @@ bool Signatures::check_result(ast::TypeId type_id, Value& value, Span span, std:
         return false;
       }
       if (const std::optional<TurnedAxes> turned = turned_axes(places, axes))
-        return mismatch(shapes_.describe(value), turned->why, turned->turn + ", or declare the order that it has");
-      return mismatch(shapes_.describe(value),
-                      fmt::format("{} is not {} ({})", shapes_.sized_text(axes[at]),
+        return mismatch(turned->why, turned->turn + ", or declare the order that it has");
+      return mismatch(fmt::format("{} is not {} ({})", shapes_.sized_text(axes[at]),
                                   ast::print(scopes_.ast(), item->extent), wanted->extent.bound));
     }
     axes[at] = *wanted;
-  }
-  if (dist != nullptr)
-    dist->shape = axes;
-  else {
-    t->axes = axes;
-    value = Value(*t);
   }
   return true;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -55,6 +56,18 @@ class Signatures {
  private:
   bool bind_label(const ast::Type& type, const Value& value);
   bool bind_axis(const ast::DimItem& item, Axis& axis, Span span, std::string& why, std::string& help);
+  bool bind_rest(const ast::DimItem& item, std::span<Axis> axes);
+
+  /// What is declared of a result, and what messages call it.
+  struct DeclaredResult {
+    ast::TypeId type;
+    Span span;
+    std::string_view what;
+  };
+  bool refuse_result(const DeclaredResult& declared, const std::string& got, std::string why, std::string help = {});
+  std::optional<Tensor> declared_tensor(const DeclaredResult& declared, const Value& value);
+  bool take_declared_axes(const DeclaredResult& declared, Axes& axes, const Value& value);
+
   bool match_axes(const ast::Type& type, const std::vector<Axis>& axes,
                   std::vector<std::pair<const ast::DimItem*, size_t>>& places, size_t& rest);
   std::optional<Axis> head_axis(const ast::DimItem& item);

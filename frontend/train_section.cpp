@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 
 #include "frontend/ast_walk.h"
@@ -64,7 +63,27 @@ void TrainSection::build_train() {
   plan.present = true;
   plan.has_data = data_.found();
   plan.span = train_->span;
-  std::map<std::string, Span> seen;  // lines that may occur once
+  const std::map<std::string, Span> seen = read_lines();
+  if (options_.seed) plan.seed = *options_.seed;
+  if (experiment_.data) experiment_.data->seed = plan.seed;
+  if (options_.steps || options_.epochs) {
+    plan.steps = options_.steps.value_or(-1);
+    plan.epochs = options_.steps ? -1 : options_.epochs.value_or(-1);
+  }
+  check_complete(seen);
+  if (plan.loop.empty()) {
+    for (size_t i = 0; i < experiment_.objectives.size(); ++i)
+      if (step_lines_.has_line(i)) plan.loop.push_back({1, {static_cast<int32_t>(i)}});
+  }
+  if (plan.loop.empty())
+    report_missing("the train section has no `step` line", "write `step loss with adam(lr = 1e-3)`",
+                   is_any_of<ast::DataItem, ast::BatchItem, ast::NumberItem, ast::PrecisionItem>);
+  warn_idle_objectives();
+}
+
+/// Returns the lines that may occur once, by their words.
+std::map<std::string, Span> TrainSection::read_lines() {
+  std::map<std::string, Span> seen;
   for (const ast::TrainItem& item : train_->items) {
     const auto once = [&](const std::string& what) {
       const auto [first, fresh] = seen.try_emplace(what, item.span);
@@ -89,12 +108,12 @@ void TrainSection::build_train() {
                },
                item.node);
   }
-  if (options_.seed) plan.seed = *options_.seed;
-  if (experiment_.data) experiment_.data->seed = plan.seed;
-  if (options_.steps || options_.epochs) {
-    plan.steps = options_.steps.value_or(-1);
-    plan.epochs = options_.steps ? -1 : options_.epochs.value_or(-1);
-  }
+  return seen;
+}
+
+/// How many rows a step takes and how long training goes on: both are said, once, and go with the data.
+void TrainSection::check_complete(const std::map<std::string, Span>& seen) {
+  const TrainPlan& plan = experiment_.train;
   if (!seen.contains("batch"))
     report_missing("the train section has no batch size", "write `batch B = 128, shuffle`", is_any_of<ast::DataItem>);
   const bool says_how_long = seen.contains("epochs") || seen.contains("steps");
@@ -110,14 +129,6 @@ void TrainSection::build_train() {
   if (plan.epochs >= 0 && !plan.has_data)
     diagnostics_.report(Diag::E0605, train_->span, "`epochs` needs data")
         .with_help("write `steps 10_000`, or name a data section: `data points`");
-  if (plan.loop.empty()) {
-    for (size_t i = 0; i < experiment_.objectives.size(); ++i)
-      if (step_lines_.has_line(i)) plan.loop.push_back({1, {static_cast<int32_t>(i)}});
-  }
-  if (plan.loop.empty())
-    report_missing("the train section has no `step` line", "write `step loss with adam(lr = 1e-3)`",
-                   is_any_of<ast::DataItem, ast::BatchItem, ast::NumberItem, ast::PrecisionItem>);
-  warn_idle_objectives();
 }
 
 bool TrainSection::runs_somewhere(std::string_view objective) const {

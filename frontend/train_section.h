@@ -2,6 +2,7 @@
 // train_section.cpp; those of actions that write files in output_actions.cpp.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,6 +53,8 @@ class TrainSection {
   bool runs_somewhere(std::string_view objective) const;
 
  private:
+  std::map<std::string, Span> read_lines();
+  void check_complete(const std::map<std::string, Span>& seen);
   void report_missing(std::string message, std::string help, bool (*comes_before)(const ast::TrainItem&));
   void train_precision(const ast::PrecisionItem& item);
   void train_batch(const ast::BatchItem& item);

@@ -31,6 +31,39 @@ void Variables::report_half(const std::string& path, VariableKind kind, DType dt
                       name, half));
 }
 
+/// The layer of variable `known` is applied again: to the same sizes, or it is another layer of that path.
+std::optional<int32_t> Variables::declared_again(int32_t known, const TensorType& type) {
+  const Variable& variable = experiment_.variables[static_cast<size_t>(known)];
+  const bool own = scopes_.frame().instance == nullptr || scopes_.frame().instance->variables.contains(variable.path);
+  if (!own) {
+    diagnostics_
+        .report(Diag::E0308, scopes_.frame().instance->span,
+                fmt::format("two layers have the path `{}`", scopes_.frame().instance->path))
+        .label(variable.span, fmt::format("parameter `{}`", variable.path))
+        .with_help("give one of them a label: `|> a: Dense{8}`");
+    return std::nullopt;
+  }
+  if (variable.type == type) return known;
+  LayerInstance& instance = *scopes_.frame().instance;
+  auto& diagnostic =
+      diagnostics_.report(Diag::E0107, instance.call_span,
+                          fmt::format("layer `{}` has a parameter `{}` of {}, and would need {} here", instance.path,
+                                      variable.path, to_string(variable.type), to_string(type)));
+  for (const auto& [name, bound] : instance.first_call) {
+    const Binding* const now = scopes_.find_local(name);
+    const auto* dim = now != nullptr ? now->value.as<DimValue>() : nullptr;
+    if (dim == nullptr || shapes_.axis_of(dim->id).extent == bound.axis.extent) continue;
+    diagnostic.label(bound.span,
+                     fmt::format("{} was fixed to {} by this first application", name, shapes_.sized_text(bound.axis)));
+    const auto outside = scopes_.frame().outside.find(dim->id);
+    const Axis axis = outside == scopes_.frame().outside.end() ? shapes_.axis_of(dim->id) : outside->second;
+    diagnostic.caret(fmt::format("{} = {}", name, shapes_.sized_text(axis)));
+  }
+  diagnostic.with_help(
+      fmt::format("one `{}{{..}}` owns one set of parameters; write it twice for two", instance.decl->name.text));
+  return std::nullopt;
+}
+
 std::optional<int32_t> Variables::declare_variable(VariableKind kind, const std::string& path, const Tensor& like,
                                                    ast::ExprId init, bool random, Span span) {
   TensorType type{like.dtype, {}};
@@ -43,36 +76,7 @@ std::optional<int32_t> Variables::declare_variable(VariableKind kind, const std:
         .with_help(fmt::format("write `capacity({})` for its bound", shapes_.axis_text(axis)));
     return std::nullopt;
   }
-  if (const int32_t known = find_variable(path); known >= 0) {
-    const Variable& variable = experiment_.variables[static_cast<size_t>(known)];
-    const bool own = scopes_.frame().instance == nullptr || scopes_.frame().instance->variables.contains(path);
-    if (!own) {
-      diagnostics_
-          .report(Diag::E0308, scopes_.frame().instance->span,
-                  fmt::format("two layers have the path `{}`", scopes_.frame().instance->path))
-          .label(variable.span, fmt::format("parameter `{}`", path))
-          .with_help("give one of them a label: `|> a: Dense{8}`");
-      return std::nullopt;
-    }
-    if (variable.type == type) return known;
-    LayerInstance& instance = *scopes_.frame().instance;
-    auto& diagnostic = diagnostics_.report(Diag::E0107, instance.call_span,
-                                           fmt::format("layer `{}` has a parameter `{}` of {}, and would need {} here",
-                                                       instance.path, path, to_string(variable.type), to_string(type)));
-    for (const auto& [name, bound] : instance.first_call) {
-      const Binding* const now = scopes_.find_local(name);
-      const auto* dim = now != nullptr ? now->value.as<DimValue>() : nullptr;
-      if (dim == nullptr || shapes_.axis_of(dim->id).extent == bound.axis.extent) continue;
-      diagnostic.label(bound.span, fmt::format("{} was fixed to {} by this first application", name,
-                                               shapes_.sized_text(bound.axis)));
-      const auto outside = scopes_.frame().outside.find(dim->id);
-      const Axis axis = outside == scopes_.frame().outside.end() ? shapes_.axis_of(dim->id) : outside->second;
-      diagnostic.caret(fmt::format("{} = {}", name, shapes_.sized_text(axis)));
-    }
-    diagnostic.with_help(
-        fmt::format("one `{}{{..}}` owns one set of parameters; write it twice for two", instance.decl->name.text));
-    return std::nullopt;
-  }
+  if (const int32_t known = find_variable(path); known >= 0) return declared_again(known, type);
   if (is_half(type.dtype)) {
     report_half(path, kind, type.dtype, span);
     return std::nullopt;

@@ -43,6 +43,7 @@ class Variables {
                                           ast::ExprId init, bool random, Span span);
 
  private:
+  std::optional<int32_t> declared_again(int32_t known, const TensorType& type);
   void report_half(const std::string& path, VariableKind kind, DType dtype, Span span);
   Value initial_value(const std::string& path, const Tensor& type, ast::ExprId init, bool random, Span span);
 

@@ -178,6 +178,22 @@ Result<RunDirectory> begin(TrainFlags& flags, const ModelOptions& options, Runni
   return run;
 }
 
+void print_json(const TrainSummary& summary, const std::string& run, double compile_ms, double first_step_ms) {
+  const nlohmann::json line = {{"run", run},
+                               {"step", summary.step},
+                               {"epoch", summary.epoch},
+                               {"checkpoint", summary.checkpoint},
+                               {"compile_ms", compile_ms},
+                               {"first_step_ms", first_step_ms}};
+  fmt::print("{}\n", dump_json(line));
+}
+
+void print_end(const TrainSummary& summary, const std::string& run) {
+  const bool stayed = summary.reason == StopReason::StepLimit && summary.step == summary.first_step;
+  fmt::print("{} at step {}; run {}; checkpoint {}\n", stayed ? "still" : reason_text(summary.reason), summary.step,
+             printable_lines(run), summary.checkpoint);
+}
+
 int run_training(TrainFlags flags) {
   if (flags.interp) return report({ErrorKind::Unsupported, "--interp is not supported yet", "leave it out", {}});
   if (const Result<void> agree = check_agreement(flags); !agree) return report(agree.error());
@@ -249,17 +265,9 @@ int run_training(TrainFlags flags) {
   const Result<TrainSummary> summary = train(*running->session, data->sets, *run, train_options);
   if (!summary) return reporter.report(summary.error(), flags.model.json);
   if (flags.model.json) {
-    const nlohmann::json line = {{"run", run->path()},
-                                 {"step", summary->step},
-                                 {"epoch", summary->epoch},
-                                 {"checkpoint", summary->checkpoint},
-                                 {"compile_ms", running->compiled->compile_ms},
-                                 {"first_step_ms", progress.first_step_ms()}};
-    fmt::print("{}\n", dump_json(line));
+    print_json(*summary, run->path(), running->compiled->compile_ms, progress.first_step_ms());
   } else {
-    const bool stayed = summary->reason == StopReason::StepLimit && summary->step == summary->first_step;
-    fmt::print("{} at step {}; run {}; checkpoint {}\n", stayed ? "still" : reason_text(summary->reason), summary->step,
-               printable_lines(run->path()), summary->checkpoint);
+    print_end(*summary, run->path());
   }
   if (summary->reason == StopReason::Signal) {
     say("saved; go on with: smelt train {} --resume -o {}", flags.model.file, run->path());

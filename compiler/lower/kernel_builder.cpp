@@ -231,32 +231,7 @@ int32_t KernelBuilder::compute(NodeId id, const IndexVector& index) {
     }
     case Kind::Random: return random(node, index);
     case Kind::Gather: return gather(node, index);
-    case Kind::Move: {
-      if (node.op == OpKind::Reshape && !keeps_index(graph_, node)) {
-        const NodeId root = operand_root(graph_, plan_.stored, node.inputs[0]);
-        const DType dtype = graph_.type(root).dtype;
-        const int32_t loaded = load(root, linear_offset(index, node.type.shape), dtype, node.span);
-        if (dtype == node.type.dtype) return loaded;
-        return call(OpKind::Cast, {loaded}, node.type.dtype, node.span,
-                    {{"dtype", std::string(to_string(node.type.dtype))}});
-      }
-      const IndexVector position = operand_index(graph_, node, 0, index);
-      const std::optional<IndexMap> map = op.access(graph_.type(node.inputs[0]), node.type, node.attrs);
-      if (!map || !map->bounded) return value(node.inputs[0], position);
-      const int32_t inside = in_bounds(position, graph_.type(node.inputs[0]).shape, node.span);
-      if (inside < 0) return value(node.inputs[0], position);
-      const int32_t outer_predicate = predicate_;
-      predicate_ = outer_predicate < 0 ? inside : call(OpKind::And, {outer_predicate, inside}, DType::Bool, node.span);
-      const int32_t inner = value(node.inputs[0], position);
-      predicate_ = outer_predicate;
-      const AttrValue* outside = node.attrs.find("outside");
-      const int32_t otherwise = emit({.kind = StmtKind::Constant,
-                                      .dtype = node.type.dtype,
-                                      .constant = outside == nullptr ? 0 : std::get<double>(*outside),
-                                      .span = node.span},
-                                     kThread);
-      return call(OpKind::Select, {inside, inner, otherwise}, node.type.dtype, node.span);
-    }
+    case Kind::Move: return moved(node, index);
     case Kind::Argument:
     case Kind::Reduce:
     case Kind::Contract:
@@ -267,6 +242,33 @@ int32_t KernelBuilder::compute(NodeId id, const IndexVector& index) {
     case Kind::Meta: break;
   }
   SMELT_CHECK(false, "node %{} ({}) cannot be evaluated inside a kernel", id.index, op.name);
+}
+
+int32_t KernelBuilder::moved(const Node& node, const IndexVector& index) {
+  if (node.op == OpKind::Reshape && !keeps_index(graph_, node)) {
+    const NodeId root = operand_root(graph_, plan_.stored, node.inputs[0]);
+    const DType dtype = graph_.type(root).dtype;
+    const int32_t loaded = load(root, linear_offset(index, node.type.shape), dtype, node.span);
+    if (dtype == node.type.dtype) return loaded;
+    return call(OpKind::Cast, {loaded}, node.type.dtype, node.span,
+                {{"dtype", std::string(to_string(node.type.dtype))}});
+  }
+  const IndexVector position = operand_index(graph_, node, 0, index);
+  const std::optional<IndexMap> map = op_def(node).access(graph_.type(node.inputs[0]), node.type, node.attrs);
+  if (!map || !map->bounded) return value(node.inputs[0], position);
+  const int32_t inside = in_bounds(position, graph_.type(node.inputs[0]).shape, node.span);
+  if (inside < 0) return value(node.inputs[0], position);
+  const int32_t outer_predicate = predicate_;
+  predicate_ = outer_predicate < 0 ? inside : call(OpKind::And, {outer_predicate, inside}, DType::Bool, node.span);
+  const int32_t inner = value(node.inputs[0], position);
+  predicate_ = outer_predicate;
+  const AttrValue* outside = node.attrs.find("outside");
+  const int32_t otherwise = emit({.kind = StmtKind::Constant,
+                                  .dtype = node.type.dtype,
+                                  .constant = outside == nullptr ? 0 : std::get<double>(*outside),
+                                  .span = node.span},
+                                 kThread);
+  return call(OpKind::Select, {inside, inner, otherwise}, node.type.dtype, node.span);
 }
 
 int32_t KernelBuilder::in_bounds(const IndexVector& position, const Shape& shape, Span span) {

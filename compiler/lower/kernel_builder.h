@@ -44,6 +44,7 @@ class KernelBuilder {
   int32_t load(NodeId root, const Affine& offset, DType dtype, Span span);
   int32_t gather(const Node& node, const IndexVector& index);
   int32_t random(const Node& node, const IndexVector& index);
+  int32_t moved(const Node& node, const IndexVector& index);
   /// A Bool value that is true where `position` lies in [0, extent); -1 when it always does.
   int32_t in_bounds(const IndexVector& position, const Shape& shape, Span span);
   int32_t call(OpKind op, std::vector<int32_t> operands, DType dtype, Span span, Attributes attrs = {});

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "compiler/plan/index_walk.h"
 #include "compiler/plan/order_nodes.h"
@@ -59,30 +61,47 @@ bool repeats(const Graph& graph, NodeId id, NodeId user) {
 }
 
 /// Which nodes get a buffer, and why.
-std::vector<StoreReason> reasons_to_store(const Graph& graph, Fusion fusion) {
-  std::vector<StoreReason> why(graph.size(), StoreReason::InRegisters);
-  const auto users = users_of(graph);
-  const auto store = [&](NodeId id, StoreReason reason, bool as_table = false) {
-    while (graph[id].op == OpKind::Reshape || (!as_table && is_widening(graph, id))) id = graph[id].inputs[0];
-    StoreReason& known = why[id.index];
-    if (graph[id].op != OpKind::Argument && known == StoreReason::InRegisters) known = reason;
-  };
-  // A column of data under another shape: a copy would have as many rows as data may have.
-  const auto views_argument = [&](NodeId id) {
-    const bool is_view = graph[id].op == OpKind::Reshape;
-    while (graph[id].op == OpKind::Reshape) id = graph[id].inputs[0];
-    return is_view && graph[id].op == OpKind::Argument;
-  };
-  for (const Output& result : graph.results) {
-    why[result.node.index] = StoreReason::Result;
-    if (const std::optional<NodeId> copied = copied_by(graph, result)) store(*copied, StoreReason::Shared);
+class StoreReasons {
+ public:
+  explicit StoreReasons(const Graph& graph) : graph_(graph), why_(graph.size(), StoreReason::InRegisters) {}
+
+  std::vector<StoreReason> choose(Fusion fusion) && {
+    store_results();
+    for (uint32_t i = 0; i < graph_.size(); ++i) store_by_kind({i}, fusion);
+    store_deep();
+    if (fusion != Fusion::Recompute) store_costly();
+    return std::move(why_);
   }
-  for (uint32_t i = 0; i < graph.size(); ++i) {
-    const Node& node = graph.nodes[i];
+
+ private:
+  void store(NodeId id, StoreReason reason, bool as_table = false) {
+    while (graph_[id].op == OpKind::Reshape || (!as_table && is_widening(graph_, id))) id = graph_[id].inputs[0];
+    StoreReason& known = why_[id.index];
+    if (graph_[id].op != OpKind::Argument && known == StoreReason::InRegisters) known = reason;
+  }
+
+  /// A column of data under another shape: a copy would have as many rows as data may have.
+  bool views_argument(NodeId id) const {
+    const bool is_view = graph_[id].op == OpKind::Reshape;
+    while (graph_[id].op == OpKind::Reshape) id = graph_[id].inputs[0];
+    return is_view && graph_[id].op == OpKind::Argument;
+  }
+
+  void store_results() {
+    for (const Output& result : graph_.results) {
+      why_[result.node.index] = StoreReason::Result;
+      if (const std::optional<NodeId> copied = copied_by(graph_, result)) store(*copied, StoreReason::Shared);
+    }
+  }
+
+  /// What the node is, and what it needs of its operands.
+  void store_by_kind(NodeId id, Fusion fusion) {
+    const Node& node = graph_[id];
     const Kind kind = op_def(node).kind;
-    const bool unfused = fusion == Fusion::None && !node.inputs.empty() && !views_argument({i});
-    if ((is_always_stored(kind) || unfused) && why[i] == StoreReason::InRegisters)
-      why[i] = is_loop(kind) ? StoreReason::Looped : is_always_stored(kind) ? StoreReason::Sum : StoreReason::Unfused;
+    StoreReason& why = why_[id.index];
+    const bool unfused = fusion == Fusion::None && !node.inputs.empty() && !views_argument(id);
+    if ((is_always_stored(kind) || unfused) && why == StoreReason::InRegisters)
+      why = is_loop(kind) ? StoreReason::Looped : is_always_stored(kind) ? StoreReason::Sum : StoreReason::Unfused;
     if (kind == Kind::Contract) {
       for (const NodeId input : node.inputs) store(input, StoreReason::ProductOperand);
     }
@@ -91,60 +110,70 @@ std::vector<StoreReason> reasons_to_store(const Graph& graph, Fusion fusion) {
     }
     // The table may be written in place: what is put is computed before, of its old rows.
     if (op_def(node).traits.overwrites) store(node.inputs[1], StoreReason::ProductOperand);
-    if (kind == Kind::Gather) store(table_to_store(graph, node), StoreReason::ProductOperand, true);
-    if (node.op == OpKind::Cast && is_half(node.type.dtype) && is_always_stored(op_def(graph[node.inputs[0]]).kind)) {
-      store({i}, StoreReason::Shared);  // the sum itself stays in registers
+    if (kind == Kind::Gather) store(table_to_store(graph_, node), StoreReason::ProductOperand, true);
+    if (node.op == OpKind::Cast && is_half(node.type.dtype) && is_always_stored(op_def(graph_[node.inputs[0]]).kind)) {
+      store(id, StoreReason::Shared);  // the sum itself stays in registers
     }
-    if (node.op == OpKind::Reshape && !keeps_index(graph, node)) store(node.inputs[0], StoreReason::Reshaped);
+    if (node.op == OpKind::Reshape && !keeps_index(graph_, node)) store(node.inputs[0], StoreReason::Reshaped);
   }
-  std::vector<int> depth(graph.size(), 0);
-  for (uint32_t i = 0; i < graph.size(); ++i) {
-    const auto deeper = [&](NodeId input) {
-      return why[input.index] == StoreReason::InRegisters ? depth[input.index] : 0;
-    };
-    for (const NodeId input : graph.nodes[i].inputs) depth[i] = std::max(depth[i], 1 + deeper(input));
-    if (depth[i] < kMaxDepth) continue;
-    store({i}, StoreReason::Deep);
-    depth[i] = 0;
-  }
-  if (fusion == Fusion::Recompute) return why;
-  std::vector<int> cost(graph.size(), 0);
-  for (uint32_t i = 0; i < graph.size(); ++i) {
-    const Node& node = graph.nodes[i];
-    if (op_def(node).kind == Kind::Argument) {
-      cost[i] = kLoadCost;
-      continue;
+
+  void store_deep() {
+    std::vector<int> depth(graph_.size(), 0);
+    for (uint32_t i = 0; i < graph_.size(); ++i) {
+      const auto deeper = [&](NodeId input) {
+        return why_[input.index] == StoreReason::InRegisters ? depth[input.index] : 0;
+      };
+      for (const NodeId input : graph_.nodes[i].inputs) depth[i] = std::max(depth[i], 1 + deeper(input));
+      if (depth[i] < kMaxDepth) continue;
+      store({i}, StoreReason::Deep);
+      depth[i] = 0;
     }
-    cost[i] = own_cost(node);
-    for (const NodeId input : node.inputs)
-      cost[i] += why[input.index] != StoreReason::InRegisters ? kLoadCost : cost[input.index];
-    // A scalar is computed once a kernel, not at each point.
-    if (node.type.rank() == 0 && cost[i] < kStoreIfShared) cost[i] = std::min(cost[i], kLoadCost);
-    if (why[i] != StoreReason::InRegisters) continue;
-    const auto store_here = [&](StoreReason reason) {
-      if (!is_widening(graph, {i})) {
-        why[i] = reason;
-        return;
+  }
+
+  /// What would be computed several times, when that costs more than memory.
+  void store_costly() {
+    const auto users = users_of(graph_);
+    std::vector<int> cost(graph_.size(), 0);
+    for (uint32_t i = 0; i < graph_.size(); ++i) {
+      const Node& node = graph_.nodes[i];
+      if (op_def(node).kind == Kind::Argument) {
+        cost[i] = kLoadCost;
+        continue;
       }
-      store(node.inputs[0], reason);  // in half the bytes
-      cost[i] = own_cost(node) + kLoadCost;
-    };
-    if (users[i].size() >= 2 && cost[i] >= kStoreIfShared) store_here(StoreReason::Shared);
-    for (const NodeId user : users[i]) {
-      // Of a padded value each reader asks again whether it is outside.
-      const bool costly = cost[i] >= kStoreIfRepeated || (node.op == OpKind::Pad && graph[user].op == OpKind::Read);
-      if (repeats(graph, {i}, user) && costly && why[i] == StoreReason::InRegisters) store_here(StoreReason::Repeated);
+      cost[i] = own_cost(node);
+      for (const NodeId input : node.inputs)
+        cost[i] += why_[input.index] != StoreReason::InRegisters ? kLoadCost : cost[input.index];
+      // A scalar is computed once a kernel, not at each point.
+      if (node.type.rank() == 0 && cost[i] < kStoreIfShared) cost[i] = std::min(cost[i], kLoadCost);
+      if (why_[i] != StoreReason::InRegisters) continue;
+      const auto store_here = [&](StoreReason reason) {
+        if (!is_widening(graph_, {i})) {
+          why_[i] = reason;
+          return;
+        }
+        store(node.inputs[0], reason);  // in half the bytes
+        cost[i] = own_cost(node) + kLoadCost;
+      };
+      if (users[i].size() >= 2 && cost[i] >= kStoreIfShared) store_here(StoreReason::Shared);
+      for (const NodeId user : users[i]) {
+        // Of a padded value each reader asks again whether it is outside.
+        const bool costly = cost[i] >= kStoreIfRepeated || (node.op == OpKind::Pad && graph_[user].op == OpKind::Read);
+        if (repeats(graph_, {i}, user) && costly && why_[i] == StoreReason::InRegisters)
+          store_here(StoreReason::Repeated);
+      }
     }
   }
-  return why;
-}
+
+  const Graph& graph_;
+  std::vector<StoreReason> why_;
+};
 
 }  // namespace
 
 FusionPlan choose_stored(const Graph& graph, const NodeSchedule& schedule, Fusion fusion) {
   FusionPlan plan;
   plan.fusion = fusion;
-  plan.why_stored = reasons_to_store(graph, fusion);
+  plan.why_stored = StoreReasons(graph).choose(fusion);
   for (const StoreReason reason : plan.why_stored) plan.stored.push_back(reason != StoreReason::InRegisters);
   for (uint32_t i = 0; i < schedule.again.size(); ++i) {
     if (schedule.again[i]) plan.again.push_back({i});
