@@ -3,6 +3,9 @@
 // While a formula is computed each of its indices is an axis of its own: what is read inside has the indices as its
 // axes, elementwise operations align them by name, and `sum[..]` and the like remove them again. Products under a `sum`
 // become contractions of two operands that are read where the formula says (ir/index_formula.h).
+//
+// Members are defined in formula.cpp, those of what stands in brackets in formula_positions.cpp and
+// formula_run_time_parts.cpp, those of reductions in formula_sums.cpp.
 #pragma once
 
 #include <optional>

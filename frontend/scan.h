@@ -2,7 +2,7 @@
 //
 // The body is written into the graph at hand, where carries, slices and the number of the step are placeholders. When
 // it ends, the nodes that its results need move into the body of a `scan` node (ir/scan.h); what was computed before is
-// an operand that every step sees.
+// an operand that every step sees. Members are defined in scan.cpp, those of what a body reads in scan_reads.cpp.
 #pragma once
 
 #include <optional>

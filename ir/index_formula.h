@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "ir/affine.h"
@@ -42,7 +41,7 @@ IndexMap compose(const IndexMap& inner, const IndexMap& outer);
 struct IndexFormula {
   int32_t rank = 0;
   std::vector<IndexMap> operands;
-  /// By index. `kUnstated`: that of the axis which is the index as it is, else the largest with which plain accesses
+  /// By index. `unstated()`: that of the axis which is the index as it is, else the largest with which plain accesses
   /// stay inside.
   Shape extents;
 

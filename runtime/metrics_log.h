@@ -36,8 +36,8 @@ class MetricsLog {
   MetricsLog& operator=(MetricsLog&&) = delete;
   ~MetricsLog();  // writes what is left; call flush to learn of errors
 
-  /// One execution of an objective. `ms` is wall time in milliseconds. Allocates nothing once the buffer is
-  /// warm.
+  /// One execution of an objective. `ms` is wall time in milliseconds. Allocates nothing once the buffer is warm.
+  /// Errors: Output.
   Result<void> log_step(int64_t step, const NamedValue& loss, std::span<const NamedValue> reports, double ms);
   Result<void> log_evaluation(int64_t step, std::string_view split, std::span<const NamedValue> metrics);
 

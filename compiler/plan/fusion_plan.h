@@ -85,7 +85,7 @@ struct PlannedBody {
 std::string_view to_string(StoreReason reason);
 std::string_view to_string(SplitReason reason);
 
-/// The plan as text, without its graph: what has been filled in so far (plan_text.cpp describes it).
+/// The plan as text, without its graph: what has been filled in so far (plan_text.h describes it).
 std::string print(const Graph& graph, const FusionPlan& plan);
 
 /// What is wrong with a plan; empty when nothing is. `order` and `kernels` are looked at once they are there.

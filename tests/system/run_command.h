@@ -1,7 +1,6 @@
 // Runs programs for the system tests: the built `smelt` and what it makes.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,7 +48,7 @@ bool skip_without_data();
 std::string example(std::string_view name);
 
 /// The tensors of two safetensors files differ in name, type or bytes: says where; empty when they agree.
-/// `only_of_first`: names that the second file lacks are passed over.
+/// Names that begin with `passed_over` are passed over.
 std::string difference(const std::string& first, const std::string& second, std::string_view passed_over = {});
 
 std::string read_text_file(const std::string& path);
