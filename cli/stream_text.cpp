@@ -2,8 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
-
 #include "ir/support/check.h"
 #include "ir/support/printable.h"
 #include "runtime/files/output_file.h"

@@ -6,7 +6,6 @@
 #include <array>
 #include <cctype>
 #include <iterator>
-#include <utility>
 
 namespace smelt {
 namespace {

@@ -2,7 +2,6 @@
 // run-time dims. Along a run-time dim T a part may begin at a number and end at one, or at T less one; its size is a
 // number or follows from T. The rows of one that begins at a run-time dim, T - 3, are gathered.
 #include <algorithm>
-#include <numeric>
 
 #include "frontend/evaluator.h"
 #include "frontend/graph_writer.h"

@@ -1,7 +1,5 @@
 #include "fuzz/draw_half.h"
 
-#include <algorithm>
-
 #include "ir/half_bits.h"
 
 namespace smelt::fuzz {

@@ -1,10 +1,7 @@
 #include "fuzz/draw_op.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
-#include <numeric>
 
 #include "fuzz/draw_attributes.h"
 #include "fuzz/draw_scan.h"

@@ -1,7 +1,5 @@
 #include "fuzz/legs.h"
 
-#include <array>
-
 #include "compiler/codegen/make_target.h"
 #include "compiler/graph/differentiate.h"
 #include "compiler/graph/expand_composites.h"

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-
 #include "compiler/graph/differentiate.h"
 #include "compiler/graph/remove_dead_nodes.h"
 #include "compiler/passes.h"

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <functional>
 #include <initializer_list>
 #include <limits>
 #include <optional>

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <string>
 
 #include "ir/support/result.h"
 #include "runtime/buffer.h"

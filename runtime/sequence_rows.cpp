@@ -1,7 +1,5 @@
 #include "runtime/sequence_rows.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 namespace smelt {

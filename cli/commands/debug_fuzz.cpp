@@ -1,7 +1,6 @@
 // debug fuzz: random graphs through the reference evaluator and compiled code, until one differs.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <random>
 
 #include "cli/commands/debug.h"

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
-#include <filesystem>
-#include <future>
 #include <map>
 #include <nlohmann/json.hpp>
 

@@ -1,6 +1,5 @@
 #include "compiler/graph/batch_node.h"
 
-#include <algorithm>
 #include <numeric>
 
 #include "ir/op.h"

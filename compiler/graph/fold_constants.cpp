@@ -1,6 +1,5 @@
 #include "compiler/graph/fold_constants.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "ir/half_bits.h"

@@ -1,6 +1,5 @@
 #include "compiler/graph/mask_numbers.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 

@@ -1,7 +1,5 @@
 #include "compiler/graph/step_needs.h"
 
-#include <algorithm>
-
 #include "ir/op.h"
 #include "ir/scan.h"
 

@@ -1,7 +1,5 @@
 #include "compiler/graph/step_writer.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <map>
 #include <utility>

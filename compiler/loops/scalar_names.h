@@ -1,7 +1,6 @@
 // Names of scalar bodies. Loops hold bodies, no op names; texts and keys need names that mean the same everywhere.
 #pragma once
 
-#include <optional>
 #include <string_view>
 
 #include "compiler/loops/loop_ir.h"

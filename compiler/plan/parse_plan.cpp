@@ -1,7 +1,4 @@
 // Reads schedules and plans as plan_text.h describes them.
-#include <algorithm>
-#include <optional>
-
 #include "compiler/plan/plan_text.h"
 #include "ir/op.h"
 #include "ir/text.h"

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <utility>
-#include <vector>
 
 #include "compiler/loops/walk.h"
 #include "compiler/schedule/panels.h"

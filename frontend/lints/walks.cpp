@@ -1,6 +1,4 @@
 // Walks through graphs that several lints share.
-#include <algorithm>
-
 #include "frontend/lints/lint.h"
 #include "ir/experiment.h"
 

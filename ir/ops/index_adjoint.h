@@ -1,8 +1,6 @@
 // Adjoints of index formulas: what an operand was read for, collected at its own positions.
 #pragma once
 
-#include <optional>
-
 #include "ir/builder.h"
 #include "ir/index_formula.h"
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cmath>
-#include <limits>
 
 #include "ir/half_bits.h"
 #include "ir/op.h"

@@ -1,7 +1,5 @@
 #include "ir/ops/vjp_rules.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <numeric>
 

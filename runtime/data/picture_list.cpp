@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <optional>
 #include <unordered_set>
 
 #include "ir/support/suggest.h"

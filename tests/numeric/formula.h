@@ -2,7 +2,6 @@
 // the same as in stored/make.py.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 

@@ -1,7 +1,5 @@
 #include "tests/support/mutants.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <vector>
 

@@ -1,6 +1,5 @@
 #include "tests/system/nan_fixture.h"
 
-#include <cmath>
 #include <limits>
 
 #include "runtime/files/npy.h"

@@ -1,6 +1,5 @@
 // A text, from the model file to bytes that an export writes.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <filesystem>

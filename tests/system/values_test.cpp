@@ -3,12 +3,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstring>
-#include <limits>
-#include <numeric>
 
 #include "runtime/files/png.h"
 #include "tests/system/playground.h"

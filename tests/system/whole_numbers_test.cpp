@@ -1,6 +1,5 @@
 // Whole numbers and truths of files and feeds: what they convert to exactly, or are refused for.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include "tests/system/playground.h"
 

@@ -1,6 +1,5 @@
 // Derivatives as expressions of the language: in exports, nested to the third order, per example, with custom adjoints.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <cmath>
 #include <cstring>

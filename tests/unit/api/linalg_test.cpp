@@ -3,7 +3,6 @@
 #define EIGEN_DONT_VECTORIZE  // gcc 12 does not compile Eigen's prefetches with -Og, and an oracle need not be fast
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <Eigen/Dense>
 #include <cmath>

@@ -1,7 +1,6 @@
 // Large values in parts: loops over them, and what rows do not see.
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <string>

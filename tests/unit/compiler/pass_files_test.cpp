@@ -5,7 +5,6 @@
 //   // leaves
 //   func @f(..) { .. }
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <set>
 #include <sstream>

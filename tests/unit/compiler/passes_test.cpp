@@ -1,6 +1,5 @@
 // Passes keep the meaning of graphs, are idempotent, and ensure what their headers say.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>

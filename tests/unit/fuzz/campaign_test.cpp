@@ -2,8 +2,6 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include <filesystem>
-
 #include "fuzz/campaign.h"
 
 using namespace smelt;

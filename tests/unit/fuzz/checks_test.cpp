@@ -1,6 +1,5 @@
 // The checks notice what they are for: without these tests a fuzzer that finds nothing proves nothing.
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 
 #include <cmath>
 

@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <map>
-#include <regex>
 #include <set>
-#include <sstream>
 
 #include "fuzz/compiled_graphs.h"
 #include "fuzz/draw_op.h"

@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <numeric>
-#include <set>
 #include <vector>
 
 #include "runtime/data/batches.h"

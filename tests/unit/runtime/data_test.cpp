@@ -1,8 +1,6 @@
 // Data sets, shuffling, batches.
 #include <fmt/format.h>
 
-#include <numeric>
-
 #include "ir/philox.h"
 #include "runtime/data/batches.h"
 #include "runtime/data/dataset.h"

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <span>
 
 #include "runtime/data/dataset.h"
 #include "runtime/files/csv.h"
