@@ -1,5 +1,5 @@
 // The data section: which columns the readers give, and fields as expressions on the rows of a batch. Members are
-// defined in data_section.cpp, fields.cpp and row_parts.cpp.
+// defined in data_section.cpp, fields.cpp, field_checks.cpp and row_parts.cpp.
 #pragma once
 
 #include <map>

@@ -1,4 +1,5 @@
-// Evaluates expressions and statements. Members are defined in expressions.cpp and statements.cpp.
+// Evaluates expressions and statements. Members are defined in expressions.cpp and statements.cpp, those of `x[a .. b]`
+// and of sizes in parts.cpp.
 #pragma once
 
 #include <optional>

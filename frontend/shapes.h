@@ -1,5 +1,5 @@
 // Dims and axes: which there are, whether two are the same, how they are written; and values that have to be numbers or
-// axes.
+// axes, which are in values.cpp.
 #pragma once
 
 #include <cstdint>

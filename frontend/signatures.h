@@ -1,4 +1,5 @@
 // Declared types: sizes and shapes as they are written, binding the heads of layers and functions, checking results.
+// Members are defined in signatures.cpp, those of axes at the border of a body in head_axes.cpp.
 #pragma once
 
 #include <optional>

@@ -1,4 +1,5 @@
-// Step lines: which optimisers with which options, and their update rules for each parameter.
+// Step lines: which optimisers with which options, and their update rules for each parameter. Members are defined in
+// step_lines.cpp, those that write a step in step_updates.cpp.
 #pragma once
 
 #include <map>

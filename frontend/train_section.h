@@ -1,5 +1,5 @@
 // The train section: precision, batch, horizon, loop and actions as a TrainPlan. Members are defined in
-// train_section.cpp; those of actions that write files in output_actions.cpp.
+// train_section.cpp; those of its `batch` line in batch_line.cpp, of actions that write files in output_actions.cpp.
 #pragma once
 
 #include <map>

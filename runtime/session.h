@@ -1,4 +1,5 @@
-// A compiled program with memory: variables, counters and scalars live in one arena. One thread at a time.
+// A compiled program with memory: variables, counters and scalars live in one arena. One thread at a time. Members are
+// defined in session.cpp, `run` in session_run.cpp.
 #pragma once
 
 #include <cstdint>
