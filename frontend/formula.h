@@ -78,6 +78,7 @@ class Formulas {
   std::optional<Value> data_index(const Tensor& base, size_t axis, ast::ExprId index);
   bool take_data_index(FormulaRead& read, size_t axis, const Value& position, ast::ExprId index);
   bool take_one_of_axis(FormulaRead& read, size_t axis, const Tensor& rows, const FormulaRead& places, Span span);
+  bool take_in_batch(FormulaRead& read, size_t axis, const Tensor& rows, const FormulaRead& places, Span span);
   struct AxisPart {
     Axis axis;
     bool inside = false;  // whatever the sizes are

@@ -92,6 +92,7 @@ bool Formulas::take_data_index(FormulaRead& read, size_t axis, const Value& posi
     return true;
   }
   if (take_one_of_axis(read, axis, *rows, *places, scopes_.span_of(index))) return true;
+  if (take_in_batch(read, axis, *rows, *places, scopes_.span_of(index))) return true;
   std::vector<int64_t> permutation{static_cast<int64_t>(axis)};
   Axes axes = rows->axes;
   std::vector<Affine> rest = places->axes;
@@ -144,6 +145,52 @@ bool Formulas::take_one_of_axis(FormulaRead& read, size_t axis, const Tensor& ro
   kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(axis));
   read.axes.erase(read.axes.begin() + static_cast<std::ptrdiff_t>(axis));
   read.base = graph_.tensor(graph.reduce_sum(chosen, {static_cast<int64_t>(axis)}), std::move(kept));
+  return true;
+}
+
+/// `x[n, at[n, t], d]`: axes that x and the labels share count a batch, each element of which has rows of its own. As a
+/// gather it would read the rows of every element for each of them, and its gradient would add those up. Passes that
+/// make a step of a loop know that form.
+bool Formulas::take_in_batch(FormulaRead& read, size_t axis, const Tensor& rows, const FormulaRead& places, Span span) {
+  if (scans_.is_open()) return false;
+  const Axes& axes = read.base.axes;
+  std::vector<int64_t> of_table, of_labels;  // axes in their new order: those of the batch first
+  for (size_t i = 0; i < axes.size(); ++i) {
+    if (i == axis || !read.axes[i].is_index()) continue;
+    const auto same = std::ranges::find(places.axes, read.axes[i]);
+    const auto j = same - places.axes.begin();
+    if (same == places.axes.end() || axes[i].extent != rows.axes[static_cast<size_t>(j)].extent ||
+        std::ranges::find(of_labels, j) != of_labels.end())
+      continue;
+    of_table.push_back(static_cast<int64_t>(i));
+    of_labels.push_back(j);
+  }
+  if (of_table.empty()) return false;
+  const auto batch = static_cast<int64_t>(of_table.size());
+  Axes result;
+  std::vector<Affine> positions;
+  const auto take = [&](std::vector<int64_t>& order, int64_t at, const Axis& one, const Affine& position) {
+    if (std::ranges::find(order, at) != order.end()) return;
+    order.push_back(at);
+    result.push_back(one);
+    positions.push_back(position);
+  };
+  for (const int64_t i : of_table) {
+    result.push_back(axes[static_cast<size_t>(i)]);
+    positions.push_back(read.axes[static_cast<size_t>(i)]);
+  }
+  for (size_t j = 0; j < rows.axes.size(); ++j) take(of_labels, static_cast<int64_t>(j), rows.axes[j], places.axes[j]);
+  of_table.push_back(static_cast<int64_t>(axis));
+  for (size_t i = 0; i < axes.size(); ++i) take(of_table, static_cast<int64_t>(i), axes[i], read.axes[i]);
+  if (!shapes_.check_size(read.base.dtype, result, span)) return false;
+  Builder& graph = graph_.builder();
+  graph.set_span(span);
+  const auto ordered = [&](NodeId x, const std::vector<int64_t>& order) {
+    return std::ranges::is_sorted(order) ? x : graph.transpose(x, order);
+  };
+  const NodeId table = ordered(read.base.node, of_table), labels = ordered(rows.node, of_labels);
+  read.base = graph_.tensor(graph.make(OpKind::BatchGather, {table, labels}, {{"batch", batch}}), std::move(result));
+  read.axes = std::move(positions);
   return true;
 }
 

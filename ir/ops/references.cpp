@@ -1,10 +1,11 @@
 #include "ir/ops/references.h"
 
 #include <Eigen/Dense>
-
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numbers>
+#include <numeric>
 
 #include "ir/evaluator.h"
 #include "ir/index_formula.h"

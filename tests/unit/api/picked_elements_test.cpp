@@ -1,4 +1,5 @@
-// One element of an axis for each of the others, `x[n, t, label[n, t]]`: its values, its gradient, and what they cost.
+// One element of an axis for each of the others, `x[n, t, label[n, t]]`, or several, `x[n, at[n, j], d]`: their values,
+// their gradients, and what they cost.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -10,7 +11,7 @@
 namespace smelt::test {
 namespace {
 
-constexpr std::string_view kModel = R"(dim B <= 2, T = 2, K = 3, S <= 4
+constexpr std::string_view kModel = R"(dim B <= 2, T = 2, K = 3, J = 3, S <= 4
 layer None(x: f32[B, T, K]) -> f32[B, T, K] { x }
 model _none = None
 fn last_axis(x, y) {
@@ -19,6 +20,14 @@ fn last_axis(x, y) {
 }
 fn middle_axis(x, at) {
   p[n, k] = x[n, at[n], k]
+  p
+}
+fn own_rows(x, at) {
+  p[n, j, k] = x[n, at[n, j], k]
+  p
+}
+fn own_elements(x, y) {
+  p[j, t, n] = x[n, t, y[t, j, n]]
   p
 }
 fn in_steps(x, y) {
@@ -36,6 +45,17 @@ export last_curve(x: f32[B, T, K], y: ix<K>[B, T]) -> f32[B, T, K] {
 }
 export middle(x: f32[B, T, K], at: ix<T>[B]) -> f32[B, K] = middle_axis(x, at)
 export middle_slope(x: f32[B, T, K], at: ix<T>[B]) -> f32[B, T, K] = grad(sum(middle_axis(x, at) ^ 2), wrt=x)
+export rows(x: f32[B, T, K], at: ix<T>[B, J]) -> f32[B, J, K] = own_rows(x, at)
+export rows_slope(x: f32[B, T, K], at: ix<T>[B, J]) -> f32[B, T, K] = grad(sum(own_rows(x, at) ^ 2), wrt=x)
+export rows_curve(x: f32[B, T, K], at: ix<T>[B, J]) -> f32[B, T, K] {
+  g = grad(sum(own_rows(x, at) ^ 3), wrt=x)
+  grad(sum(g), wrt=x)
+}
+export rows_turned(x: f32[B, T, K], at: ix<T>[J, B]) -> f32[K, J, B] {
+  p[k, j, n] = x[n, at[j, n], k]
+  p
+}
+export elements_slope(x: f32[B, T, K], y: ix<K>[T, J, B]) -> f32[B, T, K] = grad(sum(own_elements(x, y) ^ 2), wrt=x)
 export run_time_slope(x: f32[B, S, K], at: i32[B]) -> f32[B, S, K] {
   p[n, k] = x[n, clamp(at, 0, 3)[n], k]
   grad(sum(p ^ 2), wrt=x)
@@ -73,6 +93,8 @@ class Picked {
     return {values.begin(), values.end()};
   }
 
+  const CompiledProgram& program() const { return compiled_->program; }
+
  private:
   CheckedModel model_;
   std::unique_ptr<CompiledModel> compiled_;
@@ -91,6 +113,18 @@ TEST_CASE_FIXTURE(Picked, "elements at labels have their values, and the gradien
   CHECK(run("run_time_slope", "at", {3, 0}, {2}) == Values{0, 0, 0, 8, 10, 12, 14, 16, 18, 0, 0, 0});  // the last one
   // total = p0 * p1 + p1
   CHECK(run("steps_slope", "y", y, {2, 2}) == Values{6, 0, 0, 0, 0, 2, 0, 11, 0, 0, 9, 0});
+}
+
+TEST_CASE_FIXTURE(Picked, "each row has rows at labels of its own, and they are no matter of the other rows") {
+  const std::vector<int32_t> at{0, 1, 1, 1, 0, 0};
+  CHECK(run("rows", "at", at, {2, 3}) == Values{1, 2, 3, 4, 5, 6, 4, 5, 6, 10, 11, 12, 7, 8, 9, 7, 8, 9});
+  CHECK(run("rows_slope", "at", at, {2, 3}) == Values{2, 4, 6, 16, 20, 24, 28, 32, 36, 20, 22, 24});
+  CHECK(run("rows_curve", "at", at, {2, 3}) == Values{6, 12, 18, 48, 60, 72, 84, 96, 108, 60, 66, 72});
+  CHECK(run("rows_turned", "at", {0, 1, 1, 0, 1, 0}, {3, 2}) ==
+        Values{1, 10, 4, 7, 4, 7, 2, 11, 5, 8, 5, 8, 3, 12, 6, 9, 6, 9});
+  const std::vector<int32_t> y{0, 2, 0, 0, 2, 0, 1, 0, 1, 1, 1, 2};  // [t, j, n]
+  CHECK(run("elements_slope", "y", y, {2, 3, 2}) == Values{4, 0, 6, 0, 30, 0, 28, 0, 18, 20, 22, 24});
+  CHECK(program().find(FunctionKind::Export, "rows")->couplings.empty());
 }
 
 TEST_CASE("picking an element takes no memory that grows with the square of the rows") {
