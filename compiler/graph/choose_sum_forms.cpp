@@ -106,6 +106,29 @@ NodeId staged(Match& m) {
   return m.build().make(m.node().op, {rows}, {{"axes", rest}});
 }
 
+// Sums of so few columns are one or two threads' work, and statistics of BatchNorm over pictures have few. Of so many
+// elements the second step is nothing beside the first. The sums of examples/conv.smelt took 2.77 ms on one thread and
+// 2.58 on two; with this they take 2.77 and 1.58 (`smelt profile --threads 2`).
+constexpr int64_t kFewColumns = 128, kManyElements = int64_t{1} << 20, kParts = 16;
+
+/// The first axes are kept for a second step: threads share them.
+NodeId staged_columns(Match& m) {
+  const Shape& shape = m.operand(0).type.shape;
+  const std::vector<int64_t>& axes = m.attrs().integers("axes");
+  const std::optional<int64_t> elements = num_elements(shape), columns = num_elements(m.type().shape);
+  if (axes.size() < 2 || axes.back() + 1 != static_cast<int64_t>(axes.size()) || axes.size() == shape.size())
+    return kNoMatch;
+  if (is_half(m.type().dtype) || !elements || *elements < kManyElements || *columns >= kFewColumns) return kNoMatch;
+  size_t kept = 0;
+  for (int64_t parts = 1; parts < kParts; ++kept) {
+    if (kept + 1 == axes.size()) return kNoMatch;
+    parts *= shape[kept].bound;
+  }
+  const auto at = axes.begin() + static_cast<std::ptrdiff_t>(kept);
+  const NodeId parts = m.build().make(m.node().op, {m.in(0)}, {{"axes", std::vector<int64_t>(at, axes.end())}});
+  return m.build().make(m.node().op, {parts}, {{"axes", std::vector<int64_t>(axes.begin(), at)}});
+}
+
 constexpr std::array kRules = {
     Rule{"narrow_contraction",
          "contract(a, b) -> reduce_sum(a * b) when one operand has all axes longer than 1, or none is summed",
@@ -116,6 +139,12 @@ constexpr std::array kRules = {
          staged},
     Rule{"staged_min", "reduce_min(x, all axes) -> reduce_min(reduce_min(x, last axis), the others)", OpKind::ReduceMin,
          staged},
+    Rule{"staged_column_sum", "reduce_sum(x, first axes) of few columns -> its first axes go last", OpKind::ReduceSum,
+         staged_columns},
+    Rule{"staged_column_max", "reduce_max(x, first axes) of few columns -> its first axes go last", OpKind::ReduceMax,
+         staged_columns},
+    Rule{"staged_column_min", "reduce_min(x, first axes) of few columns -> its first axes go last", OpKind::ReduceMin,
+         staged_columns},
 };
 
 }  // namespace
