@@ -105,7 +105,10 @@ Value Derivatives::penalty(const Value& what, bool squared, Span span) {
   const auto* selector = what.as<Selector>();
   const auto* layer = what.as<LayerValue>();
   Selector whole;
-  if (layer != nullptr) {  // a model by its name
+  if (layer != nullptr && layer->averages != nullptr) {  // an average by its name
+    for (const auto& [parameter, average] : *layer->averages) whole.variables.push_back(average);
+    selector = &whole;
+  } else if (layer != nullptr) {  // a model by its name
     for (size_t i = 0; i < experiment_.variables.size(); ++i) {
       if (experiment_.variables[i].path.starts_with(layer->instance->path + "."))
         whole.variables.push_back(static_cast<int32_t>(i));
@@ -115,7 +118,7 @@ Value Derivatives::penalty(const Value& what, bool squared, Span span) {
   if (selector != nullptr) {
     for (const int32_t variable : selector->variables) {
       const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
-      if (v.kind != VariableKind::Param) continue;
+      if (v.kind != VariableKind::Param && v.average_of.empty()) continue;
       Axes axes;
       for (const Extent& extent : v.type.shape) axes.push_back({kAnonymous, extent});
       parts.push_back(graph_.variable_value(variable, axes));

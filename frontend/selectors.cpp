@@ -39,7 +39,9 @@ bool match_path(std::string_view pattern, std::string_view path) {
 bool Selectors::selector_path(ast::ExprId id, std::string& path) {
   if (const auto* name = scopes_.ast().as<ast::NameExpr>(id)) {
     const auto [scope, decl] = scopes_.find_decl(*scopes_.frame().scope, name->name);
-    if (scopes_.find_local(name->name) != nullptr || !std::holds_alternative<const ast::ModelDecl*>(decl)) return false;
+    const bool has_parameters =
+        std::holds_alternative<const ast::ModelDecl*>(decl) || std::holds_alternative<const ast::EmaItem*>(decl);
+    if (scopes_.find_local(name->name) != nullptr || !has_parameters) return false;
     path = name->name;
     return true;
   }
@@ -50,7 +52,7 @@ bool Selectors::selector_path(ast::ExprId id, std::string& path) {
 }
 
 /// The variables a selector matches; none is an error once all models have been seen.
-std::optional<Selector> Selectors::eval_selector(ast::ExprId id) {
+std::optional<Selector> Selectors::matching(ast::ExprId id) {
   Selector selector;
   if (!selector_path(id, selector.text)) {
     const Value value = scopes_.ast().as<ast::NameExpr>(id) != nullptr ? evaluator_.eval(id) : Value();
@@ -93,6 +95,19 @@ std::optional<Selector> Selectors::eval_selector(ast::ExprId id) {
   return std::nullopt;
 }
 
+std::optional<Selector> Selectors::eval_selector(ast::ExprId id) {
+  const std::optional<Selector> selector = matching(id);
+  if (!selector || selector->variables.empty()) return selector;
+  const Variable& variable = experiment_.variables[static_cast<size_t>(selector->variables[0])];
+  if (variable.average_of.empty()) return selector;
+  const std::string model = variable.average_of.substr(0, variable.average_of.find('.'));
+  diagnostics_
+      .report(Diag::E0307, scopes_.span_of(id),
+              fmt::format("`{}` is of an average of `{}`, which no optimiser changes", selector->text, model))
+      .with_help(fmt::format("select `{}`: each of its updates moves the average", model));
+  return std::nullopt;
+}
+
 /// `book.E` is a parameter's value where a tensor is needed, and a selector for `l2(..)` and `updates`.
 Value Selectors::member_value(ast::ExprId id, const Naming& naming) {
   std::string path;
@@ -110,7 +125,7 @@ Value Selectors::member_value(ast::ExprId id, const Naming& naming) {
                     "and sizes are dims");
     return {};
   }
-  const std::optional<Selector> selector = eval_selector(id);
+  const std::optional<Selector> selector = matching(id);
   // What a mistake before this kept from being applied has no parameters yet: one mistake is one error.
   if (!selector || (selector->variables.empty() && diagnostics_.has_errors())) return {};
   return *selector;

@@ -30,9 +30,11 @@ class Selectors {
         diagnostics_(diagnostics) {}
 
   Value member_value(ast::ExprId id, const Naming& naming);
+  /// What an objective updates, or an optimiser has.
   std::optional<Selector> eval_selector(ast::ExprId id);
 
  private:
+  std::optional<Selector> matching(ast::ExprId id);
   bool selector_path(ast::ExprId id, std::string& path);
 
   Experiment& experiment_;

@@ -71,6 +71,22 @@ TEST_CASE("an average has states of its own, which exports read and steps write"
   CHECK(written == 4);
 }
 
+TEST_CASE("what is read of an average by name is its own, not the net's") {
+  const std::string export_of = "export run() -> f32[] = ";
+  for (const std::string value : {"l2(slow)", "l1(slow)", "l2(slow.**)", "sum(slow.fc.W) + sum(slow.out.b)"}) {
+    CAPTURE(value);
+    const Built built(trained_with("sgd(lr = 0.1)\n  ema slow = net decay 0.9", export_of + value + "\n"));
+    CHECK(built.messages == "");
+    REQUIRE(built.experiment);
+    std::set<std::string> read;
+    for (const Argument& argument : built.experiment->find(FunctionKind::Export, "run")->graph.arguments)
+      if (argument.role == ArgRole::Variable) read.insert(argument.name);
+    const bool all = value.starts_with("l");
+    CHECK(read.size() == (all ? 4 : 2));
+    CHECK(std::ranges::all_of(read, [](const std::string& name) { return name.starts_with("slow."); }));
+  }
+}
+
 TEST_CASE("an average does not write the states of the net") {
   std::string text = trained_with("sgd(lr = 0.1)\n  ema slow = net decay 0.9");
   text.replace(text.find("mean(net(x) ^ 2)"), 16, "mean((net(x) - stop(slow(x))) ^ 2)");
