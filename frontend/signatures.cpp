@@ -156,6 +156,11 @@ bool Signatures::bind_axis(const ast::DimItem& item, Axis& axis, Span span, std:
     scopes_.frame().outside.emplace(fresh, axis);
     scopes_.frame().blocks.front().emplace(name->name, Binding{Value(DimValue{fresh}), item.span});
     axis = shapes_.axis_of(fresh);
+      if (axis.dim == dim->id) {  // that dim itself: what the body applies knows it by its name as well
+        scopes_.frame().outside.emplace(axis.dim, axis);
+        scopes_.frame().blocks.front().emplace(name->name, Binding{Value(*dim), item.span});
+        return true;
+      }
     return true;
   }
   const auto known = scopes_.frame().outside.find(expected->dim);
