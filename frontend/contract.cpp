@@ -69,7 +69,8 @@ Value GraphWriter::push_contraction(const Tensor& a, const Tensor& b, IndexFormu
 
 /// contract(a, b, over): sums over `over`; other shared dims stay, once.
 Value GraphWriter::contract(const Tensor& a, const Tensor& b, const Axes& over, Span span) {
-  const auto in_a = shapes_.find_axes(a, over, span), in_b = shapes_.find_axes(b, over, span);
+  const auto in_a = shapes_.find_axes(a, over, span, NamedAxes::InPairs);
+  const auto in_b = shapes_.find_axes(b, over, span, NamedAxes::InPairs);
   if (!in_a || !in_b) return {};
   Pairing pairing(a.axes.size(), b.axes.size());
   for (size_t k = 0; k < over.size(); ++k) {

@@ -26,13 +26,16 @@ std::vector<int64_t> Shapes::axes_that_are(const Tensor& x, const Axis& wanted) 
   return found;
 }
 
-std::optional<std::vector<int64_t>> Shapes::find_axes(const Tensor& x, const Axes& over, Span span) {
+std::optional<std::vector<int64_t>> Shapes::find_axes(const Tensor& x, const Axes& over, Span span, NamedAxes named) {
   std::vector<int64_t> places;
   for (const Axis& wanted : over) {
     const std::vector<int64_t> found = axes_that_are(x, wanted);
-    // A dim that is named as often as x has it means all of them, in their order.
-    const auto named = std::ranges::count(over, wanted.dim, &Axis::dim);
-    const bool all = wanted.dim != kAnonymous && static_cast<size_t>(named) == found.size();
+    // As many names as there are axes that each of them could be mean all of them: `over=(C, C)` of an f32[C, C], and
+    // `over=(H, W)` of a square whose axes have no names, where it does not matter which is which.
+    const auto alike = std::ranges::count_if(over, [&](const Axis& other) {
+      return other.dim == wanted.dim || (named == NamedAxes::AsASet && axes_that_are(x, other) == found);
+    });
+    const bool all = wanted.dim != kAnonymous && static_cast<size_t>(alike) == found.size();
     const auto free =
         std::ranges::find_if(found, [&](int64_t at) { return std::ranges::find(places, at) == places.end(); });
     if (free != found.end() && (found.size() == 1 || all)) {
@@ -42,10 +45,13 @@ std::optional<std::vector<int64_t>> Shapes::find_axes(const Tensor& x, const Axe
     if (found.size() > 1)
       diagnostics_
           .report(Diag::E0102, span, fmt::format("`{}` has more than one axis {}", type_text(x), axis_text(wanted)))
-          .with_help(wanted.dim == kAnonymous
-                         ? "a formula says which: `y[i] = sum[j] x[i, j]`"
-                         : fmt::format("`over=({})` is all of them; a formula says which: `y[i] = sum[j] x[i, j]`",
-                                       fmt::join(std::vector(found.size(), axis_text(wanted)), ", ")));
+          .with_help(
+              wanted.dim == kAnonymous ? "a formula says which: `y[i] = sum[j] x[i, j]`"
+              : x.axes[static_cast<size_t>(found[0])].dim == kAnonymous
+                  ? "they have no names: `x as [B, H, W]` gives them some, and a formula says which: `y[i] = sum[j] "
+                    "x[i, j]`"
+                  : fmt::format("`over=({})` is all of them; a formula says which: `y[i] = sum[j] x[i, j]`",
+                                fmt::join(std::vector(found.size(), axis_text(wanted)), ", ")));
     else
       diagnostics_.report(Diag::E0105, span, fmt::format("`{}` has no axis {}", type_text(x), axis_text(wanted)))
           .with_help(x.axes.empty() ? "it is one number" : fmt::format("its axes are {}", axes_text(x.axes)));

@@ -23,6 +23,10 @@ constexpr int64_t kMaxDim = 2147483647;
 /// Whether operands are compared, as labels are with `index(Class)`.
 enum class Meeting : uint8_t { Plain, Compared };
 
+/// Whether it matters which of two alike axes a name of `over=` means: not to a sum over both, but to what pairs it
+/// with an axis of another value.
+enum class NamedAxes : uint8_t { AsASet, InPairs };
+
 /// An `expect_*` reports a value that is something else.
 class Shapes {
  public:
@@ -44,7 +48,8 @@ class Shapes {
   bool unify(const Axis& a, const Axis& b) const;
   bool check_size(DType dtype, const Axes& axes, Span span);
   /// Where the axes that `over=` names are in x. One that x has twice is named twice.
-  std::optional<std::vector<int64_t>> find_axes(const Tensor& x, const Axes& over, Span span);
+  std::optional<std::vector<int64_t>> find_axes(const Tensor& x, const Axes& over, Span span,
+                                                NamedAxes named = NamedAxes::AsASet);
 
   std::string describe(const Value& value) const;
   /// What to write where a value is needed and `value` is none, such as a tuple or a shape. Empty for those that are.
