@@ -24,13 +24,20 @@ std::optional<Column> DataSection::describe_column(int32_t field, Span span) {
         .with_help(std::string(find_reader_record(source.reader)->fields));
     return std::nullopt;
   }
+  if (field == Column::kWholeRow && find_reader_record(source.reader)->field_is_file) {
+    diagnostics_
+        .report(Diag::E0109, span,
+                fmt::format("`row()` is all columns of a csv file, and `{}` has none", source.reader))
+        .with_help(std::string(find_reader_record(source.reader)->fields));
+    return std::nullopt;
+  }
   const auto probed = std::ranges::find(known, field, &Column::field);
   if (probed != known.end()) {
     column.dtype = probed->dtype;
     column.row_shape = probed->row_shape;
     const bool padded = read.row.size() == 1 && read.row[0].extent.is_static();
     column.length_symbol = padded ? -1 : probed->length_symbol;
-  } else if (!known.empty() && field == Column::kWholeRow && source.reader == "csv") {
+  } else if (!known.empty() && field == Column::kWholeRow) {
     column.dtype = known.front().dtype;  // all columns side by side
     column.row_shape = {static_cast<int64_t>(known.size())};
   } else if (!known.empty()) {

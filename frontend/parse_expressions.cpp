@@ -135,8 +135,12 @@ ast::ExprId Parser::postfix_tail(ast::ExprId base, Span begin) {
       base = make(ast::AttrExpr{base, args(TokenKind::OpenBrace, TokenKind::CloseBrace)}, begin);
     } else if (at(TokenKind::OpenBracket) || at(TokenKind::BoundedIndex)) {
       ast::IndexExpr index{base, {}, at(TokenKind::BoundedIndex)};
-      bracketed(peek().kind, TokenKind::CloseBracket, "an index",
-                [&] { index.indices.push_back(at(TokenKind::DotDot) ? open_range() : expression_or_rest()); });
+      bracketed(peek().kind, TokenKind::CloseBracket, "an index", [&] {
+        if (!at(TokenKind::Colon)) index.indices.push_back(at(TokenKind::DotDot) ? open_range() : expression_or_rest());
+        if (!panic_ && at(TokenKind::Colon))
+          fail("a part of an axis is written with `..`, not `:`",
+               "`x[a .. b]` is a part, `x[1 ..]` all but the first, and `x[.., 0]` reads all of the axis in front");
+      });
       base = make(std::move(index), begin);
     } else if (at(TokenKind::Dot)) {
       advance();

@@ -207,15 +207,23 @@ Value Evaluator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span spa
         return scans_.sliced(x, *scan, span);
       if (scans_.is_open() && labels->axes.empty() && labels->label == kAnonymous) {
         diagnostics_.report(Diag::E0403, scopes_.span_of(index), "a step reads its own slice, `x[t]`")
-            .with_help("carry what later steps need: `with before = zeros([B]) { .. before <- x[t] }`");
+            .with_help(
+                "a formula reads another step, `last[n] = x[n, max(t - 1, 0)]`, or `x[n, t + 1]` over fewer steps; "
+                "what a "
+                "step makes for later ones is carried: `with before = zeros([B]) { .. before <- x[t] }`");
         return {};
       }
       if (e.indices.size() == 1) return graph_.gather(x, *labels, span);
       return unsupported(diagnostics_, span, "an index list with a tensor in it");
     }
     if (at >= x.axes.size()) {
-      diagnostics_.report(Diag::E0109, scopes_.span_of(index),
-                          fmt::format("`{}` has {} axes", shapes_.type_text(x), x.axes.size()));
+      diagnostics_
+          .report(Diag::E0109, scopes_.span_of(index),
+                  fmt::format("`{}` has {} axes, and {} positions are given", shapes_.type_text(x), x.axes.size(),
+                              e.indices.size()))
+          .with_help(first.as<NoneValue>() == nullptr ? ""
+                                                      : "an axis of one element is added by `reshape`; operands need "
+                                                        "none, because they are aligned by the names of their axes");
       return {};
     }
     const std::optional<AxisPart> part = axis_part(index, x, at);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include "frontend/distributions.h"
 #include "frontend/evaluator.h"
@@ -52,8 +53,12 @@ std::optional<Axes> Signatures::axes_expression(const std::vector<ast::DimItem>&
     if (item.rest) {
       const auto rest = scopes_.frame().rests.find(item.rest_name.text);
       if (rest == scopes_.frame().rests.end()) {
-        diagnostics_.report(Diag::E0301, item.span,
-                            fmt::format("`...{}` is not bound by the head of this body", item.rest_name.text));
+        diagnostics_
+            .report(Diag::E0301, item.span,
+                    fmt::format("`...{}` is not bound by the head of this body", item.rest_name.text))
+            .with_help(fmt::format("a parameter binds it, `x: f32[...{}, C]`; in an index `..` is all of an axis: "
+                                   "`x[.., 0]`",
+                                   item.rest_name.text));
         good = false;
       } else {
         axes.insert(axes.end(), rest->second.begin(), rest->second.end());
@@ -151,16 +156,16 @@ bool Signatures::bind_axis(const ast::DimItem& item, Axis& axis, Span span, std:
         why = fmt::format("{} is at most {}, and the axis has {}", name->name, bound, axis.extent.bound);
         return false;
       }
-    }
-    const DimId fresh = shapes_.new_dim(name->name, axis.extent, item.span);
-    scopes_.frame().outside.emplace(fresh, axis);
-    scopes_.frame().blocks.front().emplace(name->name, Binding{Value(DimValue{fresh}), item.span});
-    axis = shapes_.axis_of(fresh);
       if (axis.dim == dim->id) {  // that dim itself: what the body applies knows it by its name as well
         scopes_.frame().outside.emplace(axis.dim, axis);
         scopes_.frame().blocks.front().emplace(name->name, Binding{Value(*dim), item.span});
         return true;
       }
+    }
+    const DimId fresh = shapes_.new_dim(name->name, axis.extent, item.span);
+    scopes_.frame().outside.emplace(fresh, axis);
+    scopes_.frame().blocks.front().emplace(name->name, Binding{Value(DimValue{fresh}), item.span});
+    axis = shapes_.axis_of(fresh);
     return true;
   }
   const auto known = scopes_.frame().outside.find(expected->dim);
@@ -398,8 +403,16 @@ bool Signatures::take_declared_axes(const DeclaredResult& declared, Axes& axes, 
       }
       if (const std::optional<TurnedAxes> turned = turned_axes(places, axes))
         return mismatch(turned->why, turned->turn + ", or declare the order that it has");
+      std::string help;
+      if (wanted->extent == axes[at].extent) {
+        const auto entries = std::views::transform(type.dims, [&](const ast::DimItem& entry) {
+          return entry.rest ? "..." + entry.rest_name.text : ast::print(scopes_.ast(), entry.extent);
+        });
+        help = fmt::format("axes of equal size that are the same are renamed, `x as [{}]`", fmt::join(entries, ", "));
+      }
       return mismatch(fmt::format("{} is not {} ({})", shapes_.sized_text(axes[at]),
-                                  ast::print(scopes_.ast(), item->extent), wanted->extent.bound));
+                                  ast::print(scopes_.ast(), item->extent), wanted->extent.bound),
+                      std::move(help));
     }
     axes[at] = *wanted;
   }
