@@ -70,11 +70,11 @@ std::optional<Attributes> draw_permutation(const Context& c) {
   return Attributes{{"permutation", permutation}};
 }
 
-/// The operand's axes among one or two new ones, rarely in another order.
+/// The operand's axes among up to two new ones, rarely in another order.
 std::optional<Attributes> draw_broadcast(const Context& c) {
   std::vector<int64_t> source(static_cast<size_t>(c.rank()));
   std::iota(source.begin(), source.end(), 0);
-  for (int64_t added = c.numbers().integer(1, 2); added > 0; --added) {
+  for (int64_t added = c.numbers().integer(0, 2); added > 0; --added) {
     source.insert(source.begin() + c.numbers().integer(0, static_cast<int64_t>(source.size())), -1);
   }
   if (c.numbers().chance(0.15)) std::ranges::reverse(source);

@@ -123,6 +123,8 @@ Result<TensorType> cast(const InferArgs& args) {
 Result<TensorType> reduce(const InferArgs& args) {
   SMELT_TRY(const TensorType x, need_dtype(args, args.operands[0]));
   SMELT_TRY(const Axes axes, need_axes(args, args.attrs.integers("axes"), x));
+  // That is x, as `Builder::reduce_sum` knows; a loop over nothing has no place in which the sum could be made.
+  if (axes.empty()) return wrong(args, "reduces no axis of {}", show_operands(args));
   return TensorType{x.dtype, without_axes(x.shape, axes)};
 }
 

@@ -223,7 +223,7 @@ void read(Vjp& v) {
 void broadcast(Vjp& v) {
   Builder& b = v.build();
   const std::vector<int64_t>& axes = v.attrs().integers("axes");
-  const NodeId sum = b.make(OpKind::ReduceSum, {v.ct()}, {{"axes", axes_outside(axes, v.node().type.rank())}});
+  const NodeId sum = b.reduce_sum(v.ct(), axes_outside(axes, v.node().type.rank()));
   // The sum has the kept axes in the result's order; operand axis i is the one that stands at axes[i].
   std::vector<int64_t> order = axes;
   std::ranges::sort(order);

@@ -139,6 +139,8 @@ TEST_CASE("V3: a type is what infer gives") {
         "%6 = relu has type `f32[B<=8, 3]`, its operands give `f64[B<=8, 3]`");
   CHECK(violations_after([](Graph& g) { g.nodes[4].inputs[1] = {0}; }) ==
         "%4: `mul` needs operands of one type, got `f32[B<=8, 3]` and `f32[3]`");
+  CHECK(violations_after([](Graph& g) { g.nodes[5].attrs.set("axes", std::vector<int64_t>{}); }) ==
+        "%5: `reduce_sum` reduces no axis of `f32[B<=8, 3]`");
 }
 
 TEST_CASE("V4: arguments and their nodes match") {
