@@ -61,6 +61,13 @@ class Checker {
 
   Result<GradcheckResult> run() {
     SMELT_TRY(const double loss, evaluate());
+    if (!std::isfinite(loss))
+      return fail(
+          ErrorKind::NonFinite,
+          fmt::format("the loss of `{}` is {} at the point where its derivatives are compared", frame_.entry().name,
+                      std::isnan(loss) ? "NaN" : "infinite"),
+          "`smelt train` names the line of the first NaN of a step; `--seed` takes another start, and `--weights` "
+          "the parameters of a run");
     GradcheckResult result{.loss = loss, .rows = {}};
     for (Checked& each : parameters_) {
       SMELT_TRY(GradcheckRow row, check(each));

@@ -179,6 +179,27 @@ train {
   }
 }
 
+TEST_CASE("gradcheck of a loss that is no number says so, and compares nothing") {
+  const std::string file = fresh_directory("gradcheck-nan") + "/nan.smelt";
+  write_text_file(file, R"(dim B = 4
+layer Net() -> f32[3] {
+  param w: f32[3] ~ Normal(0, 1)
+  relu(w - 100)
+}
+model net = Net
+objective loss() updates net { sum(net() / sqrt(sum(net() ^ 2))) }
+train {
+  batch B = 4
+  steps 1
+  step loss with sgd(lr = 0.1)
+}
+)");
+  const CommandResult result = run_smelt({"gradcheck", file, "--threads", "1"});
+  CHECK_MESSAGE(result.exit_code == 6, result.out, result.err);
+  CHECK(result.err.find("the loss of `loss` is NaN") != std::string::npos);
+  CHECK(result.out.empty());
+}
+
 TEST_CASE("gradcheck takes the digits that a large loss has not for no error") {
   const std::string file = fresh_directory("gradcheck-large") + "/large.smelt";
   write_text_file(file, R"(dim B = 4
