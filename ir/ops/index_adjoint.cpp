@@ -175,59 +175,72 @@ class Adjoint {
       placement.direct = true;
       return true;
     }
-    const int32_t slid = longest->first;
-    int64_t start = axis.constant, step = longest->second;
-    IndexedSum::Factor& guard = sum_.guarding(slid);  // where the slid index leaves its extent, it reads 0
-    guard.map.bounded = true;
-    if (step < 0) {
-      put(slid, Affine{size(slid) - 1, {{slid, -1}}});
-      start += step * (size(slid) - 1);
-      step = -step;
+    const Slid slid = solved_for(*longest, axis, placement);
+    if (slid.step > 1) return lay_in_phases(slid, extent, placement);
+    const int32_t position = sum_.new_index(extent);
+    put(slid.index, Affine::of(position) - slid.behind + -slid.start);
+    sum_.add_axis(position);
+    placement.direct = true;
+    return true;
+  }
+
+  /// An axis, start + step * q + its phases, that is solved for one of its indices: index = q - behind.
+  struct Slid {
+    int32_t index;
+    int64_t start, step;
+    Affine behind = {};
+    int64_t low, high;  // of q: where something was read
+    int64_t phases_low = 0, phases_high = 0;
+    std::vector<int32_t> phases = {};
+  };
+  Slid solved_for(const std::pair<int32_t, int64_t>& term, const Affine& axis, Placement& placement) {
+    const int32_t index = term.first;
+    Slid slid{.index = index, .start = axis.constant, .step = term.second, .low = 0, .high = size(index) - 1};
+    sum_.guarding(index).map.bounded = true;  // where the slid index leaves its extent, it reads 0
+    if (slid.step < 0) {
+      put(index, Affine{size(index) - 1, {{index, -1}}});
+      slid.start += slid.step * (size(index) - 1);
+      slid.step = -slid.step;
     }
-    Affine behind;  // slid = q - behind
-    int64_t low = 0, high = size(slid) - 1, phases_low = 0, phases_high = 0;
-    std::vector<int32_t> phases;
-    for (const auto& [index, factor] : axis.terms) {
-      if (index == slid) continue;
-      int32_t turn = index;
+    for (const auto& [other, factor] : axis.terms) {
+      if (other == index) continue;
+      int32_t turn = other;
       int64_t factor_of_turn = factor;
-      if (factor % step != 0) {
-        const int64_t parts = step / std::gcd(step, factor);
-        const int32_t phase = split(index, parts, turn);
+      if (factor % slid.step != 0) {
+        const int64_t parts = slid.step / std::gcd(slid.step, factor);
+        const int32_t phase = split(other, parts, turn);
         factor_of_turn = factor * parts;
-        phases.push_back(phase);
+        slid.phases.push_back(phase);
         placement.phase_factors.push_back(factor);
-        (factor < 0 ? phases_low : phases_high) += factor * (parts - 1);
+        (factor < 0 ? slid.phases_low : slid.phases_high) += factor * (parts - 1);
       }
-      const int64_t reach = factor_of_turn / step * (size(turn) - 1);
-      (reach < 0 ? low : high) += reach;
-      behind = behind + Affine::of(turn, factor_of_turn / step);
+      const int64_t reach = factor_of_turn / slid.step * (size(turn) - 1);
+      (reach < 0 ? slid.low : slid.high) += reach;
+      slid.behind = slid.behind + Affine::of(turn, factor_of_turn / slid.step);
     }
-    if (step == 1) {
-      const int32_t position = sum_.new_index(extent);
-      put(slid, Affine::of(position) - behind + -start);
-      sum_.add_axis(position);
-      placement.direct = true;
-      return true;
-    }
+    return slid;
+  }
+
+  /// A step of more than 1: the result has an axis for q and one for each phase. False when no q lies inside of x.
+  bool lay_in_phases(Slid slid, const Extent& extent, Placement& placement) {
     Affine shift;
-    if (step == 2 && phases.size() == 1) {
-      const int64_t by = align_phases(phases[0], placement, start);
-      low -= std::max<int64_t>(by, 0);
-      high -= std::min<int64_t>(by, 0);
-      phases_low = 0;
-      phases_high = 1;
-      if (by != 0) shift = Affine::of(phases[0], by);
+    if (slid.step == 2 && slid.phases.size() == 1) {
+      const int64_t by = align_phases(slid.phases[0], placement, slid.start);
+      slid.low -= std::max<int64_t>(by, 0);
+      slid.high -= std::min<int64_t>(by, 0);
+      slid.phases_low = 0;
+      slid.phases_high = 1;
+      if (by != 0) shift = Affine::of(slid.phases[0], by);
     }
-    low = std::max(low, -floor_div(start + phases_high, step));
-    high = std::min(high, floor_div(extent.bound - 1 - start - phases_low, step));
+    const int64_t low = std::max(slid.low, -floor_div(slid.start + slid.phases_high, slid.step));
+    const int64_t high = std::min(slid.high, floor_div(extent.bound - 1 - slid.start - slid.phases_low, slid.step));
     if (low > high) return false;
     const int32_t position = sum_.new_index(high - low + 1);
-    put(slid, Affine::of(position) + shift - behind + low);
-    placement.start = start + step * low;
-    placement.step = step;
+    put(slid.index, Affine::of(position) + shift - slid.behind + low);
+    placement.start = slid.start + slid.step * low;
+    placement.step = slid.step;
     sum_.add_axis(position);
-    for (const int32_t phase : phases) sum_.add_axis(phase);
+    for (const int32_t phase : slid.phases) sum_.add_axis(phase);
     return true;
   }
 
