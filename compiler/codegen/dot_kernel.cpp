@@ -78,7 +78,7 @@ DotKernelEmitter::Values DotKernelEmitter::emit_depth(const Values& start) {
 
 llvm::Value* DotKernelEmitter::at(llvm::Value* base, DType dtype, Argument stride, int64_t count, llvm::Value* offset) {
   llvm::Value* element =
-      ir_.CreateAdd(ir_.CreateMul(argument(stride), i64(count), "", true, true), offset, "", true, true);
+      ir_.CreateNSWAdd(ir_.CreateNSWMul(argument(stride), i64(count)), offset);  // rows may pass backwards
   return ir_.CreateInBoundsGEP(scalars_.element_type(dtype), base, element);
 }
 
