@@ -6,6 +6,7 @@
 
 #include "api/smelt/compile.h"
 #include "runtime/session.h"
+#include "runtime/thread_pool.h"
 
 namespace smelt::test {
 namespace {
@@ -55,7 +56,8 @@ TEST_CASE("large sums and maxima of few columns, on one thread and on three") {
   REQUIRE(compiled);
   const Columns want = expected();
   for (const int threads : {1, 3}) {
-    auto session = Session::create((*compiled)->program, (*compiled)->functions(), {.num_threads = threads});
+    const auto pool = *ThreadPool::create(threads);
+    auto session = Session::create((*compiled)->program, (*compiled)->functions(), {.threads = pool->threads()});
     REQUIRE(session);
     REQUIRE((*session)->initialise());
     CHECK(result_of(**session, "total") == want.total);
