@@ -99,7 +99,7 @@ void run_campaign(Totals& totals, const CampaignOptions& options, const std::fun
     const double start = cpu_seconds();
     std::vector<Case> cases;
     for (int64_t left = std::min(kBatch, options.count - totals.graphs); left > 0; --left) {
-      cases.push_back(make_case(totals.seed + static_cast<uint64_t>(totals.graphs)));
+      cases.push_back(make_case(totals.seed + static_cast<uint64_t>(totals.graphs), options.subject));
       count_case(cases.back(), totals);
     }
     std::vector<Failure> failures = check_legs(cases, kBoth);

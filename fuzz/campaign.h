@@ -35,6 +35,7 @@ struct CampaignOptions {
   int64_t count = 2000;       // graphs in all, those of earlier runs included
   std::string directory;      // where failing graphs are written
   int64_t max_failures = 20;  // stops after as many
+  Subject subject = Subject::Any;
 };
 
 /// Runs graphs until `totals.graphs` is `count`; `progress` is called after each batch and may keep the totals.

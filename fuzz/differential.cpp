@@ -65,12 +65,12 @@ Result<Case> make_case(uint64_t seed, const Setup& setup, RandomGraph random) {
   return made;
 }
 
-Case make_case(uint64_t seed) {
+Case make_case(uint64_t seed, Subject subject) {
   const Setup setup = setup_of(seed);
   const double sequences = seed % 7 == 3 ? 0.1 : 0;  // they leave less room for other ops
   const double pictures = seed % 7 == 1 || seed % 7 == 5 ? 0.35 : 0;
-  Result<Case> made =
-      make_case(seed, setup, random_graph(seed, {.dtype = setup.dtype, .sequences = sequences, .pictures = pictures}));
+  const GraphOptions options{.dtype = setup.dtype, .sequences = sequences, .pictures = pictures, .subject = subject};
+  Result<Case> made = make_case(seed, setup, random_graph(seed, options));
   SMELT_CHECK(made.has_value(), "seed {}: {}", seed, made.error().message);
   return *std::move(made);
 }

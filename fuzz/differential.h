@@ -29,7 +29,7 @@ struct Failure {
   std::string what;
 };
 
-Case make_case(uint64_t seed);
+Case make_case(uint64_t seed, Subject subject = Subject::Any);
 /// A case of a graph that was read or rewritten.
 Result<Case> make_case(uint64_t seed, const Setup& setup, RandomGraph random);
 

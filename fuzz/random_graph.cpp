@@ -56,6 +56,7 @@ class Maker {
       pool_.keep(pool_.argument({options_.dtype, pool_.draw_shape(3)}));
     if (pool_.halves() != Halves::None && numbers.chance(0.5))
       pool_.keep(pool_.argument({pool_.draw_half_dtype(), pool_.draw_shape(3)}));
+    add_subject();
     const int64_t num_ops = options_.num_ops > 0 ? options_.num_ops : draw_size();
     for (int64_t op = 0; op < num_ops; ++op) add_op();
     RandomGraph made{pool_.graph(), pool_.arguments(), pool_.extents()};
@@ -82,6 +83,22 @@ class Maker {
     return Kind::Elementwise;
   }
 
+  std::optional<NodeId> draw_subject() {
+    if (options_.subject == Subject::Pictures) return draw_picture(pool_);
+    return pool_.numbers().chance(0.5) ? draw_sequence(pool_) : draw_op(pool_, op_def(OpKind::Scan));
+  }
+
+  void add_subject() {
+    if (options_.subject == Subject::Any) return;
+    for (int64_t wanted = pool_.numbers().integer(1, 2), attempt = 0; wanted > 0 && attempt < kMaxTries; ++attempt) {
+      const auto drawn = draw_subject();
+      if (!drawn) continue;
+      pool_.keep(*drawn);
+      subject_ = *drawn;
+      --wanted;
+    }
+  }
+
   void add_op() {
     if (pool_.halves() != Halves::None && pool_.numbers().chance(kHalfOps) && draw_through_half(pool_)) return;
     if (options_.sequences > 0 && pool_.numbers().chance(options_.sequences)) {
@@ -104,6 +121,10 @@ class Maker {
     Numbers& numbers = pool_.numbers();
     Builder builder(graph);
     std::vector<NodeId> chosen;
+    if (subject_.valid()) {
+      chosen.push_back(subject_);
+      builder.result({"y0", ResultRole::Value, -1, subject_});
+    }
     for (int64_t k = numbers.integer(1, 4); k > 0; --k) {
       const auto id =
           numbers.chance(0.85) ? pool_.draw_live(DTypeClass::Float) : std::optional(numbers.pick(pool_.live()));
@@ -210,6 +231,7 @@ class Maker {
 
   const GraphOptions& options_;
   NodePool pool_;
+  NodeId subject_ = {};  // the last of what the graph has for certain
   int64_t total_ = 0;
 };
 

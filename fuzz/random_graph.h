@@ -25,6 +25,13 @@ struct RandomGraph {
   int dropped = 0;   // results that were left out because they tell little: see random_graph.cpp
 };
 
+/// What a graph has for certain, unless nothing of the kind fits: it is drawn first, and is a result.
+enum class Subject : uint8_t {
+  Any,
+  Pictures,  // convolutions, pools and concatenated branches
+  Loops      // scans, half of them such that write a sequence
+};
+
 struct GraphOptions {
   DType dtype = DType::F32;
   int num_ops = 0;             // 0: drawn from 1 to 40
@@ -33,6 +40,7 @@ struct GraphOptions {
   double halves = 0.35;        // with values of f16 and bf16
   double sequences = 0;        // of ops: loops that write a sequence
   double pictures = 0;         // of ops: layers of pictures
+  Subject subject = Subject::Any;
 };
 
 /// 1 to 4 results and up to 4 gradients, on floats of `dtype`, halves, integers and bools, with a run-time dimension.

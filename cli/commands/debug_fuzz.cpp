@@ -1,6 +1,8 @@
 // debug fuzz: random graphs through the reference evaluator and compiled code, until one differs.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <random>
 
 #include "cli/commands/debug.h"
@@ -14,9 +16,17 @@ namespace {
 struct FuzzFlags {
   int64_t count = 2000, stop_at = 20;
   std::optional<uint64_t> seed;
-  std::string resume, directory = ".";
+  std::string resume, directory = ".", subject;
   bool json = false;
 };
+
+constexpr std::array<std::pair<std::string_view, fuzz::Subject>, 2> kSubjects = {
+    {{"pictures", fuzz::Subject::Pictures}, {"loops", fuzz::Subject::Loops}}};
+
+fuzz::Subject subject_of(const FuzzFlags& flags) {
+  const auto row = std::ranges::find(kSubjects, flags.subject, &decltype(kSubjects)::value_type::first);
+  return row == kSubjects.end() ? fuzz::Subject::Any : row->second;
+}
 
 Result<fuzz::Totals> start(const FuzzFlags& flags) {
   fuzz::Totals totals;
@@ -60,16 +70,19 @@ int run_fuzz(const FuzzFlags& flags) {
   if (!totals) return report(totals.error());
   Result<void> kept;
   size_t shown = totals->failures.size();
-  fuzz::run_campaign(*totals, {.count = flags.count, .directory = flags.directory, .max_failures = flags.stop_at},
-                     [&](const fuzz::Totals& now) {
-                       for (; shown < now.failures.size() && !flags.json; ++shown) {
-                         const fuzz::Failure& failure = now.failures[shown];
-                         fmt::print("seed {} check {}: {}\n  again: smelt debug fuzz --count 1 --seed {}\n",
-                                    failure.seed, failure.check, failure.what, failure.seed);
-                       }
-                       std::fflush(stdout);
-                       if (!flags.resume.empty()) kept = write_output(flags.resume, fuzz::to_json(now));
-                     });
+  fuzz::run_campaign(
+      *totals,
+      {.count = flags.count, .directory = flags.directory, .max_failures = flags.stop_at, .subject = subject_of(flags)},
+      [&](const fuzz::Totals& now) {
+        for (; shown < now.failures.size() && !flags.json; ++shown) {
+          const fuzz::Failure& failure = now.failures[shown];
+          fmt::print("seed {} check {}: {}\n  again: smelt debug fuzz --count 1 --seed {}{}\n", failure.seed,
+                     failure.check, failure.what, failure.seed,
+                     flags.subject.empty() ? "" : " --subject " + flags.subject);
+        }
+        std::fflush(stdout);
+        if (!flags.resume.empty()) kept = write_output(flags.resume, fuzz::to_json(now));
+      });
   if (!kept) return report(kept.error());
   if (flags.json) {
     fmt::print("{}\n", fuzz::to_json(*totals));
@@ -88,6 +101,8 @@ DebugTool add_debug_fuzz(Options options) {
   fuzz.add("--seed", flags->seed, "seed of the first graph; graph k has seed + k (a new one)");
   fuzz.add("--resume-from", flags->resume, "totals of earlier runs: read when it exists, kept up to date");
   fuzz.add("-o,--output", flags->directory, "where failing graphs are written (.)");
+  fuzz.add("--subject", flags->subject, "what every graph has, in place of a share of them: pictures or loops")
+      .one_of({"pictures", "loops"});
   fuzz.add("--stop-at", flags->stop_at, "end after so many mismatches (20)").between(1, 1'000'000);
   fuzz.flag("--json", flags->json, "totals as JSON");
   return {fuzz, [flags] { return run_fuzz(*flags); }};
