@@ -71,6 +71,7 @@ WeightsReport compare(const Safetensors& file, const Session& session, Predicate
     if (stored == nullptr) {
       report.missing.push_back(variable.path);
     } else if (!fits(*stored, variable, types)) {
+      report.retyped += stored->shape == static_shape(variable.type) ? 1 : 0;
       report.changed.push_back(fmt::format("{} ({} in the file, {} in the model)", variable.path,
                                            describe_stored(*stored), to_string(variable.type)));
     } else {
@@ -94,6 +95,12 @@ std::string list_some(std::string_view what, const std::vector<std::string>& nam
 
 Result<void> require_equal(const WeightsReport& report, const std::string& path, std::string_view help) {
   if (report.missing.empty() && report.unexpected.empty() && report.changed.empty()) return {};
+  if (report.missing.empty() && report.unexpected.empty() && report.retyped == report.changed.size()) {
+    return fail(ErrorKind::Input,
+                fmt::format("{}: the model's tensors have other types than the file's: {}", printable(path),
+                            report.changed.front()),
+                fmt::format("give the same `--precision` as the run was begun with; {}", help));
+  }
   return fail(ErrorKind::Input,
               fmt::format("{}: the model's tensors differ from the file's{}{}{}", printable(path),
                           list_some("missing", report.missing), list_some("unexpected", report.unexpected),
@@ -179,9 +186,10 @@ Result<void> check_agreement(const TrainState& saved, const TrainState& expected
                             std::to_string(expected.seed), "give the same `--seed` and `--train`"));
   SMELT_TRY_VOID(must_agree(saved.batch == expected.batch, path, "the batch size", std::to_string(saved.batch),
                             std::to_string(expected.batch), "give the same `--batch` and `--train`"));
-  SMELT_TRY_VOID(must_agree(saved.config == expected.config, path, "the configuration", printable(saved.config),
-                            printable(expected.config),
-                            "give the same `--set`, `--precision`, `--cpu` and `--disable-pass`"));
+  if (saved.config != expected.config)
+    return fail(ErrorKind::Input,
+                fmt::format("{}: cannot resume: {}", printable(path), config_changes(saved.config, expected.config)),
+                "give what the run was begun with; `--init` starts a new run from its weights");
   SMELT_TRY_VOID(must_agree(saved.shuffle == expected.shuffle, path, "shuffling", saved.shuffle ? "on" : "off",
                             expected.shuffle ? "on" : "off",
                             "the `shuffle` of the `batch` line and `--no-shuffle` have to be as they were"));

@@ -73,6 +73,7 @@ struct WeightsReport {
   std::vector<std::string> missing;     // of the model, not in the file
   std::vector<std::string> unexpected;  // in the file, not of the model
   std::vector<std::string> changed;     // other type or shape; with both
+  size_t retyped = 0;                   // of `changed`, those of the same shape
   std::vector<std::string> rounded;     // loaded from wider floats
   std::vector<std::string> begun;       // averages that the file lacks: they begin as their nets
 };

@@ -217,6 +217,26 @@ Result<TrainState> decode_state(const Metadata& metadata, const std::string& pat
   return state;
 }
 
+std::string config_changes(const std::string& then, const std::string& now) {
+  const nlohmann::json old = nlohmann::json::parse(then, nullptr, false),
+                       wanted = nlohmann::json::parse(now, nullptr, false);
+  if (!old.is_object() || !wanted.is_object()) return "the configuration is another";
+  const auto value_in = [](const nlohmann::json& config, const std::string& key) {
+    if (!config.contains(key)) return std::string("not given");
+    const nlohmann::json& value = config[key];
+    return fmt::format("`{}`", printable(value.is_string() ? value.get<std::string>() : value.dump()));
+  };
+  std::vector<std::string> changes;
+  nlohmann::json all = old;
+  all.update(wanted);
+  for (const auto& [key, value] : all.items()) {
+    const std::string option = key.starts_with("--") ? key : "--set " + key;
+    const std::string was = value_in(old, key), is = value_in(wanted, key);
+    if (was != is) changes.push_back(fmt::format("`{}` was {}, is {}", printable(option), was, is));
+  }
+  return fmt::format("{}", fmt::join(changes, "; "));
+}
+
 Result<std::map<std::string, int64_t>> decode_runs(const Metadata& metadata, const std::string& path) {
   SMELT_TRY(const std::string* text, Decoder(metadata, path).text("smelt.runs"));
   const nlohmann::json json = nlohmann::json::parse(*text, nullptr, false);

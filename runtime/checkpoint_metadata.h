@@ -19,6 +19,10 @@ Metadata encode_state(const TrainState& state, const Session& session);
 /// Errors: Input when the file is no Smelt checkpoint, is of a newer layout, or a value is malformed.
 Result<TrainState> decode_state(const Metadata& metadata, const std::string& path);
 
+/// Which options of the command line and names of `--set` have another value in `now`, or none, and what they were.
+/// Both are as TrainState::config.
+std::string config_changes(const std::string& then, const std::string& now);
+
 /// Objective -> executions. Errors: Input.
 Result<std::map<std::string, int64_t>> decode_runs(const Metadata& metadata, const std::string& path);
 

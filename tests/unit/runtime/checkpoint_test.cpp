@@ -153,7 +153,10 @@ TEST_CASE_FIXTURE(Fixture, "a run that disagrees is not resumed, and each reason
   CHECK(contains(message([](TrainState& s) { s.batch = 8; }), "the batch size was 4, is 8"));
   CHECK(contains(message([](TrainState& s) { s.horizon = 7; }),
                  "cannot resume: the run is at step 12, and training ends at step 7"));
-  CHECK(contains(message([](TrainState& s) { s.config = "{}"; }), "the configuration was"));
+  CHECK(contains(message([](TrainState& s) { s.config = "{}"; }), "cannot resume: `--set beta` was `2`, is not given"));
+  CHECK(contains(message([](TrainState& s) { s.config = R"({"beta":"3"})"; }), "`--set beta` was `2`, is `3`"));
+  CHECK(contains(message([](TrainState& s) { s.config = R"({"beta":"2","--precision":"bf16"})"; }),
+                 "cannot resume: `--precision` was not given, is `bf16`"));
   CHECK(contains(message([](TrainState& s) { s.shuffle = false; }), "shuffling was on, is off"));
 }
 
