@@ -161,21 +161,37 @@ class Adjoint {
     return (factor + 1) / 2;
   }
 
+  /// How many terms of the sum each position has when `slid` is the index that it gives: all of an index at the same
+  /// stride, and of one at a finer stride those of the position's phase.
+  double terms_left(const Affine& axis, const std::pair<int32_t, int64_t>& slid) const {
+    double left = 1;
+    for (const auto& [index, factor] : axis.terms) {
+      if (index == slid.first || in_result(index)) continue;
+      const int64_t parts = std::abs(slid.second) / std::gcd(slid.second, factor);
+      left *= static_cast<double>((size(index) + parts - 1) / parts);
+    }
+    return left;
+  }
+
   bool slide(const Affine& axis, const Extent& extent, Placement& placement) {
-    const std::pair<int32_t, int64_t>* longest = nullptr;
+    // The index that leaves the least to add up: the longest at a stride of 1; of 61 windows of 256 samples, one each
+    // 64, the windows, because 4 of them have a sample.
+    const std::pair<int32_t, int64_t>* chosen = nullptr;
     for (const auto& term : axis.terms) {
       if (in_result(term.first)) continue;
-      if (longest == nullptr || size(term.first) > size(longest->first)) longest = &term;
+      const double left = terms_left(axis, term), least = chosen == nullptr ? left : terms_left(axis, *chosen);
+      if (chosen == nullptr || left < least || (left == least && size(term.first) > size(chosen->first)))
+        chosen = &term;
     }
     const auto parts_of_result = [&](const auto& term) {
-      return in_result(term.first) && term.second % longest->second != 0;
+      return in_result(term.first) && term.second % chosen->second != 0;
     };
-    if (longest == nullptr || std::ranges::any_of(axis.terms, parts_of_result)) {
+    if (chosen == nullptr || std::ranges::any_of(axis.terms, parts_of_result)) {
       select(axis, extent);
       placement.direct = true;
       return true;
     }
-    const Slid slid = solved_for(*longest, axis, placement);
+    const Slid slid = solved_for(*chosen, axis, placement);
     if (slid.step > 1) return lay_in_phases(slid, extent, placement);
     const int32_t position = sum_.new_index(extent);
     put(slid.index, Affine::of(position) - slid.behind + -slid.start);

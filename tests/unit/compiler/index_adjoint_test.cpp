@@ -34,7 +34,7 @@ int64_t multiplications(const Graph& graph) {
 }  // namespace
 
 TEST_CASE("the gradient of what is read in strides multiplies by no zeros between its taps") {
-  constexpr int64_t kSize = 48;  // more positions than taps
+  constexpr int64_t kSize = 48;
   struct Window {
     int64_t taps, stride, pad;
   };
@@ -49,7 +49,11 @@ TEST_CASE("the gradient of what is read in strides multiplies by no zeros betwee
                                           {5, 3, 2},
                                           {3, 4, 0},
                                           {9, 4, 4},
-                                          {11, 4, 2}}) {
+                                          {11, 4, 2},
+                                          // Fewer positions than taps, as of the windows of a spectrum.
+                                          {24, 4, 0},
+                                          {16, 8, 4},
+                                          {32, 8, 0}}) {
     INFO(fmt::format("{} taps, stride {}, pad {}", taps, stride, pad));
     const int64_t positions = (kSize + 2 * pad - taps) / stride + 1;
     Graph graph;
