@@ -288,7 +288,8 @@ std::optional<FormulaRead> Formulas::read_of(const ast::IndexExpr& access, Span 
     const std::optional<Value> computed = data_index(*base, i, index);
     if (computed && computed->bad()) return std::nullopt;
     if (computed && rows) {
-      unsupported(diagnostics_, scopes_.span_of(index), "a second position that is computed");
+      unsupported(diagnostics_, scopes_.span_of(index), "a second position that is computed",
+                  "read along one of them first: `rows[n, w] = x[i[n], w]`, then `z[n] = rows[n, j[n]]`");
       return std::nullopt;
     }
     if (computed) rows.emplace(i, *computed);

@@ -214,7 +214,8 @@ Value Evaluator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span spa
         return {};
       }
       if (e.indices.size() == 1) return graph_.gather(x, *labels, span);
-      return unsupported(diagnostics_, span, "an index list with a tensor in it");
+      return unsupported(diagnostics_, span, "an index list with a tensor in it",
+                         "a formula reads an element of an axis for each of others: `z[n] = x[n, y[n]]`");
     }
     if (at >= x.axes.size()) {
       diagnostics_
