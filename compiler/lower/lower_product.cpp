@@ -29,10 +29,16 @@ struct Side {
 };
 
 /// The result's axis along which its elements lie side by side: the last one, or before axes of size 1, of which
-/// kernels of 1x1 convolutions have two. Its tiles would have one column.
+/// kernels of 1x1 convolutions have two. Its tiles would have one column, and so would those of an axis along which
+/// both operands lie side by side as well, as products of many matrices may: the axis before it is that of one matrix.
 int32_t innermost(const IndexFormula& formula, const Shape& extents) {
+  const auto in_both = [&](int32_t index) {
+    return std::ranges::all_of(formula.operands, [&](const IndexMap& map) {
+      return !map.axes.empty() && map.axes.back() == Affine::of(index);
+    });
+  };
   for (int32_t index = formula.rank - 1; index >= 0; --index) {
-    if (extents[static_cast<size_t>(index)] != Extent(1)) return index;
+    if (extents[static_cast<size_t>(index)] != Extent(1) && !in_both(index)) return index;
   }
   return formula.rank - 1;
 }
