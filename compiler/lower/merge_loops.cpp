@@ -30,16 +30,10 @@ class LoopMerger {
   void run() {
     std::vector<int32_t> order = outer_loops(kernel_);
     if (is_elementwise_) std::ranges::copy(kernel_.sweeps[0].loops, std::back_inserter(order));
-    const size_t before = kernel_.loops.size();
+    const size_t before = order.size();
     order = merged(dropped(std::move(order)));
-    size_t after = order.size();
-    if (!is_elementwise_) {
-      for (Sweep& sweep : kernel_.sweeps) {
-        if (in_any_order(sweep)) sweep.loops = merged(dropped(std::move(sweep.loops)));
-        after += sweep.loops.size();
-      }
-    }
-    if (after < before) arrange(order);
+    if (order.size() == before) return;
+    arrange(order);
   }
 
  private:
@@ -47,15 +41,14 @@ class LoopMerger {
   static bool is_elementwise(const Kernel& kernel) {
     if (kernel.sweeps.size() != 1 || kernel.by_columns) return false;
     const Sweep& sweep = kernel.sweeps[0];
-    return !sweep.loops.empty() && in_any_order(sweep) && sweep.folds.empty();
+    return !sweep.loops.empty() && !sweep.ordered && sweep.folds.empty() && sweep.carries.empty();
   }
-  static bool in_any_order(const Sweep& sweep) { return !sweep.ordered && sweep.carries.empty(); }
 
   /// A loop with one turn that shows at run time stays.
   bool has_all_turns(int32_t loop) const { return kernel_.loops[static_cast<size_t>(loop)].only < 0; }
   Extent& extent(int32_t loop) { return kernel_.loops[static_cast<size_t>(loop)].extent; }
 
-  /// Without loops of one turn, but for one of them where no other is left.
+  /// Without loops of one turn.
   std::vector<int32_t> dropped(std::vector<int32_t> order) {
     for (size_t i = 0; i < order.size();) {
       if (extent(order[i]) != Extent(1) || order.size() == 1 || !has_all_turns(order[i])) {

@@ -3,10 +3,10 @@
 // have an innermost axis that no vector fills.
 //
 // Assumes:  what `build_loops` makes.
-// Ensures:  no two neighbouring outer loops of a nest are one loop for all its accesses; nor are two of a sweep; nor,
-//           where a nest has one sweep without folds, are its loops and the sweep's. No loop has a single turn, unless
-//           no other is left.
-// Leaves:   every value its bits, but sums that run in vectors: their lanes are other elements then.
+// Ensures:  no two neighbouring outer loops of a nest are one loop for all its accesses; nor, where a nest has one
+// sweep
+//           without folds, are its loops and the sweep's. No outer loop has a single turn, unless it is the only one.
+// Leaves:   every value its bits: sums keep their loops.
 #pragma once
 
 #include "compiler/loops/loop_ir.h"

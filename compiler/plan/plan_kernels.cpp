@@ -168,8 +168,9 @@ class Planner {
 
   bool runs_by_columns(NodeId reduce) const {
     const Node& node = graph_[reduce];
-    if (node.type.rank() == 0 || schedule_.sum_form(reduce) == SumForm::Rows) return false;
-    if (keeps_last_axis(node)) return true;
+    const SumForm form = schedule_.sum_form(reduce);
+    if (node.type.rank() == 0 || form == SumForm::Rows) return false;
+    if (form == SumForm::Columns || keeps_last_axis(node)) return true;
     const auto [known, is_new] = lies_in_columns_.try_emplace(reduce);
     if (is_new) known->second = lies_in_columns(reduce);
     return known->second;
