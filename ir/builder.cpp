@@ -187,6 +187,11 @@ NodeId Builder::reduce_max(NodeId x, std::vector<int64_t> axes) {
   return make(OpKind::ReduceMax, {x}, {{"axes", sorted(std::move(axes))}});
 }
 
+NodeId Builder::reduce_min(NodeId x, std::vector<int64_t> axes) {
+  if (axes.empty()) return x;
+  return make(OpKind::ReduceMin, {x}, {{"axes", sorted(std::move(axes))}});
+}
+
 NodeId Builder::broadcast(NodeId x, const Shape& shape, std::vector<int64_t> axes) {
   if (type(x).shape == shape && is_identity(axes, shape.size())) return x;
   return make(OpKind::Broadcast, {x}, {{"axes", std::move(axes)}, {"type", TensorType{type(x).dtype, shape}}});

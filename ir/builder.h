@@ -63,8 +63,9 @@ class Builder {
   NodeId select(NodeId c, NodeId a, NodeId b) { return make(OpKind::Select, {c, a, b}); }
   NodeId cast(NodeId a, DType dtype);  // a itself when it has that dtype
 
-  NodeId reduce_sum(NodeId x, std::vector<int64_t> axes);  // axes are removed
+  NodeId reduce_sum(NodeId x, std::vector<int64_t> axes);  // axes are removed; x when there are none
   NodeId reduce_max(NodeId x, std::vector<int64_t> axes);
+  NodeId reduce_min(NodeId x, std::vector<int64_t> axes);
   /// Result axis axes[i] reads operand axis i; the others repeat.
   NodeId broadcast(NodeId x, const Shape& shape, std::vector<int64_t> axes);
   /// Puts back axes that a reduction over `axes` removed.

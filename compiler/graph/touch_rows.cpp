@@ -175,7 +175,7 @@ class FewRows {
     const NodeId equal = b.make(OpKind::Eq, {left, right});
     const NodeId place = b.broadcast(b.position(rows_), pairs, other);
     const NodeId candidates = b.select(equal, place, b.like(place, static_cast<double>(*num_elements(rows_))));
-    return b.make(OpKind::ReduceMin, {candidates}, {{"axes", other}});
+    return b.reduce_min(candidates, std::move(other));  // of one label there is no axis
   }
 
   /// `id` in the rows that have updates, a row for each update.

@@ -29,7 +29,7 @@ inline NodeId arg_extremum(Builder& b, NodeId x, int64_t axis, OpKind reduce, Op
   const NodeId end = b.constant(std::numeric_limits<int32_t>::max(), index_type);
   const NodeId index = b.index(index_type, axis);
   const NodeId candidates = b.select(b.make(beaten, {x, extremum}), end, index);
-  return b.make(OpKind::ReduceMin, {candidates}, {{"axes", axes}});
+  return b.reduce_min(candidates, axes);
 }
 inline NodeId arg_max_expand(Builder& b, Operands x, const Attributes& attrs) {
   return arg_extremum(b, x[0], attrs.integer("axis"), OpKind::ReduceMax, OpKind::Lt);
