@@ -52,12 +52,10 @@ std::optional<CompiledProgram> find_program(const ObjectCache& cache, const std:
   return std::move(kept->program);
 }
 
-/// Leaves the object, which has an entry of its own, as it was.
-void store_program(const ObjectCache& cache, const std::string& key, CompiledProgram& program,
+/// `description` has no object yet: that has an entry of its own.
+void store_program(const ObjectCache& cache, const std::string& key, const CompiledProgram& description,
                    const std::string& object) {
-  std::vector<char> code = std::exchange(program.object, {});
-  const std::string bytes = to_bytes(program, object);
-  program.object = std::move(code);
+  const std::string bytes = to_bytes(description, object);
   (void)cache.store(key, {bytes.begin(), bytes.end()});
 }
 
@@ -104,13 +102,13 @@ Result<CompiledProgram> cached_program(const CheckedModel& model, const Target& 
     return program;
   }
   const std::string code = object_key(lowered.loops, target, options);
+  store_program(*cache, key, program, code);
   if (std::optional<std::vector<char>> known = cache->find(code)) {
     program.object = std::move(*known);
   } else {
     program.object = emit();
     (void)cache->store(code, program.object);
   }
-  store_program(*cache, key, program, code);
   return program;
 }
 
