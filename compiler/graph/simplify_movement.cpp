@@ -174,7 +174,8 @@ NodeId transpose_of_contract(Match& m) {
 }
 
 /// read(move(x)): one read through both maps, unless both may leave what they read: what is outside for the one could
-/// be inside for the other.
+/// be inside for the other. A window over a part of a run-time axis stays two reads: the sum of their indices would run
+/// over the axis itself, which formulas may not.
 NodeId read_of_move(Match& m) {
   const Node& moved = m.operand(0);
   if (op_def(moved).kind != Kind::Move) return kNoMatch;
@@ -183,7 +184,9 @@ NodeId read_of_move(Match& m) {
   if (!inner || inner->bounded || formula.operands[0].bounded) return kNoMatch;
   formula.operands[0] = compose(*inner, formula.operands[0]);
   for (size_t i = 0; i < formula.extents.size(); ++i) formula.extents[i] = m.type().shape[i];
-  return m.build().read(m.in(0, 0), std::move(formula), m.attrs().number("outside"));
+  const auto read = m.build().push(OpKind::Read, {m.in(0, 0)},
+                                   {{"formula", std::move(formula)}, {"outside", m.attrs().number("outside")}});
+  return read ? *read : kNoMatch;
 }
 
 /// Splits the axes of a reduction of a broadcast into repeated ones and ones of x, the latter in x's
