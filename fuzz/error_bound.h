@@ -37,7 +37,8 @@ struct Expected {
   std::vector<double> common;  // by result: root mean square of the spread, without open roundings of halves
 };
 
-/// `graph` has no `grad`. 3 noisy evaluations tell almost all elements; `kManySamples` settle a suspicion.
+/// `graph` has no `grad`. 3 noisy evaluations tell almost all elements; `kManySamples` settle a suspicion, every other
+/// one of them with terms in any order.
 inline constexpr int kFewSamples = 3, kManySamples = 40;
 Result<Expected> expected_results(const Graph& graph, std::span<const RefTensor> arguments,
                                   std::span<const int64_t> extents, const Arithmetic& arithmetic,

@@ -109,8 +109,15 @@ double Noise::moved(double value, double size, DType dtype) const {
 
 void Noise::elementwise(const OpDef& def, std::span<const RefTensor* const> operands, RefTensor& result) const {
   const double ulps = def.traits.cheap ? 1 : kExpensiveUlps;
+  const bool reordered = order_ == TermOrder::Any && (op_ == OpKind::Add || op_ == OpKind::Sub);
   for (size_t i = 0; i < result.values.size(); ++i) {
     const double value = result.values[i];
+    if (reordered) {
+      const double size = std::fabs(operands[0]->values[i]) + std::fabs(operands[1]->values[i]);
+      const double error = epsilon(computed_in(result.type.dtype)) * size * direction(size);
+      if (std::isfinite(size)) result.values[i] = round_to_float(value + error, computed_in(result.type.dtype));
+      continue;
+    }
     const bool copied =
         std::ranges::any_of(operands, [&](const RefTensor* x) { return std::fabs(x->values[i]) == std::fabs(value); });
     if (copied || looks_exact(value)) continue;

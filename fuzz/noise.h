@@ -26,6 +26,13 @@ enum class HalfNoise : uint8_t {
   Unit   // it moves by up to one unit in its last place
 };
 
+/// In which order terms are thought to be added. Passes may leave another one than the graph that is evaluated has:
+/// `(x + y) - y` for `x + (y - y)`, where gradients meet.
+enum class TermOrder : uint8_t {
+  AsEvaluated,
+  Any  // a sum of two is rounded as one of its operands' size, also where they cancel
+};
+
 /// Rounds what the exact evaluation has to, and notes its halves in the order of evaluation.
 class ExactValues {
  public:
@@ -40,8 +47,9 @@ class ExactValues {
 /// equal terms errors add up instead of cancelling.
 class Noise {
  public:
-  Noise(const Arithmetic& arithmetic, HalfNoise half_noise, std::vector<HalfValue>& halves, uint64_t seed)
-      : arithmetic_(arithmetic), half_noise_(half_noise), halves_(halves), seed_(seed) {}
+  Noise(const Arithmetic& arithmetic, HalfNoise half_noise, TermOrder order, std::vector<HalfValue>& halves,
+        uint64_t seed)
+      : arithmetic_(arithmetic), half_noise_(half_noise), order_(order), halves_(halves), seed_(seed) {}
 
   void adjust(const Node& node, std::span<const RefTensor* const> operands, RefTensor& result);
 
@@ -56,6 +64,7 @@ class Noise {
 
   const Arithmetic& arithmetic_;
   HalfNoise half_noise_;
+  TermOrder order_;
   std::vector<HalfValue>& halves_;
   uint64_t seed_;
   size_t next_half_ = 0;
