@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/codegen/machine_code.h"
 #include "compiler/codegen/shared_functions.h"
 #include "compiler/loops/kernel_identity.h"
 #include "compiler/loops/loop_ir.h"
@@ -26,7 +27,7 @@ struct KernelUse {
 struct DriverModules {
   const Target& target;
   SharedFunctions& shared;
-  std::function<llvm::Module&()> next;  // the module for the next part
+  std::function<llvm::Module&(Effort)> next;  // the module for the next part
 };
 
 /// `uses`: the function's kernels in order.

@@ -1,6 +1,5 @@
 #include "compiler/codegen/emit_program.h"
 
-#include <limits>
 #include <map>
 #include <set>
 #include <string>
@@ -21,17 +20,18 @@ namespace {
 // 4000: 2.61 to 2.73, 2.52 to 2.58 and 2.56 s; of gpt 0.59 to 0.61, 0.58 to 0.59 and 0.59 (medians of five, twice, two
 // cores).
 constexpr unsigned kPartInstructions = 1500;
+constexpr unsigned kPlainInstructions = 6000;  // of code that is not optimised, in a third of the time
 
 class ProgramEmitter {
  public:
-  /// `part_limit`: instructions from which on a part is handed over.
-  ProgramEmitter(const LoopProgram& program, const Target& target, CodeQueue& queue, unsigned part_limit)
-      : program_(program), target_(target), queue_(queue), part_limit_(part_limit), part_(queue.new_part()) {}
+  /// `in_parts`: they are handed over when they are large enough.
+  ProgramEmitter(const LoopProgram& program, const Target& target, CodeQueue& queue, bool in_parts)
+      : program_(program), target_(target), queue_(queue), in_parts_(in_parts), part_(queue.new_part()) {}
 
   void run() {
-    const DriverModules modules{target_, shared_, [&]() -> llvm::Module& {
+    const DriverModules modules{target_, shared_, [&](Effort effort) -> llvm::Module& {
                                   hand_over_if_full();
-                                  return *part_.module;
+                                  return effort == Effort::Least && in_parts_ ? next_plain() : *part_.module;
                                 }};
     for (const LoopFunction& function : program_.functions) {
       std::vector<KernelUse> uses;
@@ -43,6 +43,7 @@ class ProgramEmitter {
       hand_over_if_full();
       define(*part_.module);
     }
+    if (plain_.module) queue_.push(std::move(plain_));
     queue_.push(std::move(part_));
   }
 
@@ -59,14 +60,25 @@ class ProgramEmitter {
   }
 
   void hand_over_if_full() {
-    if (part_.module->getInstructionCount() >= part_limit_) queue_.push(std::exchange(part_, queue_.new_part()));
+    if (is_full(part_, kPartInstructions)) queue_.push(std::exchange(part_, queue_.new_part()));
+  }
+
+  /// Of code that is not optimised.
+  llvm::Module& next_plain() {
+    if (plain_.module && is_full(plain_, kPlainInstructions)) queue_.push(std::move(plain_));
+    if (!plain_.module) plain_ = queue_.new_part(Effort::Least);
+    return *plain_.module;
+  }
+
+  bool is_full(const CodePart& part, unsigned limit) const {
+    return in_parts_ && part.module->getInstructionCount() >= limit;
   }
 
   const LoopProgram& program_;
   const Target& target_;
   CodeQueue& queue_;
-  const unsigned part_limit_;
-  CodePart part_;
+  const bool in_parts_;
+  CodePart part_, plain_;
   SharedFunctions shared_;
   std::map<std::string, std::string> kernels_;  // identity -> symbol
 };
@@ -88,7 +100,7 @@ std::vector<char> emit_program(const LoopProgram& program, const Target& target,
   check_lanes(program, target);
   // A text is one module, because tools read no more of a file.
   const bool is_text = kind != CodeKind::Object;
-  ProgramEmitter(program, target, queue, is_text ? std::numeric_limits<unsigned>::max() : kPartInstructions).run();
+  ProgramEmitter(program, target, queue, !is_text).run();
   std::vector<std::vector<char>> parts = queue.finish();
   if (!is_text) {
     std::set<std::string> exported = {program.iteration_symbol};

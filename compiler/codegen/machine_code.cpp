@@ -9,6 +9,7 @@
 #include <llvm/Target/TargetMachine.h>
 
 #include <algorithm>
+#include <map>
 #include <new>
 #include <string>
 #include <utility>
@@ -26,7 +27,7 @@ constexpr const char* kTriple = "x86_64-pc-linux-gnu";
 constexpr const char* kPlainDivision = "-idivq-to-divl,-idivl-to-divb";
 constexpr unsigned kMaxThreads = 8;  // more parts than this are rare
 
-LlvmPointer<llvm::TargetMachine> make_machine(const Target& target, bool optimize) {
+LlvmPointer<llvm::TargetMachine> make_machine(const Target& target, Effort effort) {
   static const bool initialized = [] {
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
@@ -45,7 +46,7 @@ LlvmPointer<llvm::TargetMachine> make_machine(const Target& target, bool optimiz
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
   return LlvmPointer<llvm::TargetMachine>(
       x86->createTargetMachine(kTriple, target.cpu, target.features, options, llvm::Reloc::PIC_, std::nullopt,
-                               optimize ? llvm::CodeGenOptLevel::Default : llvm::CodeGenOptLevel::None));
+                               effort == Effort::Full ? llvm::CodeGenOptLevel::Default : llvm::CodeGenOptLevel::None));
 }
 
 void set_attributes(llvm::Module& module, const Target& target) {
@@ -78,12 +79,12 @@ void hide_comparisons(llvm::Module& module) {
 }
 
 std::vector<char> compile(llvm::Module& module, llvm::TargetMachine& machine, const Target& target, CodeKind kind,
-                          const CodegenOptions& options) {
+                          Effort effort) {
   set_attributes(module, target);
   std::string problems;
   llvm::raw_string_ostream problem_stream(problems);
   SMELT_CHECK(!llvm::verifyModule(module, &problem_stream), "generated code is malformed: {}", problems);
-  if (options.optimize)
+  if (effort == Effort::Full)
     make_llvm<IrPasses>(machine)->run(module);
   else
     hide_comparisons(module);
@@ -109,7 +110,7 @@ CodeQueue::CodeQueue(const Target& target, CodeKind kind, const CodegenOptions& 
     : target_(target),
       kind_(kind),
       options_(options),
-      data_layout_(make_machine(target, options.optimize)->createDataLayout().getStringRepresentation()) {
+      data_layout_(make_machine(target, Effort::Full)->createDataLayout().getStringRepresentation()) {
   const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1u, kMaxThreads);
   for (unsigned t = 1; t < threads; ++t) {
     if (!start_thread(workers_, [this] { work(); })) break;  // `finish` works as well
@@ -126,8 +127,8 @@ CodeQueue::~CodeQueue() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-CodePart CodeQueue::new_part() const {
-  CodePart part{make_llvm<llvm::LLVMContext>(), nullptr};
+CodePart CodeQueue::new_part(Effort effort) const {
+  CodePart part{make_llvm<llvm::LLVMContext>(), nullptr, effort};
   part.module = make_llvm<llvm::Module>("smelt", *part.context);
   part.module->setTargetTriple(kTriple);
   part.module->setDataLayout(data_layout_);
@@ -154,11 +155,13 @@ std::optional<std::pair<CodePart, size_t>> CodeQueue::take() {
 
 void CodeQueue::work() {
   try {
-    LlvmPointer<llvm::TargetMachine> machine;
+    std::map<Effort, LlvmPointer<llvm::TargetMachine>> machines;
     while (const auto taken = take()) {
       const auto& [part, index] = *taken;
-      if (!machine) machine = make_machine(target_, options_.optimize);
-      std::vector<char> code = compile(*part.module, *machine, target_, kind_, options_);
+      const Effort effort = options_.optimize ? part.effort : Effort::Least;
+      LlvmPointer<llvm::TargetMachine>& machine = machines[effort];
+      if (!machine) machine = make_machine(target_, effort);
+      std::vector<char> code = compile(*part.module, *machine, target_, kind_, effort);
       const std::lock_guard lock(mutex_);
       results_[index] = std::move(code);
     }

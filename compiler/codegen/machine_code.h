@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <exception>
 #include <mutex>
@@ -19,10 +20,15 @@
 
 namespace smelt {
 
+/// What is done for the code of a part. `Least`: instructions are selected one by one and nothing is optimised, in less
+/// than half of the time.
+enum class Effort : uint8_t { Full, Least };
+
 /// A module and what it becomes. Parts share nothing, so that threads may compile them side by side.
 struct CodePart {
   LlvmPointer<llvm::LLVMContext> context;
   LlvmPointer<llvm::Module> module;
+  Effort effort = Effort::Full;
 };
 
 /// Compiles parts while the caller makes more of them. What comes out does not depend on the number of threads.
@@ -33,7 +39,7 @@ class CodeQueue {
   CodeQueue(const CodeQueue&) = delete;
   CodeQueue& operator=(const CodeQueue&) = delete;
 
-  CodePart new_part() const;
+  CodePart new_part(Effort effort = Effort::Full) const;
   void push(CodePart part);
   /// Works with the other threads until all is done; the code of each part, in the order of push. Called once.
   std::vector<std::vector<char>> finish();
