@@ -4,8 +4,8 @@
 // axes, elementwise operations align them by name, and `sum[..]` and the like remove them again. Products under a `sum`
 // become contractions of two operands that are read where the formula says (ir/index_formula.h).
 //
-// Members are defined in formula.cpp, those of what stands in brackets in formula_positions.cpp and
-// formula_run_time_parts.cpp, those of reductions in formula_sums.cpp.
+// Members are defined in formula.cpp, those of what stands in brackets in formula_positions.cpp, formula_computed.cpp
+// and formula_run_time_parts.cpp, those of reductions in formula_sums.cpp.
 #pragma once
 
 #include <optional>
@@ -76,7 +76,16 @@ class Formulas {
   /// `outside`: what is read of a run-time axis where a `?[..]` lies outside.
   std::optional<FormulaRead> read_of(const ast::IndexExpr& access, Span span, double outside = 0);
   std::optional<Value> data_index(const Tensor& base, size_t axis, ast::ExprId index);
-  bool take_data_index(FormulaRead& read, size_t axis, const Value& position, ast::ExprId index);
+  struct ComputedPosition {
+    size_t axis = 0;
+    Value value;
+    ast::ExprId expr;
+  };
+  std::optional<Tensor> labels_along(const Tensor& x, const ComputedPosition& position);
+  bool take_computed(FormulaRead& read, std::vector<ComputedPosition> computed, std::vector<ast::ExprId>& positions);
+  bool join_labels(FormulaRead& read, std::vector<std::pair<ComputedPosition, Tensor>>& labels,
+                   std::vector<ast::ExprId>& positions);
+  bool take_rows(FormulaRead& read, size_t axis, const Tensor& rows, Span span);
   bool take_one_of_axis(FormulaRead& read, size_t axis, const Tensor& rows, const FormulaRead& places, Span span);
   bool take_in_batch(FormulaRead& read, size_t axis, const Tensor& rows, const FormulaRead& places, Span span);
   struct AxisPart {

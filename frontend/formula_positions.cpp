@@ -1,7 +1,7 @@
 // Positions of index formulas: what stands in the brackets of `x[2*i + u - 1, t[n], c]`.
 //
-// A position is an affine function of the indices, or it is computed: then rows are gathered, or chosen, first. Whether
-// all of them are inside of the operand shows here as well.
+// A position is an affine function of the indices, or it is computed (formula_computed.cpp). Whether all of them are
+// inside of the operand shows here as well.
 #include <fmt/format.h>
 
 #include <utility>
@@ -47,151 +47,6 @@ std::optional<Affine> Formulas::affine(ast::ExprId expr) {
   diagnostics_.report(Diag::E0111, scopes_.span_of(expr), "a position is a sum of indices times whole numbers")
       .with_help("write `x[2*i + u - 1]`; other rows are read by labels: `x[t[n], c]` with `t: ix<D>[N]`");
   return std::nullopt;
-}
-
-/// What a position is that is computed: labels at the indices of the formula, `x[t[n], c]`, the last of a run-time dim,
-/// `x[n, T - 1, c]`, or the step of a loop and other numbers, `x[n, s, c]`. Without a value: a function of the indices.
-std::optional<Value> Formulas::data_index(const Tensor& base, size_t axis, ast::ExprId index) {
-  const bool varies = mentions_index(index);
-  if (!varies && evaluator_.has_run_time_dim(index)) return evaluator_.position_from_end(index, base, axis);
-  if (varies && scopes_.ast().as<ast::IndexExpr>(index) == nullptr) return std::nullopt;
-  Value value = evaluator_.eval(index);
-  const auto* tensor = value.as<Tensor>();
-  return varies || (tensor != nullptr && !tensor->weak) ? std::optional(std::move(value)) : std::nullopt;
-}
-
-/// A position that is computed: rows of `axis` are gathered first, and the read goes on along the axes of the labels.
-bool Formulas::take_data_index(FormulaRead& read, size_t axis, const Value& position, ast::ExprId index) {
-  const std::optional<Tensor> rows = graph_.expect_tensor(position, scopes_.span_of(index));
-  if (!rows) return false;
-  const std::optional<FormulaRead> places = as_read(*rows, scopes_.span_of(index));
-  if (!places) return false;
-  if (class_of(rows->dtype) != DTypeClass::Int) {
-    diagnostics_
-        .report(Diag::E0111, scopes_.span_of(index),
-                fmt::format("a position is a whole number, not `{}`", shapes_.type_text(*rows)))
-        .with_help("rows are read by labels: `x[t[n], c]` with `t: ix<D>[N]`");
-    return false;
-  }
-  const std::optional<IndexRange> range = rows->axes.empty() ? scans_.range_of(rows->node) : std::nullopt;
-  const Axis& read_axis = read.base.axes[axis];
-  if (range && (range->low < 0 || range->high >= read_axis.extent.bound)) {
-    diagnostics_
-        .report(Diag::E0109, scopes_.span_of(index),
-                fmt::format("{} is from {} to {}, outside of 0..{} of `{}`",
-                            printable(sources_.text(scopes_.span_of(index))), range->low, range->high,
-                            read_axis.extent.bound, shapes_.type_text(read.base)))
-        .with_help("run over fewer steps, or keep it inside: `max(t - 1, 0)`, `min(t + 1, T - 1)`");
-    return false;
-  }
-  if (!range && !graph_.check_positions(*rows, read_axis, scopes_.span_of(index))) return false;
-  // A gather in each step would have a gradient of the whole operand in each step.
-  if (const std::optional<Tensor> slice = scans_.slice_at_step(read.base, axis, *rows, scopes_.span_of(index))) {
-    read.base = *slice;
-    read.axes.erase(read.axes.begin() + static_cast<std::ptrdiff_t>(axis));
-    return true;
-  }
-  if (take_one_of_axis(read, axis, *rows, *places, scopes_.span_of(index))) return true;
-  if (take_in_batch(read, axis, *rows, *places, scopes_.span_of(index))) return true;
-  std::vector<int64_t> permutation{static_cast<int64_t>(axis)};
-  Axes axes = rows->axes;
-  std::vector<Affine> rest = places->axes;
-  for (size_t i = 0; i < read.base.axes.size(); ++i) {
-    if (i == axis) continue;
-    permutation.push_back(static_cast<int64_t>(i));
-    axes.push_back(read.base.axes[i]);
-    rest.push_back(read.axes[i]);
-  }
-  Builder& graph = graph_.builder();
-  graph.set_span(scopes_.span_of(index));
-  const NodeId table = axis == 0 ? read.base.node : graph.transpose(read.base.node, permutation);
-  if (!shapes_.check_size(read.base.dtype, axes, scopes_.span_of(index))) return false;
-  read.base = graph_.tensor(graph.make(OpKind::Gather, {table, rows->node}), std::move(axes));
-  read.axes = std::move(rest);
-  return true;
-}
-
-/// `x[n, t, label[n, t]]`, `x[n, last[n], d]`: one element of an axis for each of others. It is the sum over the axis
-/// of what the label chooses: one pass over x, and its gradient is a choice as well. A gather would copy x to have the
-/// axis in front, and its gradient would add up a row of all elements for each of them. A step of a loop gathers from
-/// what is the same in all of them.
-bool Formulas::take_one_of_axis(FormulaRead& read, size_t axis, const Tensor& rows, const FormulaRead& places,
-                                Span span) {
-  const Axes& axes = read.base.axes;
-  if (!is_float(read.base.dtype) || rows.axes.empty()) return false;
-  if (scans_.is_same_in_steps(read.base)) return false;
-  std::vector<int64_t> along;  // of each axis of the labels, the axis of x that has its index
-  for (size_t j = 0; j < rows.axes.size(); ++j) {
-    for (size_t i = 0; i < axes.size(); ++i) {
-      const bool same = i != axis && read.axes[i].is_index() && read.axes[i] == places.axes[j];
-      if (same && axes[i].extent == rows.axes[j].extent) along.push_back(static_cast<int64_t>(i));
-    }
-    if (along.size() != j + 1) return false;
-  }
-  Builder& graph = graph_.builder();
-  graph.set_span(span);
-  const Shape shape = graph.type(read.base.node).shape;
-  const Extent& extent = axes[axis].extent;
-  NodeId last = graph.like(rows.node, static_cast<double>(extent.bound - 1));
-  if (!extent.is_static()) {
-    const NodeId size = graph.cast(graph.extent(extent.symbol, extent.bound, DType::F64), rows.dtype);
-    last = graph.broadcast(graph.sub(size, graph.like(size, 1)), graph.type(rows.node).shape, {});
-  }
-  const NodeId inside = graph.make(OpKind::Max, {graph.make(OpKind::Min, {rows.node, last}), graph.like(rows.node, 0)});
-  const NodeId position = graph.index({graph.type(inside).dtype, shape}, static_cast<int64_t>(axis));
-  const NodeId hit = graph.make(OpKind::Eq, {position, graph.broadcast(inside, shape, std::move(along))});
-  const NodeId chosen = graph.select(hit, read.base.node, graph.like(read.base.node, 0));
-  Axes kept = axes;
-  kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(axis));
-  read.axes.erase(read.axes.begin() + static_cast<std::ptrdiff_t>(axis));
-  read.base = graph_.tensor(graph.reduce_sum(chosen, {static_cast<int64_t>(axis)}), std::move(kept));
-  return true;
-}
-
-/// `x[n, at[n, t], d]`: axes that x and the labels share count a batch, each element of which has rows of its own. As a
-/// gather it would read the rows of every element for each of them, and its gradient would add those up. Passes that
-/// make a step of a loop know that form.
-bool Formulas::take_in_batch(FormulaRead& read, size_t axis, const Tensor& rows, const FormulaRead& places, Span span) {
-  if (scans_.is_open()) return false;
-  const Axes& axes = read.base.axes;
-  std::vector<int64_t> of_table, of_labels;  // axes in their new order: those of the batch first
-  for (size_t i = 0; i < axes.size(); ++i) {
-    if (i == axis || !read.axes[i].is_index()) continue;
-    const auto same = std::ranges::find(places.axes, read.axes[i]);
-    const auto j = same - places.axes.begin();
-    if (same == places.axes.end() || axes[i].extent != rows.axes[static_cast<size_t>(j)].extent ||
-        std::ranges::find(of_labels, j) != of_labels.end())
-      continue;
-    of_table.push_back(static_cast<int64_t>(i));
-    of_labels.push_back(j);
-  }
-  if (of_table.empty()) return false;
-  const auto batch = static_cast<int64_t>(of_table.size());
-  Axes result;
-  std::vector<Affine> positions;
-  const auto take = [&](std::vector<int64_t>& order, int64_t at, const Axis& one, const Affine& position) {
-    if (std::ranges::find(order, at) != order.end()) return;
-    order.push_back(at);
-    result.push_back(one);
-    positions.push_back(position);
-  };
-  for (const int64_t i : of_table) {
-    result.push_back(axes[static_cast<size_t>(i)]);
-    positions.push_back(read.axes[static_cast<size_t>(i)]);
-  }
-  for (size_t j = 0; j < rows.axes.size(); ++j) take(of_labels, static_cast<int64_t>(j), rows.axes[j], places.axes[j]);
-  of_table.push_back(static_cast<int64_t>(axis));
-  for (size_t i = 0; i < axes.size(); ++i) take(of_table, static_cast<int64_t>(i), axes[i], read.axes[i]);
-  if (!shapes_.check_size(read.base.dtype, result, span)) return false;
-  Builder& graph = graph_.builder();
-  graph.set_span(span);
-  const auto ordered = [&](NodeId x, const std::vector<int64_t>& order) {
-    return std::ranges::is_sorted(order) ? x : graph.transpose(x, order);
-  };
-  const NodeId table = ordered(read.base.node, of_table), labels = ordered(rows.node, of_labels);
-  read.base = graph_.tensor(graph.make(OpKind::BatchGather, {table, labels}, {{"batch", batch}}), std::move(result));
-  read.axes = std::move(positions);
-  return true;
 }
 
 /// An axis whose length shows at run time is read as it is, by an index that runs over all of it.
@@ -282,27 +137,17 @@ std::optional<FormulaRead> Formulas::read_of(const ast::IndexExpr& access, Span 
     return std::nullopt;
   }
   FormulaRead read{*base, {}, access.bounded};
-  std::optional<std::pair<size_t, Value>> rows;  // axis, position
+  std::vector<ComputedPosition> computed;
   for (size_t i = 0; i < access.indices.size(); ++i) {
-    const ast::ExprId index = access.indices[i];
-    const std::optional<Value> computed = data_index(*base, i, index);
-    if (computed && computed->bad()) return std::nullopt;
-    if (computed && rows) {
-      unsupported(diagnostics_, scopes_.span_of(index), "a second position that is computed",
-                  "read along one of them first: `rows[n, w] = x[i[n], w]`, then `z[n] = rows[n, j[n]]`");
-      return std::nullopt;
-    }
-    if (computed) rows.emplace(i, *computed);
-    const std::optional<Affine> position = computed ? Affine{} : affine(index);
+    std::optional<Value> labels = data_index(*base, i, access.indices[i]);
+    if (labels && labels->bad()) return std::nullopt;
+    const std::optional<Affine> position = labels ? Affine{} : affine(access.indices[i]);
     if (!position) return std::nullopt;
+    if (labels) computed.push_back({i, *std::move(labels), access.indices[i]});
     read.axes.push_back(*position);
   }
   std::vector<ast::ExprId> positions = access.indices;
-  if (rows) {
-    if (!take_data_index(read, rows->first, rows->second, access.indices[rows->first])) return std::nullopt;
-    positions.erase(positions.begin() + static_cast<std::ptrdiff_t>(rows->first));
-    positions.insert(positions.begin(), read.axes.size() - positions.size(), access.indices[rows->first]);
-  }
+  if (!take_computed(read, std::move(computed), positions)) return std::nullopt;
   take_run_time_parts(read, positions, outside);
   if (!check_bounds(read, positions)) return std::nullopt;
   return read;

@@ -161,8 +161,11 @@ void Evaluator::execute_assign(const ast::AssignStmt& stmt, const Naming& naming
   if (!stmt.tuple) return scopes_.bind(stmt.targets[0], std::move(value));
   auto* tuple = value.as<TupleValue>();
   if (!value.bad() && (tuple == nullptr || tuple->items.size() != stmt.targets.size())) {
-    diagnostics_.report(Diag::E0403, span,
-                        fmt::format("{} names for {}", stmt.targets.size(), shapes_.describe(value)));
+    const size_t names = stmt.targets.size();
+    auto& report = diagnostics_.report(
+        Diag::E0403, span, fmt::format("{} name{} for {}", names, names == 1 ? "" : "s", shapes_.describe(value)));
+    if (tuple == nullptr && names == 1)
+      report.with_help("leave out the parentheses, which take a tuple apart: `x = ..`");
     tuple = nullptr;
   }
   for (size_t i = 0; i < stmt.targets.size(); ++i)

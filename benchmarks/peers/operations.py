@@ -25,6 +25,12 @@ def crossed(p):
 CASES = {
     "pick_labels": ("B <= 16, T = 512, K = 64", {"x": ("f32[B, T, K]", (16, 512, 64)), "y": ("ix<K>[B, T]", 64, (16, 512))},
                     "h = tanh(x)\n  z[n, t] = h[n, t, y[n, t]]", lambda x, y: x.tanh().gather(2, y[..., None])[..., 0]),
+    "pick_pairs": ("B <= 32, T = 256, S = 255, K = 64", {"a": ("f32[K, K]", (64, 64)), "y": ("ix<K>[B, T]", 64, (32, 256))},
+                   "z[n, t < S] = tanh(a[y[n, t], y[n, t + 1]])", lambda a, y: a[y[:, :-1], y[:, 1:]].tanh()),
+    "pick_pixels": ("B <= 8, C = 32, H = 32, W = 32, P = 1024",
+                    {"x": ("f32[B, C, H, W]", (8, 32, 32, 32)), "i": ("ix<H>[B, P]", 32, (8, 1024)), "j": ("ix<W>[B, P]", 32, (8, 1024))},
+                    "z[n, c, p] = x[n, c, i[n, p], j[n, p]]",
+                    lambda x, i, j: x.flatten(2).gather(2, (i * 32 + j)[:, None].expand(-1, 32, -1))),
     "depthwise": ("B <= 16, C = 64, H = 32, W = 32, K = 3", {"x": ("f32[B, C, H, W]", (16, 64, 32, 32)), "w": ("f32[C, K, K]", (64, 3, 3))},
                   "z[n, c, i < H, j < W] = sum[u, v] x?[n, c, i + u - 1, j + v - 1] * w[c, u, v]",
                   lambda x, w: F.conv2d(x, w[:, None], padding=1, groups=64)),

@@ -1,5 +1,5 @@
-// One element of an axis for each of the others, `x[n, t, label[n, t]]`, or several, `x[n, at[n, j], d]`: their values,
-// their gradients, and what they cost.
+// One element of an axis for each of the others, `x[n, t, label[n, t]]`, or several, `x[n, at[n, j], d]`, or one of two
+// axes: their values, their gradients, and what they cost.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -28,6 +28,14 @@ fn own_rows(x, at) {
 }
 fn own_elements(x, y) {
   p[j, t, n] = x[n, t, y[t, j, n]]
+  p
+}
+fn two_places(x, y) {
+  p[n] = x[n, y[n, 0], y[n, 1]]
+  p
+}
+fn apart(x, y) {
+  p[j, t] = x[y[j, 0], t, y[j, 1]]
   p
 }
 fn in_steps(x, y) {
@@ -59,6 +67,16 @@ export elements_slope(x: f32[B, T, K], y: ix<K>[T, J, B]) -> f32[B, T, K] = grad
 export run_time_slope(x: f32[B, S, K], at: i32[B]) -> f32[B, S, K] {
   p[n, k] = x[n, clamp(at, 0, 3)[n], k]
   grad(sum(p ^ 2), wrt=x)
+}
+export two(x: f32[B, T, K], y: ix<T>[B, 2]) -> f32[B] = two_places(x, y)
+export two_slope(x: f32[B, T, K], y: ix<T>[B, 2]) -> f32[B, T, K] = grad(sum(two_places(x, y) ^ 2), wrt=x)
+export two_apart_slope(x: f32[2, T, K], y: ix<T>[J, 2]) -> f32[2, T, K] = grad(sum(apart(x, y) ^ 2), wrt=x)
+export two_in_steps(x: f32[B, T, K], y: ix<T>[B, 2]) -> f32[B, T, K] {
+  s = scan t < T with s = zeros([B]) {
+    p[n] = x[n, t, y[n, 1]] * x[n, y[n, 0], y[n, 1]]
+    s <- s + p
+  }
+  grad(sum(s), wrt=x)
 }
 export steps_slope(x: f32[B, T, K], y: ix<K>[B, T]) -> f32[B, T, K] = grad(sum(in_steps(x, y)), wrt=x)
 )";
@@ -125,6 +143,16 @@ TEST_CASE_FIXTURE(Picked, "each row has rows at labels of its own, and they are 
   const std::vector<int32_t> y{0, 2, 0, 0, 2, 0, 1, 0, 1, 1, 1, 2};  // [t, j, n]
   CHECK(run("elements_slope", "y", y, {2, 3, 2}) == Values{4, 0, 6, 0, 30, 0, 28, 0, 18, 20, 22, 24});
   CHECK(program().find(FunctionKind::Export, "rows")->couplings.empty());
+}
+
+TEST_CASE_FIXTURE(Picked, "labels along two axes choose one element") {
+  const std::vector<int32_t> y{0, 1, 1, 0};
+  CHECK(run("two", "y", y, {2, 2}) == Values{2, 10});
+  CHECK(run("two_slope", "y", y, {2, 2}) == Values{0, 4, 0, 0, 0, 0, 0, 0, 0, 20, 0, 0});
+  const std::vector<int32_t> apart{0, 1, 1, 0, 0, 1};
+  CHECK(run("two_apart_slope", "y", apart, {3, 2}) == Values{0, 8, 0, 0, 20, 0, 14, 0, 0, 20, 0, 0});
+  // x[0, t, 1] is 2 and 5, of which the first is chosen; x[1, t, 0] is 7 and 10, of which the second is
+  CHECK(run("two_in_steps", "y", y, {2, 2}) == Values{0, 2 + 7, 0, 0, 2, 0, 10, 0, 0, 10 + 17, 0, 0});
 }
 
 TEST_CASE("picking an element takes no memory that grows with the square of the rows") {
