@@ -27,7 +27,8 @@ struct Pass {
 };
 
 std::span<const Pass> all_passes();
-/// Those that rewrite graphs: they may run in any order that their stages allow, and a second run changes nothing.
+/// Those that rewrite graphs: they may run in any order that their stages allow, and a second run changes nothing (but
+/// for `choose_layouts`, which reads the order that the model wrote).
 std::vector<const Pass*> graph_passes();
 const Pass* find_pass(std::string_view name);
 /// Errors (Usage): an unknown pass, with a near one.

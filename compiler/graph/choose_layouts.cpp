@@ -23,8 +23,7 @@ class LayoutChooser {
         wishes_(graph.size()),
         is_read_(graph.size()),
         with_variable_(graph.size()),
-        of_product_(graph.size()),
-        of_windows_(graph.size()) {
+        of_product_(graph.size()) {
     for (const Argument& argument : graph.arguments)
       with_variable_[argument.node.index] = argument.role == ArgRole::Variable && graph.type(argument.node).rank() > 1;
   }
@@ -97,12 +96,8 @@ class LayoutChooser {
     const Node& node = graph_[old];
     const bool moved = std::ranges::any_of(node.inputs, [&](NodeId x) { return !orders_[x.index].empty(); });
     build().set_place(node);
-    const bool windowed =
-        node.op == OpKind::Contract && ConvolutionLayout::of(node.attrs.formula("formula")).has_value();
-    of_windows_[old.index] =
-        windowed ||
-        (node.type.rank() > 2 && std::ranges::any_of(node.inputs, [&](NodeId x) { return of_windows_[x.index]; }));
     if (node.op == OpKind::Contract) {
+      const bool windowed = ConvolutionLayout::of(node.attrs.formula("formula")).has_value();
       const bool follows = !windowed && follows_wish(old, node);
       of_product_[old.index] = !follows;
       if (windowed || moved || follows) return place_contraction(old, node);
@@ -112,7 +107,7 @@ class LayoutChooser {
       with_variable_[old.index] = std::ranges::any_of(node.inputs, [&](NodeId x) { return with_variable_[x.index]; });
       of_product_[old.index] = std::ranges::any_of(node.inputs, [&](NodeId x) { return of_product_[x.index]; });
     }
-    const bool keeps_order = with_variable_[old.index] || of_product_[old.index] || of_windows_[old.index];
+    const bool keeps_order = with_variable_[old.index] || of_product_[old.index];
     if (kind == Kind::Elementwise && !moved && !keeps_order && !wishes_[old.index].empty())
       return place_elementwise(old, node);
     if (node.op == OpKind::Broadcast && !wishes_[old.index].empty() && place_movement(old, node)) return;
@@ -307,7 +302,6 @@ class LayoutChooser {
   std::vector<bool> is_read_;        // by a node
   std::vector<bool> with_variable_;  // made by element of a variable among others
   std::vector<bool> of_product_;     // by node: the order that a product gave it is kept, whatever a reader wishes
-  std::vector<bool> of_windows_;     // by node: a convolution gave it its order, which a second run may not change
 };
 
 std::span<const LayoutChooser::Movement> LayoutChooser::movements() {
