@@ -175,6 +175,9 @@ std::optional<StepLines::Accumulation> StepLines::accumulation(size_t objective)
     return std::nullopt;
   }
   if (*every == 1) return Accumulation{};
+  Objective& stepped = experiment_.objectives[objective];
+  stepped.accumulates = *every;
+  stepped.accumulates_at = span;
   const Value ratio =
       graph_.binary(BinaryOp::Div, Value(update_number(objective)), Value(static_cast<double>(*every)), span);
   const Value whole = graph_.elementwise(OpKind::Floor, {ratio}, span, "`accumulate`");

@@ -39,6 +39,8 @@ struct Objective {
   std::vector<int32_t> updates;  // variables
   bool takes_data = false;
   Span span;
+  int64_t accumulates = 1;  // runs of its step whose gradients make one update
+  Span accumulates_at;      // the option; empty without one
 };
 
 /// A `config` entry after `--set`.

@@ -204,6 +204,15 @@ struct LoopItem {
   std::vector<int32_t> objectives;  // indices into Experiment::objectives
 };
 
+/// How often an iteration of the loop runs an objective's step.
+inline int64_t runs_an_iteration(const std::vector<LoopItem>& loop, int32_t objective) {
+  int64_t runs = 0;
+  for (const LoopItem& item : loop) {
+    for (const int32_t one : item.objectives) runs += one == objective ? item.times : 0;
+  }
+  return runs;
+}
+
 enum class ActionKind : uint8_t { Eval, Image, Text, Audio, Checkpoint };
 
 struct Action {

@@ -149,6 +149,20 @@ void tell_of_early_end(const TrainFlags& flags, const TrainPlan& plan, int64_t h
       plan.epochs < 0 ? "raise it there to train longer" : "`--epochs N` trains longer");
 }
 
+/// Where steps count the run, the file has been warned of already.
+void tell_of_missing_updates(const CheckedModel& checked, const TrainPlan& plan, int64_t horizon) {
+  const std::vector<Objective>& objectives = checked.experiment->objectives;
+  for (size_t k = 0; k < objectives.size() && plan.epochs >= 0; ++k) {
+    const int64_t runs = horizon * runs_an_iteration(plan.loop, static_cast<int32_t>(k));
+    if (runs == 0 || objectives[k].accumulates <= runs) continue;
+    say("{}: warning: nothing is ever updated: gradients of {} runs of `{}` make an update, and {} epoch{} of these "
+        "data "
+        "are {}; accumulate fewer, or train for more epochs",
+        checked.sources->describe(objectives[k].accumulates_at), objectives[k].accumulates, objectives[k].name,
+        plan.epochs, plan.epochs == 1 ? "" : "s", runs);
+  }
+}
+
 /// The run in its directory, and in `record` what it has to remember. A run that is resumed before its first checkpoint
 /// begins again, from what it began with.
 Result<RunDirectory> begin(TrainFlags& flags, const ModelOptions& options, RunningModel& running,
@@ -231,6 +245,7 @@ int run_training(TrainFlags flags) {
   Result<Schedule> schedule = plan_schedule(program, training_rows(data->sets));
   if (!schedule) return report(schedule.error());
   tell_of_early_end(flags, program.train, schedule->iterations);
+  tell_of_missing_updates(running->checked, program.train, schedule->iterations);
   running->session->header().horizon = schedule->iterations;
   // From here on there is a run to save: a signal ends it after the iteration, a second one at once.
   catch_signals();

@@ -20,6 +20,7 @@ constexpr Lint kLints[] = {
     {"terms of a bound that are averaged differently", terms_averaged_differently},
     {"a condition of `stop when` that never holds", stop_never_holds},
     {"a patience that outlasts the run", patience_without_end},
+    {"gradients that add up for longer than the run", updates_beyond_the_run},
 };
 
 }  // namespace

@@ -56,6 +56,7 @@ void terms_averaged_differently(const LintInput& input);
 // stops.cpp: ends that are never reached
 void stop_never_holds(const LintInput& input);
 void patience_without_end(const LintInput& input);
+void updates_beyond_the_run(const LintInput& input);
 
 // ---- walks that several lints use (walks.cpp) ----
 

@@ -1,4 +1,5 @@
-// Ends that a run never reaches: a condition that cannot hold, a patience for more evaluations than there are.
+// What a run never reaches: a condition that cannot hold, a patience for more evaluations than there are, an update
+// behind its last step.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -165,6 +166,22 @@ void patience_without_end(const LintInput& input) {
           .with_help("evaluate more often, train for longer, or wait for fewer evaluations");
       return;
     }
+  }
+}
+
+/// Where epochs count the run, `train` tells, because it knows the rows.
+void updates_beyond_the_run(const LintInput& input) {
+  const TrainPlan& plan = input.experiment.train;
+  if (plan.steps < 0 || input.shortened) return;
+  for (size_t k = 0; k < input.experiment.objectives.size(); ++k) {
+    const Objective& objective = input.experiment.objectives[k];
+    const int64_t runs = plan.steps * runs_an_iteration(plan.loop, static_cast<int32_t>(k));
+    if (runs == 0 || objective.accumulates <= runs) continue;
+    input.diagnostics
+        .report(Diag::W0006, objective.accumulates_at,
+                fmt::format("nothing is ever updated: gradients of {} runs of `{}` make an update, and there are {}",
+                            objective.accumulates, objective.name, runs))
+        .with_help("accumulate fewer, or train for more steps");
   }
 }
 

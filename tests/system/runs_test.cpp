@@ -196,6 +196,18 @@ TEST_CASE("a finished run goes on with more epochs; --steps beyond the end says 
   CHECK(done.out.find("at step 20") != std::string::npos);
 }
 
+TEST_CASE("a run in which gradients add up to no update says so, where the option stands") {
+  const std::string work = fresh_directory("no-update");
+  write_small_model(work, replaced(kSmallModel, "lr = 0.01", "lr = 0.01, accumulate = 11"));
+  const CommandResult never = smelt_in(work, "train m.smelt -o a");
+  CHECK(never.exit_code == 0);
+  CHECK_MESSAGE(says(never,
+                     "m.smelt:17:47: warning: nothing is ever updated: gradients of 11 runs of `loss` make an "
+                     "update, and 2 epochs of these data are 10"),
+                never.err);
+  CHECK_FALSE(says(smelt_in(work, "train m.smelt -o b --epochs 3"), "nothing is ever updated"));
+}
+
 TEST_CASE("a run that a condition of `stop when` ended has ended, wherever it was interrupted") {
   const std::string work = fresh_directory("stopped");
   const auto write = [&](std::string_view stop) {
