@@ -38,6 +38,7 @@
 #include "compiler/plan/plan_kernels.h"
 #include "compiler/schedule/back_substitute.h"
 #include "compiler/schedule/block_products.h"
+#include "compiler/schedule/block_transposes.h"
 #include "compiler/schedule/copy_columns.h"
 #include "compiler/schedule/pack_operands.h"
 #include "compiler/schedule/pair_products.h"
@@ -125,7 +126,7 @@ constexpr std::array kPipeline = std::to_array<std::string_view>(
      "isolate_results", "lower_precision", "fit_budget", "choose_stored", "order_nodes", "move_sums_up", "plan_kernels",
      // What they compute. Stores that nobody reads count as work, as they did when limits were measured.
      "build_loops", "step_in_kernels", "write_rows", "estimate_work", "share_kernels", "drop_unread_stores",
-     "merge_loops",
+     "merge_loops", "block_transposes",
      // How. Blocks come before pairs, which do not pass in blocks; panels after all that decides what they hold.
      "back_substitute", "vectorize", "tile_products", "block_products", "pair_products", "pack_operands",
      "copy_columns",

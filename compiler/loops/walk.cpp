@@ -68,6 +68,22 @@ int32_t changed_in(const LoopFunction& function, int32_t buffer, size_t kernel) 
   return r;
 }
 
+void keep_loops(Kernel& kernel, const std::vector<int32_t>& loops) {
+  std::vector<Affine> places(kernel.loops.size());
+  std::vector<int32_t> numbers(kernel.loops.size(), -1);
+  std::vector<Loop> kept;
+  for (const int32_t loop : loops) {
+    numbers[static_cast<size_t>(loop)] = static_cast<int32_t>(kept.size());
+    places[static_cast<size_t>(loop)] = Affine::of(static_cast<int32_t>(kept.size()));
+    kept.push_back(kernel.loops[static_cast<size_t>(loop)]);
+  }
+  for_each_affine(kernel, [&](Affine& affine) { affine = substitute(affine, places); });
+  for (Sweep& sweep : kernel.sweeps) {
+    for (int32_t& loop : sweep.loops) loop = numbers[static_cast<size_t>(loop)];
+  }
+  kernel.loops = std::move(kept);
+}
+
 std::vector<int32_t> outer_loops(const Kernel& kernel) {
   std::vector<int32_t> outer(static_cast<size_t>(kernel.num_outer));
   std::iota(outer.begin(), outer.end(), 0);

@@ -18,6 +18,17 @@ void for_each_body(KernelType& kernel, const Visit& visit) {
   }
 }
 
+/// Calls `visit` for each function of the loops in a kernel's statements.
+template <typename Visit>
+void for_each_affine(Kernel& kernel, const Visit& visit) {
+  for_each_body(kernel, [&](std::vector<Stmt>& body) {
+    for (Stmt& stmt : body) {
+      visit(stmt.access.offset);
+      visit(stmt.index);
+    }
+  });
+}
+
 /// Calls `visit` for each buffer that a kernel touches, once an access.
 template <typename Visit>
 void for_each_buffer(const Kernel& kernel, const Visit& visit) {
@@ -52,6 +63,8 @@ std::vector<Lifetime> lifetimes(const LoopFunction& function);
 /// The innermost repetition around kernel `kernel` that changes what `buffer` holds or where it lies; -1: none.
 int32_t changed_in(const LoopFunction& function, int32_t buffer, size_t kernel);
 
+/// The kernel's loops become those of `loops`, in that order. Nothing may use the others.
+void keep_loops(Kernel& kernel, const std::vector<int32_t>& loops);
 /// The loops of a kernel that are shared among threads.
 std::vector<int32_t> outer_loops(const Kernel& kernel);
 /// How often a kernel runs in one call, usually: the steps of the repetitions around it.

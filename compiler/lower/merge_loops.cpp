@@ -9,16 +9,6 @@
 namespace smelt {
 namespace {
 
-template <typename Visit>
-void for_each_affine(Kernel& kernel, const Visit& visit) {
-  for_each_body(kernel, [&](std::vector<Stmt>& body) {
-    for (Stmt& stmt : body) {
-      visit(stmt.access.offset);
-      visit(stmt.index);
-    }
-  });
-}
-
 bool uses(const Stmt& stmt, int32_t loop) {
   return stmt.access.offset.coefficient(loop) != 0 || stmt.index.coefficient(loop) != 0;
 }
@@ -99,7 +89,7 @@ class LoopMerger {
     } else {
       for (const Sweep& sweep : kernel_.sweeps) loops.insert(loops.end(), sweep.loops.begin(), sweep.loops.end());
     }
-    renumber(loops);
+    keep_loops(kernel_, loops);
     kernel_.num_outer = static_cast<int32_t>(num_outer);
   }
 
@@ -125,22 +115,6 @@ class LoopMerger {
     std::ranges::move(sweep.body, std::back_inserter(body));
     sweep.setup = std::move(setup);
     sweep.body = std::move(body);
-  }
-
-  void renumber(const std::vector<int32_t>& loops) {
-    std::vector<Affine> places(kernel_.loops.size());
-    std::vector<int32_t> numbers(kernel_.loops.size(), -1);
-    std::vector<Loop> kept;
-    for (const int32_t loop : loops) {
-      numbers[static_cast<size_t>(loop)] = static_cast<int32_t>(kept.size());
-      places[static_cast<size_t>(loop)] = Affine::of(static_cast<int32_t>(kept.size()));
-      kept.push_back(kernel_.loops[static_cast<size_t>(loop)]);
-    }
-    for_each_affine(kernel_, [&](Affine& affine) { affine = substitute(affine, places); });
-    for (Sweep& sweep : kernel_.sweeps) {
-      for (int32_t& loop : sweep.loops) loop = numbers[static_cast<size_t>(loop)];
-    }
-    kernel_.loops = std::move(kept);
   }
 
   Kernel& kernel_;

@@ -26,6 +26,7 @@ struct Blocking {
   int64_t turns = 8;          // of a linear recurrence in a block: 37 us with 4, 19 with 8, 32 with 16 (discount.smelt)
   int64_t streams_pay = 8;    // vectors of columns, and steps, from which b passes by few rows as it lies
   int64_t blocks_pay = 16;    // blocks of turns for which a recurrence passes in them
+  int64_t lines = 64;  // of a cache that a nest goes across before it comes back to the first: 32 to 256 are as fast
 };
 inline constexpr Blocking kFineBlocking{.cache_bytes = 1,
                                         .stretch = 3,
@@ -35,7 +36,8 @@ inline constexpr Blocking kFineBlocking{.cache_bytes = 1,
                                         .strips_pay = 1,
                                         .turns = 2,
                                         .streams_pay = 1,
-                                        .blocks_pay = 1};  // for trying it on small shapes
+                                        .blocks_pay = 1,
+                                        .lines = 2};  // for trying it on small shapes
 
 // Below this many elements times operations one thread is faster than waking another and waiting for it.
 inline constexpr double kSerialWork = 16384;
