@@ -233,7 +233,7 @@ Options parse(int argc, char** argv) {
 
 nlohmann::json measure(const Workload& w, const Target& target, const Options& options, ThreadPool& pool,
                        const std::vector<BlasLibrary>& libraries) {
-  const double peak = measure_peak_gflops(options.threads);
+  const double peak = measure_peak_gflops(options.threads, target.vector_bytes);
   const double ours = smelt_seconds(w, target, options.threads > 1 ? pool.threads() : nullptr);
   nlohmann::json peers = nlohmann::json::object();
   if (w.blas) {

@@ -29,6 +29,11 @@ std::string machine_level(DType precision) {
   return {};
 }
 
+int64_t vector_bytes(const std::string& cpu) {
+  const Result<Target> target = make_target(cpu.empty() ? "native" : cpu);
+  return target ? target->vector_bytes : 16;
+}
+
 Result<std::string> cpu_of_level(std::string level, DType precision) {
   // A run in bf16 that goes on in another precision is refused for that, on every machine.
   if (precision != DType::BF16 && level.ends_with(kPairs)) level.resize(level.size() - kPairs.size());

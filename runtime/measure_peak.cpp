@@ -69,10 +69,10 @@ SMELT_READ_BODY(read_sse, 16, "sse2")
 #undef SMELT_EACH_SUM
 
 /// Bytes a second, the best of a few windows.
-double best_read_rate(size_t size) {
+double best_read_rate(size_t size, int64_t vector_bytes) {
   void (*body)(const char*, size_t) = read_sse;
-  if (__builtin_cpu_supports("avx2")) body = read_avx2;
-  if (__builtin_cpu_supports("avx512f")) body = read_avx512;
+  if (vector_bytes >= 32 && __builtin_cpu_supports("avx2")) body = read_avx2;
+  if (vector_bytes >= 64 && __builtin_cpu_supports("avx512f")) body = read_avx512;
   size = std::max<size_t>(size / 512 * 512, 4096);
   const std::unique_ptr<char, decltype(&std::free)> data(static_cast<char*>(std::aligned_alloc(64, size)), &std::free);
   if (!data) return 0;
@@ -105,10 +105,10 @@ double on_threads(int threads, const Rate& rate) {
   return sum;
 }
 
-double best_rate() {
+double best_rate(int64_t vector_bytes) {
   double (*body)(float) = flops_sse;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) body = flops_avx2;
-  if (__builtin_cpu_supports("avx512f")) body = flops_avx512;
+  if (vector_bytes >= 32 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) body = flops_avx2;
+  if (vector_bytes >= 64 && __builtin_cpu_supports("avx512f")) body = flops_avx512;
   double best = 0;
   for (int window = 0; window < kWindows; ++window) {
     const auto start = Clock::now();
@@ -121,11 +121,13 @@ double best_rate() {
 
 }  // namespace
 
-double measure_peak_gflops(int threads) { return on_threads(threads, best_rate) * 1e-9; }
+double measure_peak_gflops(int threads, int64_t vector_bytes) {
+  return on_threads(threads, [&] { return best_rate(vector_bytes); }) * 1e-9;
+}
 
-double measure_read_gbps(uint64_t bytes, int threads) {
+double measure_read_gbps(uint64_t bytes, int threads, int64_t vector_bytes) {
   const size_t share = static_cast<size_t>(bytes) / static_cast<size_t>(std::max(threads, 1));
-  return on_threads(threads, [&] { return best_read_rate(share); }) * 1e-9;
+  return on_threads(threads, [&] { return best_read_rate(share, vector_bytes); }) * 1e-9;
 }
 
 }  // namespace smelt

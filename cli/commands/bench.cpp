@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/machine_level.h"
 #include "cli/progress.h"
 #include "cli/synthetic_run.h"
 #include "ir/support/printable.h"
@@ -98,7 +99,7 @@ int run_bench(const BenchFlags& flags) {
   const Result<std::vector<BenchRow>> rows = measure(flags, *running->session, first_step_ms);
   if (!rows) return report(rows.error());
   const int threads = running->pool ? running->pool->count() : 1;
-  const double peak = measure_peak_gflops(threads);
+  const double peak = measure_peak_gflops(threads, vector_bytes(flags.model.cpu));
   const CompiledProgram& program = running->compiled->program;
   if (flags.model.json) {
     nlohmann::json list = nlohmann::json::array();

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "cli/commands.h"
+#include "cli/machine_level.h"
 #include "compiler/codegen/emit_program.h"
 #include "compiler/codegen/make_target.h"
 #include "ir/support/printable.h"
@@ -108,8 +109,9 @@ int run_doctor(const DoctorFlags& flags) {
       {"processor", fmt::format("{}, {} threads", target->cpu, cores)},
       vectors_of(*target),
       {"caches", cache_sizes()},
-      {"multiply-add peak", fmt::format("{:.0f} GFLOP/s on 1 thread, {:.0f} on {} (f32)", measure_peak_gflops(1),
-                                        measure_peak_gflops(static_cast<int>(cores)), cores)},
+      {"multiply-add peak",
+       fmt::format("{:.0f} GFLOP/s on 1 thread, {:.0f} on {} (f32)", measure_peak_gflops(1, vector_bytes({})),
+                   measure_peak_gflops(static_cast<int>(cores), vector_bytes({})), cores)},
       memory(),
       load(cores),
       cache_finding(),

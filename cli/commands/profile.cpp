@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/machine_level.h"
 #include "cli/synthetic_run.h"
 #include "ir/support/printable.h"
 #include "runtime/files/output_file.h"
@@ -208,7 +209,8 @@ int run_profile(const ProfileFlags& flags) {
   if (!measured) return report(measured.error());
   const int threads = running->pool ? running->pool->count() : 1;
   const CompiledProgram& program = running->compiled->program;
-  const Ceiling ceiling{measure_peak_gflops(threads), measure_read_gbps(program.arena_bytes, threads)};
+  const int64_t bytes = vector_bytes(flags.model.cpu);
+  const Ceiling ceiling{measure_peak_gflops(threads, bytes), measure_read_gbps(program.arena_bytes, threads, bytes)};
   const SourceMap& sources = *running->checked.sources;
   const std::vector<KernelRow> rows = rows_of(*measured, sources, ceiling, flags.by_line);
   if (flags.model.json) {

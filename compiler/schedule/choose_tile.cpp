@@ -254,7 +254,7 @@ int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t
   int64_t steps = 1;
   for (const ProductAxis& axis : product.inner) steps *= axis.extent.bound;
   const bool is_long = steps >= kLongDepth * blocking.stretch ||
-                       (steps >= blocking.stretch && bytes(depth.a_stride) >= 2 * blocking.rows_apart);
+                       (steps >= blocking.stretch && bytes(depth.a_stride) >= 4 * blocking.rows_apart);
   if (in_strips && is_long && product.inner.size() > 1) return blocking.stretch;
   if (in_strips && is_long) return std::max<int64_t>(blocking.stretch / 2, 1);
   if (lies_along_rows(product) && is_long)

@@ -19,7 +19,7 @@ struct VectorRegisters {
 struct Blocking {
   int64_t cache_bytes = int64_t{512} << 10;  // of operands in a block: half of a second-level cache
   int64_t stretch = 128;                     // steps of the depth that are copied at a time
-  int64_t rows_apart = 4096;  // bytes: rows of b at multiples of it meet in one set of the first-level cache
+  int64_t rows_apart = 2048;  // bytes: rows of b at multiples of it meet in two sets of the first-level cache, or one
   int64_t fewest_tiles = 4;   // of rows, that share what a copy costs
   int64_t pairs_pay = 32;     // rows, columns and steps for which packing pairs of bf16 pays
   int64_t strips_pay = 2048;  // rows times columns for which copying both operands pays
