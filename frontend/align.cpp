@@ -16,7 +16,7 @@ namespace {
 struct Alignment {
   Axes axes;
   std::vector<int64_t> lhs, rhs;
-  std::string problem;
+  std::string problem, help;
   bool ambiguous = false;
 
   bool has_all(const std::vector<int64_t>& places) const { return places.size() == axes.size(); }
@@ -54,16 +54,25 @@ class Aligner {
     return true;
   }
 
+  /// A name that both have equally often, as the sides of a square picture, is matched in order.
   bool match_names() {
     for (size_t j = 0; j < b_.size(); ++j) {
       if (b_[j].dim == kAnonymous) continue;
       const auto same = [&](const Axis& axis) { return axis.dim == b_[j].dim; };
       const auto in_a = std::ranges::count_if(a_, same), in_b = std::ranges::count_if(b_, same);
       if (in_a == 0) continue;
-      if (in_a > 1 || in_b > 1) return ambiguous(fmt::format("{} occurs more than once", shapes_.axis_text(b_[j])));
-      partner_[j] = std::ranges::find_if(a_, same) - a_.begin();
+      if (in_a != in_b) return occurs_unequally(b_[j]);
+      for (size_t i = 0; partner_[j] < 0; ++i)
+        if (same(a_[i]) && !taken(i)) partner_[j] = static_cast<int64_t>(i);
     }
     return true;
+  }
+
+  bool occurs_unequally(const Axis& axis) {
+    const std::string name = shapes_.axis_text(axis);
+    result_.help =
+        fmt::format("say which it is: declare `dim {0}2 = {0}`, and give one of them that name with `as [..]`", name);
+    return ambiguous(fmt::format("{} occurs more than once", name));
   }
 
   bool taken(size_t i) const { return std::ranges::find(partner_, static_cast<int64_t>(i)) != partner_.end(); }
@@ -98,6 +107,7 @@ class Aligner {
     for (size_t k = 0; k + shorter < more.size(); ++k) {
       for (const size_t j : fewer) {
         if (!shapes_.unify(of_more[more[k]], of_fewer[j])) continue;
+        result_.help = "give the axis a name with `as [..]`, or declare a dim for the second use: `dim S = T`";
         return ambiguous(fmt::format("{} could stand for more than one axis", shapes_.sized_text(of_fewer[j])));
       }
     }
@@ -275,8 +285,7 @@ bool GraphWriter::same_axes(const Value& a, const Value& b, Span span, std::stri
 }
 
 /// Why two shapes do not line up, and what to write instead.
-std::string GraphWriter::alignment_help(const Tensor& a, const Tensor& b, bool ambiguous) {
-  if (ambiguous) return "give the axis a name with `as [..]`, or declare a dim for the second use: `dim S = T`";
+std::string GraphWriter::alignment_help(const Tensor& a, const Tensor& b) {
   const auto has_ones = [](const Tensor& t) {
     return t.axes.size() > 1 && std::ranges::any_of(t.axes, [](const Axis& axis) {
              return axis.dim == kAnonymous && axis.extent == Extent(1);
@@ -347,7 +356,7 @@ std::optional<std::vector<Tensor>> GraphWriter::align(std::vector<Value> values,
                   fmt::format("{} cannot align `{}` with `{}`", what, shapes_.type_text(tensors[0].dtype, axes),
                               shapes_.type_text(t)))
           .caret(pair.problem)
-          .with_help(alignment_help(so_far, t, pair.ambiguous));
+          .with_help(pair.ambiguous ? pair.help : alignment_help(so_far, t));
       return std::nullopt;
     }
     axes = std::move(pair.axes);
@@ -412,7 +421,7 @@ Value GraphWriter::elementwise(OpKind op, std::vector<Value> operands, Span span
                   fmt::format("{} cannot align `{}` with `{}`", what, shapes_.type_text(*c),
                               shapes_.type_text(tensors->front())))
           .caret(pair.problem)
-          .with_help(alignment_help(*c, tensors->front(), pair.ambiguous));
+          .with_help(pair.ambiguous ? pair.help : alignment_help(*c, tensors->front()));
       return {};
     }
     if (!shapes_.check_size(tensors->front().dtype, pair.axes, span)) return {};

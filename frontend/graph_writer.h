@@ -58,7 +58,7 @@ class GraphWriter {
   std::optional<std::vector<Tensor>> align(std::vector<Value> values, Span span, std::string_view what,
                                            Meeting meeting = Meeting::Plain);
   bool refuse_all_pairs(const Tensor& a, const Tensor& b, Span span, std::string_view what);
-  static std::string alignment_help(const Tensor& a, const Tensor& b, bool ambiguous);
+  static std::string alignment_help(const Tensor& a, const Tensor& b);
   /// Operands of a loss or a density, whose axes are the same; `draws`: one may have more in front.
   bool same_axes(const Value& a, const Value& b, Span span, std::string_view what, bool draws);
 

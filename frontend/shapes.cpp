@@ -10,7 +10,7 @@
 
 namespace smelt::frontend {
 
-/// Axes of x that a name or a size means: those of the dim, else those that could be.
+/// Axes of x that a name or a size means: those of the dim or those without a name, else those that could be.
 std::vector<int64_t> Shapes::axes_that_are(const Tensor& x, const Axis& wanted) const {
   std::vector<int64_t> found;
   const auto collect = [&](const auto& fits) {
@@ -18,7 +18,7 @@ std::vector<int64_t> Shapes::axes_that_are(const Tensor& x, const Axis& wanted) 
       if (fits(x.axes[i])) found.push_back(static_cast<int64_t>(i));
     }
   };
-  if (wanted.dim != kAnonymous) collect([&](const Axis& axis) { return axis.dim == wanted.dim; });
+  collect([&](const Axis& axis) { return axis.dim == wanted.dim && axis.extent == wanted.extent; });
   if (found.empty()) {
     collect(
         [&](const Axis& axis) { return (axis.dim == kAnonymous || wanted.dim == kAnonymous) && unify(axis, wanted); });
@@ -26,16 +26,36 @@ std::vector<int64_t> Shapes::axes_that_are(const Tensor& x, const Axis& wanted) 
   return found;
 }
 
+/// What to write where several axes could be meant.
+std::string Shapes::several_axes_help(const Tensor& x, const std::vector<int64_t>& found, const Axis& wanted) const {
+  if (wanted.dim != kAnonymous && x.axes[static_cast<size_t>(found[0])].dim == kAnonymous)
+    return "they have no names: `x as [B, H, W]` gives them some, and a formula says which: `y[i] = sum[j] x[i, j]`";
+  return fmt::format("`over=({})` is all of them; a formula says which: `y[i] = sum[j] x[i, j]`",
+                     fmt::join(std::vector(found.size(), axis_text(wanted)), ", "));
+}
+
+/// What to write where no axis is meant. A number that is none's size may have been a place, as `dim=1` is elsewhere.
+std::string Shapes::no_axis_help(const Tensor& x, const Axis& wanted) const {
+  if (x.axes.empty()) return "it is one number";
+  const std::string axes = fmt::format("its axes are {}", axes_text(x.axes));
+  const int64_t place = wanted.extent.bound;
+  if (wanted.dim != kAnonymous || !wanted.extent.is_static() || place >= std::ssize(x.axes)) return axes;
+  return fmt::format("{}; a number is the size of an axis, and the one at place {} is `over={}`", axes, place,
+                     axis_text(x.axes[static_cast<size_t>(place)]));
+}
+
 std::optional<std::vector<int64_t>> Shapes::find_axes(const Tensor& x, const Axes& over, Span span, NamedAxes named) {
   std::vector<int64_t> places;
   for (const Axis& wanted : over) {
     const std::vector<int64_t> found = axes_that_are(x, wanted);
-    // As many names as there are axes that each of them could be mean all of them: `over=(C, C)` of an f32[C, C], and
-    // `over=(H, W)` of a square whose axes have no names, where it does not matter which is which.
+    // As many names as there are axes that each of them could be mean all of them: `over=(C, C)` of an f32[C, C],
+    // `over=(4, 4)` of an f32[N, C, 4, 4], and `over=(H, W)` of a square whose axes have no names, where it does not
+    // matter which is which.
     const auto alike = std::ranges::count_if(over, [&](const Axis& other) {
-      return other.dim == wanted.dim || (named == NamedAxes::AsASet && axes_that_are(x, other) == found);
+      return (other.dim == wanted.dim && other.extent == wanted.extent) ||
+             (named == NamedAxes::AsASet && axes_that_are(x, other) == found);
     });
-    const bool all = wanted.dim != kAnonymous && static_cast<size_t>(alike) == found.size();
+    const bool all = static_cast<size_t>(alike) == found.size();
     const auto free =
         std::ranges::find_if(found, [&](int64_t at) { return std::ranges::find(places, at) == places.end(); });
     if (free != found.end() && (found.size() == 1 || all)) {
@@ -45,16 +65,10 @@ std::optional<std::vector<int64_t>> Shapes::find_axes(const Tensor& x, const Axe
     if (found.size() > 1)
       diagnostics_
           .report(Diag::E0102, span, fmt::format("`{}` has more than one axis {}", type_text(x), axis_text(wanted)))
-          .with_help(
-              wanted.dim == kAnonymous ? "a formula says which: `y[i] = sum[j] x[i, j]`"
-              : x.axes[static_cast<size_t>(found[0])].dim == kAnonymous
-                  ? "they have no names: `x as [B, H, W]` gives them some, and a formula says which: `y[i] = sum[j] "
-                    "x[i, j]`"
-                  : fmt::format("`over=({})` is all of them; a formula says which: `y[i] = sum[j] x[i, j]`",
-                                fmt::join(std::vector(found.size(), axis_text(wanted)), ", ")));
+          .with_help(several_axes_help(x, found, wanted));
     else
       diagnostics_.report(Diag::E0105, span, fmt::format("`{}` has no axis {}", type_text(x), axis_text(wanted)))
-          .with_help(x.axes.empty() ? "it is one number" : fmt::format("its axes are {}", axes_text(x.axes)));
+          .with_help(no_axis_help(x, wanted));
     return std::nullopt;
   }
   return places;

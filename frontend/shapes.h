@@ -71,6 +71,8 @@ class Shapes {
 
  private:
   std::vector<int64_t> axes_that_are(const Tensor& x, const Axis& wanted) const;
+  std::string several_axes_help(const Tensor& x, const std::vector<int64_t>& found, const Axis& wanted) const;
+  std::string no_axis_help(const Tensor& x, const Axis& wanted) const;
 
   Experiment& experiment_;
   Diagnostics& diagnostics_;

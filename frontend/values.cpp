@@ -121,7 +121,10 @@ std::optional<Axes> Shapes::expect_axes(const Value& value, Span span) {
     return all;
   }
   diagnostics_.report(Diag::E0105, span, fmt::format("expected a dim, found {}", describe(value)))
-      .with_help("name the axis: `over=Class`, or several: `over=(B, T)`");
+      .with_help(
+          value.as<int64_t>() == nullptr
+              ? "name the axis: `over=Class`, or several: `over=(B, T)`"
+              : "an axis is known by its name or its size, not by its place: `over=Class`, or several: `over=(B, T)`");
   return std::nullopt;
 }
 

@@ -17,6 +17,35 @@ layer Up(x: f32[N, 1, 2, 2]) -> f32[N, 1, 4, 6] { x |> up: ConvT2d{1, k=1, strid
 model net = Up
 )";
 
+TEST_CASE("two axes of one name line up in order") {
+  const ExportRuns here("squares", fmt::format(R"({}
+export shifted(x: f32[A, C, C], y: f32[C, C]) = x - y
+export turned(x: f32[C, C], y: f32[C, A, C]) = where(x > 0, y, 2 * y)
+export pooled(y: f32[C, A, C]) = sum(reshape(y, [4, 3, 4]), over=(4, 4))
+)",
+                                               kModel));
+  const Values x = unlike_numbers(48, 0.1), y = unlike_numbers(16, 0.7);
+  here.write("x.npy", x, {3, 4, 4});
+  here.write("y.npy", y, {4, 4});
+  here.write("t.npy", x, {4, 3, 4});
+  const Values shifted = here.run("shifted", "--input x=x.npy --input y=y.npy");
+  const Values turned = here.run("turned", "--input x=y.npy --input y=t.npy");
+  const Values pooled = here.run("pooled", "--input y=t.npy");
+  REQUIRE(shifted.size() == 48);
+  REQUIRE(turned.size() == 48);
+  REQUIRE(pooled.size() == 3);
+  Values sums(3, 0);
+  for (size_t i = 0; i < 4; ++i)
+    for (size_t a = 0; a < 3; ++a)
+      for (size_t j = 0; j < 4; ++j) {
+        const size_t in_front = (a * 4 + i) * 4 + j, between = (i * 3 + a) * 4 + j;
+        CHECK(std::abs(shifted[in_front] - (x[in_front] - y[i * 4 + j])) < 1e-12);
+        CHECK(std::abs(turned[between] - (y[i * 4 + j] > 0 ? 1 : 2) * x[between]) < 1e-12);
+        sums[a] += x[between];
+      }
+  for (size_t a = 0; a < 3; ++a) CHECK(std::abs(pooled[a] - sums[a]) < 1e-12);
+}
+
 TEST_CASE("a product of several factors reads a part of an axis, in values and gradients") {
   const ExportRuns here("formula-parts", fmt::format(R"({}
 fn three(a, b, c) {{
