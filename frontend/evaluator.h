@@ -84,6 +84,7 @@ class Evaluator {
   Value eval_node(const ast::IfExpr& e, ast::ExprId id, const Naming& naming);
   Value eval_node(const ast::ReduceExpr& e, ast::ExprId id, const Naming& naming);
   Value apply_repeat(const ast::RepeatExpr& e, Value value, const std::string& label, const Naming& naming, Span span);
+  Value apply_body_end(ast::ExprId end, Value value, const Naming& naming, Span span);
   Value apply_stage(ast::ExprId stage, Value value, Span value_span, const Naming& naming, Span span);
   Value index_tensor(const Tensor& x, const ast::IndexExpr& e, Span span);
   std::optional<Size> sum_of_dims(const ast::BinaryExpr& e, std::string_view what);

@@ -363,10 +363,24 @@ Value Evaluator::apply_repeat(const ast::RepeatExpr& e, Value value, const std::
     Value ignored;
     for (size_t s = 0; s + 1 < e.body.statements.size(); ++s)
       execute(scopes_.ast()[e.body.statements[s]], ignored, inside);
-    const ast::ExprId stage = scopes_.ast().as<ast::ExprStmt>(e.body.statements.back())->value;
-    value = apply_stage(stage, std::move(value), span, {.repeat_result = true}, scopes_.span_of(stage));
+    const ast::ExprId end = scopes_.ast().as<ast::ExprStmt>(e.body.statements.back())->value;
+    value = apply_body_end(end, std::move(value), {.repeat_result = true}, span);
   }
   return value;
+}
+
+/// What a body of `repeat` ends with: a layer or function, or several, `Dense{h} |> relu`, each of which has a name of
+/// its own below that of the turn.
+Value Evaluator::apply_body_end(ast::ExprId end, Value value, const Naming& naming, Span span) {
+  const auto* pipe = scopes_.ast().as<ast::PipeExpr>(end);
+  if (pipe == nullptr) return apply_stage(end, std::move(value), span, naming, scopes_.span_of(end));
+  value = apply_body_end(pipe->value, std::move(value), {}, span);
+  if (value.bad()) return {};
+  if (const auto* repeat = scopes_.ast().as<ast::RepeatExpr>(pipe->stage))
+    return apply_repeat(*repeat, std::move(value), pipe->label.text, {}, scopes_.span_of(end));
+  Naming named;
+  named.label = pipe->label.text;
+  return apply_stage(pipe->stage, std::move(value), scopes_.span_of(pipe->value), named, scopes_.span_of(pipe->stage));
 }
 
 Value Evaluator::eval_node(const ast::RepeatExpr&, ast::ExprId id, const Naming&) {

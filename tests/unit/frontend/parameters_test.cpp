@@ -82,6 +82,19 @@ TEST_CASE("repeat puts its index into the path") {
         std::vector<std::string>{"net.Dense1.0.W", "net.Dense1.1.W", "net.blocks.0.W", "net.blocks.1.W", "net.out.W"});
 }
 
+TEST_CASE("each of several layers at the end of a repeat has a name below that of the turn") {
+  std::string text = model(
+      "  x |> blocks: repeat i < 2 { Dense{X, bias=false} |> relu |> second: Dense{X, bias=false} }"
+      " |> repeat j < 2 { Dense{X, bias=false} |> inner: repeat k < 1 { Dense{X, bias=false} |> tanh } }"
+      " |> out: Dense{H, bias=false}");
+  const Built built(text);
+  REQUIRE_MESSAGE(built.experiment.has_value(), built.messages);
+  CHECK(paths(*built.experiment, VariableKind::Param) ==
+        std::vector<std::string>{"net.Dense2.0.W", "net.Dense2.1.W", "net.blocks.0.Dense0.W", "net.blocks.0.second.W",
+                                 "net.blocks.1.Dense0.W", "net.blocks.1.second.W", "net.inner.0.Dense3.0.W",
+                                 "net.inner.0.Dense3.1.W", "net.out.W"});
+}
+
 TEST_CASE("what a turn of a repeat applies has a name") {
   const std::string layer = "  x |> blocks: repeat i < 2 { Dense{X} } |> out: Dense{H}";
   Built built(model(layer, "export run(x: f32[B, X]) = net(x)\nexport w() -> f32[X, X] = net.blocks.1.W\n"));
