@@ -32,10 +32,20 @@ void Layers::number_occurrences(LayerInstance& parent) {
   for (const auto& [index, type] : found) parent.ordinals.emplace(index, counts[type]++);
 }
 
+/// Whether a layer of this body has the name that a statement binds: of `h = Dense{8}(x) + Dense{8}(y)` one alone gets
+/// it.
+bool Layers::is_taken(std::string_view bound) const {
+  const LayerInstance* body = scopes_.frame().instance;
+  if (body == nullptr) return false;
+  const std::string path = occurrence_path(std::string(bound), false);
+  return std::ranges::any_of(body->children,
+                             [&](const auto& child) { return child.second != nullptr && child.second->path == path; });
+}
+
 /// Label, else the name it is bound to, else type and ordinal.
 std::string Layers::occurrence_segment(const ast::LayerDecl& decl, ast::ExprId name_expr, const Naming& naming) {
   if (!naming.label.empty()) return std::string(naming.label);
-  if (!naming.bound.empty()) return std::string(naming.bound);
+  if (!naming.bound.empty() && !is_taken(naming.bound)) return std::string(naming.bound);
   if (scopes_.frame().instance == nullptr) return decl.name.text;
   number_occurrences(*scopes_.frame().instance);
   return fmt::format("{}{}", decl.name.text, scopes_.frame().instance->ordinals[name_expr.index]);

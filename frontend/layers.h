@@ -49,6 +49,7 @@ class Layers {
   bool bind_attributes(LayerInstance& instance, const std::vector<ast::Arg>* attributes, Span span);
   std::string occurrence_path(const std::string& segment, bool named_by_repeat) const;
   std::string occurrence_segment(const ast::LayerDecl& decl, ast::ExprId name_expr, const Naming& naming);
+  bool is_taken(std::string_view bound) const;
   void number_occurrences(LayerInstance& parent);
   void check_first_call(LayerInstance& instance, Span span);
 

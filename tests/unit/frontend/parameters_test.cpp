@@ -82,6 +82,15 @@ TEST_CASE("repeat puts its index into the path") {
         std::vector<std::string>{"net.Dense1.0.W", "net.Dense1.1.W", "net.blocks.0.W", "net.blocks.1.W", "net.out.W"});
 }
 
+TEST_CASE("of several layers in one statement the first has the name that is bound") {
+  const Built built(
+      model("  h = Dense{X, bias=false}(x) + Dense{X, bias=false}(x)\n"
+            "  g = 2 * Dense{X, bias=false}(h) - Dense{X, bias=false}(x)\n  g |> out: Dense{H, bias=false}"));
+  REQUIRE_MESSAGE(built.experiment.has_value(), built.messages);
+  CHECK(paths(*built.experiment, VariableKind::Param) ==
+        std::vector<std::string>{"net.Dense1.W", "net.Dense3.W", "net.g.W", "net.h.W", "net.out.W"});
+}
+
 TEST_CASE("each of several layers at the end of a repeat has a name below that of the turn") {
   std::string text = model(
       "  x |> blocks: repeat i < 2 { Dense{X, bias=false} |> relu |> second: Dense{X, bias=false} }"
