@@ -46,6 +46,15 @@ std::vector<std::vector<NodeId>> users_of(const Graph& graph) {
   return users;
 }
 
+bool is_turned_for_many(const Graph& graph, NodeId node, const Shape& shape) {
+  constexpr int64_t kMany = 64;
+  const Node& turned = graph[node];
+  if (turned.op != OpKind::Transpose) return false;
+  const std::optional<int64_t> size = num_elements(turned.type.shape), read = num_elements(shape);
+  const auto last = static_cast<int64_t>(turned.type.rank()) - 1;
+  return turned.attrs.integers("permutation").back() != last && size && read && *read / kMany >= *size;
+}
+
 std::vector<bool> live_nodes(const Graph& graph) {
   std::vector<bool> live(graph.size());
   for (const Argument& argument : graph.arguments) live[argument.node.index] = true;

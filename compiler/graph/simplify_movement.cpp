@@ -48,7 +48,7 @@ NodeId broadcast_of_broadcast(Match& m) {
 
 /// broadcast(transpose(x)): axis i of the transpose is axis permutation[i] of x.
 NodeId broadcast_of_transpose(Match& m) {
-  if (!m.is(0, OpKind::Transpose)) return kNoMatch;
+  if (!m.is(0, OpKind::Transpose) || is_turned_for_many(m.build().graph(), m.in(0), m.type().shape)) return kNoMatch;
   const Axes& permutation = m.operand(0).attrs.integers("permutation");
   Axes axes(permutation.size());
   for (size_t i = 0; i < axes.size(); ++i) axes[permutation[i]] = m.attrs().integers("axes")[i];

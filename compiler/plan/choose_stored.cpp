@@ -157,7 +157,9 @@ class StoreReasons {
       if (users[i].size() >= 2 && cost[i] >= kStoreIfShared) store_here(StoreReason::Shared);
       for (const NodeId user : users[i]) {
         // Of a padded value each reader asks again whether it is outside.
-        const bool costly = cost[i] >= kStoreIfRepeated || (node.op == OpKind::Pad && graph_[user].op == OpKind::Read);
+        const bool costly =
+            cost[i] >= kStoreIfRepeated || (node.op == OpKind::Pad && graph_[user].op == OpKind::Read) ||
+            (graph_[user].op == OpKind::Broadcast && is_turned_for_many(graph_, {i}, graph_[user].type.shape));
         if (repeats(graph_, {i}, user) && costly && why_[i] == StoreReason::InRegisters)
           store_here(StoreReason::Repeated);
       }

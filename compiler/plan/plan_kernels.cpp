@@ -177,7 +177,9 @@ class Planner {
   }
 
   /// Whatever the order of the operand's axes is: neighbouring sums read neighbouring elements, and the terms of a sum
-  /// lie apart. A formula has its summed indices last, `m[n, d] = max[t] x[n, t, d]`.
+  /// lie apart. A formula has its summed indices last, `m[n, d] = max[t] x[n, t, d]`. Windows that slide, `k[u] * x[i +
+  /// u]`, lie side by side too, and their sums have no lanes to add up; not where neighbours are read backwards, `x[u -
+  /// i]`.
   bool lies_in_columns(NodeId reduce) const {
     const Node& node = graph_[reduce];
     const auto last_outer = static_cast<int32_t>(node.type.rank()) - 1;
@@ -186,9 +188,10 @@ class Planner {
     bool beside = false, along = false;  // what is the same for neighbours is along in neither
     for_each_leaf(reduce, own_index(reduce), [&](NodeId, const std::optional<Affine>& element) {
       const int64_t down = element ? std::abs(element->coefficient(last_inner)) : 1;
-      const int64_t across = element ? std::abs(element->coefficient(last_outer)) : -1;
-      along = along || (down == 1 && across != 0 && across != 1);
-      beside = beside || (across == 1 && (down > 1 || is_short));
+      const int64_t across = element ? element->coefficient(last_outer) : -2;
+      const bool neighbours = std::abs(across) == 1, slides = across == 1 && down == 1;
+      along = along || (down == 1 && across != 0 && !neighbours);
+      beside = beside || slides || (neighbours && (down > 1 || is_short));
     });
     return beside && !along;
   }
