@@ -293,7 +293,7 @@ std::string GraphWriter::alignment_help(const Tensor& a, const Tensor& b) {
   };
   if (has_ones(a) || has_ones(b))
     return "an axis of one element is not stretched: without it, or after `squeeze(..)`, the others line up by name";
-  return "axes line up by name; `reshape` or `as [..]` changes the names";
+  return "axes line up by name, those that have none from the right: a dim, `dim C = 3`, or `as [..]` gives them one";
 }
 
 Span GraphWriter::call_site(Span span) {

@@ -196,6 +196,14 @@ Value GraphWriter::gather(const Tensor& table, const Tensor& index, Span span) {
     diagnostics_.report(Diag::E0109, span, fmt::format("`{}` has no axis to index", shapes_.type_text(table)));
     return {};
   }
+  if (index.dtype == DType::Bool) {
+    diagnostics_
+        .report(Diag::E0501, span,
+                fmt::format("`{}` says which elements, not where they are", shapes_.type_text(index)))
+        .with_help(
+            "shapes do not depend on values: `where(mask, x, 0)` keeps some elements, and sums leave out the others");
+    return {};
+  }
   if (!check_positions(index, table.axes[at], span)) return {};
   std::vector<int64_t> permutation{static_cast<int64_t>(at)};
   Axes rest;

@@ -119,6 +119,11 @@ ast::TrainItem Parser::train_item() {
     step.objective = expect_name("the name of an objective");
     expect_word("with", "a step line");
     if (!panic_) step.optimiser = expression();
+    if (!panic_ && at_word("for"))
+      fail("the first optimiser of a step line is for all that the others leave, found `for`",
+           "put it behind one: `step loss with adam(lr = 1e-3), sgd(lr = 0.1) for net.head`; `updates` of the "
+           "objective says "
+           "what is trained at all");
     while (!panic_ && accept(TokenKind::Comma)) step.groups.push_back(step_group());
     item.node = std::move(step);
   } else if (accept_word("loop"))
@@ -207,6 +212,10 @@ ast::LoopEntry Parser::loop_entry() {
     entry.times = power();
     expect(TokenKind::Star, "a loop");
   }
+  if (at_word("together") && peek(1).kind == TokenKind::OpenBrace)
+    return fail("what runs together runs once an iteration, found a number of times",
+                "take the number away; others may run more often beside it: `loop { 5 * critic; together { d; g } }`"),
+           entry;
   entry.objective = expect_name("the name of an objective");
   return entry;
 }

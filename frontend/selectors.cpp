@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "frontend/evaluator.h"
+#include "frontend/foreign_words.h"
 #include "ir/support/suggest.h"
 
 namespace smelt::frontend {
@@ -113,13 +114,15 @@ Value Selectors::member_value(ast::ExprId id, const Naming& naming) {
   std::string path;
   if (!selector_path(id, path)) {
     const Value base = evaluator_.eval(scopes_.ast().as<ast::MemberExpr>(id)->base, naming);
+    const std::string& member = scopes_.ast().as<ast::MemberExpr>(id)->name.text;
+    const std::string meant = help_for_foreign_name(member);
     if (!base.bad())
       diagnostics_
           .report(Diag::E0403, scopes_.span_of(id),
-                  fmt::format("{} has no member `{}`", shapes_.describe(base),
-                              scopes_.ast().as<ast::MemberExpr>(id)->name.text))
+                  fmt::format("{} has no member `{}`", shapes_.describe(base), member))
           .with_help(
-              base.as<TupleValue>() != nullptr
+              !meant.empty() ? meant
+              : base.as<TupleValue>() != nullptr
                   ? "a tuple is taken apart by names: `(a, b) = ..`"
                   : "a dot selects parameters of a model, `net.fc1.W`; functions are applied, `sum(x)` or `x |> sum`, "
                     "and sizes are dims");

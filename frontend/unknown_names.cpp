@@ -65,6 +65,7 @@ bool UnknownNames::is_misspelt_model(const Unknown& u) const {
 /// The only layer of the file of which there is no model and which no layer has in it, where a net is missing.
 const ast::LayerDecl* UnknownNames::idle_layer(const Unknown& u, const std::set<std::string>& used) const {
   if ((u.place != Place::Net && u.place != Place::Callee) || library_.find(u.name).first != nullptr) return nullptr;
+  if (!help_for_foreign_name(u.name).empty()) return nullptr;
   const ast::LayerDecl* idle = nullptr;
   for (const ast::LayerDecl& decl : scope_.ast.layers) {
     if (used.contains(decl.name.text)) continue;
@@ -93,7 +94,8 @@ void UnknownNames::advise(const Unknown& u, Diagnostic& diagnostic, const std::s
         fmt::format("the index of a formula stands on its left side too: `y[{0}, ..] = x[{0}, ..]`", u.name));
     return;
   }
-  if (std::string help = help_for_row(u); !help.empty()) {
+  for (std::string help : {help_for_row(u), help_for_schedule(u), help_for_result(u)}) {
+    if (help.empty()) continue;
     diagnostic.with_help(std::move(help));
     return;
   }
@@ -145,12 +147,39 @@ std::vector<std::string> UnknownNames::names_for(const Unknown& u, bool fitting)
   return names;
 }
 
-/// A field or a split of the data in an action of the train section.
-std::string UnknownNames::help_for_row(const Unknown& u) const {
-  const bool in_train = std::ranges::any_of(scope_.ast.trains, [&](const ast::TrainDecl& train) {
+bool UnknownNames::in_train(const Unknown& u) const {
+  return std::ranges::any_of(scope_.ast.trains, [&](const ast::TrainDecl& train) {
     return u.span.file == train.span.file && u.span.begin >= train.span.begin && u.span.end <= train.span.end;
   });
-  if (!in_train) return {};
+}
+
+/// The iteration, in a number of the train section.
+std::string UnknownNames::help_for_schedule(const Unknown& u) const {
+  constexpr std::string_view kIterations[] = {"i", "n", "t", "iter", "iteration", "step", "epoch", "total", "progress"};
+  if (!in_train(u) || std::ranges::find(kIterations, u.name) == std::end(kIterations)) return {};
+  return "a number that changes is a function that ends in `i, n`, iterations done and horizon: `fn ramp(top, i, n) = "
+         "top * "
+         "i / n`, and `lr = ramp(1e-3)`";
+}
+
+/// A size that the head of a layer promises and its body computes. Short names are near to many others.
+std::string UnknownNames::help_for_result(const Unknown& u) const {
+  constexpr size_t kShort = 2;
+  if (u.place != Place::Dim || u.name.size() > kShort) return {};
+  for (const ast::LayerDecl& layer : scope_.ast.layers) {
+    if (!layer.result.valid()) continue;
+    const Span result = scope_.ast[layer.result].span;
+    if (u.span.file != result.file || u.span.begin < result.begin || u.span.end > result.end) continue;
+    return fmt::format(
+        "a size that the body makes is declared there, of the sizes of the head: `dim {} = (H - 1) / 2 + 1`",
+        printable(u.name));
+  }
+  return {};
+}
+
+/// A field or a split of the data in an action of the train section.
+std::string UnknownNames::help_for_row(const Unknown& u) const {
+  if (!in_train(u)) return {};
   for (const ast::DataDecl& data : scope_.ast.data) {
     for (const ast::FieldDecl& entry : data.entries) {
       const bool is_split = !entry.type.valid();

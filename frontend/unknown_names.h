@@ -43,7 +43,10 @@ class UnknownNames {
   bool is_misspelt_model(const Unknown& u) const;
   const ast::LayerDecl* idle_layer(const Unknown& u, const std::set<std::string>& used) const;
   static void ask_for_model(const Unknown& u, const ast::LayerDecl& layer, Diagnostic& diagnostic);
+  bool in_train(const Unknown& u) const;
   std::string help_for_row(const Unknown& u) const;
+  std::string help_for_schedule(const Unknown& u) const;
+  std::string help_for_result(const Unknown& u) const;
   static std::string how_to_declare(const Unknown& u);
   void advise(const Unknown& u, Diagnostic& diagnostic, const std::set<std::string>& used,
               const std::function<Span(std::string_view)>& declaration) const;

@@ -78,7 +78,12 @@ std::optional<int64_t> Shapes::expect_integer(const Value& value, Span span, std
         .with_help("`capacity(T)` is the bound of dim T");
     return std::nullopt;
   }
-  diagnostics_.report(Diag::E0502, span, fmt::format("{} is a whole number, not {}", what, describe(value)));
+  Diagnostic& report =
+      diagnostics_.report(Diag::E0502, span, fmt::format("{} is a whole number, not {}", what, describe(value)));
+  if (value.as<Tensor>() != nullptr && what == "a size")
+    report.with_help("brackets hold sizes; values stand side by side without them: `concat(x, y, axis=0)`");
+  if (value.as<LayerValue>() != nullptr && what == "a size")
+    report.with_help("the file has a net of this name: give the axis another one");
   return std::nullopt;
 }
 
