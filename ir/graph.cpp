@@ -47,7 +47,7 @@ std::vector<std::vector<NodeId>> users_of(const Graph& graph) {
 }
 
 bool is_turned_for_many(const Graph& graph, NodeId node, const Shape& shape) {
-  constexpr int64_t kMany = 64;
+  constexpr int64_t kMany = 16;  // a gathered vector costs about as much as 16 that lie in a line
   const Node& turned = graph[node];
   if (turned.op != OpKind::Transpose) return false;
   const std::optional<int64_t> size = num_elements(turned.type.shape), read = num_elements(shape);

@@ -83,18 +83,6 @@ std::vector<int32_t> numbers_with_last(const IndexFormula& formula, int32_t last
   return numbers;
 }
 
-/// w with the axis of this index at the end, where it has one: it is read along the windows' neighbours.
-NodeId turned(Builder& build, NodeId w, IndexMap& map, int32_t last) {
-  const int at = map.plain_axis_of(last);
-  const auto rank = static_cast<int64_t>(map.axes.size());
-  if (at < 0 || at == rank - 1) return w;
-  std::vector<int64_t> permutation(static_cast<size_t>(rank));
-  std::iota(permutation.begin(), permutation.end(), 0);
-  std::rotate(permutation.begin() + at, permutation.begin() + at + 1, permutation.end());
-  std::rotate(map.axes.begin() + at, map.axes.begin() + at + 1, map.axes.end());
-  return build.transpose(w, std::move(permutation));
-}
-
 NodeId windowed_sum(Match& m) {
   const IndexFormula& formula = m.attrs().formula("formula");
   if (m.node().inputs.size() != 2 || is_half(m.type().dtype) || formula.rank == formula.num_indices()) return kNoMatch;
@@ -117,11 +105,10 @@ NodeId windowed_sum(Match& m) {
   Shape turned_extents = *extents;
   for (size_t index = 0; index < numbers.size(); ++index)
     turned_extents[static_cast<size_t>(numbers[index])] = (*extents)[index];
-  IndexMap& of_w = maps[1 - *side];
-  const NodeId x = product.inputs[*side], w = turned(build, product.inputs[1 - *side], of_w, formula.rank - 1);
+  const NodeId x = product.inputs[*side], w = product.inputs[1 - *side];
   const NodeId windows = build.read(x, IndexFormula{formula.num_indices(), {maps[*side]}, turned_extents});
   std::vector<int64_t> along, summed;
-  for (const Affine& axis : of_w.axes) along.push_back(axis.terms[0].first);
+  for (const Affine& axis : maps[1 - *side].axes) along.push_back(axis.terms[0].first);
   for (int32_t index = formula.rank; index < formula.num_indices(); ++index) summed.push_back(index);
   const NodeId factor = build.broadcast(w, build.type(windows).shape, std::move(along));
   const NodeId sum =
