@@ -30,27 +30,34 @@ std::string_view trimmed(std::string_view field) {
   return field.substr(first, field.find_last_not_of(" \t") - first + 1);
 }
 
+// Without its `+`, which from_chars does not know; `+-1` has two signs and stays what it is, no number.
+std::string_view without_plus(std::string_view text) {
+  const bool other_sign = text.size() > 1 && text[1] == '-';
+  return text.starts_with('+') && !other_sign ? text.substr(1) : text;
+}
+
+// Whether a number that no double holds is too small for one: from_chars calls both directions out of range.
+bool is_tiny(std::string_view text) {
+  const size_t exponent = text.find_first_of("eE");
+  if (exponent != std::string_view::npos) return text.substr(exponent + 1).starts_with('-');
+  return text.substr(0, text.find('.')).find_first_of("123456789") == std::string_view::npos;
+}
+
 // The whole field as a number; `nan` and `inf` are not numbers of a data file.
 Number parse_number(std::string_view field) {
-  std::string_view text = trimmed(field);
-  if (text.starts_with('+')) text.remove_prefix(1);
+  const std::string_view text = without_plus(trimmed(field));
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() && error != std::errc::result_out_of_range) return {};
   if (end != text.data() + text.size() || text.find_first_of("nN") != std::string_view::npos) return {};
-  if (error != std::errc()) {  // from_chars calls both directions out of range; too small is just zero
-    const size_t exponent = text.find_first_of("eE");
-    const bool tiny = exponent != std::string_view::npos && text.substr(exponent + 1).starts_with('-');
-    return {0, tiny ? std::errc() : error};
-  }
+  if (error != std::errc()) return {0, is_tiny(text) ? std::errc() : error};  // too small is just zero
   const auto narrow = static_cast<float>(value);
   return {narrow, std::isfinite(narrow) ? std::errc() : std::errc::result_out_of_range};
 }
 
 // Words to a reader of numbers, and what programs write where a value is missing.
 bool is_nan_or_infinity(std::string_view field) {
-  std::string_view text = trimmed(field);
-  if (text.starts_with('+')) text.remove_prefix(1);
+  const std::string_view text = without_plus(trimmed(field));
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   return error == std::errc() && end == text.data() + text.size() && !std::isfinite(value);
@@ -151,15 +158,23 @@ class CsvReader {
   std::vector<std::unique_ptr<std::string>> storage_;  // of quoted fields, until the next record
 };
 
-// The delimiter that occurs most often in the first line, outside quotes.
+// The delimiter that occurs most often in the first line, outside quotes. Where all its commas stand between digits and
+// it has another delimiter, `1,5;2,5`, they are decimal commas: columns that are split at them would hold halves of
+// numbers.
 char sniff_delimiter(std::string_view text) {
   std::array<size_t, kDelimiters.size()> counts{};
-  bool quoted = false;
-  for (const char c : text) {
+  const auto is_digit = [&](size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '9'; };
+  bool quoted = false, decimal = true;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
     if (c == '"') quoted = !quoted;
     if (c == '\n' && !quoted) break;
-    for (size_t i = 0; i < kDelimiters.size(); ++i) counts[i] += !quoted && c == kDelimiters[i] ? 1 : 0;
+    if (quoted) continue;
+    for (size_t i = 0; i < kDelimiters.size(); ++i) counts[i] += c == kDelimiters[i] ? 1 : 0;
+    if (c == ',') decimal = decimal && at > 0 && is_digit(at - 1) && is_digit(at + 1);
   }
+  static_assert(kDelimiters[0] == ',');
+  if (decimal && (counts[1] > 0 || counts[2] > 0)) counts[0] = 0;
   return kDelimiters[static_cast<size_t>(std::max_element(counts.begin(), counts.end()) - counts.begin())];
 }
 
@@ -202,14 +217,18 @@ std::optional<Mistake> unreadable(std::string_view field, std::errc error, const
   return std::nullopt;
 }
 
+bool has_decimal_comma(std::string_view field) {
+  return field.find_first_not_of("0123456789,-+ ") == std::string_view::npos &&
+         field.find(',') != std::string_view::npos;
+}
+
 std::unexpected<Error> not_a_number(const CsvReader& reader, const CsvHeader& header, size_t column, CsvUse use,
                                     std::string_view field, std::errc error) {
   const std::string where = column_name(header, column);
   if (std::optional<Mistake> mistake = unreadable(field, error, where))
     return reader.wrong(mistake->what, std::move(mistake->help));
   std::string help;
-  const bool digits_and_comma = field.find_first_not_of("0123456789,-+ ") == std::string_view::npos;
-  if (digits_and_comma && field.find(',') != std::string_view::npos) {
+  if (has_decimal_comma(field)) {
     help = "numbers are written with a decimal point";
   } else if (header.num_columns == 1 && field.find_first_of(" |:") != std::string_view::npos) {
     help = "columns are split at `,`, `;` or tab";
@@ -220,7 +239,8 @@ std::unexpected<Error> not_a_number(const CsvReader& reader, const CsvHeader& he
 }
 
 bool is_word(std::string_view field) {
-  return !trimmed(field).empty() && parse_number(field).error == std::errc::invalid_argument;
+  return !trimmed(field).empty() && parse_number(field).error == std::errc::invalid_argument &&
+         !has_decimal_comma(field);
 }
 
 /// Whether words of the first line are names: where it has numbers too, a column has to have a number below its name.

@@ -176,6 +176,9 @@ TEST_CASE("CSV with any delimiter, line end and header reads the same") {
   }
   CHECK(parse_csv(same[5], "x.csv")->header.names == std::vector<std::string>{"a", "b,\"c"});
   CHECK(values_of(parse_csv("1e-400\n", "x")->values) == std::vector<double>{0});
+  CHECK(values_of(parse_csv("-0." + std::string(400, '0') + "1\n", "x")->values) == std::vector<double>{-0.0});
+  CHECK(parse_csv("a;b,c\n1;2,3\n", "x").has_value() == false);  // one name is `b,c`
+  CHECK(parse_csv("1,2,a;b\n", "x", std::vector<CsvUse>{CsvUse::Number, CsvUse::Number})->header.num_columns == 3);
 }
 
 TEST_CASE("each bad CSV has its row and column") {
@@ -194,6 +197,13 @@ TEST_CASE("each bad CSV has its row and column") {
       {"a\n1e999\n", "too large for f32"},
       {"a\nnan\n", "`nan` is not a number"},
       {"a\n0x10\n", "is not a number"},
+      {"a\n+-1\n", "`+-1` is not a number"},
+      {"a\n++1\n", "`++1` is not a number"},
+      {"a\n+-inf\n", "`+-inf` is not a number"},
+      {std::string(400, '1') + "\n", "too large for f32"},
+      {"1,5;2,5\n3,5;4\n", "`1,5` is not a number | numbers are written with a decimal point"},
+      {"1;2,5\n", "`2,5` is not a number | numbers are written with a decimal point"},
+      {"1,5\t2,5\t3,5\n", "`1,5` is not a number | numbers are written with a decimal point"},
       {"a\n\"1\n2\n", "row 2: the quote that opens here has no end"},
       {"a\n\"1\"2\n", "text follows a closing quote"},
       {std::string("a\n1\0002\n", 6), "NUL"},
