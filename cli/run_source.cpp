@@ -66,7 +66,8 @@ void recall(const RunRecord& record, ModelFlags& flags) {
 void recall(const RunRecord& record, ModelOptions& options) {
   options.known_sources = record.sources;
   for (const KnownSource& source : record.sources) {
-    for (size_t k = 0; k < source.paths.size(); ++k) options.data.recorded[source.paths[k]] = source.places[k];
+    for (size_t k = 0; k < source.paths.size(); ++k)
+      options.data.recorded[{source.section, source.paths[k]}] = source.places[k];
   }
 }
 
@@ -85,16 +86,17 @@ Result<RunRecord> make_record(const ModelFlags& flags, const ModelOptions& optio
   const auto directory = std::filesystem::path(flags.file).parent_path();
   paths.model_directory = directory.empty() ? "." : directory.string();
   for (const Split& split : plan->splits) {
-    KnownSource source{split.source.reader, split.source.paths, {}, {}};
+    const std::string& section = plan->section_name(split.section);
+    KnownSource source{section, split.source.reader, split.source.paths, {}, {}};
     for (const std::string& path : source.paths) {
-      SMELT_TRY(const std::string place, resolve_data_path(path, plan->section_name(split.section), paths));
+      SMELT_TRY(const std::string place, resolve_data_path(path, section, paths));
       source.places.push_back(absolute(place));
     }
-    SMELT_TRY(source.columns, probe_source(split.source, plan->section_name(split.section), paths));
+    SMELT_TRY(source.columns, probe_source(split.source, section, paths));
     record.sources.push_back(std::move(source));
     if (split.source.tokens.empty()) continue;
-    SMELT_TRY(const std::string model, resolve_data_path(split.source.tokens, plan->name, paths));
-    record.sources.push_back({split.source.reader, {split.source.tokens}, {absolute(model)}, {}});
+    SMELT_TRY(const std::string model, resolve_data_path(split.source.tokens, section, paths));
+    record.sources.push_back({section, split.source.reader, {split.source.tokens}, {absolute(model)}, {}});
   }
   return record;
 }

@@ -54,14 +54,19 @@ int64_t sound_rate(const DataPlan& plan) {
   return 0;
 }
 
-std::string tokens_of(const DataPlan& plan, std::string_view dim) {
+const Split* split_with_tokens(const DataPlan& plan, std::string_view dim) {
   for (const ColumnLimit& limit : plan.limits) {
     if (limit.dim != dim) continue;
     const int32_t section = plan.columns[static_cast<size_t>(limit.column)].section;
     for (const Split& split : plan.splits)
-      if (split.section == section && !split.source.tokens.empty()) return split.source.tokens;
+      if (split.section == section && !split.source.tokens.empty()) return &split;
   }
-  return {};
+  return nullptr;
+}
+
+std::string tokens_of(const DataPlan& plan, std::string_view dim) {
+  const Split* const split = split_with_tokens(plan, dim);
+  return split == nullptr ? std::string() : split->source.tokens;
 }
 
 std::vector<Column> typed_columns(const SourceCall& source) {

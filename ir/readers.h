@@ -68,6 +68,7 @@ constexpr const ReaderRecord* find_reader_record(std::string_view name) {
 
 struct DataPlan;
 struct SourceCall;
+struct Split;
 /// Whether its rows are strings, each of a length of its own.
 bool has_lengths(const SourceCall& source);
 /// Of strings with these symbols, -1 for one of fixed size: those by whose lengths rows are sorted. The strings of
@@ -75,6 +76,8 @@ bool has_lengths(const SourceCall& source);
 std::vector<size_t> strings_that_sort(const std::vector<int32_t>& symbols);
 /// Samples a second of the rows that `audio` reads; 0 when no split has any.
 int64_t sound_rate(const DataPlan& plan);
+/// The split with the model of subwords that labels of `dim` are numbers of; null: of none.
+const Split* split_with_tokens(const DataPlan& plan, std::string_view dim);
 /// The file of the model of subwords that labels of `dim` are numbers of, as the model file names it; empty: of none.
 std::string tokens_of(const DataPlan& plan, std::string_view dim);
 

@@ -24,7 +24,11 @@ json encode_source(const KnownSource& source) {
   json columns = json::array();
   for (const Column& column : source.columns)
     columns.push_back({{"dtype", to_string(column.dtype)}, {"shape", column.row_shape}});
-  return {{"reader", source.reader}, {"paths", source.paths}, {"places", source.places}, {"columns", columns}};
+  return {{"section", source.section},
+          {"reader", source.reader},
+          {"paths", source.paths},
+          {"places", source.places},
+          {"columns", columns}};
 }
 
 // Reads values of one kind each; the first that is another is the error.
@@ -84,6 +88,7 @@ Result<KnownSource> parse_source(const json& object, const std::string& name) {
   KnownSource source;
   const Reader reader(object, name);
   if (!object.is_object()) return reader.wrong("data", "a list of objects");
+  SMELT_TRY_VOID(reader.text("section", source.section));
   SMELT_TRY_VOID(reader.text("reader", source.reader));
   SMELT_TRY_VOID(reader.texts("paths", source.paths));
   SMELT_TRY_VOID(reader.texts("places", source.places));

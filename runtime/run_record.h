@@ -16,6 +16,7 @@ namespace smelt {
 
 /// A call of a reader: the files that it read and the columns that they held.
 struct KnownSource {
+  std::string section;  // whose split reads them; empty in a record of an older version
   std::string reader;
   std::vector<std::string> paths;   // as the model file has them
   std::vector<std::string> places;  // absolute, one a path

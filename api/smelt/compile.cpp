@@ -26,7 +26,8 @@ using Probed = std::optional<std::vector<Column>>;
 Result<Probed> probe(const std::string& section, const SourceCall& source, const DataPaths& paths,
                      const ModelOptions& options, CheckedModel& model) {
   const auto known = std::ranges::find_if(options.known_sources, [&](const KnownSource& one) {
-    return one.reader == source.reader && one.paths == source.paths && !one.columns.empty();
+    const bool ours = one.section == section || one.section.empty();
+    return ours && one.reader == source.reader && one.paths == source.paths && !one.columns.empty();
   });
   if (!options.needs_data && known != options.known_sources.end()) return known->columns;
   for (const std::string& path : source.paths) {

@@ -13,6 +13,13 @@
 
 namespace smelt {
 
+/// Two sections may call different files by one path.
+static const std::string* recorded_place(const std::string& path, const std::string& section, const DataPaths& paths) {
+  auto found = paths.recorded.find({section, path});
+  if (found == paths.recorded.end()) found = paths.recorded.find({std::string(), path});
+  return found == paths.recorded.end() ? nullptr : &found->second;
+}
+
 bool leaves_directory(const std::filesystem::path& path) {
   int depth = 0;
   for (const std::filesystem::path& part : path) {
@@ -28,7 +35,7 @@ bool leaves_directory(const std::filesystem::path& path) {
 std::string why_outside(const std::string& path, const std::string& place, const std::string& section,
                         const DataPaths& paths) {
   namespace fs = std::filesystem;
-  if (paths.directories.contains(section) || paths.recorded.contains(path)) return {};
+  if (paths.directories.contains(section) || recorded_place(path, section, paths) != nullptr) return {};
   if (fs::path(path).is_absolute()) return "the model names it with an absolute path";
   std::error_code error;
   const fs::path real = fs::weakly_canonical(place, error), home = fs::weakly_canonical(paths.model_directory, error);
@@ -44,31 +51,33 @@ static std::optional<std::string> find_place(const std::string& candidate, bool 
   return std::filesystem::is_directory(candidate, ignored) ? std::optional(candidate) : std::nullopt;
 }
 
-/// What has to exist of a place: the folder of a pattern, the archive of an array.
-static std::string file_of(const std::string& place, bool pattern) {
-  if (pattern) return split_pattern(place).folder;
-  const auto array = split_npz_path(place);
-  return array ? array->first : place;
+/// What has to exist of a path, and what is behind it: the folder of a pattern, the archive of an array.
+static Pattern parts_of(const std::string& path, bool pattern) {
+  if (pattern) return split_pattern(path);
+  const auto array = split_npz_path(path);
+  return array ? Pattern{array->first, array->second} : Pattern{path, {}};
+}
+
+static std::optional<std::string> find_parts(const Pattern& parts, bool pattern) {
+  const std::optional<std::string> found = find_place(parts.folder, pattern);
+  if (!found || parts.rest.empty()) return found;
+  return (std::filesystem::path(*found) / parts.rest).string();
 }
 
 Result<std::string> resolve_data_path(const std::string& path, const std::string& section, const DataPaths& paths) {
   namespace fs = std::filesystem;
   const bool pattern = is_pattern(path);
-  const auto array = pattern ? std::nullopt : split_npz_path(path);
-  const Pattern parts = pattern ? split_pattern(path)
-                        : array ? Pattern{array->first, array->second}
-                                : Pattern{path, {}};
+  const Pattern parts = parts_of(path, pattern);
   const fs::path wanted(parts.folder);
-  const auto place_of = [&](const std::string& found) {
-    return pattern || array ? (fs::path(found) / parts.rest).string() : found;
-  };
   std::vector<std::string> candidates;
   const auto directory = paths.directories.find(section);
-  const auto recorded = paths.recorded.find(path);
+  const std::string* const recorded = recorded_place(path, section, paths);
+  const std::optional<std::string> known =
+      recorded == nullptr ? std::nullopt : find_parts(parts_of(*recorded, pattern), pattern);
   if (directory != paths.directories.end()) {
     candidates.push_back((fs::path(directory->second) / wanted.filename()).lexically_normal().string());
-  } else if (recorded != paths.recorded.end() && find_place(file_of(recorded->second, pattern), pattern)) {
-    return recorded->second;
+  } else if (known) {
+    return *known;  // also where the file was packed or unpacked since
   } else if (wanted.is_absolute()) {
     candidates.push_back(wanted.string());
   } else if (leaves_directory(wanted)) {
@@ -79,7 +88,7 @@ Result<std::string> resolve_data_path(const std::string& path, const std::string
     candidates.push_back((fs::path(kSystemData) / wanted).lexically_normal().string());
   }
   for (const std::string& candidate : candidates) {
-    if (const std::optional<std::string> found = find_place(candidate, pattern)) return place_of(*found);
+    if (const std::optional<std::string> found = find_parts({candidate, parts.rest}, pattern)) return *found;
   }
   std::vector<std::string> shown;
   for (const std::string& candidate : candidates) shown.push_back(fmt::format("`{}`", printable(candidate)));

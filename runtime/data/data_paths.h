@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "ir/support/result.h"
 
@@ -18,7 +19,9 @@ inline constexpr std::string_view kSystemData = "/usr/share/datasets";
 struct DataPaths {
   std::map<std::string, std::string> directories;  // section name -> directory
   std::string model_directory = ".";
-  std::map<std::string, std::string> recorded;  // path in the model -> where a run found it; asked after `directories`
+  /// Where a run found a path of the model, by section and path; asked after `directories`. A record without names of
+  /// sections, of an older version, has empty ones.
+  std::map<std::pair<std::string, std::string>, std::string> recorded = {};
 };
 
 /// The place of `path`. Of a pattern (runtime/files/pattern.h) the folder is looked for, and the place is a pattern

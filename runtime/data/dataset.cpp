@@ -187,7 +187,8 @@ class Loader {
   /// The model of subwords that the source names; it is looked for like data.
   Result<std::optional<Subwords>> find_subwords() const {
     if (split_.source.tokens.empty()) return std::optional<Subwords>();
-    SMELT_TRY(const std::string place, resolve_data_path(split_.source.tokens, plan_.name, paths_));
+    SMELT_TRY(const std::string place,
+              resolve_data_path(split_.source.tokens, plan_.section_name(split_.section), paths_));
     return Subwords::read(place);
   }
 

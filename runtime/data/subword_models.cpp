@@ -16,12 +16,13 @@ Result<SubwordModels> SubwordModels::open(const std::optional<DataPlan>& data, c
   SubwordModels models;
   if (!data) return models;
   for (const ColumnLimit& limit : data->limits) {
-    const std::string path = tokens_of(*data, limit.dim);
-    if (path.empty()) continue;
+    const Split* const split = split_with_tokens(*data, limit.dim);
+    if (split == nullptr) continue;
+    const std::string& path = split->source.tokens;
     const auto known = std::ranges::find(models.models_, path, &SubwordModel::path);
     models.by_dim_[limit.dim] = static_cast<size_t>(known - models.models_.begin());
     if (known != models.models_.end()) continue;
-    SMELT_TRY(const std::string place, resolve_data_path(path, data->name, paths));
+    SMELT_TRY(const std::string place, resolve_data_path(path, data->section_name(split->section), paths));
     SMELT_TRY(const Buffer bytes, read_file(place));
     SMELT_TRY(Subwords subwords, Subwords::read(place));
     const std::string hash = sha256_hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});

@@ -138,6 +138,28 @@ TEST_CASE("a run of several sections goes on to the same bits, and notices other
   CHECK(says(changed, "the data of split `right.train` changed since"));
 }
 
+TEST_CASE("sections may call different files by one path; a run finds each again") {
+  const std::string work = fresh_directory("sections-one-path");
+  write_sections(work, replaced(replaced(kSections, "left.npy", "x.npy"), "right.npy", "x.npy"));
+  for (const auto& [folder, file] : {std::pair{"/l", "/left.npy"}, {"/r", "/right.npy"}}) {
+    fs::create_directories(work + folder);
+    fs::rename(work + file, work + folder + "/x.npy");
+  }
+  REQUIRE(smelt_in(work, "train m.smelt -o a --steps 4 --data left=l --data right=r").exit_code == 0);
+  const CommandResult evaluated = smelt_in("/", fmt::format("eval {}/a --split train distance", work));
+  CHECK_MESSAGE(evaluated.out.find("100\n") != std::string::npos, evaluated.out, evaluated.err);
+  const CommandResult resumed = smelt_in(work, "train m.smelt -o a --resume");
+  CHECK_MESSAGE(resumed.exit_code == 0, resumed.err);
+  // A record of an older version has no names of sections.
+  std::string record = read_text_file(work + "/a/run.json");
+  for (const char* section : {"left", "right"})
+    record = replaced(record, fmt::format("\"section\": \"{}\"", section), "\"section\": \"\"");
+  record = replaced(record, "/l/x.npy", "/r/x.npy");
+  write_text_file(work + "/a/run.json", record);
+  CHECK(smelt_in(work, "eval a --split train mean_a --data left=l").out.find("10.5\n") != std::string::npos);
+  CHECK(smelt_in(work, "eval a --split train mean_a").exit_code == 0);
+}
+
 TEST_CASE("a section with less than a batch is named") {
   const std::string work = fresh_directory("sections-small");
   write_sections(work);

@@ -35,6 +35,12 @@ TEST_CASE("a run remembers its data, its settings and its types; exports need no
   CHECK(says(smelt_in(work, "train project/m.smelt -o a --resume --seed 12"), "the seed was 11, is 12"));
   CHECK(says(smelt_in(work, "eval a --data d=/nonexistent"), "`/nonexistent/x.npy`"));
   CHECK(smelt_in(work, "train project/m.smelt -o a --resume").exit_code == 0);  // what was refused is not remembered
+  // A file that was packed since is the same data.
+  REQUIRE(shell_in(work, "gzip project/data/x.npy").exit_code == 0);
+  const CommandResult packed = smelt_in(work, "train project/m.smelt -o a --resume");
+  CHECK_MESSAGE(packed.exit_code == 0, packed.err);
+  CHECK(smelt_in("/", fmt::format("eval {}/a --split train", work)).exit_code == 0);
+  REQUIRE(shell_in(work, "gunzip project/data/x.npy.gz").exit_code == 0);
   // The places of --data are remembered like those beside the model.
   fs::rename(work + "/project/data", work + "/moved");
   CHECK(says(smelt_in(work, "eval a"), "cannot find `data/x.npy`"));
