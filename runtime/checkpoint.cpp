@@ -177,8 +177,8 @@ Result<void> check_training_data(const TrainState& saved, const TrainState& expe
 
 Result<void> check_agreement(const TrainState& saved, const TrainState& expected, const std::string& path) {
   // Either is enough: another version of this program may write the same model in another way.
-  const bool same_model = saved.model_sha256 == expected.model_sha256 ||
-                          (!saved.training_sha256.empty() && saved.training_sha256 == expected.training_sha256);
+  const bool same_training = !saved.training_sha256.empty() && saved.training_sha256 == expected.training_sha256;
+  const bool same_model = saved.model_sha256 == expected.model_sha256 || same_training;
   SMELT_TRY_VOID(must_agree(same_model, path, "the network, an objective or an optimiser of the model (sha256)",
                             printable(saved.model_sha256.substr(0, 12)), expected.model_sha256.substr(0, 12),
                             "model.smelt of the run has the old text; start a new run from its weights with `--init`"));
@@ -186,7 +186,7 @@ Result<void> check_agreement(const TrainState& saved, const TrainState& expected
                             std::to_string(expected.seed), "give the same `--seed` and `--train`"));
   SMELT_TRY_VOID(must_agree(saved.batch == expected.batch, path, "the batch size", std::to_string(saved.batch),
                             std::to_string(expected.batch), "give the same `--batch` and `--train`"));
-  if (saved.config != expected.config)
+  if (!configs_agree(saved.config, expected.config, same_training))
     return fail(ErrorKind::Input,
                 fmt::format("{}: cannot resume: {}", printable(path), config_changes(saved.config, expected.config)),
                 "give what the run was begun with; `--init` starts a new run from its weights");

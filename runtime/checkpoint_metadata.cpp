@@ -217,6 +217,17 @@ Result<TrainState> decode_state(const Metadata& metadata, const std::string& pat
   return state;
 }
 
+bool configs_agree(const std::string& then, const std::string& now, bool same_training) {
+  if (then == now || !same_training) return then == now;
+  nlohmann::json old = nlohmann::json::parse(then, nullptr, false), wanted = nlohmann::json::parse(now, nullptr, false);
+  if (!old.is_object() || !wanted.is_object()) return false;
+  for (nlohmann::json* config : {&old, &wanted}) {
+    std::erase_if(config->get_ref<nlohmann::json::object_t&>(),
+                  [](const auto& entry) { return !entry.first.starts_with("--"); });
+  }
+  return old == wanted;
+}
+
 std::string config_changes(const std::string& then, const std::string& now) {
   const nlohmann::json old = nlohmann::json::parse(then, nullptr, false),
                        wanted = nlohmann::json::parse(now, nullptr, false);

@@ -19,8 +19,10 @@ Metadata encode_state(const TrainState& state, const Session& session);
 /// Errors: Input when the file is no Smelt checkpoint, is of a newer layout, or a value is malformed.
 Result<TrainState> decode_state(const Metadata& metadata, const std::string& path);
 
+/// Whether a run may go on with the configuration `now`. Both are as TrainState::config. Where training is the same all
+/// the same (TrainState::training_sha256), values of `--set` changed nothing of it; flags decide bits besides.
+bool configs_agree(const std::string& then, const std::string& now, bool same_training);
 /// Which options of the command line and names of `--set` have another value in `now`, or none, and what they were.
-/// Both are as TrainState::config.
 std::string config_changes(const std::string& then, const std::string& now);
 
 /// Objective -> executions. Errors: Input.

@@ -86,6 +86,14 @@ TEST_CASE("each option of train that decides bits is remembered, or compared whe
   CHECK(difference(work + "/whole/checkpoints/step-10.safetensors", work + "/a/checkpoints/step-10.safetensors") == "");
   CHECK(smelt_in(work, "eval a --data d=.").exit_code == 0);
 
+  // Values of --set count where they change what is trained: not the default, and not what an export alone reads.
+  write_small_model(work, replaced(std::string(kSmallModel) + "config gain = 2.0\n", "x * 2", "x * gain"));
+  REQUIRE(smelt_in(work, "train m.smelt -o s --steps 3").exit_code == 0);
+  CHECK(smelt_in(work, "train m.smelt -o s --resume --steps 4 --set width=3 --set gain=5").exit_code == 0);
+  CHECK(smelt_in(work, "train m.smelt -o s --resume --steps 5 --set gain=7").exit_code == 0);
+  CHECK(says(smelt_in(work, "train m.smelt -o s --resume --set width=4"), "cannot resume"));
+  CHECK(says(smelt_in(work, "train m.smelt -o s --resume --disable-pass fusion"), "`--disable-pass` was not given"));
+
   // A machine that has more computes what the first one computed; one that has less does not go on.
   REQUIRE(smelt_in(work, "train m.smelt -o c --steps 3").exit_code == 0);
   CHECK(read_text_file(work + "/c/run.json").find("\"level\": \"x86-64-v") != std::string::npos);
