@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "frontend/format/format_text.h"
@@ -246,6 +248,38 @@ class NameOfData {
   bool is_split_ = false;
 };
 
+/// What each name means: the token where it is declared, or none, and then a name of the library means its text. Two
+/// documents that differ in the names of tokens alone can be compared by it; `renamed` are those names.
+std::vector<std::pair<size_t, std::string>> meanings_of(const Document& document,
+                                                        const std::array<std::string, 2>& renamed) {
+  std::map<uint32_t, size_t> token_at;
+  for (size_t i = 0; i < document.tokens.size(); ++i) token_at[document.tokens[i].span.begin] = i;
+  std::vector<std::pair<size_t, std::string>> meanings;
+  for (size_t i = 0; i < document.tokens.size(); ++i) {
+    const std::optional<Meaning> meaning = meaning_of(document, i);
+    const bool declares = meaning && meaning->span == document.tokens[i].span;
+    if (is_key(document, i) && !declares) {  // a name of what is called
+      meanings.emplace_back(document.tokens.size(), document.tokens[i].text);
+      continue;
+    }
+    const bool here = meaning && meaning->kind != Meaning::Kind::Library && token_at.contains(meaning->span.begin);
+    meanings.emplace_back(
+        here ? token_at[meaning->span.begin] : document.tokens.size(),
+        meaning && !here && std::ranges::find(renamed, meaning->name) == renamed.end() ? meaning->name : "");
+  }
+  return meanings;
+}
+
+/// The first line on which a name means another thing in `after`, which differs from `before` in names alone.
+std::optional<size_t> line_of_other_meaning(const Document& before, const Document& after,
+                                            const std::array<std::string, 2>& renamed) {
+  const auto then = meanings_of(before, renamed), now = meanings_of(after, renamed);
+  const auto [first, other] = std::ranges::mismatch(then, now);
+  if (first == then.end() && other == now.end()) return std::nullopt;
+  const auto at = std::min(static_cast<size_t>(first - then.begin()), before.tokens.size() - 1);
+  return static_cast<size_t>(position_of(before.text, before.tokens[at].span.begin).line) + 1;
+}
+
 std::string with_replaced(const std::string& text, const std::vector<Span>& places, const std::string& by) {
   std::string out = text;
   for (size_t i = places.size(); i-- > 0;) out.replace(places[i].begin, places[i].end - places[i].begin, by);
@@ -282,6 +316,8 @@ Renamed rename(const Document& document, size_t offset, const std::string& name)
     const Diagnostic first = after.diagnostics.sorted().front();
     return {nullptr, fmt::format("with that name the file would have an error: {}", first.message)};
   }
+  if (const std::optional<size_t> line = line_of_other_meaning(document, after, {meaning->name, name}))
+    return {nullptr, fmt::format("`{}` has a meaning already: line {} would say another thing", name, *line)};
   json edits = json::array();
   for (const Span place : places)
     edits.push_back({{"range", range_of(document.text, place.begin, place.end)}, {"newText", name}});

@@ -229,6 +229,21 @@ TEST_CASE("an editor works on a file") {
   change(editor, kText);
   CHECK(editor.next_diagnostics() == json::array());
 
+  // A new name that means something already would change what lines say, also where the file still compiles.
+  const auto refusal = [&](int line, int character, const char* name) {
+    json request = at(line, character);
+    request["newName"] = name;
+    const json answer = editor.ask("textDocument/rename", request);
+    return answer.contains("error") ? answer["error"]["message"].get<std::string>() : std::string();
+  };
+  change(editor, "config width = 3\nfn area(x) = x * width * pi\nfn more(x) = area(x)\n");
+  editor.next_diagnostics();
+  CHECK(refusal(0, 7, "pi") == "`pi` has a meaning already: line 2 would say another thing");
+  CHECK(refusal(0, 7, "side") == "");
+  CHECK(refusal(1, 3, "pi") == "`pi` has a meaning already: line 2 would say another thing");
+  change(editor, kText);
+  CHECK(editor.next_diagnostics() == json::array());
+
   // Formatting.
   CHECK(editor.ask("textDocument/formatting", {{"textDocument", {{"uri", kUri}}}})["result"] == json::array());
   std::string loose = kText;
