@@ -152,6 +152,9 @@ Result<ModelOptions> model_options(const ModelFlags& flags) {
   }
   for (const std::string& data : flags.data) {
     SMELT_TRY(const auto entry, split_assignment(data, "--data", "NAME=DIR"));
+    if (entry.second.empty())
+      return fail(ErrorKind::Usage, fmt::format("--data `{}` names no directory", printable(data)),
+                  "write --data NAME=DIR; `.` is the folder that you are in");
     if (!options.data.directories.emplace(entry).second) return given_twice("--data", entry.first);
   }
   options.batch = flags.batch;

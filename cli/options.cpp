@@ -7,6 +7,20 @@
 #include "runtime/run_directory.h"
 
 namespace smelt::cli {
+namespace {
+
+constexpr const char* kNotEmpty = "not empty";
+
+CLI::Option& refuse_empty(CLI::Option& option) {
+  if (option.get_positional()) return option;  // a file that is not there, or an unknown name, is told as such
+  const auto check = [](const std::string& text) -> std::string {
+    return text.empty() ? "the value is empty, as that of a shell variable that is not set" : "";
+  };
+  option.check(CLI::Validator(check, "", kNotEmpty));
+  return option;
+}
+
+}  // namespace
 
 Option& Option::required() {
   option_->required();
@@ -56,16 +70,21 @@ Option& Option::with_or_without_value() {
   return *this;
 }
 
+Option& Option::may_be_empty() {
+  option_->get_validator(kNotEmpty)->active(false);
+  return *this;
+}
+
 Option& Option::described(const std::string& doc) {
   option_->description(doc);
   return *this;
 }
 
 Option Options::add(const std::string& names, std::string& value, const std::string& doc) {
-  return Option(*app_->add_option(names, value, doc));
+  return Option(refuse_empty(*app_->add_option(names, value, doc)));
 }
 Option Options::add(const std::string& names, std::vector<std::string>& value, const std::string& doc) {
-  return Option(*app_->add_option(names, value, doc));
+  return Option(refuse_empty(*app_->add_option(names, value, doc)));
 }
 Option Options::add(const std::string& names, int& value, const std::string& doc) {
   return Option(*app_->add_option(names, value, doc));

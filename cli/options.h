@@ -29,6 +29,9 @@ class Option {
   Option& repeated();
   Option& separated_by(char separator);
   Option& with_or_without_value();
+  /// An empty text is a value too. Of other options it is an error: it is mostly a variable of the shell that is not
+  /// set.
+  Option& may_be_empty();
   Option& described(const std::string& doc);
 
  private:

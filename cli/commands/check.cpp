@@ -209,7 +209,7 @@ Runner add_check(Options options) {
   add_model_flags(options, flags->model, kTraining | kJson, {"FILE", "model file, or - for the standard input"});
   options.add("MORE", flags->more, "further model files: of several, mistakes and one line each are printed");
   // With a value it is where the data are, as everywhere; alone it asks for a look at them.
-  options.declared("--data").with_or_without_value().described(
+  options.declared("--data").with_or_without_value().may_be_empty().described(
       "read the data and say what they hold; NAME=DIR: a data section's directory (may be repeated)");
   options.add("-o,--output", flags->output, "with --data: a .png of the pictures of the first batch");
   options.flag("--force", flags->force, "with -o: replace the file");

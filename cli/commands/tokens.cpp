@@ -88,14 +88,14 @@ Runner add_tokens(Options options) {
   auto cut = std::make_shared<CutFlags>();
   Options encode_options = options.command("encode", "writes the subwords of a text as i32[1, length]");
   encode_options.add("MODEL", cut->model, "a model of subwords").required();
-  encode_options.add("--text", cut->text, "the text").required();
+  encode_options.add("--text", cut->text, "the text").required().may_be_empty();
   encode_options.add("-o,--output", cut->output, "an .npy file").required();
   encode_options.flag("--force", cut->force, "overwrite the file");
 
   auto join = std::make_shared<JoinFlags>();
   Options decode_options = options.command("decode", "prints the texts of rows of subwords");
   decode_options.add("MODEL", join->model, "a model of subwords").required();
-  decode_options.add("NUMBERS", join->numbers, "an .npy file, i32[.., length]").required();
+  decode_options.add("NUMBERS", join->numbers, "an .npy file of whole numbers; its last axis is a text").required();
 
   return [=] {
     if (train_options.chosen()) return code_of_subwords(learn_subwords(*learn));

@@ -152,6 +152,26 @@ TEST_CASE("what is typed wrong: exit 2, and what would be right") {
   }
 }
 
+TEST_CASE("a value that is empty, as of a shell variable that is not set, is a mistake and not a default") {
+  for (const std::vector<std::string>& line : std::vector<std::vector<std::string>>{
+           {"train", "tiny.smelt", "-o", ""},
+           {"train", "tiny.smelt", "-o", "never", "--init", ""},
+           {"eval", "tiny.smelt", "--weights", ""},
+           {"eval", "tiny.smelt", "--split", ""},
+           {"check", "tiny.smelt", "--precision", ""},
+           {"check", "tiny.smelt", "--set", ""},
+           {"bench", "tiny.smelt", "--export", ""},
+           {"run", "run", "out", "-o", ""},
+           {"build", "tiny.smelt", "-o", ""},
+       }) {
+    const CommandResult result = run_smelt(line, {.directory = playground()});
+    CHECK(result.exit_code == 2);
+    CHECK_MESSAGE(result.err.find("the value is empty") != std::string::npos, result.err);
+  }
+  CHECK_FALSE(std::filesystem::exists(playground() + "/never"));
+  CHECK(run_smelt({"check", "tiny.smelt", "--data"}, {.directory = playground()}).exit_code == 0);
+}
+
 TEST_CASE("a result that is no picture, and a number of draws that changes nothing, are mistakes of the command line") {
   const std::string work = fresh_directory("results");
   write_text_file(work + "/m.smelt",
