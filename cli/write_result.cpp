@@ -67,9 +67,7 @@ GridOptions picture_options(const Entry& entry, const std::string& result) {
   const auto output = std::ranges::find(entry.outputs, result, &Binding::name);
   if (output != entry.outputs.end() && output->range.known())
     return {.low = output->range.low, .high = output->range.high};
-  fmt::print(
-      stderr,
-      "note: the range of `{}` is not known: 0..1 is mapped to black and white, and what lies outside is clamped\n",
+  say("note: the range of `{}` is not known: 0..1 is mapped to black and white, and what lies outside is clamped",
       result);
   return {};
 }
@@ -191,7 +189,7 @@ Result<void> check_output(const ResultFlags& flags, const Entry& entry, const Co
                   fmt::format("{}`{}` is {}, no text", flags.output.empty() ? "-o is missing: " : "", output.name,
                               to_string(output.type, program.symbols)),
                   flags.output.empty()
-                      ? "say where the result goes: `-o out.npy`; .png, .txt and .wav are known as well"
+                      ? "say where the result goes: `-o out.npy`; .npz, .png, .txt and .wav are known as well"
                       : "a text is made of labels of at most 256 values, or of subwords: declare the result as "
                         "`ix<Byte>[B, T]`");
     if (format == Format::Wav) {
@@ -230,8 +228,8 @@ Result<void> write_results(const ResultFlags& flags, std::span<NamedTensor> resu
     if (path.empty()) continue;
     const std::string line =
         fmt::format("{}  {}", printable_lines(path), describe(results[k].tensor.dtype, results[k].tensor.shape));
-    if (path == "-")
-      say_line(line);  // the standard output has the result
+    if (is_standard_output(path))
+      say_line(line);  // it has the result
     else
       fmt::print("{}\n", line);
   }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
@@ -10,6 +11,7 @@
 #include "cli/ownership.h"
 #include "cli/watch.h"
 #include "ir/support/printable.h"
+#include "runtime/files/output_file.h"
 
 namespace smelt::cli {
 namespace {
@@ -186,6 +188,9 @@ int check_all(const CheckFlags& flags, const std::vector<std::string>& files) {
 int run_check(CheckFlags flags) {
   flags.with_data = std::erase(flags.model.data, "") != 0;
   if (!flags.with_data && !flags.output.empty()) return report_usage("-o draws data: it goes with `--data`");
+  if (!flags.output.empty() && !is_stream(flags.output) && std::filesystem::path(flags.output).extension() != ".png")
+    return report_usage(fmt::format("-o `{}`: the pictures are written as .png", printable(flags.output)),
+                        "give a name that ends in .png");
   if (flags.force && flags.output.empty()) return report_usage("--force replaces a file: it goes with `-o`");
   if (flags.ownership && flags.model.json)
     return report_usage("--ownership prints a table, and --json has it as `ownership`", "leave --ownership out");

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "cli/commands.h"
 #include "cli/console.h"
@@ -47,7 +48,15 @@ Result<void> learn_subwords(const LearnFlags& flags) {
   return {};
 }
 
+/// Numbers go into an .npy file; a name of another kind would say that there is something else in it.
+Result<void> check_takes_numbers(const std::string& path) {
+  if (is_stream(path) || std::filesystem::path(path).extension() == ".npy") return {};
+  return fail(ErrorKind::Usage, fmt::format("-o `{}`: the numbers of a text are written as .npy", printable(path)),
+              "give a name that ends in .npy, or `-` for the standard output");
+}
+
 Result<void> cut_text(const CutFlags& flags) {
+  SMELT_TRY_VOID(check_takes_numbers(flags.output));
   SMELT_TRY_VOID(check_not_there(flags.output, flags.force));
   SMELT_TRY(const Subwords subwords, Subwords::read(flags.model));
   SMELT_TRY(const std::vector<int32_t> numbers, subwords.encode(flags.text));
@@ -60,10 +69,13 @@ Result<void> cut_text(const CutFlags& flags) {
 Result<void> join_texts(const JoinFlags& flags) {
   SMELT_TRY(const Subwords subwords, Subwords::read(flags.model));
   SMELT_TRY(const NpyFile file, read_npy(flags.numbers));
-  const HostTensor& all = file.tensor;
-  if (all.dtype != DType::I32 || all.shape.empty())
-    return fail(ErrorKind::Usage, fmt::format("{}: {} are no rows of subwords, which are i32[.., length]",
-                                              printable(flags.numbers), describe(all.dtype, all.shape)));
+  const bool whole = !is_float(file.tensor.dtype) && file.tensor.dtype != DType::Bool;
+  if (!whole || file.tensor.shape.empty())
+    return fail(ErrorKind::Usage,
+                fmt::format("{}: {} is no row of subwords, which are whole numbers", printable(flags.numbers),
+                            describe(file.tensor.dtype, file.tensor.shape)),
+                "`smelt tokens encode`, `run` and `sample` write them as i32[rows, length]");
+  SMELT_TRY(const HostTensor all, convert(file.tensor, DType::I32));  // numpy makes i64 of whole numbers
   const auto length = static_cast<size_t>(all.shape.back());
   const std::span<const int32_t> numbers = all.as<int32_t>();
   for (size_t at = 0; length > 0 && at + length <= numbers.size(); at += length) {

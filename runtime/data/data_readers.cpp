@@ -26,6 +26,7 @@ Result<std::vector<Column>> one_column(DType dtype, const std::vector<int64_t>& 
   if (shape.empty()) {
     return fail(ErrorKind::Input, fmt::format("{}: holds one number, not rows", printable(path)));
   }
+  if (shape[0] == 0) return fail(ErrorKind::Input, fmt::format("{}: the file has no rows", printable(path)));
   std::vector<int64_t> row_shape(shape.begin() + 1, shape.end());
   SMELT_TRY_VOID(check_row_shape(dtype, row_shape, path));
   return std::vector<Column>{Column{0, dtype, std::move(row_shape), {}}};

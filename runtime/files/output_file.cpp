@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -53,6 +54,13 @@ Result<void> write_stream(const std::string& path, std::span<const std::span<con
 bool is_stream(const std::string& path) {
   struct stat status{};
   return path == "-" || (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode));
+}
+
+bool is_standard_output(const std::string& path) {
+  struct stat given{}, standard{};
+  if (path == "-") return true;
+  return ::stat(path.c_str(), &given) == 0 && ::fstat(STDOUT_FILENO, &standard) == 0 &&
+         given.st_dev == standard.st_dev && given.st_ino == standard.st_ino;
 }
 
 Result<void> write_output(const std::string& path, std::span<const std::span<const std::byte>> parts) {

@@ -67,6 +67,18 @@ TEST_CASE("a result goes where -o says: the extension chooses the format, and wh
   CHECK(fs::is_character_file("/dev/full"));
 }
 
+TEST_CASE("what is printed besides never lies within a result on the standard output") {
+  const std::string work = fresh_directory("standard-output");
+  write_small_model(work);
+  REQUIRE(smelt_in(work, "run m.smelt f --input x=in.npy -o o.npy").exit_code == 0);
+  for (const char* name : {"-", "/dev/stdout", "/proc/self/fd/1"}) {
+    const CommandResult result =
+        shell_in(work, fmt::format("\"$0\" run m.smelt f --input x=in.npy -o {} | cat > got.npy", name));
+    CHECK(read_text_file(work + "/got.npy") == read_text_file(work + "/o.npy"));
+    CHECK_MESSAGE(result.err.find("f32[2, 4]") != std::string::npos, result.err);
+  }
+}
+
 TEST_CASE("an export of several results makes a file of each") {
   const std::string work = fresh_directory("two-results");
   write_small_model(work);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "runtime/files/npy.h"
 #include "runtime/files/subwords.h"
@@ -170,6 +171,14 @@ TEST_CASE("mistakes with subwords") {
   };
   says("tokens", "needs one of train, encode and decode");
   says("tokens decode book.txt t.npy", "no model of SentencePiece");
+  says("tokens encode m.model --text the -o t.txt", "the numbers of a text are written as .npy");
+  CHECK_FALSE(std::filesystem::exists(work + "/t.txt"));
+  REQUIRE(smelt_in(work, "tokens encode m.model --text the -o t.npy").exit_code == 0);
+  HostTensor numbers = std::move(read_npy(work + "/t.npy")->tensor);
+  REQUIRE(write_npy(work + "/wide.npy", *convert(numbers, DType::I64)));  // as numpy makes them
+  CHECK(smelt_in(work, "tokens decode m.model wide.npy").out == "the\n");
+  REQUIRE(write_npy(work + "/floats.npy", *convert(numbers, DType::F32)));
+  says("tokens decode m.model floats.npy", "is no row of subwords, which are whole numbers");
   says("tokens train nothing.txt -o x.model", "nothing.txt");
   says("tokens train book.txt -o x.model --size 100000", "100000 subwords are too many for this text, of which ");
   says("tokens train book.txt -o x.model --size 260", "260 subwords are too few for this text, which needs ");
