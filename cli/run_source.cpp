@@ -155,6 +155,11 @@ std::optional<KnownWords> known_words(const DataPlan& plan, const SourcedModel& 
   return words_of(source.weights, *source.trained);
 }
 
+Error partial_of_nothing() {
+  return {
+      ErrorKind::Usage, "--partial loads what fits of a file, and there is none", "give it with --weights FILE", {}};
+}
+
 Result<void> load_and_tell(const std::string& weights, Session& session, Match match) {
   SMELT_TRY(const WeightsReport loaded, load_weights(weights, session, match));
   for (const std::string& name : loaded.missing) say("note: `{}` keeps its initial value: it is not in the file", name);

@@ -37,6 +37,9 @@ Result<SubwordModels> open_subwords(const SourcedModel& source, const CheckedMod
 std::optional<KnownWords> known_words(const DataPlan& plan, const std::string& weights);
 std::optional<KnownWords> known_words(const DataPlan& plan, const SourcedModel& source);
 
+/// What is wrong with --partial where no file of parameters is given.
+Error partial_of_nothing();
+
 /// Loads weights; says which variables keep their initial values and what of the file was left out.
 Result<void> load_and_tell(const std::string& weights, Session& session, Match match);
 

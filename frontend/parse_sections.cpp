@@ -111,6 +111,14 @@ void Parser::import_section() {
   const Span begin = previous().span;
   decl.module.push_back(expect_name("the name of a module"));
   while (!panic_ && accept(TokenKind::Dot)) decl.module.push_back(expect_name("the name of a module"));
+  if (!panic_ && on_new_line()) {  // the line is at fault, not the next one
+    const std::string module = fmt::format("{}.{}", decl.module.front().text, decl.module.back().text);
+    diagnostics_.report(Diag::E0006, since(begin), "an import has the names that it takes, in parentheses")
+        .with_help(decl.module.size() == 1
+                       ? "write `import std.nn (Dense)`"
+                       : fmt::format("write `import {0} (..)`; `smelt show {0}` lists names", module));
+    panic_ = true;
+  }
   bracketed(TokenKind::OpenParen, TokenKind::CloseParen, "an import",
             [&] { decl.names.push_back(expect_name("the name of a layer")); });
   decl.span = since(begin);

@@ -7,6 +7,8 @@
 #include <numeric>
 
 #include "ir/builder.h"
+#include "ir/support/printable.h"
+#include "ir/support/suggest.h"
 
 namespace smelt {
 namespace {
@@ -62,7 +64,11 @@ void add_hessian_product(Graph& graph, const std::vector<ParameterGradient>& gra
 Result<Experiment> with_gradients(const Experiment& experiment, const std::string& objective, GradientOrder order) {
   const auto at = std::ranges::find(experiment.objectives, objective, &Objective::name);
   if (at == experiment.objectives.end() || at->step < 0) {
-    return fail(ErrorKind::Usage, fmt::format("no `step` line runs an objective `{}`", objective));
+    std::vector<std::string_view> run;
+    for (const Objective& one : experiment.objectives)
+      if (one.step >= 0) run.push_back(one.name);
+    return fail(ErrorKind::Usage, fmt::format("no `step` line runs an objective `{}`", printable(objective)),
+                suggest(objective, run));
   }
   Experiment result = experiment;
   Function function = experiment.functions[static_cast<size_t>(at->step)];

@@ -43,9 +43,7 @@ void note_coupling(const CompiledProgram& program, const std::string& name) {
   const Entry* entry = program.find(FunctionKind::Loss, name);
   if (entry == nullptr || entry->couplings.empty()) return;
   const RowCoupling& coupling = entry->couplings.front();
-  fmt::print(
-      stderr,
-      "note: objective `{}` mixes the rows of a batch through {} ({}): its value is the mean of batches of {} rows\n",
+  say("note: objective `{}` mixes the rows of a batch through {} ({}): its value is the mean of batches of {} rows",
       name, coupling.what, coupling.place, program.train.batch);
 }
 
@@ -67,6 +65,7 @@ int run_eval(const EvalFlags& flags) {
   Session& session = *running->session;
   const CompiledProgram& program = session.program();
   if (source->weights.empty()) {
+    if (flags.partial) return report(partial_of_nothing());
     say("note: without --weights the parameters have their initial values: this evaluates an untrained model");
   }
   const Match match = flags.partial ? Match::Partial : Match::Strict;
@@ -77,6 +76,8 @@ int run_eval(const EvalFlags& flags) {
   set_time(session, *source);
   std::string split;
   std::vector<Dataset> data;
+  if (!program.data && !flags.split.empty())
+    return report_usage("--split chooses rows of data, and the file has none", "leave it out");
   if (program.data) {
     split = flags.split.empty() ? default_split(*program.data) : flags.split;
     std::vector<std::string_view> known;

@@ -101,6 +101,11 @@ Result<const Binding*> prompted_input(const Entry& entry, const std::vector<Name
     names.push_back(input.name);
   }
   if (found.size() == 1) return found.front();
+  const auto given = std::ranges::find_if(
+      entry.inputs, [&](const Binding& input) { return is_text(input, program) && has_input(inputs, input.name); });
+  if (found.empty() && given != entry.inputs.end())
+    return fail(ErrorKind::Usage, fmt::format("--prompt is a text for `{}`, which --input gives", given->name),
+                "leave one of them out");
   return fail(ErrorKind::Usage,
               found.empty() ? fmt::format("--prompt: export `{}` has no input that takes a text", printable(entry.name))
                             : fmt::format("--prompt: export `{}` takes {} texts: {}", printable(entry.name),
@@ -232,8 +237,7 @@ int run_command(const RunFlags& flags, bool draw) {
   Result<RunningModel> running = start_model(std::move(source->checked), source->options, flags.model.threads, 0);
   if (!running) return report(running.error());
   if (source->weights.empty()) {
-    if (flags.partial)
-      return report_usage("--partial loads what fits of a file, and there is none", "give it with --weights FILE");
+    if (flags.partial) return report(partial_of_nothing());
     say("note: without --weights the parameters have their initial values");
   }
   const Match match = flags.partial ? Match::Partial : Match::Strict;
@@ -252,7 +256,7 @@ Runner add(Options options, bool draw) {
   options.add("--prompt", flags->prompt, "the text that an input of bytes or subwords begins with");
   options.add(
       "-o,--output", flags->result.output,
-      "result: .npy, .png, .txt or .wav, or - for an .npy on the standard output; a text is printed without it");
+      "result: .npy, .npz, .png, .txt or .wav, or - for an .npy on the standard output; a text is printed without it");
   options.add("--shape", flags->result.shape, "fold flat pixels for a .png, such as 28x28");
   options.add("--rate", flags->result.rate, "samples a second of a .wav, else those of the data")
       .between(kLeastSoundRate, kLargestSoundRate);

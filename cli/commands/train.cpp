@@ -283,7 +283,7 @@ int run_training(TrainFlags flags) {
     print_end(*summary, run->path());
   }
   if (summary->reason == StopReason::Signal) {
-    say("saved; go on with: smelt train {} --resume -o {}", flags.model.file, run->path());
+    say("saved; go on with: smelt train {} --resume -o {}", shell_word(flags.model.file), shell_word(run->path()));
     return 128 + g_signal;
   }
   return kOk;

@@ -69,4 +69,31 @@ std::string printable_lines(std::string_view text) {
   return out;
 }
 
+std::string shell_word(std::string_view text) {
+  const auto plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("_-./=:@%+,").find(c) != std::string_view::npos;
+  };
+  if (!text.empty() && std::ranges::all_of(text, plain)) return std::string(text);
+  const std::string shown = printable(text, text.size() * 4 + 1);
+  // What cannot be shown as it is has a spelling in bash, `$'a\x0ab'`, which takes `\` and `'` with a backslash before.
+  const bool escaped = shown != text;
+  std::string out = escaped ? "$'" : "'";
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = shown_character(text, at);
+    if (length == 0) {
+      append_escaped(out, text[at++]);
+      continue;
+    }
+    const std::string_view character = text.substr(at, length);
+    if (escaped && (character == "'" || character == "\\"))
+      out += '\\';
+    else if (character == "'")
+      out += "'\\'";
+    out += character;
+    at += length;
+  }
+  return out + "'";
+}
+
 }  // namespace smelt

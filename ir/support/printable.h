@@ -13,6 +13,9 @@ std::string printable(std::string_view text, size_t max_bytes = 120);
 /// The same for a message of several lines: whole, line ends kept.
 std::string printable_lines(std::string_view text);
 
+/// `text` as one word of a command that is shown to be copied into a shell.
+std::string shell_word(std::string_view text);
+
 /// Bytes of the UTF-8 character that begins at `at`; 0 when none does.
 size_t utf8_length(std::string_view text, size_t at);
 

@@ -113,6 +113,10 @@ TEST_CASE("what is typed wrong: exit 2, and what would be right") {
            {"explain tiny.smelt --json", 2, "unknown flag `--json`"},
            {"check tiny.smelt --json --ownership", 2, "leave --ownership out"},
            {"check tiny.smelt --force", 2, "--force replaces a file: it goes with `-o`"},
+           {"check tiny.smelt --data -o o.npy", 2, "the pictures are written as .png"},
+           {"train tiny.smelt --data points=", 2, "names no directory"},
+           {"eval tiny.smelt --data points=. --partial", 2, "give it with --weights FILE"},
+           {"gradcheck tiny.smelt --objective los", 2, "did you mean `loss`"},
            {"run run out -o o.npy --shape 2x2", 2, "the pixels of a .png"},
            {"run run out -o o.npy --rate 8000", 2, "the samples a second of a .wav"},
            {"run tiny.smelt out -o o.npy --partial", 2, "give it with --weights FILE"},
@@ -429,6 +433,12 @@ TEST_CASE("a signal saves after the iteration, exits 128 + its number, and the r
     const std::vector<double> losses = logged_losses(directory, "loss");
     CHECK(losses.size() == static_cast<size_t>(step + 3));
   }
+  // What is to be copied into a shell is written for one.
+  const std::string odd = playground() + "/it's a run";
+  const CommandResult quoted =
+      run_smelt({"train", "tiny.smelt", "-o", "it's a run", "--threads", "1"},
+                {.directory = playground(), .signal = SIGINT, .signal_when = odd + "/metrics.jsonl"});
+  CHECK_MESSAGE(quoted.err.find("--resume -o 'it'\\''s a run'\n") != std::string::npos, quoted.err);
 }
 
 }  // namespace

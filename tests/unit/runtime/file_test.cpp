@@ -189,6 +189,10 @@ TEST_CASE("text for messages is short and harmless to a terminal") {
   CHECK(printable("\x1b[31m\n\xff") == "\\x1b[31m\\x0a\\xff");
   CHECK(printable("\xC2\x9B") == "\\xc2\\x9b");
   CHECK(printable(std::string(500, 'a')).size() == 123);
+  CHECK(shell_word("runs/a-1.b") == "runs/a-1.b");
+  CHECK(shell_word("") == "''");
+  CHECK(shell_word("my runs/it's") == "'my runs/it'\\''s'");
+  CHECK(shell_word("a\n'\\b") == "$'a\\x0a\\'\\\\b'");
   CHECK(human_bytes(512) == "512 bytes");
   CHECK(human_bytes(1536) == "1.5 KiB");
   CHECK(human_bytes(UINT64_MAX) == "16.0 EiB");
