@@ -290,6 +290,14 @@ std::optional<std::string> find_file(const std::string& path) {
   return std::nullopt;
 }
 
+/// Who may read a file, and whose it is, stay when another one takes its place; as far as the system lets us.
+static void keep_permissions(const std::string& replaced, const std::string& by) {
+  struct stat status{};
+  if (::lstat(replaced.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return;
+  [[maybe_unused]] const int owned = ::chown(by.c_str(), status.st_uid, status.st_gid);
+  ::chmod(by.c_str(), status.st_mode & 0777);
+}
+
 Result<void> write_file_atomic(const std::string& path, std::span<const std::span<const std::byte>> parts,
                                Durability durability) {
   uint64_t bytes = 0;
@@ -299,6 +307,7 @@ Result<void> write_file_atomic(const std::string& path, std::span<const std::spa
   static std::atomic<uint64_t> counter = 0;  // two sessions of one process may write the same path
   const std::string temporary = fmt::format("{}{}{}.{}", path, kTemporaryMark, ::getpid(), counter++);
   Failure failure = write_temporary(temporary, parts, durability);
+  if (failure.error == 0) keep_permissions(path, temporary);
   if (failure.error == 0 && ::rename(temporary.c_str(), path.c_str()) != 0) failure = {"rename", errno};
   if (failure.error != 0) {
     ::unlink(temporary.c_str());

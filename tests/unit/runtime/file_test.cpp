@@ -153,6 +153,13 @@ TEST_CASE("an atomic write replaces the file, and leaves nothing else") {
   REQUIRE(write_file_atomic(dir / "f", "one").has_value());
   REQUIRE(write_file_atomic(dir / "f", "two").has_value());
   CHECK(read_raw(dir / "f") == "two");
+  for (const mode_t mode : {0640, 0755, 0600}) {
+    REQUIRE(::chmod((dir / "f").c_str(), mode) == 0);
+    REQUIRE(write_file_atomic(dir / "f", "three").has_value());
+    struct stat status{};
+    REQUIRE(::stat((dir / "f").c_str(), &status) == 0);
+    CHECK((status.st_mode & 0777) == mode);  // who may read it stays
+  }
   CHECK(list_files(dir.path()) == std::vector<std::string>{"f"});
 }
 
