@@ -46,6 +46,18 @@ std::optional<Value> parse_setting(const std::string& text, const Value& like) {
   return problem == std::errc() && at == end ? std::optional<Value>(number) : std::nullopt;
 }
 
+std::string_view expected_of(const Value& standard) {
+  if (standard.as<bool>()) return "`true` or `false`";
+  return standard.as<int64_t>() ? "a whole number" : "a number";
+}
+
+/// What may be meant by a fraction where the default is whole.
+std::string help_for_setting(const std::string& name, const std::string& text, const Value& standard) {
+  const bool is_number = parse_setting(text, Value(0.0)).has_value();
+  if (standard.as<int64_t>() == nullptr || !is_number) return {};
+  return fmt::format("its default has no point: `config {} = {}.0` takes fractions", name, *standard.as<int64_t>());
+}
+
 std::string setting_text(const Value& value) {
   if (const auto* whole = value.as<int64_t>()) return fmt::format("{}", *whole);
   if (const auto* number = value.as<double>()) return fmt::format("{}", *number);
@@ -76,8 +88,9 @@ void Names::set_config() {
     else if (!standard.bad()) {
       diagnostics_
           .report(Diag::E0310, decl->name.span,
-                  fmt::format("`--set {}={}` does not have the type of the default", name, printable(text)))
-          .caret(fmt::format("default {}", setting_text(standard)));
+                  fmt::format("`--set {}={}` is not {}", name, printable(text), expected_of(standard)))
+          .caret(fmt::format("default {}", setting_text(standard)))
+          .with_help(help_for_setting(name, text, standard));
     }
   }
   for (const ast::ConfigDecl& decl : file_.ast.configs) {
