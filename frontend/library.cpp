@@ -35,7 +35,7 @@ void for_each_name(const ast::Ast& ast, F f) {
 }
 
 /// Objectives, metrics, exports and data sections: each kind has names of its own, because none occurs in
-/// expressions.
+/// expressions. Objectives and metrics share theirs, because `eval` takes both.
 template <typename Decls>
 void check_twice(const Decls& decls, std::string_view what, Diagnostics& diagnostics) {
   std::map<std::string, Span> seen;
@@ -65,6 +65,15 @@ void declare_names(FileScope& scope, Diagnostics& diagnostics) {
   for (const ast::FnDecl& d : scope.ast.fns) {
     if (d.kind == ast::FnKind::Metric) metrics.push_back(d);
     if (d.kind == ast::FnKind::Export) exports.push_back(d);
+  }
+  for (const ast::FnDecl& metric : metrics) {
+    const auto same =
+        std::ranges::find(scope.ast.objectives, metric.name.text, [](const auto& d) { return d.name.text; });
+    if (same == scope.ast.objectives.end()) continue;
+    diagnostics
+        .report(Diag::E0303, metric.name.span, fmt::format("`{}` is an objective and a metric", metric.name.text))
+        .label(same->name.span, "the objective")
+        .with_help("evaluations name either: choose another name; an objective is evaluated as it is");
   }
   std::vector<ast::TrainDecl> trains;
   for (const ast::TrainDecl& train : scope.ast.trains) {
