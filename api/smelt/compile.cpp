@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <map>
+#include <memory>
 
 #include "api/smelt/cached_program.h"
 #include "api/smelt/pretrained.h"
@@ -44,6 +46,25 @@ Result<Probed> probe(const std::string& section, const SourceCall& source, const
   return columns;
 }
 
+/// `--data` looks for the last part of a path alone, so that `train/x.npy` and `valid/x.npy` would be one file: a run
+/// would be evaluated on what it was trained on. `seen`: the path of each place.
+Result<void> check_distinct(const std::string& section, const SourceCall& source, const DataPaths& paths,
+                            std::map<std::string, std::string>& seen) {
+  const auto directory = paths.directories.find(section);
+  if (directory == paths.directories.end()) return {};
+  for (const std::string& path : source.paths) {
+    const Result<std::string> place = resolve_data_path(path, section, paths);
+    if (!place) continue;
+    const auto [first, fresh] = seen.try_emplace(*place, path);
+    if (fresh || first->second == path) continue;
+    return fail(ErrorKind::Input,
+                fmt::format("`--data {}={}` finds `{}` for `{}` and for `{}`", section, printable(directory->second),
+                            printable(*place), printable(first->second), printable(path)),
+                "it looks for the last part of a path alone: give the files names of their own");
+  }
+  return {};
+}
+
 FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& data, CheckedModel& model) {
   FrontendOptions frontend;
   frontend.config = options.config;
@@ -54,8 +75,11 @@ FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& d
   frontend.seed = options.seed;
   frontend.train = options.train;
   frontend.precision = options.precision;
-  frontend.probe = [&data, &options, &model](const std::string& section, const SourceCall& source) {
+  const auto seen = std::make_shared<std::map<std::string, std::string>>();  // the owner is this function of probes
+  frontend.probe = [&data, &options, &model, seen](const std::string& section, const SourceCall& source) {
     Result<Probed> columns = probe(section, source, data, options, model);
+    if (const Result<void> distinct = check_distinct(section, source, data, *seen); columns && !distinct)
+      columns = std::unexpected(distinct.error());
     if (!columns && !model.data_error) model.data_error = columns.error();
     return columns;
   };

@@ -160,6 +160,24 @@ TEST_CASE("sections may call different files by one path; a run finds each again
   CHECK(smelt_in(work, "eval a --split train mean_a").exit_code == 0);
 }
 
+TEST_CASE("--data never makes one file of two") {
+  const std::string work = fresh_directory("data-of-one-name");
+  write_sections(work, replaced(kSections, "  train = npy(\"left.npy\")",
+                                "  train = npy(\"t/left.npy\")\n  valid = npy(\"v/left.npy\")"));
+  for (const char* folder : {"/t", "/v"}) {
+    fs::create_directories(work + folder);
+    fs::copy(work + "/left.npy", work + folder + "/left.npy");
+  }
+  CHECK(smelt_in(work, "check m.smelt").exit_code == 0);
+  for (const char* command :
+       {"check m.smelt --data left=.", "train m.smelt -o a --data left=.", "eval m.smelt mean_a --data left=."}) {
+    const CommandResult refused = smelt_in(work, command);
+    CHECK_MESSAGE(refused.exit_code == 3, refused.err);
+    CHECK_MESSAGE(says(refused, "finds `left.npy` for `t/left.npy` and for `v/left.npy`"), refused.err);
+  }
+  CHECK(smelt_in(work, "check m.smelt --data right=.").exit_code == 0);
+}
+
 TEST_CASE("a section with less than a batch is named") {
   const std::string work = fresh_directory("sections-small");
   write_sections(work);
