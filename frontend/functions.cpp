@@ -51,6 +51,35 @@ void Functions::try_all() {
   }
 }
 
+/// A log has one value under a name. A layer that is applied twice has a report for each time, as has `grad_norm` of
+/// `clip_norm` beside a report of that name: the later ones are `name.2` and so on.
+static std::vector<std::pair<std::string, NodeId>> with_own_names(std::vector<std::pair<std::string, NodeId>> reports) {
+  std::set<std::string> taken;
+  for (const auto& [name, node] : reports) taken.insert(name);
+  std::set<std::string> given;
+  for (auto& [name, node] : reports) {
+    const std::string first = name;
+    for (int k = 2; given.contains(name) || (name != first && taken.contains(name)); ++k)
+      name = fmt::format("{}.{}", first, k);
+    given.insert(name);
+  }
+  return reports;
+}
+
+void Functions::check_reports(const ast::ObjectiveDecl& decl) {
+  std::map<std::string, Span> seen;
+  for (const ast::StmtId id : decl.body.statements) {
+    const auto* report = std::get_if<ast::ReportStmt>(&scopes_.ast()[id].node);
+    if (report == nullptr) continue;
+    for (const ast::Arg& item : report->items) {
+      const auto [first, fresh] = seen.try_emplace(item.name.text, item.name.span);
+      if (fresh) continue;
+      diagnostics_.report(Diag::E0303, item.name.span, fmt::format("report `{}` is given twice", item.name.text))
+          .label(first->second, "first here");
+    }
+  }
+}
+
 std::optional<Tensor> Functions::objective_loss(const ast::ObjectiveDecl& decl) {
   if (!data_.bind_data_params(decl.params, fmt::format("objective `{}`", decl.name.text))) return std::nullopt;
   const Value value = evaluator_.eval_block(decl.body);
@@ -81,7 +110,10 @@ void Functions::find_updates(size_t index) {
 }
 
 void Functions::build_objectives() {
-  for (size_t i = 0; i < experiment_.objectives.size(); ++i) find_updates(i);
+  for (size_t i = 0; i < experiment_.objectives.size(); ++i) {
+    find_updates(i);
+    check_reports(file_.ast.objectives[i]);
+  }
   if (diagnostics_.has_errors()) return;
   for (size_t i = 0; i < experiment_.objectives.size(); ++i) {
     build_step(i);
@@ -171,7 +203,7 @@ void Functions::build_step(size_t index) {
 /// Reports, parameters, states of the nets that are updated, averages.
 void Functions::step_results(const std::vector<size_t>& members) {
   const FunctionContext& context = graph_.context();
-  for (const auto& [name, node] : context.reports)
+  for (const auto& [name, node] : with_own_names(context.reports))
     graph_.builder().result({name, context.guards.contains(node) ? ResultRole::Norm : ResultRole::Report, -1, node});
   for (const int32_t variable : context.written) {
     const Variable& v = experiment_.variables[static_cast<size_t>(variable)];
@@ -192,7 +224,7 @@ void Functions::build_loss(size_t index) {
         const std::optional<Tensor> loss = objective_loss(decl);
         if (!loss) return;
         graph_.builder().result({"loss", ResultRole::Loss, -1, loss->node});
-        for (const auto& [name, node] : graph_.context().reports)
+        for (const auto& [name, node] : with_own_names(graph_.context().reports))
           graph_.builder().result({name, ResultRole::Report, -1, node});
       });
   in_batches_.emplace_back(experiment_.objectives[index].loss, decl.name.span);

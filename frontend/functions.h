@@ -76,6 +76,8 @@ class Functions {
   void build_export(const ast::FnDecl& decl);
   void build_sample(const ast::FnDecl& decl, int32_t export_index);
   void find_updates(size_t index);
+  /// Each report of a body has a name of its own.
+  void check_reports(const ast::ObjectiveDecl& decl);
   void combine_batches(int32_t index, Span span);
   void refuse_length(FunctionContext& context, const Output& output, Span span);
   void find_couplings(int32_t index);

@@ -164,7 +164,10 @@ class TrainingRun {
     const NamedValue& loss = iteration_.values()[call].loss;
     if (guard == nullptr || guard == &loss)
       return fmt::format("the loss of objective `{}` is {}", loss.name, nonfinite_text(loss.value));
-    if (!guard->name.ends_with("grad_norm"))  // of an objective that runs together with this one
+    std::string_view name = guard->name;  // `grad_norm.2` beside a report of that name
+    const size_t last = name.find_last_not_of("0123456789");
+    if (last != std::string_view::npos && name[last] == '.') name = name.substr(0, last);
+    if (!name.ends_with("grad_norm"))  // of an objective that runs together with this one
       return fmt::format("the loss of objective `{}` is {}", guard->name, nonfinite_text(guard->value));
     return fmt::format("the norm of the gradients of objective `{}` is {}", loss.name, nonfinite_text(guard->value));
   }

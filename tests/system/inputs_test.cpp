@@ -178,6 +178,23 @@ TEST_CASE("--data never makes one file of two") {
   CHECK(smelt_in(work, "check m.smelt --data right=.").exit_code == 0);
 }
 
+TEST_CASE("a log has one value under a name: each call of a layer has its reports") {
+  const std::string work = fresh_directory("reports");
+  write_small_model(
+      work, replaced(replaced(replaced(kSmallModel, "{ x |> hid", "{ report mean_x = mean(x)\n  x |> hid"),
+                              "{ mean(softmax_xent(net(x)",
+                              "{ report grad_norm = 0.5 + 0 * mean(x)\n  mean(softmax_xent(net(x) + 0 * net(2 * x)"),
+                     "adam(lr = 0.01)", "adam(lr = 0.01, clip_norm = 1)"));
+  const CommandResult trained = smelt_in(work, "train m.smelt -o a");
+  REQUIRE_MESSAGE(trained.exit_code == 0, trained.err);
+  const std::vector<double> once = reported(work + "/a", "loss", "mean_x"),
+                            twice = reported(work + "/a", "loss", "mean_x.2");
+  REQUIRE(once.size() == 10);
+  for (size_t i = 0; i < once.size(); ++i) CHECK(twice[i] == doctest::Approx(2 * once[i]).epsilon(1e-5));
+  CHECK(reported(work + "/a", "loss", "grad_norm")[0] == 0.5);
+  CHECK(reported(work + "/a", "loss", "grad_norm.2")[0] != 0.5);
+}
+
 TEST_CASE("a section with less than a batch is named") {
   const std::string work = fresh_directory("sections-small");
   write_sections(work);
