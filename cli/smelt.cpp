@@ -115,7 +115,9 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    fmt::print("{}", chosen_command(app).first->help());
+    const auto [command, name] = chosen_command(app);
+    const size_t last = name.rfind(' ');
+    fmt::print("{}", command->help(last == std::string::npos ? "" : name.substr(0, last)));
     return kOk;
   } catch (const CLI::CallForVersion&) {
     fmt::print("smelt {}\n", version());
