@@ -5,11 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <map>
-#include <memory>
 
 #include "api/smelt/cached_program.h"
 #include "api/smelt/pretrained.h"
+#include "api/smelt/split_checks.h"
 #include "compiler/codegen/make_target.h"
 #include "frontend/build_experiment.h"
 #include "ir/readers.h"
@@ -34,7 +33,10 @@ Result<Probed> probe(const std::string& section, const SourceCall& source, const
   if (!options.needs_data && known != options.known_sources.end()) return known->columns;
   for (const std::string& path : source.paths) {
     const Result<std::string> place = resolve_data_path(path, section, paths);
-    if (place || options.needs_data) continue;
+    if (place) continue;
+    // A run whose training data is gone is evaluated on another split: what that one lacks is said when it is opened.
+    if (known != options.known_sources.end()) return known->columns;
+    if (options.needs_data) continue;
     const ReaderRecord* reader = find_reader_record(source.reader);
     if (reader == nullptr || (!reader->typed() && reader->dtype != DType::U8))  // those say what their columns are
       model.data_notes.push_back(
@@ -44,25 +46,6 @@ Result<Probed> probe(const std::string& section, const SourceCall& source, const
   SMELT_TRY(std::vector<Column> columns, probe_source(source, section, paths));
   SMELT_TRY_VOID(check_source(source, section, paths));
   return columns;
-}
-
-/// `--data` looks for the last part of a path alone, so that `train/x.npy` and `valid/x.npy` would be one file: a run
-/// would be evaluated on what it was trained on. `seen`: the path of each place.
-Result<void> check_distinct(const std::string& section, const SourceCall& source, const DataPaths& paths,
-                            std::map<std::string, std::string>& seen) {
-  const auto directory = paths.directories.find(section);
-  if (directory == paths.directories.end()) return {};
-  for (const std::string& path : source.paths) {
-    const Result<std::string> place = resolve_data_path(path, section, paths);
-    if (!place) continue;
-    const auto [first, fresh] = seen.try_emplace(*place, path);
-    if (fresh || first->second == path) continue;
-    return fail(ErrorKind::Input,
-                fmt::format("`--data {}={}` finds `{}` for `{}` and for `{}`", section, printable(directory->second),
-                            printable(*place), printable(first->second), printable(path)),
-                "it looks for the last part of a path alone: give the files names of their own");
-  }
-  return {};
 }
 
 FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& data, CheckedModel& model) {
@@ -75,11 +58,11 @@ FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& d
   frontend.seed = options.seed;
   frontend.train = options.train;
   frontend.precision = options.precision;
-  const auto seen = std::make_shared<std::map<std::string, std::string>>();  // the owner is this function of probes
-  frontend.probe = [&data, &options, &model, seen](const std::string& section, const SourceCall& source) {
+  frontend.probe = [&data, &options, &model, checks = SplitChecks()](const std::string& section,
+                                                                     const SourceCall& source) mutable {
     Result<Probed> columns = probe(section, source, data, options, model);
-    if (const Result<void> distinct = check_distinct(section, source, data, *seen); columns && !distinct)
-      columns = std::unexpected(distinct.error());
+    if (const Result<void> checked = checks.check(section, source, data); columns && !checked)
+      columns = std::unexpected(checked.error());
     if (!columns && !model.data_error) model.data_error = columns.error();
     return columns;
   };

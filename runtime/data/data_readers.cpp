@@ -72,14 +72,21 @@ Result<void> check_npz(const std::string& path) {
 
 Result<void> check_csv(const std::string& /*path*/) { return {}; }  // it says nothing of its size
 
-Result<std::vector<Column>> probe_csv(const std::string& path) {
+}  // namespace
+
+Result<CsvHeader> read_csv_header(const std::string& path) {
   SMELT_TRY(Buffer start, read_file_start(path, kCsvProbeBytes));
   const auto* data = reinterpret_cast<const char*>(start.data());
   if (start.size() == kCsvProbeBytes && std::memchr(data, '\n', start.size()) == nullptr) {
     SMELT_TRY(start, read_file(path));  // a very long first line
   }
-  const std::string_view text(reinterpret_cast<const char*>(start.data()), start.size());
-  SMELT_TRY(const CsvHeader header, parse_csv_header(text, path));
+  return parse_csv_header({reinterpret_cast<const char*>(start.data()), start.size()}, path);
+}
+
+namespace {
+
+Result<std::vector<Column>> probe_csv(const std::string& path) {
+  SMELT_TRY(const CsvHeader header, read_csv_header(path));
   std::vector<Column> columns;
   for (size_t k = 0; k < header.num_columns; ++k) columns.push_back({static_cast<int32_t>(k), DType::F32, {}, {}});
   return columns;

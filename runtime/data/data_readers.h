@@ -7,6 +7,7 @@
 #include "ir/plan.h"
 #include "ir/readers.h"
 #include "ir/support/result.h"
+#include "runtime/files/csv.h"
 #include "runtime/host_tensor.h"
 
 namespace smelt {
@@ -31,6 +32,9 @@ struct DataReader {
 /// What a row of a column may be: a model's arithmetic on sizes holds for any number of such rows.
 /// Errors: Input naming `name`, for a row that holds nothing or is too large.
 Result<void> check_row_shape(DType dtype, const std::vector<int64_t>& row_shape, const std::string& name);
+
+/// The header of a csv file, from its start. Errors: as parse_csv_header.
+Result<CsvHeader> read_csv_header(const std::string& path);
 
 /// Errors: Input naming the readers that exist.
 Result<const DataReader*> find_reader(const SourceCall& source);

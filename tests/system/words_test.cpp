@@ -135,5 +135,53 @@ TEST_CASE("words where numbers have to be, unknown ones and too many are errors 
   }
 }
 
+TEST_CASE("columns of splits stand in one order, and a run is evaluated without the data that it was trained on") {
+  const std::string work = fresh_directory("columns-of-splits");
+  write_text_file(work + "/m.smelt", R"(dim B <= 4, K = 3
+data d {
+  train = csv("t.csv")
+  valid = csv("v.csv")
+  a: f32 = field(0)
+  y: ix<K> = field(1)
+}
+layer Net(a: f32[B]) -> f32[B, K] {
+  param W: f32[K] = ones()
+  a * W
+}
+model net = Net
+objective loss(a: f32[B], y: ix<K>[B]) updates net { mean(softmax_xent(net(a), y, over=K)) }
+metric labels(y: ix<K>[B]) = mean(cast(y, f32))
+train {
+  data d
+  batch B = 4
+  steps 3
+  step loss with sgd(lr = 0.1)
+}
+)");
+  write_text_file(work + "/t.csv", "size,kind\n0,1\n1,2\n2,0\n1,1\n");
+  const auto valid = [&](const char* text) {
+    write_text_file(work + "/v.csv", text);
+    return smelt_in(work, "eval m.smelt labels");
+  };
+  CHECK(valid("size,kind\n1,2\n").exit_code == 0);
+  CHECK(valid("1,2\n").exit_code == 0);                // no names
+  CHECK(valid("length,class\n1,2\n").exit_code == 0);  // others, in the same places
+  const CommandResult swapped = valid("kind,size\n2,1\n");
+  CHECK(swapped.exit_code == 3);
+  CHECK_MESSAGE(swapped.err.find("column `kind` is number 1 of `v.csv` and number 2 of `t.csv`") != std::string::npos,
+                swapped.err);
+  CHECK(smelt_in(work, "check m.smelt").exit_code == 3);
+
+  CHECK(valid("size,kind\n1,2\n1,0\n").exit_code == 0);
+  REQUIRE(smelt_in(work, "train m.smelt -o r").exit_code == 0);
+  std::filesystem::remove(work + "/t.csv");
+  const CommandResult alone = smelt_in(work, "eval r labels");
+  CHECK_MESSAGE(alone.exit_code == 0, alone.err);
+  CHECK(alone.out.find(" 1\n") != std::string::npos);
+  const CommandResult gone = smelt_in(work, "eval r labels --split train");
+  CHECK(gone.exit_code == 3);
+  CHECK_MESSAGE(gone.err.find("cannot find `t.csv`") != std::string::npos, gone.err);
+}
+
 }  // namespace
 }  // namespace smelt::test
