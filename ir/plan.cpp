@@ -48,6 +48,10 @@ std::vector<size_t> strings_that_sort(const std::vector<int32_t>& symbols) {
   return strings;
 }
 
+const Split& first_split(const DataPlan& plan, int32_t section) {
+  return *std::ranges::find(plan.splits, section, &Split::section);
+}
+
 int64_t sound_rate(const DataPlan& plan) {
   for (const Split& split : plan.splits)
     if (split.source.rate > 0) return split.source.rate;

@@ -13,10 +13,6 @@
 namespace smelt {
 namespace {
 
-const Split& first_split(const DataPlan& plan, int32_t section) {
-  return *std::ranges::find(plan.splits, section, &Split::section);
-}
-
 bool is_table(const SourceCall& source) {
   const ReaderRecord* reader = find_reader_record(source.reader);
   return reader != nullptr && !reader->field_is_file && reader->kind == FileKind::Table;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ir/readers.h"
 #include "runtime/data/picture_list.h"
 #include "runtime/data/read_pictures.h"
 #include "runtime/data/split_rows.h"
@@ -15,7 +16,7 @@ namespace {
 /// Those of the section's first split, so that a number means the same class in all of them.
 Result<std::vector<std::string>> classes_of_section(const DataPlan& plan, const Split& split,
                                                     std::span<const PictureFile> ours, const DataPaths& paths) {
-  const SourceCall& first = plan.splits.front().source;
+  const SourceCall& first = first_split(plan, split.section).source;
   const bool known = first.paths == split.source.paths || first.pictures.label == PictureLabel::None;
   if (known || first.reader != split.source.reader) return class_names(ours);
   std::vector<std::string> places;
@@ -35,18 +36,13 @@ const ColumnLimit* limit_of_labels(const DataPlan& plan, int32_t section) {
   return limit == plan.limits.end() ? nullptr : &*limit;
 }
 
-Result<void> check_class_count(const DataPlan& plan, const Split& split, const std::vector<std::string>& classes) {
-  for (const ColumnLimit& limit : plan.limits) {
-    if (plan.columns[static_cast<size_t>(limit.column)].field != 1) continue;
-    if (static_cast<int64_t>(classes.size()) <= limit.below) continue;
-    return fail(
-        ErrorKind::Input,
-        fmt::format("`{}` has {} classes, `{}` is {}", printable(split.source.paths.front()), classes.size(), limit.dim,
-                    limit.below),
-        fmt::format("the first that has no place is `{}`", printable(classes[static_cast<size_t>(limit.below)])),
-        limit.span);
-  }
-  return {};
+Result<void> check_class_count(const Split& split, const std::vector<std::string>& classes, const ColumnLimit* limit) {
+  if (limit == nullptr || static_cast<int64_t>(classes.size()) <= limit->below) return {};
+  return fail(ErrorKind::Input,
+              fmt::format("`{}` has {} classes, `{}` is {}", printable(split.source.paths.front()), classes.size(),
+                          limit->dim, limit->below),
+              fmt::format("the first that has no place is `{}`", printable(classes[static_cast<size_t>(limit->below)])),
+              limit->span);
 }
 
 }  // namespace
@@ -58,9 +54,11 @@ Result<LoadedPictures> load_pictures(const DataPlan& plan, const Split& split, s
   std::vector<int32_t> numbers(all.size());
   if (split.source.pictures.label != PictureLabel::None) {
     SMELT_TRY(out.classes, classes_of_section(plan, split, all, paths));
-    SMELT_TRY_VOID(check_class_count(plan, split, out.classes));
-    SMELT_TRY(numbers, class_numbers(all, out.classes, plan.splits.front().name, limit_of_labels(plan, split.section)));
-    if (split.name == std::ranges::find(plan.splits, split.section, &Split::section)->name) {
+    const Split& first = first_split(plan, split.section);
+    const ColumnLimit* const limit = limit_of_labels(plan, split.section);
+    SMELT_TRY_VOID(check_class_count(split, out.classes, limit));
+    SMELT_TRY(numbers, class_numbers(all, out.classes, first.name, limit));
+    if (split.name == first.name) {
       SMELT_TRY(out.notes, notes_of_mixtures(all));
     }
   }

@@ -102,6 +102,46 @@ TEST_CASE("check tells what a folder holds, and needs none of it for shapes") {
   CHECK(smelt_in(work, "train m.smelt --steps 2 --data pets=elsewhere -o c").exit_code == 0);
 }
 
+TEST_CASE("classes of a section are its own: those of another one number nothing") {
+  const std::string work = picture_model("pictures-sections", R"(dim B <= 4, Side = 8, Pet = 2, Fish = 3
+data pets {
+  train = images("pets/*/*.png", size = Side, label = folder)
+  x: f32[3, Side, Side] = field(0) / 255
+  y: ix<Pet> = field(1)
+}
+data fishes {
+  train = images("fish/*/*.png", size = Side, label = folder)
+  valid = images("more/*/*.png", size = Side, label = folder)
+  w: f32[3, Side, Side] = field(0) / 255
+  z: ix<Fish> = field(1)
+}
+layer Net(x: f32[B, 3, Side, Side]) -> f32[B] {
+  param s: f32 = ones()
+  m[n] = sum[c, h, v] x[n, c, h, v]
+  m * s
+}
+model net = Net
+objective loss(x: f32[B, 3, Side, Side], y: ix<Pet>[B]) updates net { mean(net(x)) + mean(cast(y, f32)) }
+metric labels(z: ix<Fish>[B]) = mean(cast(z, f32))
+train {
+  data pets
+  data fishes
+  batch B = 4
+  steps 2
+  step loss with sgd(lr = 1e-6)
+}
+)");
+  for (const char* place : {"fish/cat", "fish/eel", "fish/pike", "more/eel", "more/pike"}) {
+    fs::create_directories(work + "/" + place);
+    for (int i = 0; i < 2; ++i)
+      write_text_file(fmt::format("{}/{}/{}.png", work, place, i), plain_png(8, 8, 10, 20, 30));
+  }
+  const CommandResult train = smelt_in(work, "eval m.smelt labels --split train");
+  CHECK_MESSAGE(has(train.out, " 1\n"), train.out, train.err);  // 0, 1 and 2
+  const CommandResult valid = smelt_in(work, "eval m.smelt labels --split valid");
+  CHECK_MESSAGE(has(valid.out, " 1.5\n"), valid.out, valid.err);  // 1 and 2, as in the first split
+}
+
 TEST_CASE("a bad picture ends with its path and what is wrong") {
   const std::string work = picture_model("pictures-bad");
   const std::string good = read_text_file(work + "/pets/dog/3.png");
