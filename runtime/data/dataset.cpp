@@ -177,6 +177,7 @@ class Loader {
   Result<void> load_pictures(std::vector<std::string>& notes) {
     SMELT_TRY(LoadedPictures loaded, smelt::load_pictures(plan_, split_, places_, paths_, threads_));
     take_fields(loaded.pixels, loaded.labels);
+    if (!loaded.dim.empty() && !loaded.classes.empty()) words_[loaded.dim] = loaded.classes;
     for (size_t c = 0; c < plan_.columns.size(); ++c)
       if (is_ours(plan_.columns[c]) && plan_.columns[c].field == 1) classes_[static_cast<int32_t>(c)] = loaded.classes;
     row_names_ = std::move(loaded.names);

@@ -47,7 +47,7 @@ class Dataset {
   const std::vector<std::string>& places() const { return places_; }
   /// The names of the classes of a column, in the order of their numbers; empty where labels are numbers, or are none.
   const std::vector<std::string>& classes(int32_t column) const;
-  /// The words of a table that labels are numbers of.
+  /// The words of a table, or the classes of pictures, that labels are numbers of.
   const WordsByDim& words() const { return words_; }
   /// Of the strings of each row; empty where rows are no strings.
   std::span<const RowLengths> lengths() const { return lengths_; }

@@ -213,7 +213,8 @@ Result<LoadedCsv> load_csv(const DataPlan& plan, const Split& split, const std::
 bool may_have_words(const DataPlan& plan) {
   return std::ranges::any_of(plan.limits, [&](const ColumnLimit& limit) {
     const Column& column = plan.columns[static_cast<size_t>(limit.column)];
-    return !column.as_number && is_table(first_split(plan, column.section).source);
+    const SourceCall& source = first_split(plan, column.section).source;
+    return is_table(source) ? !column.as_number : source.pictures.label != PictureLabel::None;
   });
 }
 

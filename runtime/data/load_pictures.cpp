@@ -36,6 +36,20 @@ const ColumnLimit* limit_of_labels(const DataPlan& plan, int32_t section) {
   return limit == plan.limits.end() ? nullptr : &*limit;
 }
 
+/// Another section numbers the words of the dim by its own.
+bool is_shared(const DataPlan& plan, const std::string& dim, int32_t section) {
+  return std::ranges::any_of(plan.limits, [&](const ColumnLimit& limit) {
+    return limit.dim == dim && plan.columns[static_cast<size_t>(limit.column)].section != section;
+  });
+}
+
+/// The classes as a checkpoint has them; null: it has none.
+const std::vector<std::string>* known_classes(const DataPlan& plan, const std::string& dim) {
+  if (!plan.known_words || dim.empty()) return nullptr;
+  const auto known = plan.known_words->words.find(dim);
+  return known == plan.known_words->words.end() ? nullptr : &known->second;
+}
+
 Result<void> check_class_count(const Split& split, const std::vector<std::string>& classes, const ColumnLimit* limit) {
   if (limit == nullptr || static_cast<int64_t>(classes.size()) <= limit->below) return {};
   return fail(ErrorKind::Input,
@@ -53,11 +67,18 @@ Result<LoadedPictures> load_pictures(const DataPlan& plan, const Split& split, s
   SMELT_TRY(const std::vector<PictureFile> all, list_pictures(split.source, places));
   std::vector<int32_t> numbers(all.size());
   if (split.source.pictures.label != PictureLabel::None) {
-    SMELT_TRY(out.classes, classes_of_section(plan, split, all, paths));
     const Split& first = first_split(plan, split.section);
     const ColumnLimit* const limit = limit_of_labels(plan, split.section);
+    if (limit != nullptr && !is_shared(plan, limit->dim, split.section)) out.dim = limit->dim;
+    std::string whose = fmt::format("split `{}`", first.name);
+    if (const std::vector<std::string>* known = known_classes(plan, out.dim)) {
+      out.classes = *known;
+      whose = plan.known_words->where;
+    } else {
+      SMELT_TRY(out.classes, classes_of_section(plan, split, all, paths));
+    }
     SMELT_TRY_VOID(check_class_count(split, out.classes, limit));
-    SMELT_TRY(numbers, class_numbers(all, out.classes, first.name, limit));
+    SMELT_TRY(numbers, class_numbers(all, out.classes, whose, limit));
     if (split.name == first.name) {
       SMELT_TRY(out.notes, notes_of_mixtures(all));
     }

@@ -164,8 +164,7 @@ Result<int32_t> class_of_number(const ListLabels& list, size_t text, double numb
 Result<std::vector<int32_t>> numbers_of_lists(std::span<const ListLabels> lists,
                                               const std::vector<std::string>& classes, const std::string& known,
                                               const ColumnLimit* limit) {
-  const LabelWords words{classes.empty() ? nullptr : &classes, limit == nullptr ? "field(1)" : limit->dim,
-                         fmt::format("split `{}`", known)};
+  const LabelWords words{classes.empty() ? nullptr : &classes, limit == nullptr ? "field(1)" : limit->dim, known};
   std::vector<int32_t> all;
   for (const ListLabels& list : lists) {
     SMELT_TRY(const std::vector<float> numbers, number_labels(list.labels, words, list.list, list.column));
@@ -215,7 +214,7 @@ Result<std::vector<int32_t>> class_numbers(std::span<const PictureFile> files, c
     for (const std::string& name : std::span(classes).first(std::min(kShownClasses, classes.size())))
       names.push_back(printable(name, 40));
     return fail(ErrorKind::Input,
-                fmt::format("`{}` is of class `{}`, which split `{}` does not have", printable(file.name),
+                fmt::format("`{}` is of class `{}`, which {} does not have", printable(file.name),
                             printable(file.label, 40), known),
                 classes.empty() ? "its labels are numbers"
                                 : fmt::format("its {} classes are {}{}", classes.size(), fmt::join(names, ", "),

@@ -31,7 +31,7 @@ Result<std::vector<std::string>> notes_of_mixtures(std::span<const PictureFile> 
 
 /// The place of each picture's label among `classes`, or the number it is where there are none.
 /// Errors: Input naming the first picture of another class, or a number that is not whole or outside of `limit`, which
-/// may be null; `known` says whose classes they are.
+/// may be null; `known` says whose classes they are: "split `train`".
 Result<std::vector<int32_t>> class_numbers(std::span<const PictureFile> files, const std::vector<std::string>& classes,
                                            const std::string& known, const ColumnLimit* limit);
 

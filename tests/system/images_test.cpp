@@ -142,6 +142,28 @@ train {
   CHECK_MESSAGE(has(valid.out, " 1.5\n"), valid.out, valid.err);  // 1 and 2, as in the first split
 }
 
+TEST_CASE("a run keeps the classes of its folders: data without one of them are numbered as it was trained") {
+  const std::string work =
+      picture_model("pictures-classes", replaced(replaced(kModel, "Class = 2", "Class = 3"), "metric accuracy",
+                                                 "metric number(y: ix<Class>[B]) = mean(cast(y, f32))\n"
+                                                 "metric accuracy"));
+  fs::create_directories(work + "/pets/eel");
+  for (int i = 0; i < 4; ++i) write_text_file(fmt::format("{}/pets/eel/{}.png", work, i), plain_png(8, 8, 10, 200, 30));
+  REQUIRE(smelt_in(work, "train m.smelt -o run --epochs 1").exit_code == 0);
+  fs::create_directories(work + "/other");
+  fs::copy(work + "/pets", work + "/other/pets", fs::copy_options::recursive);
+  fs::remove_all(work + "/other/pets/cat");
+  fs::remove_all(work + "/other/pets/dog");
+  const CommandResult eels = smelt_in(work, "eval run number --split train --data pets=other");
+  CHECK_MESSAGE(has(eels.out, " 2\n"), eels.out, eels.err);
+  CHECK_MESSAGE(has(smelt_in(work, "eval m.smelt number --split train --data pets=other").out, " 0\n"), eels.err);
+  fs::rename(work + "/other/pets/eel", work + "/other/pets/ant");
+  const CommandResult unknown = smelt_in(work, "eval run number --split train --data pets=other");
+  CHECK(unknown.exit_code == 3);
+  CHECK_MESSAGE(has(unknown.err, "is of class `ant`, which `run"), unknown.err);
+  CHECK_MESSAGE(has(unknown.err, "its 3 classes are cat, dog, eel"), unknown.err);
+}
+
 TEST_CASE("a bad picture ends with its path and what is wrong") {
   const std::string work = picture_model("pictures-bad");
   const std::string good = read_text_file(work + "/pets/dog/3.png");
