@@ -26,7 +26,9 @@ void Averages::read(const ast::EmaItem& ema, bool moves) {
   std::vector<std::string> names;
   for (const ast::ModelDecl& model : file_.ast.models) names.push_back(model.name.text);
   if (name != nullptr && std::ranges::find(names, name->name) != names.end()) {
-    averages_.push_back({&ema, name->name, moves, {}});
+    auto average = std::ranges::find(averages_, ema.name.text, [](const Average& a) { return a.item->name.text; });
+    if (average == averages_.end()) average = averages_.insert(average, {&ema, nullptr, name->name, {}});
+    if (moves) average->moves = &ema;
     return;
   }
   const std::string near = name != nullptr ? did_you_mean(name->name, names) : "";
@@ -75,8 +77,8 @@ bool Averages::contains(int32_t variable) const {
 Value Averages::decay_of(const Average& average) {
   Frame frame(file_, &scopes_.frame());
   const auto entered = scopes_.enter(frame);
-  const Value value = evaluator_.eval(average.item->decay);
-  const Span span = file_.ast[average.item->decay].span;
+  const Value value = evaluator_.eval(average.moves->decay);
+  const Span span = file_.ast[average.moves->decay].span;
   if (const auto number = shapes_.number_of(value)) {
     if (*number >= 0 && *number < 1) return graph_.setting(average.item->name.text + ".decay", *number);
     diagnostics_.report(Diag::E0503, span, fmt::format("`decay` is {}; it has to be in [0, 1)", *number))
@@ -97,10 +99,10 @@ void Averages::follow(int32_t parameter, const Value& update) {
   };
   for (const Average& average : averages_) {
     const auto found = average.variables.find(parameter);
-    if (!average.moves || found == average.variables.end()) continue;
+    if (average.moves == nullptr || found == average.variables.end()) continue;
     const Value stated = decay_of(average);
     if (stated.bad()) return;
-    const Span span = average.item->name.span;
+    const Span span = average.moves->name.span;
     const Value before = number(OpKind::Sub, update, 1, span);  // updates before this one: 0 makes the decay 0
     const Value decay = graph_.binary(BinaryOp::Mul, stated, number(OpKind::Min, before, 1, span), span);
     graph_.builder().set_span(span);
@@ -123,9 +125,9 @@ void Averages::check_trained(const std::function<bool(size_t objective)>& runs) 
       trained = trained || (runs(i) && std::ranges::any_of(experiment_.objectives[i].updates,
                                                            [&](int32_t v) { return average.variables.contains(v); }));
     }
-    if (trained || !average.moves) continue;
+    if (trained || average.moves == nullptr) continue;
     diagnostics_
-        .report(Diag::W0006, average.item->name.span,
+        .report(Diag::W0006, average.moves->name.span,
                 fmt::format("no step line updates `{0}`, so `{1}` stays as it starts", average.model,
                             average.item->name.text))
         .with_help(fmt::format("write a `step` line of an objective that updates `{}`", average.model));

@@ -52,9 +52,9 @@ class Averages {
 
  private:
   struct Average {
-    const ast::EmaItem* item = nullptr;
+    const ast::EmaItem* item = nullptr;   // the first line that declares it
+    const ast::EmaItem* moves = nullptr;  // the line of the train section at hand; null where that has none
     std::string model;
-    bool moves = false;                    // its line is in the train section at hand
     std::map<int32_t, int32_t> variables;  // parameter -> its average
   };
   void read(const ast::EmaItem& ema, bool moves);

@@ -47,6 +47,23 @@ void check_twice(const Decls& decls, std::string_view what, Diagnostics& diagnos
   }
 }
 
+/// Lines of two train sections that average one net under one name: each section moves the same average.
+bool is_one_average(const ast::Ast& ast, Decl first, Decl second) {
+  const auto* const* a = std::get_if<const ast::EmaItem*>(&first);
+  const auto* const* b = std::get_if<const ast::EmaItem*>(&second);
+  if (a == nullptr || b == nullptr) return false;
+  const auto* net = ast.as<ast::NameExpr>((*a)->model);
+  const auto* other = ast.as<ast::NameExpr>((*b)->model);
+  const auto lines_of_name = [&](const ast::TrainDecl& train) {
+    return std::ranges::count_if(train.items, [&](const ast::TrainItem& item) {
+      const auto* line = std::get_if<ast::EmaItem>(&item.node);
+      return line != nullptr && line->name.text == (*b)->name.text;
+    });
+  };
+  return net != nullptr && other != nullptr && net->name == other->name &&
+         std::ranges::all_of(ast.trains, [&](const ast::TrainDecl& train) { return lines_of_name(train) <= 1; });
+}
+
 }  // namespace
 
 void declare_names(FileScope& scope, Diagnostics& diagnostics) {
@@ -55,7 +72,7 @@ void declare_names(FileScope& scope, Diagnostics& diagnostics) {
     const auto [first, fresh] = spans.try_emplace(name.text, name.span);
     if (fresh)
       scope.names.emplace(name.text, decl);
-    else
+    else if (!is_one_average(scope.ast, scope.names.at(name.text), decl))
       diagnostics.report(Diag::E0303, name.span, fmt::format("`{}` is declared twice", name.text))
           .label(first->second, "first here");
   });

@@ -157,6 +157,26 @@ TEST_CASE("--train chooses a train section, and an average stands still in the o
   CHECK(Built(text, options).messages.find("did you mean `late`?") != std::string::npos);
 }
 
+TEST_CASE("two train sections move one average, each with its decay") {
+  const std::string text =
+      trained_with("sgd(lr = 0.1)\n  ema slow = net decay 0.9",
+                   "train late {\n  data points\n  batch B = 8\n  steps 70\n  step loss with adam()\n"
+                   "  ema slow = net decay 0.5\n}\nexport run(x: f32[B, X]) -> f32[B, H] = slow(x)\n");
+  FrontendOptions options;
+  options.train = "late";
+  const Built first(text), late(text, options);
+  for (const auto& [built, decay] : {std::pair{&first, 0.9}, std::pair{&late, 0.5}}) {
+    CHECK(built->messages == "");
+    REQUIRE(built->experiment);
+    const auto& results = built->experiment->find(FunctionKind::Step, "loss")->graph.results;
+    CHECK(std::ranges::count_if(results, [](const Output& o) { return o.name.starts_with("slow."); }) == 4);
+    const auto number = std::ranges::find(built->experiment->scalars, "slow.decay", &ScalarInput::name);
+    REQUIRE(number != built->experiment->scalars.end());
+    CHECK(number->initial == decay);
+  }
+  CHECK(paths(*first.experiment, VariableKind::State) == paths(*late.experiment, VariableKind::State));
+}
+
 TEST_CASE("`stop when no better` names a metric that is evaluated") {
   const Built built(
       trained_with("sgd(lr = 0.1)\n  every 2 steps { eval train: loss }\n  stop when no better(min loss, 3)"));
