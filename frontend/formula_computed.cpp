@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "frontend/evaluator.h"
@@ -54,7 +56,7 @@ std::optional<Tensor> Formulas::labels_along(const Tensor& x, const ComputedPosi
 /// the brackets for each axis that is left.
 bool Formulas::take_computed(FormulaRead& read, std::vector<ComputedPosition> computed,
                              std::vector<ast::ExprId>& positions) {
-  std::vector<std::pair<ComputedPosition, Tensor>> labels;
+  Labels labels;
   for (size_t k = computed.size(); k-- > 0;) {
     const std::optional<Tensor> rows = labels_along(read.base, computed[k]);
     if (!rows) return false;
@@ -76,13 +78,29 @@ bool Formulas::take_computed(FormulaRead& read, std::vector<ComputedPosition> co
   return true;
 }
 
-/// `x[n, i[n, t], j[n, t], d]`: the axes of i and j become one, along which i * J + j is the label.
-bool Formulas::join_labels(FormulaRead& read, std::vector<std::pair<ComputedPosition, Tensor>>& labels,
-                           std::vector<ast::ExprId>& positions) {
+/// i * J + j of labels i and j along axes of these sizes, each of which is kept inside.
+std::optional<Tensor> Formulas::joined_label(const Labels& labels, const std::vector<int64_t>& sizes, Span span) {
+  const int64_t places = std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies());
+  const DType dtype = places > std::numeric_limits<int32_t>::max() ? DType::I64 : DType::I32;
+  Value joined = Value(0.0);
+  for (size_t k = 0; k < labels.size(); ++k) {
+    const std::optional<Tensor> whole = graph_.cast_to(labels[k].second, dtype, span);
+    if (!whole) return std::nullopt;
+    const auto size = static_cast<double>(sizes[k]);
+    Value inside = graph_.elementwise(OpKind::Min, {Value(*whole), Value(size - 1)}, span, "min");
+    inside = graph_.elementwise(OpKind::Max, {inside, Value(0.0)}, span, "max");
+    joined = graph_.binary(ast::BinaryOp::Mul, joined, Value(size), span);
+    joined = graph_.binary(ast::BinaryOp::Add, joined, inside, span);
+  }
+  const auto* tensor = joined.as<Tensor>();
+  return tensor == nullptr ? std::nullopt : std::optional(*tensor);
+}
+
+/// `x[n, i[n, t], j[n, t], d]`: the axes of i and j become one, where the first of them is, and have one label.
+bool Formulas::join_labels(FormulaRead& read, Labels& labels, std::vector<ast::ExprId>& positions) {
   const Span span = scopes_.span_of(labels[1].first.expr);
   const Axes axes = read.base.axes;
-  int64_t size = 1;
-  std::vector<int64_t> order;
+  std::vector<int64_t> together, sizes;
   for (const auto& [position, rows] : labels) {
     const Extent& extent = axes[position.axis].extent;
     if (!extent.is_static()) {
@@ -90,43 +108,37 @@ bool Formulas::join_labels(FormulaRead& read, std::vector<std::pair<ComputedPosi
                   "read along one of them first: `rows[n, w] = x[i[n], w]`, then `z[n] = rows[n, j[n]]`");
       return false;
     }
-    size *= extent.bound;
-    order.push_back(static_cast<int64_t>(position.axis));
+    sizes.push_back(extent.bound);
+    together.push_back(static_cast<int64_t>(position.axis));
   }
-  const bool wide = size > std::numeric_limits<int32_t>::max();
-  Value joined = Value(0.0);
-  for (const auto& [position, rows] : labels) {
-    const double last = static_cast<double>(axes[position.axis].extent.bound - 1);
-    const std::optional<Tensor> whole = graph_.cast_to(rows, wide ? DType::I64 : DType::I32, span);
-    if (!whole) return false;
-    Value inside = graph_.elementwise(OpKind::Min, {Value(*whole), Value(last)}, span, "min");
-    inside = graph_.elementwise(OpKind::Max, {inside, Value(0.0)}, span, "max");
-    joined = graph_.binary(ast::BinaryOp::Mul, joined, Value(last + 1), span);
-    joined = graph_.binary(ast::BinaryOp::Add, joined, inside, span);
-  }
-  const auto* tensor = joined.as<Tensor>();
-  if (tensor == nullptr) return false;
-  const std::vector<int64_t> of_labels = order;
+  const std::optional<Tensor> label = joined_label(labels, sizes, span);
+  if (!label) return false;
+  const auto first = static_cast<size_t>(together[0]);
+  const int64_t all = std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies());
+  std::vector<int64_t> order;
   Axes rest;
-  std::vector<Affine> affine{Affine{}};
-  std::vector<ast::ExprId> exprs{labels[0].first.expr};
+  std::vector<Affine> places;
+  std::vector<ast::ExprId> exprs;
   for (size_t i = 0; i < axes.size(); ++i) {
-    if (std::ranges::find(of_labels, static_cast<int64_t>(i)) != of_labels.end()) continue;
-    order.push_back(static_cast<int64_t>(i));
-    rest.push_back(axes[i]);
-    affine.push_back(read.axes[i]);
+    const bool joins = std::ranges::find(together, static_cast<int64_t>(i)) != together.end();
+    if (joins && i != first) continue;
+    if (joins)
+      order.insert(order.end(), together.begin(), together.end());
+    else
+      order.push_back(static_cast<int64_t>(i));
+    rest.push_back(joins ? Axis{kAnonymous, Extent(all)} : axes[i]);
+    places.push_back(joins ? Affine{} : read.axes[i]);
     exprs.push_back(positions[i]);
   }
-  rest.insert(rest.begin(), Axis{kAnonymous, Extent(size)});
   Builder& graph = graph_.builder();
   graph.set_span(span);
   const NodeId turned = std::ranges::is_sorted(order) ? read.base.node : graph.transpose(read.base.node, order);
   Shape shape;
   for (const Axis& axis : rest) shape.push_back(axis.extent);
   read.base = graph_.tensor(graph.reshape(turned, shape), std::move(rest));
-  read.axes = std::move(affine);
+  read.axes = std::move(places);
   positions = std::move(exprs);
-  labels = {{{0, joined, labels[0].first.expr}, *tensor}};
+  labels = {{{first, Value(*label), labels[0].first.expr}, *label}};
   return true;
 }
 
