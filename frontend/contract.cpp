@@ -179,15 +179,17 @@ Value GraphWriter::reduce(OpKind op, const Value& value, const Value* over, Span
   return Value(tensor(*node, std::move(axes)));
 }
 
-/// x[i..] reads row i of the axis that i's label names. Without a label, or when the first axis has no name
-/// and is large enough for every label, of the first axis.
+/// x[i..] reads row i of the axis that i's label names, of several the first one if it is the first of all: rows of a
+/// square table. Without a label, or when the first axis has no name and is large enough for every label, of the first
+/// axis.
 Value GraphWriter::gather(const Tensor& table, const Tensor& index, Span span) {
   size_t at = 0;
   const bool names_axis = std::ranges::any_of(table.axes, [&](const Axis& axis) { return axis.dim == index.label; });
   const bool by_position = !names_axis && index.label != kAnonymous && !table.axes.empty() &&
                            table.axes[0].dim == kAnonymous &&
                            table.axes[0].extent.bound >= shapes_.axis_of(index.label).extent.bound;
-  if (index.label != kAnonymous && !by_position) {
+  const bool of_rows = index.label != kAnonymous && !table.axes.empty() && table.axes[0].dim == index.label;
+  if (index.label != kAnonymous && !by_position && !of_rows) {
     const auto found = shapes_.find_axes(table, {shapes_.axis_of(index.label)}, span);
     if (!found) return {};
     at = static_cast<size_t>((*found)[0]);
