@@ -13,6 +13,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "compiler/codegen/llvm_pointer.h"
+
 namespace smelt {
 namespace {
 
@@ -55,13 +57,13 @@ constexpr std::string_view kLeftOut[] = {
 
 void leave_addresses(llvm::Function& function) { function.addFnAttr(kLeaveAddresses); }
 
-IrPasses::IrPasses(llvm::TargetMachine& machine) {
-  llvm::PassBuilder builder(&machine);
-  builder.registerModuleAnalyses(modules_);
-  builder.registerCGSCCAnalyses(components_);
-  builder.registerFunctionAnalyses(functions_);
-  builder.registerLoopAnalyses(loops_);
-  builder.crossRegisterProxies(loops_, functions_, components_, modules_);
+void IrPasses::choose_passes(llvm::TargetMachine& machine) {
+  const auto builder = make_llvm<llvm::PassBuilder>(&machine);
+  builder->registerModuleAnalyses(modules_);
+  builder->registerCGSCCAnalyses(components_);
+  builder->registerFunctionAnalyses(functions_);
+  builder->registerLoopAnalyses(loops_);
+  builder->crossRegisterProxies(loops_, functions_, components_, modules_);
   passes_.addPass(llvm::SROAPass(llvm::SROAOptions::ModifyCFG));
   passes_.addPass(llvm::EarlyCSEPass(true));
   passes_.addPass(llvm::InstCombinePass());
@@ -71,7 +73,8 @@ IrPasses::IrPasses(llvm::TargetMachine& machine) {
   addresses_.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LoopStrengthReducePass()));
 }
 
-void IrPasses::run(llvm::Module& module) {
+void IrPasses::run(llvm::Module& module, llvm::TargetMachine& machine) {
+  choose_passes(machine);
   for (llvm::Function& function : module) {
     if (function.isDeclaration()) continue;
     passes_.run(function, functions_);

@@ -13,10 +13,13 @@ namespace smelt {
 /// default pipelines cost ten times as much and vectorise nothing that is not vectors already.
 class IrPasses {
  public:
-  explicit IrPasses(llvm::TargetMachine& machine);
-  void run(llvm::Module& module);
+  /// Once. The constructor allocates nothing: what it had made so far would be destroyed if memory ran out in it, half
+  /// changed as it is (llvm_pointer.h).
+  void run(llvm::Module& module, llvm::TargetMachine& machine);
 
  private:
+  void choose_passes(llvm::TargetMachine& machine);
+
   llvm::LoopAnalysisManager loops_;
   llvm::FunctionAnalysisManager functions_;
   llvm::CGSCCAnalysisManager components_;

@@ -85,7 +85,7 @@ std::vector<char> compile(llvm::Module& module, llvm::TargetMachine& machine, co
   llvm::raw_string_ostream problem_stream(problems);
   SMELT_CHECK(!llvm::verifyModule(module, &problem_stream), "generated code is malformed: {}", problems);
   if (effort == Effort::Full)
-    make_llvm<IrPasses>(machine)->run(module);
+    make_llvm<IrPasses>()->run(module, machine);
   else
     hide_comparisons(module);
   llvm::SmallVector<char, 0> bytes;
