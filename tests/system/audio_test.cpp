@@ -70,8 +70,6 @@ std::string tone_model(const std::string& name, std::string_view text = kModel) 
   return work;
 }
 
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 Sound heard(const std::string& path) {
   const std::string bytes = read_text_file(path);
   Result<Sound> sound = decode_sound(as_byte_span(bytes), path, 1u << 20);

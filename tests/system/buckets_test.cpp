@@ -10,8 +10,6 @@
 namespace smelt::test {
 namespace {
 
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 /// Lines of 1 to 16 letters, half of them of one to three: the rows of a batch differ.
 std::string some_lines(bool pairs) {
   std::string text;

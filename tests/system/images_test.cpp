@@ -54,8 +54,6 @@ std::string picture_model(const std::string& name, std::string_view text = kMode
   return work;
 }
 
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 TEST_CASE("a folder of pictures is trained on, and the bits do not depend on threads or stops") {
   const std::string work = picture_model("pictures-train");
   const CommandResult trained = smelt_in(work, "train m.smelt -o a --threads 1");

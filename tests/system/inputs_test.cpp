@@ -15,14 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool says(const CommandResult& result, std::string_view text) { return result.err.find(text) != std::string::npos; }
-
-HostTensor counted(int64_t rows, int64_t columns, float first) {
-  HostTensor tensor = HostTensor::zeros(DType::F32, {rows, columns}).value();
-  for (size_t i = 0; i < tensor.as<float>().size(); ++i) tensor.as<float>()[i] = first + static_cast<float>(i);
-  return tensor;
-}
-
 constexpr std::string_view kTeacher = R"(import std.nn (Dense, BatchNorm)
 dim B <= 8, X = 4
 layer Net(x: f32[B, X]) -> f32[B, X] { x |> fc: Dense{X, act=tanh} |> norm: BatchNorm |> out: Dense{X} }

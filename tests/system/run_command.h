@@ -35,6 +35,10 @@ std::string message_of(const Result<T>& result) {
   return result ? std::string() : result.error().message;
 }
 
+inline bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+/// Whether a command wrote the text to stderr.
+inline bool says(const CommandResult& result, std::string_view text) { return has(result.err, text); }
+
 /// An empty directory of this test below the build tree.
 std::string fresh_directory(std::string_view name);
 

@@ -14,8 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool says(const CommandResult& result, std::string_view text) { return result.err.find(text) != std::string::npos; }
-
 TEST_CASE("a run remembers its data, its settings and its types; exports need no data") {
   const std::string work = fresh_directory("stands-alone");
   fs::create_directories(work + "/project/data");

@@ -14,14 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool says(const CommandResult& result, std::string_view text) { return result.err.find(text) != std::string::npos; }
-
-HostTensor counted(int64_t rows, int64_t columns, float first) {
-  HostTensor tensor = HostTensor::zeros(DType::F32, {rows, columns}).value();
-  for (size_t i = 0; i < tensor.as<float>().size(); ++i) tensor.as<float>()[i] = first + static_cast<float>(i);
-  return tensor;
-}
-
 // 20 rows and 13: five batches an epoch, and three of which the fourth would not be full.
 constexpr std::string_view kSections = R"(dim B <= 4
 layer Net(x: f32[B]) -> f32[B] {

@@ -29,6 +29,12 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
   return out.replace(at, from.size(), to);
 }
 
+HostTensor counted(int64_t rows, int64_t columns, float first) {
+  HostTensor tensor = HostTensor::zeros(DType::F32, {rows, columns}).value();
+  for (size_t i = 0; i < tensor.as<float>().size(); ++i) tensor.as<float>()[i] = first + static_cast<float>(i);
+  return tensor;
+}
+
 void write_floats(const std::string& path, const std::vector<float>& values, std::vector<int64_t> shape) {
   write_array(path, DType::F32, values, std::move(shape));
 }

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/host_tensor.h"
 #include "tests/system/run_command.h"
 
 namespace smelt::test {
@@ -35,6 +36,8 @@ export two(x: f32[B, X]) -> (f32[B, X], f32[B]) { (x * 2, sum(x, over=X)) }
 /// `text` with the first `from` replaced; `from` must be there.
 std::string replaced(std::string_view text, std::string_view from, std::string_view to);
 
+/// f32[rows, columns] of first, first + 1, ..
+HostTensor counted(int64_t rows, int64_t columns, float first);
 void write_floats(const std::string& path, const std::vector<float>& values, std::vector<int64_t> shape);
 void write_labels(const std::string& path, const std::vector<int32_t>& values);
 

@@ -53,8 +53,6 @@ std::string text_model(const std::string& name) {
   return work;
 }
 
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 TEST_CASE("a text is trained on and written, and the bits do not depend on threads or stops") {
   const std::string work = text_model("text-train");
   const std::string model = work + "/m.smelt";

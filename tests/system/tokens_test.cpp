@@ -42,8 +42,6 @@ std::string book() {
   return text + "Grüße\n";
 }
 
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 /// A folder with a text and a model of 300 subwords of it; empty, with a note, where the build has no SentencePiece.
 std::string prepare(const std::string& name) {
   const std::string work = fresh_directory(name);

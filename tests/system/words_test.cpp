@@ -52,8 +52,6 @@ std::string flower_model(const std::string& name) {
   return work;
 }
 
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 TEST_CASE("words are labels: trained on, resumed, evaluated, and counted by check") {
   const std::string work = flower_model("words-train");
   const CommandResult looked = smelt_in(work, "check m.smelt --data");
