@@ -10,7 +10,6 @@
 
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "frontend/value.h"
@@ -84,8 +83,13 @@ class Formulas {
   };
   std::optional<Tensor> labels_along(const Tensor& x, const ComputedPosition& position);
   bool take_computed(FormulaRead& read, std::vector<ComputedPosition> computed, std::vector<ast::ExprId>& positions);
-  using Labels = std::vector<std::pair<ComputedPosition, Tensor>>;
-  std::optional<Tensor> joined_label(const Labels& labels, const std::vector<int64_t>& sizes, Span span);
+  struct AxisLabels {
+    size_t axis = 0;
+    Tensor rows;
+    ast::ExprId expr;
+  };
+  using Labels = std::vector<AxisLabels>;
+  std::optional<Tensor> joined_label(const Labels& labels, const std::vector<int64_t>& sizes, int64_t all, Span span);
   bool join_labels(FormulaRead& read, Labels& labels, std::vector<ast::ExprId>& positions);
   bool take_rows(FormulaRead& read, size_t axis, const Tensor& rows, Span span);
   bool take_one_of_axis(FormulaRead& read, size_t axis, const Tensor& rows, const FormulaRead& places, Span span);

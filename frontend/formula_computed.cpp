@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 #include "frontend/evaluator.h"
@@ -62,29 +60,29 @@ bool Formulas::take_computed(FormulaRead& read, std::vector<ComputedPosition> co
     if (!rows) return false;
     const size_t axis = computed[k].axis;
     if (computed.size() == 1 || !rows->axes.empty()) {
-      labels.insert(labels.begin(), {computed[k], *rows});
+      labels.insert(labels.begin(), {axis, *rows, computed[k].expr});
       continue;
     }
     if (!take_rows(read, axis, *rows, scopes_.span_of(computed[k].expr))) return false;
     positions.erase(positions.begin() + static_cast<std::ptrdiff_t>(axis));
-    for (auto& [later, tensor] : labels) --later.axis;
+    for (AxisLabels& later : labels) --later.axis;
   }
   if (labels.empty()) return true;
   if (labels.size() > 1 && !join_labels(read, labels, positions)) return false;
-  const auto& [position, rows] = labels[0];
-  if (!take_rows(read, position.axis, rows, scopes_.span_of(position.expr))) return false;
-  positions.erase(positions.begin() + static_cast<std::ptrdiff_t>(position.axis));
-  positions.insert(positions.begin(), read.axes.size() - positions.size(), position.expr);
+  const auto& [axis, rows, expr] = labels[0];
+  if (!take_rows(read, axis, rows, scopes_.span_of(expr))) return false;
+  positions.erase(positions.begin() + static_cast<std::ptrdiff_t>(axis));
+  positions.insert(positions.begin(), read.axes.size() - positions.size(), expr);
   return true;
 }
 
-/// i * J + j of labels i and j along axes of these sizes, each of which is kept inside.
-std::optional<Tensor> Formulas::joined_label(const Labels& labels, const std::vector<int64_t>& sizes, Span span) {
-  const int64_t places = std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies());
-  const DType dtype = places > std::numeric_limits<int32_t>::max() ? DType::I64 : DType::I32;
+/// i * J + j of labels i and j along axes of these sizes, `all` places together; each label is kept inside.
+std::optional<Tensor> Formulas::joined_label(const Labels& labels, const std::vector<int64_t>& sizes, int64_t all,
+                                             Span span) {
+  const DType dtype = all > std::numeric_limits<int32_t>::max() ? DType::I64 : DType::I32;
   Value joined = Value(0.0);
   for (size_t k = 0; k < labels.size(); ++k) {
-    const std::optional<Tensor> whole = graph_.cast_to(labels[k].second, dtype, span);
+    const std::optional<Tensor> whole = graph_.cast_to(labels[k].rows, dtype, span);
     if (!whole) return std::nullopt;
     const auto size = static_cast<double>(sizes[k]);
     Value inside = graph_.elementwise(OpKind::Min, {Value(*whole), Value(size - 1)}, span, "min");
@@ -98,23 +96,24 @@ std::optional<Tensor> Formulas::joined_label(const Labels& labels, const std::ve
 
 /// `x[n, i[n, t], j[n, t], d]`: the axes of i and j become one, where the first of them is, and have one label.
 bool Formulas::join_labels(FormulaRead& read, Labels& labels, std::vector<ast::ExprId>& positions) {
-  const Span span = scopes_.span_of(labels[1].first.expr);
+  const Span span = scopes_.span_of(labels[1].expr);
   const Axes axes = read.base.axes;
   std::vector<int64_t> together, sizes;
-  for (const auto& [position, rows] : labels) {
-    const Extent& extent = axes[position.axis].extent;
+  int64_t all = 1;
+  for (const auto& [axis, rows, expr] : labels) {
+    const Extent& extent = axes[axis].extent;
     if (!extent.is_static()) {
       unsupported(diagnostics_, span, "a second computed position beside a dim whose size shows at run time",
                   "read along one of them first: `rows[n, w] = x[i[n], w]`, then `z[n] = rows[n, j[n]]`");
       return false;
     }
+    all *= extent.bound;
     sizes.push_back(extent.bound);
-    together.push_back(static_cast<int64_t>(position.axis));
+    together.push_back(static_cast<int64_t>(axis));
   }
-  const std::optional<Tensor> label = joined_label(labels, sizes, span);
+  const std::optional<Tensor> label = joined_label(labels, sizes, all, span);
   if (!label) return false;
   const auto first = static_cast<size_t>(together[0]);
-  const int64_t all = std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies());
   std::vector<int64_t> order;
   Axes rest;
   std::vector<Affine> places;
@@ -138,7 +137,7 @@ bool Formulas::join_labels(FormulaRead& read, Labels& labels, std::vector<ast::E
   read.base = graph_.tensor(graph.reshape(turned, shape), std::move(rest));
   read.axes = std::move(places);
   positions = std::move(exprs);
-  labels = {{{first, Value(*label), labels[0].first.expr}, *label}};
+  labels = {{first, *label, labels[0].expr}};
   return true;
 }
 

@@ -46,13 +46,17 @@ std::vector<std::vector<NodeId>> users_of(const Graph& graph) {
   return users;
 }
 
+bool is_read_often(const Shape& value, const Shape& shape) {
+  constexpr int64_t kOften = 16;  // a gathered vector costs about as much as 16 that lie in a line
+  const std::optional<int64_t> size = num_elements(value), read = num_elements(shape);
+  return size && read && *read / kOften >= *size;
+}
+
 bool is_turned_for_many(const Graph& graph, NodeId node, const Shape& shape) {
-  constexpr int64_t kMany = 16;  // a gathered vector costs about as much as 16 that lie in a line
   const Node& turned = graph[node];
   if (turned.op != OpKind::Transpose) return false;
-  const std::optional<int64_t> size = num_elements(turned.type.shape), read = num_elements(shape);
   const auto last = static_cast<int64_t>(turned.type.rank()) - 1;
-  return turned.attrs.integers("permutation").back() != last && size && read && *read / kMany >= *size;
+  return turned.attrs.integers("permutation").back() != last && is_read_often(turned.type.shape, shape);
 }
 
 std::vector<bool> live_nodes(const Graph& graph) {

@@ -118,8 +118,9 @@ inline bool guards(const Output& output) { return output.role == ResultRole::Los
 /// users[i] lists the nodes that read node i, ascending, once a use; results are not users.
 std::vector<std::vector<NodeId>> users_of(const Graph& graph);
 
-/// Whether a transposition is read so often across the lines of its operand, by a broadcast to `shape`, that a copy
-/// along them costs nothing beside it: it stays a node, and has memory.
+/// Whether a value is read so often, by a broadcast to `shape`, that a copy of it costs nothing beside that.
+bool is_read_often(const Shape& value, const Shape& shape);
+/// Whether a transposition is read so often across the lines of its operand: it stays a node, and has memory.
 bool is_turned_for_many(const Graph& graph, NodeId node, const Shape& shape);
 
 /// live[i]: node i is an argument, or a result needs it.

@@ -196,12 +196,12 @@ NodeId along_lines(Builder& build, NodeId factor, int64_t last) {
   Axes axes = node.attrs.integers("axes"), permutation(axes.size());
   const auto at = std::ranges::find(axes, last);
   const auto place = at - axes.begin();
-  if (at == axes.end() || last_long_axis(build.type(node.inputs[0]).shape) == place) return kNoMatch;
+  const Shape& shape = build.type(node.inputs[0]).shape;
+  if (at == axes.end() || last_long_axis(shape) == place || !is_read_often(shape, node.type.shape)) return kNoMatch;
   std::iota(permutation.begin(), permutation.end(), 0);
   std::rotate(permutation.begin() + place, permutation.begin() + place + 1, permutation.end());
   std::rotate(at, at + 1, axes.end());
   const NodeId turned = build.transpose(node.inputs[0], std::move(permutation));
-  if (!is_turned_for_many(build.graph(), turned, node.type.shape)) return kNoMatch;
   return build.broadcast(turned, node.type.shape, std::move(axes));
 }
 
