@@ -20,10 +20,16 @@ class LoopMerger {
   void run() {
     std::vector<int32_t> order = outer_loops(kernel_);
     if (is_elementwise_) std::ranges::copy(kernel_.sweeps[0].loops, std::back_inserter(order));
-    const size_t before = order.size();
+    const size_t before = kernel_.loops.size();
     order = merged(dropped(std::move(order)));
-    if (order.size() == before) return;
-    arrange(order);
+    size_t after = order.size();
+    if (!is_elementwise_) {
+      for (Sweep& sweep : kernel_.sweeps) {
+        sweep.loops = dropped(std::move(sweep.loops));
+        after += sweep.loops.size();
+      }
+    }
+    if (after < before) arrange(order);
   }
 
  private:
@@ -38,7 +44,7 @@ class LoopMerger {
   bool has_all_turns(int32_t loop) const { return kernel_.loops[static_cast<size_t>(loop)].only < 0; }
   Extent& extent(int32_t loop) { return kernel_.loops[static_cast<size_t>(loop)].extent; }
 
-  /// Without loops of one turn.
+  /// Without loops of one turn, but for one of them where no other is left.
   std::vector<int32_t> dropped(std::vector<int32_t> order) {
     for (size_t i = 0; i < order.size();) {
       if (extent(order[i]) != Extent(1) || order.size() == 1 || !has_all_turns(order[i])) {

@@ -5,8 +5,9 @@
 // Assumes:  what `build_loops` makes.
 // Ensures:  no two neighbouring outer loops of a nest are one loop for all its accesses; nor, where a nest has one
 // sweep
-//           without folds, are its loops and the sweep's. No outer loop has a single turn, unless it is the only one.
-// Leaves:   every value its bits: sums keep their loops.
+//           without folds, are its loops and the sweep's. No loop has a single turn, unless no other is left.
+// Leaves:   every value its bits under any plan. Sums keep their loops of several turns, because which of them are one
+//           depends on what else a kernel reads, and the tree of a sum may not.
 #pragma once
 
 #include "compiler/loops/loop_ir.h"

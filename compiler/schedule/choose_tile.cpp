@@ -75,15 +75,19 @@ size_t axes_in_panels(const Product& product) {
   return axes;
 }
 
-/// Long dot products of rows that lie along the depth.
+/// Long dot products of rows that lie along the depth, whose innermost axis fills vectors.
 bool sums_along_depth(const Product& product, const VectorRegisters& registers) {
   constexpr int64_t kVectorsToPay = 4;  // for adding up across lanes
+  constexpr int64_t kRowsToPay = 6;     // for packing a single column
   const ProductAxis& depth = product.inner.back();
-  constexpr int64_t kRowsToPay = 6;  // for packing a single column
+  int64_t steps = 1;  // of the whole depth
+  for (const ProductAxis& axis : product.inner) steps *= axis.extent.bound;
+  const bool fills_vectors =
+      depth.extent.bound >= kVectorsToPay * registers.lanes || depth.extent.bound % registers.lanes == 0;
   const bool is_packed = depth.b_stride != 1 && depth.extent.is_static() && depth.extent.bound % kPanelDepthStep == 0;
   const size_t axes = is_packed ? axes_in_panels(product) : product.inner.size();
-  return axes <= kMicroKernelAxes && product.pairs.size() <= 1 && depth.a_stride == 1 &&
-         depth.extent.bound >= kVectorsToPay * registers.lanes &&
+  return axes <= kMicroKernelAxes && product.pairs.size() <= 1 && depth.a_stride == 1 && fills_vectors &&
+         steps >= kVectorsToPay * registers.lanes &&
          (product.column.extent.bound > 1 || product.row.extent.bound >= kRowsToPay);
 }
 
@@ -123,7 +127,9 @@ void choose_tile(Product& product, const VectorRegisters& registers, int64_t usu
                        registers.lanes};
       return;
     }
-    if (product.row.a_stride == 1 && product.row.extent.bound >= 2 * registers.lanes) {
+    // What is left behind lies apart then: few rows are worth it where a quarter of a vector's lanes at most would work.
+    const int64_t fewest_rows = columns.bound <= registers.lanes / 4 ? registers.lanes : 2 * registers.lanes;
+    if (product.row.a_stride == 1 && product.row.extent.bound >= fewest_rows) {
       transpose(product);
       schedule.form = ProductForm::Transposed;
       schedule.tile = {product.row.extent.bound, vectors_beside(product.row.extent.bound, registers) * registers.lanes};
