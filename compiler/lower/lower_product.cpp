@@ -59,14 +59,15 @@ void turn_forward(Product& product) {
 /// neighbours share lines and pages, as pixels of a picture do and pictures of a batch do not; else the longest.
 int32_t choose_row(const std::vector<int32_t>& own, const std::function<ProductAxis(int32_t)>& axis_of,
                    int64_t columns) {
-  constexpr int64_t kRows = 6;
-  constexpr int64_t kSums = 192;  // rows times columns: half more than a multiply-add's latency on vectors of 16
-                                  // elements; a single column is made of dot products
+  constexpr int64_t kRows = 6, kLanes = 16;
+  constexpr int64_t kVectors = 12;  // of sums: half more than a multiply-add's latency
+  const int64_t vectors_of_row = (columns + kLanes - 1) / kLanes;
   int32_t row = -1, close = -1;
   for (const int32_t index : own) {
     const ProductAxis axis = axis_of(index);
     if (row < 0 || axis.extent.bound >= axis_of(row).extent.bound) row = index;
-    const bool fills = axis.extent.bound >= kRows && (columns == 1 || axis.extent.bound * columns >= kSums);
+    const bool fills = axis.extent.bound >= kRows &&
+                       (columns == 1 || axis.extent.bound * vectors_of_row >= kVectors);  // one: of dot products
     if (fills && (close < 0 || std::abs(axis.a_stride) <= std::abs(axis_of(close).a_stride))) close = index;
   }
   return close >= 0 ? close : row;
