@@ -219,11 +219,12 @@ void DataSection::probe_splits(const DataPlan& plan, int32_t section) {
 
 void DataSection::read_section(int32_t section, DataPlan& plan) {
   const ast::DataDecl& decl = *data_[static_cast<size_t>(section)];
+  const size_t before = diagnostics_.num_errors();
   for (const ast::FieldDecl& entry : decl.entries) {
     if (!entry.type.valid()) read_split(entry, section, plan);
   }
   const bool has_split = std::ranges::find(plan.splits, section, &Split::section) != plan.splits.end();
-  if (!has_split && !diagnostics_.has_errors())
+  if (!has_split && diagnostics_.num_errors() == before)
     diagnostics_.report(Diag::E0605, decl.name.span, fmt::format("data section `{}` has no split", decl.name.text))
         .with_help("write `train = idx(\"images\", \"labels\")`");
 }
