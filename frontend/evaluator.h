@@ -55,6 +55,7 @@ class Evaluator {
   Value eval_body(const ast::Body& body);
   /// Whether `expr` is arithmetic that has a run-time dim in them.
   bool has_run_time_dim(ast::ExprId expr);
+  bool has_bad_name(ast::ExprId expr);
   /// A whole number, or `T - 2` of a run-time dim T. Other values are reported; `what` is what the number is for.
   std::optional<Size> whole_number(ast::ExprId expr, std::string_view what);
   /// The extent of a size that has a run-time dim in it, such as `T - 1`.

@@ -42,11 +42,18 @@ bool Evaluator::has_run_time_dim(ast::ExprId expr) {
   return dim != nullptr && !shapes_.dim_of(dim->id).extent.is_static();
 }
 
+/// Whether a name in it stands for a value that could not be made, which was reported there.
+bool Evaluator::has_bad_name(ast::ExprId expr) {
+  const ast::Ast& ast = scopes_.ast();
+  if (const auto* binary = ast.as<ast::BinaryExpr>(expr)) return has_bad_name(binary->lhs) || has_bad_name(binary->rhs);
+  return ast.as<ast::NameExpr>(expr) != nullptr && eval(expr).bad();
+}
+
 /// Numbers, run-time dims, and what `+`, `-` and `*` make of them; nullopt for anything else, which is not reported.
 std::optional<Size> Evaluator::sum_of_dims(const ast::BinaryExpr& e, std::string_view what) {
   if (e.op != ast::BinaryOp::Add && e.op != ast::BinaryOp::Sub && e.op != ast::BinaryOp::Mul) return std::nullopt;
   const std::optional<Size> a = whole_number(e.lhs, what), b = a ? whole_number(e.rhs, what) : std::nullopt;
-  if (!a || !b) return Size{};  // reported
+  if (!a || !b) return std::nullopt;  // reported
   // What a factor or a sum may be is far above what a size may be, so that nothing here leaves int64.
   const auto is_large = [](const Size& size) {
     const auto large = [](int64_t number) { return number > kMaxDim || number < -kMaxDim; };
@@ -62,6 +69,7 @@ std::optional<Size> Evaluator::sum_of_dims(const ast::BinaryExpr& e, std::string
 std::optional<Size> Evaluator::whole_number(ast::ExprId expr, std::string_view what) {
   const auto* binary = scopes_.ast().as<ast::BinaryExpr>(expr);
   const bool at_run_time = has_run_time_dim(expr);
+  if (at_run_time && has_bad_name(expr)) return std::nullopt;
   if (at_run_time && binary != nullptr) {
     const size_t errors = diagnostics_.num_errors();
     const std::optional<Size> sum = sum_of_dims(*binary, what);

@@ -58,6 +58,15 @@ Value pair(Call& c) {
 
 /// pad, axis, of, size, kernel, stride, dilation
 Value margins(Call& c) {
+  if (const auto* dim = c.value(3).as<DimValue>(); dim != nullptr && !c.use.shapes.dim_of(dim->id).extent.is_static()) {
+    const Dim& axis = c.use.shapes.dim_of(dim->id);
+    c.use.diagnostics
+        .report(Diag::E0109, c.use.graph.call_site(c.span),
+                fmt::format("windows pass over `{}`, whose size shows at run time", axis.name))
+        .with_help(fmt::format("give the dim a fixed size, `dim {} = {}`, and fill what is behind an end with zeros",
+                               axis.name, axis.extent.bound));
+    return {};
+  }
   std::array<int64_t, 6> given{};
   for (size_t i = 1; i < 7; ++i) {
     const auto number = c.use.shapes.expect_integer(c.value(i), c.span_of(i), "a size");
