@@ -5,6 +5,12 @@
 
 namespace smelt {
 
+int32_t whole_of(const LoopFunction& function, int32_t buffer) {
+  const auto at = [&](int32_t b) -> const LoopBuffer& { return function.buffers[static_cast<size_t>(b)]; };
+  while (at(buffer).storage == Storage::Slice) buffer = at(buffer).ref;
+  return buffer;
+}
+
 std::vector<Lifetime> lifetimes(const LoopFunction& function) {
   std::vector<Lifetime> result(function.buffers.size());
   const auto extend = [&](int32_t buffer, int32_t first, int32_t last) {
@@ -16,8 +22,7 @@ std::vector<Lifetime> lifetimes(const LoopFunction& function) {
     const int32_t innermost = repeat_of(function, k);
     for_each_buffer(function.kernels[k], [&](int32_t buffer) {
       extend(buffer, static_cast<int32_t>(k), static_cast<int32_t>(k));
-      while (function.buffers[static_cast<size_t>(buffer)].storage == Storage::Slice)
-        buffer = function.buffers[static_cast<size_t>(buffer)].ref;
+      buffer = whole_of(function, buffer);
       extend(buffer, static_cast<int32_t>(k), static_cast<int32_t>(k));
       // What comes from outside of a repetition has to be there in each of its steps.
       const int32_t home = function.buffers[static_cast<size_t>(buffer)].repeat;
@@ -33,12 +38,6 @@ std::vector<Lifetime> lifetimes(const LoopFunction& function) {
 }
 
 namespace {
-
-int32_t whole_of(const LoopFunction& function, int32_t buffer) {
-  const auto at = [&](int32_t b) -> const LoopBuffer& { return function.buffers[static_cast<size_t>(b)]; };
-  while (at(buffer).storage == Storage::Slice) buffer = at(buffer).ref;
-  return buffer;
-}
 
 bool is_written_in(const LoopFunction& function, int32_t whole, const Repeat& repeat) {
   bool written = false;

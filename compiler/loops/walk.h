@@ -53,6 +53,9 @@ void for_each_buffer(const Kernel& kernel, const Visit& visit) {
   for (const int32_t guarded : kernel.guarded) touch(guarded);
 }
 
+/// The buffer that a slice is a part of, through slices of slices; another buffer is its own.
+int32_t whole_of(const LoopFunction& function, int32_t buffer);
+
 /// First and last kernel that touch a buffer; first > last when none does.
 struct Lifetime {
   int32_t first = INT32_MAX;

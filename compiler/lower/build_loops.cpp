@@ -274,9 +274,13 @@ std::vector<NodeId> nodes_of_buffers(const Graph& graph, const FusionPlan& plan,
   nodes.resize(function.buffers.size());
   for (const Kernel& kernel : function.kernels) {
     const KernelPlan& group = plan.kernels[static_cast<size_t>(kernel.group)];
-    for_each_buffer(kernel, [&](int32_t buffer) {
+    const auto is_made_for = [&](int32_t buffer) {
       if (static_cast<size_t>(buffer) >= known)
         nodes[static_cast<size_t>(buffer)] = group.scan.valid() ? group.scan : group.product;
+    };
+    for_each_buffer(kernel, [&](int32_t buffer) {
+      is_made_for(buffer);
+      is_made_for(whole_of(function, buffer));  // of a loop in a loop, which kernels touch by its slices alone
     });
   }
   return nodes;

@@ -183,6 +183,38 @@ TEST_CASE("a budget that cannot be kept: what would do, and the largest tensors 
   }
 }
 
+constexpr const char* kLoopInLoop = R"(
+dim B <= 8, T = 32, H = 5
+layer Walk(x: f32[N, T, H]) -> f32[N, H] {
+  param U: f32[H, H] ~ orthogonal()
+  scan t < T with h = zeros([N, H]) {
+    inner = scan _k < 3 with g = h { g <- tanh(g @ U) as [N, H] }
+    h <- inner + x[t]
+  }
+}
+model net = Walk
+objective loss() updates net {
+  x ~ Normal(0, 1)[B, T, H]
+  mean(square(net(x)))
+}
+train { batch B = 8
+        steps 2
+        step loss with adam(lr = 1e-3) }
+)";
+
+// What an inner loop leaves of each turn is touched by way of its slices alone; it belonged to no node, and the message
+// asked for its line.
+TEST_CASE("a budget that loops in loops cannot keep is an error with the largest tensors as well") {
+  const CheckedModel model = check_text("loops.smelt", kLoopInLoop, {});
+  REQUIRE_MESSAGE(model.experiment, render(model.diagnostics, *model.sources));
+  ModelOptions options;
+  options.passes.memory_budget = 2000;
+  const Result<LoweredExperiment> result = lower(model, options);
+  REQUIRE_FALSE(result);
+  CHECK(result.error().kind == ErrorKind::Limit);
+  CHECK_MESSAGE(message_of(result).find(", of loops.smelt:5") != std::string::npos, message_of(result));
+}
+
 TEST_CASE("the budget that a message advises is enough for all functions, and so is each larger one") {
   const auto check = [](int64_t budget) {
     return run_smelt({"check", example("gan"), "--memory-budget", fmt::format("{}", budget)});
