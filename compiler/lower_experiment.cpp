@@ -14,6 +14,7 @@
 #include "ir/scan.h"
 #include "ir/support/check.h"
 #include "ir/support/on_threads.h"
+#include "ir/support/printable.h"
 #include "runtime/abi.h"
 
 namespace smelt {
@@ -206,7 +207,10 @@ class ExperimentLowering {
     SMELT_TRY(const PassRun run, run_passes(function.graph, context, options));
     const std::optional<NotByPosition> found = not_by_position(run.unit.source.graph);
     if (!found) return {};
-    const std::string library = found->library.empty() ? "" : fmt::format(", in {}", sources_.describe(found->library));
+    const std::string library =
+        found->library.empty()
+            ? ""
+            : fmt::format(", in `{}` of {}", printable(sources_.text(found->place)), sources_.describe(found->library));
     return fail(
         ErrorKind::Model,
         fmt::format("{}: {} `{}`: a step of `scan .. by position` computes one position of its model, but {}{}",

@@ -16,7 +16,8 @@ namespace {
 
 /// A refusal without a node is of the loop itself.
 std::expected<StepBody, Refusal> step_of(const Graph& graph, const Node& scan) {
-  const std::optional<SequenceLoop> loop = find_sequence_loop(graph, scan);
+  const std::expected<SequenceLoop, NodeId> loop = find_sequence_loop(graph, scan);
+  if (!loop && loop.error().valid()) return std::unexpected(mixed_positions(*scan.body, loop.error()));
   if (!loop)
     return std::unexpected(
         Refusal{{}, "no carry is a sequence that a step reads up to its position, and writes one position of"});

@@ -164,6 +164,25 @@ void follow_positions(SequenceLoop& loop) {
   }
 }
 
+/// What stands in the way of a read at the position of the step: positions go into it, and none come out.
+NodeId mixes_positions(const SequenceLoop& loop) {
+  const Graph& body = *loop.body;
+  for (uint32_t i = 0; i < body.size(); ++i) {
+    const Node& read = body.nodes[i];
+    if (read.op != OpKind::Gather || read.inputs[1] != loop.step) continue;
+    NodeId at = read.inputs[0];
+    while (loop.depends[at.index] && loop.positions[at.index].empty()) {
+      NodeId before;
+      for (const NodeId input : body[at].inputs) {
+        if (!loop.positions[input.index].empty()) return at;
+        if (loop.depends[input.index]) before = input;
+      }
+      at = before;
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 void add_axis(std::vector<int32_t>& axes, int64_t axis) {
@@ -205,12 +224,13 @@ std::optional<Sequence> sequence_of_carry(const Graph& graph, const Node& scan, 
                             body.results[carry_result(body, ref)].node, step);
 }
 
-std::optional<SequenceLoop> find_sequence_loop(const Graph& graph, const Node& scan) {
-  if (scan.op != OpKind::Scan || is_reversed(scan)) return std::nullopt;
+std::expected<SequenceLoop, NodeId> find_sequence_loop(const Graph& graph, const Node& scan) {
+  const std::unexpected<NodeId> none{NodeId{}};
+  if (scan.op != OpKind::Scan || is_reversed(scan)) return none;
   SequenceLoop loop;
   loop.body = scan.body.get();
   loop.step = counter_of(graph, scan);
-  if (!loop.step.valid()) return std::nullopt;
+  if (!loop.step.valid()) return none;
   for (const Output& result : loop.body->results) {
     if (result.role != ResultRole::Carry) continue;
     const NodeId carry = loop.body->arguments[carry_argument(*loop.body, result.ref)].node;
@@ -221,10 +241,10 @@ std::optional<SequenceLoop> find_sequence_loop(const Graph& graph, const Node& s
     loop.length = length.bound;
     loop.sequences.push_back(*sequence);
   }
-  if (loop.sequences.empty() || steps_of(scan).bound > loop.length) return std::nullopt;
-  if (!share_parents(loop)) return std::nullopt;
+  if (loop.sequences.empty() || steps_of(scan).bound > loop.length) return none;
+  if (!share_parents(loop)) return none;
   follow_positions(loop);
-  if (std::ranges::find(loop.is_read, true) == loop.is_read.end()) return std::nullopt;
+  if (std::ranges::find(loop.is_read, true) == loop.is_read.end()) return std::unexpected(mixes_positions(loop));
   return loop;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <expected>
 #include <optional>
 #include <vector>
 
@@ -36,8 +37,9 @@ struct SequenceLoop {
   bool is_moved(NodeId id) const;
 };
 
-/// Nullopt: no carry of the loop is a sequence, or nothing reads one at the position of the step.
-std::optional<SequenceLoop> find_sequence_loop(const Graph& graph, const Node& scan);
+/// Else the node of the body that mixes positions of a sequence, of what is read at the position of the step; not
+/// valid: no carry of the loop is a sequence, or nothing reads one there.
+std::expected<SequenceLoop, NodeId> find_sequence_loop(const Graph& graph, const Node& scan);
 
 /// Carry `ref` of a loop, when it is a sequence.
 std::optional<Sequence> sequence_of_carry(const Graph& graph, const Node& scan, int32_t ref);

@@ -7,6 +7,7 @@
 
 #include "compiler/graph/step_needs.h"
 #include "ir/op.h"
+#include "ir/scan.h"
 
 namespace smelt {
 namespace {
@@ -73,7 +74,10 @@ class DemandFinder {
     }
     const StepNeeds needs = step_needs(loop_, id, axis);
     if (needs.sliced) {
-      if (loop_.depends[id.index]) return refuse(id, "does not keep positions apart");
+      if (loop_.depends[id.index]) {
+        if (!demands_.refusal) demands_.refusal = mixed_positions(body_, id);
+        return;
+      }
       if (!demands_.whole[id.index]) need_whole(id);
       demands_.whole[id.index] = true;
       return;
@@ -138,6 +142,12 @@ class DemandFinder {
 };
 
 }  // namespace
+
+Refusal mixed_positions(const Graph& body, NodeId id) {
+  const NodeId scan = body[id].op == OpKind::Part ? body[id].inputs[0] : id;
+  if (body[scan].op == OpKind::Scan && is_reversed(body[scan])) return {scan, "begins at the last position"};
+  return {id, "does not keep positions apart"};
+}
 
 Demands find_demands(const SequenceLoop& loop) { return DemandFinder(loop).run(); }
 

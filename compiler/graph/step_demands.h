@@ -27,4 +27,8 @@ struct Demands {
 };
 
 Demands find_demands(const SequenceLoop& loop);
+
+/// Of a node whose positions are no positions of its operands.
+Refusal mixed_positions(const Graph& body, NodeId id);
+
 }  // namespace smelt

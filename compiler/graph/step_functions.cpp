@@ -274,7 +274,7 @@ std::vector<Output> results_of_reset(const WholeFunction& whole, const std::map<
 
 std::expected<StepFunctions, std::string> step_functions(const Graph& graph, NodeId loop_id, int32_t first_ref) {
   Node scan = graph[loop_id];
-  std::optional<SequenceLoop> loop = find_sequence_loop(graph, scan);
+  std::expected<SequenceLoop, NodeId> loop = find_sequence_loop(graph, scan);
   if (!loop) return std::unexpected("no carry of its loop is a sequence");
   if (loop->parents.valid()) return std::unexpected("its loop puts rows in another order");
   if (loop->sequences.size() != 1) return std::unexpected("its loop writes several sequences");

@@ -69,7 +69,7 @@ TEST_CASE("what looks ahead is refused at its line") {
   const std::string folder = work_folder("generation_ahead");
   const auto message_of = [&](std::string_view layer) {
     std::ofstream(folder + "model.smelt") << fmt::format(
-        "import std.nn (Conv1d)\nimport std.sequence (MultiHeadAttention)\ndim B <= 2, T = 6, D = 4\n"
+        "import std.nn (Conv1d, LSTM, BiLSTM)\nimport std.sequence (MultiHeadAttention)\ndim B <= 2, T = 6, D = 4\n"
         "layer Net(x: f32[B, T, D]) -> f32[B, T, D] {{\n  {}\n}}\nmodel net = Net\n"
         "export f(first: f32[B, D]) -> f32[B, T, D] {{\n  start[n, t < T, c] = first[n, c]\n"
         "  scan s < T by position with x = start {{\n    y = net(x)\n    now[n, c] = y[n, s, c]\n"
@@ -85,7 +85,13 @@ TEST_CASE("what looks ahead is refused at its line") {
     CHECK_MESSAGE(message.find(text) != std::string::npos, message);
     CHECK_MESSAGE(message.find("error: model.smelt:5:") != std::string::npos, message);
   };
-  says("x |> MultiHeadAttention{2}", "reads positions behind the one that it computes, in std/sequence.smelt");
+  says("x |> MultiHeadAttention{2}", "reads positions behind the one that it computes, in `MultiHeadAttention{2}`");
+  says("x |> MultiHeadAttention{2}", "of std/sequence.smelt:");
+  // Nothing of them is left at the position of the step, so that the loop itself was at fault.
+  says("x |> LSTM{D, reverse=true}", "`scan` begins at the last position, in `LSTM{D, reverse=true}`");
+  says("x |> BiLSTM{2}", "`scan` begins at the last position, in `BiLSTM{2}`");
+  says("flip(x, over=T)", "does not keep positions apart");
+  says("a = flip(x, over=T) * 2\n  a + 1", "does not keep positions apart");
   says("x - mean(x, over=T)", "reads all positions of the sequence");
   says("y[n, t < T, c] = x?[n, t + 1, c] * 2\n  y", "reads one position behind the position that it computes");
 }
