@@ -116,6 +116,25 @@ Result<const Binding*> prompted_input(const Entry& entry, const std::vector<Name
                   : "give all but one of them with --input");
 }
 
+/// Whether an input has one label a row, of which there are as many as `-n` says: `first: ix<Byte>[B]`.
+bool is_label_of_rows(const TensorType& type, const CompiledProgram& program) {
+  const int32_t batch = program.train.batch_symbol;
+  return type.rank() == 1 && batch >= 0 && type.shape[0].symbol == batch;
+}
+
+/// `-n` beside a prompt says how many rows there are of it, where their number is not fixed.
+Result<void> check_rows(int64_t count, const Binding& input, const CompiledProgram& program) {
+  const TensorType& type = input.type;
+  const int32_t rows = row_axis(type, program.train.batch_symbol);
+  if (is_label_of_rows(type, program) || (rows >= 0 && !type.shape[static_cast<size_t>(rows)].is_static())) return {};
+  const int64_t fixed = rows < 0 ? 1 : type.shape[static_cast<size_t>(rows)].bound;
+  if (count == fixed) return {};
+  return fail(ErrorKind::Usage,
+              fmt::format("-n says how many texts begin with the prompt, and input `{}`, {}, is {}", input.name,
+                          to_string(type, program.symbols), fixed == 1 ? "one" : fmt::format("{} of them", fixed)),
+              "leave it out, or give the input rows, such as `ix<Byte>[B, P]` with `dim B <= 64`");
+}
+
 /// The bytes or subwords of the prompt, once a row. A run-time dim becomes as long as the prompt; a fixed one has to be
 /// as long.
 Result<NamedTensor> read_prompt(const RunFlags& flags, const Binding& input, const CompiledProgram& program,
@@ -128,6 +147,16 @@ Result<NamedTensor> read_prompt(const RunFlags& flags, const Binding& input, con
   if (type.rank() < 1 || type.rank() > 2)
     return fail(ErrorKind::Usage, fmt::format("--prompt: input `{}` is {}, no text and no row of texts", input.name,
                                               to_string(type, program.symbols)));
+  if (is_label_of_rows(type, program)) {
+    if (num_labels != 1)
+      return fail(ErrorKind::Usage,
+                  fmt::format("--prompt has {} {}s, input `{}` takes one for each row", num_labels, unit, input.name),
+                  fmt::format("a longer one is `{}: ix<{}>[{}, P]` with `dim P <= 64`", input.name, input.limit.dim,
+                              program.symbols[static_cast<size_t>(type.shape[0].symbol)].name));
+    SMELT_TRY(HostTensor tensor, HostTensor::zeros(DType::I32, std::vector{flags.count.value_or(1)}, "the prompt"));
+    std::ranges::fill(tensor.as<int32_t>(), labels[0]);
+    return NamedTensor{input.name, std::move(tensor)};
+  }
   const Extent& length = type.shape[static_cast<size_t>(rows < 0 ? 0 : 1 - rows)];
   if (num_labels < 1 || num_labels > length.bound || (length.is_static() && num_labels != length.bound))
     return fail(ErrorKind::Usage,
@@ -214,6 +243,8 @@ Result<void> run_export(const RunFlags& flags, const Opened& opened, bool draw) 
   }
   if (!flags.prompt.empty()) {
     SMELT_TRY(const Binding* input, prompted_input(*entry, inputs, program));
+    const bool draws = program.find(FunctionKind::Sample, entry->name) != nullptr;
+    if (flags.count && !draws) SMELT_TRY_VOID(check_rows(*flags.count, *input, program));
     SMELT_TRY(inputs.emplace_back(), read_prompt(flags, *input, program, subwords));
   }
   if (draw) SMELT_TRY_VOID(draw_inputs(flags, session, *entry, inputs));

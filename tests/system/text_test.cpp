@@ -89,6 +89,10 @@ export say(prompt: ix<Byte>[B, P]) -> ix<Byte>[P, B] {
 }
 export fixed(prompt: ix<Byte>[B, T]) -> ix<Byte>[B, T] = prompt
 export one(prompt: ix<Byte>[P]) -> ix<Byte>[P] = prompt
+export start(first: ix<Byte>[B]) -> ix<Byte>[B, T] {
+  y[n, t < T] = first[n]
+  y
+}
 export both(a: ix<Byte>[B, P], b: ix<Byte>[B, P]) -> ix<Byte>[B, P] = a
 )";
 
@@ -114,6 +118,26 @@ TEST_CASE("a prompt is an input of bytes, and a text is printed") {
   CHECK(has(sample({"both", "--prompt", "a"}).err, "takes 2 texts: a, b"));
   CHECK(has(sample({"say"}).err, "--prompt"));
   CHECK(run_smelt({"run", work + "/m.smelt", "say", "--prompt", "a cat"}).out == "a cat\n");
+}
+
+// A label a row was one text of labels: `-n 3` wrote one row, and three bytes were three rows.
+TEST_CASE("-n counts the rows that a prompt begins, or is refused") {
+  const std::string work = text_model("text-rows");
+  write_text_file(work + "/m.smelt", std::string(kModel) + std::string(kPrompted));
+  const auto sample = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"sample", work + "/m.smelt"});
+    return run_smelt(arguments);
+  };
+  CHECK(sample({"start", "--prompt", "a"}).out == "aaaaaaaa\n");
+  CHECK(sample({"start", "--prompt", "a", "-n", "2"}).out == "aaaaaaaa\naaaaaaaa\n");
+  const CommandResult long_label = sample({"start", "--prompt", "abc"});
+  CHECK(long_label.exit_code == 2);
+  CHECK_MESSAGE(has(long_label.err, "--prompt has 3 bytes, input `first` takes one for each row"), long_label.err);
+  CHECK(sample({"one", "--prompt", "a cat", "-n", "1"}).out == "a cat\n");
+  const CommandResult many = sample({"one", "--prompt", "a cat", "-n", "3"});
+  CHECK(many.exit_code == 2);
+  CHECK_MESSAGE(has(many.err, "-n says how many texts begin with the prompt, and input `prompt`, i32[P<=6], is one"),
+                many.err);
 }
 
 TEST_CASE("a text that changed is noticed when the run goes on") {
