@@ -34,7 +34,9 @@ const Encoding kEncodings[] = {
 constexpr uint64_t kExtensible = 0xFFFE;
 constexpr size_t kFormatBytes = 16, kExtensibleBytes = 26;  // up to where they say the encoding
 
-Result<void> check_format(std::span<const std::byte> chunk, const std::string& name) {
+/// The bytes of which the samples are a whole number: those of a sample of all channels, or 1 of a code that packs
+/// several.
+Result<uint64_t> check_format(std::span<const std::byte> chunk, const std::string& name) {
   if (chunk.size() < kFormatBytes)
     return bad_length(name,
                       fmt::format("its chunk `fmt ` has {} bytes, and {} are needed", chunk.size(), kFormatBytes));
@@ -46,11 +48,12 @@ Result<void> check_format(std::span<const std::byte> chunk, const std::string& n
   uint64_t code = little_endian(chunk, 0, 2);
   if (code == kExtensible && chunk.size() >= kExtensibleBytes) code = little_endian(chunk, 24, 2);
   for (const Encoding& encoding : kEncodings) {
-    if (encoding.code != code || std::ranges::find(encoding.bits, bits) != encoding.bits.end()) continue;
+    if (encoding.code != code) continue;
+    if (std::ranges::find(encoding.bits, bits) != encoding.bits.end()) return align;
     return bad_length(name, fmt::format("says that its samples are {} of {} bits", encoding.name, bits),
                       fmt::format("they may have {} bits", fmt::join(encoding.bits, ", ")));
   }
-  return {};
+  return 1;
 }
 
 }  // namespace
@@ -58,28 +61,32 @@ Result<void> check_format(std::span<const std::byte> chunk, const std::string& n
 Result<void> check_wav(std::span<const std::byte> file, const std::string& name) {
   constexpr size_t kRiffBytes = 12, kHeaderBytes = 8;
   constexpr uint64_t kUntilTheEnd = 0xFFFFFFFF;
-  bool format = false;
+  uint64_t align = 0;  // 0: there was no `fmt ` yet
   for (size_t at = kRiffBytes; at + kHeaderBytes <= file.size();) {
     const std::string_view id(reinterpret_cast<const char*>(file.data()) + at, 4);
     const uint64_t bytes = little_endian(file, at + 4, 4);
     at += kHeaderBytes;
     const uint64_t rest = file.size() - at;
     if (id == "fmt ") {
-      SMELT_TRY_VOID(check_format(file.subspan(at, std::min(bytes, rest)), name));
-      format = true;
+      SMELT_TRY(align, check_format(file.subspan(at, std::min(bytes, rest)), name));
     }
     if (id == "data") {
-      if (!format) return bad_length(name, "its samples come before the chunk `fmt ` that says what they are");
+      if (align == 0) return bad_length(name, "its samples come before the chunk `fmt ` that says what they are");
       if (bytes == 0 || rest == 0) return bad_length(name, "holds no samples");
       if (bytes > rest && bytes != kUntilTheEnd)
         return bad_length(
             name, fmt::format("says that its samples take {} bytes, and {} follow: it is cut short", bytes, rest));
+      if (bytes % align != 0 && bytes != kUntilTheEnd)
+        return bad_length(name,
+                          fmt::format("says that its samples take {} bytes, which is no whole number of {}: it is "
+                                      "damaged or cut short",
+                                      bytes, align));
       return {};
     }
     if (bytes > rest) break;
     at += bytes + bytes % 2;
   }
-  return bad_length(name, format ? "has no chunk `data`: it is cut short" : "has no chunk `fmt `: it is cut short");
+  return bad_length(name, align != 0 ? "has no chunk `data`: it is cut short" : "has no chunk `fmt `: it is cut short");
 }
 
 Result<void> check_ogg(std::span<const std::byte> file, const std::string& name) {

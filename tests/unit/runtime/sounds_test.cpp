@@ -88,6 +88,8 @@ TEST_CASE("what is no sound says so") {
   CHECK(why(with(wav, 32, std::string_view("\0\0", 2))) == "s: says that a sample of all channels takes 0 bytes");
   CHECK(why(with(wav, 34, std::string_view("\x0c\0", 2))) == "s: says that its samples are whole numbers of 12 bits");
   CHECK(why(with(wav, 40, std::string_view("\0\0\0\0", 4))) == "s: holds no samples");
+  CHECK(why(with(wav, 40, std::string_view("\x87\1\0\0", 4))) ==
+        "s: says that its samples take 391 bytes, which is no whole number of 2: it is damaged or cut short");
   CHECK(why(with(wav, 40, "\xff\xff\xff\xff")) == "ok");  // by a program that did not know the end
   CHECK(why(flac.substr(0, flac.size() / 2)).find("s: ") == 0);
   CHECK(why(flac.substr(0, 30)).find("s: ") == 0);
