@@ -9,13 +9,12 @@
 #include <tuple>
 #include <utility>
 
-#include "compiler/loops/walk.h"
-#include "compiler/plan/choose_stored.h"
+#include "compiler/occupancy.h"
 #include "compiler/plan/order_nodes.h"
 #include "compiler/plan/recompute.h"
 #include "compiler/run_passes.h"
 #include "ir/op.h"
-#include "runtime/abi.h"
+#include "ir/scan.h"
 
 namespace smelt {
 namespace {
@@ -41,6 +40,11 @@ double cost_of(const Graph& graph, NodeId id) {
   switch (op_def(node).kind) {
     case Kind::Reduce: return elements(node.inputs[0]);
     case Kind::Random: return 40 * elements(id);
+    case Kind::Scan: {
+      double step = 0;
+      for (uint32_t i = 0; i < node.body->size(); ++i) step += cost_of(*node.body, {i});
+      return step * static_cast<double>(steps_of(node).bound);
+    }
     case Kind::Contract: {
       // Every index of the formula occurs in two of the three tensors, but for those of a batch.
       const auto terms = static_cast<double>(node.inputs.size());
@@ -49,59 +53,6 @@ double cost_of(const Graph& graph, NodeId id) {
     default: return elements(id);
   }
 }
-
-/// Where memory goes in one plan.
-class Occupancy {
- public:
-  explicit Occupancy(const FunctionUnit& plan) : touched_(plan.loops.buffers.size()) {
-    const LoopFunction& loops = plan.loops;
-    lifetimes_ = lifetimes(loops);
-    live_.assign(loops.kernels.size(), 0);
-    for (size_t b = 0; b < loops.buffers.size(); ++b) {
-      if (loops.buffers[b].storage != Storage::Temporary) continue;
-      // Where it takes over an operand's bytes, they count for the operand.
-      const int32_t first = lifetimes_[b].first + (loops.buffers[b].over >= 0 ? 1 : 0);
-      for (int32_t k = first; k <= lifetimes_[b].last; ++k) live_[static_cast<size_t>(k)] += bytes(loops, b);
-    }
-    for (size_t k = 0; k < loops.kernels.size(); ++k) {
-      for_each_buffer(loops.kernels[k], [&](int32_t b) {
-        auto& kernels = touched_[static_cast<size_t>(b)];
-        if (kernels.empty() || kernels.back() != static_cast<int32_t>(k)) kernels.push_back(static_cast<int32_t>(k));
-      });
-      planned_.push_back(loops.kernels[k].group);
-    }
-    buffer_of_.assign(plan.source.graph.size(), -1);
-    const std::vector<NodeId> nodes = nodes_of_buffers(plan.source.graph, plan.plan, loops);
-    for (size_t b = nodes.size(); b-- > 0;) {
-      if (nodes[b].valid()) buffer_of_[nodes[b].index] = static_cast<int32_t>(b);  // a product's panels come after it
-    }
-  }
-
-  static int64_t bytes(const LoopFunction& loops, size_t buffer) {
-    constexpr int64_t kAlignment = SMELT_ARENA_ALIGNMENT;
-    return (byte_size(loops.buffers[buffer].type).value_or(0) + kAlignment - 1) / kAlignment * kAlignment;
-  }
-
-  int32_t buffer_of(NodeId id) const { return buffer_of_[id.index]; }
-  const std::vector<int32_t>& touched(int32_t buffer) const { return touched_[static_cast<size_t>(buffer)]; }
-  const Lifetime& lifetime(int32_t buffer) const { return lifetimes_[static_cast<size_t>(buffer)]; }
-  /// The plan's kernel that kernel k of the loops is, packs for, or is a step of.
-  int32_t planned_kernel(int32_t k) const { return planned_[static_cast<size_t>(k)]; }
-
-  int64_t over(int32_t k, int64_t target) const { return std::max<int64_t>(live_[static_cast<size_t>(k)] - target, 0); }
-  /// Bytes over the target, added up over the kernels.
-  double excess(int64_t target) const {
-    double sum = 0;
-    for (size_t k = 0; k < live_.size(); ++k) sum += static_cast<double>(over(static_cast<int32_t>(k), target));
-    return sum;
-  }
-
- private:
-  std::vector<Lifetime> lifetimes_;
-  std::vector<int64_t> live_;
-  std::vector<std::vector<int32_t>> touched_;
-  std::vector<int32_t> planned_, buffer_of_;
-};
 
 /// What stays the same of a value while others get copies: its operation, its place, and how many like it come before.
 using ValueName = std::tuple<OpKind, uint32_t, uint32_t, int32_t>;
@@ -142,62 +93,85 @@ class Candidates {
     return Occupancy::bytes(plan_.loops, static_cast<size_t>(occupancy_.buffer_of(id)));
   }
 
-  /// Candidates that compute `id` again behind the longest stretch, over the target, in which nobody touches it. A loop
-  /// runs once: its results live as long as their readers ask.
+  bool is_temporary(int32_t buffer) const {
+    return buffer >= 0 && plan_.loops.buffers[static_cast<size_t>(buffer)].storage == Storage::Temporary;
+  }
+
+  /// What is computed along with a value: of a loop its results, and what its carries start as, which it overwrites.
+  std::vector<NodeId> together(NodeId id) const {
+    const NodeId loop = graph_[id].op == OpKind::Part ? graph_[id].inputs[0] : id;
+    if (graph_[loop].op != OpKind::Scan) return {id};
+    std::vector<NodeId> all{loop};
+    for (uint32_t i = loop.index + 1; i < graph_.size(); ++i)
+      if (graph_.nodes[i].op == OpKind::Part && graph_.nodes[i].inputs[0] == loop) all.push_back({i});
+    for (size_t k = 0; k < graph_[loop].inputs.size(); ++k)
+      if (graph_[loop].body->arguments[k].role == ArgRole::Carry) all.push_back(graph_[loop].inputs[k]);
+    return all;
+  }
+
+  /// Candidates that compute `id` again behind the longest stretch, over the target, in which nobody touches it.
   void add(NodeId id) {
-    if (is_loop(op_def(graph_[id]).kind)) return;
-    const int32_t buffer = occupancy_.buffer_of(id);
-    if (buffer < 0 || plan_.loops.buffers[static_cast<size_t>(buffer)].storage != Storage::Temporary ||
-        bytes(id) <= small_bytes_)
-      return;
-    const std::vector<int32_t>& touched = occupancy_.touched(buffer);
+    if (graph_[id].op == OpKind::Part) return;  // with its loop
+    std::vector<int32_t> touched;
+    int64_t size = 0;
+    for (const NodeId value : together(id)) {
+      const int32_t buffer = graph_[value].op == OpKind::Scan ? -1 : occupancy_.buffer_of(value);
+      if (!is_temporary(buffer)) continue;
+      size += bytes(value);
+      touched.insert(touched.end(), occupancy_.touched(buffer).begin(), occupancy_.touched(buffer).end());
+    }
+    if (size <= small_bytes_) return;
+    std::ranges::sort(touched);
     double gain = 0;
     int32_t first_late = -1;
     for (size_t t = 0; t + 1 < touched.size(); ++t) {
       double here = 0;
       for (int32_t k = touched[t] + 1; k < touched[t + 1]; ++k)
-        here += static_cast<double>(std::min(bytes(id), occupancy_.over(k, target_)));
+        here += static_cast<double>(std::min(size, occupancy_.over(k, target_)));
       if (here > gain) std::tie(gain, first_late) = std::pair(here, touched[t + 1]);
     }
     if (gain == 0) return;
     // From operands that live longer for it, and from operands that are computed again as well.
-    const std::optional<Candidate> kept = make(id, first_late, gain, Dead::Keep),
-                                   deep = make(id, first_late, gain, Dead::Again);
+    const std::optional<Candidate> kept = make(id, size, first_late, gain, Dead::Keep),
+                                   deep = make(id, size, first_late, gain, Dead::Again);
     if (kept) found_.push_back(*kept);
     if (deep && (!kept || kept->what.from != deep->what.from)) found_.push_back(*deep);
   }
 
   enum class Dead : uint8_t { Keep, Again };
 
-  std::optional<Candidate> make(NodeId id, int32_t first_late, double gain, Dead dead) const {
+  std::optional<Candidate> make(NodeId id, int64_t size, int32_t first_late, double gain, Dead dead) const {
     const int32_t from = occupancy_.planned_kernel(first_late);
-    Candidate candidate{.value = id, .name = {}, .what = {.from = {{id, from}}}, .gain = gain};
+    Candidate candidate{.value = id, .name = {}, .what = {}, .gain = gain};
     std::set<NodeId> seen;
-    std::vector<NodeId> open{id};
+    std::vector<NodeId> open;
+    const auto compute = [&](NodeId value) {
+      for (const NodeId along : together(value))
+        if (candidate.what.from.emplace(along, from).second) open.push_back(along);
+    };
+    compute(id);
     double lost = 0;  // bytes that operands take longer, added up as the gain is
     while (!open.empty()) {
       const NodeId at = open.back();
       open.pop_back();
       if (!seen.insert(at).second) continue;
-      candidate.cost += cost_of(graph_, at);
+      if (graph_[at].op != OpKind::Part) candidate.cost += cost_of(graph_, at);
       for (const NodeId input : graph_[at].inputs) {
-        if (graph_[input].op == OpKind::Argument) continue;
+        if (graph_[input].op == OpKind::Argument || candidate.what.from.contains(input)) continue;
         if (!plan_.plan.stored[input.index]) {
           open.push_back(input);
           continue;
         }
-        if (is_loop(op_def(graph_[input]).kind)) continue;
         const int32_t buffer = occupancy_.buffer_of(input);
-        const bool available = occupancy_.lifetime(buffer).last >= first_late ||
-                               plan_.loops.buffers[static_cast<size_t>(buffer)].storage != Storage::Temporary;
+        if (buffer < 0) continue;  // what a loop has left in a carry
+        const bool available = occupancy_.lifetime(buffer).last >= first_late || !is_temporary(buffer);
         if (available || seen.contains(input)) continue;
-        if (dead == Dead::Keep || bytes(input) <= std::max(small_bytes_, bytes(id) / 8)) {
+        if (dead == Dead::Keep || bytes(input) <= std::max(small_bytes_, size / 8)) {
           for (int32_t k = occupancy_.lifetime(buffer).last + 1; k <= first_late; ++k) {
             if (occupancy_.over(k, target_) > 0) lost += static_cast<double>(bytes(input));
           }
         } else {
-          candidate.what.from[input] = from;
-          open.push_back(input);
+          compute(input);
         }
       }
     }

@@ -167,7 +167,9 @@ TEST_CASE("a budget changes no bit of a checkpoint") {
   check_same_bits(checked_example("vae"), {80, 72});  // its widest product alone, with panels, takes the rest
   check_same_bits(checked_example("gan"), {90, 80});
   check_same_bits(checked_deep(), {80, 60, 40});
-  check_same_bits(checked_example("gpt"), {75});  // with loops, whose own values stay
+  check_same_bits(checked_example("gpt"), {75});  // attention in loops
+  // Gates of all steps go, and the loop that they come from runs twice: without that 94 % of them stayed.
+  check_same_bits(checked_example("charlm_lstm"), {80, 65});
 }
 
 TEST_CASE("a budget that cannot be kept: what would do, and the largest tensors with their lines") {
