@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <expected>
 #include <utility>
 
@@ -25,6 +26,16 @@ std::expected<StepBody, Refusal> step_of(const Graph& graph, const Node& scan) {
   if (demands.refusal) return std::unexpected(*demands.refusal);
   if (!demands.saves) return std::unexpected(Refusal{{}, "nothing in it is computed of a sequence"});
   return write_step(*loop, demands);
+}
+
+Span library_of(const Node& node) { return node.call.empty() ? Span{} : node.span; }
+
+/// The first that reads a carry: the model comes before the update of the loop.
+const Node& reader_of(const Graph& body, NodeId carry) {
+  const auto found = std::ranges::find_if(body.nodes, [&](const Node& node) {
+    return std::ranges::find(node.inputs, carry) != node.inputs.end() && !node.place().empty();
+  });
+  return found == body.nodes.end() ? body[carry] : *found;
 }
 
 }  // namespace
@@ -65,7 +76,11 @@ std::optional<NotByPosition> not_by_position(const Graph& graph) {
     const Refusal& refusal = step.error();
     if (!refusal.node.valid()) return NotByPosition{node.place(), {}, refusal.why};
     const Node& culprit = (*node.body)[refusal.node];
-    return NotByPosition{culprit.place(), culprit.call.empty() ? Span{} : culprit.span,
+    if (culprit.op == OpKind::Argument) {
+      const Node& reader = reader_of(*node.body, refusal.node);
+      return NotByPosition{reader.place(), library_of(reader), fmt::format("the sequence {}", refusal.why)};
+    }
+    return NotByPosition{culprit.place(), library_of(culprit),
                          fmt::format("`{}` {}", op_def(culprit).name, refusal.why)};
   }
   return std::nullopt;

@@ -67,21 +67,21 @@ TEST_CASE("one position a step is what the whole sequence has there") {
 /// The layer is at fault, and the user's line comes first.
 TEST_CASE("what looks ahead is refused at its line") {
   const std::string folder = work_folder("generation_ahead");
-  const auto message_of = [&](std::string_view layer) {
+  const auto message_of = [&](std::string_view layer, std::string_view written) {
     std::ofstream(folder + "model.smelt") << fmt::format(
         "import std.nn (Conv1d, LSTM, BiLSTM)\nimport std.sequence (MultiHeadAttention)\ndim B <= 2, T = 6, D = 4\n"
         "layer Net(x: f32[B, T, D]) -> f32[B, T, D] {{\n  {}\n}}\nmodel net = Net\n"
         "export f(first: f32[B, D]) -> f32[B, T, D] {{\n  start[n, t < T, c] = first[n, c]\n"
         "  scan s < T by position with x = start {{\n    y = net(x)\n    now[n, c] = y[n, s, c]\n"
-        "    x <- where(index(T) == s + 1, now, x)\n  }}\n}}\n",
-        layer);
+        "    x <- where(index(T) == {}, now, x)\n  }}\n}}\n",
+        layer, written);
     const int status =
         std::system(fmt::format("cd '{}' && '{}' check model.smelt > log 2>&1", folder, SMELT_COMMAND).c_str());
     CHECK(status != 0);
     return read_text(folder + "log");
   };
-  const auto says = [&](std::string_view layer, std::string_view text) {
-    const std::string message = message_of(layer);
+  const auto says = [&](std::string_view layer, std::string_view text, std::string_view written = "s + 1") {
+    const std::string message = message_of(layer, written);
     CHECK_MESSAGE(message.find(text) != std::string::npos, message);
     CHECK_MESSAGE(message.find("error: model.smelt:5:") != std::string::npos, message);
   };
@@ -90,6 +90,7 @@ TEST_CASE("what looks ahead is refused at its line") {
   // Nothing of them is left at the position of the step, so that the loop itself was at fault.
   says("x |> LSTM{D, reverse=true}", "`scan` begins at the last position, in `LSTM{D, reverse=true}`");
   says("x |> BiLSTM{2}", "`scan` begins at the last position, in `BiLSTM{2}`");
+  says("x * 2", "the sequence is read at a position before it is written", "s");  // it stood at no line
   says("flip(x, over=T)", "does not keep positions apart");
   says("a = flip(x, over=T) * 2\n  a + 1", "does not keep positions apart");
   says("x - mean(x, over=T)", "reads all positions of the sequence");
