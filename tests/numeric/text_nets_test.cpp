@@ -44,6 +44,44 @@ void compare_with_book(const std::string& name) {
 TEST_CASE("charlm_lstm_agrees_with_pytorch") { compare_with_book("charlm_lstm"); }
 TEST_CASE("gpt_agrees_with_pytorch") { compare_with_book("gpt"); }
 
+/// The example with what it draws fed as data: the noise of codes, and what decides which letters the writer does not
+/// see.
+std::string with_fed_draws(std::string model) {
+  const auto exchange = [&](std::string_view from, std::string_view to) {
+    const size_t at = model.find(from);
+    REQUIRE_MESSAGE(at != std::string::npos, from);
+    model.replace(at, from.size(), to);
+  };
+  exchange("objective neg_elbo(x: ix<Byte>[B, T])",
+           "objective neg_elbo(x: ix<Byte>[B, T], e: f32[B, Z], u: f32[B, T])");
+  exchange("z ~ q\n", "z = mean_of(q) + exp(entropy(q) - 0.5 * (1 + log(2 * pi))) * e\n");
+  exchange("softmax_xent(dec(x, z)", "softmax_xent(dec(x, z, u)");
+  exchange("softmax_xent(dec(x, z)", "softmax_xent(dec(x, z, zeros([B, T]))");
+  exchange("layer Decoder(x: ix<Byte>[B, T], z: f32[B, Z])",
+           "layer Decoder(x: ix<Byte>[B, T], z: f32[B, Z], u: f32[B, T])");
+  exchange("dropped(before)", "dropped(before, u)");
+  exchange("fn dropped(e: f32[N, S, E]) {\n  u ~ Uniform(0, 1)[N, S]\n",
+           "fn dropped(e: f32[N, S, E], u: f32[N, S]) {\n");
+  exchange("  data text\n", "  data text\n  data draws\n");
+  return model +
+         "data draws {\n  train = npy(\"e.npy\", \"u.npy\")\n  valid = npy(\"e.npy\", \"u.npy\")\n"
+         "  e: f32[Z] = field(0)\n  u: f32[T] = field(1)\n}\n";
+}
+
+TEST_CASE("vae_text_agrees_with_pytorch") {
+  constexpr uint32_t kNoise = 980, kDrops = 981;  // streams of `mix`, as make_vae_text.py has them
+  constexpr int64_t kRows = 50 * 32, kCode = 32, kWindow = 32;
+  const std::string folder = work_folder("vae_text");
+  write_book(folder);
+  write_array(folder + "e.npy", DType::F32, {kRows, kCode}, to_float(uniform(kNoise, kRows * kCode, 2.0)));
+  std::vector<double> drops = uniform(kDrops, kRows * kWindow, 0.5);
+  for (double& drop : drops) drop += 0.5;
+  write_array(folder + "u.npy", DType::F32, {kRows, kWindow}, to_float(drops));
+  std::ofstream(folder + "model.smelt") << with_fed_draws(
+      read_text(std::string(SMELT_SOURCE_DIR) + "/examples/vae_text.smelt"));
+  compare_with_stored("vae_text", folder);
+}
+
 /// On all words in their order, where the example draws those that it trains on.
 TEST_CASE("transformer_agrees_with_pytorch") {
   const std::string folder = work_folder("transformer");
