@@ -358,6 +358,41 @@ def burgers(net, x):
     return ((u * u_x - 0.05 * u_xx) ** 2).mean()
 
 
+# Optimisers that PyTorch lacks, as their papers write them.
+
+class Lion(torch.optim.Optimizer):
+    def __init__(self, p, lr, betas=(0.9, 0.99), weight_decay=0):
+        super().__init__(p, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            lr, (b1, b2), decay = group["lr"], group["betas"], group["weight_decay"]
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                update = torch.sign(b1 * m + (1 - b1) * p.grad) + decay * p
+                m.copy_(b2 * m + (1 - b2) * p.grad)
+                p -= lr * update
+
+
+class Lamb(torch.optim.Optimizer):
+    def __init__(self, p, lr, betas=(0.9, 0.999), eps=1e-6, weight_decay=0):
+        super().__init__(p, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            lr, (b1, b2), eps, decay = group["lr"], group["betas"], group["eps"], group["weight_decay"]
+            for p in group["params"]:
+                s = self.state[p]
+                s["t"] = s.get("t", 0) + 1
+                s["m"] = b1 * s.get("m", torch.zeros_like(p)) + (1 - b1) * p.grad
+                s["v"] = b2 * s.get("v", torch.zeros_like(p)) + (1 - b2) * p.grad ** 2
+                update = (s["m"] / (1 - b1 ** s["t"])) / ((s["v"] / (1 - b2 ** s["t"])).sqrt() + eps) + decay * p
+                trust = p.norm() / update.norm() if p.norm() > 0 and update.norm() > 0 else 1.0
+                p -= lr * trust * update
+
+
 def tiny_case(kind, case):
     x = torch.tensor(uniform(TINY, (32, 6), 2.0))
     y = torch.tensor(uniform(TINY + 1, (32, 3), 2.0))
@@ -393,7 +428,8 @@ def tiny_case(kind, case):
             eval(case["after"], names)
         for k, v in params.items() if "decay" in case else []:
             average = k.replace("net.", "avg.")
-            averages[average] = torch.lerp(v.detach(), averages.get(average, v.detach()), case["decay"])
+            decay = eval(case["decay"], {"step": step}) if isinstance(case["decay"], str) else case["decay"]
+            averages[average] = torch.lerp(v.detach(), averages.get(average, v.detach()), decay)
         if schedule:
             schedule.step()
     params.update(averages)

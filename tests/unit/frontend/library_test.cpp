@@ -9,8 +9,9 @@ namespace smelt::test {
 namespace {
 
 TEST_CASE("every library optimiser and activation builds") {
-  for (const char* optimiser : {"sgd(lr = 0.1, momentum = 0.9, nesterov = true)", "adam()", "adamw(weight_decay = 0.1)",
-                                "rmsprop(momentum = 0.9)", "adagrad(weight_decay = 0.1)"}) {
+  for (const char* optimiser :
+       {"sgd(lr = 0.1, momentum = 0.9, nesterov = true)", "adam()", "adamw(weight_decay = 0.1)",
+        "rmsprop(momentum = 0.9)", "adagrad(weight_decay = 0.1)", "adadelta()", "lion()", "lamb(weight_decay = 0.1)"}) {
     std::string text = model("  x |> out: Dense{H}", kTraining);
     text.replace(text.find("sgd(lr = 0.1)"), 13, optimiser);
     const Built built(text);
@@ -24,9 +25,9 @@ TEST_CASE("every library optimiser and activation builds") {
                       "} |> Dropout{0.1} |> out: Dense{H}"))
               .messages == "");
   }
-  for (const char* schedule :
-       {"constant(0.1)", "step(0.1, 10, 0.5)", "exponential(0.1, 0.99)", "cosine(0.1, 0)", "linear(0.1, 0)",
-        "linear(0.1, 0, over = 0.5)", "polynomial(0.1, 0, 2)", "0.1 * warmup(5)", "cyclic(0, 0.1)"}) {
+  for (const char* schedule : {"constant(0.1)", "step(0.1, 10, 0.5)", "exponential(0.1, 0.99)", "cosine(0.1, 0)",
+                               "linear(0.1, 0)", "linear(0.1, 0, over = 0.5)", "polynomial(0.1, 0, 2)",
+                               "0.1 * warmup(5)", "cyclic(0, 0.1)", "one_cycle(0.1)", "0.1 * swa(0.5)"}) {
     std::string text = model("  x |> out: Dense{H}", kTraining);
     text.replace(text.find("lr = 0.1"), 8, std::string("lr = ") + schedule);
     CAPTURE(schedule);
