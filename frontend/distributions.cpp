@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "frontend/calls.h"
 
@@ -89,12 +90,24 @@ Axis Distributions::triangle_axis(const Distribution& dist, size_t from_end) {
   return axes[axes.size() - from_end];
 }
 
+/// Components that all rows share lack the rows, which the logits have; or the other way round.
+static Axes axes_of_both(const Axes& parts, const Axes& logits) {
+  const auto lacks = [](const Axes& axes) {
+    return [&axes](const Axis& axis) { return std::ranges::find(axes, axis) == axes.end(); };
+  };
+  const bool logits_have_all = std::ranges::none_of(parts, lacks(logits));
+  if (logits_have_all && logits.size() > parts.size()) return logits;
+  Axes both = parts;
+  std::ranges::copy_if(logits, std::back_inserter(both), lacks(parts));
+  return both;
+}
+
 /// Axes of one draw: those after it, else those that its parameters have together.
 Axes Distributions::distribution_axes(const Distribution& dist, Span span) {
   if (dist.shape) return *dist.shape;
   Axes axes;
   if (dist.kind() == DistKind::Mixture) {
-    axes = distribution_axes(dist.parts[0], span);
+    axes = axes_of_both(distribution_axes(dist.parts[0], span), dist.params[0].as<Tensor>()->axes);
     std::erase(axes, dist.params[1].as<ShapeValue>()->axes[0]);
     return axes;
   }

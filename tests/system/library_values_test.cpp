@@ -298,5 +298,53 @@ TEST_CASE("more of the largest than a run-time dim has elements is an error at t
                     std::string::npos,
                 result.err);
 }
+
+TEST_CASE("components of a mixture that all rows share, and weights that all rows share, have the axes of both") {
+  const Playground here("values_mixtures");
+  here.model("dim B = 4, K = 3\n" + kScale + R"(const means: f32[K] = stack(-1, 0, 2, over=K)
+export shared(l: f32[B, K], x: f32[B]) {
+  d = MixtureSameFamily(l, Normal(means, 0.001))
+  z ~ d
+  stack(log_prob(MixtureSameFamily(l, Normal(means, 1)), x), mean_of(d), floor(z + 0.5), axis=0)
+}
+export weighed(l: f32[K], m: f32[B, K], x: f32[B]) {
+  d = MixtureSameFamily(l, Normal(m, 0.001))
+  z ~ d
+  stack(log_prob(MixtureSameFamily(l, Normal(m, 1)), x), mean_of(d), floor(z + 0.5), axis=0)
+}
+)");
+  constexpr float kSure = 60;  // logits of rows that take one component each
+  std::vector<float> logits(12, 0), means, x{0.5F, 1, 1.5F, -2};
+  for (size_t b = 0; b < 3; ++b) logits[3 * b + b] = kSure;
+  for (size_t b = 0; b < 4; ++b)
+    for (const float m : {-1.F, 0.F, 2.F}) means.push_back(m + static_cast<float>(b));
+  write_array<float>(here.path + "/l.npy", DType::F32, {4, 3}, logits);
+  write_array<float>(here.path + "/w.npy", DType::F32, {3}, {0, kSure, 0});
+  write_array<float>(here.path + "/m.npy", DType::F32, {4, 3}, means);
+  write_array<float>(here.path + "/x.npy", DType::F32, {4}, x);
+  const auto values = [&](const char* name, const std::string& l) {
+    std::vector<std::string> line{"run", "m.smelt", name, "--input", "l=" + l, "--input", "x=x.npy", "-o", "z.npy"};
+    if (std::string(name) == "weighed") line.insert(line.end(), {"--input", "m=m.npy"});
+    line.push_back("--force");
+    const CommandResult result = here.run(line);
+    REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+    return read_array(here.path + "/z.npy");
+  };
+  const auto density = [](double d) { return -0.5 * d * d - 0.5 * std::log(2 * 3.14159265358979); };
+  const std::vector<double> shared = values("shared", "l.npy"), weighed = values("weighed", "w.npy");
+  const double chosen[] = {-1, 0, 2};
+  for (size_t b = 0; b < 4; ++b) {
+    CAPTURE(b);
+    if (b < 3) {
+      CHECK(shared[b] == doctest::Approx(density(x[b] - chosen[b])));
+      CHECK(shared[4 + b] == doctest::Approx(chosen[b]));
+      CHECK(shared[8 + b] == chosen[b]);
+    }
+    CHECK(weighed[b] == doctest::Approx(density(x[b] - static_cast<double>(b))));
+    CHECK(weighed[4 + b] == doctest::Approx(b));
+    CHECK(weighed[8 + b] == static_cast<double>(b));
+  }
+}
+
 }  // namespace
 }  // namespace smelt::test

@@ -183,6 +183,8 @@ CASES = [
      [(1, 1.0001, 0, 0), (1.5, 1.25, 0, 1), (1, 1, 0, 1e-10), (1e-3, 10, 0, 0)], {"grad_of": lambda s, t, m, n: 1 / t}),
     ("truncated_log_prob", "log_prob(TruncatedNormal(a, b), c)", lambda m, s, x: truncated(x, m, s),
      [(0, s, x * s) for s in SCALES[1:-1] for x in (0, 1, -1.9)], {"of": lambda m, s, x: max(HALF_LOG, abs(log(s)))}),
+    ("truncated_entropy", "entropy(TruncatedNormal(b, a))", lambda s, m: log(s * sqrt(2 * pi * exp(1)) * erf(sqrt(2))) - 2 * exp(-2) / sqrt(2 * pi) / erf(sqrt(2)),
+     [(s, 0) for s in SCALES], {"of": lambda s, m: 1}),
     ("uniform_entropy", "entropy(Uniform(b, a))", lambda high, low: log(high - low), [(2, 0), (1e30, -1e30), (1e-30, 0), (3, 1)], {"of": lambda h, l: 1}),
     ("categorical_log_prob", "log_prob(Categorical(stacked(a, b, c), over=K), y)", lambda *z: -xent(*z), VECTORS, {}),
     ("categorical_entropy", "entropy(Categorical(stacked(a, b, c), over=K))", entropy_of, [v for v in VECTORS if v not in ((1000, 990, 0), (990, 1000, 0))],
