@@ -44,7 +44,8 @@ std::string help_without_model(const ast::Ast& ast) {
   return fmt::format("write `model {} = {}`", name, ast.layers.back().name.text);
 }
 
-/// What is checked of layers that no model uses: where the file itself is tried with another model, nothing.
+/// What is checked of layers that no model uses, and of models that nothing applies: where the file itself is tried
+/// with another model, nothing.
 enum class Unused : uint8_t { Tried, LeftAlone };
 
 std::optional<Experiment> build(SourceMap& sources, uint32_t file, const FrontendOptions& options, Unused unused,
@@ -70,7 +71,7 @@ std::optional<Experiment> build(SourceMap& sources, uint32_t file, const Fronten
   const auto elaborate = [&](uint32_t tried, Diagnostics& found) {
     (void)build(sources, tried, quiet, Unused::LeftAlone, found);
   };
-  frontend::check_unused_layers(sources, scope, elaborate, diagnostics);
+  frontend::check_unused_layers(sources, scope, *experiment, elaborate, diagnostics);
   return diagnostics.has_errors() ? std::nullopt : std::move(experiment);
 }
 
