@@ -95,9 +95,10 @@ void BodyNames::expr(ast::ExprId id, Place place) {
   const ast::Expr& e = ast_[id];
   if (const auto* name = std::get_if<ast::NameExpr>(&e.node)) return use(name->name, e.span, place);
   if (const auto* member = std::get_if<ast::MemberExpr>(&e.node)) return expr(member->base, Place::Net);
-  if (const auto* call = std::get_if<ast::CallExpr>(&e.node)) return application(call->callee, call->args);
+  if (const auto* call = std::get_if<ast::CallExpr>(&e.node))
+    return application(call->callee, Place::Callee, call->args);
   if (const auto* attributes = std::get_if<ast::AttrExpr>(&e.node))
-    return application(attributes->callee, attributes->args);
+    return application(attributes->callee, Place::Layer, attributes->args);
   if (const auto* pipe = std::get_if<ast::PipeExpr>(&e.node))
     return expr(pipe->value), expr(pipe->stage, Place::Callee);
   if (const auto* list = std::get_if<ast::ListExpr>(&e.node)) return dims(list->items);
@@ -125,8 +126,8 @@ void BodyNames::dims(const std::vector<ast::DimItem>& items) {
     if (item.extent.valid()) expr(item.extent, Place::Dim);
 }
 
-void BodyNames::application(ast::ExprId callee, const std::vector<ast::Arg>& args) {
-  expr(callee, Place::Callee);
+void BodyNames::application(ast::ExprId callee, Place place, const std::vector<ast::Arg>& args) {
+  expr(callee, place);
   for (const ast::Arg& arg : args) expr(arg.value, arg.name.text == "over" ? Place::Dim : Place::Value);
 }
 

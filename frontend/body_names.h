@@ -54,7 +54,7 @@ class BodyNames {
   // ---- walks ----
   void expr(ast::ExprId id, Place place = Place::Value);
   void dims(const std::vector<ast::DimItem>& items);
-  void application(ast::ExprId callee, const std::vector<ast::Arg>& args);
+  void application(ast::ExprId callee, Place place, const std::vector<ast::Arg>& args);
   void loop(const ast::Ident& index, ast::ExprId count, const std::vector<ast::Arg>& carries, ast::ExprId until,
             const ast::Block& body);
   void reduction(const ast::ReduceExpr& e);

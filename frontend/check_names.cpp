@@ -23,7 +23,7 @@ class NameChecker : private BodyNames {
     for (const ast::DimDecl& decl : ast_.dims) file_level([&] { expr(decl.extent); });
     for (const ast::ConfigDecl& decl : ast_.configs) file_level([&] { expr(decl.value); });
     for (const ast::ConstDecl& decl : ast_.consts) file_level([&] { type(decl.type), expr(decl.value); });
-    for (const ast::ModelDecl& decl : ast_.models) file_level([&] { expr(decl.layer, Place::Callee); });
+    for (const ast::ModelDecl& decl : ast_.models) file_level([&] { expr(decl.layer, Place::Layer); });
     for (const ast::LayerDecl& decl : ast_.layers) layer(decl);
     for (const ast::FnDecl& decl : ast_.fns) function(decl);
     for (const ast::OptimiserDecl& decl : ast_.optimisers) optimiser(decl);

@@ -1,6 +1,7 @@
 #include "frontend/data_section.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <span>
@@ -128,8 +129,16 @@ std::optional<SourceCall> DataSection::read_source(ast::ExprId id, const std::st
     const auto* path = file_.ast.as<ast::StringExpr>(id);
     if (help.empty() && path != nullptr)
       help = fmt::format("a path goes through a reader: `csv(\"{}\")`", printable(path->value, 80));
-    if (help.empty()) help = "write `train = idx(\"images\", \"labels\")`; a field has a type: `x: f32[Pixel] = ..`";
-    diagnostics_.report(Diag::E0301, span, fmt::format("split `{}` is not a reader", split)).with_help(std::move(help));
+    if (help.empty()) {
+      help =
+          fmt::format("there are {}: `train = idx(\"images\", \"labels\")`; a field has a type: `x: f32[Pixel] = ..`",
+                      fmt::join(names, ", "));
+    }
+    diagnostics_
+        .report(Diag::E0301, span,
+                name != nullptr ? fmt::format("`{}` is not a reader", printable(name->name))
+                                : fmt::format("split `{}` is not a reader", split))
+        .with_help(std::move(help));
     return std::nullopt;
   }
   SourceCall source{std::string(reader->name), {}, span};

@@ -128,6 +128,7 @@ std::vector<std::string> UnknownNames::names_for(const Unknown& u, bool fitting)
   const auto add = [&](std::string_view name, bool callable, bool value) {
     const bool fits = u.place == Place::Value || u.place == Place::Position ? value
                       : u.place == Place::Callee                            ? callable
+                      : u.place == Place::Layer                             ? callable && is_capital(name)
                       : u.place == Place::Dim                               ? is_capital(name)
                                                                             : is_capital(name) || value;
     if (!fitting || fits) names.emplace_back(name);
@@ -198,6 +199,7 @@ std::string UnknownNames::how_to_declare(const Unknown& u) {
   const std::string name = printable(u.name);
   switch (u.place) {
     case Place::Dim: return fmt::format("declare it: `dim {} = ..`, a size or a dim of the same size", name);
+    case Place::Layer: return fmt::format("declare it: `layer {}(x: f32[B, X]) -> f32[B, Y] {{ .. }}`", name);
     case Place::Net: return fmt::format("declare it: `model {} = ..`", name);
     case Place::Callee: return fmt::format("declare it: `fn {0}(..) = ..`, or `model {0} = ..` for a net", name);
     case Place::Value:

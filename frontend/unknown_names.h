@@ -14,7 +14,7 @@
 namespace smelt::frontend {
 
 /// What a name could be where it stands.
-enum class Place : uint8_t { Value, Callee, Dim, Net, Position /* in the brackets of `x[..]` */ };
+enum class Place : uint8_t { Value, Callee, Layer, Dim, Net, Position /* in the brackets of `x[..]` */ };
 
 class UnknownNames {
  public:
