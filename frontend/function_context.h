@@ -46,7 +46,7 @@ struct FunctionContext {
     Span span;
   };
   std::vector<LayerCall> layer_calls;  // an inner one comes before the one around it
-  /// What the model file itself applies, for the lints: functions of the library, reductions, distributions.
+  /// What the model file itself applies, for the lints: functions of the library, reductions, distributions, nets.
   struct Use {
     struct Operand {
       NodeId node;  // not valid: no tensor
@@ -54,7 +54,7 @@ struct FunctionContext {
       std::optional<Range> range;
       std::optional<double> number;
     };
-    std::string name;  // such as `bernoulli_log_prob`, `mean`, `Normal`
+    std::string name;  // such as `bernoulli_log_prob`, `mean`, `Normal`; `net D` of a net D
     Span span;
     std::vector<Operand> operands;  // by parameter
     Operand result;
@@ -62,6 +62,9 @@ struct FunctionContext {
   };
   std::vector<Use> uses;
 };
+
+/// What the uses of nets begin with.
+inline constexpr std::string_view kNetUse = "net ";
 
 /// While it lives, nodes of the builder belong to `call`.
 class BuilderCall {

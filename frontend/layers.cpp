@@ -209,6 +209,11 @@ Value Layers::call_layer(const LayerValue& layer, Args args, Span span) {
   for (const ast::Param& param : decl.params) specs.push_back({param.name.text, !param.default_value.valid()});
   auto matched = calls_.match_args(decl.name.text, specs, std::move(args), span);
   if (!matched) return {};
+  if (instance.path.find('.') == std::string::npos) {
+    std::vector<Value> given;
+    for (const auto& argument : *matched) given.push_back(argument ? argument->value : Value());
+    graph_.note_use(fmt::format("{}{}", kNetUse, instance.path), given, {}, span);
+  }
 
   Frame frame(*instance.scope, &scopes_.frame());
   frame.instance = &instance;

@@ -14,6 +14,7 @@ constexpr Lint kLints[] = {
     {"BatchNorm under a derivative by the input", batch_norm_under_a_penalty},
     {"probabilities where logits are meant", probabilities_for_logits},
     {"values outside of the support of a density or loss", values_outside_the_support},
+    {"a net that is given made values of one range and data of another", nets_of_two_ranges},
     {"the operands of a loss in the wrong order", operands_swapped},
     {"a standard deviation for a log variance, or the other way round", deviation_or_log_variance},
     {"a standard deviation of 0", deviation_of_zero},

@@ -48,6 +48,7 @@ void batch_norm_under_a_penalty(const LintInput& input);
 // operands.cpp: what functions of the library are given
 void probabilities_for_logits(const LintInput& input);
 void values_outside_the_support(const LintInput& input);
+void nets_of_two_ranges(const LintInput& input);
 void operands_swapped(const LintInput& input);
 void deviation_or_log_variance(const LintInput& input);
 void deviation_of_zero(const LintInput& input);

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <set>
 
 #include "frontend/lints/lint.h"
 #include "ir/experiment.h"
@@ -82,11 +84,16 @@ struct Support {
   std::string_view help;
 };
 
-/// `mse(net(x), x)` where `net` cannot make some of the values of x.
+std::vector<bool> learned_in(const LintInput& input, const Graph& graph) {
+  return computed_from(graph, parameters_of(input, graph, [](int32_t) { return true; }));
+}
+
+/// `mse(net(x), x)`, or the density of x around `net(x)`, where `net` cannot make some of the values of x.
 void out_of_reach(const LintInput& input, const Graph& graph, const Uses& use) {
-  static constexpr std::array<std::string_view, 3> kDistances = {"mse", "l1_loss", "huber"};
+  static constexpr std::array<std::string_view, 6> kDistances = {
+      "mse", "l1_loss", "huber", "normal_log_prob", "normal_log_prob_std", "laplace_log_prob"};
   if (std::ranges::find(kDistances, use.name) == kDistances.end() || use.operands.size() < 2) return;
-  const std::vector<bool> learned = computed_from(graph, parameters_of(input, graph, [](int32_t) { return true; }));
+  const std::vector<bool> learned = learned_in(input, graph);
   for (const size_t k : {0, 1}) {
     const auto &made = use.operands[k], &target = use.operands[1 - k];
     if (!made.node.valid() || !target.node.valid() || !made.range || !target.range) continue;
@@ -101,6 +108,40 @@ void out_of_reach(const LintInput& input, const Graph& graph, const Uses& use) {
 }
 
 }  // namespace
+
+/// D(x) and D(G(z)), of data in 0..1 and of what ends in `tanh`: D tells them apart by their range. What is made may be
+/// wider than the data, but not by just the negative half.
+void nets_of_two_ranges(const LintInput& input) {
+  const auto apart = [](const Range& made, const Range& data) {
+    const bool reached = data.low >= made.low && data.high <= made.high;
+    return !reached || (made.low == -made.high && data.low == 0 && data.high == made.high && made.high > 0);
+  };
+  for (const FunctionContext* function : input.functions) {
+    const Graph& graph = function->function.graph;
+    const std::vector<bool> learned = learned_in(input, graph);
+    const auto known = [](const Uses& use) {
+      return use.name.starts_with(kNetUse) && !use.operands.empty() && use.operands[0].node.valid() &&
+             use.operands[0].range && std::isfinite(use.operands[0].range->low) &&
+             std::isfinite(use.operands[0].range->high);
+    };
+    std::set<std::string_view> warned;
+    for (const Uses& made : function->uses) {
+      if (!known(made) || !learned[made.operands[0].node.index]) continue;
+      for (const Uses& data : function->uses) {
+        if (data.name != made.name || !known(data) || learned[data.operands[0].node.index]) continue;
+        const Range &own = *made.operands[0].range, &theirs = *data.operands[0].range;
+        if (!apart(own, theirs) || !warned.insert(made.name).second) continue;
+        input.diagnostics
+            .report(Diag::W0004, made.span,
+                    fmt::format("`{}` is given values of {}..{} that a net makes, and data in {}..{}",
+                                std::string_view(made.name).substr(kNetUse.size()), own.low, own.high, theirs.low,
+                                theirs.high))
+            .label(data.span, "data here")
+            .with_help("scale the data to what the net makes, or let it end in another activation");
+      }
+    }
+  }
+}
 
 void values_outside_the_support(const LintInput& input) {
   constexpr double kInf = std::numeric_limits<double>::infinity();
@@ -131,16 +172,20 @@ void operands_swapped(const LintInput& input) {
     std::string_view function, written, help;
     size_t first, second;
   };
+  static constexpr std::string_view kBound = "the bound has `kl(q, p)`: the posterior first, then the prior";
   static constexpr std::array kOrdered = {
       Ordered{"sigmoid_xent", "sigmoid_xent", "write `sigmoid_xent(logits, targets)`", 0, 1},
       Ordered{"hinge", "hinge", "write `hinge(scores, labels)`", 0, 1},
-      Ordered{"normal_kl", "kl", "the bound has `kl(q, p)`: the posterior first, then the prior", 0, 2},
-      Ordered{"normal_kl_std", "kl", "the bound has `kl(q, p)`: the posterior first, then the prior", 0, 2},
+      Ordered{"normal_kl", "kl", kBound, 0, 2},
+      Ordered{"normal_kl_std", "kl", kBound, 0, 2},
+      Ordered{"laplace_kl", "kl", kBound, 0, 2},
+      Ordered{"log_normal_kl", "kl", kBound, 0, 2},
+      Ordered{"multivariate_normal_kl", "kl", kBound, 0, 4},
   };
   for_each_use(input, [&](const Graph& graph, const Uses& use) {
     const auto rule = std::ranges::find(kOrdered, use.name, &Ordered::function);
     if (rule == kOrdered.end() || use.operands.size() <= rule->second) return;
-    const std::vector<bool> learned = computed_from(graph, parameters_of(input, graph, [](int32_t) { return true; }));
+    const std::vector<bool> learned = learned_in(input, graph);
     const auto from_net = [&](size_t k) {
       const NodeId node = use.operands[k].node;
       return node.valid() && learned[node.index];
@@ -157,6 +202,19 @@ void operands_swapped(const LintInput& input) {
 
 namespace {
 
+constexpr std::array<std::string_view, 4> kScaled = {"Normal", "LogNormal", "TruncatedNormal", "Laplace"};
+
+std::string_view spread_of(const Uses& use) { return use.name == "Laplace" ? "scale" : "standard deviation"; }
+
+/// Whether it is what `relu` gives, in another shape.
+const Node* relu_of(const Graph& graph, NodeId id) {
+  static constexpr std::array kMoves = {OpKind::Broadcast, OpKind::Transpose, OpKind::Reshape, OpKind::Slice,
+                                        OpKind::Cast};
+  if (!id.valid()) return nullptr;
+  while (std::ranges::find(kMoves, graph[id].op) != kMoves.end()) id = graph[id].inputs[0];
+  return graph[id].op == OpKind::Relu ? &graph[id] : nullptr;
+}
+
 /// A product with weights, maybe with a bias: any number, negative ones too.
 bool is_unbounded(const Graph& graph, NodeId id) {
   id = source_of(graph, id);
@@ -171,7 +229,7 @@ bool is_unbounded(const Graph& graph, NodeId id) {
 void deviation_or_log_variance(const LintInput& input) {
   static constexpr std::array kPositive = {OpKind::Softplus, OpKind::Exp, OpKind::Sqrt, OpKind::Abs, OpKind::Square};
   for_each_use(input, [&](const Graph& graph, const Uses& use) {
-    if (use.name != "Normal" && use.name != "LogNormal") return;
+    if (std::ranges::find(kScaled, use.name) == kScaled.end()) return;
     const NodeId given = use.operands.size() > 1 ? use.operands[1].node : NodeId();
     if (!given.valid()) return;
     if (use.by_logvar) {
@@ -188,7 +246,7 @@ void deviation_or_log_variance(const LintInput& input) {
       input.diagnostics
           .report(
               Diag::W0013, use.span,
-              fmt::format("the standard deviation of this {} is what a layer gives, which may be negative", use.name))
+              fmt::format("the {} of this {} is what a layer gives, which may be negative", spread_of(use), use.name))
           .label(graph[source_of(graph, given)].place(), "any number comes out here")
           .with_help(use.name == "Normal" ? "write `Normal(mean = m, logvar = ..)`, or `std = softplus(..)`"
                                           : "make it positive: `softplus(..)`");
@@ -197,14 +255,20 @@ void deviation_or_log_variance(const LintInput& input) {
 }
 
 void deviation_of_zero(const LintInput& input) {
-  static constexpr std::array<std::string_view, 4> kScaled = {"Normal", "LogNormal", "TruncatedNormal", "Laplace"};
-  for_each_use(input, [&](const Graph&, const Uses& use) {
+  for_each_use(input, [&](const Graph& graph, const Uses& use) {
     if (use.by_logvar || std::ranges::find(kScaled, use.name) == kScaled.end() || use.operands.size() < 2) return;
+    if (const Node* relu = relu_of(graph, use.operands[1].node)) {
+      input.diagnostics
+          .report(Diag::W0015, use.span,
+                  fmt::format("the {} of this {} is the result of `relu`, which is often 0", spread_of(use), use.name))
+          .label(relu->place(), "`relu` here")
+          .with_help("write `softplus(..)`, which is above 0");
+    }
     if (!use.operands[1].number || *use.operands[1].number != 0) return;
     input.diagnostics
         .report(Diag::W0015, use.span,
                 fmt::format("a {} with a {} of 0: every draw is its mean, and its density is infinite there", use.name,
-                            use.name == "Laplace" ? "scale" : "standard deviation"))
+                            spread_of(use)))
         .with_help("write the value itself where no noise is meant, else a positive number");
   });
 }
