@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <cctype>
+#include <span>
 
 #include "frontend/intrinsics.h"
 #include "frontend/library.h"
+#include "frontend/line_forms.h"
 #include "frontend/planned.h"
+#include "ir/readers.h"
 #include "ir/support/embedded_text.h"
 
 namespace smelt {
@@ -123,6 +126,14 @@ std::vector<LibraryEntry> library_entries() {
   for (const frontend::DistributionRecord& dist : frontend::all_distributions())
     entries.push_back(
         {"distribution", std::string(dist.name), fmt::format("{}({})", dist.name, dist.params), std::string(dist.doc)});
+  for (const ReaderRecord& reader : kReaders)
+    entries.push_back({"reader", std::string(reader.name), std::string(reader.example), std::string(reader.fields)});
+  const auto add = [&](std::string_view module, std::span<const frontend::LineForm> lines) {
+    for (const frontend::LineForm& line : lines)
+      entries.push_back({std::string(module), std::string(line.word), std::string(line.form), std::string(line.doc)});
+  };
+  add("step line", frontend::kStepOptions);
+  add("train section", frontend::kTrainLines);
   return entries;
 }
 
@@ -161,7 +172,10 @@ std::string library_markdown() {
       {"distribution",
        "## Distributions\n\n`d[B, Z]` gives the axes, `z ~ d` draws. `log_prob`, `kl`, `entropy` and `mean_of` take "
        "one.\n\n"},
-      {"built in", "## Built in\n\n"}};
+      {"built in", "## Built in\n\n"},
+      {"reader", "## Readers\n\nOf a split in a data section: `train = csv(\"points.csv\")`.\n\n"},
+      {"step line", "## Options of step lines\n\nEvery optimiser takes them.\n\n"},
+      {"train section", "## Lines and actions of a train section\n\n"}};
   for (const auto& [module, heading] : kProvided) {
     out += fmt::format("\n{}", heading);
     for (const LibraryEntry& entry : entries)

@@ -1,4 +1,5 @@
-// What the language has by name, as a list: entries of the standard library, functions of the compiler, distributions.
+// What the language has by name, as a list: entries of the standard library, functions of the compiler, distributions,
+// readers, lines of train sections and their options.
 #pragma once
 
 #include <string>
@@ -8,7 +9,7 @@
 namespace smelt {
 
 struct LibraryEntry {
-  std::string module;     // `std.nn`; `built in` and `distribution` of what the compiler provides
+  std::string module;     // `std.nn`; `built in`, `distribution`, `reader`, .. of what the compiler provides
   std::string name;       // `Dense`
   std::string signature;  // `Dense{out, act = identity}(x: f32[..., In]) -> f32[..., out]`
   std::string doc;        // the comment above it, in one line; of a function without one that is a formula, the formula

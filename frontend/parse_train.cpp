@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "frontend/line_forms.h"
 #include "frontend/parser_impl.h"
 #include "ir/support/suggest.h"
 
@@ -24,26 +25,7 @@ void Parser::train_section() {
 
 namespace {
 
-struct LineForm {
-  std::string_view word, form;
-};
-/// Lines of a train section, and actions: what their errors show when they know nothing better.
-constexpr LineForm kForms[] = {{"data", "data mnist"},
-                               {"batch", "batch B = 128, shuffle"},
-                               {"epochs", "epochs 10"},
-                               {"steps", "steps 20_000"},
-                               {"seed", "seed 1"},
-                               {"precision", "precision bf16"},
-                               {"step", "step loss with adam(lr = 1e-3)"},
-                               {"loop", "loop { 5 * critic; gen }"},
-                               {"ema", "ema G_avg = G decay 0.999"},
-                               {"every", "every 1 epoch { eval valid: loss, acc }"},
-                               {"stop", "stop when no better(max acc, 5)"},
-                               {"eval", "eval valid: loss, acc"},
-                               {"image", "image grid(x, 8) to \"x-{step}.png\""},
-                               {"text", "text write(x) to \"x-{step}.txt\""},
-                               {"audio", "audio say(x) at 8000 to \"x-{step}.wav\""},
-                               {"checkpoint", "checkpoint keep best(max acc)"}};
+using frontend::LineForm;
 
 /// While it lives, errors show this form.
 class FormOf {
@@ -59,8 +41,8 @@ class FormOf {
 };
 
 std::string_view form_of(std::string_view word) {
-  const auto* const known = std::ranges::find(kForms, word, &LineForm::word);
-  return known == std::end(kForms) ? std::string_view() : known->form;
+  const auto* const known = std::ranges::find(frontend::kTrainLines, word, &LineForm::word);
+  return known == std::end(frontend::kTrainLines) ? std::string_view() : known->form;
 }
 
 /// Settings of other frameworks that stand elsewhere here.

@@ -7,6 +7,7 @@
 
 #include "frontend/evaluator.h"
 #include "frontend/foreign_words.h"
+#include "frontend/line_forms.h"
 #include "frontend/number_ranges.h"
 #include "frontend/selectors.h"
 #include "ir/example_axis.h"
@@ -16,7 +17,6 @@ namespace smelt::frontend {
 
 namespace {
 
-constexpr std::string_view kCommonOptions[] = {"clip_norm", "clip_value", "accumulate", "decay", "project"};
 /// Those of the whole line, which stand with its first optimiser.
 constexpr std::string_view kLineOptions[] = {"clip_norm", "clip_value", "accumulate"};
 
@@ -174,7 +174,8 @@ void StepLines::read_optimiser(StepOptimiser& line) {
   }
   line.scope = scope;
   line.span = span;
-  std::vector<std::string> names(std::begin(kCommonOptions), std::end(kCommonOptions));
+  std::vector<std::string> names;
+  for (const LineForm& common : kStepOptions) names.emplace_back(common.word);
   for (const ast::Param& param : (*optimiser)->params) names.push_back(param.name.text);
   size_t position = 0;
   for (const ast::Arg& arg : call != nullptr ? call->args : std::vector<ast::Arg>{}) {

@@ -142,7 +142,7 @@ json completion(const Document& document, size_t offset) {
   for (const Declared& d : document.declared)
     if (!d.local) add(d.name, 21, "", "");
   for (const LibraryEntry& entry : library_entries()) {
-    if (entry.module == "std.dist") continue;
+    if (entry.module == "std.dist" || entry.module == "train section") continue;  // its words come below
     const bool capital = entry.name[0] >= 'A' && entry.name[0] <= 'Z';
     add(entry.name, capital ? 7 : 3, entry.signature, entry.doc);
   }
