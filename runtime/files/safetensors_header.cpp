@@ -169,6 +169,7 @@ class HeaderReader {
   bool start_entry() {
     if (place_ == Place::Metadata) return true;
     if (header.tensors.size() == limits_.max_tensors) {
+      place_ = Place::Header;  // of the file, not of one tensor
       stop(fmt::format("more than {} tensors", limits_.max_tensors));
       error->kind = ErrorKind::Limit;
       return false;
