@@ -388,8 +388,17 @@ struct StopItem {
   Ident best_direction, best_metric;
   ExprId evaluations;
 };
+/// `slow loss by 0.5 when no better(min loss, 5)`
+struct SlowItem {
+  Ident objective;
+  ExprId factor;
+  Ident best_direction, best_metric;
+  ExprId evaluations;
+};
 struct TrainItem {
-  std::variant<DataItem, BatchItem, NumberItem, PrecisionItem, StepItem, LoopItem, EmaItem, EveryItem, StopItem> node;
+  std::variant<DataItem, BatchItem, NumberItem, PrecisionItem, StepItem, LoopItem, EmaItem, EveryItem, StopItem,
+               SlowItem>
+      node;
   Span span;
 };
 struct TrainDecl {

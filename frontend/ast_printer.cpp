@@ -285,6 +285,10 @@ class Printer {
     if (i.best_metric.empty()) return line("stop when " + expr(i.condition));
     line(fmt::format("stop when no better({} {}, {})", i.best_direction.text, i.best_metric.text, expr(i.evaluations)));
   }
+  void train_item(const SlowItem& i) {
+    line(fmt::format("slow {} by {} when no better({} {}, {})", i.objective.text, expr(i.factor), i.best_direction.text,
+                     i.best_metric.text, expr(i.evaluations)));
+  }
   void train_item(const EveryItem& i) {
     open(fmt::format("every {} {}", expr(i.count), i.unit.text));
     for (const Action& action : i.actions) std::visit([&](const auto& a) { line(action_text(a)); }, action.node);

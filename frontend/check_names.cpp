@@ -202,6 +202,7 @@ class NameChecker : private BodyNames {
               [&](const ast::EmaItem& i) { expr(i.model, Place::Net), expr(i.decay); },
               [&](const ast::EveryItem& i) { actions(i); },
               [&](const ast::StopItem& i) { stop(i.condition), expr(i.evaluations); },
+              [&](const ast::SlowItem& i) { expr(i.factor), expr(i.evaluations); },
               [](const ast::DataItem&) {},
               [](const ast::PrecisionItem&) {},
           },

@@ -31,6 +31,10 @@ inline constexpr LineForm kTrainLines[] = {
      "what is done between steps: eval, image, text, audio, checkpoint"},
     {"stop", "stop when no better(max acc, 5)",
      "ends the run when a metric has not become better for so many evaluations, or when a condition of losses holds"},
+    {"slow", "slow loss by 0.5 when no better(min loss, 5)",
+     "multiplies the learning rate of a step line when a metric has not become better for so many evaluations, and "
+     "waits "
+     "again: a schedule by plateaus"},
     {"eval", "eval valid: loss, acc", "objectives and metrics over a split, into the log"},
     {"image", "image grid(x, 8) to \"x-{step}.png\"", "pictures, in rows"},
     {"text", "text write(x) to \"x-{step}.txt\"", "labels as bytes, or as the text of subwords"},

@@ -55,6 +55,7 @@ constexpr LineForm kElsewhere[] = {{"lr", "step loss with adam(lr = 1e-3)"},
                                    {"checkpoint", "every 1 epoch { checkpoint keep 3 }"},
                                    {"eval", "every 1 epoch { eval valid: loss }"},
                                    {"save", "every 1 epoch { checkpoint keep 3 }"},
+                                   {"plateau", "slow loss by 0.1 when no better(min loss, 5)"},
                                    {"image", "every 1 epoch { image grid(x, 8) to \"x-{epoch}.png\" }"}};
 
 }  // namespace
@@ -80,7 +81,7 @@ std::string Parser::help_for_train_line() const {
 
 ast::TrainItem Parser::train_item() {
   static constexpr std::string_view kWords[] = {"data", "batch", "epochs", "steps", "seed", "precision",
-                                                "step", "loop",  "ema",    "every", "stop"};
+                                                "step", "loop",  "ema",    "every", "stop", "slow"};
   const Span begin = peek().span;
   ast::TrainItem item;
   const FormOf form(form_, form_of(peek().text));
@@ -117,6 +118,8 @@ ast::TrainItem Parser::train_item() {
   else if (accept_word("stop")) {
     expect_word("when", "a stop line");
     item.node = panic_ ? ast::StopItem{} : stop_item();
+  } else if (accept_word("slow")) {
+    item.node = slow_item();
   } else {
     std::string help = help_for_train_line();
     if (help.empty() && at(TokenKind::Name)) help = did_you_mean(peek().text, kWords);
@@ -209,13 +212,38 @@ ast::StopItem Parser::stop_item() {
     item.condition = binary(0);
     return item;
   }
-  advance(), advance();
-  expect(TokenKind::OpenParen, "a stop line");
-  best_of(item.best_direction, item.best_metric);
-  expect(TokenKind::Comma, "a stop line");
-  if (!panic_) item.evaluations = binary(0);
-  expect(TokenKind::CloseParen, "a stop line");
+  no_better(item.best_direction, item.best_metric, item.evaluations, "a stop line");
   return item;
+}
+
+// slow loss by 0.5 when no better(min loss, 5)
+ast::SlowItem Parser::slow_item() {
+  constexpr std::string_view kLine = "a slow line";
+  ast::SlowItem item;
+  item.objective = expect_name("the name of an objective");
+  expect_word("by", kLine);
+  if (!panic_) item.factor = binary(0);
+  expect_word("when", kLine);
+  if (panic_) return item;
+  if (!at_word("no") || peek(1).text != "better") {
+    fail(fmt::format("expected `no better` in {}, found {}", kLine, found()),
+         "a rate falls when a metric is no better: `slow loss by 0.5 when no better(min loss, 5)`; one that depends on "
+         "the "
+         "iteration is a schedule");
+    return item;
+  }
+  no_better(item.best_direction, item.best_metric, item.evaluations, kLine);
+  return item;
+}
+
+// no better(min loss, 5)
+void Parser::no_better(ast::Ident& direction, ast::Ident& metric, ast::ExprId& evaluations, std::string_view line) {
+  advance(), advance();
+  expect(TokenKind::OpenParen, line);
+  best_of(direction, metric);
+  expect(TokenKind::Comma, line);
+  if (!panic_) evaluations = binary(0);
+  expect(TokenKind::CloseParen, line);
 }
 
 // min loss, max acc

@@ -98,6 +98,8 @@ class Parser {
   ast::StepGroup step_group();
   ast::LoopItem loop_item();
   ast::StopItem stop_item();
+  ast::SlowItem slow_item();
+  void no_better(ast::Ident& direction, ast::Ident& metric, ast::ExprId& evaluations, std::string_view line);
   void best_of(ast::Ident& direction, ast::Ident& metric);
   ast::LoopGroup loop_group();
   ast::LoopEntry loop_entry();

@@ -108,6 +108,13 @@ void StepLines::read_together(const ast::LoopItem& loop) {
   }
 }
 
+bool StepLines::has_rate(size_t objective) const {
+  return std::ranges::any_of(lines_[objective].optimisers, [](const StepOptimiser& optimiser) {
+    return optimiser.decl == nullptr ||
+           std::ranges::any_of(optimiser.decl->params, [](const ast::Param& param) { return param.name.text == "lr"; });
+  });
+}
+
 size_t StepLines::leader_of(size_t objective) const {
   for (const std::vector<size_t>& group : together_)
     if (std::ranges::find(group, objective) != group.end()) return group[0];

@@ -28,6 +28,9 @@ class Variables;
 class Averages;
 class Calls;
 
+/// The run-time input of the step that `slow loss by ..` changes. No option of an optimiser has this name.
+inline std::string slow_scalar(const std::string& objective) { return objective + ".lr.slow"; }
+
 class StepLines {
  public:
   StepLines(const FileScope& file, const Library& library, Experiment& experiment, Scopes& scopes, Shapes& shapes,
@@ -50,6 +53,8 @@ class StepLines {
   void read_step_lines();
   int32_t find_objective(std::string_view name) const;  // -1: there is none
   bool has_line(size_t objective) const { return lines_[objective].item != nullptr; }
+  /// Whether an optimiser of its line has a parameter `lr`.
+  bool has_rate(size_t objective) const;
   /// The objectives whose gradients are taken at the same point as that of this one, which is the first of them.
   std::vector<size_t> members(size_t leader) const;
   /// The objective in whose step this one runs: itself, or the first of its `together`.
@@ -89,6 +94,7 @@ class StepLines {
   std::vector<Tensor> gradients_of(const Tensor& loss, const std::vector<int32_t>& params);
   std::vector<int32_t> trained_parameters(size_t objective, const Tensor& loss);
   Tensor update_number(size_t objective);
+  Value slowed(size_t objective, const Value& rate, Span span);
   std::optional<Accumulation> accumulation(size_t objective);
   void accumulate(size_t objective, const Accumulation& accumulation, int32_t variable, Tensor& gradient);
   void update_parameter(size_t objective, const StepOptimiser& optimiser, int32_t variable, Tensor gradient,

@@ -265,6 +265,17 @@ void StepLines::update_parameter(size_t index, const StepOptimiser& optimiser, i
   }
 }
 
+/// Of `slow loss by 0.5 when no better(..)`: the rate times a number that starts at 1, and that the run changes.
+Value StepLines::slowed(size_t objective, const Value& rate, Span span) {
+  const std::string& name = experiment_.objectives[objective].name;
+  const auto slows = [&](const ast::TrainItem& item) {
+    const auto* slow = std::get_if<ast::SlowItem>(&item.node);
+    return slow != nullptr && slow->objective.text == name;
+  };
+  if (rate.bad() || std::ranges::none_of(train_section(file_)->items, slows)) return rate;
+  return graph_.binary(ast::BinaryOp::Mul, rate, graph_.setting(slow_scalar(name), 1), span);
+}
+
 /// Evaluates the optimiser's body for one parameter.
 void StepLines::run_optimiser(size_t index, const StepOptimiser& step, int32_t variable, Tensor gradient, bool decays,
                               const Options& options, const Value& update) {
@@ -281,6 +292,7 @@ void StepLines::run_optimiser(size_t index, const StepOptimiser& step, int32_t v
                   : param.default_value.valid() ? evaluator_.eval(param.default_value)
                                                 : Value();
     if (param.name.text == "weight_decay" && !decays) value = Value(NoneValue{});
+    if (param.name.text == "lr") value = slowed(index, value, step.span);
     scopes_.bind(param.name, std::move(value));
   }
   const Axes axes = gradient.axes;

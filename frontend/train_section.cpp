@@ -105,6 +105,7 @@ std::map<std::string, Span> TrainSection::read_lines() {
                      once(condition ? "stop when" : "stop when no better");
                      condition ? stop_condition(i) : stop_without_progress(i);
                    },
+                   [&](const ast::SlowItem& i) { once("slow " + i.objective.text), slow_line(i); },
                },
                item.node);
   }
@@ -324,40 +325,6 @@ void TrainSection::checkpoint_action(const ast::CheckpointAction& action, Action
   out.best_metric = action.best_metric.text;
   out.best_is_max = action.best_direction.text == "max";
   split_of_evaluated(action.best_metric);
-}
-
-/// The split on which the train section first evaluates a metric; an error when it never does.
-std::string TrainSection::split_of_evaluated(const ast::Ident& metric) const {
-  for (const ast::TrainItem& item : train_->items) {
-    const auto* every = std::get_if<ast::EveryItem>(&item.node);
-    if (every == nullptr) continue;
-    for (const ast::Action& other : every->actions) {
-      const auto* eval = std::get_if<ast::EvalAction>(&other.node);
-      if (eval != nullptr && std::ranges::find(eval->names, metric.text, &ast::Ident::text) != eval->names.end())
-        return eval->split.text;
-    }
-  }
-  const std::vector<std::string> names = eval_names();
-  const bool known = std::ranges::find(names, metric.text) != names.end();
-  diagnostics_
-      .report(Diag::E0606, metric.span,
-              known ? fmt::format("`{}` is not evaluated", metric.text)
-                    : fmt::format("no objective or metric `{}`", printable(metric.text)))
-      .with_help(known ? fmt::format("write `every 1 epoch {{ eval valid: {} }}`", metric.text)
-                       : did_you_mean(metric.text, names));
-  return {};
-}
-
-// stop when no better(min loss, 5)
-void TrainSection::stop_without_progress(const ast::StopItem& item) {
-  const Span span = scopes_.span_of(item.evaluations);
-  const std::optional<int64_t> count =
-      shapes_.expect_integer(evaluator_.eval(item.evaluations), span, "the number of evaluations");
-  if (count && *count < 1)
-    diagnostics_.report(Diag::E0503, span,
-                        fmt::format("training would stop after {} evaluations; it has to be at least 1", *count));
-  experiment_.train.patience = {item.best_metric.text, split_of_evaluated(item.best_metric),
-                                item.best_direction.text == "max", count.value_or(1)};
 }
 
 // stop when nan(critic) or nan(gen)

@@ -1,5 +1,6 @@
 // The train section: precision, batch, horizon, loop and actions as a TrainPlan. Members are defined in
-// train_section.cpp; those of its `batch` line in batch_line.cpp, of actions that write files in output_actions.cpp.
+// train_section.cpp; those of its `batch` line in batch_line.cpp, of actions that write files in output_actions.cpp, of
+// lines that wait for a metric in patience_lines.cpp.
 #pragma once
 
 #include <map>
@@ -76,6 +77,9 @@ class TrainSection {
   void eval_action(const ast::EvalAction& action, Action& out);
   void stop_condition(const ast::StopItem& item);
   void stop_without_progress(const ast::StopItem& item);
+  void slow_line(const ast::SlowItem& item);
+  Patience patience_of(const ast::Ident& direction, const ast::Ident& metric, ast::ExprId evaluations,
+                       std::string_view what);
   std::string split_of_evaluated(const ast::Ident& metric) const;
   std::vector<std::string> eval_names() const;
   void warn_idle_objectives();

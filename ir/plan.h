@@ -247,6 +247,13 @@ struct Patience {
   int64_t evaluations = 0;  // 0: there is no such rule
 };
 
+/// `slow loss by 0.5 when no better(min loss, 5)`: a scalar of the step is multiplied each time that the patience ends.
+struct SlowRule {
+  std::string scalar;  // `loss.lr.slow`
+  double factor = 1;
+  Patience patience;
+};
+
 struct TrainPlan {
   bool present = false;
   bool has_data = false;
@@ -261,6 +268,7 @@ struct TrainPlan {
   std::vector<Every> every;
   int32_t stop_function = -1;
   Patience patience;
+  std::vector<SlowRule> slow;
   Span span;
 };
 

@@ -26,6 +26,17 @@ Result<void> for_each_line(const std::string& metrics_path, std::string_view par
   return {};
 }
 
+/// Hands over the values of a metric that a run has logged, with step and split.
+template <typename Take>
+Result<void> for_each_value(const std::string& metrics_path, const std::string& metric, Take take) {
+  return for_each_line(metrics_path, "\"eval\"", [&](const nlohmann::json& line) {
+    if (!line.contains("metrics") || !line["metrics"].contains(metric)) return;
+    const auto& value = line["metrics"][metric];
+    take(line.value("step", int64_t{0}), line.value("eval", std::string()),
+         value.is_number() ? value.template get<double>() : std::nan(""));
+  });
+}
+
 }  // namespace
 
 void Progress::add(std::string_view split, std::string_view metric, double value) {
@@ -37,11 +48,28 @@ void Progress::add(std::string_view split, std::string_view metric, double value
 
 Result<void> Progress::take_up(const std::string& metrics_path) {
   if (rule_.evaluations == 0) return {};
-  return for_each_line(metrics_path, "\"eval\"", [&](const nlohmann::json& line) {
-    if (!line.contains("metrics") || !line["metrics"].contains(rule_.metric)) return;
-    const auto& value = line["metrics"][rule_.metric];
-    add(line.value("eval", ""), rule_.metric, value.is_number() ? value.get<double>() : std::nan(""));
+  return for_each_value(metrics_path, rule_.metric,
+                        [&](int64_t, const std::string& split, double value) { add(split, rule_.metric, value); });
+}
+
+bool Slowing::add(int64_t step, std::string_view split, std::string_view metric, double value) {
+  progress_.add(split, metric, value);
+  if (!progress_.has_ended()) return false;
+  progress_.wait_again();
+  falls_.push_back(step);
+  return true;
+}
+
+Result<void> Slowing::take_up(const std::string& metrics_path) {
+  const std::string& metric = rule_.patience.metric;
+  return for_each_value(metrics_path, metric, [&](int64_t step, const std::string& split, double value) {
+    (void)add(step, split, metric, value);
   });
+}
+
+double Slowing::factor(int64_t step) const {
+  const auto before = std::ranges::count_if(falls_, [&](int64_t fall) { return fall <= step; });
+  return std::pow(rule_.factor, static_cast<double>(before));
 }
 
 Result<std::map<std::string, double>> logged_losses(const std::string& metrics_path, int64_t step) {

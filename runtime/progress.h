@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ir/plan.h"
 #include "ir/support/result.h"
@@ -22,11 +23,31 @@ class Progress {
   /// Those that a run has logged. Errors: Input when the log cannot be read.
   Result<void> take_up(const std::string& metrics_path);
   bool has_ended() const { return rule_.evaluations > 0 && since_best_ >= rule_.evaluations; }
+  void wait_again() { since_best_ = 0; }
 
  private:
   const Patience& rule_;
   std::optional<double> best_;
   int64_t since_best_ = 0;  // evaluations
+};
+
+/// `slow loss by 0.5 when no better(min loss, 5)`: what the scalar of the rule is at each step.
+class Slowing {
+ public:
+  explicit Slowing(const SlowRule& rule) : rule_(rule), progress_(rule.patience) {}
+
+  /// One evaluation after step `step`; true when the rate falls.
+  bool add(int64_t step, std::string_view split, std::string_view metric, double value);
+  /// Those that a run has logged. Errors: Input when the log cannot be read.
+  Result<void> take_up(const std::string& metrics_path);
+  /// In the steps behind `step`.
+  double factor(int64_t step) const;
+  const SlowRule& rule() const { return rule_; }
+
+ private:
+  const SlowRule& rule_;
+  Progress progress_;
+  std::vector<int64_t> falls_;  // the steps after which the rate fell
 };
 
 /// The last loss of each objective at `step` that a run has logged; those that were not finite are left out. Errors:

@@ -34,6 +34,7 @@ Result<void> Rewind::go_to(int64_t step, const GoBack& go_back) {
     SMELT_TRY(const int64_t batches, go_back(session_));
     iteration_.seek(batches);
   }
+  SMELT_TRY_VOID(restore_(session_.header().iteration));
   while (session_.header().iteration < step) {
     iteration_.take_batches();
     const int32_t status = iteration_.run();
@@ -43,6 +44,7 @@ Result<void> Rewind::go_to(int64_t step, const GoBack& go_back) {
     }
     iteration_.read_values();
     iteration_.keep_losses();
+    SMELT_TRY_VOID(restore_(session_.header().iteration));
   }
   return {};
 }

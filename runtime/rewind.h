@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <utility>
 
 #include "ir/support/result.h"
 #include "runtime/buffer.h"
@@ -17,7 +18,11 @@ class Rewind {
   /// Puts a session to an earlier step than asked for, and says how many batches that one had taken.
   using GoBack = std::function<Result<int64_t>(Session&)>;
 
-  Rewind(Session& session, Iteration& iteration) : session_(session), iteration_(iteration) {}
+  /// Gives the session what else a step depends on, once the steps up to this one are done.
+  using Restore = std::function<Result<void>(int64_t step)>;
+
+  Rewind(Session& session, Iteration& iteration, Restore restore)
+      : session_(session), iteration_(iteration), restore_(std::move(restore)) {}
 
   /// Called before each step: copies header, counters, scalars and variables now and then. Errors: Limit.
   Result<void> keep();
@@ -33,6 +38,7 @@ class Rewind {
  private:
   Session& session_;
   Iteration& iteration_;
+  Restore restore_;
   Buffer kept_;
   int64_t kept_step_ = -1;
   int64_t kept_batches_ = 0;

@@ -87,11 +87,14 @@ TrainActions::TrainActions(Session& session, std::span<const Dataset> data, cons
       log_(log),
       observer_(observer),
       subwords_(subwords),
-      progress_(plan_.patience) {}
+      progress_(plan_.patience),
+      slowings_(plan_.slow.begin(), plan_.slow.end()) {}
 
 Result<void> TrainActions::resume(const TrainState& state) {
   saved_step_ = state.step;
   SMELT_TRY_VOID(progress_.take_up(run_.metrics_path()));
+  for (Slowing& slowing : slowings_) SMELT_TRY_VOID(slowing.take_up(run_.metrics_path()));
+  SMELT_TRY_VOID(set_rates(state.step));
   if (run_.pointed_step("last") != state.step) SMELT_TRY_VOID(run_.point("last", state.step));
   // The metric may be another one now. Older files do not name it.
   if (!state.best_metric.empty() && state.best_metric != best_metric_of(plan_)) return {};
@@ -161,6 +164,23 @@ Result<void> TrainActions::run_eval(const Action& action, int64_t step) {
     }
   }
   observer_.on_evaluation(step, action.split, values);
+  for (const NamedValue& value : values) SMELT_TRY_VOID(slow_down(step, action.split, value));
+  return {};
+}
+
+Result<void> TrainActions::slow_down(int64_t step, const std::string& split, const NamedValue& value) {
+  for (Slowing& slowing : slowings_) {
+    if (!slowing.add(step, split, value.name, value.value)) continue;
+    const SlowRule& rule = slowing.rule();
+    observer_.on_note(fmt::format("step {}: `{}` was no better in {} evaluations; `{}` is {:.4g}", step,
+                                  rule.patience.metric, rule.patience.evaluations, rule.scalar, slowing.factor(step)));
+  }
+  return set_rates(step);
+}
+
+Result<void> TrainActions::set_rates(int64_t step) {
+  for (const Slowing& slowing : slowings_)
+    SMELT_TRY_VOID(session_.set_scalar(slowing.rule().scalar, slowing.factor(step)));
   return {};
 }
 

@@ -47,9 +47,12 @@ class TrainActions {
   std::optional<int64_t> saved_step() const { return saved_step_; }
   /// `stop when no better(..)` holds.
   bool without_progress() const { return progress_.has_ended(); }
+  /// Gives the scalars of `slow` lines what they are in the steps behind `step`. Errors: Usage when there is none.
+  Result<void> set_rates(int64_t step);
 
  private:
   Result<void> run_eval(const Action& action, int64_t step);
+  Result<void> slow_down(int64_t step, const std::string& split, const NamedValue& value);
   Result<HostTensor> run_output(const Entry& entry, const TrainState& state);
   Result<void> write_output(const Action& action, const TrainState& state);
   Result<void> run_checkpoint(const Action& action, const TrainState& state);
@@ -70,6 +73,7 @@ class TrainActions {
   std::optional<int64_t> saved_step_;
   std::vector<int64_t> autosaves_;
   Progress progress_;
+  std::vector<Slowing> slowings_;
 };
 
 /// Whether a `checkpoint` line says when a run is saved.

@@ -35,7 +35,7 @@ class TrainingRun {
         actions_(session, data, train_data_, run, log_, observer_,
                  options.subwords != nullptr ? *options.subwords : no_subwords_),
         iteration_(session, train_data_, schedule_),
-        rewind_(session, iteration_) {}
+        rewind_(session, iteration_, [this](int64_t step) { return actions_.set_rates(step); }) {}
 
   Result<void> prepare(const std::optional<TrainState>& resumed) {
     session_.header().horizon = schedule_.iterations;

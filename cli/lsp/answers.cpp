@@ -149,9 +149,9 @@ json completion(const Document& document, size_t offset) {
   const std::string_view head = std::string_view(document.text).substr(begin, 6);
   constexpr std::string_view kSections[] = {"import", "dim",    "config", "const", "data",      "layer",    "model",
                                             "fn",     "metric", "export", "train", "optimiser", "objective"};
-  constexpr std::string_view kTrain[] = {"data",  "batch", "epochs", "steps",     "seed", "precision",
-                                         "step",  "loop",  "ema",    "every",     "stop", "eval",
-                                         "image", "text",  "audio",  "checkpoint"};
+  constexpr std::string_view kTrain[] = {"data", "batch", "epochs", "steps", "seed",      "precision",
+                                         "step", "loop",  "ema",    "every", "stop",      "slow",
+                                         "eval", "image", "text",   "audio", "checkpoint"};
   constexpr std::string_view kBody[] = {"param", "state", "report", "assert", "dim",     "if",
                                         "else",  "scan",  "repeat", "yield",  "training"};
   const std::span<const std::string_view> words = first_column ? std::span<const std::string_view>(kSections)

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "frontend/lints/lint.h"
+#include "frontend/step_lines.h"
 #include "ir/experiment.h"
 
 namespace smelt::frontend {
@@ -140,31 +141,43 @@ void stop_never_holds(const LintInput& input) {
   }
 }
 
+namespace {
+
 /// Only where the run and the evaluations are counted in the same unit is their number known without the data.
-void patience_without_end(const LintInput& input) {
+void check_patience(const LintInput& input, const Patience& patience, Span span, std::string_view outcome) {
   const TrainPlan& plan = input.experiment.train;
-  if (plan.patience.evaluations == 0 || input.shortened) return;
+  if (patience.evaluations == 0 || input.shortened) return;
   for (const Every& every : plan.every) {
     for (const Action& action : every.actions) {
-      const bool evaluates = action.kind == ActionKind::Eval && action.split == plan.patience.split &&
-                             std::ranges::find(action.names, plan.patience.metric) != action.names.end();
+      const bool evaluates = action.kind == ActionKind::Eval && action.split == patience.split &&
+                             std::ranges::find(action.names, patience.metric) != action.names.end();
       const int64_t length = every.unit == Unit::Epoch ? plan.epochs : plan.steps;
       if (!evaluates || length < 0) continue;
       const int64_t evaluations = length / every.count;
-      if (evaluations > plan.patience.evaluations) return;
-      const auto* train = train_section(input.file);
-      Span span = train != nullptr ? train->span : Span{};
-      for (const ast::TrainItem& item : train->items) {
-        const auto* stop = std::get_if<ast::StopItem>(&item.node);
-        if (stop != nullptr && !stop->best_metric.empty()) span = item.span;
-      }
+      if (evaluations > patience.evaluations) return;
       input.diagnostics
           .report(Diag::W0016, span,
-                  fmt::format("this never ends the run: `{}` is evaluated {} times, and {} without a better value "
-                              "come after the first",
-                              plan.patience.metric, evaluations, plan.patience.evaluations))
+                  fmt::format("{}: `{}` is evaluated {} times, and {} without a better value come after the first",
+                              outcome, patience.metric, evaluations, patience.evaluations))
           .with_help("evaluate more often, train for longer, or wait for fewer evaluations");
       return;
+    }
+  }
+}
+
+}  // namespace
+
+void patience_without_end(const LintInput& input) {
+  const auto* train = train_section(input.file);
+  if (train == nullptr) return;
+  const TrainPlan& plan = input.experiment.train;
+  for (const ast::TrainItem& item : train->items) {
+    if (const auto* stop = std::get_if<ast::StopItem>(&item.node); stop != nullptr && !stop->best_metric.empty())
+      check_patience(input, plan.patience, item.span, "this never ends the run");
+    const auto* slow = std::get_if<ast::SlowItem>(&item.node);
+    for (const SlowRule& rule : plan.slow) {
+      if (slow != nullptr && rule.scalar == slow_scalar(slow->objective.text))
+        check_patience(input, rule.patience, item.span, "the rate never falls");
     }
   }
 }

@@ -6,7 +6,7 @@ endif
 syntax match   smeltComment  "#.*$" contains=@Spell
 syntax region  smeltString   start=+"+ skip=+\\.+ end=+"+ oneline
 syntax match   smeltSection  "^\%(import\|dim\|config\|const\|data\|layer\|model\|fn\|metric\|export\|optimiser\|objective\|train\)\>"
-syntax match   smeltTrain    "^\s\+\zs\%(data\|batch\|epochs\|steps\|seed\|precision\|step\|loop\|ema\|every\|stop\|eval\|image\|text\|audio\|checkpoint\|dim\)\>\%(\s*[=(.~:,]\)\@!"
+syntax match   smeltTrain    "^\s\+\zs\%(data\|batch\|epochs\|steps\|seed\|precision\|step\|loop\|ema\|every\|stop\|slow\|eval\|image\|text\|audio\|checkpoint\|dim\)\>\%(\s*[=(.~:,]\)\@!"
 syntax keyword smeltStatement if else repeat scan reverse until param state report assert yield updates vjp when
 syntax keyword smeltWord     and or not in as
 syntax keyword smeltType     f32 f64 f16 bf16 i32 i64 u8 bool ix

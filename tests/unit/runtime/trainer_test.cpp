@@ -5,6 +5,7 @@
 
 #include "runtime/evaluate.h"
 #include "runtime/grid.h"
+#include "runtime/progress.h"
 #include "tests/unit/runtime/allocation_counter.h"
 #include "tests/unit/runtime/trainer_fixture.h"
 
@@ -220,4 +221,20 @@ TEST_CASE("a sheet places pictures in rows and enlarges them") {
   CHECK(encode_png({0, 5, 1, {}}).error().kind == ErrorKind::Output);
   CHECK(contains(message_of(encode_png({2, 2, 1, {1, 2, 3}})), "pixels do not match"));
   CHECK(contains(message_of(encode_png({2'000'000, 1, 1, std::vector<uint8_t>(2'000'000)})), "libpng: "));
+}
+
+TEST_CASE("a rule of slowing counts the evaluations of its metric and split, and waits again") {
+  const SlowRule rule{"loss.lr.slow", 0.5, {"acc", "valid", true, 2}};
+  Slowing slowing(rule);
+  const double values[] = {0.5, 0.4, 0.6, 0.6, NAN, 0.7, 0.1, 0.2, 0.3, 0.4};
+  int64_t step = 0;
+  for (const double value : values) {
+    CHECK_FALSE(slowing.add(++step, "train", "acc", value));
+    CHECK_FALSE(slowing.add(step, "valid", "loss", value));
+    CHECK(slowing.add(step, "valid", "acc", value) == (step == 5 || step == 8 || step == 10));
+  }
+  CHECK(slowing.factor(4) == 1);
+  CHECK(slowing.factor(5) == 0.5);
+  CHECK(slowing.factor(9) == 0.25);
+  CHECK(slowing.factor(10) == 0.125);
 }
