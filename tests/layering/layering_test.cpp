@@ -143,11 +143,11 @@ bool starts_with_any(std::string_view text, const std::vector<std::string_view>&
   return std::ranges::any_of(prefixes, [&](std::string_view prefix) { return text.starts_with(prefix); });
 }
 
-/// The C and C++ standard libraries and POSIX.
+/// The C and C++ standard libraries, POSIX, and what of glibc gives memory back.
 bool is_system(std::string_view target) {
-  constexpr std::array<std::string_view, 16> kPosix = {
-      "sched.h",   "fcntl.h", "poll.h",  "unistd.h", "signal.h", "setjmp.h", "ucontext.h", "dlfcn.h",
-      "pthread.h", "errno.h", "stdio.h", "stdlib.h", "string.h", "stddef.h", "stdint.h",   "math.h"};
+  constexpr std::array<std::string_view, 17> kPosix = {
+      "sched.h", "fcntl.h", "poll.h",   "unistd.h", "signal.h", "setjmp.h", "ucontext.h", "dlfcn.h", "pthread.h",
+      "errno.h", "stdio.h", "stdlib.h", "string.h", "stddef.h", "stdint.h", "math.h",     "malloc.h"};
   return target.find_first_of("./") == std::string_view::npos || target.starts_with("sys/") ||
          std::ranges::find(kPosix, target) != kPosix.end();
 }
