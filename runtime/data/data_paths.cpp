@@ -90,12 +90,16 @@ Result<std::string> resolve_data_path(const std::string& path, const std::string
   for (const std::string& candidate : candidates) {
     if (const std::optional<std::string> found = find_parts({candidate, parts.rest}, pattern)) return *found;
   }
+  const std::string holder = pattern ? "that it is in "
+                             : wanted.has_parent_path()
+                                 ? fmt::format("that holds `{}` ", printable(wanted.filename().string()))
+                                 : std::string();
   std::vector<std::string> shown;
   for (const std::string& candidate : candidates) shown.push_back(fmt::format("`{}`", printable(candidate)));
   return fail(ErrorKind::Input,
               fmt::format("cannot find {}`{}`: looked for {}{}", pattern ? "the folder of " : "", printable(path),
                           fmt::join(shown, " and "), pattern ? "" : ", each with and without .gz"),
-              fmt::format("give the directory {}with `--data {}=DIR`", pattern ? "that it is in " : "", section));
+              fmt::format("give the directory {}with `--data {}=DIR`", holder, section));
 }
 
 }  // namespace smelt
