@@ -105,6 +105,7 @@ inline constexpr StdEntry kStdEntries[] = {
     {"_uniform_from_noise", "drawn(Uniform(x, p))"},
     {"laplace_log_prob", "log_prob(Laplace(x, p), p)"},
     {"laplace_entropy", "entropy(Laplace(x, p))"},
+    {"truncated_normal_entropy", "entropy(TruncatedNormal(x, p))"},
     {"laplace_mean", "mean_of(Laplace(x, p))"},
     {"_laplace_from_noise", "drawn(Laplace(x, p))"},
     {"laplace_kl", "kl(Laplace(x, p), Laplace(p, 0.5 + p))"},
