@@ -52,7 +52,9 @@ std::string prepare(const std::string& name) {
 TEST_CASE("what is printed while it is made is what a file gets") {
   const std::string work = prepare("stream-same");
   for (const char* name : {"write", "across", "pages", "one", "beams", "each", "ended"}) {
-    for (const char* flags : {"--threads 1", "--threads 2 --seed 5", "-n 3 --threads 3", "--precision bf16"}) {
+    const bool has_rows = name != std::string_view("one") && name != std::string_view("beams");  // that `-n` counts
+    for (const char* flags :
+         {"--threads 1", "--threads 2 --seed 5", has_rows ? "-n 3 --threads 3" : "--threads 3", "--precision bf16"}) {
       const std::string command = fmt::format("sample m.smelt {} --prompt ab {}", name, flags);
       const CommandResult printed = smelt_in(work, command);
       REQUIRE_MESSAGE(printed.exit_code == 0, printed.err);
