@@ -127,7 +127,7 @@ void choose_tile(Product& product, const VectorRegisters& registers, int64_t usu
                        registers.lanes};
       return;
     }
-    // What is left behind lies apart then: few rows are worth it where a quarter of a vector's lanes at most would work.
+    // Results lie apart then: few rows are worth it where a quarter of a vector's lanes at most would work.
     const int64_t fewest_rows = columns.bound <= registers.lanes / 4 ? registers.lanes : 2 * registers.lanes;
     if (product.row.a_stride == 1 && product.row.extent.bound >= fewest_rows) {
       transpose(product);
