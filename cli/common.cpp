@@ -89,6 +89,7 @@ void add_model_flags(Options options, ModelFlags& flags, unsigned groups, std::p
       .repeated();
   options.add("--memory-budget", flags.memory_budget,
               "most memory to use, data excluded, such as 24MB or 1.5GiB: takes time for it, never bits");
+  options.add("--compile-limit", flags.compile_limit, "seconds after which a compile stops; 600");
   if ((groups & kJson) != 0) options.flag("--json", flags.json, "machine-readable output");
   if ((groups & kTraining) != 0) {
     options.add("--epochs", flags.epochs, "epochs, instead of the file's").between(1, uint64_t{1} << 40);
@@ -138,8 +139,22 @@ Result<int64_t> parse_size(const std::string& text) {
               "write a number and B, KB, MB, GB, KiB, MiB or GiB, such as 24MB or 1.5GiB");
 }
 
+static Result<double> parse_seconds(const std::string& text) {
+  constexpr double kMost = 1e6;
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size() && number > 0 && number <= kMost) return number;
+  return fail(ErrorKind::Usage,
+              fmt::format("--compile-limit `{}` is not a number of seconds up to {}", printable(text, 40), kMost),
+              "write a number, such as 600 or 0.5");
+}
+
 Result<ModelOptions> model_options(const ModelFlags& flags) {
   ModelOptions options;
+  options.compile_limits.on_note = [](const std::string& note) { say("note: {}", note); };
+  if (!flags.compile_limit.empty()) {
+    SMELT_TRY(options.compile_limits.stop_after, parse_seconds(flags.compile_limit));
+  }
   if (!flags.memory_budget.empty()) {
     SMELT_TRY(options.passes.memory_budget, parse_size(flags.memory_budget));
   }

@@ -67,6 +67,7 @@ struct ModelFlags {
   std::string precision;              // empty: the file's
   std::string train;                  // the name of a train section; empty: the first one
   std::string memory_budget;          // as written; empty: none
+  std::string compile_limit;          // as written; empty: that of CompileLimits
   bool json = false;
 };
 enum FlagGroup : unsigned { kTraining = 1, kRunning = 2, kJson = 4 };

@@ -256,6 +256,7 @@ class Search {
   std::optional<FunctionUnit> plan_with(const Recomputation& what) {
     if (plans_left_ == 0) return std::nullopt;
     --plans_left_;
+    check_time(context_.clock);
     ScheduledGraph source = recompute(plan_.source, plan_.plan, what);
     if (!can_be_ordered(source.graph)) return std::nullopt;
     return place_function(std::move(source), context_);

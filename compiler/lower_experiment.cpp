@@ -51,11 +51,13 @@ std::string as_identifier(std::string_view name) {
 class ExperimentLowering {
  public:
   ExperimentLowering(const Experiment& experiment, const Target& target, const CompileOptions& options,
-                     const SourceMap& sources)
+                     const SourceMap& sources, CompileClock* clock)
       : experiment_(experiment),
         options_(options),
         sources_(sources),
-        context_(context_of(experiment, target, options)) {}
+        context_(context_of(experiment, target, options)) {
+    context_.clock = clock;
+  }
 
   Result<LoweredExperiment> run() {
     CompiledProgram& program = lowered_.program;
@@ -378,8 +380,9 @@ PassContext context_of(const Experiment& experiment, const Target& target, const
 }
 
 Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const Target& target,
-                                           const CompileOptions& options, const SourceMap& sources) {
-  return ExperimentLowering(experiment, target, options, sources).run();
+                                           const CompileOptions& options, const SourceMap& sources,
+                                           CompileClock* clock) {
+  return ExperimentLowering(experiment, target, options, sources, clock).run();
 }
 
 }  // namespace smelt

@@ -33,9 +33,10 @@ struct LoweredExperiment {
 };
 
 /// Errors (Limit): a function that cannot be brought within the memory budget; its largest tensors are named by their
-/// places in `sources`.
+/// places in `sources`. Throws CompileTooLong when `clock` says so.
 Result<LoweredExperiment> lower_experiment(const Experiment& experiment, const Target& target,
-                                           const CompileOptions& options, const SourceMap& sources);
+                                           const CompileOptions& options, const SourceMap& sources,
+                                           CompileClock* clock = nullptr);
 
 /// What the passes need to know of an experiment and of the machine. It refers to the experiment.
 PassContext context_of(const Experiment& experiment, const Target& target, const CompileOptions& options);

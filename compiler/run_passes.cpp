@@ -65,6 +65,7 @@ Result<PassRun> run_passes(Graph graph, const PassContext& context, const Compil
     const Stage stage_before = unit.stage;
     const uint32_t size_before = size_of(unit);
     const Clock::time_point start = Clock::now();
+    check_time(context.clock);
     run_pass(pass, unit, context);
     const std::chrono::duration<double, std::milli> elapsed = Clock::now() - start;
     run.reports.push_back({pass.name, elapsed.count(), size_before, size_of(unit)});

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "compiler/compile_clock.h"
 #include "compiler/loops/loop_ir.h"
 #include "compiler/lower/build_loops.h"
 #include "compiler/options.h"
@@ -70,6 +71,7 @@ struct PassContext {
   int64_t memory_budget = 0;          // bytes of the arena; 0: none
   int64_t small_bytes = kSmallBytes;  // little, for trying budgets on small shapes
   std::vector<std::string> skip;      // names of passes
+  CompileClock* clock = nullptr;      // null: it may take as long as it does
 };
 
 /// What is wrong with a unit at its stage; empty when nothing is.

@@ -85,17 +85,19 @@ CompiledProgram description_of(LoweredExperiment& lowered, const CheckedModel& m
 
 }  // namespace
 
-Result<CompiledProgram> cached_program(const CheckedModel& model, const Target& target, const ModelOptions& options) {
+Result<CompiledProgram> cached_program(const CheckedModel& model, const Target& target, const ModelOptions& options,
+                                       CompileClock* clock) {
   SMELT_CHECK(model.experiment.has_value(), "a model with errors is not compiled");
   const std::optional<ObjectCache> cache = open_cache(options.cache_directory);
   const std::string key = cache ? program_key(model, target, options) : "";
   if (cache) {
     if (std::optional<CompiledProgram> known = find_program(*cache, key)) return std::move(*known);
   }
-  SMELT_TRY(LoweredExperiment lowered, lower_experiment(*model.experiment, target, options.passes, *model.sources));
+  SMELT_TRY(LoweredExperiment lowered,
+            lower_experiment(*model.experiment, target, options.passes, *model.sources, clock));
   CompiledProgram program = description_of(lowered, model, target);
   const auto emit = [&] {
-    return emit_program(lowered.loops, target, CodeKind::Object, {.optimize = options.optimize});
+    return emit_program(lowered.loops, target, CodeKind::Object, {.optimize = options.optimize, .clock = clock});
   };
   if (!cache) {
     program.object = emit();

@@ -10,6 +10,7 @@
 namespace smelt {
 
 /// A cache that cannot be used costs time, never a result. Errors: as lower_experiment.
-Result<CompiledProgram> cached_program(const CheckedModel& model, const Target& target, const ModelOptions& options);
+Result<CompiledProgram> cached_program(const CheckedModel& model, const Target& target, const ModelOptions& options,
+                                       CompileClock* clock = nullptr);
 
 }  // namespace smelt

@@ -89,15 +89,34 @@ CheckedModel check_text(std::string path, std::string text, const ModelOptions& 
   return model;
 }
 
+namespace {
+
+/// What work(clock) makes, or the error of a compile that took too long.
+template <typename Work>
+auto within_limits(const CompileLimits& limits, const Work& work) {
+  CompileClock clock(limits);
+  using Made = decltype(work(clock));
+  try {
+    return work(clock);
+  } catch (const CompileTooLong&) {
+    return Made(std::unexpected(clock.error()));
+  }
+}
+
+}  // namespace
+
 Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& options) {
   SMELT_TRY(const Target target, make_target(options.cpu));
   SMELT_CHECK(model.experiment.has_value(), "a model with errors is not lowered");
-  return lower_experiment(*model.experiment, target, options.passes, *model.sources);
+  return within_limits(options.compile_limits, [&](CompileClock& clock) {
+    return lower_experiment(*model.experiment, target, options.passes, *model.sources, &clock);
+  });
 }
 
 Result<CompiledProgram> compile_program(const CheckedModel& model, const ModelOptions& options) {
   SMELT_TRY(const Target target, make_target(options.cpu));
-  return cached_program(model, target, options);
+  return within_limits(options.compile_limits,
+                       [&](CompileClock& clock) { return cached_program(model, target, options, &clock); });
 }
 
 Result<std::unique_ptr<CompiledModel>> load(CompiledProgram program) {
@@ -112,7 +131,7 @@ Result<std::unique_ptr<CompiledModel>> compile(const CheckedModel& model, const 
     return fail(ErrorKind::Usage, fmt::format("this machine cannot run code for `{}`", options.cpu),
                 "leave out --cpu; `--cpu native` takes the place of one that a run remembers");
   }
-  SMELT_TRY(CompiledProgram program, cached_program(model, target, options));
+  SMELT_TRY(CompiledProgram program, compile_program(model, options));
   malloc_trim(0);  // glibc keeps what compiling freed, 85 MB for inception_v3, and training would come on top of it
   SMELT_TRY(std::unique_ptr<CompiledModel> compiled, load(std::move(program)));
   compiled->functions();  // links, so that the first step does not

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "compiler/compile_clock.h"
 #include "compiler/lower_experiment.h"
 #include "compiler/options.h"
 #include "ir/experiment.h"
@@ -38,6 +39,7 @@ struct ModelOptions {
   bool optimize = true;         // false: no LLVM passes
   CompileOptions passes;        // disable_pass.h leaves some out by name
   std::string cache_directory;  // objects are looked for and kept here (runtime/object_cache.h); empty: nowhere
+  CompileLimits compile_limits;
 };
 
 /// A model file after the frontend. `experiment` is empty when there are errors.
@@ -64,7 +66,8 @@ struct CompiledModel {
   LoadedProgram functions() const;
 };
 
-/// Everything before machine code.
+/// Everything before machine code. Errors (Limit), of the next two as well: it cannot be brought within the memory
+/// budget, or takes longer than it may.
 Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& options);
 /// The object bytes and their description, not loaded: what `smelt build` writes.
 Result<CompiledProgram> compile_program(const CheckedModel& model, const ModelOptions& options);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "compiler/compile_clock.h"
 #include "compiler/loops/loop_ir.h"
 #include "compiler/schedule/target.h"
 
@@ -15,7 +16,8 @@ namespace smelt {
 enum class CodeKind : uint8_t { Object, LlvmIr, Assembly };
 
 struct CodegenOptions {
-  bool optimize = true;  // false: no LLVM passes, for comparing
+  bool optimize = true;           // false: no LLVM passes, for comparing
+  CompileClock* clock = nullptr;  // null: it may take as long as it does
 };
 
 /// Object: bytes as runtime/object_file.h describes them. Otherwise the text of all parts, one after the other.

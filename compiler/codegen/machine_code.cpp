@@ -157,6 +157,7 @@ void CodeQueue::work() {
   try {
     std::map<Effort, LlvmPointer<llvm::TargetMachine>> machines;
     while (const auto taken = take()) {
+      check_time(options_.clock);
       const auto& [part, index] = *taken;
       const Effort effort = options_.optimize ? part.effort : Effort::Least;
       LlvmPointer<llvm::TargetMachine>& machine = machines[effort];

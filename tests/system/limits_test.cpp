@@ -109,6 +109,23 @@ TEST_CASE("sizes of a checkpoint: tensors and header") {
   CHECK_MESSAGE(wider.err.find("the limit is 16.0 MiB") != std::string::npos, wider.err.substr(0, 400));
 }
 
+TEST_CASE("the time of a compile: one that takes longer ends with the limit") {
+  const Playground here("limits_compile");
+  here.model(kNet);
+  const auto asked = [&](const char* seconds) {
+    return here.run({"build", "m.smelt", "-o", "net", "--compile-limit", seconds});
+  };
+  const CommandResult longer = asked("0.0000001");
+  CHECK(longer.exit_code == 5);
+  CHECK_MESSAGE(longer.err.find("error: compiling takes longer than 1e-07 s\n  = help: raise --compile-limit") == 0,
+                longer.err);
+  CHECK(asked("100").exit_code == 0);
+  for (const char* no_time : {"0", "-1", "nan", "1e7", "10s"}) {
+    CAPTURE(no_time);
+    CHECK(asked(no_time).exit_code == 2);
+  }
+}
+
 TEST_CASE("sizes of data: a line of a table, the pixels of a picture") {
   const Playground here("limits_data");
   here.model(trained_on("csv(\"t.csv\")", "row()"));
