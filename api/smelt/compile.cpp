@@ -132,7 +132,7 @@ Result<std::unique_ptr<CompiledModel>> compile(const CheckedModel& model, const 
                 "leave out --cpu; `--cpu native` takes the place of one that a run remembers");
   }
   SMELT_TRY(CompiledProgram program, compile_program(model, options));
-  malloc_trim(0);  // glibc keeps what compiling freed, 85 MB for inception_v3, and training would come on top of it
+  malloc_trim(0);  // glibc keeps what compiling freed, 62 MB for inception_v3, and training would come on top of it
   SMELT_TRY(std::unique_ptr<CompiledModel> compiled, load(std::move(program)));
   compiled->functions();  // links, so that the first step does not
   compiled->compile_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
