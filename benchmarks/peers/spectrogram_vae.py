@@ -11,7 +11,6 @@ with the best loudness; how often a sound is nearest to its own recording among 
 training is in the same voice. Needs soundfile and scipy beside torch.
 """
 import math
-import pathlib
 import sys
 import time
 
@@ -20,6 +19,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+import klettres
+
 LANGUAGES = "ar cs de en en_GB es fr he hu it lt nb nds nl pt_BR ru uk".split()
 RATE, WINDOW, SIZE, HOP, FRAMES, BINS, LATENT, MIXTURE, BATCH = 8000, 24576, 256, 64, 128, 128, 64, 64, 32
 LENGTH = SIZE + HOP * (FRAMES - 1)
@@ -27,44 +28,13 @@ STD, QUIET = 0.3, 0.3
 torch.set_num_threads(1)
 
 
-def philox(seed, counter):
-    c, k = list(counter), [seed & 0xFFFFFFFF, seed >> 32]
-    for _ in range(10):
-        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-        c = [(b >> 32) ^ c[1] ^ k[0], b & 0xFFFFFFFF, (a >> 32) ^ c[3] ^ k[1], a & 0xFFFFFFFF]
-        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
-    return c
-
-
-def held_out(count, seed, share=0.95):
-    """As runtime/data/shuffle.h says."""
-    site = 0x811C9DC5
-    for letter in b"split":
-        site = (site ^ letter) * 0x01000193 & 0xFFFFFFFF
-    rows = list(range(count))
-    for i in range(count - 1, 0, -1):
-        j = philox(seed, (i // 4, 0, 0, site))[i % 4] * (i + 1) >> 32
-        rows[i], rows[j] = rows[j], rows[i]
-    return set(rows[math.floor(share * count + 0.5):])
-
-
-def recordings(folder, seed):
+def windows_of(folder, seed):
     """Windows of both splits, and the language of each."""
-    import soundfile
-    from scipy.signal import resample_poly
-    files = [(name, language) for language in LANGUAGES
-             for name in sorted((pathlib.Path(folder) / "klettres" / language).glob("**/*.ogg"), key=lambda p: str(p).encode())]
-    held = held_out(len(files), seed)
     splits = ([], []), ([], [])
-    for i, (name, language) in enumerate(files):
-        sound, rate = soundfile.read(name, dtype="float32", always_2d=True)
-        divisor = math.gcd(RATE, rate)
-        sound = np.clip(resample_poly(sound.mean(1), RATE // divisor, rate // divisor), -1, 1).astype(np.float32)
-        rows, languages = splits[i in held]
-        for at in range(0, len(sound), WINDOW):
-            part = sound[at:at + WINDOW]
-            rows.append(np.pad(part, (0, WINDOW - len(part))))
-            languages.append(LANGUAGES.index(language))
+    for language, held, sound in klettres.recordings(folder, LANGUAGES, RATE, seed):
+        for part, _ in klettres.windows(sound, WINDOW):
+            splits[held][0].append(part)
+            splits[held][1].append(LANGUAGES.index(language))
     return [(torch.tensor(np.array(rows)), torch.tensor(languages)) for rows, languages in splits]
 
 
@@ -117,7 +87,7 @@ class Net(nn.Module):
 
 
 def train(folder, epochs=80, seed=1):
-    (rows, _), (valid, _) = recordings(folder, seed)
+    (rows, _), (valid, _) = windows_of(folder, seed)
     pictures, held = picture(rows), picture(valid)
     torch.manual_seed(seed)
     net = Net()
@@ -142,7 +112,7 @@ def train(folder, epochs=80, seed=1):
 
 
 def rows(folder, prefix, seed=1):
-    for name, (windows, languages) in zip(("train", "valid"), recordings(folder, seed)):
+    for name, (windows, languages) in zip(("train", "valid"), windows_of(folder, seed)):
         np.save(f"{prefix}{name}.npy", windows.numpy())
         np.save(f"{prefix}{name}_language.npy", languages.numpy())
 

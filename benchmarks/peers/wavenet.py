@@ -5,7 +5,6 @@ split is that of Smelt's with the same SEED, and so are start values, batch, rat
 soundfile and scipy beside torch.
 """
 import math
-import pathlib
 import sys
 import time
 
@@ -14,6 +13,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+import klettres
+
 LANGUAGES = "ar cs da de en en_GB es fr he hu it lt nb nds nl pt_BR ru uk".split()
 RATE, WINDOW, WIDE, SKIP, LEVELS, DEPTH, BATCH, HORIZON, EVERY = 8000, 2048, 32, 64, 256, 9, 8, 2500, 500
 STEPS, SEED = (int(text) for text in (sys.argv[2:] + [str(HORIZON), "1"][len(sys.argv) - 2:]))
@@ -21,43 +22,13 @@ torch.set_num_threads(1)
 torch.manual_seed(SEED)
 
 
-def philox(seed, counter):
-    c, k = list(counter), [seed & 0xFFFFFFFF, seed >> 32]
-    for _ in range(10):
-        a, b = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
-        c = [(b >> 32) ^ c[1] ^ k[0], b & 0xFFFFFFFF, (a >> 32) ^ c[3] ^ k[1], a & 0xFFFFFFFF]
-        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
-    return c
-
-
-def held_out(count, seed, share=0.95):
-    """As runtime/data/shuffle.h says."""
-    site = 0x811C9DC5
-    for letter in b"split":
-        site = (site ^ letter) * 0x01000193 & 0xFFFFFFFF
-    rows = list(range(count))
-    for i in range(count - 1, 0, -1):
-        j = philox(seed, (i // 4, 0, 0, site))[i % 4] * (i + 1) >> 32
-        rows[i], rows[j] = rows[j], rows[i]
-    return set(rows[math.floor(share * count + 0.5):])
-
-
-def recordings(folder):
+def windows_of(folder):
     """Windows of both splits, and how many of their samples are real."""
-    import soundfile
-    from scipy.signal import resample_poly
-    files = [name for language in LANGUAGES
-             for name in sorted((pathlib.Path(folder) / "klettres" / language).glob("**/*.ogg"), key=lambda p: str(p).encode())]
-    held = held_out(len(files), SEED)
     splits = ([], []), ([], [])
-    for i, name in enumerate(files):
-        sound, rate = soundfile.read(name, dtype="float32", always_2d=True)
-        divisor = math.gcd(RATE, rate)
-        sound = np.clip(resample_poly(sound.mean(1), RATE // divisor, rate // divisor), -1, 1).astype(np.float32)
-        for at in range(0, len(sound), WINDOW):
-            part = sound[at:at + WINDOW]
-            splits[i in held][0].append(np.pad(part, (0, WINDOW - len(part))))
-            splits[i in held][1].append(len(part))
+    for _, held, sound in klettres.recordings(folder, LANGUAGES, RATE, SEED):
+        for part, length in klettres.windows(sound, WINDOW):
+            splits[held][0].append(part)
+            splits[held][1].append(length)
     return [(torch.tensor(np.array(rows)), torch.tensor(lengths)) for rows, lengths in splits]
 
 
@@ -97,7 +68,7 @@ def bits(net, x, length):
 
 
 def main():
-    (x, length), valid = recordings(sys.argv[1])
+    (x, length), valid = windows_of(sys.argv[1])
     net = WaveNet()
     adam = torch.optim.Adam(net.parameters())
     step, spent = 0, 0.0
