@@ -14,8 +14,7 @@ inline constexpr LineForm kTrainLines[] = {
     {"data", "data mnist", "the data section that objectives and metrics take fields of; of several lines, each"},
     {"batch", "batch B = 128, shuffle",
      "the batch dim and its size; `shuffle` gives each epoch an order of its own, `bucket = 50` puts rows of like "
-     "length "
-     "together"},
+     "length together"},
     {"epochs", "epochs 10", "how many times training goes through the data"},
     {"steps", "steps 20_000", "how many iterations training takes, instead of `epochs`"},
     {"seed", "seed 1", "of everything random"},
@@ -24,8 +23,7 @@ inline constexpr LineForm kTrainLines[] = {
      "an objective and its optimiser; `, sgd(lr = 0.1) for net.head` gives some parameters another one"},
     {"loop", "loop { 5 * critic; gen }",
      "the step lines of an iteration; `on one batch` gives all the same rows, `together { d; g }` takes both gradients "
-     "at "
-     "the same parameters"},
+     "at the same parameters"},
     {"ema", "ema G_avg = G decay 0.999", "an average of a net, which is applied like the net everywhere in the file"},
     {"every", "every 1 epoch { eval valid: loss, acc }",
      "what is done between steps: eval, image, text, audio, checkpoint"},
@@ -33,8 +31,7 @@ inline constexpr LineForm kTrainLines[] = {
      "ends the run when a metric has not become better for so many evaluations, or when a condition of losses holds"},
     {"slow", "slow loss by 0.5 when no better(min loss, 5)",
      "multiplies the learning rate of a step line when a metric has not become better for so many evaluations, and "
-     "waits "
-     "again: a schedule by plateaus"},
+     "waits again: a schedule by plateaus"},
     {"eval", "eval valid: loss, acc", "objectives and metrics over a split, into the log"},
     {"image", "image grid(x, 8) to \"x-{step}.png\"", "pictures, in rows"},
     {"text", "text write(x) to \"x-{step}.txt\"", "labels as bytes, or as the text of subwords"},

@@ -228,8 +228,7 @@ ast::SlowItem Parser::slow_item() {
   if (!at_word("no") || peek(1).text != "better") {
     fail(fmt::format("expected `no better` in {}, found {}", kLine, found()),
          "a rate falls when a metric is no better: `slow loss by 0.5 when no better(min loss, 5)`; one that depends on "
-         "the "
-         "iteration is a schedule");
+         "the iteration is a schedule");
     return item;
   }
   no_better(item.best_direction, item.best_metric, item.evaluations, kLine);

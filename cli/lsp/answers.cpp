@@ -10,6 +10,7 @@
 
 #include "frontend/format/format_text.h"
 #include "frontend/library_reference.h"
+#include "frontend/line_forms.h"
 #include "runtime/files/file.h"
 #include "runtime/object_cache.h"
 
@@ -149,16 +150,19 @@ json completion(const Document& document, size_t offset) {
   const std::string_view head = std::string_view(document.text).substr(begin, 6);
   constexpr std::string_view kSections[] = {"import", "dim",    "config", "const", "data",      "layer",    "model",
                                             "fn",     "metric", "export", "train", "optimiser", "objective"};
-  constexpr std::string_view kTrain[] = {"data", "batch", "epochs", "steps", "seed",      "precision",
-                                         "step", "loop",  "ema",    "every", "stop",      "slow",
-                                         "eval", "image", "text",   "audio", "checkpoint"};
   constexpr std::string_view kBody[] = {"param", "state", "report", "assert", "dim",     "if",
                                         "else",  "scan",  "repeat", "yield",  "training"};
-  const std::span<const std::string_view> words = first_column ? std::span<const std::string_view>(kSections)
-                                                  : head.starts_with("train")
-                                                      ? std::span<const std::string_view>(kTrain)
-                                                      : std::span<const std::string_view>(kBody);
-  for (const std::string_view word : words) add(std::string(word), 14, "", "");
+  const auto add_words = [&](std::span<const std::string_view> words) {
+    for (const std::string_view word : words) add(std::string(word), 14, "", "");
+  };
+  if (first_column) {
+    add_words(kSections);
+  } else if (head.starts_with("train")) {
+    for (const frontend::LineForm& line : frontend::kTrainLines)
+      add(std::string(line.word), 14, std::string(line.form), std::string(line.doc));
+  } else {
+    add_words(kBody);
+  }
   return items;
 }
 

@@ -75,19 +75,23 @@ size_t axes_in_panels(const Product& product) {
   return axes;
 }
 
+int64_t steps_of_depth(const Product& product) {
+  int64_t steps = 1;
+  for (const ProductAxis& axis : product.inner) steps *= axis.extent.bound;
+  return steps;
+}
+
 /// Long dot products of rows that lie along the depth, whose innermost axis fills vectors.
 bool sums_along_depth(const Product& product, const VectorRegisters& registers) {
   constexpr int64_t kVectorsToPay = 4;  // for adding up across lanes
   constexpr int64_t kRowsToPay = 6;     // for packing a single column
   const ProductAxis& depth = product.inner.back();
-  int64_t steps = 1;  // of the whole depth
-  for (const ProductAxis& axis : product.inner) steps *= axis.extent.bound;
   const bool fills_vectors =
       depth.extent.bound >= kVectorsToPay * registers.lanes || depth.extent.bound % registers.lanes == 0;
   const bool is_packed = depth.b_stride != 1 && depth.extent.is_static() && depth.extent.bound % kPanelDepthStep == 0;
   const size_t axes = is_packed ? axes_in_panels(product) : product.inner.size();
   return axes <= kMicroKernelAxes && product.pairs.size() <= 1 && depth.a_stride == 1 && fills_vectors &&
-         steps >= kVectorsToPay * registers.lanes &&
+         steps_of_depth(product) >= kVectorsToPay * registers.lanes &&
          (product.column.extent.bound > 1 || product.row.extent.bound >= kRowsToPay);
 }
 
@@ -257,8 +261,7 @@ int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t
   if (!is_plain || apart == 0 || tiles < blocking.fewest_tiles) return 0;
   // 1024 x 256 over 2048: 41 GFLOP/s in place, 77 in stretches of 128, 93 of 64; 256 x 256 over 2048: 54, 115 and 109.
   // Medians of `benchmarks/products TN` in place, the fastest of two runs otherwise, on a machine with other work.
-  int64_t steps = 1;
-  for (const ProductAxis& axis : product.inner) steps *= axis.extent.bound;
+  const int64_t steps = steps_of_depth(product);
   const bool is_long = steps >= kLongDepth * blocking.stretch ||
                        (steps >= blocking.stretch && bytes(depth.a_stride) >= 4 * blocking.rows_apart);
   if (in_strips && is_long && product.inner.size() > 1) return blocking.stretch;
