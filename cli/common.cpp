@@ -144,9 +144,10 @@ static Result<double> parse_seconds(const std::string& text) {
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error == std::errc() && end == text.data() + text.size() && number > 0 && number <= kMost) return number;
-  return fail(ErrorKind::Usage,
-              fmt::format("--compile-limit `{}` is not a number of seconds up to {}", printable(text, 40), kMost),
-              "write a number, such as 600 or 0.5");
+  return fail(
+      ErrorKind::Usage,
+      fmt::format("--compile-limit `{}` is not a number of seconds above 0, up to {}", printable(text, 40), kMost),
+      "write a number, such as 600 or 0.5");
 }
 
 Result<ModelOptions> model_options(const ModelFlags& flags) {
