@@ -8,6 +8,7 @@
 
 #include "frontend/function_builder.h"
 #include "frontend/functions.h"
+#include "ir/padding_flow.h"
 #include "ir/row_flow.h"
 
 namespace smelt::frontend {
@@ -96,28 +97,32 @@ void Functions::combine_batches(int32_t index, Span span) {
 }
 
 /// A run-time dim of strings is as long as the longest row of a batch: what is divided by it, or counts it, is another
-/// number where the batch has other rows.
+/// number where the batch has other rows, and so is what reads behind the ends of the others.
 void Functions::refuse_length(FunctionContext& context, const Output& output, Span span) {
   const Graph& graph = context.function.graph;
   if (context.function.kind != FunctionKind::Metric || !experiment_.data) return;
-  const auto is_length = [&](int64_t symbol) {
-    return std::ranges::any_of(experiment_.data->columns,
-                               [&](const Column& column) { return column.length_symbol == symbol; });
+  const std::vector<int32_t> lengths = experiment_.data->length_symbols();
+  const auto report = [&](const Node& node, int32_t symbol, std::string_view used) {
+    const std::string dim = experiment_.symbols[static_cast<size_t>(symbol)].name;
+    auto& diagnostic = diagnostics_.report(
+        Diag::E0611, span,
+        fmt::format("metric `{}` depends on the batch: {} is as long as the longest row in it", output.name, dim));
+    const Span place = user_place(node);
+    if (place.file == span.file) diagnostic.label(place, std::string(used));
+    diagnostic.with_help(
+        fmt::format("leave out what no row has: sums over {0} of values where a row has them, "
+                    "`mask_of(lengths, over={0})`, divided by the sum of the mask",
+                    dim));
   };
   const Node* const counted = find_operand(graph, {&output, 1}, [&](const Node& node) {
-    return node.op == OpKind::Extent && is_length(node.attrs.integer("symbol"));
+    return node.op == OpKind::Extent && std::ranges::count(lengths, node.attrs.integer("symbol")) > 0;
   });
-  if (counted == nullptr) return;
-  const std::string dim = experiment_.symbols[static_cast<size_t>(counted->attrs.integer("symbol"))].name;
-  auto& report = diagnostics_.report(
-      Diag::E0611, span,
-      fmt::format("metric `{}` depends on the batch: {} is as long as the longest row in it", output.name, dim));
-  const Span place = user_place(*counted);
-  if (place.begin > span.begin) report.label(place, fmt::format("the number of positions of {} is used here", dim));
-  report.with_help(
-      fmt::format("leave out what no row has: sums over {0} of values where a row has them, "
-                  "`mask_of(lengths, over={0})`, divided by the sum of the mask",
-                  dim));
+  if (counted != nullptr)
+    return report(*counted, static_cast<int32_t>(counted->attrs.integer("symbol")),
+                  "the number of positions is used here");
+  const PaddingRead padding = find_padding_read(graph, {&output, 1}, lengths);
+  if (padding.node != nullptr)
+    report(*padding.node, padding.symbol, "what lies behind the ends of shorter rows is read here");
 }
 
 /// The first operation that couples rows of each run-time dim, for exports of which some result has that dim.

@@ -283,7 +283,7 @@ class NameChecker : private BodyNames {
       if (d.kind == ast::FnKind::Fn) warn(d.name, "function");
     for (const auto& d : ast_.optimisers) warn(d.name, "optimiser");
     for_each_average([&](const ast::Ident& name) { warn(name, "average"); });
-    for (const auto& [name, span] : imported_) warn({name, span}, "imported layer");
+    for (const auto& [name, span] : imported_) warn({name, span}, "import");
   }
 };
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "frontend/graph_writer.h"
 #include "frontend/scan.h"
 #include "frontend/shapes.h"
 #include "ir/op.h"

@@ -6,6 +6,13 @@
 
 namespace smelt {
 
+std::vector<int32_t> DataPlan::length_symbols() const {
+  std::vector<int32_t> symbols;
+  for (const Column& column : columns)
+    if (column.length_symbol >= 0) symbols.push_back(column.length_symbol);
+  return symbols;
+}
+
 std::string_view to_string(VariableKind kind) {
   switch (kind) {
     case VariableKind::Param: return "param";

@@ -193,6 +193,8 @@ struct DataPlan {
   const std::string& section_name(int32_t section) const {
     return section == 0 ? name : more.at(static_cast<size_t>(section) - 1);
   }
+  /// Symbols of run-time dims that are as long as the longest row of a batch.
+  std::vector<int32_t> length_symbols() const;
 };
 
 /// The columns of a reader whose options say what they are (ReaderRecord::typed), whatever its files hold.

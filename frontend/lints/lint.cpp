@@ -19,6 +19,7 @@ constexpr Lint kLints[] = {
     {"a standard deviation for a log variance, or the other way round", deviation_or_log_variance},
     {"a standard deviation of 0", deviation_of_zero},
     {"terms of a bound that are averaged differently", terms_averaged_differently},
+    {"what lies behind rows, in a loss", padding_in_a_loss},
     {"a condition of `stop when` that never holds", stop_never_holds},
     {"a patience that outlasts the run, of `stop` and `slow` lines", patience_without_end},
     {"gradients that add up for longer than the run", updates_beyond_the_run},

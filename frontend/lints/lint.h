@@ -54,6 +54,8 @@ void deviation_or_log_variance(const LintInput& input);
 void deviation_of_zero(const LintInput& input);
 // bounds.cpp: how the terms of a bound are added up
 void terms_averaged_differently(const LintInput& input);
+// padding.cpp: what lies behind the ends of rows
+void padding_in_a_loss(const LintInput& input);
 // stops.cpp: ends that are never reached
 void stop_never_holds(const LintInput& input);
 void patience_without_end(const LintInput& input);
