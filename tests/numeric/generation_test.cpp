@@ -51,15 +51,11 @@ void check_positions(const Case& each) {
 }
 
 TEST_CASE("one position a step is what the whole sequence has there") {
-  const Case cases[] = {{"greedy", {"prompt=prompt.npy"}},
-                        {"drawn", {"prompt=prompt.npy"}},
-                        {"paged", {"prompt=prompt.npy"}},
-                        {"page", {"prompt=prompt.npy"}},
-                        {"onward", {"prompt=prompt.npy"}},
-                        {"logits", {"first=label.npy"}},
-                        {"states", {"first=label.npy"}},
-                        {"waves", {"first=row.npy"}},
-                        {"mixture", {"first=row.npy", "memory=memory.npy"}},
+  const Case cases[] = {{"greedy", {"prompt=prompt.npy"}}, {"drawn", {"prompt=prompt.npy"}},
+                        {"paged", {"prompt=prompt.npy"}},  {"page", {"prompt=prompt.npy"}},
+                        {"onward", {"prompt=prompt.npy"}}, {"logits", {"first=label.npy"}},
+                        {"states", {"first=label.npy"}},   {"looks_back", {"first=label.npy"}},
+                        {"waves", {"first=row.npy"}},      {"mixture", {"first=row.npy", "memory=memory.npy"}},
                         {"distances", {"first=row.npy"}}};
   for (const Case& each : cases) check_positions(each);
 }
