@@ -114,7 +114,8 @@ Value Evaluator::eval_node(const ast::BinaryExpr& e, ast::ExprId id, const Namin
   if (a.bad() || b.bad()) return {};
   if (e.op == ast::BinaryOp::MatMul) return graph_.matmul(a, b, scopes_.span_of(id));
   if (is_range) {
-    diagnostics_.report(Diag::E0403, scopes_.span_of(id), "a range stands in an index or after `in` only");
+    diagnostics_.report(Diag::E0403, scopes_.span_of(id), "a range stands in an index or after `in` only")
+        .with_help("write `x[a .. b]` for elements a to b - 1 of x, and `index(D)` for the numbers along a dim");
     return {};
   }
   if (e.op == ast::BinaryOp::Div && !scopes_.frame().around.dim_size) {

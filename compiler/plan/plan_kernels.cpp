@@ -1,7 +1,6 @@
 #include "compiler/plan/plan_kernels.h"
 
 #include <algorithm>
-#include <functional>
 #include <limits>
 #include <map>
 #include <optional>
@@ -10,6 +9,7 @@
 #include "compiler/plan/choose_stored.h"
 #include "compiler/plan/index_walk.h"
 #include "compiler/plan/isolate_results.h"
+#include "compiler/plan/leaf_reads.h"
 #include "compiler/plan/move_sums_up.h"
 #include "compiler/plan/order_nodes.h"
 #include "ir/op.h"
@@ -25,38 +25,6 @@ constexpr int64_t kShortSum = 16;
 constexpr size_t kMaxEpilogue = 8;  // stored values in one product's epilogue
 constexpr size_t kMaxNest =
     12;  // ... and in one nest: the updates of all biases of a deep net would be one that is slow to compile
-
-/// Reads of one stored node: leaves (stored nodes and arguments) and the element of each.
-using LeafVisitor = std::function<void(NodeId leaf, const std::optional<Affine>& element)>;
-
-struct Walker {
-  const Graph& graph;
-  const std::vector<bool>& stored;
-  const LeafVisitor& visit;
-
-  void operands(NodeId id, const IndexVector& index) const {
-    const Node& node = graph[id];
-    if (op_def(node).kind == Kind::Gather) {
-      value(node.inputs[1], operand_index(graph, node, 1, index));
-      visit(gather_table(graph, stored, node.inputs[0]).root, std::nullopt);
-      return;
-    }
-    for (size_t k = 0; k < node.inputs.size(); ++k) value(node.inputs[k], operand_index(graph, node, k, index));
-  }
-
-  void value(NodeId id, const IndexVector& index) const {
-    const Node& node = graph[id];
-    if (stored[id.index] || node.op == OpKind::Argument) {
-      visit(id, linear_offset(index, node.type.shape));
-    } else if (node.op == OpKind::Reshape && !keeps_index(graph, node)) {
-      visit(operand_root(graph, stored, id), linear_offset(index, node.type.shape));
-    } else if (node.op == OpKind::Reshape) {
-      value(node.inputs[0], operand_index(graph, node, 0, index));
-    } else {
-      operands(id, index);
-    }
-  }
-};
 
 class Planner {
  public:
@@ -186,7 +154,7 @@ class Planner {
     const auto last_inner = last_outer + static_cast<int32_t>(node.attrs.integers("axes").size());
     const bool is_short = inner_shape(reduce, 0).back().bound < kShortSum;
     bool beside = false, along = false;  // what is the same for neighbours is along in neither
-    for_each_leaf(reduce, own_index(reduce), [&](NodeId, const std::optional<Affine>& element) {
+    for_each_leaf(reduce, [&](NodeId, const std::optional<Affine>& element) {
       const int64_t down = element ? std::abs(element->coefficient(last_inner)) : 1;
       const int64_t across = element ? element->coefficient(last_outer) : -2;
       const bool neighbours = std::abs(across) == 1, slides = across == 1 && down == 1;
@@ -226,7 +194,7 @@ class Planner {
       last = value;
       last_kernel = kernel;
     };
-    for_each_leaf(id, own_index(id), [&](NodeId leaf, const std::optional<Affine>&) {
+    for_each_leaf(id, [&](NodeId leaf, const std::optional<Affine>&) {
       const int32_t kernel = plan_.kernel_of[leaf.index];
       if (kernel < 0) return;
       wait_for(leaf);
@@ -243,7 +211,7 @@ class Planner {
   /// The first kernel in which `id` may be computed, by its operands, and by the readers of what it overwrites.
   int32_t earliest_kernel(NodeId id) {
     int32_t earliest = -1;
-    for_each_leaf(id, own_index(id), [&](NodeId leaf, const std::optional<Affine>&) {
+    for_each_leaf(id, [&](NodeId leaf, const std::optional<Affine>&) {
       earliest = std::max(earliest, plan_.kernel_of[leaf.index]);
     });
     const auto variable = variable_of_.find(id);
@@ -257,60 +225,8 @@ class Planner {
     return earliest;
   }
 
-  /// Loop variables of the node that is being placed: outer loops first, then the sweep's.
-  IndexVector own_index(NodeId id) const {
-    const Node& node = graph_[id];
-    IndexVector index;
-    if (op_def(node).kind != Kind::Reduce) {
-      for (size_t axis = 0; axis < node.type.rank(); ++axis) index.push_back(Affine::of(static_cast<int32_t>(axis)));
-      return index;
-    }
-    return reduce_operand_index(node);
-  }
-
-  IndexVector reduce_operand_index(const Node& node) const {
-    const std::vector<int64_t>& axes = node.attrs.integers("axes");
-    IndexVector index;
-    int32_t outer = 0, inner = static_cast<int32_t>(node.type.rank());
-    for (size_t axis = 0; axis < graph_.type(node.inputs[0]).rank(); ++axis) {
-      const bool reduced = std::ranges::find(axes, static_cast<int64_t>(axis)) != axes.end();
-      index.push_back(Affine::of(reduced ? inner++ : outer++));
-    }
-    return index;
-  }
-
-  void for_each_leaf(NodeId id, const IndexVector& index, const LeafVisitor& visit) const {
-    const Walker walker{graph_, plan_.stored, visit};
-    const Node& node = graph_[id];
-    switch (op_def(node).kind) {
-      case Kind::Reduce: walker.value(node.inputs[0], index); break;
-      case Kind::Scatter: scatter_leaves(node, visit); break;
-      case Kind::Contract:
-        for (const NodeId input : node.inputs) visit(operand_root(graph_, plan_.stored, input), std::nullopt);
-        break;
-      case Kind::Scan:
-        for (const NodeId input : node.inputs) visit(alias_root(graph_, plan_.stored, input), std::nullopt);
-        break;
-      case Kind::Part: visit(node.inputs[0], std::nullopt); break;
-      default:
-        if (node.op == OpKind::Reshape && !keeps_index(graph_, node)) {
-          visit(operand_root(graph_, plan_.stored, node.inputs[0]), linear_offset(index, node.type.shape));
-        } else {
-          walker.operands(id, index);
-        }
-    }
-  }
-
-  /// What is computed in a scatter's own kernel, which nothing joins: there the elements do not matter.
-  void scatter_leaves(const Node& node, const LeafVisitor& visit) const {
-    const LeafVisitor anywhere = [&](NodeId leaf, const std::optional<Affine>&) { visit(leaf, std::nullopt); };
-    const Walker walker{graph_, plan_.stored, anywhere};
-    for (const NodeId input : node.inputs) {
-      IndexVector index;
-      for (size_t axis = 0; axis < graph_.type(input).rank(); ++axis)
-        index.push_back(Affine::of(static_cast<int32_t>(axis)));
-      walker.value(input, index);
-    }
+  void for_each_leaf(NodeId id, const LeafVisitor& visit) const {
+    smelt::for_each_leaf(graph_, plan_.stored, id, visit);
   }
 
   Shape inner_shape(NodeId id, size_t num_outer) const {
@@ -356,7 +272,7 @@ class Planner {
     const Shape inner = inner_shape(id, num_outer);
     int32_t sweep = 0;
     bool aligned = true;
-    for_each_leaf(id, own_index(id), [&](NodeId leaf, const std::optional<Affine>& element) {
+    for_each_leaf(id, [&](NodeId leaf, const std::optional<Affine>& element) {
       if (plan_.kernel_of[leaf.index] != k) return;
       const std::optional<int32_t> at = first_sweep_after(leaf, element, inner, kernel);
       if (!at) aligned = false;
@@ -415,8 +331,8 @@ class Planner {
   }
 
   void record_reads(NodeId id, int32_t kernel) {
-    const IndexVector index = own_index(id);
-    for_each_leaf(id, index, [&](NodeId leaf, const std::optional<Affine>& element) {
+    const IndexVector index = loop_indices(graph_, id);
+    for_each_leaf(id, [&](NodeId leaf, const std::optional<Affine>& element) {
       const auto variable = argument_variable_.find(leaf);
       if (variable == argument_variable_.end()) return;
       const bool elementwise = op_def(graph_[id]).kind != Kind::Reduce && element &&
