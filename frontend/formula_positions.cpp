@@ -86,12 +86,13 @@ bool Formulas::check_bounds(FormulaRead& read, const std::vector<ast::ExprId>& p
       if (index.axis.extent == axis.extent) continue;
       if (!index.stated && !read.bounded) {
         const bool fixed = index.axis.extent.is_static() && axis.extent.is_static();
+        const Axis& shorter = index.axis.extent.bound < axis.extent.bound ? index.axis : axis;
         diagnostics_
             .report(Diag::E0111, span,
                     fmt::format("index `{}` runs over {} and over {}", index.name, shapes_.sized_text(index.axis),
                                 shapes_.sized_text(axis)))
             .with_help(fixed
-                           ? fmt::format("write `{} < 2` to read a part", index.name)
+                           ? fmt::format("write `{} < {}` to read a part", index.name, shapes_.axis_text(shorter))
                            : fmt::format("write how far it runs, `{} < T - 1`, to read a part of a dim T", index.name));
         return false;
       }
