@@ -74,7 +74,8 @@ Value margins(Call& c) {
     given[i - 1] = *number;
   }
   const auto [axis, of, size, kernel, stride, dilation] = given;
-  const std::array sizes{kernel, stride, dilation};
+  const bool has_window = kernel != 0;  // else a margin of its own, whose size no window decides
+  const std::array sizes{has_window ? kernel : 1, stride, dilation};
   if (std::ranges::any_of(sizes, [](int64_t n) { return n < 1 || n > kLargestWindow; })) {
     c.use.diagnostics
         .report(Diag::E0503, c.use.graph.call_site(c.span),
@@ -90,7 +91,7 @@ Value margins(Call& c) {
   const int64_t reach = dilation * (kernel - 1) + 1;
   int64_t before = 0, after = 0;
   const auto* word = c.value(0).as<std::string>();
-  if (word != nullptr && *word == "same") {
+  if (word != nullptr && *word == "same" && has_window) {
     const int64_t total = std::max<int64_t>(((size + stride - 1) / stride - 1) * stride + reach - size, 0);
     before = total / 2, after = total - total / 2;
   } else {
@@ -103,9 +104,9 @@ Value margins(Call& c) {
           .report(Diag::E0503, c.use.graph.call_site(c.span),
                   list ? fmt::format("the margin is ({})", listed(*list))
                        : fmt::format("the margin is {}", c.use.shapes.describe(c.value(0))))
-          .with_help(of == 1
-                         ? "`pad` is a number from 0, (before, after), or `same`"
-                         : "`pad` is a number from 0, (vertical, horizontal), (top, bottom, left, right), or `same`");
+          .with_help(fmt::format("it is a number from 0, {}{}",
+                                 of == 1 ? "(before, after)" : "(vertical, horizontal), (top, bottom, left, right)",
+                                 has_window ? ", or `same`" : ""));
       return {};
     }
     const auto at = [&](int64_t i) { return (*list)[static_cast<size_t>(i)]; };

@@ -46,6 +46,31 @@ export pooled(y: f32[C, A, C]) = sum(reshape(y, [4, 3, 4]), over=(4, 4))
   for (size_t a = 0; a < 3; ++a) CHECK(std::abs(pooled[a] - sums[a]) < 1e-12);
 }
 
+TEST_CASE("margins of `same` leave the stride times the size of what a transposed convolution reads") {
+  const ExportRuns here("transposed-same", R"(import std.nn (ConvT1d, ConvT2d)
+dim H = 5, W = 3, T = 6
+layer Up{pad}(x: f32[2, 1, H, W]) -> f32[2, 1, 10, 9] with { init.weight = Normal(0.5, 0) } {
+  x |> up: ConvT2d{1, k=(3, 6), stride=(2, 3), pad=pad, bias=false}
+}
+layer Long{pad}(x: f32[2, 1, T]) -> f32[2, 1, 12] with { init.weight = Normal(0.5, 0) } {
+  x |> up: ConvT1d{1, k=4, stride=2, pad=pad, bias=false}
+}
+model a = Up{same}
+model b = Up{(0, 1, 1, 2)}
+model c = Long{same}
+model d = Long{1}
+export planes(x: f32[2, 1, H, W]) = stack(max(abs(a(x) - b(x))), max(abs(b(x))))
+export lines(x: f32[2, 1, T]) = stack(max(abs(c(x) - d(x))), max(abs(d(x))))
+)");
+  here.write("x.npy", unlike_numbers(30, 0.3), {2, 1, 5, 3});
+  here.write("t.npy", unlike_numbers(12, 0.3), {2, 1, 6});
+  for (const Values& off : {here.run("planes"), here.run("lines", "--input x=t.npy")}) {
+    REQUIRE(off.size() == 2);
+    CHECK(off[0] == 0);
+    CHECK(off[1] > 0.5);
+  }
+}
+
 TEST_CASE("a product of several factors reads a part of an axis, in values and gradients") {
   const ExportRuns here("formula-parts", fmt::format(R"({}
 fn three(a, b, c) {{
