@@ -39,7 +39,9 @@ std::optional<std::vector<int64_t>> places_of(Call& c, const Tensor& x, size_t o
   }
   if (takes_indices(c, over)) return std::nullopt;
   std::vector<int64_t> all;
-  for (size_t i = c.use.scopes.in_field() ? 1 : 0; i < x.axes.size(); ++i) all.push_back(static_cast<int64_t>(i));
+  for (size_t i = 0; i < x.axes.size(); ++i) {
+    if (!c.use.scopes.counts_rows(x.axes[i])) all.push_back(static_cast<int64_t>(i));
+  }
   return all;
 }
 

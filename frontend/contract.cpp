@@ -162,7 +162,9 @@ Value GraphWriter::reduce(OpKind op, const Value& value, const Value* over, Span
     if (!found) return {};
     places = *found;
   } else {
-    for (size_t i = scopes_.in_field() ? 1 : 0; i < x.axes.size(); ++i) places.push_back(static_cast<int64_t>(i));
+    for (size_t i = 0; i < x.axes.size(); ++i) {
+      if (!scopes_.counts_rows(x.axes[i])) places.push_back(static_cast<int64_t>(i));
+    }
   }
   std::ranges::sort(places);
   if (places.empty()) return Value(x);

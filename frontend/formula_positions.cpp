@@ -120,15 +120,17 @@ bool Formulas::check_bounds(FormulaRead& read, const std::vector<ast::ExprId>& p
 }
 
 std::optional<FormulaRead> Formulas::read_of(const ast::IndexExpr& access, Span span, double outside) {
-  if (scopes_.in_field()) {
-    unsupported(diagnostics_, span, "an index formula in a data section");
-    return std::nullopt;
-  }
   const Value value = evaluator_.eval(access.base);
   const Span place = scopes_.span_of(access.base);
   const std::optional<Tensor> base =
       outside == 0 ? graph_.expect_tensor(value, place) : graph_.expect_float(value, place);
   if (!base) return std::nullopt;
+  if (scopes_.implies_rows(base->axes)) {
+    unsupported(
+        diagnostics_, span, "an index formula of one row in a data section",
+        "put it into a function whose head names the rows too: `fn f(x: f32[N, C, H, W]) { y[n, c, i, j] = .. }`");
+    return std::nullopt;
+  }
   if (base->axes.size() != access.indices.size()) {
     diagnostics_
         .report(Diag::E0109, span,

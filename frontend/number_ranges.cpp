@@ -69,6 +69,7 @@ constexpr NumberRange kRanges[] = {
 
     above_0("huber", "delta", "it is where the square ends and the line begins: `delta = 1`"),
     probability("random_flip", "p"),
+    probability("random_brightness", "by"),
     from_0("random_noise", "std"),
     above_0("rotary", "base"),
     above_0("mu_law", "mu"),

@@ -203,7 +203,7 @@ Value Evaluator::index_tensor(const Tensor& x, const ast::IndexExpr& e, Span spa
   std::vector<AxisPart> parts;
   for (const Axis& axis : x.axes)
     parts.push_back({.end = shapes_.size_of_extent(axis.extent), .extent = axis.extent, .is_whole = true});
-  size_t at = scopes_.in_field() ? 1 : 0;
+  size_t at = scopes_.implies_rows(x.axes) ? 1 : 0;
   for (const ast::ExprId index : e.indices) {
     const auto* range = scopes_.ast().as<ast::BinaryExpr>(index);
     const bool is_range = range != nullptr && range->op == ast::BinaryOp::Range;

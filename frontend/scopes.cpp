@@ -8,6 +8,32 @@ std::string_view Scopes::running_function() const {
   return "same_axes";
 }
 
+/// Whether an axis of the body of `frame` is of a rest, `...S`, in the head of it.
+static bool is_of_rest(const Frame& frame, const Axis& axis) {
+  return std::ranges::any_of(frame.rests, [&](const auto& rest) {
+    return std::ranges::find(rest.second, axis.dim, &Axis::dim) != rest.second.end();
+  });
+}
+
+std::pair<Axis, bool> Scopes::in_frame_of_field(Axis axis) const {
+  bool named = false;
+  for (const Frame* frame = frame_; frame != nullptr; frame = frame->caller) {
+    const auto outside = frame->outside.find(axis.dim);
+    if (outside == frame->outside.end()) continue;
+    named = named || !is_of_rest(*frame, axis);
+    axis = outside->second;
+  }
+  return {axis, named};
+}
+
+bool Scopes::counts_rows(const Axis& axis) const {
+  return in_field() && in_frame_of_field(axis).first == frame_->around.field->batch;
+}
+
+bool Scopes::implies_rows(const Axes& axes) const {
+  return !axes.empty() && counts_rows(axes[0]) && !in_frame_of_field(axes[0]).second;
+}
+
 Binding* Scopes::find_local(std::string_view name) {
   for (size_t i = frame_->blocks.size(); i-- > 0;) {
     const auto found = frame_->blocks[i].find(name);

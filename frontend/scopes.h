@@ -27,6 +27,11 @@ class Scopes {
   const ast::Ast& ast() const { return frame_->scope->ast; }
   Span span_of(ast::ExprId id) const { return ast()[id].span; }
   bool in_field() const { return frame_->around.field != nullptr; }
+  /// Whether `axis` counts the rows of a batch where a field is evaluated, whatever functions call it.
+  bool counts_rows(const Axis& axis) const;
+  /// Whether a value of a field begins with rows that its text does not mention: a field is written for one row. The
+  /// head of a function may name them, `x: f32[N, C, H, W]`; its body is written for all of them then.
+  bool implies_rows(const Axes& axes) const;
   /// The function of the language whose body is being evaluated, for messages.
   std::string_view running_function() const;
 
@@ -38,6 +43,9 @@ class Scopes {
   std::pair<const FileScope*, Decl> find_decl(const FileScope& from, std::string_view name) const;
 
  private:
+  /// What `axis` of the frame at hand is in the frame of the field, and whether a head between them names it.
+  std::pair<Axis, bool> in_frame_of_field(Axis axis) const;
+
   const FileScope& file_;
   const Library& library_;
   Frame top_{file_, nullptr};

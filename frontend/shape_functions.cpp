@@ -33,7 +33,7 @@ Value reshape(Call& c) {
   const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
   auto axes = x ? c.use.shapes.expect_shape(c.value(1), c.span_of(1)) : std::nullopt;
   if (!axes) return {};
-  if (c.use.scopes.in_field()) axes->insert(axes->begin(), x->axes[0]);
+  if (c.use.scopes.implies_rows(x->axes)) axes->insert(axes->begin(), x->axes[0]);
   if (!c.use.shapes.check_size(x->dtype, *axes, c.span)) return {};
   return reshape_to(c, *x, *axes);
 }

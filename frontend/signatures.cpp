@@ -260,7 +260,9 @@ bool Signatures::bind_head(ast::TypeId type_id, Value& value, Span span, const a
   const std::optional<Tensor> given = graph_.expect_tensor(value, span, dtype);
   if (!given) return false;
   Tensor t = *given;
-  if (t.weak) {
+  // Columns of data convert by themselves, where no number is lost.
+  const bool converts = t.weak || (scopes_.in_field() && is_float(*dtype) && holds_all(*dtype, t.dtype));
+  if (converts) {
     if (const auto strong = graph_.cast_to(t, *dtype, span)) t = *strong;
   }
   const auto mismatch = [&](std::string why, std::string help = {}) {

@@ -145,7 +145,7 @@ std::optional<size_t> place_of(Call& c, const Tensor& x, size_t over, size_t axi
   }
   const auto number = c.use.shapes.expect_integer(c.value(axis), c.span_of(axis), "an axis");
   if (!number) return std::nullopt;
-  const int64_t rows = c.use.scopes.in_field() ? 1 : 0;  // a field is written for one row, and is of all
+  const int64_t rows = c.use.scopes.implies_rows(x.axes) ? 1 : 0;
   const int64_t place = *number < 0 ? *number + rank : *number + rows;
   if (place >= rows && place < rank) return static_cast<size_t>(place);
   c.use.diagnostics
@@ -317,7 +317,7 @@ Value stack(Call& c) {
   const auto number =
       c.has(1) ? c.use.shapes.expect_integer(c.value(1), c.span_of(1), "an axis") : std::optional<int64_t>(0);
   if (!number) return {};
-  const int64_t rows = c.use.scopes.in_field() ? 1 : 0;
+  const int64_t rows = c.use.scopes.implies_rows(first.axes) ? 1 : 0;
   const int64_t place = *number < 0 ? *number + rank : *number + rows;
   if (place < rows || place >= rank) {
     c.use.diagnostics.report(Diag::E0109, c.span_of(1),

@@ -69,6 +69,8 @@ TEST_CASE("options of layers, and of functions of pictures, have ranges") {
         {"random_flip(p = 2)", "`p` is 2; it has to be in [0, 1]"},
         {"random_flip(p = -0.5)", "`p` is -0.5"},
         {"random_shift(by = 1.5)", "by = 1.5 is no whole number"},
+        {"random_brightness(by = -1)", "`by` is -1; it has to be in [0, 1]"},
+        {"random_crop(6, 5)", "random_crop: 6 x 5 is not in 5 x 5"},
         {"Conv2d{4, k=1, reparam=SpectralNorm{iterations = 1.5}}", "iterations = 1.5 is no whole number from 1"},
         {"Conv2d{4, k=1, reparam=SpectralNorm{eps = -1}}", "SpectralNorm: eps = -1 is not in [0, inf)"}})
     check_refused(
