@@ -71,6 +71,8 @@ TEST_CASE("options of layers, and of functions of pictures, have ranges") {
         {"random_shift(by = 1.5)", "by = 1.5 is no whole number"},
         {"random_brightness(by = -1)", "`by` is -1; it has to be in [0, 1]"},
         {"random_crop(6, 5)", "random_crop: 6 x 5 is not in 5 x 5"},
+        {"random_crop(0, 5)", "random_crop: 0 x 5 is not in 5 x 5"},
+        {"crop(-1, 0, 2, 2)", "crop: 2 x 2 from (-1, 0) on is not in 5 x 5"},
         {"Conv2d{4, k=1, reparam=SpectralNorm{iterations = 1.5}}", "iterations = 1.5 is no whole number from 1"},
         {"Conv2d{4, k=1, reparam=SpectralNorm{eps = -1}}", "SpectralNorm: eps = -1 is not in [0, inf)"}})
     check_refused(
