@@ -14,6 +14,7 @@
 #include "runtime/files/file.h"
 #include "runtime/files/foreign_formats.h"
 #include "runtime/files/message.h"
+#include "runtime/files/pytorch_names.h"
 #include "runtime/host_tensor.h"
 #include "runtime/verify_checksums.h"
 
@@ -101,11 +102,12 @@ Result<void> require_equal(const WeightsReport& report, const std::string& path,
                             report.changed.front()),
                 fmt::format("give the same `--precision` as the run was begun with; {}", help));
   }
+  const bool of_pytorch = std::ranges::any_of(report.unexpected, is_pytorch_name);
   return fail(ErrorKind::Input,
               fmt::format("{}: the model's tensors differ from the file's{}{}{}", printable(path),
                           list_some("missing", report.missing), list_some("unexpected", report.unexpected),
                           list_some("changed", report.changed)),
-              std::string(help));
+              of_pytorch ? std::string(kPyTorchNames) : std::string(help));
 }
 
 template <typename Predicate>

@@ -11,6 +11,7 @@
 
 #include "ir/support/printable.h"
 #include "runtime/begin_averages.h"
+#include "runtime/files/pytorch_names.h"
 #include "runtime/files/safetensors.h"
 #include "runtime/host_tensor.h"
 #include "runtime/verify_checksums.h"
@@ -63,14 +64,16 @@ Error lacking(const Safetensors& file, const std::string& place, const Pretraine
   std::vector<std::string> missing;
   for (const Wanted& one : wanted)
     if (file.find(prefix + one.name) == nullptr) missing.push_back(fmt::format("`{}`", one.name));
+  const bool of_pytorch = std::ranges::any_of(file.tensors, is_pytorch_name, &StoredTensor::name);
   const size_t count = missing.size();
   if (count > kMaxListed) missing.resize(kMaxListed);
   return {ErrorKind::Input,
           fmt::format("{}: lacks {} of the {} tensors of model `{}`: {}{}", printable(place), count, wanted.size(),
                       model.model, fmt::join(missing, ", "), count > kMaxListed ? ", .." : ""),
-          file.tensors.empty() ? "the file has no tensor"
-                               : fmt::format("it has {}; a label, `x |> fc1: Dense{{8}}`, names the tensors of a layer",
-                                             tensors_of(file)),
+          file.tensors.empty()
+              ? "the file has no tensor"
+              : fmt::format("it has {}; {}", tensors_of(file),
+                            of_pytorch ? kPyTorchNames : "a label, `x |> fc1: Dense{8}`, names the tensors of a layer"),
           model.span};
 }
 

@@ -138,6 +138,13 @@ TEST_CASE("a file of another model name, element type or shape is taken, convert
   CHECK(label.exit_code == 3);
   CHECK(says(label, "lacks 2 of the 8 tensors of model `teacher`: `last.W`, `last.b`"));
   CHECK(says(label, "`teacher.fc.W` f32[4, 4]"));
+  // Weights that PyTorch wrote have other names, and the message says who renames them.
+  REQUIRE(write_safetensors(work + "/teacher.safetensors",
+                            {{"fc.weight", DType::I32, {4, 4}, std::as_bytes(std::span(whole))}}, {}));
+  for (const char* command :
+       {"check m.smelt", "run m.smelt see --input x=x.npy -o t.npy --weights teacher.safetensors"})
+    CHECK(says(smelt_in(work, command), "these are names of PyTorch; docs/cookbook.md has functions"));
+  write_text_file(work + "/teacher.safetensors", good);
   // A student that was trained beside it fits as well: the name has to say which.
   REQUIRE(smelt_in(work, "train m.smelt -o both --threads 1").exit_code == 0);
   fs::remove(work + "/teacher.safetensors");
