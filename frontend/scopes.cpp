@@ -1,5 +1,7 @@
 #include "frontend/scopes.h"
 
+#include <algorithm>
+
 namespace smelt::frontend {
 
 std::string_view Scopes::running_function() const {
