@@ -165,8 +165,12 @@ NodeId TrainSection::rows_first(const Tensor& x) {
   return rows.value_or(0) == 0 ? x.node : graph_.builder().transpose(x.node, {1, 0});
 }
 
+static bool are_channels(const Axis& axis) { return axis.extent == Extent(1) || axis.extent == Extent(3); }
+
 /// Of a flat axis, how it may be read as pictures: sides as near to each other as its size allows.
 static std::string help_for_pictures(const Shapes& shapes, const Tensor& x) {
+  if (x.axes.size() == 4 && are_channels(x.axes[3]))
+    return "channels are the second axis, `f32[N, C, H, W]`: `turned[n, c, i, j] = x[n, i, j, c]` brings them there";
   const Axis* flat = x.axes.size() == 2 && x.axes[1].extent.is_static() ? &x.axes[1] : nullptr;
   if (flat == nullptr) return "pictures are `f32[N, H, W]`, or `f32[N, C, H, W]` with C = 1 or 3";
   int64_t side = 1;
@@ -185,7 +189,7 @@ bool TrainSection::check_shown(ast::OutputKind kind, const Tensor& x, Span span)
   const bool rows = x.axes.size() == 1 || x.axes.size() == 2;
   switch (kind) {
     case ast::OutputKind::Image: {
-      const bool channels = x.axes.size() == 4 && (x.axes[1].extent == Extent(1) || x.axes[1].extent == Extent(3));
+      const bool channels = x.axes.size() == 4 && are_channels(x.axes[1]);
       return x.axes.size() == 3 || channels || wrong("not a row of pictures", help_for_pictures(shapes_, x));
     }
     case ast::OutputKind::Text: {
