@@ -18,6 +18,7 @@
 #include "frontend/signatures.h"
 #include "frontend/variables.h"
 #include "ir/support/source.h"
+#include "ir/support/stack.h"
 
 namespace smelt::frontend {
 
@@ -48,9 +49,13 @@ constexpr int kMaxDepth = 2000;  // calls and expressions inside each other
 
 Value Evaluator::eval(ast::ExprId id, const Naming& naming) {
   if (!id.valid()) return {};
-  if (depth_ >= kMaxDepth) {
-    diagnostics_.report(Diag::E0008, scopes_.span_of(id),
-                        fmt::format("calls and expressions are nested more than {} levels deep", kMaxDepth));
+  const bool over = depth_ >= kMaxDepth;
+  if (over || stack_left() < 0.125) {  // of which what is called from here, and does not call back, takes little
+    diagnostics_
+        .report(Diag::E0008, scopes_.span_of(id),
+                fmt::format("calls and expressions are nested more than {} levels deep{}", depth_,
+                            over ? "" : ": there is no stack for more"))
+        .with_help(over ? std::string() : std::string(kRaiseStack));
     return {};
   }
   if (diagnostics_.is_full() || graph_.is_too_large()) return {};

@@ -7,6 +7,7 @@
 #include "frontend/ast_walk.h"
 #include "frontend/foreign_words.h"
 #include "frontend/parser_impl.h"
+#include "ir/support/stack.h"
 #include "ir/support/suggest.h"
 
 namespace smelt {
@@ -30,10 +31,16 @@ ast::Ast Parser::parse_file() {
   return std::move(ast_);
 }
 
-Parser::Depth::Depth(Parser& p) : parser(p), ok(++p.depth_ <= kMaxNesting) {
+// Half of the stack is kept, because later stages walk the tree as deep as it is.
+Parser::Depth::Depth(Parser& p) : parser(p), ok(++p.depth_ <= kMaxNesting && stack_left() > 0.5) {
   if (ok || p.panic_) return;
-  p.diagnostics_.report(Diag::E0008, p.peek().span, fmt::format("nested more than {} levels deep", kMaxNesting))
-      .with_help("bind a part of the expression to a name");
+  const bool over = p.depth_ > kMaxNesting;
+  p.diagnostics_
+      .report(Diag::E0008, p.peek().span,
+              over ? fmt::format("nested more than {} levels deep", kMaxNesting)
+                   : fmt::format("nested more than {} levels deep: there is no stack for more", p.depth_ - 1))
+      .with_help("bind a part of the expression to a name" +
+                 (over ? std::string() : fmt::format(", or {}", kRaiseStack)));
   p.panic_ = true;
 }
 

@@ -81,6 +81,17 @@ TEST_CASE("sizes of a model file: the largest is taken, one more is an error wit
   }
 }
 
+TEST_CASE("calls that take more stack a level than others end in an error, never in a signal") {
+  const Playground here("limits_deep");
+  std::string layers = "layer L0(x: f32[B, X]) -> f32[B, X] { x }\n";
+  for (size_t i = 1; i < 3000; ++i)
+    layers += fmt::format("layer L{}(x: f32[B, X]) -> f32[B, X] {{ x |> a: repeat i < 1 {{ L{}{{}} }} }}\n", i, i - 1);
+  here.model(kNet + layers + "model d = L2999\nexport q(x: f32[B, X]) = d(x)\n");
+  const CommandResult deep = here.run({"check", "m.smelt"});
+  CHECK(deep.exit_code == 1);
+  CHECK_MESSAGE(deep.err.find("error[E0008]") != std::string::npos, deep.err.substr(0, 400));
+}
+
 TEST_CASE("sizes of a checkpoint: tensors and header") {
   const Playground here("limits_checkpoint");
   here.model(kNet);
