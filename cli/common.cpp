@@ -4,14 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <cmath>
 #include <filesystem>
 #include <future>
 #include <iostream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "api/smelt/disable_pass.h"
@@ -89,7 +87,7 @@ void add_model_flags(Options options, ModelFlags& flags, unsigned groups, std::p
       .repeated();
   options.add("--memory-budget", flags.memory_budget,
               "most memory to use, data excluded, such as 24MB or 1.5GiB: takes time for it, never bits");
-  options.add("--compile-limit", flags.compile_limit, "seconds after which a compile stops; 600");
+  add_limits(options, flags.limits);
   if ((groups & kJson) != 0) options.flag("--json", flags.json, "machine-readable output");
   if ((groups & kTraining) != 0) {
     options.add("--epochs", flags.epochs, "epochs, instead of the file's").between(1, uint64_t{1} << 40);
@@ -120,42 +118,37 @@ std::unexpected<Error> given_twice(const char* flag, const std::string& name) {
 }  // namespace
 
 Result<int64_t> parse_size(const std::string& text) {
-  struct Unit {
-    std::string_view name;
-    double bytes;
-  };
-  constexpr std::array kUnits = {Unit{"", 1},         Unit{"B", 1},       Unit{"KB", 1e3},     Unit{"MB", 1e6},
-                                 Unit{"GB", 1e9},     Unit{"TB", 1e12},   Unit{"KiB", 0x1p10}, Unit{"MiB", 0x1p20},
-                                 Unit{"GiB", 0x1p30}, Unit{"TiB", 0x1p40}};
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-  std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
-  while (unit.starts_with(' ')) unit.remove_prefix(1);
-  const auto* known = std::ranges::find(kUnits, unit, &Unit::name);
-  const double bytes = error == std::errc() && known != kUnits.end() ? std::floor(number * known->bytes) : 0;
-  if (bytes >= 1 && bytes <= 0x1p50) return static_cast<int64_t>(bytes);
+  const std::optional<uint64_t> bytes = parse_bytes(text);
+  if (bytes && *bytes > 0) return static_cast<int64_t>(*bytes);
   return fail(ErrorKind::Usage,
               fmt::format("--memory-budget `{}` is not a size from 1 byte to 1024 TiB", printable(text, 40)),
               "write a number and B, KB, MB, GB, KiB, MiB or GiB, such as 24MB or 1.5GiB");
 }
 
-static Result<double> parse_seconds(const std::string& text) {
-  constexpr double kMost = 1e6;
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error == std::errc() && end == text.data() + text.size() && number > 0 && number <= kMost) return number;
-  return fail(
-      ErrorKind::Usage,
-      fmt::format("--compile-limit `{}` is not a number of seconds above 0, up to {}", printable(text, 40), kMost),
-      "write a number, such as 600 or 0.5");
+void add_limits(Options options, std::vector<std::string>& limits) {
+  std::vector<std::string> defaults;
+  for (const LimitInfo& info : all_limits()) defaults.push_back(fmt::format("{}={}", info.name, info.text(info.value)));
+  options
+      .add("--limit", limits,
+           fmt::format("another limit, NAME=VALUE (may be repeated), instead of {}", fmt::join(defaults, ", ")))
+      .repeated();
+}
+
+Result<Limits> limits_of(const std::vector<std::string>& assignments) {
+  Limits limits;
+  std::set<std::string> names;
+  for (const std::string& assignment : assignments) {
+    SMELT_TRY_VOID(set_limit(limits, assignment));
+    const std::string name = assignment.substr(0, assignment.find('='));
+    if (!names.insert(name).second) return given_twice("--limit", name);
+  }
+  return limits;
 }
 
 Result<ModelOptions> model_options(const ModelFlags& flags) {
   ModelOptions options;
-  options.compile_limits.on_note = [](const std::string& note) { say("note: {}", note); };
-  if (!flags.compile_limit.empty()) {
-    SMELT_TRY(options.compile_limits.stop_after, parse_seconds(flags.compile_limit));
-  }
+  options.on_slow_compile = [](const std::string& note) { say("note: {}", note); };
+  SMELT_TRY(options.limits, limits_of(flags.limits));
   if (!flags.memory_budget.empty()) {
     SMELT_TRY(options.passes.memory_budget, parse_size(flags.memory_budget));
   }
@@ -264,9 +257,11 @@ Result<RunningModel> start_model(CheckedModel checked, const ModelOptions& optio
     if (pool) running.pool = std::move(*pool);
     if (running.pool) hooks = running.pool->threads();
   }
-  SMELT_TRY(running.session,
-            Session::create(running.compiled->program, running.compiled->functions(),
-                            {.seed = running.compiled->program.train.seed, .horizon = horizon, .threads = hooks}));
+  SMELT_TRY(running.session, Session::create(running.compiled->program, running.compiled->functions(),
+                                             {.seed = running.compiled->program.train.seed,
+                                              .horizon = horizon,
+                                              .threads = hooks,
+                                              .limits = options.limits}));
   SMELT_TRY_VOID(running.session->initialise());
   if (options.draws_seed) running.session->header().seed = running.compiled->program.train.seed = *options.draws_seed;
   return running;
@@ -276,9 +271,7 @@ Result<std::vector<Dataset>> open_data(const std::optional<DataPlan>& plan, cons
                                        const std::string& file, int threads, const std::vector<std::string>& splits) {
   std::vector<Dataset> data;
   if (!plan) return data;
-  DataPaths paths = options.data;
-  const auto directory = std::filesystem::path(file).parent_path();
-  paths.model_directory = directory.empty() ? "." : directory.string();
+  const DataPaths paths = data_paths(options, file);
   // Unpacking takes longer than anything else before the first step: each split on a thread of its own.
   std::vector<std::future<Result<Dataset>>> opening;
   for (const Split& split : plan->splits) {

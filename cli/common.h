@@ -67,7 +67,7 @@ struct ModelFlags {
   std::string precision;              // empty: the file's
   std::string train;                  // the name of a train section; empty: the first one
   std::string memory_budget;          // as written; empty: none
-  std::string compile_limit;          // as written; empty: that of CompileLimits
+  std::vector<std::string> limits;    // NAME=VALUE
   bool json = false;
 };
 enum FlagGroup : unsigned { kTraining = 1, kRunning = 2, kJson = 4 };
@@ -75,11 +75,16 @@ enum FlagGroup : unsigned { kTraining = 1, kRunning = 2, kJson = 4 };
 void add_model_flags(Options options, ModelFlags& flags, unsigned groups,
                      std::pair<const char*, const char*> file = {"FILE", "model file"});
 
-/// `24MB`, `1.5GiB`, `800 KB`, `4096`: bytes; KB is 1000 of them, KiB 1024. Errors (Usage): anything else, and 0.
+/// Of `--memory-budget`. Errors (Usage): no size from 1 byte on.
 Result<int64_t> parse_size(const std::string& text);
 
-/// Errors (Usage): a malformed `--set`, `--data` or `--memory-budget`, an unknown precision, a pass that does not exist
-/// or is needed.
+/// `--limit NAME=VALUE`, of commands that read something.
+void add_limits(Options options, std::vector<std::string>& limits);
+/// Errors (Usage): those of set_limit; a limit that is given twice.
+Result<Limits> limits_of(const std::vector<std::string>& assignments);
+
+/// Errors (Usage): a malformed `--set`, `--data`, `--limit` or `--memory-budget`, an unknown precision, a pass that
+/// does not exist or is needed.
 Result<ModelOptions> model_options(const ModelFlags& flags);
 
 /// Reads and checks the model; diagnostics go to stderr. Nothing when there are errors: `code` is set then.

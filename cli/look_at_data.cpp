@@ -179,7 +179,8 @@ nlohmann::json as_json(const SplitLook& look) {
           {"lengths", std::move(lengths)}};
 }
 
-Result<void> draw_first_batch(const Experiment& experiment, std::span<const Dataset> sets, const std::string& path) {
+Result<void> draw_first_batch(const Experiment& experiment, std::span<const Dataset> sets, const std::string& path,
+                              const Limits& limits) {
   const SplitSets training = training_sets(sets);
   if (training.empty()) return fail(ErrorKind::Input, "the data has no split to draw");
   const auto set = std::ranges::find_if(
@@ -193,7 +194,7 @@ Result<void> draw_first_batch(const Experiment& experiment, std::span<const Data
   const auto shown = rows.first(std::min<size_t>(rows.size(), kShownPictures));
   SMELT_TRY(const HostTensor pictures, take_rows(*std::ranges::find_if((*set)->columns(), is_picture), shown));
   const double high = pictures.dtype == DType::U8 ? 255 : 1;
-  SMELT_TRY(const Picture picture, make_grid(pictures, {.low = 0, .high = high}));
+  SMELT_TRY(const Picture picture, make_grid(pictures, {.low = 0, .high = high, .limits = limits}));
   return write_png(path, picture);
 }
 

@@ -45,6 +45,7 @@ nlohmann::json as_json(const SplitLook& look);
 
 /// Writes the pictures of the batch that training begins with, as the files hold them. Errors: Input when no column
 /// holds pictures; Output.
-Result<void> draw_first_batch(const Experiment& experiment, std::span<const Dataset> sets, const std::string& path);
+Result<void> draw_first_batch(const Experiment& experiment, std::span<const Dataset> sets, const std::string& path,
+                              const Limits& limits);
 
 }  // namespace smelt::cli

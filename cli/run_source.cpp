@@ -31,9 +31,9 @@ Result<RunRecord> look_into_run(ModelFlags& flags, std::string& weights) {
 }
 
 /// Nothing for weights of other programs; or of a damaged file, which whoever loads it says.
-std::optional<TrainState> state_of(const std::string& weights) {
+std::optional<TrainState> state_of(const std::string& weights, const Limits& limits) {
   if (weights.empty()) return std::nullopt;
-  Result<TrainState> state = read_checkpoint_state(weights);
+  Result<TrainState> state = read_checkpoint_state(weights, limits);
   return state ? std::optional(*std::move(state)) : std::nullopt;
 }
 
@@ -82,9 +82,7 @@ Result<RunRecord> make_record(const ModelFlags& flags, const ModelOptions& optio
                    .cpu = flags.cpu,
                    .disabled = flags.disabled};
   if (!plan) return record;
-  DataPaths paths = options.data;
-  const auto directory = std::filesystem::path(flags.file).parent_path();
-  paths.model_directory = directory.empty() ? "." : directory.string();
+  const DataPaths paths = data_paths(options, flags.file);
   for (const Split& split : plan->splits) {
     const std::string& section = plan->section_name(split.section);
     KnownSource source{section, split.source.reader, split.source.paths, {}, {}};
@@ -111,7 +109,9 @@ std::optional<SourcedModel> open_source(ModelFlags flags, const std::string& wei
     record = std::move(*found);
   }
   // Constants are drawn and rows are split by the seed that the weights were trained with; a flag is for other draws.
-  model.trained = state_of(model.weights);
+  const Result<Limits> limits = limits_of(flags.limits);
+  if (!limits) return failed(limits.error(), code);
+  model.trained = state_of(model.weights, *limits);
   if (model.trained) flags.seed = model.trained->seed;
   Result<ModelOptions> options = model_options(flags);
   if (!options) return failed(options.error(), code);
@@ -132,10 +132,7 @@ Result<void> load_variables(const SourcedModel& source, const CheckedModel& chec
 }
 
 Result<SubwordModels> open_subwords(const ModelOptions& options, const CheckedModel& model) {
-  DataPaths paths = options.data;
-  const auto directory = std::filesystem::path(model.path).parent_path();
-  paths.model_directory = directory.empty() ? "." : directory.string();
-  return SubwordModels::open(model.experiment->data, paths);
+  return SubwordModels::open(model.experiment->data, data_paths(options, model.path));
 }
 
 Result<SubwordModels> open_subwords(const SourcedModel& source, const CheckedModel& model) {
@@ -144,9 +141,9 @@ Result<SubwordModels> open_subwords(const SourcedModel& source, const CheckedMod
   return subwords;
 }
 
-std::optional<KnownWords> known_words(const DataPlan& plan, const std::string& weights) {
+std::optional<KnownWords> known_words(const DataPlan& plan, const std::string& weights, const Limits& limits) {
   if (!may_have_words(plan)) return std::nullopt;
-  const std::optional<TrainState> state = state_of(weights);
+  const std::optional<TrainState> state = state_of(weights, limits);
   return state ? std::optional(words_of(weights, *state)) : std::nullopt;
 }
 

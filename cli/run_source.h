@@ -34,7 +34,7 @@ Result<SubwordModels> open_subwords(const ModelOptions& options, const CheckedMo
 Result<SubwordModels> open_subwords(const SourcedModel& source, const CheckedModel& model);
 
 /// The words that labels were numbers of when the checkpoint `weights` was trained; nothing where that is not known.
-std::optional<KnownWords> known_words(const DataPlan& plan, const std::string& weights);
+std::optional<KnownWords> known_words(const DataPlan& plan, const std::string& weights, const Limits& limits);
 std::optional<KnownWords> known_words(const DataPlan& plan, const SourcedModel& source);
 
 /// What is wrong with --partial where no file of parameters is given.

@@ -20,7 +20,7 @@ Result<StartContent> start_content(const std::string& init, const CheckedModel& 
   if (!init.empty()) files.push_back(init);
   for (const std::string& file : files) {
     const std::string place = absolute(file);
-    SMELT_TRY(content["file " + place], fingerprint_of_file(place));
+    SMELT_TRY(content["file " + place], fingerprint_of_file(place, options.limits));
   }
   return content;
 }

@@ -63,13 +63,13 @@ Result<void> reshape_flat(HostTensor& images, const std::string& shape) {
 }
 
 /// What maps to black and white: the range that the compiler knows, else 0..1.
-GridOptions picture_options(const Entry& entry, const std::string& result) {
+GridOptions picture_options(const Entry& entry, const std::string& result, const Limits& limits) {
   const auto output = std::ranges::find(entry.outputs, result, &Binding::name);
   if (output != entry.outputs.end() && output->range.known())
-    return {.low = output->range.low, .high = output->range.high};
+    return {.low = output->range.low, .high = output->range.high, .limits = limits};
   say("note: the range of `{}` is not known: 0..1 is mapped to black and white, and what lies outside is clamped",
       result);
-  return {};
+  return {.limits = limits};
 }
 
 Result<Format> format_of(const std::string& output) {
@@ -103,7 +103,7 @@ Result<int64_t> rate_of(const ResultFlags& flags, const CompiledProgram& program
 }
 
 Result<std::string> encode_picture(const ResultFlags& flags, NamedTensor& named, const Entry& entry,
-                                   const CompiledProgram& program) {
+                                   const Session& session) {
   HostTensor& result = named.tensor;
   SMELT_TRY_VOID(reshape_flat(result, flags.shape));
   if (result.shape.size() == 2) {
@@ -111,8 +111,9 @@ Result<std::string> encode_picture(const ResultFlags& flags, NamedTensor& named,
                 fmt::format("{} is no picture: its pixels are one flat axis", describe(result.dtype, result.shape)),
                 "say how it folds, such as --shape 28x28, or write an .npy file");
   }
-  SMELT_TRY(const Picture picture, make_grid(result, picture_options(entry, named.name)));
-  return encode_png(picture, {{"smelt:export", entry.name}, {"smelt:seed", fmt::format("{}", program.train.seed)}});
+  SMELT_TRY(const Picture picture, make_grid(result, picture_options(entry, named.name, session.limits())));
+  return encode_png(picture,
+                    {{"smelt:export", entry.name}, {"smelt:seed", fmt::format("{}", session.program().train.seed)}});
 }
 
 Result<std::string> encode_sound(const ResultFlags& flags, const NamedTensor& named, int32_t rows,
@@ -127,7 +128,8 @@ Result<std::string> encode_sound(const ResultFlags& flags, const NamedTensor& na
 }
 
 Result<void> write_result(const ResultFlags& flags, const std::string& path, NamedTensor& named, const Binding& binding,
-                          const Entry& entry, const CompiledProgram& program, const SubwordModels& subwords) {
+                          const Entry& entry, const Session& session, const SubwordModels& subwords) {
+  const CompiledProgram& program = session.program();
   SMELT_TRY_VOID(check_not_there(path, flags.force));
   SMELT_TRY(const Format format, format_of(path));
   if (format == Format::Npy) return write_npy(path, named.tensor);
@@ -136,7 +138,7 @@ Result<void> write_result(const ResultFlags& flags, const std::string& path, Nam
     case Format::Npy:
     case Format::Npz: break;  // write_archive
     case Format::Png: {
-      SMELT_TRY(bytes, encode_picture(flags, named, entry, program));
+      SMELT_TRY(bytes, encode_picture(flags, named, entry, session));
       break;
     }
     case Format::Wav: {
@@ -220,11 +222,11 @@ static Result<void> write_archive(const ResultFlags& flags, std::span<NamedTenso
 }
 
 Result<void> write_results(const ResultFlags& flags, std::span<NamedTensor> results, const Entry& entry,
-                           const CompiledProgram& program, const SubwordModels& subwords) {
+                           const Session& session, const SubwordModels& subwords) {
   if (format_of(flags.output).value_or(Format::Npy) == Format::Npz) return write_archive(flags, results);
   for (size_t k = 0; k < results.size(); ++k) {
     const std::string path = flags.output.empty() ? "" : place_of(flags.output, k, results.size());
-    SMELT_TRY_VOID(write_result(flags, path, results[k], entry.outputs[k], entry, program, subwords));
+    SMELT_TRY_VOID(write_result(flags, path, results[k], entry.outputs[k], entry, session, subwords));
     if (path.empty()) continue;
     const std::string line =
         fmt::format("{}  {}", printable_lines(path), describe(results[k].tensor.dtype, results[k].tensor.shape));

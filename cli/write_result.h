@@ -35,6 +35,6 @@ Result<void> check_output(const ResultFlags& flags, const Entry& entry, const Co
 
 /// Writes them, and prints a line for each. Errors: Usage for a result that the format cannot say; Output.
 Result<void> write_results(const ResultFlags& flags, std::span<NamedTensor> results, const Entry& entry,
-                           const CompiledProgram& program, const SubwordModels& subwords);
+                           const Session& session, const SubwordModels& subwords);
 
 }  // namespace smelt::cli

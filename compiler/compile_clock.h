@@ -4,17 +4,19 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <string>
 
+#include "ir/support/limits.h"
 #include "ir/support/result.h"
 
 namespace smelt {
 
 struct CompileLimits {
-  double note_after = 60;                           // seconds
-  double stop_after = 600;                          // seconds
+  uint64_t note_after_ms = 60'000;
+  uint64_t stop_after_ms = Limits().compile;
   std::function<void(const std::string&)> on_note;  // called once, on any thread; may be empty
 };
 

@@ -52,7 +52,7 @@ std::optional<Experiment> build(SourceMap& sources, uint32_t file, const Fronten
                                 Diagnostics& diagnostics) {
   frontend::FileScope scope;
   scope.file = file;
-  scope.ast = parse(sources, file, diagnostics);
+  scope.ast = parse(sources, file, diagnostics, nullptr, options.limits);
   if (diagnostics.has_errors()) return std::nullopt;
   if (scope.ast.models.empty()) {  // what else is wrong with its names is said as well
     const Span layer = scope.ast.layers.empty() ? Span{} : scope.ast.layers.back().name.span;

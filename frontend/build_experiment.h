@@ -10,6 +10,7 @@
 
 #include "ir/experiment.h"
 #include "ir/support/diagnostics.h"
+#include "ir/support/limits.h"
 
 namespace smelt {
 
@@ -35,6 +36,7 @@ struct FrontendOptions {
   /// Nothing, rather than an error, stands for data that is not there.
   std::function<Result<std::optional<std::vector<Column>>>(const std::string& section, const SourceCall&)> probe;
   std::function<void(const BoundName&)> on_binding;  // may be empty
+  Limits limits;                                     // of the text, and of what is built of it
 };
 
 /// Nothing when there are errors. The standard library's texts are added to `sources`, for spans into it.

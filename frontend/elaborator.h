@@ -51,7 +51,7 @@ class Elaborator {
   // Expressions need declarations, and those expressions: these refer to each other, and are used when all are there.
   Scopes scopes_{file_, library_};
   Shapes shapes_{experiment_, diagnostics_};
-  GraphWriter graph_{experiment_, scopes_, shapes_, diagnostics_};
+  GraphWriter graph_{experiment_, scopes_, shapes_, diagnostics_, options_.limits};
   FunctionBuilder functions_{file_, scopes_, graph_};
   Provided provided_{scopes_, shapes_, graph_, calls_, distributions_, derivatives_, data_, diagnostics_};
   Names names_{file_,       library_,   options_, experiment_, scopes_,   shapes_,    graph_,
@@ -67,8 +67,8 @@ class Elaborator {
   Derivatives derivatives_{experiment_, shapes_, graph_, diagnostics_};
   Formulas formulas_{sources_, scopes_, shapes_, graph_, signatures_, evaluator_, scans_, diagnostics_};
   Scans scans_{scopes_, shapes_, graph_, signatures_, distributions_, evaluator_, diagnostics_};
-  Evaluator evaluator_{sources_, scopes_, shapes_,    graph_,         names_,    signatures_, variables_,
-                       calls_,   layers_, selectors_, distributions_, formulas_, scans_,      diagnostics_};
+  Evaluator evaluator_{sources_, scopes_,    shapes_,        graph_,    names_, signatures_,  variables_,     calls_,
+                       layers_,  selectors_, distributions_, formulas_, scans_, diagnostics_, options_.limits};
   DataSection data_{file_, options_, experiment_, scopes_, shapes_, graph_, signatures_, evaluator_, diagnostics_};
   StepLines step_lines_{file_,      library_,   experiment_, scopes_,   shapes_, graph_,
                         evaluator_, selectors_, variables_,  averages_, calls_,  diagnostics_};

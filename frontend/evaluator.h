@@ -11,6 +11,7 @@
 namespace smelt {
 
 class SourceMap;
+struct Limits;
 class Diagnostics;
 
 namespace frontend {
@@ -32,7 +33,8 @@ class Evaluator {
  public:
   Evaluator(const SourceMap& sources, Scopes& scopes, Shapes& shapes, GraphWriter& graph, Names& names,
             Signatures& signatures, Variables& variables, Calls& calls, Layers& layers, Selectors& selectors,
-            Distributions& distributions, Formulas& formulas, Scans& scans, Diagnostics& diagnostics)
+            Distributions& distributions, Formulas& formulas, Scans& scans, Diagnostics& diagnostics,
+            const Limits& limits)
       : sources_(sources),
         scopes_(scopes),
         shapes_(shapes),
@@ -46,7 +48,8 @@ class Evaluator {
         distributions_(distributions),
         formulas_(formulas),
         scans_(scans),
-        diagnostics_(diagnostics) {}
+        diagnostics_(diagnostics),
+        limits_(limits) {}
 
   Value eval(ast::ExprId id, const Naming& naming = {});
   Value eval_block(const ast::Block& block, const Naming& naming = {});
@@ -121,7 +124,8 @@ class Evaluator {
   Formulas& formulas_;
   Scans& scans_;
   Diagnostics& diagnostics_;
-  int depth_ = 0;  // calls and expressions inside each other
+  const Limits& limits_;
+  uint64_t depth_ = 0;  // calls and expressions inside each other
 };
 
 }  // namespace frontend

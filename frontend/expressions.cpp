@@ -45,17 +45,15 @@ std::optional<Args> Evaluator::eval_args(const std::vector<ast::Arg>& args) {
   return list;
 }
 
-constexpr int kMaxDepth = 2000;  // calls and expressions inside each other
-
 Value Evaluator::eval(ast::ExprId id, const Naming& naming) {
   if (!id.valid()) return {};
-  const bool over = depth_ >= kMaxDepth;
+  const bool over = depth_ >= limits_.depth;
   if (over || stack_left() < 0.125) {  // of which what is called from here, and does not call back, takes little
     diagnostics_
         .report(Diag::E0008, scopes_.span_of(id),
                 fmt::format("calls and expressions are nested more than {} levels deep{}", depth_,
                             over ? "" : ": there is no stack for more"))
-        .with_help(over ? std::string() : std::string(kRaiseStack));
+        .with_help(over ? double_limit(&Limits::depth, limits_) : std::string(kRaiseStack));
     return {};
   }
   if (diagnostics_.is_full() || graph_.is_too_large()) return {};

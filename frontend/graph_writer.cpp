@@ -11,8 +11,6 @@
 
 namespace smelt::frontend {
 
-constexpr size_t kMaxNodes = 100000;
-
 namespace {
 
 /// The largest magnitude of a run-time number that is whole: dims and whole numbers by `+`, `-` and `*`. Nothing where
@@ -46,11 +44,12 @@ bool becomes_whole(const Graph& graph, const Tensor& x, DType dtype) {
 }  // namespace
 
 void GraphWriter::check_number_of_nodes(const FunctionContext& function, size_t nodes, Span span) {
-  if (nodes <= kMaxNodes || std::exchange(too_large_, true)) return;
+  if (nodes <= limits_.nodes || std::exchange(too_large_, true)) return;
   diagnostics_
-      .report(Diag::E0204, span,
-              fmt::format("`{}` would have {} operations; the limit is {}", function.function.name, nodes, kMaxNodes))
-      .with_help("shorten the repeats, or apply fewer layers");
+      .report(
+          Diag::E0204, span,
+          fmt::format("`{}` would have {} operations; the limit is {}", function.function.name, nodes, limits_.nodes))
+      .with_help("shorten the repeats, or apply fewer layers; " + raise_limit(&Limits::nodes, nodes));
 }
 
 Tensor GraphWriter::tensor(NodeId node, Axes axes) {
@@ -59,11 +58,12 @@ Tensor GraphWriter::tensor(NodeId node, Axes axes) {
   t.graph = context_->id;
   t.dtype = builder().type(node).dtype;
   t.axes = std::move(axes);
-  if (builder().graph().size() > kMaxNodes && !std::exchange(too_large_, true)) {
+  if (builder().graph().size() > limits_.nodes && !std::exchange(too_large_, true)) {
     const Span here = scopes_.frame().instance != nullptr ? scopes_.frame().instance->span : context_->function.span;
     diagnostics_
-        .report(Diag::E0204, here, fmt::format("`{}` has more than {} operations", context_->function.name, kMaxNodes))
-        .with_help("shorten the repeats, or apply fewer layers");
+        .report(Diag::E0204, here,
+                fmt::format("`{}` has more than {} operations", context_->function.name, limits_.nodes))
+        .with_help("shorten the repeats, or apply fewer layers; " + double_limit(&Limits::nodes, limits_));
   }
   return t;
 }

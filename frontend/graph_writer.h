@@ -17,6 +17,7 @@
 namespace smelt {
 
 struct Experiment;
+struct Limits;
 class Diagnostics;
 
 namespace frontend {
@@ -27,8 +28,8 @@ class Shapes;
 /// Nothing is evaluated here: operands are values.
 class GraphWriter {
  public:
-  GraphWriter(Experiment& experiment, Scopes& scopes, Shapes& shapes, Diagnostics& diagnostics)
-      : experiment_(experiment), scopes_(scopes), shapes_(shapes), diagnostics_(diagnostics) {}
+  GraphWriter(Experiment& experiment, Scopes& scopes, Shapes& shapes, Diagnostics& diagnostics, const Limits& limits)
+      : experiment_(experiment), scopes_(scopes), shapes_(shapes), diagnostics_(diagnostics), limits_(limits) {}
 
   FunctionContext& context() const { return *context_; }
   /// Nodes are those of `next` while the result lives.
@@ -107,6 +108,7 @@ class GraphWriter {
   Scopes& scopes_;
   Shapes& shapes_;
   Diagnostics& diagnostics_;
+  const Limits& limits_;
   FunctionContext* context_ = nullptr;
   std::map<int32_t, Axes> axes_of_variables_;
   bool too_large_ = false;

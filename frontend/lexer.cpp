@@ -42,8 +42,8 @@ size_t utf8_length(std::string_view text) {
 
 class Lexer {
  public:
-  Lexer(std::string_view text, uint32_t file, Diagnostics& diagnostics)
-      : text_(text), file_(file), diagnostics_(diagnostics) {}
+  Lexer(std::string_view text, uint32_t file, Diagnostics& diagnostics, const Limits& limits)
+      : text_(text), file_(file), diagnostics_(diagnostics), limits_(limits) {}
 
   std::vector<Token> run() {
     if (!is_plain_text()) return {end_of_file()};
@@ -56,9 +56,11 @@ class Lexer {
  private:
   /// Checks the size, then every byte, so that the rest may assume UTF-8 without NUL.
   bool is_plain_text() {
-    if (text_.size() > kMaxTextBytes) {
-      diagnostics_.report(Diag::E0008, {file_, 0, 1},
-                          fmt::format("the file has {} bytes; the limit is {}", text_.size(), kMaxTextBytes));
+    if (text_.size() > limits_.model_file) {
+      diagnostics_
+          .report(Diag::E0008, {file_, 0, 1},
+                  fmt::format("the file has {} bytes; the limit is {}", text_.size(), limits_.model_file))
+          .with_help(raise_limit(&Limits::model_file, text_.size()));
       return false;
     }
     for (size_t i = 0; i < text_.size();) {
@@ -116,9 +118,11 @@ class Lexer {
   void name() {
     size_t end = at_;
     while (end < text_.size() && (is_letter(text_[end]) || is_digit(text_[end]))) ++end;
-    if (end - at_ > kMaxNameBytes) {
-      diagnostics_.report(Diag::E0008, span(at_, end),
-                          fmt::format("a name of {} bytes; the limit is {}", end - at_, kMaxNameBytes));
+    if (end - at_ > limits_.name) {
+      diagnostics_
+          .report(Diag::E0008, span(at_, end),
+                  fmt::format("a name of {} bytes; the limit is {}", end - at_, limits_.name))
+          .with_help(raise_limit(&Limits::name, end - at_));
     }
     push(TokenKind::Name, at_, end);
   }
@@ -191,6 +195,7 @@ class Lexer {
   std::string_view text_;
   uint32_t file_;
   Diagnostics& diagnostics_;
+  const Limits& limits_;
   size_t at_ = 0;
   bool newline_ = false, space_ = false;
   std::vector<Token> tokens_;
@@ -214,12 +219,13 @@ std::string describe(TokenKind kind) {
   return {};
 }
 
-std::vector<Token> lex(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics) {
-  return Lexer(sources.buffer(file).text, file, diagnostics).run();
+std::vector<Token> lex(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics, const Limits& limits) {
+  return Lexer(sources.buffer(file).text, file, diagnostics, limits).run();
 }
 
-std::vector<Token> lex_part(std::string_view text, uint32_t file, uint32_t begin, Diagnostics& diagnostics) {
-  std::vector<Token> tokens = Lexer(text, file, diagnostics).run();
+std::vector<Token> lex_part(std::string_view text, uint32_t file, uint32_t begin, Diagnostics& diagnostics,
+                            const Limits& limits) {
+  std::vector<Token> tokens = Lexer(text, file, diagnostics, limits).run();
   for (Token& token : tokens) {
     token.span.begin += begin;
     token.span.end += begin;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ir/support/diagnostics.h"
+#include "ir/support/limits.h"
 #include "ir/support/source.h"
 
 namespace smelt {
@@ -35,16 +36,13 @@ struct Token {
   double number = 0;            // Integer and Float
 };
 
-/// The longest text and name that are read.
-constexpr size_t kMaxTextBytes = 16u << 20;
-constexpr size_t kMaxNameBytes = 255;
-
 /// Tokens of buffer `file`, ended by EndOfFile. Mistakes are reported and skipped. Views point into the
 /// buffer.
-std::vector<Token> lex(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics);
+std::vector<Token> lex(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics, const Limits& limits = {});
 
 /// Tokens of `text`, which stands at `begin` of buffer `file`.
-std::vector<Token> lex_part(std::string_view text, uint32_t file, uint32_t begin, Diagnostics& diagnostics);
+std::vector<Token> lex_part(std::string_view text, uint32_t file, uint32_t begin, Diagnostics& diagnostics,
+                            const Limits& limits = {});
 
 /// The value of a string token: escapes replaced. Unknown ones are reported.
 std::string unescape(const Token& token, Diagnostics& diagnostics);

@@ -31,7 +31,8 @@ std::vector<ast::ExprId> Parser::shown_values(const Token& message) {
 ast::ExprId Parser::part_of_text(const Token& token, size_t begin, size_t end) {
   const auto in_file = static_cast<uint32_t>(token.span.begin + 1 + begin);  // behind the quote
   Diagnostics ignored;
-  Parser part(lex_part(token.text.substr(begin, end - begin), token.span.file, in_file, ignored), ignored);
+  Parser part(lex_part(token.text.substr(begin, end - begin), token.span.file, in_file, ignored, limits_), ignored,
+              limits_);
   part.ast_ = std::move(ast_);
   part.heights_ = std::move(heights_);
   const ast::ExprId id = part.at(TokenKind::EndOfFile) ? ast::ExprId() : part.expression();

@@ -12,8 +12,9 @@
 
 namespace smelt {
 
-ast::Ast parse(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics, std::vector<AttributeBrace>* braces) {
-  return Parser(lex(sources, file, diagnostics), diagnostics, braces).parse_file();
+ast::Ast parse(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics, std::vector<AttributeBrace>* braces,
+               const Limits& limits) {
+  return Parser(lex(sources, file, diagnostics, limits), diagnostics, limits, braces).parse_file();
 }
 
 ast::Ast Parser::parse_file() {
@@ -32,26 +33,26 @@ ast::Ast Parser::parse_file() {
 }
 
 // Half of the stack is kept, because later stages walk the tree as deep as it is.
-Parser::Depth::Depth(Parser& p) : parser(p), ok(++p.depth_ <= kMaxNesting && stack_left() > 0.5) {
+Parser::Depth::Depth(Parser& p) : parser(p), ok(++p.depth_ <= p.limits_.nesting && stack_left() > 0.5) {
   if (ok || p.panic_) return;
-  const bool over = p.depth_ > kMaxNesting;
+  const bool over = p.depth_ > p.limits_.nesting;
   p.diagnostics_
       .report(Diag::E0008, p.peek().span,
-              over ? fmt::format("nested more than {} levels deep", kMaxNesting)
+              over ? fmt::format("nested more than {} levels deep", p.limits_.nesting)
                    : fmt::format("nested more than {} levels deep: there is no stack for more", p.depth_ - 1))
-      .with_help("bind a part of the expression to a name" +
-                 (over ? std::string() : fmt::format(", or {}", kRaiseStack)));
+      .with_help("bind a part of the expression to a name, or " +
+                 (over ? double_limit(&Limits::nesting, p.limits_) : std::string(kRaiseStack)));
   p.panic_ = true;
 }
 
 void Parser::note_height(Span begin) {
-  int height = 0;
+  uint64_t height = 0;
   ast::for_each_child(ast_, ast_.exprs.back(),
                       [&](ast::ExprId child) { height = std::max(height, heights_[child.index]); });
   heights_.push_back(height + 1);
-  if (height < kMaxHeight || panic_) return;
-  diagnostics_.report(Diag::E0008, begin, fmt::format("an expression of more than {} chained operators", kMaxHeight))
-      .with_help("bind a part of the expression to a name");
+  if (height < limits_.chain || panic_) return;
+  diagnostics_.report(Diag::E0008, begin, fmt::format("an expression of more than {} chained operators", limits_.chain))
+      .with_help("bind a part of the expression to a name, or " + double_limit(&Limits::chain, limits_));
   panic_ = true;
 }
 

@@ -7,13 +7,9 @@
 
 #include "frontend/ast.h"
 #include "ir/support/diagnostics.h"
+#include "ir/support/limits.h"
 
 namespace smelt {
-
-/// Brackets, blocks and operators may be nested this deep.
-constexpr int kMaxNesting = 256;
-/// Operators of one expression that are chained, such as the terms of a sum.
-constexpr int kMaxHeight = 1000;
 
 /// A `{` that opens attributes of a layer, not a block.
 struct AttributeBrace {
@@ -23,6 +19,6 @@ struct AttributeBrace {
 
 /// `braces`: where to put those of the text, in no order.
 ast::Ast parse(const SourceMap& sources, uint32_t file, Diagnostics& diagnostics,
-               std::vector<AttributeBrace>* braces = nullptr);
+               std::vector<AttributeBrace>* braces = nullptr, const Limits& limits = {});
 
 }  // namespace smelt

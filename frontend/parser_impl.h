@@ -17,8 +17,9 @@ namespace smelt {
 /// or sections calls `recover_*` to clear it.
 class Parser {
  public:
-  Parser(std::vector<Token> tokens, Diagnostics& diagnostics, std::vector<AttributeBrace>* braces = nullptr)
-      : tokens_(std::move(tokens)), diagnostics_(diagnostics), braces_(braces) {}
+  Parser(std::vector<Token> tokens, Diagnostics& diagnostics, const Limits& limits,
+         std::vector<AttributeBrace>* braces = nullptr)
+      : tokens_(std::move(tokens)), diagnostics_(diagnostics), limits_(limits), braces_(braces) {}
 
   ast::Ast parse_file();
 
@@ -173,15 +174,16 @@ class Parser {
 
   std::vector<Token> tokens_;
   Diagnostics& diagnostics_;
+  const Limits limits_;
   ast::Ast ast_;
   std::vector<AttributeBrace>* braces_;
-  std::vector<int> heights_;  // of ast_.exprs
+  std::vector<uint64_t> heights_;  // of ast_.exprs
   size_t at_ = 0;
   std::string_view form_ = {};              // of the line of a train section at hand: what an error of its syntax shows
   size_t statement_at_ = 0;                 // the first token of the running statement
   size_t section_column_ = 0;               // of the first token of the running section
   size_t unclosed_at_ = std::string::npos;  // the token that ended an unclosed bracket: reported once
-  int depth_ = 0;
+  uint64_t depth_ = 0;
   int open_brackets_ = 0;        // ( [ and attribute { around the current token, within the innermost block
   bool brace_is_block_ = false;  // in the head of repeat, scan, if
   bool panic_ = false;

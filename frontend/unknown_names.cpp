@@ -25,7 +25,7 @@ void UnknownNames::note(std::string_view name, Span span, Place place, const std
     u.in_formula = in_formula;
     return;
   }
-  const bool shown = unknown_.size() < Diagnostics::kMaxErrors;
+  const bool shown = unknown_.size() < diagnostics_.most();
   unknown_.push_back({std::string(name), span, place, shown ? locals() : Locals(), in_formula, place == Place::Net});
 }
 

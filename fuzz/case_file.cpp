@@ -112,7 +112,7 @@ Result<void> write_case(const std::string& path, const Case& tested, const std::
 }
 
 Result<ReadCase> read_case(const std::string& path) {
-  SMELT_TRY(const Buffer bytes, read_file(path, {.max_bytes = 16u << 20}));
+  SMELT_TRY(const Buffer bytes, read_own_file(path, 16u << 20));
   const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (!text.starts_with(kFirstLine))
     return fail(ErrorKind::Input, fmt::format("{}:1: not a case of `smelt debug fuzz`", path));

@@ -132,8 +132,8 @@ Result<void> copy_tensors(const Safetensors& file, const std::string& path, Sess
 }
 
 // Reads and checks; whatever is wrong with a file in a directory of checkpoints, the help names a good one.
-Result<Safetensors> read_checked(const std::string& path) {
-  Result<Safetensors> file = read_safetensors(path);
+Result<Safetensors> read_checked(const std::string& path, const Limits& limits) {
+  Result<Safetensors> file = read_safetensors(path, limits);
   if (file) {
     SMELT_TRY_VOID(verify_checksums(*file, path));
     return file;
@@ -264,7 +264,7 @@ std::optional<std::string> last_good_checkpoint(const std::string& directory, co
   std::sort(steps.rbegin(), steps.rend());
   for (const int64_t step : steps) {
     const std::string path = (std::filesystem::path(directory) / checkpoint_name(step)).string();
-    const Result<Safetensors> file = read_safetensors(path);
+    const Result<Safetensors> file = read_safetensors(path, largest_limits());
     if (file && find_damage(*file).empty()) return path;
   }
   return std::nullopt;
@@ -291,14 +291,14 @@ Result<Buffer> encode_weights(const Session& session) {
   return out;
 }
 
-Result<TrainState> read_checkpoint_state(const std::string& path) {
-  SMELT_TRY(const Safetensors file, read_checked(path));
+Result<TrainState> read_checkpoint_state(const std::string& path, const Limits& limits) {
+  SMELT_TRY(const Safetensors file, read_checked(path, limits));
   return decode_state(file.metadata, path);
 }
 
 Result<TrainState> resume_checkpoint(const std::string& path, Session& session, const TrainState& expected,
                                      const Schedule& schedule) {
-  SMELT_TRY(const Safetensors file, read_checked(path));
+  SMELT_TRY(const Safetensors file, read_checked(path, session.limits()));
   SMELT_TRY(TrainState state, decode_state(file.metadata, path));
   SMELT_TRY(const auto runs, decode_runs(file.metadata, path));
   SMELT_TRY_VOID(check_agreement(state, expected, path));
@@ -343,13 +343,13 @@ Result<WeightsReport> apply_weights(const Safetensors& file, const std::string& 
 }  // namespace
 
 Result<WeightsReport> load_weights(const std::string& path, Session& session, Match match) {
-  SMELT_TRY(const Safetensors file, read_checked(path));
+  SMELT_TRY(const Safetensors file, read_checked(path, session.limits()));
   return apply_weights(file, path, session, match);
 }
 
 Result<WeightsReport> load_weights_from(Buffer bytes, const std::string& name, Session& session, Match match) {
   SMELT_TRY_VOID(refuse_foreign_weights(bytes.bytes(), name));
-  SMELT_TRY(const Safetensors file, parse_safetensors(std::move(bytes), name));
+  SMELT_TRY(const Safetensors file, parse_safetensors(std::move(bytes), name, session.limits()));
   SMELT_TRY_VOID(verify_checksums(file, name));
   return apply_weights(file, name, session, match);
 }

@@ -66,7 +66,7 @@ Result<TrainState> resume_checkpoint(const std::string& path, Session& session, 
                                      const Schedule& schedule);
 
 /// The state alone, after checking the whole file. Errors: as resume_checkpoint.
-Result<TrainState> read_checkpoint_state(const std::string& path);
+Result<TrainState> read_checkpoint_state(const std::string& path, const Limits& limits = {});
 
 struct WeightsReport {
   int64_t num_loaded = 0;
@@ -99,7 +99,7 @@ Result<Buffer> encode_weights(const Session& session);
 std::string checkpoint_name(int64_t step);
 std::optional<int64_t> checkpoint_step(std::string_view name);
 
-/// The newest undamaged checkpoint in `directory` other than `except`; nullopt when there is none.
+/// The newest undamaged checkpoint in `directory` other than `except`, however large; nullopt when there is none.
 std::optional<std::string> last_good_checkpoint(const std::string& directory, const std::string& except);
 
 }  // namespace smelt

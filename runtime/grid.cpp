@@ -10,7 +10,6 @@ namespace {
 
 constexpr int64_t kPadding = 2;
 constexpr int64_t kMinSide = 512;
-constexpr int64_t kMaxGridPixels = int64_t{1} << 28;
 
 struct Layout {
   int64_t count, channels, height, width, columns, rows, scale;
@@ -18,7 +17,7 @@ struct Layout {
   int64_t sheet_height() const { return rows * (height + kPadding) + kPadding; }
 };
 
-Result<Layout> plan(const HostTensor& images, int64_t columns) {
+Result<Layout> plan(const HostTensor& images, const GridOptions& options) {
   const std::vector<int64_t>& shape = images.shape;
   const size_t rank = shape.size();
   const int64_t channels = rank == 4 ? shape[1] : 1;
@@ -28,20 +27,23 @@ Result<Layout> plan(const HostTensor& images, int64_t columns) {
                             describe(images.dtype, shape)),
                 "`reshape` a flat axis to height and width first");
   }
-  Layout layout{shape[0], channels, shape[rank - 2], shape[rank - 1], columns, 0, 1};
+  Layout layout{shape[0], channels, shape[rank - 2], shape[rank - 1], options.columns, 0, 1};
   if (layout.count < 1 || layout.height < 1 || layout.width < 1) {
     return fail(ErrorKind::Usage, fmt::format("a picture of {} is empty", describe(images.dtype, shape)));
   }
-  if (columns < 1) layout.columns = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(layout.count))));
+  if (options.columns < 1)
+    layout.columns = static_cast<int64_t>(std::ceil(std::sqrt(static_cast<double>(layout.count))));
   layout.columns = std::min(layout.columns, layout.count);
   layout.rows = (layout.count + layout.columns - 1) / layout.columns;
   const int64_t side = std::max(layout.sheet_width(), layout.sheet_height());
   layout.scale = std::max<int64_t>(1, (kMinSide + side - 1) / side);
   const double pixels = static_cast<double>(layout.sheet_width()) * static_cast<double>(layout.sheet_height()) *
                         static_cast<double>(layout.scale * layout.scale);
-  if (pixels > static_cast<double>(kMaxGridPixels)) {
-    return fail(ErrorKind::Limit, fmt::format("a sheet of {} x {} pixels, the limit is 2^28", layout.sheet_width(),
-                                              layout.sheet_height()));
+  if (pixels > static_cast<double>(options.limits.pixels)) {
+    return fail(ErrorKind::Limit,
+                fmt::format("a sheet of {} x {} pixels, the limit is {} in all", layout.scale * layout.sheet_width(),
+                            layout.scale * layout.sheet_height(), options.limits.pixels),
+                raise_limit(&Limits::pixels, static_cast<uint64_t>(std::min(pixels, 0x1p62))));
   }
   return layout;
 }
@@ -55,7 +57,7 @@ uint8_t to_byte(double value, const GridOptions& options) {
 }  // namespace
 
 Result<Picture> make_grid(const HostTensor& images, const GridOptions& options) {
-  SMELT_TRY(const Layout layout, plan(images, options.columns));
+  SMELT_TRY(const Layout layout, plan(images, options));
   const int64_t scale = layout.scale;
   Picture picture;
   picture.width = layout.sheet_width() * scale;

@@ -112,7 +112,7 @@ std::optional<std::vector<char>> ObjectCache::find(const std::string& key) const
   const std::string path = path_of(key);
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0) return std::nullopt;
-  const Result<Buffer> bytes = read_file(path, {.max_bytes = kMaxEntryBytes});
+  const Result<Buffer> bytes = read_own_file(path, kMaxEntryBytes);
   if (!bytes) return std::nullopt;
   const std::string_view text(reinterpret_cast<const char*>(bytes->data()), bytes->size());
   const size_t head = kMagic.size() + kDigestSize;

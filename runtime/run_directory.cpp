@@ -25,7 +25,7 @@ constexpr std::string_view kModel = "model.smelt", kLock = ".lock", kCheckpoints
 constexpr std::string_view kPointers[] = {"last", "best"};
 
 std::string read_text(const std::string& path) {
-  const Result<Buffer> file = read_file(path, {.max_bytes = 4096});
+  const Result<Buffer> file = read_own_file(path, 4096);
   return file ? std::string(reinterpret_cast<const char*>(file->data()), file->size()) : std::string();
 }
 

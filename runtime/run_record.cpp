@@ -180,7 +180,7 @@ Result<RunRecord> read_run_record(const std::string& run_directory) {
   const std::string path = (std::filesystem::path(run_directory) / kRunRecordFile).string();
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return RunRecord{};
-  SMELT_TRY(const Buffer file, read_file(path, {.max_bytes = kMaxBytes}));
+  SMELT_TRY(const Buffer file, read_own_file(path, kMaxBytes));
   return parse_run_record(std::string(reinterpret_cast<const char*>(file.data()), file.size()), path);
 }
 

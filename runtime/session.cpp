@@ -14,8 +14,6 @@
 namespace smelt {
 namespace {
 
-constexpr double kMemoryShare = 0.9;  // of what the kernel says is available
-
 bool fits(uint64_t offset, uint64_t bytes, uint64_t end) { return offset <= end && bytes <= end - offset; }
 
 // A program may come from a file: nothing in it may point outside the arena.
@@ -49,7 +47,8 @@ Result<void> check_layout(const CompiledProgram& program, const LoadedProgram& l
   return {};
 }
 
-std::unexpected<Error> arena_too_large(const CompiledProgram& program, std::string_view why) {
+std::unexpected<Error> arena_too_large(const CompiledProgram& program, std::string_view why,
+                                       const std::string& allow = {}) {
   std::string message =
       fmt::format("out of memory: `{}` needs {}{}", printable(program.name), human_bytes(program.arena_bytes), why);
   if (!program.largest.empty())
@@ -59,15 +58,20 @@ std::unexpected<Error> arena_too_large(const CompiledProgram& program, std::stri
     message += "; " + loose->text;
     help = std::move(loose->help);
   }
+  if (!allow.empty()) help += "; " + allow;
   return fail(ErrorKind::Limit, std::move(message), std::move(help));
 }
 
-Result<Buffer> allocate_arena(const CompiledProgram& program) {
-  const uint64_t available = available_memory();
-  const auto limit = static_cast<uint64_t>(static_cast<double>(available) * kMemoryShare);
-  if (available != 0 && program.arena_bytes > limit) {
-    return arena_too_large(program, fmt::format(", the limit is {} (90 % of the available {})", human_bytes(limit),
-                                                human_bytes(available)));
+Result<Buffer> allocate_arena(const CompiledProgram& program, const Limits& limits) {
+  const uint64_t available = available_memory();  // what the kernel says
+  const double share = static_cast<double>(available) * static_cast<double>(limits.memory) / 100;
+  if (available != 0 && static_cast<double>(program.arena_bytes) > share) {
+    const double percent = 100 * static_cast<double>(program.arena_bytes) / static_cast<double>(available);
+    return arena_too_large(
+        program,
+        fmt::format(", the limit is {} ({} % of the available {})", human_bytes(static_cast<uint64_t>(share)),
+                    limits.memory, human_bytes(available)),
+        raise_limit(&Limits::memory, static_cast<uint64_t>(std::min(percent, 1e6)) + 1));
   }
   Result<Buffer> arena = Buffer::allocate(program.arena_bytes, "the arena");
   if (!arena) return arena_too_large(program, ", which the system does not give");
@@ -101,9 +105,9 @@ Result<void> check_status(int32_t status, const Entry& entry) {
 Result<std::unique_ptr<Session>> Session::create(const CompiledProgram& program, LoadedProgram loaded,
                                                  const SessionOptions& options) {
   SMELT_TRY_VOID(check_layout(program, loaded));
-  std::unique_ptr<Session> session(new Session(program, std::move(loaded)));
+  std::unique_ptr<Session> session(new Session(program, std::move(loaded), options.limits));
   if (options.arena.empty()) {
-    SMELT_TRY(session->own_arena_, allocate_arena(program));
+    SMELT_TRY(session->own_arena_, allocate_arena(program, options.limits));
     session->arena_ = session->own_arena_.data();
   } else {
     if (options.arena.size() < program.arena_bytes) {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "ir/support/limits.h"
 #include "ir/support/result.h"
 #include "runtime/abi.h"
 #include "runtime/buffer.h"
@@ -24,6 +25,7 @@ struct SessionOptions {
   int64_t horizon = 0;                     // iterations in all, for schedules
   const smelt_threads* threads = nullptr;  // null: the caller's thread only
   std::span<std::byte> arena = {};         // empty: the session's own memory; else 64-byte aligned and large enough
+  Limits limits = {};                      // of its memory, and of files that it reads and pictures that it writes
 };
 
 struct NamedTensor {
@@ -50,6 +52,7 @@ class Session {
   Result<void> initialise();
 
   const CompiledProgram& program() const { return program_; }
+  const Limits& limits() const { return limits_; }
   smelt_arena& header() { return *static_cast<smelt_arena*>(static_cast<void*>(arena_)); }
   const smelt_arena& header() const { return *static_cast<const smelt_arena*>(static_cast<const void*>(arena_)); }
 
@@ -87,13 +90,15 @@ class Session {
                                        const RunOptions& options = {});
 
  private:
-  Session(const CompiledProgram& program, LoadedProgram loaded) : program_(program), loaded_(std::move(loaded)) {}
+  Session(const CompiledProgram& program, LoadedProgram loaded, const Limits& limits)
+      : program_(program), loaded_(std::move(loaded)), limits_(limits) {}
   void reset(uint64_t seed, int64_t horizon, const smelt_threads* threads);
   const StoredScalar* find_scalar(std::string_view name) const;
   double& at_scalar(const StoredScalar& scalar) const;
 
   const CompiledProgram& program_;
   LoadedProgram loaded_;
+  const Limits limits_;
   Buffer own_arena_;
   std::byte* arena_ = nullptr;
 };

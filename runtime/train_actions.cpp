@@ -205,27 +205,28 @@ Result<HostTensor> TrainActions::run_output(const Entry& entry, const TrainState
 
 /// The file of an action, and what it is.
 static Result<std::string> encode_output(const Action& action, const HostTensor& value, const PngTexts& notes,
-                                         const DecodeLabels& decode) {
+                                         const DecodeLabels& decode, const Limits& limits) {
   const int32_t rows = value.shape.size() == 2 ? 0 : -1;  // the compiler has put them first
   if (action.kind == ActionKind::Text) return text_of(value, rows, decode);
   if (action.kind == ActionKind::Audio) {
     SMELT_TRY(const std::vector<float> sound, sound_of(value, rows, action.rate));
     return encode_wav(sound, action.rate);
   }
-  SMELT_TRY(const Picture sheet, make_grid(value, {action.grid_columns, action.range_low, action.range_high}));
+  SMELT_TRY(const Picture sheet, make_grid(value, {action.grid_columns, action.range_low, action.range_high, limits}));
   return encode_png(sheet, notes);
 }
 
 Result<void> TrainActions::write_output(const Action& action, const TrainState& state) {
   const Entry& entry = session_.program().entries.at(static_cast<size_t>(action.function));
   SMELT_TRY(const HostTensor value, run_output(entry, state));
-  SMELT_TRY(const std::string bytes, encode_output(action, value,
-                                                   {{"smelt:model", session_.program().name},
-                                                    {"smelt:seed", fmt::format("{}", state.seed)},
-                                                    {"smelt:step", fmt::format("{}", state.step)}},
-                                                   [&](std::span<const int32_t> labels) {
-                                                     return subwords_.decode(entry.outputs[0].limit.dim, labels);
-                                                   }));
+  SMELT_TRY(const std::string bytes,
+            encode_output(
+                action, value,
+                {{"smelt:model", session_.program().name},
+                 {"smelt:seed", fmt::format("{}", state.seed)},
+                 {"smelt:step", fmt::format("{}", state.step)}},
+                [&](std::span<const int32_t> labels) { return subwords_.decode(entry.outputs[0].limit.dim, labels); },
+                session_.limits()));
   SMELT_TRY(const std::string path, run_.output_path(action.path, state.step, state.epoch));
   SMELT_TRY_VOID(write_file_atomic(path, bytes));
   const std::string_view what = action.kind == ActionKind::Text    ? "text"

@@ -294,7 +294,7 @@ Result<std::optional<TrainState>> resume_run(Session& session, const RunDirector
   }
   SMELT_TRY(const std::string path, run.last_checkpoint());
   if (options.subwords != nullptr && !options.subwords->hashes().empty()) {
-    SMELT_TRY(const TrainState before, read_checkpoint_state(path));
+    SMELT_TRY(const TrainState before, read_checkpoint_state(path, session.limits()));
     SMELT_TRY_VOID(options.subwords->check(before.subwords, path));
   }
   SMELT_TRY(const TrainState state, resume_checkpoint(path, session, expected, schedule));

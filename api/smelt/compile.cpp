@@ -11,6 +11,7 @@
 #include "api/smelt/pretrained.h"
 #include "api/smelt/split_checks.h"
 #include "compiler/codegen/make_target.h"
+#include "compiler/compile_clock.h"
 #include "frontend/build_experiment.h"
 #include "ir/readers.h"
 #include "ir/support/check.h"
@@ -19,8 +20,6 @@
 
 namespace smelt {
 namespace {
-
-constexpr uint64_t kMaxModelBytes = 16u << 20;
 
 using Probed = std::optional<std::vector<Column>>;
 
@@ -59,6 +58,7 @@ FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& d
   frontend.seed = options.seed;
   frontend.train = options.train;
   frontend.precision = options.precision;
+  frontend.limits = options.limits;
   frontend.probe = [&data, &options, &model, checks = SplitChecks()](const std::string& section,
                                                                      const SourceCall& source) mutable {
     Result<Probed> columns = probe(section, source, data, options, model);
@@ -72,17 +72,24 @@ FrontendOptions frontend_options(const ModelOptions& options, const DataPaths& d
 
 }  // namespace
 
+DataPaths data_paths(const ModelOptions& options, const std::string& path) {
+  DataPaths paths = options.data;
+  const auto directory = std::filesystem::path(path).parent_path();
+  paths.model_directory = directory.empty() ? "." : directory.string();
+  paths.limits = options.limits;
+  return paths;
+}
+
 Result<CheckedModel> check_file(const std::string& path, const ModelOptions& options) {
-  SMELT_TRY(const Buffer bytes, read_file(path, {.max_bytes = kMaxModelBytes}));
+  SMELT_TRY(const Buffer bytes, read_file(path, options.limits, &Limits::model_file));
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   return check_text(path, std::string(text), options);
 }
 
 CheckedModel check_text(std::string path, std::string text, const ModelOptions& options) {
   CheckedModel model{.path = std::move(path), .text = std::move(text), .sources = std::make_unique<SourceMap>()};
-  DataPaths data = options.data;
-  const auto directory = std::filesystem::path(model.path).parent_path();
-  data.model_directory = directory.empty() ? "." : directory.string();
+  model.diagnostics = Diagnostics(options.limits);
+  const DataPaths data = data_paths(options, model.path);
   const uint32_t file = model.sources->add({.name = model.path, .text = model.text});
   model.experiment = build_experiment(*model.sources, file, frontend_options(options, data, model), model.diagnostics);
   check_pretrained(model, data);
@@ -93,8 +100,8 @@ namespace {
 
 /// What work(clock) makes, or the error of a compile that took too long.
 template <typename Work>
-auto within_limits(const CompileLimits& limits, const Work& work) {
-  CompileClock clock(limits);
+auto within_limits(const ModelOptions& options, const Work& work) {
+  CompileClock clock({.stop_after_ms = options.limits.compile, .on_note = options.on_slow_compile});
   using Made = decltype(work(clock));
   try {
     return work(clock);
@@ -108,15 +115,14 @@ auto within_limits(const CompileLimits& limits, const Work& work) {
 Result<LoweredExperiment> lower(const CheckedModel& model, const ModelOptions& options) {
   SMELT_TRY(const Target target, make_target(options.cpu));
   SMELT_CHECK(model.experiment.has_value(), "a model with errors is not lowered");
-  return within_limits(options.compile_limits, [&](CompileClock& clock) {
+  return within_limits(options, [&](CompileClock& clock) {
     return lower_experiment(*model.experiment, target, options.passes, *model.sources, &clock);
   });
 }
 
 Result<CompiledProgram> compile_program(const CheckedModel& model, const ModelOptions& options) {
   SMELT_TRY(const Target target, make_target(options.cpu));
-  return within_limits(options.compile_limits,
-                       [&](CompileClock& clock) { return cached_program(model, target, options, &clock); });
+  return within_limits(options, [&](CompileClock& clock) { return cached_program(model, target, options, &clock); });
 }
 
 Result<std::unique_ptr<CompiledModel>> load(CompiledProgram program) {

@@ -6,17 +6,18 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "compiler/compile_clock.h"
 #include "compiler/lower_experiment.h"
 #include "compiler/options.h"
 #include "ir/experiment.h"
 #include "ir/support/diagnostics.h"
+#include "ir/support/limits.h"
 #include "ir/support/result.h"
 #include "runtime/data/dataset.h"
 #include "runtime/loader.h"
@@ -39,7 +40,8 @@ struct ModelOptions {
   bool optimize = true;         // false: no LLVM passes
   CompileOptions passes;        // disable_pass.h leaves some out by name
   std::string cache_directory;  // objects are looked for and kept here (runtime/object_cache.h); empty: nowhere
-  CompileLimits compile_limits;
+  Limits limits;                // of the model file, what is built of it, its compile, and the data that it reads
+  std::function<void(const std::string&)> on_slow_compile;  // told once of a compile that takes long; may be empty
 };
 
 /// A model file after the frontend. `experiment` is empty when there are errors.
@@ -53,7 +55,11 @@ struct CheckedModel {
   std::vector<std::string> data_notes;  // files that are not there, so that columns are what the model declares
 };
 
-/// Errors (Input): the file cannot be read, or is over 16 MB. Mistakes in the model are in `diagnostics`.
+/// Where the data of the model file `path` are, and the limits of what is read there.
+DataPaths data_paths(const ModelOptions& options, const std::string& path);
+
+/// Errors: Input when the file cannot be read; Limit beyond `Limits::model_file`. Mistakes in the model are in
+/// `diagnostics`.
 Result<CheckedModel> check_file(const std::string& path, const ModelOptions& options);
 CheckedModel check_text(std::string path, std::string text, const ModelOptions& options);
 

@@ -25,7 +25,7 @@ struct DumpContext {
 
 Result<std::string> dump_ast(const DumpContext& context) {
   Diagnostics diagnostics;
-  return ast::print(parse(*context.model.sources, 0, diagnostics));
+  return ast::print(parse(*context.model.sources, 0, diagnostics, nullptr, context.options.limits));
 }
 
 Result<std::string> dump_graph(const DumpContext& context) {

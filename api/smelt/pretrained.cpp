@@ -131,8 +131,8 @@ Result<std::vector<const StoredTensor*>> match(const Safetensors& file, const st
   return tensors;
 }
 
-Result<Safetensors> open_file(const std::string& place, const Pretrained& model) {
-  Result<Safetensors> file = read_safetensors(place);
+Result<Safetensors> open_file(const std::string& place, const Pretrained& model, const Limits& limits) {
+  Result<Safetensors> file = read_safetensors(place, limits);
   if (file) {
     if (const Result<void> sound = verify_checksums(*file, place); !sound) file = std::unexpected(sound.error());
   }
@@ -157,7 +157,7 @@ void check_pretrained(CheckedModel& model, const DataPaths& paths) {
       model.data_notes.push_back(fmt::format("{}; model `{}` begins with it", place.error().message, one.model));
       continue;
     }
-    Result<Safetensors> file = open_file(*place, one);
+    Result<Safetensors> file = open_file(*place, one, paths.limits);
     Result<void> fits;
     if (!file)
       fits = std::unexpected(file.error());
@@ -171,9 +171,7 @@ void check_pretrained(CheckedModel& model, const DataPaths& paths) {
 }
 
 Result<std::vector<std::string>> pretrained_places(const CheckedModel& model, const ModelOptions& options) {
-  DataPaths paths = options.data;
-  const auto directory = std::filesystem::path(model.path).parent_path();
-  paths.model_directory = directory.empty() ? "." : directory.string();
+  const DataPaths paths = data_paths(options, model.path);
   std::vector<std::string> places;
   for (const Pretrained& one : model.experiment->pretrained) {
     SMELT_TRY(places.emplace_back(), resolve_data_path(one.path, one.model, paths));
@@ -185,7 +183,7 @@ Result<void> load_pretrained(const CheckedModel& model, const ModelOptions& opti
   SMELT_TRY(const std::vector<std::string> places, pretrained_places(model, options));
   for (size_t k = 0; k < places.size(); ++k) {
     const Pretrained& one = model.experiment->pretrained[k];
-    SMELT_TRY(const Safetensors file, open_file(places[k], one));
+    SMELT_TRY(const Safetensors file, open_file(places[k], one, options.limits));
     const std::vector<Wanted> wanted = variables_of(*model.experiment, one.model);
     SMELT_TRY(const std::vector<const StoredTensor*> tensors, match(file, places[k], one, wanted));
     for (size_t i = 0; i < wanted.size(); ++i) {

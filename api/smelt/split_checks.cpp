@@ -25,8 +25,8 @@ Result<void> SplitChecks::check_distinct(const std::string& section, const std::
 
 /// Columns are read by their places: a name that stands elsewhere would be read as another one. Other names in the same
 /// places are no mistake.
-Result<void> SplitChecks::check_columns(const std::string& section, const std::string& place) {
-  Result<CsvHeader> header = read_csv_header(place);
+Result<void> SplitChecks::check_columns(const std::string& section, const std::string& place, const Limits& limits) {
+  Result<CsvHeader> header = read_csv_header(place, limits);
   if (!header || header->names.empty()) return {};
   const auto [first, fresh] = columns_.try_emplace(section, Columns{place, header->names});
   if (fresh) return {};
@@ -48,7 +48,7 @@ Result<void> SplitChecks::check(const std::string& section, const SourceCall& so
     const Result<std::string> place = resolve_data_path(path, section, paths);
     if (!place) continue;
     SMELT_TRY_VOID(check_distinct(section, path, *place, paths));
-    if (source.reader == "csv") SMELT_TRY_VOID(check_columns(section, *place));
+    if (source.reader == "csv") SMELT_TRY_VOID(check_columns(section, *place, paths.limits));
   }
   return {};
 }

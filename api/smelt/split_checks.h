@@ -25,7 +25,7 @@ class SplitChecks {
   };
   Result<void> check_distinct(const std::string& section, const std::string& path, const std::string& place,
                               const DataPaths& paths);
-  Result<void> check_columns(const std::string& section, const std::string& place);
+  Result<void> check_columns(const std::string& section, const std::string& place, const Limits& limits);
 
   std::map<std::string, std::string> paths_;  // by place
   std::map<std::string, Columns> columns_;    // of the first split, by section

@@ -192,9 +192,11 @@ Result<std::unique_ptr<StreamedExport>> StreamedExport::create(const CheckedMode
   CheckedModel pieces{.path = model.path, .text = model.text, .sources = std::make_unique<SourceMap>(*model.sources)};
   pieces.experiment = experiment_of(experiment, parts->staged, entry.name, function->span);
   SMELT_TRY(parts->compiled, compile(pieces, options));
-  SMELT_TRY(parts->session,
-            Session::create(parts->compiled->program, parts->compiled->functions(),
-                            {.seed = session.header().seed, .horizon = 0, .threads = session.header().threads}));
+  SMELT_TRY(parts->session, Session::create(parts->compiled->program, parts->compiled->functions(),
+                                            {.seed = session.header().seed,
+                                             .horizon = 0,
+                                             .threads = session.header().threads,
+                                             .limits = session.limits()}));
   for (size_t v = 0; v < parts->num_variables; ++v) {
     const std::span<const std::byte> from = session.bytes(session.program().variables[v]);
     std::ranges::copy(from, parts->session->bytes(parts->compiled->program.variables[v]).begin());

@@ -67,7 +67,7 @@ bool look_at_data(const CheckFlags& flags, const OpenedModel& model, std::vector
     looks.push_back(std::move(*look));
   }
   if (flags.output.empty()) return true;
-  const Result<void> drawn = draw_first_batch(*model.checked.experiment, *sets, flags.output);
+  const Result<void> drawn = draw_first_batch(*model.checked.experiment, *sets, flags.output, model.options.limits);
   if (!drawn) code = report(drawn.error());
   return drawn.has_value();
 }

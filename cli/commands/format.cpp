@@ -16,24 +16,24 @@ namespace {
 struct FormatFlags {
   std::vector<std::string> files;
   bool check = false;
+  std::vector<std::string> limits;
 };
 
 /// Formats one file. `changed` says whether its text is another one now, or would be.
-int format_one(const std::string& path, bool check, bool& changed) {
-  constexpr uint64_t kMaxModelBytes = 16u << 20;
+int format_one(const std::string& path, bool check, const Limits& limits, bool& changed) {
   std::string text;
   const bool stream = path == "-";
   if (stream) {
     text = read_stdin();
   } else {
-    const Result<Buffer> bytes = read_file(path, {.max_bytes = kMaxModelBytes});
+    const Result<Buffer> bytes = read_file(path, limits, &Limits::model_file);
     if (!bytes) return report(bytes.error());
     text.assign(reinterpret_cast<const char*>(bytes->data()), bytes->size());
   }
   SourceMap sources;
-  Diagnostics diagnostics;
+  Diagnostics diagnostics(limits);
   const uint32_t file = sources.add({stream ? "<stdin>" : path, text});
-  const std::optional<std::string> formatted = format_text(sources, file, diagnostics);
+  const std::optional<std::string> formatted = format_text(sources, file, diagnostics, limits);
   if (!formatted) {
     say_raw(render(diagnostics, sources, wants_colour() ? Colour::On : Colour::Off));
     return kModel;
@@ -47,11 +47,14 @@ int format_one(const std::string& path, bool check, bool& changed) {
 }
 
 int run_format(const FormatFlags& flags) {
+  const Result<Limits> limits = limits_of(flags.limits);
+  if (!limits) return report(limits.error());
   int code = kOk;
   size_t num_changed = 0;
   for (const std::string& path : flags.files) {
     bool changed = false;
-    if (const int failed = format_one(path, flags.check, changed); failed != kOk) code = std::max(code, failed);
+    if (const int failed = format_one(path, flags.check, *limits, changed); failed != kOk)
+      code = std::max(code, failed);
     if (!changed) continue;
     ++num_changed;
     if (path != "-") fmt::print("{}\n", printable_lines(path));
@@ -71,6 +74,7 @@ Runner add_fmt(Options options) {
   options.add("FILE", flags->files, "model files; - formats the standard input to the standard output").required();
   options.flag("--check", flags->check,
                "change nothing: print the files that are not formatted; exit 1 when there are any");
+  add_limits(options, flags->limits);
   return [flags] { return run_format(*flags); };
 }
 

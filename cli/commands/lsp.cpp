@@ -9,12 +9,19 @@
 namespace smelt::cli {
 
 Runner add_lsp(Options options) {
-  auto stdio = std::make_shared<bool>(false);
-  options.flag("--stdio", *stdio, "as editors ask for it; there is no other way");
-  return [stdio] {
+  struct LspFlags {
+    bool stdio = false;
+    std::vector<std::string> limits;
+  };
+  auto flags = std::make_shared<LspFlags>();
+  options.flag("--stdio", flags->stdio, "as editors ask for it; there is no other way");
+  add_limits(options, flags->limits);
+  return [flags] {
+    const Result<Limits> limits = limits_of(flags->limits);
+    if (!limits) return report(limits.error());
     std::signal(SIGPIPE, SIG_IGN);  // an editor that left is the end of the input, not a signal
     lsp::Channel channel(STDIN_FILENO, STDOUT_FILENO);
-    return lsp::Server(channel).run();
+    return lsp::Server(channel, *limits).run();
   };
 }
 

@@ -44,7 +44,7 @@ Result<const Entry*> find_export(const CompiledProgram& program, const std::stri
   return fail(ErrorKind::Usage, fmt::format("{} has no export `{}`", program.name, name), suggest(name, names));
 }
 
-Result<std::vector<NamedTensor>> read_inputs(const std::vector<std::string>& inputs) {
+Result<std::vector<NamedTensor>> read_inputs(const std::vector<std::string>& inputs, const Limits& limits) {
   std::vector<NamedTensor> tensors;
   for (const std::string& input : inputs) {
     const size_t at = input.find('=');
@@ -54,7 +54,7 @@ Result<std::vector<NamedTensor>> read_inputs(const std::vector<std::string>& inp
                   "write --input x=FILE.npy");
     }
     const std::string path = input.substr(at + 1);
-    Result<NpyFile> file_or = read_npy(path);
+    Result<NpyFile> file_or = read_npy(path, limits);
     if (!file_or && path.ends_with(".npz"))
       file_or.error().help = "save one array, `numpy.save(\"x.npy\", x)`, and give that";
     SMELT_TRY(NpyFile file, std::move(file_or));
@@ -236,7 +236,7 @@ Result<void> run_export(const RunFlags& flags, const Opened& opened, bool draw) 
   const CompiledProgram& program = session.program();
   SMELT_TRY(const Entry* entry, find_export(program, flags.name));
   SMELT_TRY_VOID(check_output(flags.result, *entry, program));
-  SMELT_TRY(std::vector<NamedTensor> inputs, read_inputs(flags.inputs));
+  SMELT_TRY(std::vector<NamedTensor> inputs, read_inputs(flags.inputs, session.limits()));
   SubwordModels subwords;
   if (!flags.prompt.empty() || writes_text(flags.result)) {
     SMELT_TRY(subwords, open_subwords(opened.source, opened.running.checked));
@@ -257,7 +257,7 @@ Result<void> run_export(const RunFlags& flags, const Opened& opened, bool draw) 
     if (is_printed) return {};
   }
   SMELT_TRY(std::vector<NamedTensor> results, session.run(*entry, inputs));
-  return write_results(flags.result, results, *entry, program, subwords);
+  return write_results(flags.result, results, *entry, session, subwords);
 }
 
 int run_command(const RunFlags& flags, bool draw) {

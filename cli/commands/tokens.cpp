@@ -20,20 +20,24 @@ struct LearnFlags {
   std::string output;
   uint64_t size = 1000;
   bool force = false;
+  std::vector<std::string> limits;
 };
 struct CutFlags {
   std::string model, text, output;
   bool force = false;
+  std::vector<std::string> limits;
 };
 struct JoinFlags {
   std::string model, numbers;
+  std::vector<std::string> limits;
 };
 
 Result<void> learn_subwords(const LearnFlags& flags) {
+  SMELT_TRY(const Limits limits, limits_of(flags.limits));
   SMELT_TRY_VOID(check_not_there(flags.output, flags.force));
   std::vector<std::string> lines;
   for (const std::string& path : flags.files) {
-    SMELT_TRY(const Buffer bytes, read_file(path));
+    SMELT_TRY(const Buffer bytes, read_file(path, limits));
     std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     while (!text.empty()) {
       const size_t end = std::min(text.find('\n'), text.size());
@@ -58,7 +62,8 @@ Result<void> check_takes_numbers(const std::string& path) {
 Result<void> cut_text(const CutFlags& flags) {
   SMELT_TRY_VOID(check_takes_numbers(flags.output));
   SMELT_TRY_VOID(check_not_there(flags.output, flags.force));
-  SMELT_TRY(const Subwords subwords, Subwords::read(flags.model));
+  SMELT_TRY(const Limits limits, limits_of(flags.limits));
+  SMELT_TRY(const Subwords subwords, Subwords::read(flags.model, limits));
   SMELT_TRY(const std::vector<int32_t> numbers, subwords.encode(flags.text));
   SMELT_TRY(HostTensor row, HostTensor::zeros(DType::I32, {1, static_cast<int64_t>(numbers.size())}, "the subwords"));
   std::ranges::copy(numbers, row.as<int32_t>().begin());
@@ -67,8 +72,9 @@ Result<void> cut_text(const CutFlags& flags) {
 
 /// A row of numbers a line; the last axis is that of the text.
 Result<void> join_texts(const JoinFlags& flags) {
-  SMELT_TRY(const Subwords subwords, Subwords::read(flags.model));
-  SMELT_TRY(const NpyFile file, read_npy(flags.numbers));
+  SMELT_TRY(const Limits limits, limits_of(flags.limits));
+  SMELT_TRY(const Subwords subwords, Subwords::read(flags.model, limits));
+  SMELT_TRY(const NpyFile file, read_npy(flags.numbers, limits));
   const bool whole = !is_float(file.tensor.dtype) && file.tensor.dtype != DType::Bool;
   if (!whole || file.tensor.shape.empty())
     return fail(ErrorKind::Usage,
@@ -96,6 +102,7 @@ Runner add_tokens(Options options) {
   train_options.add("-o,--output", learn->output, "the model, such as m.model").required();
   train_options.flag("--force", learn->force, "overwrite the model");
   train_options.add("--size", learn->size, "subwords, 256 bytes among them (default 1000)").between(260, 1'000'000);
+  add_limits(train_options, learn->limits);
 
   auto cut = std::make_shared<CutFlags>();
   Options encode_options = options.command("encode", "writes the subwords of a text as i32[1, length]");
@@ -103,11 +110,13 @@ Runner add_tokens(Options options) {
   encode_options.add("--text", cut->text, "the text").required().may_be_empty();
   encode_options.add("-o,--output", cut->output, "an .npy file").required();
   encode_options.flag("--force", cut->force, "overwrite the file");
+  add_limits(encode_options, cut->limits);
 
   auto join = std::make_shared<JoinFlags>();
   Options decode_options = options.command("decode", "prints the texts of rows of subwords");
   decode_options.add("MODEL", join->model, "a model of subwords").required();
   decode_options.add("NUMBERS", join->numbers, "an .npy file of whole numbers; its last axis is a text").required();
+  add_limits(decode_options, join->limits);
 
   return [=] {
     if (train_options.chosen()) return code_of_subwords(learn_subwords(*learn));

@@ -135,10 +135,10 @@ Result<LoadedData> load_data(const std::optional<DataPlan>& plan, const ModelOpt
 }
 
 /// A run that goes on numbers words as its checkpoint does.
-std::optional<DataPlan> plan_of_run(const TrainFlags& flags, std::optional<DataPlan> plan) {
+std::optional<DataPlan> plan_of_run(const TrainFlags& flags, std::optional<DataPlan> plan, const Limits& limits) {
   if (!plan || !flags.resume) return plan;
   if (const Result<std::string> last = find_checkpoint(flags.output, "last"))
-    plan->known_words = known_words(*plan, *last);
+    plan->known_words = known_words(*plan, *last, limits);
   return plan;
 }
 
@@ -227,7 +227,7 @@ int run_training(TrainFlags flags) {
   if (flags.model.cpu.empty())
     record->level = before->level.empty() ? machine_level(experiment.precision) : before->level;
   // The data is unpacked while the model is compiled.
-  auto opening = start_work([&options, &flags, plan = plan_of_run(flags, experiment.data)] {
+  auto opening = start_work([&options, &flags, plan = plan_of_run(flags, experiment.data, options.limits)] {
     return load_data(plan, options, flags.model.file, flags.model.threads);
   });
   const Result<SubwordModels> subwords = open_subwords(options, model->checked);

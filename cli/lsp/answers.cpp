@@ -177,7 +177,7 @@ json formatting(const Document& document) {
   SourceMap sources;
   Diagnostics diagnostics;
   const uint32_t file = sources.add({"text", document.text});
-  const std::optional<std::string> formatted = format_text(sources, file, diagnostics);
+  const std::optional<std::string> formatted = format_text(sources, file, diagnostics, document.limits);
   if (!formatted || *formatted == document.text) return json::array();
   return json::array({{{"range", range_of(document.text, 0, document.text.size())}, {"newText", *formatted}}});
 }
@@ -315,7 +315,7 @@ Renamed rename(const Document& document, size_t offset, const std::string& name)
     if (!same || (is_key(document, i) && document.tokens[i].span != other->span)) continue;
     places.push_back(document.tokens[i].span);
   }
-  const Document after = analyse(document.uri, with_replaced(document.text, places, name));
+  const Document after = analyse(document.uri, with_replaced(document.text, places, name), document.limits);
   if (after.diagnostics.num_errors() > document.diagnostics.num_errors()) {
     const Diagnostic first = after.diagnostics.sorted().front();
     return {nullptr, fmt::format("with that name the file would have an error: {}", first.message)};

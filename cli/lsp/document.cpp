@@ -102,7 +102,7 @@ void add_shown_tokens(Document& document) {
       if (!id.valid()) continue;
       const Span span = document.tree[id].span;
       const std::string_view part = std::string_view(document.text).substr(span.begin, span.end - span.begin);
-      const std::vector<Token> tokens = lex_part(part, span.file, span.begin, ignored);
+      const std::vector<Token> tokens = lex_part(part, span.file, span.begin, ignored, document.limits);
       shown.insert(shown.end(), tokens.begin(), std::prev(tokens.end()));  // without its end of the file
     }
   }
@@ -170,11 +170,15 @@ std::optional<size_t> Document::name_at(size_t offset) const {
   return std::nullopt;
 }
 
-Document analyse(std::string uri, std::string text) {
-  Document document{.uri = std::move(uri), .text = std::move(text), .sources = std::make_unique<SourceMap>()};
+Document analyse(std::string uri, std::string text, const Limits& limits) {
+  Document document{.uri = std::move(uri),
+                    .text = std::move(text),
+                    .limits = limits,
+                    .sources = std::make_unique<SourceMap>(),
+                    .diagnostics = Diagnostics(limits)};
   const size_t slash = document.uri.rfind('/');
   document.file = document.sources->add({document.uri.substr(slash + 1), document.text});
-  FrontendOptions options;
+  FrontendOptions options{.limits = limits};
   options.on_binding = [&document](const BoundName& bound) { document.bound.push_back(bound); };
   try {
     (void)build_experiment(*document.sources, document.file, options, document.diagnostics);
@@ -182,8 +186,8 @@ Document analyse(std::string uri, std::string text) {
     document.internal_error = error.what();
   }
   Diagnostics ignored;
-  document.tokens = lex(*document.sources, document.file, ignored);
-  document.tree = parse(*document.sources, document.file, ignored);
+  document.tokens = lex(*document.sources, document.file, ignored, limits);
+  document.tree = parse(*document.sources, document.file, ignored, nullptr, limits);
   add_shown_tokens(document);
   Collector(document.tree, document.declared).run();
   for (const Token& token : document.tokens)

@@ -31,6 +31,7 @@ struct Declared {
 
 struct Document {
   std::string uri, text;
+  Limits limits;
   std::unique_ptr<SourceMap> sources;
   uint32_t file = 0;
   Diagnostics diagnostics;
@@ -47,7 +48,7 @@ struct Document {
   std::optional<size_t> name_at(size_t offset) const;
 };
 
-Document analyse(std::string uri, std::string text);
+Document analyse(std::string uri, std::string text, const Limits& limits);
 
 /// What a name refers to where it stands.
 struct Meaning {

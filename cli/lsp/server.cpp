@@ -124,7 +124,7 @@ nlohmann::json Server::closed(const json& params) {
 
 void Server::publish_changes() {
   for (auto& [uri, text] : changed_) {
-    Document& document = documents_[uri] = analyse(uri, std::move(text));
+    Document& document = documents_[uri] = analyse(uri, std::move(text), limits_);
     channel_.write({{"jsonrpc", "2.0"},
                     {"method", "textDocument/publishDiagnostics"},
                     {"params", {{"uri", uri}, {"diagnostics", diagnostics_of(document)}}}});

@@ -11,7 +11,7 @@ namespace smelt::cli::lsp {
 
 class Server {
  public:
-  explicit Server(Channel& channel) : channel_(channel) {}
+  Server(Channel& channel, const Limits& limits) : channel_(channel), limits_(limits) {}
 
   /// 0 when the editor shut the server down before it left, as the protocol asks, else 1.
   int run();
@@ -40,6 +40,7 @@ class Server {
   size_t offset(const json& params);
 
   Channel& channel_;
+  const Limits limits_;
   std::map<std::string, Document> documents_;
   std::map<std::string, std::string> changed_;  // texts that are not analysed yet
   bool shut_down_ = false, left_ = false;

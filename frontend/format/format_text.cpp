@@ -170,30 +170,32 @@ class Layout {
 
 /// Spaces and indents apart, nothing may have changed.
 void check_same(const std::vector<Token>& before, const std::string& name, const std::string& text,
-                const std::string& tree) {
+                const std::string& tree, const Limits& limits) {
   SourceMap sources;
   Diagnostics diagnostics;
   const uint32_t file = sources.add({name, text});
-  const std::vector<Token> after = lex(sources, file, diagnostics);
+  const std::vector<Token> after = lex(sources, file, diagnostics, limits);
   SMELT_CHECK(before.size() == after.size(), "formatting changed the number of tokens");
   for (size_t i = 0; i < before.size(); ++i) {
     SMELT_CHECK(before[i].kind == after[i].kind && before[i].text == after[i].text, "formatting changed a token");
     SMELT_CHECK(i == 0 || before[i].newline_before == after[i].newline_before, "formatting moved a line end");
   }
-  SMELT_CHECK(ast::print(parse(sources, file, diagnostics)) == tree, "formatting changed what the text says");
+  SMELT_CHECK(ast::print(parse(sources, file, diagnostics, nullptr, limits)) == tree,
+              "formatting changed what the text says");
 }
 
 }  // namespace
 
-std::optional<std::string> format_text(SourceMap& sources, uint32_t file, Diagnostics& diagnostics) {
+std::optional<std::string> format_text(SourceMap& sources, uint32_t file, Diagnostics& diagnostics,
+                                       const Limits& limits) {
   std::vector<AttributeBrace> braces;
-  const ast::Ast tree = parse(sources, file, diagnostics, &braces);
+  const ast::Ast tree = parse(sources, file, diagnostics, &braces, limits);
   if (diagnostics.has_errors()) return std::nullopt;
   Diagnostics ignored;
-  const std::vector<Token> tokens = lex(sources, file, ignored);
+  const std::vector<Token> tokens = lex(sources, file, ignored, limits);
   const std::vector<Piece> pieces = format::take_apart(sources.buffer(file).text, tokens, braces);
   std::string text = Layout(pieces).run();
-  check_same(tokens, sources.buffer(file).name, text, ast::print(tree));
+  check_same(tokens, sources.buffer(file).name, text, ast::print(tree), limits);
   return text;
 }
 

@@ -8,11 +8,13 @@
 #include <string>
 
 #include "ir/support/diagnostics.h"
+#include "ir/support/limits.h"
 #include "ir/support/source.h"
 
 namespace smelt {
 
 /// Nothing when the text does not follow the grammar: `diagnostics` says where.
-std::optional<std::string> format_text(SourceMap& sources, uint32_t file, Diagnostics& diagnostics);
+std::optional<std::string> format_text(SourceMap& sources, uint32_t file, Diagnostics& diagnostics,
+                                       const Limits& limits = {});
 
 }  // namespace smelt

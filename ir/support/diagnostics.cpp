@@ -90,9 +90,8 @@ Diagnostic& Diagnostics::report(Diag code, Span span, std::string message) {
     dropped_.label(span, {});
   }
   if (seen(code, dropped_.span)) return dropped_;
-  const bool over =
-      info(code).severity == Severity::Error ? ++num_errors_ > kMaxErrors : ++num_warnings_ > kMaxWarnings;
-  if (over) return dropped_;
+  size_t& number = info(code).severity == Severity::Error ? num_errors_ : num_warnings_;
+  if (++number > most_) return dropped_;
   kept_.push_back(std::move(dropped_));
   return kept_.back();
 }

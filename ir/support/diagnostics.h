@@ -1,7 +1,7 @@
 // What is wrong with a user's program: collected, sorted, and shown with the lines it is about.
 //
 // A stage reports into a Diagnostics sink and carries on, so that one run shows all independent mistakes (at
-// most `kMaxErrors`). Codes, titles and the long text of `smelt explain` are in diagnostics.def.
+// most `Limits::errors`). Codes, titles and the long text of `smelt explain` are in diagnostics.def.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "ir/support/limits.h"
 #include "ir/support/printable.h"
 #include "ir/support/result.h"
 #include "ir/support/source.h"
@@ -77,8 +78,8 @@ struct Diagnostic {
 /// Collects diagnostics. A second one with the same code and place is dropped: one cause, one error.
 class Diagnostics {
  public:
-  static constexpr size_t kMaxErrors = 20;    // of a file; more say nothing new
-  static constexpr size_t kMaxWarnings = 20;  // likewise
+  Diagnostics() = default;
+  explicit Diagnostics(const Limits& limits) : most_(limits.errors) {}
 
   /// The reference is for adding labels and notes at once; it is good until the next report.
   Diagnostic& report(Diag code, Span span, std::string message);
@@ -92,7 +93,8 @@ class Diagnostics {
   bool has_errors() const { return num_errors_ > 0; }
   size_t num_errors() const { return num_errors_; }  // those past the limit included
   size_t num_warnings() const { return num_warnings_; }
-  bool is_full() const { return num_errors_ >= kMaxErrors; }
+  size_t most() const { return most_; }  // errors that are kept, and as many warnings
+  bool is_full() const { return num_errors_ >= most_; }
   bool empty() const { return kept_.empty(); }
   /// By file and place; errors without a place come first.
   std::vector<Diagnostic> sorted() const;
@@ -102,6 +104,7 @@ class Diagnostics {
 
   std::deque<Diagnostic> kept_;
   Diagnostic dropped_;  // where labels of a report that is not kept go
+  size_t most_ = Limits().errors;
   size_t num_errors_ = 0, num_warnings_ = 0;
   Span call_;
 };

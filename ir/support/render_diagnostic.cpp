@@ -183,11 +183,13 @@ std::string render(const Diagnostics& diagnostics, const SourceMap& sources, Col
   for (const Diagnostic& diagnostic : diagnostics.sorted()) {
     out += render(diagnostic, sources, colour) + "\n";
   }
-  const auto more = [&](size_t number, size_t limit, std::string_view what) {
-    if (number > limit) out += fmt::format("{} more {} are not shown\n", number - limit, what);
+  const auto more = [&](size_t number, std::string_view what) {
+    if (number <= diagnostics.most()) return;
+    out += fmt::format("{} more {} are not shown\n  = help: {}\n", number - diagnostics.most(), what,
+                       raise_limit(&Limits::errors, number));
   };
-  more(diagnostics.num_errors(), Diagnostics::kMaxErrors, "errors");
-  more(diagnostics.num_warnings(), Diagnostics::kMaxWarnings, "warnings");
+  more(diagnostics.num_errors(), "errors");
+  more(diagnostics.num_warnings(), "warnings");
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "ir/support/limits.h"
 #include "ir/support/result.h"
 
 namespace smelt {
@@ -22,6 +23,7 @@ struct DataPaths {
   /// Where a run found a path of the model, by section and path; asked after `directories`. A record without names of
   /// sections, of an older version, has empty ones.
   std::map<std::pair<std::string, std::string>, std::string> recorded = {};
+  Limits limits = {};  // of what is read there: ModelOptions::limits
 };
 
 /// The place of `path`. Of a pattern (runtime/files/pattern.h) the folder is looked for, and the place is a pattern

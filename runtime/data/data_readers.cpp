@@ -32,78 +32,80 @@ Result<std::vector<Column>> one_column(DType dtype, const std::vector<int64_t>& 
   return std::vector<Column>{Column{0, dtype, std::move(row_shape), {}}};
 }
 
-Result<std::vector<Column>> probe_idx(const std::string& path) {
-  SMELT_TRY(const Buffer start, read_file_start(path, kIdxHeaderBytes));
+Result<std::vector<Column>> probe_idx(const std::string& path, const Limits& limits) {
+  SMELT_TRY(const Buffer start, read_file_start(path, kIdxHeaderBytes, limits));
   SMELT_TRY(const IdxHeader header, parse_idx_header(start.bytes(), path));
   return one_column(header.dtype, header.shape, path);
 }
 
-Result<std::vector<Column>> probe_npy(const std::string& path) {
-  SMELT_TRY(const Buffer start, read_file_start(path, kNpyHeaderBytes));
-  SMELT_TRY(const NpyHeader header, parse_npy_header(start.bytes(), path));
+Result<std::vector<Column>> probe_npy(const std::string& path, const Limits& limits) {
+  SMELT_TRY(const Buffer start, read_file_start(path, npy_start_bytes(limits), limits));
+  SMELT_TRY(const NpyHeader header, parse_npy_header(start.bytes(), path, limits));
   return one_column(header.dtype, header.shape, path);
 }
 
-Result<void> check_idx(const std::string& path) {
+Result<void> check_idx(const std::string& path, const Limits& limits) {
   const std::optional<uint64_t> bytes = plain_size(path);
   if (!bytes) return {};
-  SMELT_TRY(const Buffer start, read_file_start(path, kIdxHeaderBytes));
+  SMELT_TRY(const Buffer start, read_file_start(path, kIdxHeaderBytes, limits));
   SMELT_TRY(const IdxHeader header, parse_idx_header(start.bytes(), path));
   return check_idx_size(header, *bytes, path);
 }
 
-Result<void> check_npy(const std::string& path) {
+Result<void> check_npy(const std::string& path, const Limits& limits) {
   const std::optional<uint64_t> bytes = plain_size(path);
   if (!bytes) return {};
-  SMELT_TRY(const Buffer start, read_file_start(path, kNpyHeaderBytes));
-  SMELT_TRY(const NpyHeader header, parse_npy_header(start.bytes(), path));
+  SMELT_TRY(const Buffer start, read_file_start(path, npy_start_bytes(limits), limits));
+  SMELT_TRY(const NpyHeader header, parse_npy_header(start.bytes(), path, limits));
   return check_npy_size(header, *bytes, path);
 }
 
-Result<std::vector<Column>> probe_npz(const std::string& path) {
-  SMELT_TRY(const NpzHeader array, read_npz_header(path));
+Result<std::vector<Column>> probe_npz(const std::string& path, const Limits& limits) {
+  SMELT_TRY(const NpzHeader array, read_npz_header(path, limits));
   return one_column(array.header.dtype, array.header.shape, path);
 }
 
-Result<void> check_npz(const std::string& path) {
-  SMELT_TRY(const NpzHeader array, read_npz_header(path));
+Result<void> check_npz(const std::string& path, const Limits& limits) {
+  SMELT_TRY(const NpzHeader array, read_npz_header(path, limits));
   return check_npy_size(array.header, array.file_bytes, path);
 }
 
-Result<void> check_csv(const std::string& /*path*/) { return {}; }  // it says nothing of its size
+Result<void> check_csv(const std::string& /*path*/, const Limits& /*limits*/) {
+  return {};
+}  // it says nothing of its size
 
 }  // namespace
 
-Result<CsvHeader> read_csv_header(const std::string& path) {
-  SMELT_TRY(Buffer start, read_file_start(path, kCsvProbeBytes));
+Result<CsvHeader> read_csv_header(const std::string& path, const Limits& limits) {
+  SMELT_TRY(Buffer start, read_file_start(path, kCsvProbeBytes, limits));
   const auto* data = reinterpret_cast<const char*>(start.data());
   if (start.size() == kCsvProbeBytes && std::memchr(data, '\n', start.size()) == nullptr) {
-    SMELT_TRY(start, read_file(path));  // a very long first line
+    SMELT_TRY(start, read_file(path, limits));  // a very long first line
   }
-  return parse_csv_header({reinterpret_cast<const char*>(start.data()), start.size()}, path);
+  return parse_csv_header({reinterpret_cast<const char*>(start.data()), start.size()}, path, limits);
 }
 
 namespace {
 
-Result<std::vector<Column>> probe_csv(const std::string& path) {
-  SMELT_TRY(const CsvHeader header, read_csv_header(path));
+Result<std::vector<Column>> probe_csv(const std::string& path, const Limits& limits) {
+  SMELT_TRY(const CsvHeader header, read_csv_header(path, limits));
   std::vector<Column> columns;
   for (size_t k = 0; k < header.num_columns; ++k) columns.push_back({static_cast<int32_t>(k), DType::F32, {}, {}});
   return columns;
 }
 
-Result<ReadTable> read_idx_table(const std::string& path) {
-  SMELT_TRY(HostTensor tensor, read_idx(path));
+Result<ReadTable> read_idx_table(const std::string& path, const Limits& limits) {
+  SMELT_TRY(HostTensor tensor, read_idx(path, limits));
   return ReadTable{std::move(tensor), {}};
 }
 
-Result<ReadTable> read_npy_table(const std::string& path) {
-  SMELT_TRY(NpyFile file, read_npy(path));
+Result<ReadTable> read_npy_table(const std::string& path, const Limits& limits) {
+  SMELT_TRY(NpyFile file, read_npy(path, limits));
   return ReadTable{std::move(file.tensor), std::move(file.notes)};
 }
 
-Result<ReadTable> read_npz_table(const std::string& path) {
-  SMELT_TRY(NpyFile file, read_npz(path));
+Result<ReadTable> read_npz_table(const std::string& path, const Limits& limits) {
+  SMELT_TRY(NpyFile file, read_npz(path, limits));
   return ReadTable{std::move(file.tensor), std::move(file.notes)};
 }
 

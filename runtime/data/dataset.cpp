@@ -138,7 +138,7 @@ class Loader {
   }
 
   Result<ReadTable> read_table(const std::string& place) {
-    if (reader_->record->field_is_file) return reader_->read(place);
+    if (reader_->record->field_is_file) return reader_->read(place, paths_.limits);
     SMELT_TRY(LoadedCsv loaded, load_csv(plan_, split_, place, paths_));
     words_ = std::move(loaded.words);
     lines_ = std::move(loaded.lines);
@@ -190,18 +190,19 @@ class Loader {
     if (split_.source.tokens.empty()) return std::optional<Subwords>();
     SMELT_TRY(const std::string place,
               resolve_data_path(split_.source.tokens, plan_.section_name(split_.section), paths_));
-    return Subwords::read(place);
+    return Subwords::read(place, paths_.limits);
   }
 
   Result<void> load_text() {
     SMELT_TRY(const std::optional<Subwords> subwords, find_subwords());
-    SMELT_TRY(LoadedText loaded, smelt::load_text(plan_, split_, places_, subwords ? &*subwords : nullptr));
+    SMELT_TRY(LoadedText loaded,
+              smelt::load_text(plan_, split_, places_, paths_.limits, subwords ? &*subwords : nullptr));
     take_fields(loaded.windows, loaded.next);
     return {};
   }
 
   Result<void> load_sounds() {
-    SMELT_TRY(LoadedSounds loaded, smelt::load_sounds(plan_, split_, places_, threads_));
+    SMELT_TRY(LoadedSounds loaded, smelt::load_sounds(plan_, split_, places_, paths_.limits, threads_));
     take_fields(loaded.windows, loaded.lengths);
     row_names_ = std::move(loaded.names);
     return {};
@@ -209,7 +210,8 @@ class Loader {
 
   Result<void> load_lines(std::vector<std::string>& notes) {
     SMELT_TRY(const std::optional<Subwords> subwords, find_subwords());
-    SMELT_TRY(LoadedLines loaded, smelt::load_lines(plan_, split_, places_, subwords ? &*subwords : nullptr, notes));
+    SMELT_TRY(LoadedLines loaded,
+              smelt::load_lines(plan_, split_, places_, paths_.limits, subwords ? &*subwords : nullptr, notes));
     for (HostTensor& field : loaded.fields) take_fields(field);
     lengths_ = std::move(loaded.lengths);
     row_names_ = std::move(loaded.names);
@@ -363,7 +365,7 @@ Result<std::vector<Column>> probe_source(const SourceCall& source, const std::st
     auto path = resolve_data_path(source.paths[k], section, paths);
     if (!path) return with_span(std::move(path).error(), source.span);
     if (reader->record->typed()) continue;
-    auto columns = reader->probe(*path);
+    auto columns = reader->probe(*path, paths.limits);
     if (!columns) return with_span(std::move(columns).error(), source.span);
     for (Column& column : *columns) {
       column.field = static_cast<int32_t>(out.size());
@@ -387,17 +389,17 @@ static Result<void> check_not_empty(const std::string& place) {
 }
 
 static Result<void> check_places(const DataReader& reader, const SourceCall& source,
-                                 std::span<const std::string> places) {
+                                 std::span<const std::string> places, const Limits& limits) {
   const auto each = [&](auto check) -> Result<void> {
     for (const std::string& place : places) SMELT_TRY_VOID(check(place));
     return {};
   };
   switch (reader.record->kind) {
-    case FileKind::Table: return each(reader.check);
+    case FileKind::Table: return each([&](const std::string& place) { return reader.check(place, limits); });
     case FileKind::Text:
       if (!source.tokens.empty()) return each(check_not_empty);  // how many subwords it has shows when it is cut
       return each([&](const std::string& place) { return check_text(place, source.window); });
-    case FileKind::Picture: return outcome(list_pictures(source, places));
+    case FileKind::Picture: return outcome(list_pictures(source, places, limits));
     case FileKind::Sound: return outcome(list_recordings(places));
     case FileKind::Lines:
     case FileKind::Pairs: return each(check_not_empty);
@@ -411,7 +413,7 @@ Result<void> check_source(const SourceCall& source, const std::string& section, 
   for (const std::string& path : source.paths) {
     SMELT_TRY(places.emplace_back(), resolve_data_path(path, section, paths));
   }
-  if (auto checked = check_places(*reader, source, places); !checked)
+  if (auto checked = check_places(*reader, source, places, paths.limits); !checked)
     return with_span(std::move(checked).error(), source.span);
   return {};
 }

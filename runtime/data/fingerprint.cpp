@@ -29,8 +29,8 @@ std::string Fingerprint::text(uint64_t last) const {
   return fmt::format("{:016x}", all);
 }
 
-Result<std::string> fingerprint_of_file(const std::string& path) {
-  SMELT_TRY(const Buffer file, read_file(path));
+Result<std::string> fingerprint_of_file(const std::string& path, const Limits& limits) {
+  SMELT_TRY(const Buffer file, read_file(path, limits));
   Fingerprint fingerprint;
   fingerprint.add(file.bytes());
   return fingerprint.text(0);

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "ir/support/limits.h"
 #include "ir/support/result.h"
 
 namespace smelt {
@@ -23,6 +24,6 @@ class Fingerprint {
 };
 
 /// Of a file as it is stored or unpacked, as read_file gives it. Errors: as read_file.
-Result<std::string> fingerprint_of_file(const std::string& path);
+Result<std::string> fingerprint_of_file(const std::string& path, const Limits& limits);
 
 }  // namespace smelt

@@ -147,7 +147,7 @@ class Words {
     SMELT_TRY(const std::string place, resolve_data_path(source.paths.front(), plan_.section_name(section), paths_));
     const std::vector<CsvUse> uses = Uses(plan_, section).labels();
     if (uses.empty()) return std::vector<CsvLabels>();
-    SMELT_TRY(CsvTable table, read_csv(place, uses));
+    SMELT_TRY(CsvTable table, read_csv(place, uses, paths_.limits));
     return std::move(table.labels);
   }
 
@@ -202,7 +202,7 @@ class Words {
 
 Result<LoadedCsv> load_csv(const DataPlan& plan, const Split& split, const std::string& place, const DataPaths& paths) {
   LoadedCsv out;
-  SMELT_TRY(CsvTable table, read_csv(place, Uses(plan, split.section).all()));
+  SMELT_TRY(CsvTable table, read_csv(place, Uses(plan, split.section).all(), paths.limits));
   out.values = std::move(table.values);
   SMELT_TRY_VOID(Words(plan, split, place, paths, out).number(table));
   for (size_t k = 0; k < table.header.num_columns; ++k) out.columns.push_back(column_name(table.header, k));

@@ -111,13 +111,13 @@ class LineReader {
 }  // namespace
 
 Result<LoadedLines> load_lines(const DataPlan& plan, const Split& split, std::span<const std::string> places,
-                               const Subwords* subwords, std::vector<std::string>& notes) {
+                               const Limits& limits, const Subwords* subwords, std::vector<std::string>& notes) {
   const LineReader reader(split.source, places, subwords);
   const DType dtype = subwords == nullptr ? DType::U8 : DType::I32;
   std::vector<Buffer> files;
   std::vector<Line> all;
   for (const std::string& place : places) {
-    SMELT_TRY(files.emplace_back(), read_file(place));
+    SMELT_TRY(files.emplace_back(), read_file(place, limits));
     const std::string_view bytes(reinterpret_cast<const char*>(files.back().data()), files.back().size());
     SMELT_TRY_VOID(reader.read(bytes, files.size() - 1, all, notes));
   }

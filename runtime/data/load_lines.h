@@ -25,6 +25,6 @@ struct LoadedLines {
 /// line, for a string that is too long, has a byte 0, or of a pair is empty or not two, and for a file without lines.
 /// `subwords` cuts the strings where the source says so, else it is null.
 Result<LoadedLines> load_lines(const DataPlan& plan, const Split& split, std::span<const std::string> places,
-                               const Subwords* subwords, std::vector<std::string>& notes);
+                               const Limits& limits, const Subwords* subwords, std::vector<std::string>& notes);
 
 }  // namespace smelt

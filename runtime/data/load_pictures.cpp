@@ -23,7 +23,7 @@ Result<std::vector<std::string>> classes_of_section(const DataPlan& plan, const 
   for (const std::string& path : first.paths) {
     SMELT_TRY(places.emplace_back(), resolve_data_path(path, plan.section_name(split.section), paths));
   }
-  SMELT_TRY(const std::vector<PictureFile> files, list_pictures(first, places));
+  SMELT_TRY(const std::vector<PictureFile> files, list_pictures(first, places, paths.limits));
   return class_names(files);
 }
 
@@ -64,7 +64,7 @@ Result<void> check_class_count(const Split& split, const std::vector<std::string
 Result<LoadedPictures> load_pictures(const DataPlan& plan, const Split& split, std::span<const std::string> places,
                                      const DataPaths& paths, int threads) {
   LoadedPictures out;
-  SMELT_TRY(const std::vector<PictureFile> all, list_pictures(split.source, places));
+  SMELT_TRY(const std::vector<PictureFile> all, list_pictures(split.source, places, paths.limits));
   std::vector<int32_t> numbers(all.size());
   if (split.source.pictures.label != PictureLabel::None) {
     const Split& first = first_split(plan, split.section);
@@ -92,7 +92,7 @@ Result<LoadedPictures> load_pictures(const DataPlan& plan, const Split& split, s
     out.labels.as<int32_t>()[i] = numbers[row];
     out.names.push_back(all[row].name);
   }
-  SMELT_TRY(out.pixels, read_pictures(chosen, split.source.pictures, threads));
+  SMELT_TRY(out.pixels, read_pictures(chosen, split.source.pictures, paths.limits, threads));
   return out;
 }
 

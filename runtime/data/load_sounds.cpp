@@ -23,11 +23,11 @@ constexpr double kShareForSounds = 0.4;  // for samples, which are there twice w
 /// Decodes recordings into memory that all of them share.
 class Recordings {
  public:
-  Recordings(std::vector<std::string> files, int64_t rate)
-      : files_(std::move(files)), rate_(rate), sounds_(files_.size()), left_(samples_that_fit()) {}
+  Recordings(std::vector<std::string> files, int64_t rate, const Limits& limits)
+      : files_(std::move(files)), rate_(rate), limits_(limits), sounds_(files_.size()), left_(samples_that_fit()) {}
 
   Result<void> decode(size_t i) {
-    SMELT_TRY(const Buffer bytes, read_file(files_[i]));
+    SMELT_TRY(const Buffer bytes, read_file(files_[i], limits_));
     SMELT_TRY(const Sound sound,
               decode_sound(bytes.bytes(), files_[i], static_cast<uint64_t>(std::max<int64_t>(left_, 0))));
     sounds_[i] = resample(sound.samples, sound.rate, rate_);
@@ -51,6 +51,7 @@ class Recordings {
 
   std::vector<std::string> files_;
   const int64_t rate_;
+  const Limits& limits_;
   std::vector<std::vector<float>> sounds_;
   std::atomic<int64_t> left_;
 };
@@ -82,12 +83,12 @@ Result<LoadedSounds> cut(const Recordings& recordings, const SourceCall& source)
 }  // namespace
 
 Result<LoadedSounds> load_sounds(const DataPlan& plan, const Split& split, std::span<const std::string> places,
-                                 int threads) {
+                                 const Limits& limits, int threads) {
   SMELT_TRY(const std::vector<std::string> all, list_recordings(places));
   SMELT_TRY(const std::vector<int32_t> chosen, rows_of_split(plan, split, static_cast<int64_t>(all.size())));
   std::vector<std::string> files;
   for (const int32_t i : chosen) files.push_back(all[static_cast<size_t>(i)]);
-  Recordings recordings(std::move(files), split.source.rate);
+  Recordings recordings(std::move(files), split.source.rate, limits);
   SMELT_TRY_VOID(each_in_order(recordings.count(), threads, [&](size_t i) { return recordings.decode(i); }));
   return cut(recordings, split.source);
 }

@@ -21,6 +21,6 @@ struct LoadedSounds {
 /// of each from its first sample on; the last one of each is filled up with silence. `threads` decode; the bits do not
 /// depend on their number. Errors: those of list_recordings, read_file and decode_sound; Limit when memory has no room.
 Result<LoadedSounds> load_sounds(const DataPlan& plan, const Split& split, std::span<const std::string> places,
-                                 int threads);
+                                 const Limits& limits, int threads);
 
 }  // namespace smelt

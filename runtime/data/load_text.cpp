@@ -45,14 +45,14 @@ Result<void> check_text(const std::string& path, int64_t window) {
 }
 
 Result<LoadedText> load_text(const DataPlan& plan, const Split& split, std::span<const std::string> places,
-                             const Subwords* subwords) {
+                             const Limits& limits, const Subwords* subwords) {
   const int64_t window = split.source.window;
   const DType dtype = subwords == nullptr ? DType::U8 : DType::I32;
   const auto unit = static_cast<size_t>(size_of(dtype));
   std::vector<Text> texts;
   std::vector<const std::byte*> starts;  // of each row of all files
   for (const std::string& place : places) {
-    SMELT_TRY(Buffer units, read_file(place));
+    SMELT_TRY(Buffer units, read_file(place, limits));
     if (subwords != nullptr) {
       SMELT_TRY(units, cut(units, *subwords));
     }

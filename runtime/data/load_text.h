@@ -21,7 +21,7 @@ struct LoadedText {
 /// read_file; Input for a file of fewer than window + 1 bytes, and for a split without rows.
 /// `subwords` cuts the text where the source says so, else it is null.
 Result<LoadedText> load_text(const DataPlan& plan, const Split& split, std::span<const std::string> places,
-                             const Subwords* subwords);
+                             const Limits& limits, const Subwords* subwords);
 
 /// That a text that is not packed is long enough, without reading it. Errors: Input.
 Result<void> check_text(const std::string& path, int64_t window);

@@ -72,11 +72,11 @@ Result<PictureFile> by_line(const CsvRecord& record, const std::string& list, co
   return file;
 }
 
-Result<std::vector<PictureFile>> by_list(const std::string& place, PictureLabel label) {
+Result<std::vector<PictureFile>> by_list(const std::string& place, PictureLabel label, const Limits& limits) {
   if (label == PictureLabel::Folder)
     return fail(ErrorKind::Input, fmt::format("`label = folder` does not go with the list `{}`", printable(place)),
                 "write `label = column`: the second column of the list");
-  SMELT_TRY(const std::vector<CsvRecord> records, read_csv_texts(place));
+  SMELT_TRY(const std::vector<CsvRecord> records, read_csv_texts(place, limits));
   std::vector<PictureFile> files;
   CsvHeader header;
   std::error_code ignored;
@@ -95,10 +95,10 @@ Result<std::vector<PictureFile>> by_list(const std::string& place, PictureLabel 
   return files;
 }
 
-Result<std::vector<PictureFile>> by_path(const std::string& place, PictureLabel label) {
+Result<std::vector<PictureFile>> by_path(const std::string& place, PictureLabel label, const Limits& limits) {
   std::error_code ignored;
   if (is_pattern(place)) return by_pattern(place, label);
-  if (is_list(place)) return by_list(place, label);
+  if (is_list(place)) return by_list(place, label, limits);
   if (fs::is_directory(place, ignored))
     return fail(ErrorKind::Input, fmt::format("`{}` is a folder", printable(place)),
                 "say which files of it: `folder/**/*.png`");
@@ -111,14 +111,15 @@ Result<std::vector<PictureFile>> by_path(const std::string& place, PictureLabel 
 
 }  // namespace
 
-Result<std::vector<PictureFile>> list_pictures(const SourceCall& source, std::span<const std::string> places) {
+Result<std::vector<PictureFile>> list_pictures(const SourceCall& source, std::span<const std::string> places,
+                                               const Limits& limits) {
   std::vector<PictureFile> files;
   std::unordered_set<std::string> seen;
   for (const std::string& place : places) {
     if (source.pictures.label == PictureLabel::Column && !is_list(place))
       return fail(ErrorKind::Input, fmt::format("`label = column` takes a list, not `{}`", printable(place)),
                   "write the path of a .csv file of names and labels");
-    SMELT_TRY(std::vector<PictureFile> more, by_path(place, source.pictures.label));
+    SMELT_TRY(std::vector<PictureFile> more, by_path(place, source.pictures.label, limits));
     for (PictureFile& file : more) {
       const bool repeated = !seen.insert(file.path).second;
       if (!repeated || file.line != 0) files.push_back(std::move(file));  // who lists one twice wants it twice

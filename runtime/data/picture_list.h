@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ir/plan.h"
+#include "ir/support/limits.h"
 #include "ir/support/result.h"
 
 namespace smelt {
@@ -20,8 +21,10 @@ struct PictureFile {
 
 /// The pictures of `source`, whose paths are at `places`: pattern by pattern in the order of the source, names of one
 /// pattern by their bytes, lines of a list as they are. A picture that two patterns match counts once.
-/// Errors: Input when there is none, when a list names what is not there, or when a picture has no class.
-Result<std::vector<PictureFile>> list_pictures(const SourceCall& source, std::span<const std::string> places);
+/// Errors: Input when there is none, when a list names what is not there, or when a picture has no class;
+/// Limit for a list beyond `limits`.
+Result<std::vector<PictureFile>> list_pictures(const SourceCall& source, std::span<const std::string> places,
+                                               const Limits& limits);
 
 /// The classes of `files`, sorted by the bytes of their names. Of lists whose labels are all numbers there are none:
 /// the numbers count, as in a column of a csv table. Errors: Input for what is no label.

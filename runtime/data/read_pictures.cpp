@@ -26,10 +26,10 @@ void store_planes(const Picture& picture, uint8_t* to) {
     for (size_t i = 0; i < plane; ++i) *to++ = picture.pixels[i * channels + c];
 }
 
-Result<void> decode(const PictureFile& file, const PictureOptions& options, uint8_t* to) try {
-  SMELT_TRY(const Buffer bytes, read_file(file.path));
+Result<void> decode(const PictureFile& file, const PictureOptions& options, const Limits& limits, uint8_t* to) try {
+  SMELT_TRY(const Buffer bytes, read_file(file.path, limits));
   SMELT_TRY(Picture picture,
-            decode_picture(bytes.bytes(), file.path, static_cast<int32_t>(options.channels), options.over));
+            decode_picture(bytes.bytes(), file.path, static_cast<int32_t>(options.channels), options.over, limits));
   store_planes(fit_picture(std::move(picture), options), to);
   return {};
 } catch (const std::bad_alloc&) {
@@ -50,7 +50,8 @@ Result<void> check_memory(size_t count, const PictureOptions& options) {
 
 }  // namespace
 
-Result<HostTensor> read_pictures(std::span<const PictureFile> files, const PictureOptions& options, int threads) {
+Result<HostTensor> read_pictures(std::span<const PictureFile> files, const PictureOptions& options,
+                                 const Limits& limits, int threads) {
   const auto count = static_cast<int64_t>(files.size());
   SMELT_TRY_VOID(check_memory(files.size(), options));
   SMELT_TRY(HostTensor out, HostTensor::zeros(DType::U8, {count, options.channels, options.height, options.width},
@@ -58,8 +59,8 @@ Result<HostTensor> read_pictures(std::span<const PictureFile> files, const Pictu
   if (files.empty()) return out;
   const std::span<uint8_t> rows = out.as<uint8_t>();
   const size_t row = rows.size() / files.size();
-  SMELT_TRY_VOID(
-      each_in_order(files.size(), threads, [&](size_t i) { return decode(files[i], options, rows.data() + i * row); }));
+  SMELT_TRY_VOID(each_in_order(files.size(), threads,
+                               [&](size_t i) { return decode(files[i], options, limits, rows.data() + i * row); }));
   return out;
 }
 

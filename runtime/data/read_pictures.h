@@ -11,8 +11,9 @@
 namespace smelt {
 
 /// u8[files, channels, height, width], decoded on `threads` threads; the bits do not depend on their number.
-/// Errors: Input for the first file, in the order of `files`, that is no picture or a damaged one; Limit when memory
-/// has no room for all of them.
-Result<HostTensor> read_pictures(std::span<const PictureFile> files, const PictureOptions& options, int threads);
+/// Errors: Input for the first file, in the order of `files`, that is no picture or a damaged one; Limit for one beyond
+/// `limits`, and when memory has no room for all of them.
+Result<HostTensor> read_pictures(std::span<const PictureFile> files, const PictureOptions& options,
+                                 const Limits& limits, int threads);
 
 }  // namespace smelt

@@ -23,8 +23,8 @@ Result<SubwordModels> SubwordModels::open(const std::optional<DataPlan>& data, c
     models.by_dim_[limit.dim] = static_cast<size_t>(known - models.models_.begin());
     if (known != models.models_.end()) continue;
     SMELT_TRY(const std::string place, resolve_data_path(path, data->section_name(split->section), paths));
-    SMELT_TRY(const Buffer bytes, read_file(place));
-    SMELT_TRY(Subwords subwords, Subwords::read(place));
+    SMELT_TRY(const Buffer bytes, read_file(place, paths.limits, &Limits::subwords));
+    SMELT_TRY(Subwords subwords, Subwords::read(place, paths.limits));
     const std::string hash = sha256_hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     models.models_.push_back({path, place, hash, std::move(subwords)});
   }

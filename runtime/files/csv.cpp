@@ -66,7 +66,7 @@ bool is_nan_or_infinity(std::string_view field) {
 // Splits a text into records and fields.
 class CsvReader {
  public:
-  CsvReader(std::string_view text, const std::string& name, const CsvLimits& limits, char delimiter)
+  CsvReader(std::string_view text, const std::string& name, const Limits& limits, char delimiter)
       : text_(text), name_(name), limits_(limits), delimiter_(delimiter) {}
 
   /// The next record into `fields`; false at the end. Empty lines are skipped.
@@ -80,9 +80,11 @@ class CsvReader {
     while (true) {
       SMELT_TRY(const std::string_view field, next_field());
       fields.push_back(field);
-      if (fields.size() > limits_.max_columns) {
-        return fail(ErrorKind::Limit, fmt::format("{}: row {}: more than {} columns", printable(name_), record_line_,
-                                                  limits_.max_columns));
+      if (fields.size() > limits_.csv_columns) {
+        return fail(
+            ErrorKind::Limit,
+            fmt::format("{}: row {}: more than {} columns", printable(name_), record_line_, limits_.csv_columns),
+            double_limit(&Limits::csv_columns, limits_));
       }
       if (at_ < text_.size() && text_[at_] == delimiter_) {
         ++at_;
@@ -90,10 +92,11 @@ class CsvReader {
       }
       break;
     }
-    if (at_ - begin > limits_.max_line_bytes) {
+    if (at_ - begin > limits_.csv_line) {
       return fail(ErrorKind::Limit,
                   fmt::format("{}: row {}: a line of {}, the limit is {}", printable(name_), record_line_,
-                              human_bytes(at_ - begin), human_bytes(limits_.max_line_bytes)));
+                              human_bytes(at_ - begin), human_bytes(limits_.csv_line)),
+                  raise_limit(&Limits::csv_line, at_ - begin));
     }
     end_line();
     return true;
@@ -150,7 +153,7 @@ class CsvReader {
 
   std::string_view text_;
   const std::string& name_;
-  const CsvLimits& limits_;
+  const Limits& limits_;
   const char delimiter_;
   size_t at_ = 0;
   size_t line_ = 1;
@@ -334,7 +337,7 @@ std::string column_name(const CsvHeader& header, size_t column) {
                                       : fmt::format("column {}", column + 1);
 }
 
-Result<CsvHeader> parse_csv_header(std::string_view text, const std::string& name, const CsvLimits& limits) {
+Result<CsvHeader> parse_csv_header(std::string_view text, const std::string& name, const Limits& limits) {
   const size_t skipped = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
   CsvHeader header;
   header.delimiter = sniff_delimiter(text.substr(skipped));
@@ -360,7 +363,7 @@ Result<CsvHeader> parse_csv_header(std::string_view text, const std::string& nam
 }
 
 Result<CsvTable> parse_csv(std::string_view text, const std::string& name, std::span<const CsvUse> uses,
-                           const CsvLimits& limits) {
+                           const Limits& limits) {
   SMELT_TRY(CsvHeader header, parse_csv_header(text, name, limits));
   const size_t skipped = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
   CsvReader reader(text.substr(skipped), name, limits, header.delimiter);
@@ -385,13 +388,13 @@ Result<CsvTable> parse_csv(std::string_view text, const std::string& name, std::
   return table;
 }
 
-Result<CsvTable> read_csv(const std::string& path, std::span<const CsvUse> uses, const CsvLimits& limits) {
-  SMELT_TRY(const Buffer file, read_file(path));
+Result<CsvTable> read_csv(const std::string& path, std::span<const CsvUse> uses, const Limits& limits) {
+  SMELT_TRY(const Buffer file, read_file(path, limits));
   return parse_csv({reinterpret_cast<const char*>(file.data()), file.size()}, path, uses, limits);
 }
 
-Result<std::vector<CsvRecord>> read_csv_texts(const std::string& path, const CsvLimits& limits) {
-  SMELT_TRY(const Buffer file, read_file(path));
+Result<std::vector<CsvRecord>> read_csv_texts(const std::string& path, const Limits& limits) {
+  SMELT_TRY(const Buffer file, read_file(path, limits));
   std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   CsvReader reader(text, path, limits, sniff_delimiter(text));

@@ -9,15 +9,11 @@
 #include <string_view>
 #include <vector>
 
+#include "ir/support/limits.h"
 #include "ir/support/result.h"
 #include "runtime/host_tensor.h"
 
 namespace smelt {
-
-struct CsvLimits {
-  uint64_t max_columns = 65'536;
-  uint64_t max_line_bytes = 16u << 20;
-};
 
 struct CsvHeader {
   char delimiter = ',';
@@ -50,14 +46,14 @@ struct CsvTable {
 
 /// Reads the first line of `text`; the second one shows whether words among its fields are names of columns. Errors:
 /// Input when it is empty, not text or has a name twice; Limit.
-Result<CsvHeader> parse_csv_header(std::string_view text, const std::string& name, const CsvLimits& limits = {});
+Result<CsvHeader> parse_csv_header(std::string_view text, const std::string& name, const Limits& limits = {});
 
 /// Errors: Input with row (1-based line of the file) and column: ragged rows, fields that are empty, no
 /// number, or too large for f32, labels that are not UTF-8, quotes without an end, NUL bytes; Limit. `uses` says what
 /// each column is read for, those behind its end for nothing; without it all are numbers.
 Result<CsvTable> parse_csv(std::string_view text, const std::string& name, std::span<const CsvUse> uses = {},
-                           const CsvLimits& limits = {});
-Result<CsvTable> read_csv(const std::string& path, std::span<const CsvUse> uses = {}, const CsvLimits& limits = {});
+                           const Limits& limits = {});
+Result<CsvTable> read_csv(const std::string& path, std::span<const CsvUse> uses = {}, const Limits& limits = {});
 
 /// How messages call a column: "column `kind`", or "column 3" of a file without a header.
 std::string column_name(const CsvHeader& header, size_t column);
@@ -76,6 +72,6 @@ struct CsvRecord {
   std::vector<std::string> fields;
 };
 /// All lines as texts, the first one too. Errors: as parse_csv, but fields may hold anything.
-Result<std::vector<CsvRecord>> read_csv_texts(const std::string& path, const CsvLimits& limits = {});
+Result<std::vector<CsvRecord>> read_csv_texts(const std::string& path, const Limits& limits = {});
 
 }  // namespace smelt

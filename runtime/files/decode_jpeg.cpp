@@ -29,6 +29,7 @@ struct JpegDecoder {
   std::jmp_buf jump{};
   std::array<char, JMSG_LENGTH_MAX> message{};
   const std::string* name = nullptr;
+  const Limits* limits = nullptr;
   Picture* picture = nullptr;
   std::optional<Error>* refused = nullptr;
 
@@ -41,7 +42,7 @@ struct JpegDecoder {
                        {}};
       return false;
     }
-    if (auto sized = check_picture_size(jpeg.image_width, jpeg.image_height, *name); !sized) {
+    if (auto sized = check_picture_size(jpeg.image_width, jpeg.image_height, *name, *limits); !sized) {
       *refused = std::move(sized).error();
       return false;
     }
@@ -123,11 +124,12 @@ Picture with_channels(Picture picture, int32_t channels) {
 }  // namespace
 
 Result<Picture> decode_jpeg(std::span<const std::byte> file, const std::string& name, int32_t channels,
-                            Colour /*over: a JPEG is opaque*/) {
+                            Colour /*over: a JPEG is opaque*/, const Limits& limits) {
   Picture picture;
   std::optional<Error> refused;
   JpegDecoder decoder;
   decoder.name = &name;
+  decoder.limits = &limits;
   decoder.picture = &picture;
   decoder.refused = &refused;
   if (run(decoder, file)) return with_channels(std::move(picture), channels);

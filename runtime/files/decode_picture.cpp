@@ -16,7 +16,8 @@ struct Format {
   std::string_view magic;
   size_t offset;  // of the magic
   std::string_view what;
-  Result<Picture> (*decode)(std::span<const std::byte>, const std::string&, int32_t, Colour);  // null: none
+  Result<Picture> (*decode)(std::span<const std::byte>, const std::string&, int32_t, Colour,
+                            const Limits&);  // null: none
 };
 constexpr Format kFormats[] = {
     {"\x89PNG\r\n\x1a\n"sv, 0, "a PNG", decode_png},
@@ -40,19 +41,23 @@ constexpr size_t kShownBytes = 4;  // of an unknown format
 
 }  // namespace
 
-Result<void> check_picture_size(int64_t width, int64_t height, const std::string& name) {
-  if (width > 0 && height > 0 && width <= kMaxPicturePixels / height) return {};
-  return fail(ErrorKind::Input, fmt::format("{}: says that it has {} x {} pixels, the limit is 2^28 in all",
-                                            printable(name), width, height));
+Result<void> check_picture_size(int64_t width, int64_t height, const std::string& name, const Limits& limits) {
+  const bool is_empty = width < 1 || height < 1;  // else both are below 2^32
+  const uint64_t pixels = is_empty ? 0 : static_cast<uint64_t>(width) * static_cast<uint64_t>(height);
+  if (!is_empty && pixels <= limits.pixels) return {};
+  return fail(is_empty ? ErrorKind::Input : ErrorKind::Limit,
+              fmt::format("{}: says that it has {} x {} pixels, the limit is {} in all", printable(name), width, height,
+                          limits.pixels),
+              is_empty ? std::string() : raise_limit(&Limits::pixels, pixels));
 }
 
-Result<Picture> decode_picture(std::span<const std::byte> file, const std::string& name, int32_t channels,
-                               Colour over) {
+Result<Picture> decode_picture(std::span<const std::byte> file, const std::string& name, int32_t channels, Colour over,
+                               const Limits& limits) {
   if (file.empty()) return fail(ErrorKind::Input, fmt::format("{}: the file is empty", printable(name)));
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   for (const Format& format : kFormats) {
     if (text.size() < format.offset || !text.substr(format.offset).starts_with(format.magic)) continue;
-    if (format.decode != nullptr) return format.decode(file, name, channels, over);
+    if (format.decode != nullptr) return format.decode(file, name, channels, over, limits);
     return fail(ErrorKind::Input, fmt::format("{}: this is {}", printable(name), format.what),
                 "PNG and JPEG are read: convert it, such as with ImageMagick's `convert IN OUT.png`, or leave it out");
   }

@@ -7,14 +7,13 @@
 #include <span>
 #include <string>
 
+#include "ir/support/limits.h"
 #include "ir/support/result.h"
 #include "runtime/files/png.h"
 
 namespace smelt {
 
 using Colour = std::array<uint8_t, 3>;  // red, green, blue
-
-constexpr int64_t kMaxPicturePixels = int64_t{1} << 28;
 
 /// The picture in `file`, with 1 or 3 channels.
 ///
@@ -24,19 +23,22 @@ constexpr int64_t kMaxPicturePixels = int64_t{1} << 28;
 /// - Colour profiles, gamma and orientation marks are ignored, as by Pillow and torchvision.
 ///
 /// The bits are the same on every machine. Errors: Input naming `name` and what is wrong: empty, of another format,
-/// damaged, truncated, CMYK, too large; Limit when memory is short.
-Result<Picture> decode_picture(std::span<const std::byte> file, const std::string& name, int32_t channels, Colour over);
+/// damaged, truncated, CMYK; Limit beyond `limits` or when memory is short.
+Result<Picture> decode_picture(std::span<const std::byte> file, const std::string& name, int32_t channels, Colour over,
+                               const Limits& limits = {});
 
 /// The formats, each for files that begin as theirs do.
-Result<Picture> decode_png(std::span<const std::byte> file, const std::string& name, int32_t channels, Colour over);
-Result<Picture> decode_jpeg(std::span<const std::byte> file, const std::string& name, int32_t channels, Colour over);
+Result<Picture> decode_png(std::span<const std::byte> file, const std::string& name, int32_t channels, Colour over,
+                           const Limits& limits);
+Result<Picture> decode_jpeg(std::span<const std::byte> file, const std::string& name, int32_t channels, Colour over,
+                            const Limits& limits);
 
 /// 0.299 R + 0.587 G + 0.114 B.
 constexpr uint8_t grey_of(int red, int green, int blue) {
   return static_cast<uint8_t>((299 * red + 587 * green + 114 * blue + 500) / 1000);
 }
 
-/// Errors: Input when no such picture is decoded.
-Result<void> check_picture_size(int64_t width, int64_t height, const std::string& name);
+/// Errors: Input when there is no such picture; Limit when it is larger than what is decoded.
+Result<void> check_picture_size(int64_t width, int64_t height, const std::string& name, const Limits& limits);
 
 }  // namespace smelt

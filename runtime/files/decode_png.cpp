@@ -22,6 +22,7 @@ constexpr uint64_t kSlackBytes = 4096;
 struct PngDecoder {
   std::span<const std::byte> file;
   const std::string& name;
+  const Limits& limits;
   size_t at = 0;
   std::string error;
   std::optional<Error> refused;  // by us: says more than `error`
@@ -31,7 +32,7 @@ struct PngDecoder {
 
   /// False when the picture is refused.
   bool make_room(uint64_t stored_bytes) {
-    if (auto sized = check_picture_size(width, height, name); !sized) {
+    if (auto sized = check_picture_size(width, height, name, limits); !sized) {
       refused = std::move(sized).error();
     } else if (stored_bytes > kMaxRatio * file.size() + kSlackBytes) {
       refused = Error{ErrorKind::Input,
@@ -108,8 +109,9 @@ constexpr uint8_t mix(int colour, int alpha, int over) {
 
 }  // namespace
 
-Result<Picture> decode_png(std::span<const std::byte> file, const std::string& name, int32_t channels, Colour over) {
-  PngDecoder decoder{.file = file, .name = name};
+Result<Picture> decode_png(std::span<const std::byte> file, const std::string& name, int32_t channels, Colour over,
+                           const Limits& limits) {
+  PngDecoder decoder{.file = file, .name = name, .limits = limits};
   if (!run(decoder)) {
     if (decoder.refused) return std::unexpected(std::move(*decoder.refused));
     return fail(ErrorKind::Input,

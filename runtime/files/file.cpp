@@ -23,7 +23,9 @@ namespace smelt {
 namespace {
 
 constexpr uint64_t kChunk = 64 << 10;
-constexpr uint64_t kStep = 1 << 20;  // unpacked before the limits are looked at again
+constexpr uint64_t kStep = 1 << 20;              // unpacked before the limits are looked at again
+constexpr uint64_t kRatioCountsFrom = 32 << 20;  // unpacked: small files may be as dense as they like
+constexpr uint64_t kDensest = 1032;              // deflate packs no tighter
 
 struct OpenFile {
   FileDescriptor fd;
@@ -42,7 +44,8 @@ std::unexpected<Error> read_failed(const std::string& path, int error) {
   return fail(ErrorKind::Input, fmt::format("cannot read `{}`: {}", printable(path), errno_text(error)));
 }
 
-Result<OpenFile> open_regular(const std::string& path, uint64_t max_bytes) {
+/// `limit`: what moves `bytes`, the most that the file may have; or null.
+Result<OpenFile> open_regular(const std::string& path, uint64_t bytes, Limit limit = nullptr) {
   if (path.find('\0') != std::string::npos) return read_failed(path, EINVAL);
   // O_NONBLOCK: opening a named pipe must not wait for a writer.
   FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
@@ -54,9 +57,10 @@ Result<OpenFile> open_regular(const std::string& path, uint64_t max_bytes) {
                 fmt::format("cannot read `{}`: it is {}", printable(path), file_kind(status.st_mode)));
   }
   const auto size = static_cast<uint64_t>(status.st_size);
-  if (size > max_bytes) {
-    return fail(ErrorKind::Limit, fmt::format("`{}` has {}, the limit is {}", printable(path), human_bytes(size),
-                                              human_bytes(max_bytes)));
+  if (size > bytes) {
+    return fail(ErrorKind::Limit,
+                fmt::format("`{}` has {}, the limit is {}", printable(path), human_bytes(size), human_bytes(bytes)),
+                limit == nullptr ? std::string() : raise_limit(limit, size));
   }
   return OpenFile{std::move(fd), size};
 }
@@ -89,7 +93,7 @@ Result<Buffer> read_plain(const OpenFile& file, const std::string& path, uint64_
 // Unpacks one or more gzip members, until `wanted` bytes are there or the file ends.
 class Gunzip {
  public:
-  Gunzip(const OpenFile& file, const std::string& path, uint64_t wanted, const ReadLimits& limits)
+  Gunzip(const OpenFile& file, const std::string& path, uint64_t wanted, const Limits& limits)
       : file_(file), path_(path), wanted_(wanted), limits_(limits) {}
   Gunzip(const Gunzip&) = delete;
   Gunzip& operator=(const Gunzip&) = delete;
@@ -166,22 +170,23 @@ class Gunzip {
   }
 
   Result<void> check_limits() const {
-    const bool too_large = produced_ > limits_.max_decompressed;
+    const bool too_large = produced_ > limits_.unpacked;
     // Against what was read so far, not the whole file: a bomb is refused at its first part.
     const uint64_t read = offset_ - stream_.avail_in;
-    const bool too_dense = produced_ > limits_.ratio_counts_from && produced_ / limits_.max_ratio > read;
+    const bool too_dense = produced_ > kRatioCountsFrom && produced_ / limits_.ratio > read;
     if (!too_large && !too_dense) return {};
-    return fail(ErrorKind::Limit,
-                fmt::format("{}: {} of gzip unpack to more than {}; the limits are {} and {}:1", printable(path_),
-                            human_bytes(file_.size), human_bytes(produced_), human_bytes(limits_.max_decompressed),
-                            limits_.max_ratio),
-                "if you trust the file, unpack it first: a file that is not packed has no such limit");
+    return fail(
+        ErrorKind::Limit,
+        fmt::format("{}: {} of gzip unpack to more than {}; the limits are {} and {}:1", printable(path_),
+                    human_bytes(file_.size), human_bytes(produced_), human_bytes(limits_.unpacked), limits_.ratio),
+        "if you trust the file, unpack it first, or " +
+            (too_large ? double_limit(&Limits::unpacked, limits_) : raise_limit(&Limits::ratio, kDensest)));
   }
 
   const OpenFile& file_;
   const std::string& path_;
   const uint64_t wanted_;
-  const ReadLimits& limits_;
+  const Limits& limits_;
   z_stream stream_{};
   std::array<std::byte, kChunk> input_{};
   Buffer output_;
@@ -197,8 +202,7 @@ Result<bool> is_gzip(const OpenFile& file, const std::string& path) {
   return count == 2 && magic[0] == std::byte{0x1F} && magic[1] == std::byte{0x8B};
 }
 
-Result<Buffer> read_start(const std::string& path, uint64_t wanted, const ReadLimits& limits) {
-  SMELT_TRY(const OpenFile file, open_regular(path, limits.max_bytes));
+Result<Buffer> read_start(const OpenFile& file, const std::string& path, uint64_t wanted, const Limits& limits) {
   SMELT_TRY(const bool gzip, is_gzip(file, path));
   if (!gzip) return read_plain(file, path, std::min(file.size, wanted));
   return Gunzip(file, path, wanted, limits).run();
@@ -265,11 +269,20 @@ int write_all(int fd, std::span<const std::byte> bytes) {
   return 0;
 }
 
-Result<Buffer> read_file(const std::string& path, const ReadLimits& limits) {
-  return read_start(path, UINT64_MAX, limits);
+Result<Buffer> read_file(const std::string& path, const Limits& limits, Limit stored) {
+  SMELT_TRY(const OpenFile file, open_regular(path, limits.*stored, stored));
+  return read_start(file, path, UINT64_MAX, limits);
 }
 
-Result<Buffer> read_file_start(const std::string& path, uint64_t bytes) { return read_start(path, bytes, {}); }
+Result<Buffer> read_own_file(const std::string& path, uint64_t bytes) {
+  SMELT_TRY(const OpenFile file, open_regular(path, bytes));
+  return read_start(file, path, UINT64_MAX, {});
+}
+
+Result<Buffer> read_file_start(const std::string& path, uint64_t bytes, const Limits& limits) {
+  SMELT_TRY(const OpenFile file, open_regular(path, limits.file, &Limits::file));
+  return read_start(file, path, bytes, limits);
+}
 
 std::optional<uint64_t> plain_size(const std::string& path) {
   const Result<OpenFile> file = open_regular(path, UINT64_MAX);

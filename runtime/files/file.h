@@ -11,27 +11,23 @@
 #include <string_view>
 #include <vector>
 
+#include "ir/support/limits.h"
 #include "ir/support/result.h"
 #include "runtime/buffer.h"
 
 namespace smelt {
 
-struct ReadLimits {
-  uint64_t max_bytes = uint64_t{1} << 40;         // of the file as stored
-  uint64_t max_decompressed = uint64_t{4} << 30;  // of a .gz after unpacking
-  uint64_t max_ratio = 200;                       // unpacked : stored, ..
-  uint64_t ratio_counts_from = uint64_t{32}
-                               << 20;  // .. of what was read so far, asked only of outputs larger than this
-};
-
-/// The file's content, unpacked when it starts with the gzip magic.
+/// The file's content, unpacked when it starts with the gzip magic. `stored`: which limit bounds the file as it is.
 /// Errors: Input when it cannot be read, is no regular file, shrinks while being read, or is damaged gzip;
 /// Limit beyond `limits` or memory.
-Result<Buffer> read_file(const std::string& path, const ReadLimits& limits = {});
+Result<Buffer> read_file(const std::string& path, const Limits& limits = {}, Limit stored = &Limits::file);
+
+/// The same of a file that Smelt writes for itself, which has at most `bytes` bytes: no flag moves that.
+Result<Buffer> read_own_file(const std::string& path, uint64_t bytes);
 
 /// At most the first `bytes` bytes of what read_file returns, reading little more than that. Errors: as
 /// read_file.
-Result<Buffer> read_file_start(const std::string& path, uint64_t bytes);
+Result<Buffer> read_file_start(const std::string& path, uint64_t bytes, const Limits& limits = {});
 
 /// Bytes of a file that is not packed; nullopt when it is, or cannot be read.
 std::optional<uint64_t> plain_size(const std::string& path);

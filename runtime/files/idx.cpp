@@ -90,8 +90,8 @@ Result<HostTensor> parse_idx(Buffer file, const std::string& name) {
   return HostTensor{header.dtype, std::move(header.shape), std::move(file)};
 }
 
-Result<HostTensor> read_idx(const std::string& path) {
-  SMELT_TRY(Buffer file, read_file(path));
+Result<HostTensor> read_idx(const std::string& path, const Limits& limits) {
+  SMELT_TRY(Buffer file, read_file(path, limits));
   return parse_idx(std::move(file), path);
 }
 

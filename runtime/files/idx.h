@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "ir/support/limits.h"
 #include "ir/support/result.h"
 #include "runtime/host_tensor.h"
 
@@ -27,6 +28,6 @@ Result<void> check_idx_size(const IdxHeader& header, uint64_t file_bytes, const 
 
 /// Errors: as parse_idx_header; Input when the size differs from the header's.
 Result<HostTensor> parse_idx(Buffer file, const std::string& name);
-Result<HostTensor> read_idx(const std::string& path);
+Result<HostTensor> read_idx(const std::string& path, const Limits& limits = {});
 
 }  // namespace smelt

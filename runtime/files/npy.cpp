@@ -16,7 +16,6 @@ namespace {
 using namespace std::string_view_literals;
 
 constexpr std::string_view kMagic = "\x93NUMPY"sv;
-constexpr uint64_t kMaxHeader = 10'000;  // NumPy's own limit for files that are not trusted
 constexpr size_t kMaxNpyRank = 8;
 
 struct NpyType {
@@ -163,7 +162,7 @@ std::string_view npy_code(DType dtype) {
 
 std::string_view numpy_name(DType dtype) { return npy_code(dtype).substr(1); }
 
-Result<NpyHeader> parse_npy_header(std::span<const std::byte> file, const std::string& name) {
+Result<NpyHeader> parse_npy_header(std::span<const std::byte> file, const std::string& name, const Limits& limits) {
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   if (!text.starts_with(kMagic)) {
     return bad_npy(
@@ -178,8 +177,11 @@ Result<NpyHeader> parse_npy_header(std::span<const std::byte> file, const std::s
   const uint64_t field = major == 1 ? 2 : 4;
   if (file.size() < 8 + field) return bad_npy(name, "the file ends inside its header", "copy or download it again");
   const uint64_t length = little_endian(file.subspan(8, field));
-  if (length > kMaxHeader) {
-    return bad_npy(name, fmt::format("byte 8: a header of {} bytes, the limit is {}", length, kMaxHeader));
+  if (length > limits.npy_header) {
+    return fail(
+        ErrorKind::Limit,
+        fmt::format("{}: byte 8: a header of {} bytes, the limit is {}", printable(name), length, limits.npy_header),
+        raise_limit(&Limits::npy_header, length));
   }
   if (8 + field + length > file.size()) {
     return bad_npy(name,
@@ -214,8 +216,8 @@ Result<void> check_npy_size(const NpyHeader& header, uint64_t file_bytes, const 
                  present < static_cast<uint64_t>(stored) ? "the file is truncated: copy or download it again" : "");
 }
 
-Result<NpyFile> parse_npy(Buffer file, const std::string& name) {
-  SMELT_TRY(const NpyHeader header, parse_npy_header(file.bytes(), name));
+Result<NpyFile> parse_npy(Buffer file, const std::string& name, const Limits& limits) {
+  SMELT_TRY(const NpyHeader header, parse_npy_header(file.bytes(), name, limits));
   SMELT_TRY_VOID(check_npy_size(header, file.size(), name));
   NpyFile out;
   file.drop_front(header.data_begin);
@@ -229,9 +231,9 @@ Result<NpyFile> parse_npy(Buffer file, const std::string& name) {
   return out;
 }
 
-Result<NpyFile> read_npy(const std::string& path) {
-  SMELT_TRY(Buffer file, read_file(path));
-  return parse_npy(std::move(file), path);
+Result<NpyFile> read_npy(const std::string& path, const Limits& limits) {
+  SMELT_TRY(Buffer file, read_file(path, limits));
+  return parse_npy(std::move(file), path, limits);
 }
 
 std::string encode_npy_header(DType dtype, std::span<const int64_t> shape) {

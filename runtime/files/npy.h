@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "ir/support/limits.h"
 #include "ir/support/result.h"
 #include "runtime/host_tensor.h"
 
@@ -25,20 +26,21 @@ struct NpyFile {
   std::vector<std::string> notes;  // what was changed on the way: transposed, widened
 };
 
-/// Bytes that are enough to read any header that is accepted.
-constexpr uint64_t kNpyHeaderBytes = 10'000 + 12;
+/// Bytes that are enough to read any header that is accepted: what stands before it has 12.
+constexpr uint64_t npy_start_bytes(const Limits& limits) { return limits.npy_header + 12; }
 
 /// Reads the header at the start of `file`, which may be cut behind it. Element types map to ours as follows:
 /// f2 -> f32, u2 -> i32, u4 -> i64, the others to the type of the same name.
-/// Errors: Input naming the byte or key at fault; `O`, strings and records are refused with the reason.
-Result<NpyHeader> parse_npy_header(std::span<const std::byte> file, const std::string& name);
+/// Errors: Limit beyond `limits`; Input naming the byte or key at fault; `O`, strings and records are refused with the
+/// reason.
+Result<NpyHeader> parse_npy_header(std::span<const std::byte> file, const std::string& name, const Limits& limits = {});
 
 /// Errors: Input when a file of `file_bytes` bytes is not what its header says.
 Result<void> check_npy_size(const NpyHeader& header, uint64_t file_bytes, const std::string& name);
 
 /// Errors: as parse_npy_header; Input when the size differs from the header's; Limit when memory is short.
-Result<NpyFile> parse_npy(Buffer file, const std::string& name);
-Result<NpyFile> read_npy(const std::string& path);
+Result<NpyFile> parse_npy(Buffer file, const std::string& name, const Limits& limits = {});
+Result<NpyFile> read_npy(const std::string& path, const Limits& limits = {});
 
 /// Version 1.0, little-endian, padded like NumPy's own. bf16 and f16 are written as `<f4` and `<f2`.
 /// Errors: Output.

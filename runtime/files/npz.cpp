@@ -56,17 +56,17 @@ std::optional<std::pair<std::string, std::string>> split_npz_path(std::string_vi
                    std::string(path.substr(at + kArchive.size() + 1))};
 }
 
-Result<NpzHeader> read_npz_header(const std::string& path) {
+Result<NpzHeader> read_npz_header(const std::string& path, const Limits& limits) {
   SMELT_TRY(const OpenArray array, open_array(path));
-  SMELT_TRY(const Buffer start, array.zip.read_start(array.member, kNpyHeaderBytes));
-  SMELT_TRY(NpyHeader header, parse_npy_header(start.bytes(), path));
+  SMELT_TRY(const Buffer start, array.zip.read_start(array.member, npy_start_bytes(limits)));
+  SMELT_TRY(NpyHeader header, parse_npy_header(start.bytes(), path, limits));
   return NpzHeader{std::move(header), array.member.bytes};
 }
 
-Result<NpyFile> read_npz(const std::string& path) {
+Result<NpyFile> read_npz(const std::string& path, const Limits& limits) {
   SMELT_TRY(const OpenArray array, open_array(path));
   SMELT_TRY(Buffer file, array.zip.read(array.member));
-  return parse_npy(std::move(file), path);
+  return parse_npy(std::move(file), path, limits);
 }
 
 Result<void> write_npz(const std::string& path, std::span<const NamedArray> arrays) {

@@ -21,8 +21,8 @@ struct NpzHeader {
   NpyHeader header;
   uint64_t file_bytes = 0;
 };
-Result<NpzHeader> read_npz_header(const std::string& path);
-Result<NpyFile> read_npz(const std::string& path);
+Result<NpzHeader> read_npz_header(const std::string& path, const Limits& limits = {});
+Result<NpyFile> read_npz(const std::string& path, const Limits& limits = {});
 
 /// Arrays by name, as `numpy.savez` writes them. bf16 is written as f32. Errors: Output, Limit.
 struct NamedArray {

@@ -10,8 +10,6 @@
 namespace smelt {
 namespace {
 
-constexpr int64_t kMaxPixels = int64_t{1} << 28;
-
 // libpng reports errors by longjmp, which runs no destructors. So everything with a destructor lives outside
 // the function that calls setjmp, and this is what it works on.
 struct Encoder {
@@ -63,12 +61,12 @@ bool run(Encoder& encoder) {
 }  // namespace
 
 Result<std::string> encode_png(const Picture& picture, const PngTexts& texts) {
-  const bool sized = picture.width > 0 && picture.height > 0 && picture.width <= kMaxPixels / picture.height;
-  if (!sized || (picture.channels != 1 && picture.channels != 3)) {
+  if (picture.width < 1 || picture.height < 1 || (picture.channels != 1 && picture.channels != 3)) {
     return fail(ErrorKind::Output, fmt::format("a picture of {} x {} pixels with {} channels cannot be written",
                                                picture.width, picture.height, picture.channels));
   }
-  if (picture.pixels.size() != static_cast<size_t>(picture.width * picture.height * picture.channels)) {
+  if (picture.pixels.size() != static_cast<size_t>(picture.width) * static_cast<size_t>(picture.height) *
+                                   static_cast<size_t>(picture.channels)) {
     return fail(ErrorKind::Output, "a picture's pixels do not match its size");
   }
   Encoder encoder{picture, {}, {}, {}};

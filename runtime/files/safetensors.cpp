@@ -48,14 +48,13 @@ const StoredType* find_type(std::string_view name) {
 // The checks that need sizes: each tensor alone, then that together they cover the data part exactly.
 class LayoutCheck {
  public:
-  LayoutCheck(const std::string& file, uint64_t data_bytes, const SafetensorsLimits& limits)
-      : file_(file), data_bytes_(data_bytes), limits_(limits) {}
+  LayoutCheck(const std::string& file, uint64_t data_bytes) : file_(file), data_bytes_(data_bytes) {}
 
   Result<StoredTensor> check(const HeaderTensor& raw) const {
     const StoredType* type = find_type(raw.dtype);
     if (type == nullptr) return at(raw, "dtype", fmt::format("unknown element type `{}`", printable(raw.dtype, 32)));
-    if (raw.shape.size() > limits_.max_rank) {
-      return at(raw, "shape", fmt::format("rank {}, the limit is {}", raw.shape.size(), limits_.max_rank));
+    if (raw.shape.size() > kMaxStoredRank) {
+      return at(raw, "shape", fmt::format("rank {}, the limit is {}", raw.shape.size(), kMaxStoredRank));
     }
     uint64_t expected = type->bytes;
     bool empty = false;
@@ -113,20 +112,20 @@ class LayoutCheck {
 
   const std::string& file_;
   const uint64_t data_bytes_;
-  const SafetensorsLimits& limits_;
 };
 
-Result<uint64_t> header_length(std::span<const std::byte> file, const std::string& name,
-                               const SafetensorsLimits& limits) {
+Result<uint64_t> header_length(std::span<const std::byte> file, const std::string& name, const Limits& limits) {
   if (file.size() < kLengthBytes) {
     return fail(ErrorKind::Input,
                 fmt::format("{}: {} bytes are too few for a safetensors file", printable(name), file.size()));
   }
   uint64_t length = 0;
   for (size_t i = 0; i < kLengthBytes; ++i) length |= std::to_integer<uint64_t>(file[i]) << (8 * i);
-  if (length > limits.max_header_bytes && length <= file.size() - kLengthBytes) {
-    return fail(ErrorKind::Limit, fmt::format("{}: byte 0: the header has {}, the limit is {}", printable(name),
-                                              human_bytes(length), human_bytes(limits.max_header_bytes)));
+  if (length > limits.header && length <= file.size() - kLengthBytes) {
+    return fail(ErrorKind::Limit,
+                fmt::format("{}: byte 0: the header has {}, the limit is {}", printable(name), human_bytes(length),
+                            human_bytes(limits.header)),
+                raise_limit(&Limits::header, length));
   }
   if (length > file.size() - kLengthBytes) {
     return fail(ErrorKind::Input,
@@ -158,7 +157,7 @@ std::span<const std::byte> Safetensors::bytes(const StoredTensor& tensor) const 
   return file.bytes().subspan(data_begin + tensor.begin, tensor.end - tensor.begin);
 }
 
-Result<Safetensors> parse_safetensors(Buffer file, const std::string& name, const SafetensorsLimits& limits) {
+Result<Safetensors> parse_safetensors(Buffer file, const std::string& name, const Limits& limits) {
   SMELT_TRY(const uint64_t length, header_length(file.bytes(), name, limits));
   const std::string_view json(reinterpret_cast<const char*>(file.data() + kLengthBytes), length);
   SMELT_TRY(SafetensorsHeader header, parse_safetensors_header(json, name, limits));
@@ -166,7 +165,7 @@ Result<Safetensors> parse_safetensors(Buffer file, const std::string& name, cons
   Safetensors out;
   out.data_begin = kLengthBytes + length;
   out.metadata = std::move(header.metadata);
-  const LayoutCheck layout(name, file.size() - out.data_begin, limits);
+  const LayoutCheck layout(name, file.size() - out.data_begin);
   for (const HeaderTensor& raw : header.tensors) {
     SMELT_TRY(StoredTensor tensor, layout.check(raw));
     out.tensors.push_back(std::move(tensor));
@@ -176,8 +175,8 @@ Result<Safetensors> parse_safetensors(Buffer file, const std::string& name, cons
   return out;
 }
 
-Result<Safetensors> read_safetensors(const std::string& path, const SafetensorsLimits& limits) {
-  SMELT_TRY(Buffer file, read_file(path));
+Result<Safetensors> read_safetensors(const std::string& path, const Limits& limits) {
+  SMELT_TRY(Buffer file, read_file(path, limits));
   SMELT_TRY_VOID(refuse_foreign_weights(file.bytes(), path));
   return parse_safetensors(std::move(file), path, limits);
 }

@@ -14,18 +14,14 @@
 #include <string>
 #include <vector>
 
+#include "ir/support/limits.h"
 #include "ir/support/result.h"
 #include "ir/type.h"
 #include "runtime/buffer.h"
 
 namespace smelt {
 
-struct SafetensorsLimits {
-  uint64_t max_header_bytes = 16u << 20;  // the format itself allows 100,000,000
-  uint64_t max_tensors = 100'000;
-  uint64_t max_rank = 16;
-  uint64_t max_name_bytes = 1024;
-};
+constexpr size_t kMaxStoredRank = 16;
 
 /// One tensor of a file that is in memory.
 struct StoredTensor {
@@ -49,10 +45,10 @@ struct Safetensors {
 };
 
 /// Errors: Input with the byte, tensor and field at fault; Limit beyond `limits`. `name` stands for the file.
-Result<Safetensors> parse_safetensors(Buffer file, const std::string& name, const SafetensorsLimits& limits = {});
+Result<Safetensors> parse_safetensors(Buffer file, const std::string& name, const Limits& limits = {});
 /// The same from a file; a file of another well-known kind is recognised and refused with what to do about
 /// it.
-Result<Safetensors> read_safetensors(const std::string& path, const SafetensorsLimits& limits = {});
+Result<Safetensors> read_safetensors(const std::string& path, const Limits& limits = {});
 
 /// A tensor to write; the bytes stay the caller's.
 struct TensorToStore {

@@ -31,7 +31,7 @@ enum class Place : uint8_t { Start, Header, Metadata, Tensor, Array, End };
 // here.
 class HeaderReader {
  public:
-  HeaderReader(const std::string& file, const SafetensorsLimits& limits) : file_(file), limits_(limits) {}
+  HeaderReader(const std::string& file, const Limits& limits) : file_(file), limits_(limits) {}
 
   SafetensorsHeader header;
   std::optional<Error> error;
@@ -48,7 +48,7 @@ class HeaderReader {
     if (place_ != Place::Array) return unexpected_value("a number");
     if (value > kMaxInteger) return stop(fmt::format("{} is larger than 2^53", value));
     if (field_ == Field::Shape) {
-      if (tensor_.shape.size() > limits_.max_rank) return stop(fmt::format("more than {} axes", limits_.max_rank));
+      if (tensor_.shape.size() > kMaxStoredRank) return stop(fmt::format("more than {} axes", kMaxStoredRank));
       tensor_.shape.push_back(value);
     } else {
       if (num_offsets_ == 2) return stop("more than two offsets");
@@ -140,6 +140,12 @@ class HeaderReader {
     error = Error{ErrorKind::Input, fmt::format("{}: header: {}{}", printable(file_), where, what), {}, {}};
     return false;
   }
+  bool stop_at_limit(std::string_view what, std::string help) {
+    stop(what);
+    error->kind = ErrorKind::Limit;
+    error->help = std::move(help);
+    return false;
+  }
 
   bool unexpected_value(std::string_view what) {
     if (place_ == Place::Header) return stop(fmt::format("entry `{}` is {}, not an object", printable(key_), what));
@@ -154,8 +160,9 @@ class HeaderReader {
 
   bool header_key(const std::string& text) {
     key_ = text;
-    if (text.size() > limits_.max_name_bytes) {
-      return stop(fmt::format("a name of {} bytes, the limit is {}", text.size(), limits_.max_name_bytes));
+    if (text.size() > limits_.tensor_name) {
+      return stop_at_limit(fmt::format("a name of {} bytes, the limit is {}", text.size(), limits_.tensor_name),
+                           raise_limit(&Limits::tensor_name, text.size()));
     }
     for (const char c : text) {
       if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
@@ -168,11 +175,10 @@ class HeaderReader {
 
   bool start_entry() {
     if (place_ == Place::Metadata) return true;
-    if (header.tensors.size() == limits_.max_tensors) {
+    if (header.tensors.size() == limits_.tensors) {
       place_ = Place::Header;  // of the file, not of one tensor
-      stop(fmt::format("more than {} tensors", limits_.max_tensors));
-      error->kind = ErrorKind::Limit;
-      return false;
+      return stop_at_limit(fmt::format("more than {} tensors", limits_.tensors),
+                           double_limit(&Limits::tensors, limits_));
     }
     tensor_ = HeaderTensor{};
     tensor_.name = key_;
@@ -193,7 +199,7 @@ class HeaderReader {
   }
 
   const std::string& file_;
-  const SafetensorsLimits& limits_;
+  const Limits& limits_;
   Place place_ = Place::Start;
   Field field_ = Field::None;
   std::string key_;
@@ -206,7 +212,7 @@ class HeaderReader {
 }  // namespace
 
 Result<SafetensorsHeader> parse_safetensors_header(std::string_view json, const std::string& name,
-                                                   const SafetensorsLimits& limits) {
+                                                   const Limits& limits) {
   HeaderReader reader(name, limits);
   const bool good = nlohmann::json::sax_parse(json.begin(), json.end(), &reader);
   if (reader.error) return std::unexpected(std::move(*reader.error));

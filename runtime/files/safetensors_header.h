@@ -11,7 +11,7 @@
 
 namespace smelt {
 
-struct SafetensorsLimits;
+struct Limits;
 
 struct HeaderTensor {
   std::string name;
@@ -28,6 +28,6 @@ struct SafetensorsHeader {
 /// Numbers are plain non-negative integers up to 2^53. Errors: Input with the byte of the file `name` where
 /// it went wrong and, when known, the tensor and field; Limit beyond `limits`.
 Result<SafetensorsHeader> parse_safetensors_header(std::string_view json, const std::string& name,
-                                                   const SafetensorsLimits& limits);
+                                                   const Limits& limits);
 
 }  // namespace smelt

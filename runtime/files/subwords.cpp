@@ -25,9 +25,6 @@ struct Subwords::Model {
 
 namespace {
 
-/// A whole model of 32,000 subwords has 800 kB.
-constexpr uint64_t kMaxModelBytes = 64u << 20;
-
 class Lines : public sentencepiece::SentenceIterator {
  public:
   explicit Lines(const std::vector<std::string>& lines) : lines_(lines) {}
@@ -43,8 +40,8 @@ class Lines : public sentencepiece::SentenceIterator {
 
 }  // namespace
 
-Result<Subwords> Subwords::read(const std::string& path) {
-  SMELT_TRY(const Buffer bytes, read_file(path, {.max_bytes = kMaxModelBytes}));
+Result<Subwords> Subwords::read(const std::string& path, const Limits& limits) {
+  SMELT_TRY(const Buffer bytes, read_file(path, limits, &Limits::subwords));
   auto model = std::make_shared<Model>();
   model->path = path;
   const auto loaded =

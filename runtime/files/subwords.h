@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ir/support/limits.h"
 #include "ir/support/result.h"
 
 namespace smelt {
@@ -18,7 +19,7 @@ class Subwords {
  public:
   /// Errors: Input when the file is no such model, or when its number 0 is a subword; Usage when this build has no
   /// SentencePiece.
-  static Result<Subwords> read(const std::string& path);
+  static Result<Subwords> read(const std::string& path, const Limits& limits = {});
 
   int64_t size() const;
   /// Line by line, with the subword of a new line between them where the model has one.

@@ -61,9 +61,9 @@ TEST_CASE("each option of train that decides bits is remembered, or compared whe
   const std::set<std::string> remembered = {"--set",        "--batch", "--seed",   "--precision",
                                             "--train",      "--cpu",   "--epochs", "--disable-pass",
                                             "--no-shuffle", "--init",  "--partial"};
-  const std::set<std::string> decide_no_bit = {
-      "--data",   "--memory-budget", "--compile-limit", "--json",      "--threads", "--steps", "--output",
-      "--resume", "--autosave",      "--force",         "--check-nan", "--interp",  "--help"};
+  const std::set<std::string> decide_no_bit = {"--data",      "--memory-budget", "--limit",  "--json",     "--threads",
+                                               "--steps",     "--output",        "--resume", "--autosave", "--force",
+                                               "--check-nan", "--interp",        "--help"};
   std::istringstream help(smelt_in(work, "train --help").out);
   size_t found = 0;
   for (std::string line; std::getline(help, line);) {

@@ -3,9 +3,11 @@
 // A block ```smelt is a file; in the tutorial it goes behind the blocks before it. A comment `<!-- snippet .. %% ..
 // -->` in front of a block is the file that it stands in, at the `%%`.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "frontend/build_experiment.h"
 #include "frontend/library_reference.h"
+#include "ir/support/limits.h"
 #include "tests/support/text_files.h"
 
 namespace smelt {
@@ -74,6 +76,15 @@ TEST_CASE("the tutorial compiles after each of its steps, but for the first") {
 
 TEST_CASE("docs/library.md is what `smelt show --markdown` prints") {
   CHECK(library_markdown() == test::golden(test::source_path("docs/library.md"), library_markdown()));
+}
+
+TEST_CASE("docs/runs.md has a line for each limit that a flag moves") {
+  std::string table = "| limit | without the flag | from, to | bounds |\n|---|---|---|---|\n";
+  for (const LimitInfo& info : all_limits())
+    table += fmt::format("| `{}` | {} | {}, {} | {} |\n", info.name, info.text(info.value), info.text(info.least),
+                         info.text(info.most), info.what);
+  INFO(table);
+  CHECK(test::read_text(test::source_path("docs/runs.md")).find("\n" + table + "\n") != std::string::npos);
 }
 
 }  // namespace

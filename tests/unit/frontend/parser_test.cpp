@@ -62,7 +62,7 @@ TEST_CASE("at most 20 errors are kept and the rest is counted") {
   for (int i = 0; i < 50; ++i) text += "  y = = x\n";
   const Parsed parsed(text + "}\n");
   CHECK(parsed.diagnostics.num_errors() == 50);
-  CHECK(parsed.diagnostics.sorted().size() == Diagnostics::kMaxErrors);
+  CHECK(parsed.diagnostics.sorted().size() == Limits().errors);
   CHECK(render(parsed.diagnostics, parsed.sources).find("30 more errors") != std::string::npos);
 }
 

@@ -214,8 +214,8 @@ TEST_CASE("each bad CSV has its row and column") {
     const std::string seen = message_of(parse_csv(text, "x.csv"));
     CHECK_MESSAGE(contains(seen, message), seen, " for ", message);
   }
-  CHECK(parse_csv(std::string(100, ','), "x", {}, {.max_columns = 50}).error().kind == ErrorKind::Limit);
-  CHECK(parse_csv(std::string(100, '1'), "x", {}, {.max_line_bytes = 50}).error().kind == ErrorKind::Limit);
+  CHECK(parse_csv(std::string(100, ','), "x", {}, {.csv_columns = 50}).error().kind == ErrorKind::Limit);
+  CHECK(parse_csv(std::string(100, '1'), "x", {}, {.csv_line = 50}).error().kind == ErrorKind::Limit);
 }
 
 TEST_CASE("mutants of data files load or are refused") {

@@ -92,9 +92,9 @@ TEST_CASE("a gzip bomb is refused before it fills memory") {
   const auto bomb = read_file(dir / "bomb.gz");
   CHECK(bomb.error().kind == ErrorKind::Limit);
   CHECK(contains(message_of(bomb), "200:1"));
-  CHECK(read_file(dir / "bomb.gz", {.max_ratio = 2000}).has_value());
-  CHECK(contains(message_of(read_file(dir / "bomb.gz", {.max_decompressed = 1 << 20})), "1.0 MiB"));
-  CHECK(contains(message_of(read_file(dir / "bomb.gz", {.max_bytes = 100})), "the limit is 100 bytes"));
+  CHECK(read_file(dir / "bomb.gz", {.ratio = 2000}).has_value());
+  CHECK(contains(message_of(read_file(dir / "bomb.gz", {.unpacked = 1 << 20})), "1.0 MiB"));
+  CHECK(contains(message_of(read_file(dir / "bomb.gz", {.file = 100})), "the limit is 100 bytes"));
 }
 
 TEST_CASE("a part of a file that is very dense refuses it before the rest is read") {

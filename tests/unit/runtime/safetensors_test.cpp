@@ -148,9 +148,7 @@ TEST_CASE("each malformed file has its message") {
 }
 
 TEST_CASE("limits are checked before memory is taken") {
-  SafetensorsLimits limits;
-  limits.max_tensors = 2;
-  limits.max_header_bytes = 1000;
+  const Limits limits{.header = 1000, .tensors = 2};
   std::string json = "{";
   for (int i = 0; i < 3; ++i) {
     json += (i == 0 ? "\"" : ",\"") + std::to_string(i) + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";

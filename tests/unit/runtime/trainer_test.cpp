@@ -214,6 +214,11 @@ TEST_CASE("a sheet places pictures in rows and enlarges them") {
   CHECK(tall->pixels[static_cast<size_t>((2 * 6 + 2) * 3)] == 128);
   CHECK(contains(message_of(make_grid(*HostTensor::zeros(DType::F32, {3, 784}), {})), "`reshape` a flat axis"));
   CHECK(contains(message_of(make_grid(*HostTensor::zeros(DType::F32, {1, 2, 4, 4}), {})), "C = 1 or 3"));
+  CHECK(make_grid(images, {.limits = {.pixels = 520 * 520}}).has_value());
+  const auto too_large = make_grid(images, {.limits = {.pixels = 520 * 520 - 1}});
+  REQUIRE(!too_large);
+  CHECK(too_large.error().message == "a sheet of 520 x 520 pixels, the limit is 270399 in all");
+  CHECK(too_large.error().help == "--limit pixels=270400 allows it");
   const auto png = encode_png(*sheet, {{"smelt:step", "12"}});
   REQUIRE(png.has_value());
   CHECK(png->starts_with("\x89PNG\r\n\x1a\n"));
