@@ -57,6 +57,7 @@ std::string with_fed_draws(std::string model) {
   exchange("z ~ q\n", "z = mean_of(q) + exp(entropy(q) - 0.5 * (1 + log(2 * pi))) * e\n");
   exchange("softmax_xent(dec(x, z)", "softmax_xent(dec(x, z, u)");
   exchange("softmax_xent(dec(x, z)", "softmax_xent(dec(x, z, zeros([B, T]))");
+  exchange("= dec(text, z)", "= dec(text, z, zeros([B, T]))");
   exchange("layer Decoder(x: ix<Byte>[B, T], z: f32[B, Z])",
            "layer Decoder(x: ix<Byte>[B, T], z: f32[B, Z], u: f32[B, T])");
   exchange("dropped(before)", "dropped(before, u)");
