@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <future>
 #include <iostream>
@@ -166,6 +167,8 @@ Result<ModelOptions> model_options(const ModelFlags& flags) {
                   "write --data NAME=DIR; `.` is the folder that you are in");
     if (!options.data.directories.emplace(entry).second) return given_twice("--data", entry.first);
   }
+  if (const char* scratch = std::getenv("TMPDIR"); scratch != nullptr && *scratch != '\0')
+    options.data.scratch_directory = scratch;
   options.batch = flags.batch;
   options.epochs = flags.epochs;
   options.seed = flags.seed;

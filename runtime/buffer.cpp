@@ -1,10 +1,10 @@
 #include "runtime/buffer.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cstdio>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/files/descriptor.h"
 #include "runtime/files/message.h"
 
 namespace smelt {
@@ -56,6 +57,7 @@ void Buffer::swap(Buffer& other) noexcept {
   std::swap(size_, other.size_);
   std::swap(capacity_, other.capacity_);
   std::swap(mapped_, other.mapped_);
+  std::swap(in_file_, other.in_file_);
 }
 
 Result<Buffer> Buffer::allocate(uint64_t bytes, std::string_view what) {
@@ -70,6 +72,31 @@ Result<Buffer> Buffer::allocate(uint64_t bytes, std::string_view what) {
   buffer.capacity_ = block.capacity;
   buffer.mapped_ = block.mapped;
   return buffer;
+}
+
+Result<Buffer> Buffer::in_file(uint64_t bytes, const std::string& directory, std::string_view what) {
+  Buffer buffer;
+  if (bytes == 0) return buffer;
+  const FileDescriptor file = unnamed_file(directory);
+  // Room is taken at once: a disk that is full later would end the process where it writes to the memory.
+  const int error = !file.valid() ? errno : posix_fallocate(file.get(), 0, static_cast<off_t>(bytes));
+  void* const data = error != 0 ? MAP_FAILED : mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  if (data == MAP_FAILED) {
+    auto failed = write_failed(directory + "/", fmt::format("keep {}", what), error != 0 ? error : errno, bytes);
+    failed.error().help = "set TMPDIR to a directory of a disk that has room";
+    return failed;
+  }
+  buffer.data_ = static_cast<std::byte*>(data);
+  buffer.size_ = buffer.capacity_ = bytes;
+  buffer.mapped_ = buffer.in_file_ = true;
+  return buffer;
+}
+
+void Buffer::ask_for(uint64_t begin, uint64_t end) const {
+  if (!in_file_) return;
+  constexpr uint64_t kPage = 4096;
+  const uint64_t first = begin / kPage * kPage;
+  madvise(data_ + first, end - first, MADV_WILLNEED);  // a hint: failure costs time only
 }
 
 Result<Buffer> Buffer::copy_of(std::span<const std::byte> bytes, std::string_view what) {
@@ -96,23 +123,6 @@ void Buffer::drop_front(uint64_t bytes) {
   std::memmove(data_, data_ + dropped, size_ - dropped);
   std::memset(data_ + size_ - dropped, 0, dropped);
   size_ -= dropped;
-}
-
-uint64_t available_memory() {
-  std::FILE* file = std::fopen("/proc/meminfo", "re");
-  if (file == nullptr) return 0;
-  char line[128];
-  uint64_t kibibytes = 0;
-  constexpr std::string_view kKey = "MemAvailable:";
-  while (std::fgets(line, sizeof line, file) != nullptr) {
-    std::string_view text(line);
-    if (!text.starts_with(kKey)) continue;
-    text.remove_prefix(std::min(text.find_first_not_of(' ', kKey.size()), text.size()));
-    std::from_chars(text.data(), text.data() + text.size(), kibibytes);
-    break;
-  }
-  std::fclose(file);
-  return kibibytes * 1024;
 }
 
 }  // namespace smelt

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "ir/support/result.h"
@@ -25,6 +26,10 @@ class Buffer {
   /// `bytes` zero bytes. Errors: Limit when the system has not that much, naming `what` and the size.
   static Result<Buffer> allocate(uint64_t bytes, std::string_view what = "buffer");
 
+  /// The same in a file without a name in `directory`, which the system moves to the disk when memory is short and
+  /// removes with the buffer. Errors: Output when there is no such file, or no room on the disk.
+  static Result<Buffer> in_file(uint64_t bytes, const std::string& directory, std::string_view what = "buffer");
+
   /// A copy of `bytes`. Errors: as allocate.
   static Result<Buffer> copy_of(std::span<const std::byte> bytes, std::string_view what = "buffer");
 
@@ -43,14 +48,14 @@ class Buffer {
 
   void swap(Buffer& other) noexcept;
 
+  /// That bytes `begin` to `end` will be read soon: of a file they are fetched beside what goes on.
+  void ask_for(uint64_t begin, uint64_t end) const;
+
  private:
   std::byte* data_ = nullptr;
   uint64_t size_ = 0;
   uint64_t capacity_ = 0;
-  bool mapped_ = false;
+  bool mapped_ = false, in_file_ = false;
 };
-
-/// Bytes of memory that can be had without swapping, from the kernel's own estimate; 0 when it is unknown.
-uint64_t available_memory();
 
 }  // namespace smelt

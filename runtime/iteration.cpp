@@ -56,6 +56,7 @@ int64_t Iteration::take_batches() {
       const std::span<const int32_t> rows =
           shares ? std::span<const int32_t>(taken->rows[section]) : batches_[section].next();
       slot.rows[section].assign(rows.begin(), rows.end());
+      if (!shares) train_data_[section]->ask_for(batches_[section].following());
       slot.frame.set_rows(static_cast<int32_t>(section), slot.rows[section]);
     }
     if (shares) continue;

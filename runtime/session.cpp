@@ -9,6 +9,7 @@
 
 #include "ir/support/check.h"
 #include "ir/support/suggest.h"
+#include "runtime/available_memory.h"
 #include "runtime/files/message.h"
 
 namespace smelt {

@@ -101,6 +101,16 @@ std::span<const int32_t> Batches::next() {
   set_order(taken_ / per_epoch);
   const int64_t begin = taken_ % per_epoch * plan_.batch;
   ++taken_;
+  return rows_from(begin);
+}
+
+std::span<const int32_t> Batches::following() const {
+  const int64_t per_epoch = plan_.batches_per_epoch();
+  if (taken_ / per_epoch != order_epoch_) return {};
+  return rows_from(taken_ % per_epoch * plan_.batch);
+}
+
+std::span<const int32_t> Batches::rows_from(int64_t begin) const {
   return std::span<const int32_t>(order_).subspan(static_cast<size_t>(begin),
                                                   static_cast<size_t>(std::min(plan_.batch, plan_.rows - begin)));
 }

@@ -42,12 +42,15 @@ class Batches {
 
   /// The rows of the next batch. The view is good until the next call. Allocates nothing.
   std::span<const int32_t> next();
+  /// The rows that `next` will give; empty where another epoch begins.
+  std::span<const int32_t> following() const;
 
  private:
   Batches(const BatchPlan& plan, std::span<const int64_t> keys);
   void set_order(int64_t epoch);
   void sort_buckets();
   void shuffle_full_batches(uint32_t epoch);
+  std::span<const int32_t> rows_from(int64_t begin) const;
   int64_t full_batches() const { return plan_.rows / plan_.batch; }
 
   BatchPlan plan_;

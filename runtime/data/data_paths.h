@@ -23,7 +23,8 @@ struct DataPaths {
   /// Where a run found a path of the model, by section and path; asked after `directories`. A record without names of
   /// sections, of an older version, has empty ones.
   std::map<std::pair<std::string, std::string>, std::string> recorded = {};
-  Limits limits = {};  // of what is read there: ModelOptions::limits
+  Limits limits = {};                          // of what is read there: ModelOptions::limits
+  std::string scratch_directory = "/var/tmp";  // for decoded pictures that memory has no room for
 };
 
 /// The place of `path`. Of a pattern (runtime/files/pattern.h) the folder is looked for, and the place is a pattern

@@ -352,6 +352,17 @@ std::string Dataset::fingerprint() const {
   return fingerprint.text(static_cast<uint64_t>(rows_));
 }
 
+void Dataset::ask_for(std::span<const int32_t> rows) const {
+  for (const LoadedColumn& column : columns_) {
+    if (column.rows == 0) continue;
+    const uint64_t row = column.data.size() / static_cast<uint64_t>(column.rows);
+    for (const int32_t index : rows) {
+      const uint64_t begin = static_cast<uint64_t>(index) * row;
+      column.data.ask_for(begin, begin + row);
+    }
+  }
+}
+
 const std::vector<std::string>& Dataset::classes(int32_t column) const {
   static const std::vector<std::string> kNone;
   const auto found = classes_.find(column);

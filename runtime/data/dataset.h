@@ -41,6 +41,8 @@ class Dataset {
   int64_t rows() const { return rows_; }
   /// In the order of DataPlan::columns; those of other sections have no rows.
   const std::vector<LoadedColumn>& columns() const { return columns_; }
+  /// That these rows will be read soon.
+  void ask_for(std::span<const int32_t> rows) const;
   /// Things worth a warning: NaN and infinity in float files, conversions on the way.
   const std::vector<std::string>& notes() const { return notes_; }
   /// Where its files were, in the order of the reader's paths.

@@ -92,7 +92,7 @@ Result<LoadedPictures> load_pictures(const DataPlan& plan, const Split& split, s
     out.labels.as<int32_t>()[i] = numbers[row];
     out.names.push_back(all[row].name);
   }
-  SMELT_TRY(out.pixels, read_pictures(chosen, split.source.pictures, paths.limits, threads));
+  SMELT_TRY(out.pixels, read_pictures(chosen, split.source.pictures, paths, threads, out.notes));
   return out;
 }
 

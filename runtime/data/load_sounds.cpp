@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/available_memory.h"
 #include "runtime/data/each_in_order.h"
 #include "runtime/data/recording_list.h"
 #include "runtime/data/split_rows.h"

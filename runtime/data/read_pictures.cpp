@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 
+#include "runtime/available_memory.h"
 #include "runtime/data/each_in_order.h"
 #include "runtime/data/fit_picture.h"
 #include "runtime/files/decode_picture.h"
@@ -13,10 +15,6 @@
 
 namespace smelt {
 namespace {
-
-// Pictures stay decoded, because decoding them again each epoch would take 0.3 ms for a sprite of 72 x 72 and 29 ms for
-// a progressive JPEG of 1024 x 768. A fifth of the free memory is left for the model and the cache of files.
-constexpr double kShareOfMemory = 0.8;
 
 /// HWC -> CHW.
 void store_planes(const Picture& picture, uint8_t* to) {
@@ -36,31 +34,36 @@ Result<void> decode(const PictureFile& file, const PictureOptions& options, cons
   return fail(ErrorKind::Limit, fmt::format("{}: out of memory while decoding it", printable(file.path)));
 }
 
-Result<void> check_memory(size_t count, const PictureOptions& options) {
-  const double bytes = static_cast<double>(count) * static_cast<double>(options.channels) *
-                       static_cast<double>(options.height) * static_cast<double>(options.width);
+/// Decoded pictures are kept, because decoding them again each epoch would take 0.3 ms for a sprite of 72 x 72 and 29
+/// ms for a progressive JPEG of 1024 x 768: in memory, where a fifth of what is free is left for the model and the
+/// cache of files, else in a file, of which the system keeps in memory what has room.
+Result<HostTensor> room_for(size_t count, const PictureOptions& options, const DataPaths& paths,
+                            std::vector<std::string>& notes) {
+  HostTensor out{DType::U8, {static_cast<int64_t>(count), options.channels, options.height, options.width}, {}};
+  const std::string what = fmt::format("{} pictures", count);
+  const std::optional<uint64_t> bytes = byte_size(out.dtype, out.shape);
   const uint64_t available = available_memory();
-  if (available == 0 || bytes <= kShareOfMemory * static_cast<double>(available)) return {};
-  return fail(ErrorKind::Limit,
-              fmt::format("{} pictures of {} x {} x {} take {}, and {} of memory are free", count, options.channels,
-                          options.height, options.width, human_bytes(static_cast<uint64_t>(std::min(bytes, 0x1p62))),
-                          human_bytes(available)),
-              "make them smaller with `size`, or take fewer: they are kept in memory");
+  const double share = static_cast<double>(paths.limits.decoded) / 100;
+  const bool fits = available == 0 || !bytes || static_cast<double>(*bytes) <= share * static_cast<double>(available);
+  if (fits) return HostTensor::zeros(out.dtype, out.shape, what);
+  SMELT_TRY(out.data, Buffer::in_file(*bytes, paths.scratch_directory, what));
+  notes.push_back(fmt::format(
+      "{} of {} x {} x {} take {}, and {} of memory are free: they are kept in a file in `{}` while the program runs",
+      what, options.channels, options.height, options.width, human_bytes(*bytes), human_bytes(available),
+      printable(paths.scratch_directory)));
+  return out;
 }
 
 }  // namespace
 
 Result<HostTensor> read_pictures(std::span<const PictureFile> files, const PictureOptions& options,
-                                 const Limits& limits, int threads) {
-  const auto count = static_cast<int64_t>(files.size());
-  SMELT_TRY_VOID(check_memory(files.size(), options));
-  SMELT_TRY(HostTensor out, HostTensor::zeros(DType::U8, {count, options.channels, options.height, options.width},
-                                              fmt::format("{} pictures", count)));
+                                 const DataPaths& paths, int threads, std::vector<std::string>& notes) {
+  SMELT_TRY(HostTensor out, room_for(files.size(), options, paths, notes));
   if (files.empty()) return out;
   const std::span<uint8_t> rows = out.as<uint8_t>();
   const size_t row = rows.size() / files.size();
-  SMELT_TRY_VOID(each_in_order(files.size(), threads,
-                               [&](size_t i) { return decode(files[i], options, limits, rows.data() + i * row); }));
+  SMELT_TRY_VOID(each_in_order(
+      files.size(), threads, [&](size_t i) { return decode(files[i], options, paths.limits, rows.data() + i * row); }));
   return out;
 }
 

@@ -30,6 +30,10 @@ class FileDescriptor {
   int fd_;
 };
 
+/// A new file in `directory` that has no name, so that it is gone with the last who has it open. Not valid: errno says
+/// why.
+FileDescriptor unnamed_file(const std::string& directory);
+
 /// All of `bytes`. Returns 0 or an errno.
 int write_all(int fd, std::span<const std::byte> bytes);
 

@@ -258,6 +258,15 @@ std::unexpected<Error> write_failed(const std::string& path, std::string_view do
 }
 
 // Returns 0 or an errno. A failed fsync is never repeated: the kernel may have dropped the data.
+FileDescriptor unnamed_file(const std::string& directory) {
+  FileDescriptor file(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (file.valid() || (errno != EOPNOTSUPP && errno != EISDIR)) return file;
+  std::string name = directory + "/smelt.XXXXXX";  // some file systems have no files without names
+  FileDescriptor named(::mkostemp(name.data(), O_CLOEXEC));
+  if (named.valid()) ::unlink(name.c_str());
+  return named;
+}
+
 int write_all(int fd, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t count = ::write(fd, bytes.data(), std::min<size_t>(bytes.size(), size_t{1} << 30));

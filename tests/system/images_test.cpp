@@ -76,6 +76,25 @@ TEST_CASE("a folder of pictures is trained on, and the bits do not depend on thr
   CHECK(smelt_in(work, "train m.smelt -o b --resume --epochs 6").exit_code != 0);
 }
 
+TEST_CASE("pictures that memory has no room for are kept in a file, and the bits are the same") {
+  const std::string work = picture_model("pictures-file");
+  REQUIRE(smelt_in(work, "train m.smelt -o a --threads 1").exit_code == 0);
+  fs::create_directories(work + "/scratch");
+  const std::string in_file = "--limit decoded=0";
+  const CommandResult filed = smelt_in(work, "train m.smelt -o b " + in_file, {.environment = {"TMPDIR=scratch"}});
+  REQUIRE_MESSAGE(filed.exit_code == 0, filed.err);
+  CHECK_MESSAGE(has(filed.err, "they are kept in a file in `scratch`"), filed.err);
+  CHECK(fs::is_empty(work + "/scratch"));
+  CHECK(difference(work + "/a/checkpoints/step-20.safetensors", work + "/b/checkpoints/step-20.safetensors") == "");
+  const CommandResult evaluated = smelt_in(work, "eval a"), from_file = smelt_in(work, "eval a " + in_file);
+  CHECK_MESSAGE(from_file.exit_code == 0, from_file.err);
+  CHECK(from_file.out == evaluated.out);
+  const CommandResult nowhere = smelt_in(work, "check m.smelt --data " + in_file, {.environment = {"TMPDIR=none"}});
+  CHECK(nowhere.exit_code == 4);
+  CHECK_MESSAGE(has(nowhere.err, "cannot write `none/`: keep 18 pictures: No such file or directory"), nowhere.err);
+  CHECK_MESSAGE(has(nowhere.err, "set TMPDIR"), nowhere.err);
+}
+
 TEST_CASE("check tells what a folder holds, and needs none of it for shapes") {
   const std::string work = picture_model("pictures-check");
   const CommandResult looked = smelt_in(work, "check m.smelt --data -o first.png");

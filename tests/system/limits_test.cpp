@@ -1,11 +1,14 @@
 // Limits of what is read: the largest that is taken, and one more, which is refused with the limit and the flag that
 // allows it; that flag, and one that lowers the limit.
+#include <unistd.h>
 #include <zlib.h>
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <optional>
 
-#include "runtime/buffer.h"
+#include "runtime/available_memory.h"
 #include "tests/system/playground.h"
 #include "tests/system/small_model.h"
 
@@ -271,6 +274,41 @@ TEST_CASE("the memory of a program: a share of what is free") {
   write_array<float>(here.path + "/x.npy", DType::F32, {}, {1});
   taken_when_raised(here, {{"run", "m.smelt", "r", "--input", "x=x.npy", "-o", "o.npy", "--limit", "memory=1"},
                            {"out of memory: `m` needs", "(1 % of the available"}});
+}
+
+/// A control group of 256 MiB, as a container has one. Nothing where this machine lets nobody make one.
+std::optional<std::string> group_of_256_mib() {
+  const std::string root = "/sys/fs/cgroup";
+  const bool first = std::filesystem::exists(root + "/memory");
+  const std::string group = fmt::format("{}{}/smelt-test-{}", root, first ? "/memory" : "", ::getpid());
+  std::error_code error;
+  if (!std::filesystem::create_directory(group, error)) return std::nullopt;
+  std::ofstream limit(group + (first ? "/memory.limit_in_bytes" : "/memory.max"));
+  limit << (256 * kMiB) << std::flush;
+  if (limit) return group;
+  std::filesystem::remove(group, error);
+  return std::nullopt;
+}
+
+TEST_CASE("the memory of a control group is what is free") {
+  const std::optional<std::string> group = group_of_256_mib();
+  if (!group) {
+    fmt::print(stderr, "SKIPPED: \"the memory of a control group is what is free\": none can be made here\n");
+    return;
+  }
+  const Playground here("limits_group");
+  here.model(
+      "dim X = 100000000\nlayer Net(x: f32) -> f32[X] {\n  param w: f32[X] = ones()\n  x * w\n}\nmodel net = Net\n"
+      "export r(x: f32) = sum(net(x))\n");
+  write_array<float>(here.path + "/x.npy", DType::F32, {}, {1});
+  const std::string command =
+      fmt::format("echo $$ > {}/cgroup.procs && cd '{}' && exec '{}' run m.smelt r --input x=x.npy -o o.npy", *group,
+                  here.path, SMELT_BINARY_DIR "/smelt");
+  const CommandResult bad = run_command({"sh", "-c", command});
+  CHECK(bad.exit_code == 5);
+  CHECK_MESSAGE(bad.err.find("out of memory: `m` needs 381.5 MiB") != std::string::npos, bad.err.substr(0, 400));
+  std::error_code error;
+  std::filesystem::remove(*group, error);
 }
 
 TEST_CASE("sizes of data: lines and columns of a table, headers, files, what they unpack to, pixels") {

@@ -105,6 +105,13 @@ TEST_CASE("batches cover an epoch once, the rest last or dropped") {
 }
 
 TEST_CASE("seeking gives the rows that counting gives") {
+  auto ahead = Batches::create({10, 4, false, true, 7}, "train");
+  CHECK(ahead->following().empty());  // of no epoch yet
+  for (int i = 0; i < 9; ++i) {
+    const std::vector<int32_t> expected(ahead->following().begin(), ahead->following().end());
+    const auto rows = ahead->next();
+    CHECK((i % 3 == 0 ? expected.empty() : std::ranges::equal(expected, rows)));
+  }
   auto counted = Batches::create({11, 3, false, true, 1}, "train");
   for (int64_t taken = 0; taken < 20; ++taken) {
     auto sought = Batches::create({11, 3, false, true, 1}, "train");

@@ -216,6 +216,14 @@ TEST_CASE("a buffer is aligned, zero, and keeps its content when it grows") {
     CHECK(buffer->data()[0] == std::byte{7});
     CHECK(buffer->data()[2 * size] == std::byte{0});
   }
+  auto filed = Buffer::in_file(10'000, std::filesystem::temp_directory_path().string(), "pages");
+  REQUIRE(filed);
+  CHECK(filed->data()[9'999] == std::byte{0});
+  filed->data()[9'999] = std::byte{7};
+  filed->ask_for(5'000, 10'000);
+  Buffer moved = std::move(*filed);
+  CHECK(moved.data()[9'999] == std::byte{7});
+  CHECK(Buffer::in_file(1, "/no such place").error().kind == ErrorKind::Output);
   CHECK(Buffer::allocate(UINT64_MAX).error().kind == ErrorKind::Limit);
   CHECK(contains(message_of(Buffer::allocate(uint64_t{1} << 60, "h")), "need 1.0 EiB for h"));
 }
