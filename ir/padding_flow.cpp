@@ -22,6 +22,9 @@ struct PaddedValue {
   bool along = false;      // it has another value at each position
   bool from_data = false;  // and positions alone: no parameter, draw or feed, and no other axis' index as in one-hot
 
+  bool from_sizes = false;  // made of numbers and numbers of positions alone
+  bool counts = false;      // the number of positions has a part in it
+
   friend bool operator==(const PaddedValue&, const PaddedValue&) = default;
 };
 
@@ -61,13 +64,19 @@ class PaddingFlow {
     const Node& node = graph_[id];
     const OpDef& op = op_def(node);
     PaddedValue value{.along = has_length(node.type), .from_data = op.kind != Kind::Random && op.kind != Kind::Meta};
+    value.from_sizes = value.from_data;
     for (const NodeId input : node.inputs) {
+      value.from_sizes = value.from_sizes && values_[input.index].from_sizes;
+      value.counts = value.counts || values_[input.index].counts;
       value.along = value.along || (body_ != nullptr && body_->of_position && values_[input.index].along);
       value.from_data = value.from_data && values_[input.index].from_data;
     }
     switch (op.kind) {
       case Kind::Argument: return of_argument(id);
       case Kind::Index: return {Padding::Other, value.along, value.along};
+      case Kind::Extent:
+        value.counts = std::ranges::find(lengths_, node.attrs.integer("symbol")) != lengths_.end();
+        return value;
       case Kind::Scan: scan(id); return {};
       case Kind::Part: return part(id);
       case Kind::Meta: value.padding = Padding::Masked; return value;  // of a derivative nothing is known
@@ -140,16 +149,8 @@ class PaddingFlow {
     const Node& node = graph_[id];
     if (op_def(node).kind != Kind::Gather || values_[node.inputs[0].index].padding != Padding::Other) return;
     const Extent& read = graph_.type(node.inputs[0]).shape[row_axis(node)];
-    const auto is_source = [&](Kind kind) {
-      return [this, kind](NodeId at) { return op_def(graph_[at]).kind == kind; };
-    };
-    if (is_length(read) && reaches(node.inputs[1], is_source(Kind::Extent)) &&
-        !reaches(node.inputs[1], is_source(Kind::Argument)))
-      reads_.emplace(id, PaddingRead{&node, read.symbol});
-  }
-  bool reaches(NodeId from, const std::function<bool(NodeId)>& wanted) const {
-    return wanted(from) ||
-           std::ranges::any_of(graph_[from].inputs, [&](NodeId input) { return reaches(input, wanted); });
+    const PaddedValue& at = values_[node.inputs[1].index];
+    if (is_length(read) && at.counts && at.from_sizes) reads_.emplace(id, PaddingRead{&node, read.symbol});
   }
 
   bool is_harmless(const Node& node, size_t k) const {
