@@ -10,10 +10,14 @@
 namespace smelt {
 namespace {
 
-// About 30 us of `pause` at 3 GHz: longer than the gap between two kernels of a step, shorter than a time
-// slice.
-constexpr int kSpins = 1000;
-// Then give way this often before sleeping: what keeps 8 threads on 2 processors moving.
+// Of `pause`, before a thread sleeps: about 30 us at 3 GHz between two jobs, longer than what lies between two steps;
+// and 0.6 ms inside of one, where a thread that sleeps or gives way while other programs are busy comes back a time
+// slice later. A step of examples/vae.smelt took 2.3 ms on two threads of a quiet machine. Beside two busy processes it
+// took 35 to 44 ms with 1000 turns everywhere, 7.7 with 5000 and with 20000, which has shorter outliers (`smelt bench
+// --threads 2`, November 2026).
+constexpr int kSpinsBetweenJobs = 1000, kSpinsInJob = 20'000;
+// Where threads share a processor they give way this often before they sleep: what keeps 8 threads on 2 processors
+// moving.
 constexpr int kYields = 16;
 
 void relax() {
@@ -67,7 +71,7 @@ Result<std::unique_ptr<ThreadPool>> ThreadPool::create(int32_t count) {
 
 ThreadPool::ThreadPool(int32_t count) {
   const unsigned processors = std::thread::hardware_concurrency();
-  spins_ = processors != 0 && static_cast<unsigned>(count) > processors ? 0 : kSpins;
+  shares_processors_ = processors != 0 && static_cast<unsigned>(count) > processors;
   threads_.context = this;
   threads_.count = count;
   threads_.parallel = [](void* context, void (*fn)(void*, int32_t, int32_t), void* arg) {
@@ -83,14 +87,14 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::wait_for_change(const std::atomic<uint32_t>& value, uint32_t old) const {
-  for (int spin = 0; spin < spins_; ++spin) {
+void ThreadPool::wait_for_change(const std::atomic<uint32_t>& value, uint32_t old, int spins) const {
+  for (int turn = 0; turn < (shares_processors_ ? kYields : spins); ++turn) {
     if (value.load(std::memory_order_acquire) != old) return;
-    relax();
-  }
-  for (int yield = 0; yield < kYields; ++yield) {
-    if (value.load(std::memory_order_acquire) != old) return;
-    std::this_thread::yield();
+    if (shares_processors_) {
+      std::this_thread::yield();
+    } else {
+      relax();
+    }
   }
   value.wait(old, std::memory_order_acquire);
 }
@@ -106,14 +110,14 @@ void ThreadPool::parallel(void (*fn)(void*, int32_t, int32_t), void* arg) {
   fn(arg, 0, threads_.count);
   for (uint32_t left = running_.load(std::memory_order_acquire); left != 0;
        left = running_.load(std::memory_order_acquire)) {
-    wait_for_change(running_, left);
+    wait_for_change(running_, left, kSpinsInJob);
   }
 }
 
 void ThreadPool::work(int32_t thread) {
   uint32_t seen = 0;
   while (true) {
-    wait_for_change(generation_, seen);
+    wait_for_change(generation_, seen, kSpinsBetweenJobs);
     ++seen;  // a job starts only when all workers are done with the one before, so none is skipped
     if (stopping_) return;
     fn_(arg_, thread, threads_.count);
@@ -128,7 +132,7 @@ void ThreadPool::barrier() {
     phase_.fetch_add(1, std::memory_order_release);
     phase_.notify_all();
   } else {
-    wait_for_change(phase_, phase);
+    wait_for_change(phase_, phase, kSpinsInJob);
   }
 }
 

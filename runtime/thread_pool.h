@@ -38,10 +38,11 @@ class ThreadPool {
  private:
   explicit ThreadPool(int32_t count);
   void work(int32_t thread);
-  void wait_for_change(const std::atomic<uint32_t>& value, uint32_t old) const;
+  /// Sleeps after `spins` turns, or after a few in which others went first.
+  void wait_for_change(const std::atomic<uint32_t>& value, uint32_t old, int spins) const;
 
   smelt_threads threads_{};
-  int spins_ = 0;  // before yielding; none when there are more threads than processors
+  bool shares_processors_ = false;  // there are more threads than processors
   std::mutex turn_;
   std::vector<std::thread> workers_;
 
