@@ -121,7 +121,7 @@ class Roles {
     open.sum = false;
   }
 
-  /// Behind a `*` of `net.**.W*`, what touches belongs to the name.
+  /// Behind a `*` of `net.**.W*`, what touches belongs to the name, and so does a name on the line behind a dot.
   void follow_selector(Piece& piece) {
     const Piece* left = before();
     const bool touches = at_ > 0 && !tokens_[at_].space_before;
@@ -130,8 +130,10 @@ class Roles {
       piece.role = Role::Joined;
       return;
     }
-    selector_ = selector_ && touches && (piece.kind == Dot || piece.kind == Name || piece.kind == Star);
-    if (selector_ && piece.kind != Dot) piece.role = Role::Joined;
+    const bool behind_dot = left != nullptr && left->kind == Dot && piece.kind == Name;
+    const bool goes_on = piece.kind == Dot || behind_dot || (touches && (piece.kind == Name || piece.kind == Star));
+    selector_ = selector_ && goes_on;
+    if (selector_ && touches && piece.kind != Dot) piece.role = Role::Joined;
   }
 
   void operators(Piece& piece) {
