@@ -15,8 +15,6 @@ namespace smelt::frontend {
 
 namespace {
 
-Span user_place(const Node& node) { return node.call.empty() ? node.span : node.call; }
-
 /// The rows of the batch in a function that reads a data set.
 std::optional<RowSource> batch_of(const Graph& graph) {
   RowSource source;
@@ -64,7 +62,7 @@ void Functions::combine_batches(int32_t index, Span span) {
     const RowValue& value = flow[output.node.index];
     const bool fixed = source->symbol < 0 && value.use > RowUse::Mean;
     if (value.use != RowUse::Mixed && !fixed) continue;
-    const Span place = value.cause.valid() ? user_place(graph[value.cause]) : span;
+    const Span place = value.cause.valid() ? graph[value.cause].place() : span;
     const std::string what = value.cause.valid() ? coupling_name(graph, value.cause) : "rows";
     if (context.function.kind != FunctionKind::Metric) {
       if (context.function.couplings.empty()) context.function.couplings.push_back({source->symbol, what, place});
@@ -107,7 +105,7 @@ void Functions::refuse_length(FunctionContext& context, const Output& output, Sp
     auto& diagnostic = diagnostics_.report(
         Diag::E0611, span,
         fmt::format("metric `{}` depends on the batch: {} is as long as the longest row in it", output.name, dim));
-    const Span place = user_place(node);
+    const Span place = node.place();
     if (place.file == span.file) diagnostic.label(place, std::string(used));
     diagnostic.with_help(
         fmt::format("leave out what no row has: sums over {0} of values where a row has them, "
@@ -136,7 +134,7 @@ void Functions::find_couplings(int32_t index) {
     for (const Output& output : graph.results) {
       const RowValue& value = flow[output.node.index];
       if (value.use == RowUse::None || value.use == RowUse::ByRow || !value.cause.valid()) continue;
-      context.function.couplings.push_back({symbol, coupling_name(graph, value.cause), user_place(graph[value.cause])});
+      context.function.couplings.push_back({symbol, coupling_name(graph, value.cause), graph[value.cause].place()});
       break;
     }
   }

@@ -19,9 +19,8 @@ enum class Padding : uint8_t { Other, Zero, Masked };
 
 struct PaddedValue {
   Padding padding = Padding::Other;
-  bool along = false;      // it has another value at each position
-  bool from_data = false;  // and positions alone: no parameter, draw or feed, and no other axis' index as in one-hot
-
+  bool along = false;       // it has another value at each position
+  bool from_data = false;   // and positions alone: no parameter, draw or feed, and no other axis' index as in one-hot
   bool from_sizes = false;  // made of numbers and numbers of positions alone
   bool counts = false;      // the number of positions has a part in it
 

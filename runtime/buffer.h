@@ -48,6 +48,7 @@ class Buffer {
 
   void swap(Buffer& other) noexcept;
 
+  bool is_in_file() const { return in_file_; }
   /// That bytes `begin` to `end` will be read soon: of a file they are fetched beside what goes on.
   void ask_for(uint64_t begin, uint64_t end) const;
 

@@ -1,7 +1,9 @@
 #include "compiler/graph/move_shifts.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -70,7 +72,14 @@ class ShiftMover {
     });
   }
 
+  /// Each value once: gelu(x) has x twice, and so has every layer behind it.
   NodeId shifted(NodeId id, const Shift& shift) {
+    const std::tuple key{id, shift.axis, shift.by};
+    if (const auto known = shifted_.find(key); known != shifted_.end()) return known->second;
+    return shifted_[key] = shift_now(id, shift);
+  }
+
+  NodeId shift_now(NodeId id, const Shift& shift) {
     Builder& build = rebuilder_.build();
     if (!keeps_positions(id, shift.axis)) return read_before(rebuilder_.map(id), shift);
     const StepNeeds needs = step_needs(loop_, id, shift.axis);
@@ -104,6 +113,7 @@ class ShiftMover {
   const SequenceLoop& loop_;
   const Graph& body_;
   GraphRebuilder rebuilder_;
+  std::map<std::tuple<NodeId, int32_t, int64_t>, NodeId> shifted_;
 };
 
 }  // namespace

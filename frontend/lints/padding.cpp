@@ -20,7 +20,7 @@ void padding_in_a_loss(const LintInput& input) {
     const std::string dim = input.experiment.symbols[static_cast<size_t>(read.symbol)].name;
     input.diagnostics
         .report(
-            Diag::W0017, read.node->call.empty() ? read.node->span : read.node->call,
+            Diag::W0017, read.node->place(),
             fmt::format("`{}` reads what lies behind the ends of rows: {} is as long as the longest one of the batch",
                         input.experiment.objectives[i].name, dim))
         .with_help(

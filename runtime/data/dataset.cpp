@@ -354,7 +354,7 @@ std::string Dataset::fingerprint() const {
 
 void Dataset::ask_for(std::span<const int32_t> rows) const {
   for (const LoadedColumn& column : columns_) {
-    if (column.rows == 0) continue;
+    if (column.rows == 0 || !column.data.is_in_file()) continue;
     const uint64_t row = column.data.size() / static_cast<uint64_t>(column.rows);
     for (const int32_t index : rows) {
       const uint64_t begin = static_cast<uint64_t>(index) * row;
