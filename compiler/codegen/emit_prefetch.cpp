@@ -1,6 +1,9 @@
 // Asking for memory before it is read: what an epilogue will load, and the next columns of b.
 #include <llvm/IR/Intrinsics.h>
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "compiler/codegen/product_emitter.h"
 
 namespace smelt {
@@ -26,6 +29,26 @@ void ProductEmitter::emit_prefetch(const Tile& tile) {
       prefetch_row(at, stmt.dtype);
     });
   }
+}
+
+/// Whether micro-kernels ask for what the next tile reads of a: where a lies so that they can, and no second level
+/// holds it.
+bool ProductEmitter::asks_for_rows() const {
+  const Product& product = this->product();
+  if (schedule().left != LeftOperand::InPlace) return false;
+  if (lies_along_rows(product)) return std::holds_alternative<CopiedColumns>(schedule().right);
+  int64_t elements = product.row.extent.bound * std::abs(product.row.a_stride);
+  for (const ProductAxis& axis : product.outer)
+    elements = std::max(elements, axis.extent.bound * std::abs(axis.a_stride));
+  return product.inner.back().a_stride == 1 && elements * size_of(product.dtype) > target_.blocking.cache_bytes;
+}
+
+/// Whether they ask for what they write: where no second level holds all results.
+bool ProductEmitter::asks_for_results() const {
+  const Product& product = this->product();
+  int64_t elements = product.row.extent.bound * product.column.extent.bound;
+  for (const ProductAxis& axis : product.outer) elements *= axis.extent.bound;
+  return elements * size_of(product.dtype) > target_.blocking.cache_bytes;
 }
 
 /// `count` elements of a buffer, from element `first` on.

@@ -202,10 +202,11 @@ llvm::Function* ProductEmitter::micro_kernel(const ProductOperands& pair, int64_
       .unit_steps = product.inner.back().a_stride == 1,
       .unit_rows = product.row.a_stride == 1,
       .row_stride = far_rows || schedule().left == LeftOperand::PairPanel ? product.row.a_stride : 0,
-      .fetch_rows = !in_strips && lies_along_rows(product) && std::holds_alternative<CopiedColumns>(schedule().right),
+      .fetch_rows = asks_for_rows(),
       .accumulate = adds_up(product) && !in_strips,
       .add_last = in_strips,
       .direct = only_store() != nullptr,
+      .fetch_results = only_store() != nullptr && asks_for_results(),
       .pairs = schedule().multiply == Multiply::Bf16Pairs,
       .turns = product.inner.size() >= kMicroKernelAxes && !in_strips};
   return shared_.declare(module_, form.name(), MicroKernelEmitter::type(context_),

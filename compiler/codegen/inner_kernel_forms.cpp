@@ -20,7 +20,7 @@ std::string MicroKernelForm::name() const {
   if (row_stride != 0) name += fmt::format("_row{}", row_stride);
   if (fetch_rows) name += "_fetch";
   if (pairs) name += "_pairs";
-  if (direct) name += "_direct";
+  if (direct) name += fetch_results ? "_directfetch" : "_direct";
   if (turns) name += "_turns";
   if (accumulate) name += "_add";
   if (add_last) name += "_addlast";

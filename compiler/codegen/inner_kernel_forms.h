@@ -19,15 +19,16 @@ struct MicroKernelForm {
   DType left = DType::F32, right = DType::F32;  // of the operands in memory: `dtype`, or a half that is widened
   int64_t rows = 1, vectors = 1;
   Columns columns = Columns::Whole;
-  bool unit_steps = false;  // the left operand is contiguous along the depth
-  bool unit_rows = false;   // ... along its rows
-  int64_t row_stride = 0;   // of the left operand; 0: the argument says
-  bool fetch_rows = false;  // of unit_rows: asks for the line of the left operand that the next tile reads
-  bool accumulate = false;  // start from the tile in memory, not from zero
-  bool add_last = false;    // start from zero, and add to the tile in memory at the end
-  bool direct = false;      // the tile is in the result itself: columns that do not exist are not written
-  bool pairs = false;       // two steps of the depth at a time: a along the depth and panels of b in pairs, both bf16
-  bool turns = false;       // two axes of the depth; without it kTurns and the two behind it do not count
+  bool unit_steps = false;     // the left operand is contiguous along the depth
+  bool unit_rows = false;      // ... along its rows
+  int64_t row_stride = 0;      // of the left operand; 0: the argument says
+  bool fetch_rows = false;     // asks for what the next tile reads of the left operand
+  bool accumulate = false;     // start from the tile in memory, not from zero
+  bool add_last = false;       // start from zero, and add to the tile in memory at the end
+  bool direct = false;         // the tile is in the result itself: columns that do not exist are not written
+  bool fetch_results = false;  // of direct: asks for what it will write
+  bool pairs = false;  // two steps of the depth at a time: a along the depth and panels of b in pairs, both bf16
+  bool turns = false;  // two axes of the depth; without it kTurns and the two behind it do not count
 
   std::string name() const;
 };

@@ -119,9 +119,10 @@ llvm::Value* LaneBuilder::converted(llvm::Value* loaded, DType from, DType to) {
   return LlvmScalars::value(scalars_.cast(to, LlvmScalars::wrap(loaded, from)));
 }
 
-void LaneBuilder::prefetch(llvm::Value* at) {
-  llvm::Value *read = ir_.getInt32(0), *second_level = ir_.getInt32(2), *data = ir_.getInt32(1);
-  ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {at->getType()}, {at, read, second_level, data});
+void LaneBuilder::prefetch(llvm::Value* at, Prefetch why) {
+  llvm::Value *writes = ir_.getInt32(why == Prefetch::ForWriting ? 1 : 0), *second_level = ir_.getInt32(2),
+              *data = ir_.getInt32(1);
+  ir_.CreateIntrinsic(llvm::Intrinsic::prefetch, {at->getType()}, {at, writes, second_level, data});
 }
 
 /// Whole vectors, masked where the columns end.

@@ -48,7 +48,9 @@ class LaneBuilder {
   llvm::Value* converted(llvm::Value* loaded, DType from, DType to);
   /// Asks for a line of a cache that is read soon. Into the second level: in the first one it would drive out what is
   /// read now.
-  void prefetch(llvm::Value* at);
+  enum class Prefetch : uint8_t { ForReading, ForWriting };
+  /// Into the second level.
+  void prefetch(llvm::Value* at, Prefetch why = Prefetch::ForReading);
   llvm::AllocaInst* stack(llvm::Type* type, int64_t count, const char* name);
 
   // control

@@ -39,6 +39,8 @@ class MicroKernelEmitter : InnerKernelEmitter {
   void emit_step(const State& state, size_t step, std::vector<llvm::Value*>& sums, bool lone = false);
   std::vector<llvm::Value*> emit_lone_step(const State& state, llvm::Value* exists);
   void fetch_next_rows(llvm::Value* step);
+  void fetch_next_tile(llvm::Value* a);
+  void fetch_results();
   llvm::VectorType* pair_vector();
   llvm::Value* argument(ColumnKernelArgument index) { return llvm_function_->getArg(index); }
   llvm::Value* moved(llvm::Value* from, llvm::Value* offset, DType dtype) {
@@ -53,6 +55,7 @@ class MicroKernelEmitter : InnerKernelEmitter {
 
   const MicroKernelForm form_;
   std::vector<llvm::Value*> row_offsets_, a_offsets_, b_offsets_;  // elements, by row and by step
+  llvm::Value* next_tile_ = nullptr;                               // elements, to the rows behind these
   std::vector<llvm::Value*> masks_;                                // by vector; null: all lanes
 };
 

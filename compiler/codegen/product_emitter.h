@@ -113,6 +113,8 @@ class ProductEmitter : public KernelEmitter {
   void set_outer_loops(const Tile& tile);
   void set_row_loops(llvm::Value* row);
   void emit_prefetch(const Tile& tile);
+  bool asks_for_rows() const;
+  bool asks_for_results() const;
   void emit_panel_prefetch(const Tile& tile, const TileGrid& grid);
   void prefetch_row(llvm::Value* at, DType dtype);
   void prefetch_elements(int32_t buffer, llvm::Value* first, int64_t count);
