@@ -117,7 +117,7 @@ ProductEmitter::Tile ProductEmitter::make_tile(const TileGrid& grid, llvm::Value
 }
 
 void ProductEmitter::emit_work() {
-  if (schedule().left == LeftOperand::Copied) return emit_strips();
+  if (schedule().left == LeftOperand::InStrips) return emit_strips();
   if (schedule().form == ProductForm::Streamed) return emit_streamed();
   const TileGrid grid = make_grid();
   if (schedule().blocks) return emit_blocks(grid, *schedule().blocks);

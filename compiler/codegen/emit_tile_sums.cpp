@@ -149,7 +149,7 @@ void ProductEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& 
       packed && only_store() == nullptr;  // panels end with zeros, and the tile has room for sums of them
   const ProductAxis& step = product.inner.back();
   llvm::Value *turns = i64(1), *a_turn = i64(0), *b_turn = i64(0);
-  if (product.inner.size() >= kMicroKernelAxes && tile.left == nullptr) {
+  if (product.inner.size() >= kMicroKernelAxes && (tile.left == nullptr || tile.turns != nullptr)) {
     const size_t axis = product.inner.size() - kMicroKernelAxes;
     turns = tile.turns != nullptr ? tile.turns : extent(product.inner[axis].extent);
     a_turn = i64(product.inner[axis].a_stride);
@@ -190,11 +190,12 @@ void ProductEmitter::call_micro_kernel(const Tile& tile, const ProductOperands& 
 llvm::Function* ProductEmitter::micro_kernel(const ProductOperands& pair, int64_t rows, int64_t vectors,
                                              MicroKernelForm::Columns columns) {
   const Product& product = this->product();
-  const bool in_strips = schedule().left == LeftOperand::Copied;
+  const bool in_strips = schedule().left == LeftOperand::InStrips;
+  const bool is_copied = in_strips && shape_of_strips().copies_rows;
   const bool far_rows = rows > kMaxRowAddresses && product.row.a_stride != 1;
   const MicroKernelForm form{
       .dtype = product.dtype,
-      .left = in_strips ? product.dtype : operand_dtype(pair.a),
+      .left = is_copied ? product.dtype : operand_dtype(pair.a),
       .right = std::holds_alternative<CopiedColumns>(schedule().right) ? product.dtype : operand_dtype(pair.b),
       .rows = rows,
       .vectors = vectors,
@@ -208,7 +209,7 @@ llvm::Function* ProductEmitter::micro_kernel(const ProductOperands& pair, int64_
       .direct = only_store() != nullptr,
       .fetch_results = only_store() != nullptr && asks_for_results(),
       .pairs = schedule().multiply == Multiply::Bf16Pairs,
-      .turns = product.inner.size() >= kMicroKernelAxes && !in_strips};
+      .turns = product.inner.size() >= kMicroKernelAxes && !is_copied};
   return shared_.declare(module_, form.name(), MicroKernelEmitter::type(context_),
                          [&target = target_, lanes = lanes_, form](llvm::Module& module) {
                            MicroKernelEmitter(module, target, lanes, form).emit();

@@ -26,8 +26,8 @@ bool addresses_count(const Kernel& kernel) {
     case KernelKind::Pack: return true;
     case KernelKind::Product: {
       const std::optional<ProductSchedule>& schedule = kernel.product().schedule;
-      const bool copies =
-          schedule && (schedule->left == LeftOperand::Copied || std::holds_alternative<CopiedColumns>(schedule->right));
+      const bool copies = schedule && (schedule->left == LeftOperand::InStrips ||
+                                       std::holds_alternative<CopiedColumns>(schedule->right));
       if (copies) return true;
       int64_t terms = 1;
       for (const ProductAxis& axis : kernel.product().inner) terms *= axis.extent.bound;

@@ -88,20 +88,21 @@ class ProductEmitter : public KernelEmitter {
   void emit_pieces(Tile tile, const StreamedLine& line, llvm::Value* begin, llvm::Value* end);
   void call_streamed_kernel(const Tile& tile, const ProductOperands& pair, int64_t rows, llvm::Value* a, llvm::Value* b,
                             llvm::Value* sums);
-  // emit_strips.cpp: both operands of a gradient of a weight are copied
+  // emit_strips.cpp: a gradient of a weight, whose operands are copied
   struct Strips;
   struct StripRun;
+  struct Strip;
   void emit_strips();
+  StripShape shape_of_strips();
   void emit_strip_run(const Strips& strips, StripRun run);
-  void emit_strip(const Strips& strips, const StripRun& run, const ProductOperands& pair, llvm::Value* line,
-                  llvm::Value* step);
-  void copy_strip(const Strips& strips, const StripRun& run, const ProductOperands& pair, llvm::Value* line,
-                  llvm::Value* step);
+  void for_each_strip(const Strips& strips, const std::function<void(const Strip&)>& body);
+  void emit_strip(const Strips& strips, const StripRun& run, const ProductOperands& pair, const Strip& strip);
+  void copy_strip(const Strips& strips, const StripRun& run, const ProductOperands& pair, const Strip& strip);
   std::pair<llvm::Value*, llvm::Value*> strip_line(const Strips& strips, const StripRun& run, llvm::Value* line,
                                                    llvm::Value* step);
-  void prefetch_strip(const Strips& strips, const StripRun& run, const ProductOperands& pair, llvm::Value* line,
-                      llvm::Value* step, llvm::Value* number);
-  Tile make_strip_tile(const Strips& strips, const StripRun& run, llvm::Value* number);
+  void prefetch_strip(const Strips& strips, const StripRun& run, const ProductOperands& pair, const Strip& strip,
+                      llvm::Value* number);
+  Tile make_strip_tile(const Strips& strips, const StripRun& run, const Strip& strip, llvm::Value* number);
   void copy_stretch(const TileRun& run, const Stretch& stretch, int32_t right, llvm::Value* from, llvm::Value* columns);
   llvm::Value* right_at(llvm::Value* from, llvm::Value* turn, llvm::Value* step);
   llvm::Value* left_start(const Tile& tile);

@@ -160,7 +160,7 @@ enum class Multiply : uint8_t {
 enum class LeftOperand : uint8_t {
   InPlace,    // in the buffer as the graph has it; pairs lie along the depth
   PairPanel,  // in one panel [depth / 2, rows, 2] that a Pack kernel has filled
-  Copied      // copied for a strip of the depth at a time, as its columns are
+  InStrips    // a strip of the depth at a time, copied as its columns are where its steps lie far apart
 };
 
 /// Where a product finds the columns of its right operand: in place, side by side in memory ..

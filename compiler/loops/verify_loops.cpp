@@ -223,9 +223,9 @@ class Verifier {
     if (schedule.left == LeftOperand::PairPanel && schedule.multiply != Multiply::Bf16Pairs)
       violation("a left panel of pairs that are not multiplied as pairs");
     if (is_packed(schedule)) check_panels(product);
-    if (schedule.left == LeftOperand::Copied &&
+    if (schedule.left == LeftOperand::InStrips &&
         (!std::holds_alternative<CopiedColumns>(schedule.right) || product.row.a_stride != 1))
-      violation("copies rows that are not side by side, or rows alone");
+      violation("strips of rows that are not side by side, or whose columns are not copied");
     if (schedule.form == ProductForm::Dot) {
       if (product.pairs.size() > 1) violation("dot products of several pairs");
       if (product.inner.size() > kMicroKernelAxes || product.inner.back().a_stride != 1)

@@ -218,17 +218,21 @@ bool passes_in_strips(const Product& product, const Blocking& blocking) {
 // change: 2.01 with 16 tiles of rows and 128 steps, 1.87 with 32 and 64, 1.72 when the next strip is asked for
 // (emit_strips.cpp); 4, 5, 8 or 11 panels 1.70 to 1.75. `smelt profile examples/gpt.smelt --top 400`, two rounds, an
 // idle AMD Zen 5.
-StripShape strip_shape(const Product& product, int64_t stretch) {
+StripShape strip_shape(const Product& product, const Blocking& blocking, int64_t stretch) {
   constexpr int64_t kRowTiles = 32, kPanels = 5, kLine = 16;  // elements
   const TileShape& tile = product.schedule->tile;
   StripShape shape;
   const int64_t steps = std::max<int64_t>(product.inner.back().extent.bound, 1);
   shape.steps = split_evenly(steps, stretch).base + (split_evenly(steps, stretch).extra > 0 ? 1 : 0);
   if (product.inner.size() > 1) shape.lines = std::max<int64_t>(1, stretch / shape.steps);
+  const int64_t apart = std::abs(product.inner.back().a_stride) * size_of(product.dtype);
+  shape.copies_rows = apart > blocking.rows_far || steps < blocking.short_line;
   const auto share = [](int64_t tiles, int64_t limit) {
     const EvenSplit split = split_evenly(tiles, limit);
     return split.base + (split.extra > 0 ? 1 : 0);
   };
+  if (!shape.copies_rows && product.inner.size() > 1)
+    shape.lines = share(product.inner[product.inner.size() - 2].extent.bound, shape.lines);
   const EvenSplit rows = split_evenly(product.row.extent.bound, tile.rows);
   shape.row_tiles = share(rows.tiles, kRowTiles);
   shape.panels = share(split_evenly(product.column.extent.bound, tile.columns).tiles, kPanels);

@@ -40,15 +40,16 @@ struct RowBlocks {
 };
 std::optional<RowBlocks> choose_row_blocks(const Product& product, const Blocking& blocking);
 
-/// Whether both operands are copied for a strip of the depth at a time: a long depth of a gradient of a weight.
+/// Whether a strip of the depth at a time is copied: a long depth of a gradient of a weight.
 bool passes_in_strips(const Product& product, const Blocking& blocking);
 /// A strip takes so many lines of the depth's last axis, or a part of one. A run of tiles passes over it together.
 struct StripShape {
+  bool copies_rows = true;  // else a is read where it lies, and the lines are of one position of the axes around them
   int64_t lines = 1, steps = 1;
   int64_t row_tiles = 1, panels = 1;  // of a run: their sums and their copies stay in the second-level cache
   int64_t row_step = 1;  // elements from step to step of the copied rows: an odd number of lines of a cache
 };
-StripShape strip_shape(const Product& product, int64_t stretch);
+StripShape strip_shape(const Product& product, const Blocking& blocking, int64_t stretch);
 
 /// Steps of the depth whose columns are copied, to lie side by side while tiles of rows pass over them; 0: b is read in
 /// place. That is slow where rows of b meet in one set of the first-level cache, and in few of the second's, and where

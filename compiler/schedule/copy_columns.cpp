@@ -11,7 +11,7 @@ LoopFunction copy_columns(LoopFunction function, const Target& target) {
     const int64_t steps = choose_stretch(product, target.blocking, usual_size(function, product.row.extent));
     if (steps == 0) continue;
     product.schedule->right = CopiedColumns{steps};
-    if (passes_in_strips(product, target.blocking)) product.schedule->left = LeftOperand::Copied;
+    if (passes_in_strips(product, target.blocking)) product.schedule->left = LeftOperand::InStrips;
   }
   return function;
 }
