@@ -151,7 +151,7 @@ std::unexpected<Error> without() {
 
 }  // namespace
 
-Result<Subwords> Subwords::read(const std::string&) { return without(); }
+Result<Subwords> Subwords::read(const std::string&, const Limits&) { return without(); }
 int64_t Subwords::size() const { return 0; }
 Result<std::vector<int32_t>> Subwords::encode(std::string_view) const { return without(); }
 Result<std::string> Subwords::decode(std::span<const int32_t>) const { return without(); }
