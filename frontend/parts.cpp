@@ -1,6 +1,8 @@
 // Parts of a tensor by position: `x[i]`, `x[a .. b]`, `x[1 ..]`, `x[.. n]`, `x[labels]`; and sizes that follow from
 // run-time dims. Along a run-time dim T a part may begin at a number and end at one, or at T less one; its size is a
 // number or follows from T. The rows of one that begins at a run-time dim, T - 3, are gathered.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "frontend/evaluator.h"

@@ -1,5 +1,6 @@
 #include "compiler/codegen/llvm_passes.h"
 
+#include <llvm/IR/Module.h>
 #include <llvm/Pass.h>
 #include <llvm/Transforms/InstCombine/InstCombine.h>
 #include <llvm/Transforms/Scalar/DCE.h>

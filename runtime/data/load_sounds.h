@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ir/plan.h"
+#include "ir/support/limits.h"
 #include "ir/support/result.h"
 #include "runtime/host_tensor.h"
 
