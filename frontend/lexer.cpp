@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "frontend/foreign_words.h"
+#include "ir/support/printable.h"
 
 namespace smelt {
 
@@ -23,22 +24,6 @@ constexpr Punctuation kPunctuation[] = {
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-/// Bytes of the UTF-8 sequence at the start of `text`; 0 when it is not one (overlong forms and surrogates
-/// included).
-size_t utf8_length(std::string_view text) {
-  const auto at = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const unsigned lead = at(0);
-  if (lead < 0x80) return 1;
-  const size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if (lead < 0xC2 || lead > 0xF4) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((at(i) & 0xC0) != 0x80) return 0;
-  }
-  if ((lead == 0xE0 && at(1) < 0xA0) || (lead == 0xED && at(1) > 0x9F)) return 0;
-  if ((lead == 0xF0 && at(1) < 0x90) || (lead == 0xF4 && at(1) > 0x8F)) return 0;
-  return length;
-}
 
 class Lexer {
  public:
@@ -64,7 +49,7 @@ class Lexer {
       return false;
     }
     for (size_t i = 0; i < text_.size();) {
-      const size_t length = text_[i] == '\0' ? 0 : utf8_length(text_.substr(i));
+      const size_t length = text_[i] == '\0' ? 0 : utf8_length(text_, i);
       if (length == 0) {
         const auto byte = static_cast<unsigned char>(text_[i]);
         diagnostics_
@@ -101,7 +86,7 @@ class Lexer {
     for (const Punctuation& p : kPunctuation) {
       if (text_.substr(at_).starts_with(p.text)) return push(p.kind, at_, at_ + p.text.size());
     }
-    size_t length = utf8_length(text_.substr(at_));
+    size_t length = utf8_length(text_, at_);
     const std::string_view help = frontend::help_for_operator(text_.substr(at_), &length);
     if (c == '\'') {  // a whole text is one mistake
       const size_t close = text_.find_first_of("'\n", at_ + 1);
@@ -252,7 +237,7 @@ std::string unescape(const Token& token, Diagnostics& diagnostics) {
     diagnostics
         .report(Diag::E0009, {token.span.file, begin, begin + 2},
                 fmt::format("unknown escape `\\{}`",
-                            utf8_length(std::string_view(&letter, 1)) == 1 ? std::string(1, letter) : "?"))
+                            utf8_length(std::string_view(&letter, 1), 0) == 1 ? std::string(1, letter) : "?"))
         .with_help("write `\\\\` for a backslash");
   }
   return out;

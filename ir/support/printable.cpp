@@ -23,12 +23,16 @@ size_t utf8_length(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
   const unsigned first = byte(at);
   if (first < 0x80) return at < text.size() ? 1 : 0;
-  const size_t length = first >= 0xF0 && first <= 0xF4 ? 4 : first >= 0xE0 ? 3 : first >= 0xC2 ? 2 : 0;
-  if (first > 0xF4) return 0;
+  if (first < 0xC2 || first > 0xF4) return 0;
+  const size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
   for (size_t i = 1; i < length; ++i) {
     if ((byte(at + i) & 0xC0) != 0x80) return 0;
   }
-  return length;
+  const unsigned second = byte(at + 1);
+  const bool is_overlong = (first == 0xE0 && second < 0xA0) || (first == 0xF0 && second < 0x90);
+  const bool is_surrogate = first == 0xED && second > 0x9F;
+  const bool is_beyond = first == 0xF4 && second > 0x8F;  // of U+10FFFF
+  return is_overlong || is_surrogate || is_beyond ? 0 : length;
 }
 
 size_t shown_character(std::string_view text, size_t at) {

@@ -16,7 +16,7 @@ std::string printable_lines(std::string_view text);
 /// `text` as one word of a command that is shown to be copied into a shell.
 std::string shell_word(std::string_view text);
 
-/// Bytes of the UTF-8 character that begins at `at`; 0 when none does.
+/// Bytes of the UTF-8 character that begins at `at`; 0 when none does, as of overlong forms and surrogates.
 size_t utf8_length(std::string_view text, size_t at);
 
 /// The same of a character that may be shown as it is; 0 of others.

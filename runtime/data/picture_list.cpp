@@ -180,6 +180,21 @@ Result<std::vector<int32_t>> numbers_of_lists(std::span<const ListLabels> lists,
 
 }  // namespace
 
+namespace {
+
+/// Names of folders may be any bytes. Sorted, so that it is known which comes first.
+Result<void> check_folders(std::span<const std::string> names) {
+  size_t bytes = 0;
+  for (const std::string& name : names) {
+    SMELT_TRY_VOID(check_word(name, bytes, fmt::format("the class folder `{}`", printable(name, 40)),
+                              "rename the folder: checkpoints keep the names of classes"));
+    bytes += name.size();
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<std::vector<std::string>> class_names(std::span<const PictureFile> files) {
   SMELT_TRY(const std::vector<ListLabels> lists, labels_of_lists(files));
   const auto has_word = [](const ListLabels& list) { return list.labels.first_word().has_value(); };
@@ -188,6 +203,7 @@ Result<std::vector<std::string>> class_names(std::span<const PictureFile> files)
   for (const PictureFile& file : files) names.push_back(file.label);
   std::ranges::sort(names);
   names.erase(std::unique(names.begin(), names.end()), names.end());
+  if (lists.empty()) SMELT_TRY_VOID(check_folders(names));
   return names;
 }
 

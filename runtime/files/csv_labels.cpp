@@ -34,9 +34,8 @@ bool LabelInterner::add_known(std::string_view text) {
 
 Result<void> LabelInterner::add_new(std::string_view text, const CsvCell& cell) {
   SMELT_TRY(const std::optional<float> number, parse_label(text, cell));
-  if (const std::string problem = problem_of(text); !problem.empty())
-    return fail(ErrorKind::Input,
-                fmt::format("{}: row {}: {}: {}", printable(cell.file), cell.line, cell.column, problem));
+  SMELT_TRY_VOID(check_word(text, bytes_, fmt::format("{}: row {}: {}", printable(cell.file), cell.line, cell.column),
+                            "save the file in UTF-8"));
   const auto place = static_cast<uint32_t>(labels_.texts.size());
   places_.emplace(text, place);
   labels_.texts.emplace_back(text);
@@ -47,15 +46,17 @@ Result<void> LabelInterner::add_new(std::string_view text, const CsvCell& cell) 
   return {};
 }
 
-/// Why a new text cannot be a label; empty when it can.
-std::string LabelInterner::problem_of(std::string_view text) const {
+Result<void> check_word(std::string_view text, size_t bytes, const std::string& place, const std::string& help) {
+  const auto wrong = [&](std::string_view what, const std::string& then) {
+    return fail(ErrorKind::Input, fmt::format("{}: {}", place, what), then);
+  };
   if (text.size() > kLongestLabel)
-    return fmt::format("a word of {} bytes; a label has at most {}", text.size(), kLongestLabel);
-  if (bytes_ > kMaxLabelBytes)
-    return fmt::format("words of more than {} bytes in all, which is too much for labels", kMaxLabelBytes);
+    return wrong(fmt::format("a word of {} bytes; a label has at most {}", text.size(), kLongestLabel), {});
+  if (bytes > kMaxLabelBytes)
+    return wrong(fmt::format("words of more than {} bytes in all, which is too much for labels", kMaxLabelBytes), {});
   for (size_t at = 0; at < text.size();) {
     const size_t length = utf8_length(text, at);
-    if (length == 0) return fmt::format("`{}` is not UTF-8; save the file in that coding", printable(text, 40));
+    if (length == 0) return wrong(fmt::format("`{}` is not UTF-8", printable(text, 40)), help);
     at += length;
   }
   return {};

@@ -25,12 +25,14 @@ class LabelInterner {
     using is_transparent = void;
   };
 
-  std::string problem_of(std::string_view text) const;
-
   CsvLabels labels_;
   std::unordered_map<std::string, uint32_t, Hash, std::equal_to<>> places_;
   size_t bytes_ = 0;  // of all texts
 };
+
+/// Whether `text` can be a word of labels, of which there are `bytes` already. `place` begins the message,
+/// `help` says what to do about a word that is not UTF-8. Errors: Input for a word that a checkpoint cannot keep.
+Result<void> check_word(std::string_view text, size_t bytes, const std::string& place, const std::string& help);
 
 /// That words and numbers are among the labels of a column, so that numbers are words too; empty when they are not.
 /// Often the word is a mistake.

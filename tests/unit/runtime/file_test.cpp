@@ -195,6 +195,10 @@ TEST_CASE("text for messages is short and harmless to a terminal") {
   CHECK(printable("plain \xC3\xA4") == "plain \xC3\xA4");
   CHECK(printable("\x1b[31m\n\xff") == "\\x1b[31m\\x0a\\xff");
   CHECK(printable("\xC2\x9B") == "\\xc2\\x9b");
+  // An overlong form, a surrogate, and what is behind U+10FFFF are no UTF-8.
+  CHECK(printable("\xE0\x80\xAF") == "\\xe0\\x80\\xaf");
+  CHECK(printable("\xED\xA0\x80") == "\\xed\\xa0\\x80");
+  CHECK(printable("\xF4\x90\x80\x80") == "\\xf4\\x90\\x80\\x80");
   CHECK(printable(std::string(500, 'a')).size() == 123);
   CHECK(shell_word("runs/a-1.b") == "runs/a-1.b");
   CHECK(shell_word("") == "''");

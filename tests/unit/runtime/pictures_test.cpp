@@ -236,6 +236,18 @@ TEST_CASE("classes are folders or the second column of a list") {
   CHECK(contains(labels(images({"pets"}, folder)), "is a folder | say which files of it"));
   CHECK(contains(labels(images({"nets/*.png"}, folder)), "cannot find the folder of `nets/*.png`"));
 
+  const std::string latin = "cat\xE9", large(201, 'x');  // names of folders are any bytes; a checkpoint is UTF-8
+  for (const std::string& name : {latin, large}) {
+    std::filesystem::create_directories(dir / "odd/" + name);
+    write_raw(dir / "odd/" + name + "/1.png", plain_png(4, 4, 10, 20, 30));
+    const std::string refused = labels(images({"odd/*/*.png"}, folder));
+    CHECK_MESSAGE(
+        contains(refused, name == latin ? "the class folder `cat\\xe9`: `cat\\xe9` is not UTF-8 | rename the folder"
+                                        : "a word of 201 bytes; a label has at most 200"),
+        refused);
+    std::filesystem::remove_all(dir / "odd");
+  }
+
   DataPlan plan = plan_of(images({"pets/**/*.png"}, folder));
   plan.limits = {{1, 1, "Class", {}}};
   CHECK(

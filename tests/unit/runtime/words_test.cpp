@@ -60,6 +60,7 @@ TEST_CASE("each bad label has its row and column") {
       {"x,kind\n1,1e99\n", "row 2: column `kind`: `1e99` is too large for f32"},
       {"x,kind\n1,cat\n2,NaN\n", "row 3: column `kind`: `NaN` is not a number | fill in or remove rows"},
       {"x,kind\n1,caf\xe9\n", "row 2: column `kind`: `caf\\xe9` is not UTF-8"},
+      {"x,kind\n1,\xed\xa0\x80\n", "row 2: column `kind`: `\\xed\\xa0\\x80` is not UTF-8 | save the file in UTF-8"},
       {"x,kind\n1," + std::string(300, 'a') + "\n",
        "row 2: column `kind`: a word of 300 bytes; a label has at most 200"},
       {"x,kind\ncat,dog\n",
