@@ -72,6 +72,17 @@ double Slowing::factor(int64_t step) const {
   return std::pow(rule_.factor, static_cast<double>(before));
 }
 
+Result<std::map<std::string, double>> logged_metrics(const std::string& metrics_path) {
+  std::map<std::string, double> metrics;
+  SMELT_TRY_VOID(for_each_line(metrics_path, "\"eval\"", [&](const nlohmann::json& line) {
+    const auto logged = line.find("metrics");
+    if (logged == line.end() || !logged->is_object()) return;
+    for (const auto& [name, value] : logged->items())
+      metrics[name] = value.is_number() ? value.get<double>() : std::nan("");
+  }));
+  return metrics;
+}
+
 Result<std::map<std::string, double>> logged_losses(const std::string& metrics_path, int64_t step) {
   std::map<std::string, double> losses;
   const std::string start = "{\"step\":" + std::to_string(step) + ",\"objective\"";

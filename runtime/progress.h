@@ -50,6 +50,10 @@ class Slowing {
   std::vector<int64_t> falls_;  // the steps after which the rate fell
 };
 
+/// The last value of each metric that a run has logged, whatever its split; NaN for one that was not finite. Errors:
+/// Input when the log cannot be read.
+Result<std::map<std::string, double>> logged_metrics(const std::string& metrics_path);
+
 /// The last loss of each objective at `step` that a run has logged; those that were not finite are left out. Errors:
 /// Input when the log cannot be read.
 Result<std::map<std::string, double>> logged_losses(const std::string& metrics_path, int64_t step);

@@ -96,10 +96,19 @@ Result<void> TrainActions::resume(const TrainState& state) {
   for (Slowing& slowing : slowings_) SMELT_TRY_VOID(slowing.take_up(run_.metrics_path()));
   SMELT_TRY_VOID(set_rates(state.step));
   if (run_.pointed_step("last") != state.step) SMELT_TRY_VOID(run_.point("last", state.step));
+  SMELT_TRY_VOID(take_up_metrics());
   // The metric may be another one now. Older files do not name it.
   if (!state.best_metric.empty() && state.best_metric != best_metric_of(plan_)) return {};
   best_ = state.best;
   best_step_ = run_.pointed_step("best");
+  return {};
+}
+
+/// `keep best` may come at other steps than the evaluation that it compares.
+Result<void> TrainActions::take_up_metrics() {
+  if (best_metric_of(plan_).empty()) return {};
+  SMELT_TRY(const auto metrics, logged_metrics(run_.metrics_path()));
+  for (const auto& [name, value] : metrics) latest_.push_back({name, value, DType::F64});
   return {};
 }
 
@@ -245,7 +254,8 @@ Result<void> TrainActions::run_checkpoint(const Action& action, const TrainState
     return {};
   }
   const double value = metric->value;
-  const bool better = !std::isnan(value) && (!best_ || (action.best_is_max ? value > *best_ : value < *best_));
+  // As of `no better`: the log has no number for an infinity, so that a run that goes on would not know of it.
+  const bool better = std::isfinite(value) && (!best_ || (action.best_is_max ? value > *best_ : value < *best_));
   if (!better) return {};
   best_ = value;
   best_step_ = state.step;

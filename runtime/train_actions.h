@@ -51,6 +51,7 @@ class TrainActions {
   Result<void> set_rates(int64_t step);
 
  private:
+  Result<void> take_up_metrics();
   Result<void> run_eval(const Action& action, int64_t step);
   Result<void> slow_down(int64_t step, const std::string& split, const NamedValue& value);
   Result<HostTensor> run_output(const Entry& entry, const TrainState& state);

@@ -35,6 +35,25 @@ TEST_CASE_FIXTURE(TrainerFixture, "stopping at any step and resuming gives the s
   }
 }
 
+TEST_CASE_FIXTURE(TrainerFixture,
+                  "what `keep best` compares is known to a run that goes on between evaluation and checkpoint") {
+  add_action(Unit::Step, 3, eval_action());
+  add_action(Unit::Step, 4, checkpoint_action(-1, "loss"));
+  Recorder of_whole;
+  REQUIRE(start("whole", {.observer = &of_whole}).has_value());
+  CHECK(read_raw(dir / "whole/best") == "checkpoints/step-4.safetensors\n");
+  for (int64_t stop = 1; stop < 8; ++stop) {
+    const std::string name = fmt::format("at{}", stop);
+    REQUIRE(start(name, {.stop_after = stop}).has_value());
+    Recorder recorder;
+    REQUIRE(resume(name, {.observer = &recorder}).has_value());
+    CHECK_MESSAGE(recorder.notes == (stop < 3 ? of_whole.notes : std::vector<std::string>()), stop);
+    CHECK(checkpoints(name) == checkpoints("whole"));
+    CHECK(checkpoint(name, 8) == checkpoint("whole", 8));
+    CHECK(read_raw(dir / name + "/best") == read_raw(dir / "whole/best"));
+  }
+}
+
 TEST_CASE_FIXTURE(TrainerFixture, "a finished run resumes to nothing, and a different one not at all") {
   REQUIRE(start("a").has_value());
   const std::string before = checkpoint("a", 8);
