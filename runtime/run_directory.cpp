@@ -21,7 +21,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kModel = "model.smelt", kLock = ".lock", kCheckpoints = "checkpoints";
+constexpr std::string_view kModel = "model.smelt", kLock = ".lock", kCheckpoints = "checkpoints",
+                           kAutosaves = "autosaves";
 constexpr std::string_view kPointers[] = {"last", "best"};
 
 std::string read_text(const std::string& path) {
@@ -35,6 +36,7 @@ void remove_run(const RunDirectory& run) {
     if (checkpoint_step(name)) fs::remove(run.checkpoint_directory() + "/" + name, ignored);
   }
   for (const std::string_view pointer : kPointers) fs::remove(run.file(pointer), ignored);
+  fs::remove(run.file(kAutosaves), ignored);
   fs::remove(run.metrics_path(), ignored);
   fs::remove(run.file(kRunRecordFile), ignored);
 }
@@ -166,8 +168,28 @@ Result<std::string> RunDirectory::output_path(std::string_view pattern, int64_t 
   return place.string();
 }
 
+static std::string line_of(int64_t step) { return fmt::format("{}/{}\n", kCheckpoints, checkpoint_name(step)); }
+
 Result<void> RunDirectory::point(std::string_view pointer, int64_t step) const {
-  return write_file_atomic(file(pointer), fmt::format("{}/{}\n", kCheckpoints, checkpoint_name(step)));
+  return write_file_atomic(file(pointer), line_of(step));
+}
+
+std::vector<int64_t> RunDirectory::autosaves() const {
+  std::vector<int64_t> steps;
+  const std::string text = read_text(file(kAutosaves));
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    const std::optional<int64_t> step = checkpoint_step(fs::path(text.substr(at, end - at)).filename().string());
+    if (std::error_code ignored; step && fs::exists(checkpoint_path(*step), ignored)) steps.push_back(*step);
+    at = end + 1;
+  }
+  return steps;
+}
+
+Result<void> RunDirectory::note_autosaves(std::span<const int64_t> steps) const {
+  std::string text;
+  for (const int64_t step : steps) text += line_of(step);
+  return write_file_atomic(file(kAutosaves), text);
 }
 
 namespace {

@@ -1,11 +1,14 @@
 // A run directory: model.smelt (the exact text), metrics.jsonl, checkpoints/step-N.safetensors, pictures, and
-// `last` and `best`, one-line text files that name a checkpoint relative to the directory.
+// `last` and `best`, one-line text files that name a checkpoint relative to the directory, and `autosaves`, which names
+// those that go when newer ones are there.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ir/support/result.h"
 #include "runtime/run_record.h"
@@ -53,6 +56,10 @@ class RunDirectory {
   Result<void> point(std::string_view pointer, int64_t step) const;
   /// The step that `last` or `best` names; nullopt when the file is missing or malformed.
   std::optional<int64_t> pointed_step(std::string_view pointer) const;
+  /// The steps of checkpoints that were saved between the ends of the run, in their order; those that are there.
+  std::vector<int64_t> autosaves() const;
+  /// What `autosaves` is from here on. Errors: Output.
+  Result<void> note_autosaves(std::span<const int64_t> steps) const;
   /// The checkpoint to resume from: the one that `last` names, else the newest undamaged one.
   /// Errors: Input when there is none.
   Result<std::string> last_checkpoint() const;

@@ -92,6 +92,7 @@ TrainActions::TrainActions(Session& session, std::span<const Dataset> data, cons
 
 Result<void> TrainActions::resume(const TrainState& state) {
   saved_step_ = state.step;
+  autosaves_ = run_.autosaves();
   SMELT_TRY_VOID(progress_.take_up(run_.metrics_path()));
   for (Slowing& slowing : slowings_) SMELT_TRY_VOID(slowing.take_up(run_.metrics_path()));
   SMELT_TRY_VOID(set_rates(state.step));
@@ -264,6 +265,7 @@ Result<void> TrainActions::run_checkpoint(const Action& action, const TrainState
 }
 
 Result<void> TrainActions::save_last(const TrainState& state) {
+  if (std::erase(autosaves_, state.step) > 0) SMELT_TRY_VOID(run_.note_autosaves(autosaves_));  // it stays
   if (saved_step_ == state.step) return {};
   SMELT_TRY_VOID(log_.sync());
   return save(state, false);
@@ -273,11 +275,12 @@ Result<void> TrainActions::autosave(const TrainState& state) {
   SMELT_TRY_VOID(save_last(state));
   autosaves_.push_back(state.step);
   constexpr size_t kStay = 2;  // should the newest be damaged, the one before is good
-  if (autosaves_.size() <= kStay) return {};
-  std::error_code ignored;  // a file that stays costs room, not the run
-  std::filesystem::remove(run_.checkpoint_path(autosaves_.front()), ignored);
-  autosaves_.erase(autosaves_.begin());
-  return {};
+  while (autosaves_.size() > kStay) {
+    std::error_code ignored;  // a file that stays costs room, not the run
+    std::filesystem::remove(run_.checkpoint_path(autosaves_.front()), ignored);
+    autosaves_.erase(autosaves_.begin());
+  }
+  return run_.note_autosaves(autosaves_);
 }
 
 Result<void> TrainActions::save(TrainState state, bool best) {

@@ -41,7 +41,8 @@ class TrainActions {
 
   /// Saves unless that step is saved already. Errors: Output.
   Result<void> save_last(const TrainState& state);
-  /// The same, between the steps of a model that has no `checkpoint` line: the newest two of these stay.
+  /// The same, between the steps of a model that has no `checkpoint` line: the newest two of these stay,
+  /// also when the run goes on in another process.
   Result<void> autosave(const TrainState& state);
 
   std::optional<int64_t> saved_step() const { return saved_step_; }

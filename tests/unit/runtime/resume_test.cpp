@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -149,9 +150,9 @@ TEST_CASE_FIXTURE(TrainerFixture,
   program.train.epochs = 60;
   class Slow : public TrainObserver {
    public:
-    int64_t saves = 0;
-    void on_step(const StepReport& report) override {
-      if (report.step < 10) ::usleep(3000);
+    int64_t saves = 0, steps = 0;
+    void on_step(const StepReport&) override {
+      if (++steps < 10) ::usleep(3000);
     }
     void on_checkpoint(int64_t, const std::string&, bool) override { ++saves; }
   } slow;
@@ -159,6 +160,16 @@ TEST_CASE_FIXTURE(TrainerFixture,
   CHECK(slow.saves >= 5);
   CHECK(checkpoints("a").size() <= 3);
   REQUIRE(start("whole").has_value());
+  CHECK(checkpoint("a", 90) == checkpoint("whole", 90));
+  // A process that was killed before its end leaves such checkpoints, and they go when newer ones are there.
+  std::filesystem::remove(dir / "a/checkpoints/step-90.safetensors");
+  const std::string noted = read_raw(dir / "a/autosaves");
+  REQUIRE(std::ranges::count(noted, '\n') == 2);
+  write_raw(dir / "a/last", noted.substr(noted.find('\n') + 1));
+  Slow again;
+  REQUIRE(resume("a", {.autosave = std::chrono::milliseconds(2), .observer = &again}).has_value());
+  CHECK(again.saves >= 5);
+  CHECK(checkpoints("a").size() == 3);
   CHECK(checkpoint("a", 90) == checkpoint("whole", 90));
   // A model that says when it is saved is saved then.
   add_action(Unit::Step, 80, checkpoint_action(-1));
