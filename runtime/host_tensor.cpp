@@ -68,10 +68,20 @@ bool store_integer(DType dtype, std::byte* at, int64_t value) {
   return false;
 }
 
+/// The float from which a half is rounded as if from `value` itself, as compiled code does (`round_to_odd_f32` of
+/// ir/half_bits.h): truncated, its last bit 1 unless exact.
+float rounded_to_odd(double value) {
+  const auto nearest = static_cast<float>(value);
+  if (std::isnan(value) || static_cast<double>(nearest) == value) return nearest;
+  const bool is_above = std::fabs(static_cast<double>(nearest)) > std::fabs(value);
+  const float below = is_above ? std::nextafter(nearest, 0.0f) : nearest;
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(below) | 1u);
+}
+
 void store_double(DType dtype, std::byte* at, double value) {
   switch (dtype) {
-    case DType::F16: return store(at, float_to_half(static_cast<float>(value)));
-    case DType::BF16: return store(at, float_to_bfloat16(static_cast<float>(value)));
+    case DType::F16: return store(at, float_to_half(rounded_to_odd(value)));
+    case DType::BF16: return store(at, float_to_bfloat16(rounded_to_odd(value)));
     case DType::F32: return store(at, static_cast<float>(value));
     case DType::F64: return store(at, value);
     case DType::Bool:

@@ -246,6 +246,28 @@ TEST_CASE("half and bfloat16 convert both ways, all bit patterns") {
   CHECK(float_to_half(1 + 3 * 0x1p-11f) == 0x3C02);
 }
 
+TEST_CASE("a half is rounded once, also from f64") {
+  // Behind a tie by less than f32 shows; then what is too large, too small, and 0.
+  const double values[] = {1 + 0x1p-11 + 0x1p-40,
+                           -1 - 0x1p-11 - 0x1p-40,
+                           1 + 0x1p-11 - 0x1p-40,
+                           1 + 0x1p-11,
+                           1 + 0x1p-8 + 0x1p-40,
+                           2049 + 0x1p-20,
+                           0x1p-25 + 0x1p-60,
+                           0x1p-300,
+                           -0.0};
+  HostTensor tensor = *HostTensor::zeros(DType::F64, {std::ssize(values)});
+  std::ranges::copy(values, tensor.as<double>().begin());
+  CHECK(values_of(*convert(tensor, DType::F16)) ==
+        std::vector<double>{1 + 0x1p-10, -1 - 0x1p-10, 1, 1, 1 + 0x1p-8, 2050, 0x1p-24, 0, 0});
+  CHECK(values_of(*convert(tensor, DType::BF16)) == std::vector<double>{1, -1, 1, 1, 1 + 0x1p-7, 2048, 0x1p-25, 0, 0});
+  tensor.as<double>()[0] = 65519.999;
+  CHECK(element(*convert(tensor, DType::F16), 0) == 65504);
+  tensor.as<double>()[0] = 1e300;
+  CHECK(contains(message_of(convert(tensor, DType::F16)), "element 0 is 1e+300, which f16 cannot hold"));
+}
+
 TEST_CASE("conversion keeps integers exact or refuses") {
   HostTensor tensor = *HostTensor::zeros(DType::F64, {2});
   tensor.as<double>()[0] = 255;
