@@ -52,6 +52,13 @@ std::optional<Value> fold_integers(ast::BinaryOp op, int64_t a, int64_t b, bool&
       if (b >= 64 && a == -1) out = b % 2 == 0 ? 1 : -1;
       return Value(out);
     }
+    // Not as numbers: a double skips whole numbers above 2^53.
+    case ast::BinaryOp::Eq: return Value(a == b);
+    case ast::BinaryOp::Ne: return Value(a != b);
+    case ast::BinaryOp::Lt: return Value(a < b);
+    case ast::BinaryOp::Le: return Value(a <= b);
+    case ast::BinaryOp::Gt: return Value(a > b);
+    case ast::BinaryOp::Ge: return Value(a >= b);
     default: return std::nullopt;
   }
 }

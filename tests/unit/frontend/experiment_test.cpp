@@ -53,6 +53,23 @@ TEST_CASE("the classifier has the paths, roles and plans that its file says") {
   CHECK(scalars.contains("loss.momentum"));
 }
 
+TEST_CASE("whole numbers are compared as whole numbers, also where a double skips them") {
+  const std::string two = "9007199254740993, b = 9007199254740992";
+  for (const auto& [condition, holds] : {std::pair{"a == b", false},
+                                         {"a != b", true},
+                                         {"a > b", true},
+                                         {"a <= b", false},
+                                         {"b < a", true},
+                                         {"b >= a", false},
+                                         {"a == a", true},
+                                         {"1 == 1.0", true},
+                                         {"a / b == 1", true}}) {
+    const Built built("config a = " + two + "\n" +
+                      model(std::string("assert ") + condition + ", \"no\"\nx |> Dense{H}"));
+    CHECK_MESSAGE(built.experiment.has_value() == holds, condition, ": ", built.messages);
+  }
+}
+
 TEST_CASE("a step writes parameters and slots of its own nets only") {
   const Built built = build_example("gan");
   REQUIRE(built.experiment);
