@@ -89,7 +89,11 @@ bool widens(DType from, DType to) {
 NodeId cast_of_cast(Match& m) {
   if (!m.is(0, OpKind::Cast)) return kNoMatch;
   const NodeId x = m.in(0, 0);
-  if (!widens(m.graph().type(x).dtype, m.operand(0).type.dtype)) return kNoMatch;
+  const DType from = m.graph().type(x).dtype, between = m.operand(0).type.dtype, to = m.type().dtype;
+  if (!widens(from, between)) return kNoMatch;
+  // What is too large ends at the largest number when a float becomes whole, and wraps from one integer to another.
+  const bool saturates = is_float(between) && !is_float(from) && class_of(to) == DTypeClass::Int;
+  if (saturates && !widens(from, to)) return kNoMatch;
   return m.build().cast(x, m.type().dtype);
 }
 
@@ -155,7 +159,8 @@ constexpr Rule kArithmeticRules[] = {
      [](Match& m) { return m.is(0, OpKind::Not) ? m.build().select(m.in(0, 0), m.in(2), m.in(1)) : kNoMatch; }},
     {"cast_same", "cast to the dtype that x has -> x", OpKind::Cast,
      [](Match& m) { return m.operand(0).type == m.type() ? m.in(0) : kNoMatch; }},
-    {"cast_cast", "cast(cast(x)) -> cast(x) when the inner one loses nothing", OpKind::Cast, cast_of_cast},
+    {"cast_cast", "cast(cast(x)) -> cast(x) when the inner one loses nothing, and too large a number becomes the same",
+     OpKind::Cast, cast_of_cast},
 };
 
 }  // namespace

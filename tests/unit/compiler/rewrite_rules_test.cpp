@@ -244,6 +244,7 @@ TEST_CASE("guards: what would change a result stays") {
   kept("  %8 = sub %x, %x : f64[3, 4]\n");  // NaN for infinity
   kept("  %8 = cast %x {dtype = \"f32\"} : f32[3, 4]\n  %9 = cast %8 {dtype = \"f64\"} : f64[3, 4]\n");
   kept("  %8 = cast %x {dtype = \"i32\"} : i32[3, 4]\n  %9 = cast %8 {dtype = \"f64\"} : f64[3, 4]\n");
+  kept("  %8 = cast %n {dtype = \"f64\"} : f64[3, 4]\n  %9 = cast %8 {dtype = \"i8\"} : i8[3, 4]\n");  // 300 is 127
   kept(
       "  %8 = pad %x {low = [1, 0], high = [0, 0]} : f64[4, 4]\n  %9 = slice %8 {starts = [0, 0], limits = "
       "[2, 4]} : f64[2, 4]\n");
