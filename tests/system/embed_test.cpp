@@ -112,6 +112,21 @@ TEST_CASE("headers of the examples compile without a warning as C99 and as C++, 
   check_header(work, {"c++", "-x", "c++", "-std=c++23"});
 }
 
+TEST_CASE("an option of a step line that is infinite is a number of C") {
+  const std::string work = fresh_directory("infinite");
+  write_text_file(
+      work + "/m.smelt",
+      replaced(replaced(kSmallModel, "adam(lr = 0.01)", "capped(lr = 0.1, cap = inf, floor = -inf)"), "train { data d",
+               "optimiser capped(lr, cap, floor) for (p, g, t) {\n"
+               "  p <- p - lr * max(min(g, cap), floor)\n}\ntrain { data d"));
+  const CommandResult built = run_smelt({"build", work + "/m.smelt", "-o", work});
+  REQUIRE_MESSAGE(built.exit_code == 0, built.err);
+  CHECK(read_text_file(work + "/m.h").find(", -HUGE_VAL);") != std::string::npos);
+  write_text_file(work + "/all.h.c", "#include \"m.h\"\n");
+  check_header(work, {"cc", "-std=c99"});
+  check_header(work, {"c++", "-x", "c++", "-std=c++11"});
+}
+
 TEST_CASE("names that C keeps for itself, or that the header uses, get an underscore") {
   const std::string work = fresh_directory("names");
   write_text_file(work + "/3d-net.smelt",
