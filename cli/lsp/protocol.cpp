@@ -5,7 +5,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <charconv>
+
+#include "runtime/files/descriptor.h"
+#include "runtime/files/file.h"
 
 namespace smelt::cli::lsp {
 
@@ -37,7 +41,9 @@ std::optional<size_t> length_of(std::string_view header) {
 
 bool Channel::fill() {
   std::array<char, 65536> part;
-  const ssize_t count = ::read(in_, part.data(), part.size());
+  ssize_t count = 0;
+  do count = ::read(in_, part.data(), part.size());
+  while (count < 0 && errno == EINTR);  // as when the process is stopped and goes on
   if (count <= 0) return false;
   buffer_.append(part.data(), static_cast<size_t>(count));
   return true;
@@ -66,12 +72,7 @@ std::optional<nlohmann::json> Channel::read() {
 bool Channel::write(const nlohmann::json& message) {
   const std::string body = message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   const std::string all = fmt::format("Content-Length: {}\r\n\r\n{}", body.size(), body);
-  for (size_t at = 0; at < all.size();) {
-    const ssize_t count = ::write(out_, all.data() + at, all.size() - at);
-    if (count <= 0) return false;
-    at += static_cast<size_t>(count);
-  }
-  return true;
+  return write_all(out_, as_byte_span(all)) == 0;
 }
 
 }  // namespace smelt::cli::lsp

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "runtime/files/descriptor.h"
 #include "runtime/files/message.h"
@@ -44,7 +43,7 @@ Result<ZipFile> ZipFile::open(const std::string& path) {
   FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat info{};
   if (!file.valid() || ::fstat(file.get(), &info) != 0)
-    return fail(ErrorKind::Input, fmt::format("{}: {}", printable(path), std::strerror(errno)));
+    return fail(ErrorKind::Input, fmt::format("{}: {}", printable(path), errno_text(errno)));
   if (!S_ISREG(info.st_mode)) return fail(ErrorKind::Input, fmt::format("{}: no regular file", printable(path)));
   ZipFile zip(path);
   int code = 0;
