@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <functional>
 
 #include "compiler/graph/derive_steps.h"
@@ -263,13 +264,13 @@ class ExperimentLowering {
     return largest;
   }
 
-  /// The budget cannot be kept: what would do, and what takes most.
   /// The one that takes most, so that a budget that is enough for it is enough for all.
   void note_over_budget(const Function& function, const FunctionUnit& planned) {
     if (over_budget_ && over_budget_->first >= planned.end()) return;
     over_budget_.emplace(planned.end(), too_large(function, planned).error());
   }
 
+  /// The budget cannot be kept: what would do, and what takes most.
   std::unexpected<Error> too_large(const Function& function, const FunctionUnit& planned) const {
     const std::vector<Tensor> tensors = tensors_of(planned);
     const CompiledProgram& program = lowered_.program;

@@ -208,6 +208,7 @@ Result<Buffer> read_start(const OpenFile& file, const std::string& path, uint64_
   return Gunzip(file, path, wanted, limits).run();
 }
 
+// Returns 0 or an errno. A failed fsync is never repeated: the kernel may have dropped the data.
 int sync_directory(const std::string& directory) {
   FileDescriptor fd(::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.valid()) return errno;
@@ -257,7 +258,6 @@ std::unexpected<Error> write_failed(const std::string& path, std::string_view do
   return fail(ErrorKind::Output, std::move(message));
 }
 
-// Returns 0 or an errno. A failed fsync is never repeated: the kernel may have dropped the data.
 FileDescriptor unnamed_file(const std::string& directory) {
   FileDescriptor file(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   if (file.valid() || (errno != EOPNOTSUPP && errno != EISDIR)) return file;
