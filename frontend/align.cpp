@@ -87,6 +87,7 @@ class Aligner {
     const bool nameless = std::ranges::any_of(left, [&](size_t i) { return a_[i].dim == kAnonymous; }) ||
                           std::ranges::any_of(right, [&](size_t j) { return b_[j].dim == kAnonymous; });
     if (!nameless || left.empty() || right.empty()) return true;
+    leave_out_names(left, right);
     const size_t shorter = std::min(left.size(), right.size());
     for (size_t k = 1; k <= shorter; ++k) {
       const size_t i = left[left.size() - k], j = right[right.size() - k];
@@ -99,6 +100,26 @@ class Aligner {
     }
     if (left.size() == right.size()) return true;
     return unique(left, a_, right, b_, shorter) && unique(right, b_, left, a_, shorter);
+  }
+
+  /// A name for which no axis of the other operand can stand is its operand's own, where the other one has a partner
+  /// for all of its axes: `x - mean(x, over=Class)` of f32[B, 2, Class].
+  void leave_out_names(std::vector<size_t>& left, std::vector<size_t>& right) const {
+    const std::vector<size_t> of_left = with_partner(left, a_, right, b_), of_right = with_partner(right, b_, left, a_);
+    if (of_right.size() == right.size() && right.size() <= of_left.size())
+      left = of_left;
+    else if (of_left.size() == left.size() && left.size() <= of_right.size())
+      right = of_right;
+  }
+
+  std::vector<size_t> with_partner(const std::vector<size_t>& own, const Axes& of_own, const std::vector<size_t>& other,
+                                   const Axes& of_other) const {
+    std::vector<size_t> list;
+    for (const size_t i : own) {
+      const auto fits = [&](size_t j) { return shapes_.unify(of_own[i], of_other[j]); };
+      if (of_own[i].dim == kAnonymous || std::ranges::any_of(other, fits)) list.push_back(i);
+    }
+    return list;
   }
 
   /// No axis of `more` outside its last `shorter` could also have been the partner of one in `fewer`.

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace smelt::frontend {
 
 /// For losses of the library: a, b, when they have the same axes or one is a number. What holds or not is 1 or 0, as in
@@ -19,10 +21,29 @@ Value same_axes(Call& c) {
   return Value(TupleValue{std::move(operands)});
 }
 
+/// Floats where labels are asked for: scores, or labels that were declared as numbers.
+static void refuse_floats(const Call& c, const Tensor& y, const Axes& over) {
+  const bool scores = over.size() == 1 && std::ranges::find(y.axes, over.front()) != y.axes.end();
+  const Axis along = over.empty() ? Axis{} : over.front();
+  const std::string dim = along.dim == kAnonymous ? "Class" : c.use.shapes.axis_text(along);
+  c.use.diagnostics
+      .report(Diag::E0501, c.use.graph.call_site(c.span),
+              fmt::format("`{}` takes labels, which are whole numbers, and is given `{}`",
+                          c.use.scopes.running_function(), c.use.shapes.type_text(y)))
+      .with_help(scores ? fmt::format("`argmax(x, over={})` is the label of the largest", dim)
+                        : fmt::format("declare them as labels, `y: ix<{}>`; computed ones are kept inside: "
+                                      "`clamp(cast(.., i32), 0, {})`",
+                                      dim, along.extent.bound - 1));
+}
+
 /// For losses of the library: y, when its whole numbers are labels along the axis, as far as they come from outside.
 Value labels_of(Call& c) {
   const auto* y = c.value(0).as<Tensor>();
   const auto over = y != nullptr ? c.use.shapes.expect_axes(c.value(1), c.span_of(1)) : std::nullopt;
+  if (y != nullptr && over && is_float(y->dtype) && !y->weak) {
+    refuse_floats(c, *y, *over);
+    return {};
+  }
   const bool one = over && over->size() == 1 && !is_float(y->dtype);
   if (one && over->front().dim == kAnonymous && !y->axes.empty()) {  // positions along it would stand beside y's axes
     c.use.diagnostics

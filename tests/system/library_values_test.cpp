@@ -346,5 +346,59 @@ export weighed(l: f32[K], m: f32[B, K], x: f32[B]) {
   }
 }
 
+TEST_CASE("axes of labels that have no name stand beside the classes, also where they are as long") {
+  const Playground here("values_nameless");
+  here.model("dim Class = 4\n" + kScale + R"(
+export hot(y: ix<Class>[4]) = cast(argmax(one_hot(y, over=Class), over=Class), f32) + 10 * sum(one_hot(y, over=Class), over=Class)
+export masked(n: i32[4]) = sum(where(mask_of(n, over=Class), 1.0, 0.0), over=Class)
+export number(y: ix<Class>[4]) = where(mask_of(2, over=Class), 1.0, 0.0)
+export losses(s: f32[2, Class, 3], y: ix<Class>[2, 3]) = softmax_xent(s, y, over=Class)
+export chosen(s: f32[2, 3, Class], y: ix<Class>[2, 3]) = log_prob(Categorical(s), y)
+export centred(s: f32[2, 3, Class]) = s - mean(s, over=Class)
+export largest(s: f32[2, 3, Class]) = topk(s, 1, over=Class)
+)");
+  std::vector<float> scores;
+  for (int i = 0; i < 24; ++i) scores.push_back(std::sin(1.7F * static_cast<float>(i * i)));
+  write_array<float>(here.path + "/s.npy", DType::F32, {2, 4, 3}, scores);
+  write_array<float>(here.path + "/t.npy", DType::F32, {2, 3, 4}, scores);
+  write_array<int32_t>(here.path + "/y.npy", DType::I32, {2, 3}, {3, 0, 1, 2, 2, 0});
+  write_array<int32_t>(here.path + "/l.npy", DType::I32, {4}, {2, 0, 3, 3});
+  const auto run = [&](const std::vector<std::string>& line) {
+    std::vector<std::string> all{"run", "m.smelt"};
+    all.insert(all.end(), line.begin(), line.end());
+    all.insert(all.end(), {"-o", "z.npy", "--force"});
+    const CommandResult result = here.run(all);
+    REQUIRE_MESSAGE(result.exit_code == 0, result.err);
+    return read_array(here.path + "/z.npy");
+  };
+  CHECK(run({"hot", "--input", "y=l.npy"}) == std::vector<double>{12, 10, 13, 13});
+  CHECK(run({"masked", "--input", "n=l.npy"}) == std::vector<double>{2, 0, 3, 3});
+  CHECK(run({"number", "--input", "y=l.npy"}) == std::vector<double>{1, 1, 0, 0});
+  const auto losses = run({"losses", "--input", "s=s.npy", "--input", "y=y.npy"});
+  const auto chosen = run({"chosen", "--input", "s=t.npy", "--input", "y=y.npy"});
+  const auto centred = run({"centred", "--input", "s=t.npy"}), largest = run({"largest", "--input", "s=t.npy"});
+  const size_t label[] = {3, 0, 1, 2, 2, 0};
+  for (size_t n = 0; n < 2; ++n) {
+    for (size_t i = 0; i < 3; ++i) {
+      CAPTURE(n);
+      CAPTURE(i);
+      double total[2] = {0, 0}, mean = 0, most = -2;
+      for (size_t k = 0; k < 4; ++k) {
+        const double here_last = scores[(n * 3 + i) * 4 + k];
+        total[0] += std::exp(static_cast<double>(scores[(n * 4 + k) * 3 + i]));
+        total[1] += std::exp(here_last);
+        mean += here_last / 4;
+        most = std::max(most, here_last);
+      }
+      const size_t row = n * 3 + i, y = label[row];
+      CHECK(losses[row] == doctest::Approx(std::log(total[0]) - scores[(n * 4 + y) * 3 + i]));
+      CHECK(chosen[row] == doctest::Approx(scores[row * 4 + y] - std::log(total[1])));
+      CHECK(largest[row] == doctest::Approx(most));
+      for (size_t k = 0; k < 4; ++k)
+        CHECK(centred[row * 4 + k] == doctest::Approx(scores[row * 4 + k] - mean).epsilon(1e-5));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace smelt::test
