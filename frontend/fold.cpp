@@ -135,6 +135,26 @@ static std::optional<Range> range_with_number(ast::BinaryOp op, const Value& a, 
   }
 }
 
+/// x % y of whole numbers by element has the sign of x, as a division rounds towards 0; x % 0 is x, as x / 0 is 0. That
+/// of floats is refused: languages differ in its sign.
+Value GraphWriter::remainder(const Value& a, const Value& b, Span span) {
+  const auto whole = [&](const Value& v) {
+    const auto* x = v.as<Tensor>();
+    if (x != nullptr) return class_of(x->dtype) == DTypeClass::Int;
+    const std::optional<double> number = shapes_.number_of(v);
+    return number && *number == std::floor(*number);
+  };
+  if (whole(a) && whole(b)) {
+    const Value multiple = binary(ast::BinaryOp::Mul, binary(ast::BinaryOp::Div, a, b, span), b, span);
+    return binary(ast::BinaryOp::Sub, a, multiple, span);
+  }
+  diagnostics_
+      .report(Diag::E0502, span,
+              fmt::format("`%` is for whole numbers, not for {} and {}", shapes_.describe(a), shapes_.describe(b)))
+      .with_help("the remainder of floats by element is `x - y * floor(x / y)`");
+  return {};
+}
+
 Value GraphWriter::binary(ast::BinaryOp op, const Value& a, const Value& b, Span span) {
   if (a.bad() || b.bad()) return {};
   const auto compile_time = [&](const Value& v) {
@@ -142,21 +162,7 @@ Value GraphWriter::binary(ast::BinaryOp op, const Value& a, const Value& b, Span
            v.as<Selector>() == nullptr;
   };
   if (compile_time(a) && compile_time(b)) return fold(op, a, b, span);
-  if (op == ast::BinaryOp::Rem) {
-    const auto whole = [&](const Value& v) {
-      const std::optional<double> number = shapes_.number_of(v);
-      if (number) return *number == std::floor(*number);
-      return v.as<Tensor>() == nullptr || !is_float(v.as<Tensor>()->dtype);
-    };
-    diagnostics_
-        .report(Diag::E0502, span,
-                fmt::format("`%` is for numbers known while compiling, not for {} and {}", shapes_.describe(a),
-                            shapes_.describe(b)))
-        .with_help(whole(a) && whole(b)
-                       ? "the remainder of whole numbers by element is `x - y * (x / y)`, with the sign of x"
-                       : "the remainder by element is `x - y * floor(x / y)`");
-    return {};
-  }
+  if (op == ast::BinaryOp::Rem) return remainder(a, b, span);
   if (op == ast::BinaryOp::Pow) {  // exact forms of the common powers
     const auto exponent = shapes_.number_of(b);
     if (exponent == 2.0) return elementwise(OpKind::Square, {a}, span, "`^`");

@@ -73,6 +73,8 @@ class Formulas {
   bool mentions_index(ast::ExprId expr) const;
 
   std::optional<Affine> affine(ast::ExprId expr);
+  bool is_affine(ast::ExprId expr, bool& told);
+  Value position_value(ast::ExprId expr);
   /// `outside`: what is read of a run-time axis where a `?[..]` lies outside.
   std::optional<FormulaRead> read_of(const ast::IndexExpr& access, Span span, double outside = 0);
   std::optional<Value> data_index(const Tensor& base, size_t axis, ast::ExprId index);

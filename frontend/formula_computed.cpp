@@ -15,13 +15,45 @@
 
 namespace smelt::frontend {
 
-/// What a position is that is computed: labels at the indices of the formula, `x[t[n], c]`, the last of a run-time dim,
-/// `x[n, T - 1, c]`, or the step of a loop and other numbers, `x[n, s, c]`. Without a value: a function of the indices.
+/// Whether a position is a sum of indices times numbers that are known while compiling. `told`: of one that had an
+/// error.
+bool Formulas::is_affine(ast::ExprId expr, bool& told) {
+  const ast::Ast& ast = scopes_.ast();
+  if (!mentions_index(expr)) {
+    if (evaluator_.has_run_time_dim(expr)) return true;
+    const Value value = position_value(expr);
+    told = told || value.bad();
+    const auto* tensor = value.as<Tensor>();
+    return tensor == nullptr || tensor->weak;
+  }
+  if (ast.as<ast::NameExpr>(expr) != nullptr) return true;
+  if (const auto* unary = ast.as<ast::UnaryExpr>(expr); unary != nullptr && unary->op == ast::UnaryOp::Neg)
+    return is_affine(unary->operand, told);
+  const auto* binary = ast.as<ast::BinaryExpr>(expr);
+  if (binary == nullptr) return false;
+  const bool sum = binary->op == ast::BinaryOp::Add || binary->op == ast::BinaryOp::Sub;
+  const bool multiple = binary->op == ast::BinaryOp::Mul && mentions_index(binary->lhs) != mentions_index(binary->rhs);
+  return (sum || multiple) && is_affine(binary->lhs, told) && is_affine(binary->rhs, told);
+}
+
+/// Positions are whole: a quotient in one is meant to be rounded.
+Value Formulas::position_value(ast::ExprId expr) {
+  const bool outside = std::exchange(scopes_.frame().around.dim_size, true);
+  Value value = evaluator_.eval(expr);
+  scopes_.frame().around.dim_size = outside;
+  return value;
+}
+
+/// What a position is that is computed: labels at the indices of the formula, `x[t[n], c]`, what is made of them,
+/// `x[t[n] + i, c]`, or of indices alone, `x[n, i / 2]`, the last of a run-time dim, `x[n, T - 1, c]`, or the step of a
+/// loop and other numbers, `x[n, s, c]`. Without a value: a function of the indices.
 std::optional<Value> Formulas::data_index(const Tensor& base, size_t axis, ast::ExprId index) {
   const bool varies = mentions_index(index);
   if (!varies && evaluator_.has_run_time_dim(index)) return evaluator_.position_from_end(index, base, axis);
-  if (varies && scopes_.ast().as<ast::IndexExpr>(index) == nullptr) return std::nullopt;
-  Value value = evaluator_.eval(index);
+  bool told = false;
+  if (varies && is_affine(index, told)) return told ? std::optional(Value()) : std::nullopt;
+  if (told) return Value();
+  Value value = position_value(index);
   const auto* tensor = value.as<Tensor>();
   return varies || (tensor != nullptr && !tensor->weak) ? std::optional(std::move(value)) : std::nullopt;
 }
@@ -47,7 +79,8 @@ std::optional<Tensor> Formulas::labels_along(const Tensor& x, const ComputedPosi
         .with_help("run over fewer steps, or keep it inside: `max(t - 1, 0)`, `min(t + 1, T - 1)`");
     return std::nullopt;
   }
-  return range || graph_.check_positions(*rows, read_axis, span) ? rows : std::nullopt;
+  const bool labels = scopes_.ast().as<ast::IndexExpr>(position.expr) != nullptr;
+  return range || graph_.check_positions(*rows, read_axis, span, !labels) ? rows : std::nullopt;
 }
 
 /// Replaces what is computed: numbers one by one, of labels those of several axes at once. `positions`: what stands in

@@ -19,10 +19,7 @@ namespace smelt::frontend {
 std::optional<Affine> Formulas::affine(ast::ExprId expr) {
   const ast::Ast& ast = scopes_.ast();
   if (!mentions_index(expr)) {
-    // Positions are whole: a quotient in one is meant to be rounded.
-    const bool outside = std::exchange(scopes_.frame().around.dim_size, true);
-    const Value value = evaluator_.eval(expr);
-    scopes_.frame().around.dim_size = outside;
+    const Value value = position_value(expr);
     const auto constant = shapes_.expect_integer(value, scopes_.span_of(expr), "an index");
     return constant ? std::optional(Affine{*constant, {}}) : std::nullopt;
   }
@@ -44,9 +41,7 @@ std::optional<Affine> Formulas::affine(ast::ExprId expr) {
     if (!a || !b) return std::nullopt;
     return a->terms.empty() ? *b * a->constant : *a * b->constant;
   }
-  diagnostics_.report(Diag::E0111, scopes_.span_of(expr), "a position is a sum of indices times whole numbers")
-      .with_help("write `x[2*i + u - 1]`; other rows are read by labels: `x[t[n], c]` with `t: ix<D>[N]`");
-  return std::nullopt;
+  return std::nullopt;  // data_index takes all others
 }
 
 /// An axis whose length shows at run time is read as it is, by an index that runs over all of it.
@@ -86,14 +81,17 @@ bool Formulas::check_bounds(FormulaRead& read, const std::vector<ast::ExprId>& p
       if (index.axis.extent == axis.extent) continue;
       if (!index.stated && !read.bounded) {
         const bool fixed = index.axis.extent.is_static() && axis.extent.is_static();
+        const bool at_run_time = !index.axis.extent.is_static() && !axis.extent.is_static();
         const Axis& shorter = index.axis.extent.bound < axis.extent.bound ? index.axis : axis;
         diagnostics_
             .report(Diag::E0111, span,
                     fmt::format("index `{}` runs over {} and over {}", index.name, shapes_.sized_text(index.axis),
                                 shapes_.sized_text(axis)))
-            .with_help(fixed
-                           ? fmt::format("write `{} < {}` to read a part", index.name, shapes_.axis_text(shorter))
-                           : fmt::format("write how far it runs, `{} < T - 1`, to read a part of a dim T", index.name));
+            .with_help(fixed ? fmt::format("write `{} < {}` to read a part", index.name, shapes_.axis_text(shorter))
+                       : at_run_time
+                           ? fmt::format("write how far it runs, `{} < T - 1`, to read a part of a dim T", index.name)
+                           : fmt::format("positions stand in the order of the axes, which are {}",
+                                         shapes_.axes_text(read.base.axes)));
         return false;
       }
     }

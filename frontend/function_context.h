@@ -39,6 +39,7 @@ struct FunctionContext {
   std::vector<std::pair<std::string, NodeId>> reports;
   int64_t cotangents = 0;           // placeholders so far
   std::map<NodeId, NodeId> slices;  // of open scans: placeholders, and what they are slices of
+  std::map<NodeId, int64_t> steps;  // of open scans: the number of the step, and how many there are at most
   ExampleSums example_sums;         // whose gradient is one per example
   struct LayerCall {
     uint32_t begin, end;  // the nodes that it made

@@ -68,12 +68,15 @@ class GraphWriter {
 
   Value elementwise(OpKind op, std::vector<Value> operands, Span span, std::string_view what);
   Value binary(ast::BinaryOp op, const Value& a, const Value& b, Span span);
+  Value remainder(const Value& a, const Value& b, Span span);
+  void refuse_labels(const Tensor& table, const Tensor& index, Span span);
   Value matmul(const Value& a, const Value& b, Span span);
   Value push_contraction(const Tensor& a, const Tensor& b, IndexFormula formula, Axes axes, Span span);
   Value contract(const Tensor& a, const Tensor& b, const Axes& over, Span span);
   Value reduce(OpKind op, const Value& x, const Value* over, Span span);
   /// Whether each of these whole numbers is the position of an element of `axis`, as far as they come from outside.
-  bool check_positions(const Tensor& positions, const Axis& axis, Span span);
+  /// `strict`: what may lie outside is refused also where nothing comes from outside.
+  bool check_positions(const Tensor& positions, const Axis& axis, Span span, bool strict = false);
   /// x from `start` on along an axis, as far as `axis` goes; with `bounded` what is outside is 0.
   Tensor part(const Tensor& x, size_t place, const Axis& axis, int64_t start, std::optional<double> outside, Span span);
   /// x with the elements `rows` along an axis, whole numbers that are inside of it: a scalar takes the axis away, else

@@ -97,6 +97,7 @@ bool Scans::begin(OpenScan& scan, const ast::ScanExpr& e, Span span) {
   graph_.builder().set_span(span);
   scan.begin = graph_.builder().graph().size();
   scan.index = placeholder({DType::I32, {}});
+  graph_.context().steps.emplace(scan.index, scan.steps.extent.bound);
   Tensor index = graph_.tensor(scan.index, {});
   index.label = scan.steps.dim;
   scopes_.bind(e.index, Value(index));

@@ -241,5 +241,57 @@ TEST_CASE("a transposed convolution has an extra row and extra columns of its ow
   }
 }
 
+TEST_CASE("a position of a formula is any formula of whole numbers, in values and gradients") {
+  const ExportRuns here("formula-computed", R"(import std.nn (Dense)
+dim B = 3, X = 4, S = 3
+layer Scale(x: f32[N, X]) -> f32[N, X] {
+  param w: f32[X] = ones()
+  x * w
+}
+model net = Scale
+export windows(x: f32[B, X], at: f32[B]) {
+  first = cast(at, i32)
+  y[n, i < 3] = net(x)[n, clamp(first[n], 0, 1) + i]
+  y
+}
+export twice(x: f32[B, X]) {
+  y[n, i < 8] = x[n, i / 2]
+  y
+}
+export circle(x: f32[B, X]) {
+  y[n, i < X] = x[n, (i + 3) % 4] + 10 * x[n, (2 * i + 1) % 4]
+  y
+}
+export steps(x: f32[B, X]) = scan s < S with _h = 0.0 {
+  y[n, i < 2] = x[n, s + i]
+  yield y
+}
+export gradient(x: f32[B, X]) {
+  y[n, i < X] = x[n, (i + 1) % 4] ^ 2 + 0 * x[n, i]
+  grad(sum(y), wrt=x) - 2 * x
+}
+export remainders(x: f32[B, X]) = cast(cast(x, i32) % 3, f32) + 100 * cast(cast(x, i32) % -3, f32) + 10000 * cast(cast(x, i32) % 0, f32)
+)");
+  const Values x{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+  here.write("x.npy", x, {3, 4});
+  here.write("at.npy", {-5, 1, 7}, {3});
+  CHECK(here.run("windows", "--input x=x.npy --input at=at.npy") == Values{0, 1, 2, 5, 6, 7, 9, 10, 11});
+  const Values twice = here.run("twice"), circle = here.run("circle"), steps = here.run("steps");
+  REQUIRE(twice.size() == 24);
+  REQUIRE(circle.size() == 12);
+  REQUIRE(steps.size() == 18);
+  for (size_t n = 0; n < 3; ++n) {
+    for (size_t i = 0; i < 8; ++i) CHECK(twice[n * 8 + i] == x[n * 4 + i / 2]);
+    for (size_t i = 0; i < 4; ++i) CHECK(circle[n * 4 + i] == x[n * 4 + (i + 3) % 4] + 10 * x[n * 4 + (2 * i + 1) % 4]);
+    for (size_t step = 0; step < 3; ++step)
+      for (size_t i = 0; i < 2; ++i) CHECK(steps[(step * 3 + n) * 2 + i] == x[n * 4 + step + i]);
+  }
+  CHECK(here.run("gradient") == Values(12, 0));
+  here.write("x.npy", {-7, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7}, {3, 4});
+  const Values remainders = here.run("remainders");
+  const int whole[] = {-7, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7};
+  for (size_t i = 0; i < 12; ++i) CHECK(remainders[i] == whole[i] % 3 + 100 * (whole[i] % -3) + 10000 * whole[i]);
+}
+
 }  // namespace
 }  // namespace smelt::test
