@@ -181,6 +181,18 @@ Value GraphWriter::reduce(OpKind op, const Value& value, const Value* over, Span
   return Value(tensor(*node, std::move(axes)));
 }
 
+/// Labels of a dim that the table does not have.
+void GraphWriter::refuse_labels(const Tensor& table, const Tensor& index, Span span) {
+  const Axis labels = shapes_.axis_of(index.label);
+  const bool fits = !table.axes.empty() && table.axes[0].extent.bound >= labels.extent.bound;
+  const std::string dim = shapes_.axis_text(labels);
+  diagnostics_
+      .report(Diag::E0105, span,
+              fmt::format("`{}` has no axis {}, whose labels are its positions", shapes_.type_text(table), dim))
+      .with_help(fits ? fmt::format("`cast(.., i32)` makes numbers of labels, which are positions along the first axis")
+                      : fmt::format("declare the table with the dim of the labels: `f32[{}, ..]`", dim));
+}
+
 /// x[i..] reads row i of the axis that i's label names, of several the first one if it is the first of all: rows of a
 /// square table. Without a label, or when the first axis has no name and is large enough for every label, of the first
 /// axis.
@@ -192,6 +204,10 @@ Value GraphWriter::gather(const Tensor& table, const Tensor& index, Span span) {
                            table.axes[0].extent.bound >= shapes_.axis_of(index.label).extent.bound;
   const bool of_rows = index.label != kAnonymous && !table.axes.empty() && table.axes[0].dim == index.label;
   if (index.label != kAnonymous && !by_position && !of_rows) {
+    if (!names_axis) {
+      refuse_labels(table, index, span);
+      return {};
+    }
     const auto found = shapes_.find_axes(table, {shapes_.axis_of(index.label)}, span);
     if (!found) return {};
     at = static_cast<size_t>((*found)[0]);
@@ -206,6 +222,14 @@ Value GraphWriter::gather(const Tensor& table, const Tensor& index, Span span) {
                 fmt::format("`{}` says which elements, not where they are", shapes_.type_text(index)))
         .with_help(
             "shapes do not depend on values: `where(mask, x, 0)` keeps some elements, and sums leave out the others");
+    return {};
+  }
+  if (is_float(index.dtype)) {
+    diagnostics_
+        .report(Diag::E0501, span, fmt::format("positions are whole numbers, not `{}`", shapes_.type_text(index)))
+        .with_help(
+            "round them: `cast(floor(..), i32)`; whole numbers that are chosen among are cast as well: "
+            "`cast(where(.., 1, 2), i32)`");
     return {};
   }
   if (!check_positions(index, table.axes[at], span)) return {};

@@ -278,7 +278,8 @@ bool Signatures::bind_head(ast::TypeId type_id, Value& value, Span span, const a
     Tensor wanted;
     wanted.dtype = *dtype;
     wanted.label = label;
-    std::string help = shapes_.label_help(t, wanted, Meeting::Compared);
+    // Of labels where floats are asked for nothing is known but that they convert.
+    std::string help = is_float(*dtype) ? std::string() : shapes_.label_help(t, wanted, Meeting::Compared);
     if (help.empty()) help = fmt::format("convert it: `cast(.., {})`", to_string(*dtype));
     return mismatch(fmt::format("element type {} instead of {}", to_string(t.dtype), to_string(*dtype)),
                     std::move(help));
@@ -300,7 +301,8 @@ bool Signatures::bind_head(ast::TypeId type_id, Value& value, Span span, const a
     return diagnostics_.num_errors() > errors ? false : mismatch(std::move(why), std::move(help));
   }
   if (label != kAnonymous && !graph_.check_positions(*given, shapes_.axis_of(label), span)) return false;
-  if (label != kAnonymous && t.label == kAnonymous) t.label = label;
+  // Inside they are what the head says, also labels of a smaller dim. A dim that the head itself names is the caller's.
+  if (label != kAnonymous && (t.label == kAnonymous || !scopes_.frame().outside.contains(label))) t.label = label;
   value = Value(t);
   return true;
 }
