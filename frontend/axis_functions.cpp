@@ -167,6 +167,14 @@ Value contract(Call& c) {
 
 // ---- along dims ----
 
+/// An axis of one element is a matter of shape; others need a name to be repeated along, which `reshape` takes away.
+static std::string help_for_axis_without_name(const Shapes& shapes, const Tensor& x, const Axis& axis) {
+  if (axis.extent.bound != 1) return fmt::format("declare a dim of that size: `dim K = {}`", axis.extent.bound);
+  std::string axes;
+  for (const Axis& own : x.axes) axes += shapes.axis_text(own) + ", ";
+  return fmt::format("an axis of one element comes by `reshape(.., [{}1])`", axes);
+}
+
 /// x repeated along axes that it lacks: all pairs, on purpose.
 Value stretch(Call& c) {
   const auto x = c.use.graph.expect_tensor(c.value(0), c.span_of(0));
@@ -178,10 +186,13 @@ Value stretch(Call& c) {
       axes.push_back(axis);
       continue;
     }
-    c.use.diagnostics.report(Diag::E0105, c.span_of(1),
-                             axis.dim == kAnonymous ? std::string("`stretch` repeats along axes with names")
-                                                    : fmt::format("`{}` has {} already", c.use.shapes.type_text(*x),
-                                                                  c.use.shapes.axis_text(axis)));
+    const bool no_name = axis.dim == kAnonymous;
+    const std::string text = c.use.shapes.type_text(*x);
+    Diagnostic& said =
+        c.use.diagnostics.report(Diag::E0105, c.span_of(1),
+                                 no_name ? std::string("`stretch` repeats along axes with names")
+                                         : fmt::format("`{}` has {} already", text, c.use.shapes.axis_text(axis)));
+    if (no_name) said.with_help(help_for_axis_without_name(c.use.shapes, *x, axis));
     return {};
   }
   if (!c.use.shapes.check_size(x->dtype, axes, c.span)) return {};

@@ -196,9 +196,13 @@ Value Evaluator::eval_node(const ast::AsExpr& e, ast::ExprId id, const Naming& n
   const std::optional<Axes> axes = signatures_.axes_expression(e.dims);
   if (!x || !axes) return {};
   if (axes->size() != x->axes.size()) {
-    diagnostics_.report(
-        Diag::E0108, scopes_.span_of(id),
-        fmt::format("`{}` has {} axes, and `as` names {}", shapes_.type_text(*x), x->axes.size(), axes->size()));
+    const bool call = scopes_.ast().as<ast::CallExpr>(e.base) != nullptr;
+    diagnostics_
+        .report(Diag::E0108, scopes_.span_of(id),
+                fmt::format("`{}` has {} axes, and `as` names {}", shapes_.type_text(*x), x->axes.size(), axes->size()))
+        .with_help(call ? "`as` gives each axis a name, in their order; `reshape(x, [..])` makes other axes"
+                        : "`as` belongs to what stands directly before it: a sum or product that is meant has "
+                          "parentheses, `(a + b) as [..]`; `reshape(x, [..])` makes other axes");
     return {};
   }
   for (size_t i = 0; i < axes->size(); ++i) {

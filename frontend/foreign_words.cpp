@@ -180,6 +180,11 @@ constexpr Word kNames[] = {
     {"reduce_sum", "`sum`"},
     {"cumulative_sum", "`cumsum`"},
     {"l2_norm", "`norm`"},
+    {"log2", "`log(x) / log(2.0)`"},
+    {"log10", "`log(x) / log(10.0)`"},
+    {"tan", "`sin(x) / cos(x)`"},
+    {"randn_like", "a draw: `z ~ Normal(zeros_like(x), 1)`"},
+    {"roll", "a formula: `y[n, i < 8] = x[n, (i + 7) % 8]`"},
     {"pow", "`x ^ y`"},
     {"normalize", "`x / norm(x, over=D)`"},
     {"cosine_similarity", "`sum(a * b, over=D) / (norm(a, over=D) * norm(b, over=D))`"},
@@ -229,7 +234,6 @@ constexpr Word kOptions[] = {
     {"axis", "over"},
     {"dim", "over"},
     {"dims", "over"},
-    {"keepdim", "over"},
     {"num_embeddings", "rows"},
     {"embedding_dim", "out"},
     {"learning_rate", "lr"},
@@ -279,6 +283,8 @@ std::string help_for_foreign_name(std::string_view name) {
 }
 
 std::string help_for_option(std::string_view option, std::span<const std::string> known) {
+  if (option.starts_with("keepdim"))
+    return "no axis has to be kept: axes line up by name, as in `x - mean(x, over=X)`; `stretch(y, over=X)` repeats";
   const std::string_view ours = found_in(kOptions, option);
   if (ours.empty() || std::ranges::find(known, ours) == known.end()) return did_you_mean(option, known);
   return fmt::format("what others call `{}` is `{}`", option, ours);

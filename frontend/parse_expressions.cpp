@@ -75,6 +75,7 @@ ast::ExprId Parser::binary(int level) {
     const ast::ExprId operand = binary(kNotLevel);
     return make(ast::UnaryExpr{ast::UnaryOp::Not, operand}, begin);
   }
+  const bool is_type = at_word("ix");
   ast::ExprId lhs = binary(level + 1);
   while (!panic_) {
     const std::optional<BinaryOp> op = operator_at(peek(), level);
@@ -84,8 +85,13 @@ ast::ExprId Parser::binary(int level) {
     const bool open = *op == BinaryOp::Range && (at(TokenKind::CloseBracket) || at(TokenKind::Comma));
     const ast::ExprId rhs = open ? ast::ExprId{} : binary(level + 1);
     lhs = make(ast::BinaryExpr{*op, lhs, rhs, op_span}, begin);
-    if (level == kComparison && operator_at(peek(), level))
-      fail("comparisons cannot be chained", "write `a < b and b < c`");
+    if (level == kComparison && operator_at(peek(), level)) {
+      if (is_type)
+        fail("`ix<..>` is a type, and no value",
+             "`cast(y, i32)` makes whole numbers of labels, which are positions along any axis that is long enough");
+      else
+        fail("comparisons cannot be chained", "write `a < b and b < c`");
+    }
     if (level == kRange) break;
   }
   return lhs;

@@ -43,15 +43,31 @@ static size_t column_of(const Token& token) {
   return column;
 }
 
-bool Parser::at_section() const {
-  if (!at(TokenKind::Name) || !peek().newline_before) return false;
+/// The first words of a section, wherever on its line they stand.
+bool Parser::at_head_of_section() const {
+  if (!at(TokenKind::Name)) return false;
   const auto section = std::ranges::find(sections(), peek().text, &Section::word);
   // A body may have dims of its own.
   if (section == sections().end() || section->word == "dim") return false;
   const bool unnamed = section->word == "train" && peek(1).kind == TokenKind::OpenBrace;
   const bool named = peek(1).kind == TokenKind::Name &&
                      (peek(2).kind == section->after_name[0] || peek(2).kind == section->after_name[1]);
-  return (unnamed || named) && column_of(peek()) <= section_column_;
+  return unnamed || named;
+}
+
+bool Parser::at_section() const {
+  return at(TokenKind::Name) && peek().newline_before && at_head_of_section() && column_of(peek()) <= section_column_;
+}
+
+/// `const`, `fn` and the like among the statements of a body, where others have local ones.
+void Parser::refuse_section_in_body() {
+  const Token& name = peek(1);
+  std::string help = "move it in front of the section that it stands in";
+  if (at_word("const") || at_word("config"))
+    help = fmt::format("a value of the body has no word before it: `{} = ..`", printable(name.text));
+  else if (at_word("fn"))
+    help += "; what it reads of this body becomes its parameters";
+  fail(fmt::format("`{}` begins a section of the file, and no statement", peek().text), std::move(help));
 }
 
 void Parser::section() {

@@ -45,7 +45,9 @@ ast::ExprId Parser::part_of_text(const Token& token, size_t begin, size_t end) {
 ast::StmtId Parser::statement() {
   const Span begin = peek().span;
   decltype(ast::Stmt::node) node;
-  if (at_keyword("param"))
+  if (at_head_of_section())
+    refuse_section_in_body();
+  else if (at_keyword("param"))
     node = param_stmt();
   else if (at_keyword("state"))
     node = state_stmt();
@@ -208,8 +210,12 @@ decltype(ast::Stmt::node) Parser::binding_stmt() {
 ast::AssignStmt Parser::tuple_assign() {
   ast::AssignStmt stmt;
   stmt.tuple = true;
-  bracketed(TokenKind::OpenParen, TokenKind::CloseParen, "a tuple of names",
-            [&] { stmt.targets.push_back(expect_name("a name")); });
+  bracketed(TokenKind::OpenParen, TokenKind::CloseParen, "a tuple of names", [&] {
+    if (at(TokenKind::OpenParen))
+      fail("a tuple inside of a tuple has a line of its own", "`(a, rest) = ..`, then `(b, c) = rest`");
+    else
+      stmt.targets.push_back(expect_name("a name"));
+  });
   expect(TokenKind::Equal, "an assignment");
   if (!panic_) stmt.value = expression();
   return stmt;

@@ -55,9 +55,11 @@ class Parser {
   void report_open(TokenKind open, TokenKind close, Span opening, std::string_view what);
   void recover_statement();
   void recover_section();
+  bool at_head_of_section() const;
   /// Whether a section begins here, on a line that is indented no further than the section around it: then a block that
   /// is still open lacks its `}`.
   bool at_section() const;
+  void refuse_section_in_body();
   void report_unclosed(Span opening, std::string_view what, TokenKind closing);
 
   /// `open item, item close`, a trailing comma allowed; newlines mean nothing inside.

@@ -109,23 +109,28 @@ std::optional<Selector> Selectors::eval_selector(ast::ExprId id) {
   return std::nullopt;
 }
 
+/// What a dot may be meant for that selects nothing.
+static std::string help_for_member(const Value& base, const std::string& member) {
+  if (base.as<Distribution>() != nullptr)
+    return "`mean_of(q)` is the mean of a distribution; what else it is made of has names before: `m = ..`, then "
+           "`Normal(mean = m, ..)`";
+  if (std::string meant = help_for_foreign_name(member); !meant.empty()) return meant;
+  if (base.as<TupleValue>() != nullptr) return "a tuple is taken apart by names: `(a, b) = ..`";
+  return "a dot selects parameters of a model, `net.fc1.W`; functions are applied, `sum(x)` or `x |> sum`, and sizes "
+         "are dims";
+}
+
 /// `book.E` is a parameter's value where a tensor is needed, and a selector for `l2(..)` and `updates`.
 Value Selectors::member_value(ast::ExprId id, const Naming& naming) {
   std::string path;
   if (!selector_path(id, path)) {
     const Value base = evaluator_.eval(scopes_.ast().as<ast::MemberExpr>(id)->base, naming);
     const std::string& member = scopes_.ast().as<ast::MemberExpr>(id)->name.text;
-    const std::string meant = help_for_foreign_name(member);
     if (!base.bad())
       diagnostics_
           .report(Diag::E0403, scopes_.span_of(id),
                   fmt::format("{} has no member `{}`", shapes_.describe(base), member))
-          .with_help(
-              !meant.empty() ? meant
-              : base.as<TupleValue>() != nullptr
-                  ? "a tuple is taken apart by names: `(a, b) = ..`"
-                  : "a dot selects parameters of a model, `net.fc1.W`; functions are applied, `sum(x)` or `x |> sum`, "
-                    "and sizes are dims");
+          .with_help(help_for_member(base, member));
     return {};
   }
   const std::optional<Selector> selector = matching(id);

@@ -10,6 +10,23 @@
 
 namespace smelt::frontend {
 
+/// Axes in another order are no matter of shape. A formula has them in any.
+static std::string help_for_order(const Call& c, const Tensor& x, const Axes& axes) {
+  const bool has_names = std::ranges::none_of(x.axes, [](const Axis& axis) { return axis.dim == kAnonymous; });
+  if (!has_names || !std::ranges::is_permutation(x.axes, axes))
+    return "both have to have the same number of elements, and run-time dims keep their place";
+  const auto letters = [&](const Axes& order) {
+    std::string list;
+    for (const Axis& axis : order) {
+      const auto at = std::ranges::find(x.axes, axis) - x.axes.begin();
+      list += (list.empty() ? "" : ", ") + std::string(1, static_cast<char>('i' + at));
+    }
+    return list;
+  };
+  return fmt::format("`reshape` keeps the order of the elements; a formula turns axes: `y[{}] = x[{}]` has {}",
+                     letters(axes), letters(x.axes), c.use.shapes.axes_text(axes));
+}
+
 static Value reshape_to(Call& c, const Tensor& x, Axes axes) {
   const Shape shape = shape_of(axes);
   c.use.graph.builder().set_span(c.span);
@@ -19,7 +36,7 @@ static Value reshape_to(Call& c, const Tensor& x, Axes axes) {
     c.use.diagnostics
         .report(Diag::E0108, c.span,
                 fmt::format("`{}` cannot be read as {}", c.use.shapes.type_text(x), c.use.shapes.axes_text(axes)))
-        .with_help("both have to have the same number of elements, and run-time dims keep their place");
+        .with_help(help_for_order(c, x, axes));
     return {};
   }
   Tensor t = c.use.graph.tensor(*node, std::move(axes));

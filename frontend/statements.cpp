@@ -23,10 +23,9 @@ Value Evaluator::eval_statements(const ast::Block& block, const Naming& naming) 
   bool good = true, has_value = false;
   for (const ast::StmtId id : block.statements) {
     Value value;
-    const size_t errors = diagnostics_.num_errors();
     good = execute(scopes_.ast()[id], value, naming) && good;
     // What follows relies on what is asserted.
-    if (scopes_.ast().as<ast::AssertStmt>(id) != nullptr && diagnostics_.num_errors() > errors) return {};
+    if (scopes_.ast().as<ast::AssertStmt>(id) != nullptr && value.bad()) return {};
     has_value = scopes_.ast().as<ast::ExprStmt>(id) != nullptr;
     result = std::move(value);
   }
@@ -57,7 +56,7 @@ bool Evaluator::execute(const ast::Stmt& stmt, Value& result, const Naming& nami
                      scopes_.bind(decl.name, std::move(dim));
                    }
                  },
-                 [&](const ast::AssertStmt& s) { execute_assert(s); },
+                 [&](const ast::AssertStmt& s) { result = execute_assert(s) ? Value(true) : Value(); },
                  [&](const ast::ReportStmt& s) { execute_report(s, naming); },
                  [&](const ast::AssignStmt& s) { execute_assign(s, naming, stmt.span); },
                  [&](const ast::DrawStmt& s) { execute_draw(s, naming); },
@@ -247,18 +246,21 @@ void Evaluator::execute_report(const ast::ReportStmt& stmt, const Naming& naming
   }
 }
 
-void Evaluator::execute_assert(const ast::AssertStmt& stmt) {
+/// False: it does not hold, also where that was told before.
+bool Evaluator::execute_assert(const ast::AssertStmt& stmt) {
   const std::optional<bool> holds =
       shapes_.expect_bool(eval(stmt.condition), scopes_.span_of(stmt.condition), "an assertion");
   const Value message = eval(stmt.message);
   const auto* text = message.as<std::string>();
-  if (!holds || *holds || text == nullptr) return;
+  if (!holds || text == nullptr) return false;
+  if (*holds) return true;
   const Span here = scopes_.span_of(stmt.condition);
   auto& diagnostic = diagnostics_.report(
       Diag::E0206,
       scopes_.frame().instance != nullptr && scopes_.frame().scope->library ? scopes_.frame().instance->span : here,
       interpolate(*text, stmt.shown));
   diagnostic.label(here, "asserted here");
+  return false;
 }
 
 /// `{2 * h}` in a message becomes the value of the expression.

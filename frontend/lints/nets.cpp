@@ -104,6 +104,40 @@ void nets_never_updated(const LintInput& input) {
   }
 }
 
+/// Where an objective says that it updates a net.
+static Span span_of_update(const LintInput& input, size_t objective, const std::string& net) {
+  const ast::ObjectiveDecl& decl = input.file.ast.objectives[objective];
+  for (const ast::ExprId id : decl.updates) {
+    const auto* name = input.file.ast.as<ast::NameExpr>(id);
+    if (name != nullptr && name->name == net) return input.file.ast[id].span;
+  }
+  return decl.name.span;
+}
+
+/// Parameters that the file declares are shown where it does. Those of the library's layers are nothing that the file
+/// shows: they are told of together, where the objective says what it updates.
+static void parts_without_influence(const LintInput& input, size_t objective, const std::string& net,
+                                    const std::vector<int32_t>& list) {
+  const std::string& name = input.experiment.objectives[objective].name;
+  const Span place = span_of_update(input, objective, net);
+  std::vector<int32_t> of_library;
+  for (const int32_t v : list) {
+    const Variable& variable = variable_of(input, v);
+    if (variable.span.file == place.file)
+      input.diagnostics.report(
+          Diag::W0002, variable.span,
+          fmt::format("objective `{}` updates `{}`, which has no influence on its loss", name, variable.path));
+    else
+      of_library.push_back(v);
+  }
+  if (of_library.empty()) return;
+  input.diagnostics
+      .report(Diag::W0002, place,
+              fmt::format("objective `{}` updates {}, which {} no influence on its loss", name,
+                          some_paths(input, of_library), of_library.size() == 1 ? "has" : "have"))
+      .with_help("name the parts that it does update, `updates net.a, net.b`; behind `stop(..)` one has no influence");
+}
+
 void nets_without_influence(const LintInput& input) {
   for (size_t i = 0; i < input.experiment.objectives.size(); ++i) {
     const Objective& objective = input.experiment.objectives[i];
@@ -119,27 +153,16 @@ void nets_without_influence(const LintInput& input) {
       if (!reached.contains(v) && !silenced(variable.path)) idle[std::string(net_of(variable.path))].push_back(v);
     }
     for (const auto& [net, list] : idle) {
-      if (list.size() == all[net]) {
-        const ast::ObjectiveDecl& decl = input.file.ast.objectives[i];
-        Span span = decl.name.span;
-        for (const ast::ExprId id : decl.updates) {
-          const auto* name = input.file.ast.as<ast::NameExpr>(id);
-          if (name != nullptr && name->name == net) span = input.file.ast[id].span;
-        }
-        input.diagnostics
-            .report(Diag::W0008, span,
-                    fmt::format("objective `{}` updates `{}`, and its loss ignores `{}`", objective.name, net, net))
-            .with_help(fmt::format("use `{0}` in the loss, or leave it out of `updates`; behind `stop(..)` it counts "
-                                   "as ignored",
-                                   net));
+      if (list.size() != all[net]) {
+        parts_without_influence(input, i, net, list);
         continue;
       }
-      for (const int32_t v : list) {
-        const Variable& variable = variable_of(input, v);
-        input.diagnostics.report(Diag::W0002, variable.span,
-                                 fmt::format("objective `{}` updates `{}`, which has no influence on its loss",
-                                             objective.name, variable.path));
-      }
+      input.diagnostics
+          .report(Diag::W0008, span_of_update(input, i, net),
+                  fmt::format("objective `{}` updates `{}`, and its loss ignores `{}`", objective.name, net, net))
+          .with_help(fmt::format("use `{0}` in the loss, or leave it out of `updates`; behind `stop(..)` it counts "
+                                 "as ignored",
+                                 net));
     }
   }
 }
