@@ -21,13 +21,13 @@ constexpr int64_t kMaxSide = 65'536;       // of a picture: far above what a net
 constexpr int64_t kMaxWindow = 1'048'576;  // of a text or a sound, likewise
 
 template <typename T>
-struct Word {
+struct KnownWord {
   std::string_view text;
   T value;
 };
-constexpr Word<Fit> kFits[] = {{"crop", Fit::Crop}, {"pad", Fit::Pad}, {"stretch", Fit::Stretch}};
-constexpr Word<PictureLabel> kLabels[] = {{"folder", PictureLabel::Folder}, {"column", PictureLabel::Column}};
-constexpr Word<std::array<uint8_t, 3>> kColours[] = {
+constexpr KnownWord<Fit> kFits[] = {{"crop", Fit::Crop}, {"pad", Fit::Pad}, {"stretch", Fit::Stretch}};
+constexpr KnownWord<PictureLabel> kLabels[] = {{"folder", PictureLabel::Folder}, {"column", PictureLabel::Column}};
+constexpr KnownWord<std::array<uint8_t, 3>> kColours[] = {
     {"white", {255, 255, 255}}, {"black", {0, 0, 0}}, {"grey", {128, 128, 128}}};
 
 class Options {
@@ -176,15 +176,15 @@ class Options {
   }
 
   template <typename T, size_t N>
-  void word(const ast::Arg& arg, const Word<T> (&words)[N], T& out) {
+  void word(const ast::Arg& arg, const KnownWord<T> (&words)[N], T& out) {
     const auto* name = ast_.as<ast::NameExpr>(arg.value);
-    const auto* found = name == nullptr ? std::end(words) : std::ranges::find(words, name->name, &Word<T>::text);
+    const auto* found = name == nullptr ? std::end(words) : std::ranges::find(words, name->name, &KnownWord<T>::text);
     if (found != std::end(words)) {
       out = found->value;
       return;
     }
     std::vector<std::string_view> known;
-    for (const Word<T>& w : words) known.push_back(w.text);
+    for (const KnownWord<T>& w : words) known.push_back(w.text);
     diagnostics_.report(Diag::E0503, span(arg), fmt::format("`{}` is one of {}", arg.name.text, fmt::join(known, ", ")))
         .with_help(name == nullptr ? "" : did_you_mean(name->name, known));
   }
@@ -203,7 +203,7 @@ struct Option {
   void (Options::*read)(const ast::Arg&);
   std::string_view if_missing = {};  // why it must be given
 };
-constexpr Option kOptions[] = {
+constexpr Option kReaderOptions[] = {
     {FileKind::Picture, "size", &Options::size,
      "pictures become of one size: write `size = 64`, or `size = [48, 64]` for height and width"},
     {FileKind::Picture, "channels", &Options::channels},
@@ -238,10 +238,10 @@ void read_reader_options(const ast::Ast& ast, const ast::CallExpr& call, SourceC
   for (const ast::Arg& arg : call.args) {
     if (arg.name.empty()) continue;  // a path
     const auto* option =
-        std::ranges::find_if(kOptions, [&](const Option& o) { return of_reader(o) && o.name == arg.name.text; });
-    if (option == std::end(kOptions)) {
+        std::ranges::find_if(kReaderOptions, [&](const Option& o) { return of_reader(o) && o.name == arg.name.text; });
+    if (option == std::end(kReaderOptions)) {
       std::vector<std::string_view> known;
-      for (const Option& o : kOptions | std::views::filter(of_reader)) known.push_back(o.name);
+      for (const Option& o : kReaderOptions | std::views::filter(of_reader)) known.push_back(o.name);
       diagnostics.report(Diag::E0401, arg.name.span, fmt::format("`{}` has no option `{}`", reader.name, arg.name.text))
           .with_help(suggest(arg.name.text, known));
     } else if (!seen.insert(option->name).second) {
@@ -250,7 +250,7 @@ void read_reader_options(const ast::Ast& ast, const ast::CallExpr& call, SourceC
       (options.*option->read)(arg);
     }
   }
-  for (const Option& o : kOptions | std::views::filter(of_reader)) {
+  for (const Option& o : kReaderOptions | std::views::filter(of_reader)) {
     if (o.if_missing.empty() || seen.contains(o.name)) continue;
     diagnostics.report(Diag::E0401, source.span, fmt::format("`{}` lacks `{}`", reader.name, o.name))
         .with_help(std::string(o.if_missing));

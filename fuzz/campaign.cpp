@@ -21,9 +21,9 @@ namespace {
 
 constexpr int64_t kBatch = 96;  // graphs; about 16 a module and leg: compiling costs less per graph in company
 
-constexpr int kPassOrders = 1;     // a graph
-constexpr int64_t kTwinShare = 4;  // each fourth graph is rewritten, and compiled with and without fusion and a budget
-constexpr int kRewrites = 4;       // of such a graph
+constexpr int kPassOrders = 1;      // a graph
+constexpr int64_t kTwinShare = 4;   // each fourth graph is rewritten, and compiled with and without fusion and a budget
+constexpr int kRewritesOfTwin = 4;  // of such a graph
 
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
@@ -86,7 +86,7 @@ void check_twins(std::span<const Case> cases, Totals& totals, std::vector<Failur
     if (tested.seed % kTwinShare == 0) chosen.push_back(tested);
   }
   totals.rewritten += static_cast<int64_t>(chosen.size());
-  append(failures, check_rewrites(chosen, kRewrites, totals.rewrites));
+  append(failures, check_rewrites(chosen, kRewritesOfTwin, totals.rewrites));
   append(failures, check_fusion(chosen, totals.fusion_pairs));
   append(failures, check_budgets(chosen, totals.budgets, totals.computed_again));
 }

@@ -9,13 +9,13 @@
 namespace smelt::fuzz {
 namespace {
 
-constexpr double kTrivialShare = 0.65;
+constexpr double kMistrustedShare = 0.65;
 
 /// A case whose agreement says little: a result that is constant for the most part, or that rounding alone may change.
 bool is_mistrusted(const Expected& expected) {
   for (size_t r = 0; r < expected.exact.size(); ++r) {
     const RefTensor& exact = expected.exact[r];
-    if (ill_conditioned(expected, r) || (exact.values.size() >= 4 && share_of_commonest(exact) > kTrivialShare))
+    if (ill_conditioned(expected, r) || (exact.values.size() >= 4 && share_of_commonest(exact) > kMistrustedShare))
       return true;
   }
   return false;

@@ -12,10 +12,10 @@ namespace {
 
 constexpr std::array kUnary = {OpKind::Tanh, OpKind::Sigmoid, OpKind::Sin, OpKind::Neg, OpKind::Softplus};
 constexpr std::array kBinary = {OpKind::Add, OpKind::Sub, OpKind::Mul};
-constexpr double kInnerLoops = 0.25;    // of bodies
-constexpr double kCounters = 0.3;       // of bodies: a whole-number carry
-constexpr double kStops = 0.4;          // of these: the loop stops by it
-constexpr double kCarryProducts = 0.4;  // of bodies whose carry has an axis
+constexpr double kInnerLoops = 0.25;     // of bodies
+constexpr double kCounterCarries = 0.3;  // of bodies: a whole-number carry
+constexpr double kStops = 0.4;           // of these: the loop stops by it
+constexpr double kCarryProducts = 0.4;   // of bodies whose carry has an axis
 
 std::vector<int64_t> all_axes(size_t rank) {
   std::vector<int64_t> axes(rank);
@@ -35,7 +35,7 @@ class ScanDraw {
     if (!start) return std::nullopt;
     shape_ = pool_.type(*start).shape;
     add(ArgRole::Carry, *start, pool_.type(*start));
-    if (numbers_.chance(kCounters)) {
+    if (numbers_.chance(kCounterCarries)) {
       const TensorType type{DType::I32, {}};
       counter_ = add(ArgRole::Carry, pool_.constant(0, type), type);
       if (numbers_.chance(kStops)) over_ = add(ArgRole::Carry, pool_.constant(0, type), type);

@@ -18,14 +18,14 @@
 namespace smelt::fuzz {
 namespace {
 
-using Made = std::optional<NodeId>;
+using Rewritten = std::optional<NodeId>;
 
 /// One way to write a value differently.
 struct Rewrite {
   std::string_view name;
   bool exact;  // each element keeps its bits
   /// The node that stands for `id` in a copy under construction, or nothing where the rewrite does not apply.
-  Made (*apply)(Builder& builder, NodeId id, Numbers& numbers);
+  Rewritten (*apply)(Builder& builder, NodeId id, Numbers& numbers);
 };
 
 bool is_number(Builder& b, NodeId x) { return b.type(x).dtype != DType::Bool; }
@@ -47,33 +47,37 @@ NodeId part(Builder& b, NodeId x, size_t axis, int64_t from, int64_t to) {
   return b.make(OpKind::Slice, {x}, {{"starts", starts}, {"limits", limits}});
 }
 
-Made times_one(Builder& b, NodeId x, Numbers&) { return is_number(b, x) ? Made(b.mul(x, b.like(x, 1))) : std::nullopt; }
-Made minus_zero(Builder& b, NodeId x, Numbers&) {
-  return is_number(b, x) ? Made(b.sub(x, b.like(x, 0))) : std::nullopt;
+Rewritten times_one(Builder& b, NodeId x, Numbers&) {
+  return is_number(b, x) ? Rewritten(b.mul(x, b.like(x, 1))) : std::nullopt;
 }
-Made two_negations(Builder& b, NodeId x, Numbers&) { return is_number(b, x) ? Made(b.neg(b.neg(x))) : std::nullopt; }
+Rewritten minus_zero(Builder& b, NodeId x, Numbers&) {
+  return is_number(b, x) ? Rewritten(b.sub(x, b.like(x, 0))) : std::nullopt;
+}
+Rewritten two_negations(Builder& b, NodeId x, Numbers&) {
+  return is_number(b, x) ? Rewritten(b.neg(b.neg(x))) : std::nullopt;
+}
 
-Made commuted(Builder& b, NodeId x, Numbers&) {
+Rewritten commuted(Builder& b, NodeId x, Numbers&) {
   const Node node = b.graph()[x];
   if (node.op != OpKind::Add && node.op != OpKind::Mul) return std::nullopt;
   return b.make(node.op, {node.inputs[1], node.inputs[0]});
 }
 
-Made transposed_twice(Builder& b, NodeId x, Numbers&) {
+Rewritten transposed_twice(Builder& b, NodeId x, Numbers&) {
   std::vector<int64_t> around;
   for (size_t axis = b.type(x).rank(); axis-- > 0;) around.push_back(static_cast<int64_t>(axis));
   if (around.size() < 2) return std::nullopt;
   return b.transpose(b.transpose(x, around), around);
 }
 
-Made reshaped_twice(Builder& b, NodeId x, Numbers& numbers) {
+Rewritten reshaped_twice(Builder& b, NodeId x, Numbers& numbers) {
   const Shape shape = b.type(x).shape;
   Shape longer = shape;
   longer.insert(longer.begin() + numbers.integer(0, static_cast<int64_t>(shape.size())), Extent(1));
   return b.reshape(b.reshape(x, longer), shape);
 }
 
-Made split_and_joined(Builder& b, NodeId x, Numbers& numbers) {
+Rewritten split_and_joined(Builder& b, NodeId x, Numbers& numbers) {
   const auto axis = divisible_axis(b.type(x).shape, numbers);
   if (!axis) return std::nullopt;
   const int64_t size = b.type(x).shape[*axis].bound, at = numbers.integer(1, size - 1);
@@ -81,19 +85,19 @@ Made split_and_joined(Builder& b, NodeId x, Numbers& numbers) {
                 {{"axis", static_cast<int64_t>(*axis)}});
 }
 
-Made selected(Builder& b, NodeId x, Numbers& numbers) {
+Rewritten selected(Builder& b, NodeId x, Numbers& numbers) {
   const NodeId yes = b.constant(1, {DType::Bool, b.type(x).shape});
   const NodeId zero = b.like(x, 0);
   return numbers.chance(0.5) ? b.select(yes, x, zero) : b.select(b.make(OpKind::Not, {yes}), zero, x);
 }
 
-Made dead_code_beside(Builder& b, NodeId x, Numbers&) {
+Rewritten dead_code_beside(Builder& b, NodeId x, Numbers&) {
   b.select(b.constant(1, {DType::Bool, b.type(x).shape}), x, x);
   return x;
 }
 
 /// `merge_equal_nodes` has to find that both are one.
-Made computed_again(Builder& b, NodeId x, Numbers& numbers) {
+Rewritten computed_again(Builder& b, NodeId x, Numbers& numbers) {
   const Node node = b.graph()[x];
   const Kind kind = op_def(node).kind;
   if (kind == Kind::Argument || kind == Kind::Scan || kind == Kind::Meta) return std::nullopt;
@@ -101,7 +105,7 @@ Made computed_again(Builder& b, NodeId x, Numbers& numbers) {
   return numbers.chance(0.5) ? b.select(yes, twin, x) : b.select(yes, x, twin);
 }
 
-Made sum_in_two(Builder& b, NodeId x, Numbers& numbers) {
+Rewritten sum_in_two(Builder& b, NodeId x, Numbers& numbers) {
   const Node node = b.graph()[x];
   if (node.op != OpKind::ReduceSum) return std::nullopt;
   const std::vector<int64_t> axes = node.attrs.integers("axes");
@@ -114,7 +118,7 @@ Made sum_in_two(Builder& b, NodeId x, Numbers& numbers) {
   return b.add(b.reduce_sum(part(b, input, axis, 0, at), axes), rest);
 }
 
-Made product_in_blocks(Builder& b, NodeId x, Numbers& numbers) {
+Rewritten product_in_blocks(Builder& b, NodeId x, Numbers& numbers) {
   const Node node = b.graph()[x];
   if (node.op != OpKind::Contract || node.inputs.size() != 2) return std::nullopt;
   IndexFormula formula = node.attrs.formula("formula");
@@ -135,7 +139,7 @@ Made product_in_blocks(Builder& b, NodeId x, Numbers& numbers) {
 
 /// op(x) as another formula of the same composite.
 template <OpKind op, auto other>
-Made other_form(Builder& b, NodeId x, Numbers&) {
+Rewritten other_form(Builder& b, NodeId x, Numbers&) {
   const Node node = b.graph()[x];
   if (node.op != op) return std::nullopt;
   return other(b, node.inputs[0], node.attrs);
@@ -260,7 +264,7 @@ std::optional<Graph> apply_rewrite(const Graph& graph, const Rewrite& rewrite, N
     for (uint32_t i = 0; i < graph.size(); ++i) {
       const NodeId copied = rebuilder.copy({i});
       if (i != chosen) continue;
-      const Made made = rewrite.apply(rebuilder.build(), copied, numbers);
+      const Rewritten made = rewrite.apply(rebuilder.build(), copied, numbers);
       if (!made) break;
       rebuilder.replace({i}, *made);
       applied = true;

@@ -10,7 +10,7 @@
 namespace smelt::fuzz {
 namespace {
 
-constexpr double kStep = 1e-4;         // how far operands move, relative to 1 + |x|
+constexpr double kMoved = 1e-4;        // how far operands move, relative to 1 + |x|
 constexpr double kValueChange = 0.02;  // what a value may then change, relative to 1 + the largest
 constexpr double kSlopeChange = 0.05;  // and a derivative
 
@@ -44,7 +44,7 @@ Alone isolate(const Graph& graph, NodeId id, std::span<const RefTensor* const> o
 void move_floats(std::vector<RefTensor>& tensors, Numbers& numbers) {
   for (RefTensor& tensor : tensors) {
     if (!is_float(tensor.type.dtype)) continue;
-    for (double& value : tensor.values) value += kStep * (1 + std::fabs(value)) * numbers.uniform(-1, 1);
+    for (double& value : tensor.values) value += kMoved * (1 + std::fabs(value)) * numbers.uniform(-1, 1);
   }
 }
 

@@ -20,14 +20,14 @@ __attribute__((weak, visibility("default"), noinline)) void __jit_debug_register
 namespace smelt {
 namespace {
 
-enum Action : uint32_t { kNothing, kRegister, kUnregister };
+enum DebuggerAction : uint32_t { kNothing, kRegister, kUnregister };
 
 std::mutex& descriptor_mutex() {
   static std::mutex mutex;
   return mutex;
 }
 
-void tell_debugger(Action action, jit_code_entry& entry) {
+void tell_debugger(DebuggerAction action, jit_code_entry& entry) {
   __jit_debug_descriptor.action_flag = action;
   __jit_debug_descriptor.relevant_entry = &entry;
   __jit_debug_register_code();

@@ -68,7 +68,7 @@ Result<void> separate(const std::string& path) {
   return write_file_atomic(path, {reinterpret_cast<const char*>(file.data()), file.size()});
 }
 
-std::unexpected<Error> write_failed(const std::string& path, int error) {
+std::unexpected<Error> cannot_append(const std::string& path, int error) {
   return fail(ErrorKind::Output, fmt::format("cannot write `{}`: {}", printable(path), errno_text(error)));
 }
 
@@ -104,13 +104,13 @@ Result<MetricsLog> MetricsLog::open(const std::string& path, int64_t keep_throug
                 fmt::format("`{}` is a link: a run writes nothing outside of its directory", printable(path)),
                 "remove the link, or give another directory with `-o`");
   }
-  if (fd < 0) return write_failed(path, errno);
+  if (fd < 0) return cannot_append(path, errno);
   MetricsLog log(path, fd);
   SMELT_TRY(const Buffer file, read_file(path));
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   const size_t length = length_through(text, keep_through);
-  if (::ftruncate(fd, static_cast<off_t>(length)) != 0) return write_failed(path, errno);
-  if (::lseek(fd, static_cast<off_t>(length), SEEK_SET) < 0) return write_failed(path, errno);
+  if (::ftruncate(fd, static_cast<off_t>(length)) != 0) return cannot_append(path, errno);
+  if (::lseek(fd, static_cast<off_t>(length), SEEK_SET) < 0) return cannot_append(path, errno);
   return log;
 }
 
@@ -161,7 +161,7 @@ Result<void> MetricsLog::flush() {
     if (count <= 0) {
       const int error = count == 0 ? ENOSPC : errno;
       buffer_.erase(0, buffer_.size() - left.size());
-      return write_failed(path_, error);
+      return cannot_append(path_, error);
     }
     left.remove_prefix(static_cast<size_t>(count));
   }
@@ -171,7 +171,7 @@ Result<void> MetricsLog::flush() {
 
 Result<void> MetricsLog::sync() {
   SMELT_TRY_VOID(flush());
-  if (::fdatasync(fd_) != 0 && errno != EINVAL && errno != EROFS) return write_failed(path_, errno);
+  if (::fdatasync(fd_) != 0 && errno != EINVAL && errno != EROFS) return cannot_append(path_, errno);
   return {};
 }
 

@@ -23,7 +23,7 @@
 namespace smelt {
 namespace {
 
-constexpr std::string_view kMagic = "smelt-object-1\n";
+constexpr std::string_view kEntryMagic = "smelt-object-1\n";
 constexpr size_t kDigestSize = 64;
 constexpr std::string_view kSuffix = ".o";
 constexpr uint64_t kMaxEntryBytes = uint64_t{1} << 30;
@@ -115,9 +115,9 @@ std::optional<std::vector<char>> ObjectCache::find(const std::string& key) const
   const Result<Buffer> bytes = read_own_file(path, kMaxEntryBytes);
   if (!bytes) return std::nullopt;
   const std::string_view text(reinterpret_cast<const char*>(bytes->data()), bytes->size());
-  const size_t head = kMagic.size() + kDigestSize;
-  if (text.size() <= head || !text.starts_with(kMagic) ||
-      text.substr(kMagic.size(), kDigestSize) != sha256_hex(text.substr(head))) {
+  const size_t head = kEntryMagic.size() + kDigestSize;
+  if (text.size() <= head || !text.starts_with(kEntryMagic) ||
+      text.substr(kEntryMagic.size(), kDigestSize) != sha256_hex(text.substr(head))) {
     ::unlink(path.c_str());
     return std::nullopt;
   }
@@ -127,7 +127,8 @@ std::optional<std::vector<char>> ObjectCache::find(const std::string& key) const
 
 Result<void> ObjectCache::store(const std::string& key, const std::vector<char>& bytes) const {
   const std::string digest = sha256_hex({bytes.data(), bytes.size()});
-  const std::array parts = {as_byte_span(kMagic), as_byte_span(digest), as_byte_span({bytes.data(), bytes.size()})};
+  const std::array parts = {as_byte_span(kEntryMagic), as_byte_span(digest),
+                            as_byte_span({bytes.data(), bytes.size()})};
   // Not waited for: an entry that a power cut tears fails its digest.
   SMELT_TRY_VOID(write_file_atomic(path_of(key), parts, Durability::Lazy));
   evict();

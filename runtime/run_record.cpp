@@ -17,7 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kVersion = 1;
-constexpr uint64_t kMaxBytes = 16 << 20;
+constexpr uint64_t kMaxRecordBytes = 16 << 20;
 constexpr std::string_view kWithout = "remove this file to do without it: then give the flags of the run again";
 
 json encode_source(const KnownSource& source) {
@@ -180,7 +180,7 @@ Result<RunRecord> read_run_record(const std::string& run_directory) {
   const std::string path = (std::filesystem::path(run_directory) / kRunRecordFile).string();
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return RunRecord{};
-  SMELT_TRY(const Buffer file, read_own_file(path, kMaxBytes));
+  SMELT_TRY(const Buffer file, read_own_file(path, kMaxRecordBytes));
   return parse_run_record(std::string(reinterpret_cast<const char*>(file.data()), file.size()), path);
 }
 

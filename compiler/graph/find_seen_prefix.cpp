@@ -14,8 +14,8 @@ struct Line {
   int64_t row = 0, seen = 0, constant = 0;
 };
 
-/// Axes of a value: of rows, and of the positions that they see.
-struct Axes {
+/// SeenAxes of a value: of rows, and of the positions that they see.
+struct SeenAxes {
   int32_t row = -1, seen = -1;
 };
 
@@ -30,10 +30,10 @@ class MaskReader {
   explicit MaskReader(const Graph& graph) : graph_(graph) {}
 
   /// `ahead`, where `id` is false for all s > t + ahead.
-  std::optional<int64_t> ahead(NodeId id, Axes axes) const {
+  std::optional<int64_t> ahead(NodeId id, SeenAxes axes) const {
     const Node& node = graph_[id];
     if (rearranges(node)) {
-      const std::optional<Axes> inner = before_move(node, axes);
+      const std::optional<SeenAxes> inner = before_move(node, axes);
       return inner && inner->row >= 0 && inner->seen >= 0 ? ahead(node.inputs[0], *inner) : std::nullopt;
     }
     switch (node.op) {
@@ -51,17 +51,17 @@ class MaskReader {
 
  private:
   /// Of `a + less <= b` with a = s + .., b = t + ..
-  std::optional<int64_t> below(NodeId a, NodeId b, Axes axes, int64_t less) const {
+  std::optional<int64_t> below(NodeId a, NodeId b, SeenAxes axes, int64_t less) const {
     const auto left = line(a, axes), right = line(b, axes);
     if (!left || !right || left->seen != 1 || left->row != 0 || right->row != 1 || right->seen != 0)
       return std::nullopt;
     return right->constant - left->constant - less;
   }
 
-  std::optional<Line> line(NodeId id, Axes axes) const {
+  std::optional<Line> line(NodeId id, SeenAxes axes) const {
     const Node& node = graph_[id];
     if (rearranges(node)) {
-      const std::optional<Axes> inner = before_move(node, axes);
+      const std::optional<SeenAxes> inner = before_move(node, axes);
       return inner ? line(node.inputs[0], *inner) : std::nullopt;
     }
     switch (node.op) {
@@ -91,8 +91,8 @@ class MaskReader {
   }
 
   /// The axes of what is moved; nullopt where parts of the result are not parts of it.
-  std::optional<Axes> before_move(const Node& node, Axes axes) const {
-    Axes inner;
+  std::optional<SeenAxes> before_move(const Node& node, SeenAxes axes) const {
+    SeenAxes inner;
     for (const auto& [axis, to] : {std::pair{axes.row, &inner.row}, std::pair{axes.seen, &inner.seen}}) {
       if (axis < 0) continue;
       const std::optional<AxisCut> cut = cut_of_result(graph_, node, axis);
@@ -219,7 +219,7 @@ class PrefixFinder {
         return std::isinf(value) && value < 0 ? Behind::Lowest : Behind::Anything;
       }
       case OpKind::Select: {
-        const Axes axes{.row = region_.cuts.at(index).result, .seen = cuts_.at(index).result};
+        const SeenAxes axes{.row = region_.cuts.at(index).result, .seen = cuts_.at(index).result};
         const auto ahead = of(node.inputs[2]) == Behind::Anything ? std::nullopt : masks_.ahead(node.inputs[0], axes);
         if (!ahead) return both(1, 2);
         ahead_ = ahead_ == std::numeric_limits<int64_t>::max() ? *ahead : std::max(ahead_, *ahead);

@@ -117,12 +117,12 @@ NodeId windowed_sum(Match& m) {
   return build.transpose(sum, {numbers.begin(), numbers.begin() + formula.rank});
 }
 
-constexpr std::array kRules = {Rule{"windowed_sum",
-                                    "contract(x in windows, w) -> reduce_sum(windows * w) when x has all indices",
-                                    OpKind::Contract, windowed_sum}};
+constexpr std::array kWindowRules = {Rule{"windowed_sum",
+                                          "contract(x in windows, w) -> reduce_sum(windows * w) when x has all indices",
+                                          OpKind::Contract, windowed_sum}};
 
 }  // namespace
 
-Graph sum_windows(Graph graph) { return rewrite(std::move(graph), kRules); }
+Graph sum_windows(Graph graph) { return rewrite(std::move(graph), kWindowRules); }
 
 }  // namespace smelt

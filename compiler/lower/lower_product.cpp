@@ -11,12 +11,12 @@ namespace smelt {
 namespace {
 
 /// One operand: elements between neighbours along each index.
-struct Side {
+struct ProductSide {
   std::vector<int64_t> strides;
   std::vector<bool> has;
   int64_t start = 0;  // the element at which all indices are 0
 
-  Side(const IndexMap& map, const Shape& shape, int32_t num_indices) {
+  ProductSide(const IndexMap& map, const Shape& shape, int32_t num_indices) {
     const std::vector<int64_t> axis_strides = row_major_strides(shape);
     Affine element;
     for (size_t axis = 0; axis < shape.size(); ++axis) element = element + map.axes[axis] * axis_strides[axis];
@@ -114,12 +114,12 @@ LoweredProduct lower_product(const Graph& graph, NodeId id) {
   const Result<Shape> extents = extents_of(formula, shapes);
   SMELT_CHECK(extents.has_value() && !formula.operands[0].bounded && !formula.operands[1].bounded,
               "contraction with a bad formula, or one that reads outside of its operands");
-  Side a(formula.operands[0], shapes[0], formula.num_indices()),
+  ProductSide a(formula.operands[0], shapes[0], formula.num_indices()),
       b(formula.operands[1], shapes[1], formula.num_indices());
   LoweredProduct lowered;
   for (size_t k = 0; k < node.inputs.size(); k += 2) lowered.pairs.push_back({node.inputs[k], node.inputs[k + 1]});
   lowered.product.pairs.resize(lowered.pairs.size());
-  const auto only_in = [](const Side& one, const Side& other, int32_t index) {
+  const auto only_in = [](const ProductSide& one, const ProductSide& other, int32_t index) {
     return one.has[static_cast<size_t>(index)] && !other.has[static_cast<size_t>(index)];
   };
   const int32_t last = innermost(formula, *extents);

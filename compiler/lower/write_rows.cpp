@@ -67,9 +67,9 @@ class Definitions {
   size_t num_setup_ = 0;
 };
 
-class RowFinder {
+class WrittenRowFinder {
  public:
-  RowFinder(const LoopFunction& function, const Kernel& kernel)
+  WrittenRowFinder(const LoopFunction& function, const Kernel& kernel)
       : function_(function), kernel_(kernel), definitions_(kernel) {}
 
   std::optional<RowStore> find() const {
@@ -304,7 +304,7 @@ bool write_row(LoopFunction& function, size_t k, const RowStore& row) {
 LoopFunction write_rows(LoopFunction function) {
   for (size_t k = 0; k < function.kernels.size(); ++k) {
     // One after the other: each changes what the next one is found in.
-    while (const std::optional<RowStore> row = RowFinder(function, function.kernels[k]).find()) {
+    while (const std::optional<RowStore> row = WrittenRowFinder(function, function.kernels[k]).find()) {
       if (!write_row(function, k, *row)) break;
     }
   }

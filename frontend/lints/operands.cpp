@@ -15,7 +15,7 @@ namespace smelt::frontend {
 namespace {
 
 /// An operand of a function, by position, and how the function is written in a model file.
-struct Place {
+struct OperandPlace {
   std::string_view function;
   size_t operand;
   std::string_view written;
@@ -27,8 +27,8 @@ void for_each_use(const LintInput& input, F f) {
     for (const Uses& use : function->uses) f(function->function.graph, use);
 }
 
-const Place* find_place(std::span<const Place> places, std::string_view function) {
-  const auto found = std::ranges::find(places, function, &Place::function);
+const OperandPlace* find_place(std::span<const OperandPlace> places, std::string_view function) {
+  const auto found = std::ranges::find(places, function, &OperandPlace::function);
   return found == places.end() ? nullptr : &*found;
 }
 
@@ -49,12 +49,12 @@ NodeId shifted_source(const Graph& graph, NodeId id) {
 
 void probabilities_for_logits(const LintInput& input) {
   static constexpr std::array kLogits = {
-      Place{"sigmoid_xent", 0, "sigmoid_xent"},   Place{"softmax_xent", 0, "softmax_xent"},
-      Place{"smoothed_xent", 0, "smoothed_xent"}, Place{"Bernoulli", 0, "Bernoulli"},
-      Place{"Categorical", 0, "Categorical"},     Place{"softplus", 0, "softplus"},
+      OperandPlace{"sigmoid_xent", 0, "sigmoid_xent"},   OperandPlace{"softmax_xent", 0, "softmax_xent"},
+      OperandPlace{"smoothed_xent", 0, "smoothed_xent"}, OperandPlace{"Bernoulli", 0, "Bernoulli"},
+      OperandPlace{"Categorical", 0, "Categorical"},     OperandPlace{"softplus", 0, "softplus"},
   };
   for_each_use(input, [&](const Graph& graph, const Uses& use) {
-    const Place* place = find_place(kLogits, use.name);
+    const OperandPlace* place = find_place(kLogits, use.name);
     if (place == nullptr || use.operands.size() <= place->operand) return;
     NodeId id = use.operands[place->operand].node;
     if (!id.valid()) return;

@@ -15,8 +15,8 @@
 namespace smelt {
 namespace {
 
-constexpr uint64_t kMaxRatio = 1032;  // deflate packs no tighter
-constexpr uint16_t kFirstDay = 33;    // 1980-01-01, as archives count days
+constexpr uint64_t kDensestMember = 1032;  // deflate packs no tighter
+constexpr uint16_t kFirstDay = 33;         // 1980-01-01, as archives count days
 
 std::string text_of(int code) {
   zip_error_t error;
@@ -75,7 +75,7 @@ Result<void> ZipFile::read_directory() {
                   fmt::format("{}: `{}` is packed by method {}; stored and deflated members are read", printable(path_),
                               shown, stat.comp_method),
                   "`numpy.savez` and `numpy.savez_compressed` write those");
-    if (deflated ? stat.size / kMaxRatio > stat.comp_size : stat.size != stat.comp_size)
+    if (deflated ? stat.size / kDensestMember > stat.comp_size : stat.size != stat.comp_size)
       return damaged(fmt::format("`{}` says that {} bytes are {}", shown, stat.comp_size, stat.size));
     members_.push_back({stat.name, k, stat.size});
   }
