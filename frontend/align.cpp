@@ -42,16 +42,27 @@ class Aligner {
   }
 
  private:
+  /// Two lists of equal axes. A name that both have stands at one place in both: f32[4, C] and f32[C, 4] are not equal,
+  /// although 4 could be C.
   bool positional() {
     Axes axes;
     for (size_t i = 0; i < a_.size(); ++i) {
-      if (!shapes_.unify(a_[i], b_[i])) return false;
+      if (!shapes_.unify(a_[i], b_[i]) || stands_elsewhere(i, a_, b_) || stands_elsewhere(i, b_, a_)) return false;
       axes.push_back(a_[i].dim == kAnonymous ? b_[i] : a_[i]);
       result_.lhs.push_back(static_cast<int64_t>(i));
     }
     result_.rhs = result_.lhs;
     result_.axes = std::move(axes);
     return true;
+  }
+
+  /// Whether the name at `place` of one list, where the other has none, is at another place of that one.
+  static bool stands_elsewhere(size_t place, const Axes& own, const Axes& other) {
+    const DimId name = own[place].dim;
+    if (name == kAnonymous || other[place].dim != kAnonymous) return false;
+    for (size_t i = 0; i < other.size(); ++i)
+      if (other[i].dim == name && own[i].dim != name) return true;
+    return false;
   }
 
   /// A name that both have equally often, as the sides of a square picture, is matched in order.

@@ -356,6 +356,9 @@ export losses(s: f32[2, Class, 3], y: ix<Class>[2, 3]) = softmax_xent(s, y, over
 export chosen(s: f32[2, 3, Class], y: ix<Class>[2, 3]) = log_prob(Categorical(s), y)
 export centred(s: f32[2, 3, Class]) = s - mean(s, over=Class)
 export largest(s: f32[2, 3, Class]) = topk(s, 1, over=Class)
+export turned(a: f32[4, Class], b: f32[Class, 4]) = a - b
+export sums(a: f32[4, Class]) = cumsum(a, over=Class)
+export square(a: f32[Class, 4]) = a - zeros([Class, Class])
 )");
   std::vector<float> scores;
   for (int i = 0; i < 24; ++i) scores.push_back(std::sin(1.7F * static_cast<float>(i * i)));
@@ -377,6 +380,17 @@ export largest(s: f32[2, 3, Class]) = topk(s, 1, over=Class)
   const auto losses = run({"losses", "--input", "s=s.npy", "--input", "y=y.npy"});
   const auto chosen = run({"chosen", "--input", "s=t.npy", "--input", "y=y.npy"});
   const auto centred = run({"centred", "--input", "s=t.npy"}), largest = run({"largest", "--input", "s=t.npy"});
+  std::vector<float> square(16), sums(16);
+  for (size_t i = 0; i < 16; ++i) {
+    square[i] = static_cast<float>(i * i);
+    sums[i] = square[i] + (i % 4 == 0 ? 0 : sums[i - 1]);
+  }
+  write_array<float>(here.path + "/a.npy", DType::F32, {4, 4}, square);
+  const auto turned = run({"turned", "--input", "a=a.npy", "--input", "b=a.npy"});
+  CHECK(run({"sums", "--input", "a=a.npy"}) == std::vector<double>(sums.begin(), sums.end()));
+  CHECK(run({"square", "--input", "a=a.npy"}) == std::vector<double>(square.begin(), square.end()));
+  for (size_t i = 0; i < 4; ++i)
+    for (size_t j = 0; j < 4; ++j) CHECK(turned[i * 4 + j] == square[i * 4 + j] - square[j * 4 + i]);
   const size_t label[] = {3, 0, 1, 2, 2, 0};
   for (size_t n = 0; n < 2; ++n) {
     for (size_t i = 0; i < 3; ++i) {
