@@ -70,6 +70,28 @@ std::optional<TurnedAxes> Signatures::turned_axes(const std::vector<std::pair<co
   return turned;
 }
 
+/// A name that stands at an axis without one, while the value has that name at another axis: f32[4, Class] where a head
+/// says f32[Class, 4] and Class is 4. `named`: the axes as the head names them, in the caller's dims.
+std::optional<TurnedAxes> Signatures::misplaced_axis(const Axes& given, const Axes& named) const {
+  for (size_t at = 0; at < given.size(); ++at) {
+    if (given[at].dim != kAnonymous || named[at].dim == kAnonymous) continue;
+    for (size_t own = 0; own < given.size(); ++own) {
+      if (given[own].dim != named[at].dim || named[own].dim == named[at].dim) continue;
+      std::vector<std::string> order;
+      for (const Axis& axis : named) order.push_back(axis.dim == kAnonymous ? "K" : shapes_.axis_text(axis));
+      TurnedAxes turned;
+      turned.why =
+          fmt::format("{} is axis {} of it, and axis {} has no name", shapes_.axis_text(named[at]), own + 1, at + 1);
+      turned.turn = given.size() == 2 ? std::string("turn it with a formula: `turned[i, j] = x[j, i]`")
+                                      : std::string("turn it with a formula");
+      turned.rename = fmt::format("if only its names are wrong, rename them: `dim K = {}`, `x as [{}]`",
+                                  named[own].extent.bound, fmt::join(order, ", "));
+      return turned;
+    }
+  }
+  return std::nullopt;
+}
+
 /// Whether `axis` is `wanted` for a caller further out: no parameter of this head has it, because it came in a tuple or
 /// without a type. It stays what it is.
 bool Signatures::is_outside(const Axis& wanted, Axis axis) const {

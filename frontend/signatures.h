@@ -1,5 +1,6 @@
 // Declared types: sizes and shapes as they are written, binding the heads of layers and functions, checking results.
-// Members are defined in signatures.cpp, those of axes at the border of a body in head_axes.cpp.
+// Members are defined in signatures.cpp, those of axes at the border of a body in head_axes.cpp, those of what a body
+// gives in declared_results.cpp.
 #pragma once
 
 #include <optional>
@@ -77,6 +78,7 @@ class Signatures {
   std::string declared_axes(const ast::Type& type) const;
   std::optional<TurnedAxes> turned_axes(const std::vector<std::pair<const ast::DimItem*, size_t>>& places,
                                         const Axes& axes);
+  std::optional<TurnedAxes> misplaced_axis(const Axes& given, const Axes& named) const;
   std::string declared_text(ast::TypeId type) const;
 
   Scopes& scopes_;
