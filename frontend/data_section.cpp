@@ -194,7 +194,9 @@ const Split& DataSection::first_split(int32_t section) const {
 
 /// What the files of each split of a section hold, where they are at hand. All splits have to look alike.
 void DataSection::probe_splits(const DataPlan& plan, int32_t section) {
-  const Split& first = *std::ranges::find(plan.splits, section, &Split::section);
+  const auto found = std::ranges::find(plan.splits, section, &Split::section);
+  if (found == plan.splits.end()) return;  // reported: the section has no split
+  const Split& first = *found;
   std::vector<Column>& known = probed_[static_cast<size_t>(section)];
   for (const Split& split : plan.splits) {
     if (split.section != section) continue;
