@@ -34,6 +34,20 @@ OpKind op_of(ast::BinaryOp op) {
   return OpKind::Add;
 }
 
+/// Of whole numbers as whole numbers: a double skips some above 2^53.
+template <typename T>
+std::optional<Value> compare(ast::BinaryOp op, T a, T b) {
+  switch (op) {
+    case ast::BinaryOp::Eq: return Value(a == b);
+    case ast::BinaryOp::Ne: return Value(a != b);
+    case ast::BinaryOp::Lt: return Value(a < b);
+    case ast::BinaryOp::Le: return Value(a <= b);
+    case ast::BinaryOp::Gt: return Value(a > b);
+    case ast::BinaryOp::Ge: return Value(a >= b);
+    default: return std::nullopt;
+  }
+}
+
 std::optional<Value> fold_integers(ast::BinaryOp op, int64_t a, int64_t b, bool& overflow) {
   int64_t out = 0;
   switch (op) {
@@ -52,14 +66,7 @@ std::optional<Value> fold_integers(ast::BinaryOp op, int64_t a, int64_t b, bool&
       if (b >= 64 && a == -1) out = b % 2 == 0 ? 1 : -1;
       return Value(out);
     }
-    // Not as numbers: a double skips whole numbers above 2^53.
-    case ast::BinaryOp::Eq: return Value(a == b);
-    case ast::BinaryOp::Ne: return Value(a != b);
-    case ast::BinaryOp::Lt: return Value(a < b);
-    case ast::BinaryOp::Le: return Value(a <= b);
-    case ast::BinaryOp::Gt: return Value(a > b);
-    case ast::BinaryOp::Ge: return Value(a >= b);
-    default: return std::nullopt;
+    default: return compare(op, a, b);
   }
 }
 
@@ -70,13 +77,7 @@ std::optional<Value> fold_numbers(ast::BinaryOp op, double a, double b) {
     case ast::BinaryOp::Mul: return Value(a * b);
     case ast::BinaryOp::Div: return Value(a / b);
     case ast::BinaryOp::Pow: return Value(std::pow(a, b));
-    case ast::BinaryOp::Eq: return Value(a == b);
-    case ast::BinaryOp::Ne: return Value(a != b);
-    case ast::BinaryOp::Lt: return Value(a < b);
-    case ast::BinaryOp::Le: return Value(a <= b);
-    case ast::BinaryOp::Gt: return Value(a > b);
-    case ast::BinaryOp::Ge: return Value(a >= b);
-    default: return std::nullopt;
+    default: return compare(op, a, b);
   }
 }
 
