@@ -1,4 +1,5 @@
-// Asking for memory before it is read: what an epilogue will load, and the next columns of b.
+// Asking for memory before it is read: what an epilogue will load, the next columns of b, the next rows of a; and for
+// results before they are written.
 #include <llvm/IR/Intrinsics.h>
 
 #include <algorithm>

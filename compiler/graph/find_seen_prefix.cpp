@@ -14,7 +14,7 @@ struct Line {
   int64_t row = 0, seen = 0, constant = 0;
 };
 
-/// SeenAxes of a value: of rows, and of the positions that they see.
+/// Axes of a value: of rows, and of the positions that they see.
 struct SeenAxes {
   int32_t row = -1, seen = -1;
 };
