@@ -88,7 +88,7 @@ Value Calls::with_adjoint(const ast::FnDecl& decl, const Value& value) {
       {{"id", int64_t{graph_.context().cotangents++}}, {"type", graph_.builder().type(result->node)}});
   const std::optional<std::vector<Value>> values = vjp_values(decl, *result, graph_.tensor(ct, result->axes));
   if (!values) return {};
-  const size_t errors = diagnostics_.num_errors();
+  const size_t errors = diagnostics_.reported_errors();
   NodeId node = graph_.builder().make(OpKind::Stop, {result->node});
   for (size_t i = 0; i < decl.params.size(); ++i) {
     const Value argument = scopes_.find_local(decl.params[i].name.text)->value;
@@ -97,7 +97,7 @@ Value Calls::with_adjoint(const ast::FnDecl& decl, const Value& value) {
     graph_.builder().set_span(span);
     node = graph_.builder().make(OpKind::Adjoint, {node, argument.as<Tensor>()->node, ct, g->node});
   }
-  if (diagnostics_.num_errors() > errors) return {};
+  if (diagnostics_.reported_errors() > errors) return {};
   Tensor custom = *result;
   custom.node = node;
   return Value(custom);

@@ -304,13 +304,13 @@ Value Calls::evaluated_fn(const FileScope& scope, const ast::FnDecl& decl,
   }
   if (good) {
     signatures_.name_untyped(decl.params);
-    const size_t errors = diagnostics_.num_errors();
+    const size_t errors = diagnostics_.reported_errors();
     result = evaluator_.eval_body(decl.body);
     if (!signatures_.check_result(decl.result, result,
                                   decl.body.expr.valid() ? scopes_.span_of(decl.body.expr) : decl.name.span,
                                   fmt::format("function `{}`", decl.name.text)))
       result = Value();
-    if (diagnostics_.num_errors() > errors) result = Value();
+    if (diagnostics_.reported_errors() > errors) result = Value();
     if (decl.vjp && !result.bad()) result = with_adjoint(decl, result);
   }
   return signatures_.to_outside(std::move(result), frame);

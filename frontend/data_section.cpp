@@ -194,9 +194,7 @@ const Split& DataSection::first_split(int32_t section) const {
 
 /// What the files of each split of a section hold, where they are at hand. All splits have to look alike.
 void DataSection::probe_splits(const DataPlan& plan, int32_t section) {
-  const auto found = std::ranges::find(plan.splits, section, &Split::section);
-  if (found == plan.splits.end()) return;  // reported: the section has no split
-  const Split& first = *found;
+  const Split& first = *std::ranges::find(plan.splits, section, &Split::section);
   std::vector<Column>& known = probed_[static_cast<size_t>(section)];
   for (const Split& split : plan.splits) {
     if (split.section != section) continue;
@@ -230,12 +228,12 @@ void DataSection::probe_splits(const DataPlan& plan, int32_t section) {
 
 void DataSection::read_section(int32_t section, DataPlan& plan) {
   const ast::DataDecl& decl = *data_[static_cast<size_t>(section)];
-  const size_t before = diagnostics_.num_errors();
+  const size_t before = diagnostics_.reported_errors();
   for (const ast::FieldDecl& entry : decl.entries) {
     if (!entry.type.valid()) read_split(entry, section, plan);
   }
   const bool has_split = std::ranges::find(plan.splits, section, &Split::section) != plan.splits.end();
-  if (!has_split && diagnostics_.num_errors() == before)
+  if (!has_split && diagnostics_.reported_errors() == before)
     diagnostics_.report(Diag::E0605, decl.name.span, fmt::format("data section `{}` has no split", decl.name.text))
         .with_help("write `train = idx(\"images\", \"labels\")`");
 }
@@ -248,11 +246,11 @@ void DataSection::read_columns() {
   plan.span = data_[0]->span;
   plan.seed = options_.seed.value_or(0);  // that of the train section comes later
   for (const ast::DataDecl* decl : std::span(data_).subspan(1)) plan.more.push_back(decl->name.text);
-  const size_t before = diagnostics_.num_errors();  // elsewhere: they say nothing of the data
+  const size_t before = diagnostics_.reported_errors();  // elsewhere: they say nothing of the data
   for (int32_t section = 0; section < plan.num_sections(); ++section) read_section(section, plan);
-  data_failed_ = diagnostics_.num_errors() > before;
+  data_failed_ = diagnostics_.reported_errors() > before;
   check_field_names();
-  for (int32_t section = 0; section < plan.num_sections() && diagnostics_.num_errors() == before; ++section)
+  for (int32_t section = 0; section < plan.num_sections() && diagnostics_.reported_errors() == before; ++section)
     probe_splits(plan, section);
   experiment_.data = std::move(plan);
 }

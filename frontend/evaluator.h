@@ -106,7 +106,7 @@ class Evaluator {
   void execute_draw(const ast::DrawStmt& stmt, const Naming& naming);
   void execute_write(const ast::WriteStmt& stmt, const Naming& naming);
   void execute_report(const ast::ReportStmt& stmt, const Naming& naming);
-  bool execute_assert(const ast::AssertStmt& stmt);
+  void execute_assert(const ast::AssertStmt& stmt);
   std::string interpolate(const std::string& text, const std::vector<ast::ExprId>& shown);
   std::string shown_text(const Value& value);
 

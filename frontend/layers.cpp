@@ -237,12 +237,12 @@ Value Layers::call_layer(const LayerValue& layer, Args args, Span span) {
   if (good) {
     signatures_.name_untyped(decl.params);
     check_first_call(instance, span);
-    const size_t errors = diagnostics_.num_errors();
+    const size_t errors = diagnostics_.reported_errors();
     result = evaluator_.eval_statements(decl.body);
     const Span where = decl.body.statements.empty() ? decl.body.span : scopes_.ast()[decl.body.statements.back()].span;
     if (!signatures_.check_result(decl.result, result, where, fmt::format("layer `{}`", decl.name.text)))
       result = Value();
-    if (diagnostics_.num_errors() > errors) result = Value();
+    if (diagnostics_.reported_errors() > errors) result = Value();
   }
   graph_.context().layer_calls.push_back({begin, graph_.builder().graph().size(), decl.name.text, instance.path, span});
   return signatures_.to_outside(std::move(result), frame);

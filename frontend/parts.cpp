@@ -73,9 +73,9 @@ std::optional<Size> Evaluator::whole_number(ast::ExprId expr, std::string_view w
   const bool at_run_time = has_run_time_dim(expr);
   if (at_run_time && has_bad_name(expr)) return std::nullopt;
   if (at_run_time && binary != nullptr) {
-    const size_t errors = diagnostics_.num_errors();
+    const size_t errors = diagnostics_.reported_errors();
     const std::optional<Size> sum = sum_of_dims(*binary, what);
-    if (diagnostics_.num_errors() > errors) return std::nullopt;
+    if (diagnostics_.reported_errors() > errors) return std::nullopt;
     if (sum) return sum;
   }
   const Span span = scopes_.span_of(expr);

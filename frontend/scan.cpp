@@ -155,7 +155,7 @@ Value Scans::evaluated(const ast::ScanExpr& e, Span span) {
   const BlockScope carries(scopes_.frame());
   OpenScan scan;
   if (!begin(scan, e, span)) return {};
-  const size_t errors = diagnostics_.num_errors();
+  const size_t errors = diagnostics_.reported_errors();
   FunctionContext before(0);
   before.variables = graph_.context().variables;
   before.reports = graph_.context().reports;
@@ -168,10 +168,10 @@ Value Scans::evaluated(const ast::ScanExpr& e, Span span) {
       evaluator_.execute(scopes_.ast()[id], ignored);
     }
   }
-  if (e.until.valid() && diagnostics_.num_errors() == errors) read_until(scan, e.until);
+  if (e.until.valid() && diagnostics_.reported_errors() == errors) read_until(scan, e.until);
   open_.pop_back();
   scopes_.frame().scan = outer;
-  if (diagnostics_.num_errors() > errors || !refuse_effects(before, span)) return {};
+  if (diagnostics_.reported_errors() > errors || !refuse_effects(before, span)) return {};
   if (scan.mistaken || (scan.yields && scan.yielded.empty())) return {};  // of a mistake that was reported where it is
   bool written = false;
   for (OpenScan::Carry& carry : scan.carries) {

@@ -295,9 +295,9 @@ bool Signatures::bind_head(ast::TypeId type_id, Value& value, Span span, const a
       continue;
     }
     std::string why, help;
-    const size_t errors = diagnostics_.num_errors();
+    const size_t errors = diagnostics_.reported_errors();
     if (bind_axis(*item, t.axes[at], span, why, help)) continue;
-    return diagnostics_.num_errors() > errors ? false : mismatch(std::move(why), std::move(help));
+    return diagnostics_.reported_errors() > errors ? false : mismatch(std::move(why), std::move(help));
   }
   Axes named = t.axes;
   for (Axis& axis : named) {

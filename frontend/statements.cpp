@@ -23,9 +23,10 @@ Value Evaluator::eval_statements(const ast::Block& block, const Naming& naming) 
   bool good = true, has_value = false;
   for (const ast::StmtId id : block.statements) {
     Value value;
+    const size_t errors = diagnostics_.reported_errors();
     good = execute(scopes_.ast()[id], value, naming) && good;
     // What follows relies on what is asserted.
-    if (scopes_.ast().as<ast::AssertStmt>(id) != nullptr && value.bad()) return {};
+    if (scopes_.ast().as<ast::AssertStmt>(id) != nullptr && diagnostics_.reported_errors() > errors) return {};
     has_value = scopes_.ast().as<ast::ExprStmt>(id) != nullptr;
     result = std::move(value);
   }
@@ -44,7 +45,7 @@ Value Evaluator::eval_body(const ast::Body& body) {
 }
 
 bool Evaluator::execute(const ast::Stmt& stmt, Value& result, const Naming& naming) {
-  const size_t errors = diagnostics_.num_errors();
+  const size_t errors = diagnostics_.reported_errors();
   std::visit(ast::Overloaded{
                  [&](const ast::ParamStmt& s) { execute_param(s, stmt.span); },
                  [&](const ast::StateStmt& s) { execute_state(s); },
@@ -56,7 +57,7 @@ bool Evaluator::execute(const ast::Stmt& stmt, Value& result, const Naming& nami
                      scopes_.bind(decl.name, std::move(dim));
                    }
                  },
-                 [&](const ast::AssertStmt& s) { result = execute_assert(s) ? Value(true) : Value(); },
+                 [&](const ast::AssertStmt& s) { execute_assert(s); },
                  [&](const ast::ReportStmt& s) { execute_report(s, naming); },
                  [&](const ast::AssignStmt& s) { execute_assign(s, naming, stmt.span); },
                  [&](const ast::DrawStmt& s) { execute_draw(s, naming); },
@@ -65,7 +66,7 @@ bool Evaluator::execute(const ast::Stmt& stmt, Value& result, const Naming& nami
                  [&](const ast::ExprStmt& s) { result = eval(s.value, naming); },
              },
              stmt.node);
-  return diagnostics_.num_errors() == errors;
+  return diagnostics_.reported_errors() == errors;
 }
 
 void Evaluator::execute_param(const ast::ParamStmt& stmt, Span span) {
@@ -246,21 +247,18 @@ void Evaluator::execute_report(const ast::ReportStmt& stmt, const Naming& naming
   }
 }
 
-/// False: it does not hold, also where that was told before.
-bool Evaluator::execute_assert(const ast::AssertStmt& stmt) {
+void Evaluator::execute_assert(const ast::AssertStmt& stmt) {
   const std::optional<bool> holds =
       shapes_.expect_bool(eval(stmt.condition), scopes_.span_of(stmt.condition), "an assertion");
   const Value message = eval(stmt.message);
   const auto* text = message.as<std::string>();
-  if (!holds || text == nullptr) return false;
-  if (*holds) return true;
+  if (!holds || *holds || text == nullptr) return;
   const Span here = scopes_.span_of(stmt.condition);
   auto& diagnostic = diagnostics_.report(
       Diag::E0206,
       scopes_.frame().instance != nullptr && scopes_.frame().scope->library ? scopes_.frame().instance->span : here,
       interpolate(*text, stmt.shown));
   diagnostic.label(here, "asserted here");
-  return false;
 }
 
 /// `{2 * h}` in a message becomes the value of the expression.

@@ -89,8 +89,10 @@ Diagnostic& Diagnostics::report(Diag code, Span span, std::string message) {
     dropped_.caret_text = "in this call";
     dropped_.label(span, {});
   }
+  const bool is_error = info(code).severity == Severity::Error;
+  if (is_error) ++reported_errors_;
   if (seen(code, dropped_.span)) return dropped_;
-  size_t& number = info(code).severity == Severity::Error ? num_errors_ : num_warnings_;
+  size_t& number = is_error ? num_errors_ : num_warnings_;
   if (++number > most_) return dropped_;
   kept_.push_back(std::move(dropped_));
   return kept_.back();

@@ -92,6 +92,8 @@ class Diagnostics {
 
   bool has_errors() const { return num_errors_ > 0; }
   size_t num_errors() const { return num_errors_; }  // those past the limit included
+  /// Those that were told before included: whether it grows says whether something went wrong in between.
+  size_t reported_errors() const { return reported_errors_; }
   size_t num_warnings() const { return num_warnings_; }
   size_t most() const { return most_; }  // errors that are kept, and as many warnings
   bool is_full() const { return num_errors_ >= most_; }
@@ -105,7 +107,7 @@ class Diagnostics {
   std::deque<Diagnostic> kept_;
   Diagnostic dropped_;  // where labels of a report that is not kept go
   size_t most_ = Limits().errors;
-  size_t num_errors_ = 0, num_warnings_ = 0;
+  size_t num_errors_ = 0, num_warnings_ = 0, reported_errors_ = 0;
   Span call_;
 };
 
