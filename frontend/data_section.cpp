@@ -188,13 +188,9 @@ void DataSection::read_split(const ast::FieldDecl& entry, int32_t section, DataP
   }
 }
 
-const Split& DataSection::first_split(int32_t section) const {
-  return *std::ranges::find(experiment_.data->splits, section, &Split::section);
-}
-
 /// What the files of each split of a section hold, where they are at hand. All splits have to look alike.
 void DataSection::probe_splits(const DataPlan& plan, int32_t section) {
-  const Split& first = *std::ranges::find(plan.splits, section, &Split::section);
+  const Split& first = first_split(plan, section);
   std::vector<Column>& known = probed_[static_cast<size_t>(section)];
   for (const Split& split : plan.splits) {
     if (split.section != section) continue;
@@ -232,8 +228,7 @@ void DataSection::read_section(int32_t section, DataPlan& plan) {
   for (const ast::FieldDecl& entry : decl.entries) {
     if (!entry.type.valid()) read_split(entry, section, plan);
   }
-  const bool has_split = std::ranges::find(plan.splits, section, &Split::section) != plan.splits.end();
-  if (!has_split && diagnostics_.reported_errors() == before)
+  if (!has_split(plan, section) && diagnostics_.reported_errors() == before)
     diagnostics_.report(Diag::E0605, decl.name.span, fmt::format("data section `{}` has no split", decl.name.text))
         .with_help("write `train = idx(\"images\", \"labels\")`");
 }

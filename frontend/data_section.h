@@ -71,7 +71,6 @@ class DataSection {
   std::optional<SourceCall> read_source(ast::ExprId id, const std::string& split);
   std::optional<std::vector<Share>> read_shares(ast::ExprId stage, size_t count);
   void probe_splits(const DataPlan& plan, int32_t section);
-  const Split& first_split(int32_t section) const;
   std::optional<Tensor> field_value(const std::string& name, Span span, const Axis& batch);
   std::string row_type(const std::string& name) const;
   Span place_of_fields() const;

@@ -16,7 +16,7 @@ constexpr int64_t kMaxRows = 2147483647;
 /// What is known of column `field` of the section at hand; nothing after an error.
 std::optional<Column> DataSection::describe_column(int32_t field, Span span) {
   const FieldRead& read = *scopes_.frame().around.field;
-  const SourceCall& source = first_split(read.section).source;
+  const SourceCall& source = first_split(*experiment_.data, read.section).source;
   const std::vector<Column>& known = probed_[static_cast<size_t>(read.section)];
   Column column{field, DType::U8, {}, span, read.section};
   if (field < Column::kWholeRow) {
@@ -86,9 +86,8 @@ Value DataSection::field_column(int32_t field, Span span) {
     return {};
   }
   const FieldRead& read = *scopes_.frame().around.field;
+  if (data_failed_) return {};  // one mistake in a file is one error
   DataPlan& plan = *experiment_.data;
-  const bool has_split = std::ranges::find(plan.splits, read.section, &Split::section) != plan.splits.end();
-  if (!has_split || data_failed_) return {};  // one mistake in a file is one error
   const std::optional<Column> column = describe_column(field, span);
   if (!column) return {};
   auto known = std::ranges::find_if(plan.columns, [&](const Column& c) {
@@ -122,7 +121,7 @@ std::string DataSection::help_for_row(const Axes& wanted, const Axes& row, const
   const bool with_batch = !wanted.empty() && shapes_.axis_text(wanted[0]) == shapes_.axis_text(batch);
   if (with_batch)
     return fmt::format("a field is of one row, and {0} counts rows: leave {0} out", shapes_.axis_text(batch));
-  const SourceCall& source = first_split(scopes_.frame().around.field->section).source;
+  const SourceCall& source = first_split(*experiment_.data, scopes_.frame().around.field->section).source;
   if (find_reader_record(source.reader)->typed())
     return fmt::format("the options of `{}` say how large a row is: the dims of the field have to agree with them",
                        source.reader);
@@ -305,6 +304,7 @@ std::optional<Tensor> DataSection::field_value(const std::string& name, Span spa
     report_missing(name, span, names);
     return std::nullopt;
   }
+  if (!has_split(*experiment_.data, section)) return std::nullopt;  // reported: without a split there are no rows
   Frame frame(file_, &scopes_.frame());
   const auto entered = scopes_.enter(frame);
   const std::optional<Axes> row = signatures_.axes_expression(file_.ast[decl->type].dims);

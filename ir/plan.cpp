@@ -55,6 +55,10 @@ std::vector<size_t> strings_that_sort(const std::vector<int32_t>& symbols) {
   return strings;
 }
 
+bool has_split(const DataPlan& plan, int32_t section) {
+  return std::ranges::find(plan.splits, section, &Split::section) != plan.splits.end();
+}
+
 const Split& first_split(const DataPlan& plan, int32_t section) {
   return *std::ranges::find(plan.splits, section, &Split::section);
 }

@@ -74,8 +74,10 @@ bool has_lengths(const SourceCall& source);
 /// Of strings with these symbols, -1 for one of fixed size: those by whose lengths rows are sorted. The strings of
 /// run-time dims count, or all where there is none.
 std::vector<size_t> strings_that_sort(const std::vector<int32_t>& symbols);
+/// Whether the section is read from anything: one without a split has an error of its own.
+bool has_split(const DataPlan& plan, int32_t section);
 /// The split whose words and classes count in all splits of a section.
-const Split& first_split(const DataPlan& plan, int32_t section);
+const Split& first_split(const DataPlan& plan, int32_t section);  // of a section that has one
 /// Samples a second of the rows that `audio` reads; 0 when no split has any.
 int64_t sound_rate(const DataPlan& plan);
 /// The split with the model of subwords that labels of `dim` are numbers of; null: of none.
