@@ -137,7 +137,8 @@ TEST_CASE("columns are copied where rows of b meet in few sets of a cache") {
   CHECK(stretch_of(64, 1024, 1024, kAvx2) == 128);
   CHECK(stretch_of(64, 1000, 1024, kAvx2) == 0);
   CHECK(stretch_of(12, 1024, 1024, kAvx2) == 0);  // two tiles of rows do not pay for a copy
-  CHECK(stretch_of(64, 1024, 1024, kAvx512) == 0);
+  CHECK(stretch_of(64, 1024, 1024, kAvx512) == 128);
+  CHECK(stretch_of(128, 512, 512, kAvx512) == 0);  // the second level holds as many
   CHECK(stretch_of(128, 2048, 2048, kAvx512) == 128);
   CHECK(choose_stretch(product_of({20, 30}, {30, 40}, "[m,k] [k,n] -> [m,n]"), kFineBlocking, 20) == 3);
 }
