@@ -249,11 +249,7 @@ StretchSize stretch_size(const Product& product, int64_t stretch) {
 }
 
 int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t usual_rows) {
-  constexpr int64_t kFewRows = 8;  // a line of b is used up before the next one of its set can arrive
-  // Times the lines of these sets in the second level, behind which another one is asked. Where the third level is far,
-  // on a Xeon with 480 MB of it, `benchmarks/products 64,1024,1024` (4 times) took 77 GFLOP/s in place and 169 copied,
-  // a Zen 4, whose third level is near, 96 in place. 512 steps 2,048 bytes apart (once) are as fast in place on both.
-  constexpr int64_t kOverfull = 4;
+  constexpr int64_t kFewRows = 8;      // a line of b is used up before the next one of its set can arrive
   constexpr int64_t kLongDepth = 4;    // stretches
   constexpr int64_t kFarApart = 2048;  // bytes from step to step of a: fewer lines of a set in a stretch
   const ProductSchedule& schedule = *product.schedule;
@@ -277,9 +273,11 @@ int64_t choose_stretch(const Product& product, const Blocking& blocking, int64_t
     return bytes(depth.a_stride) > kFarApart ? std::max<int64_t>(blocking.stretch / 2, 1) : blocking.stretch;
   if (product.inner.size() > 1 || apart % blocking.rows_apart != 0 || depth.extent.bound < blocking.stretch / 2)
     return 0;
-  const int64_t lines =
-      std::max<int64_t>(2 * blocking.cache_bytes / apart, 1);  // that the second level holds so far apart
-  return schedule.tile.rows < kFewRows || depth.extent.bound >= kOverfull * lines ? blocking.stretch : 0;
+  // Where more lines of these sets pass by than the second level holds, none is found there by the next tile of rows.
+  // `benchmarks/products 64,1024,1024` in place and copied, where the third level is far, on a Xeon with 480 MB of it:
+  // 77 and 169 GFLOP/s. Half as many lines are as fast in place.
+  const int64_t lines = 2 * blocking.cache_bytes / apart;
+  return schedule.tile.rows < kFewRows || depth.extent.bound > lines ? blocking.stretch : 0;
 }
 
 int64_t tiles_in_run(const Product& product) {

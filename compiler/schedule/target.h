@@ -17,7 +17,7 @@ struct VectorRegisters {
 
 /// How long depths are cut. Caches are sized for any machine: results depend on these numbers.
 struct Blocking {
-  int64_t cache_bytes = int64_t{512} << 10;  // of operands in a block: half of a second-level cache
+  int64_t cache_bytes = int64_t{512} << 10;  // of operands in a block: half of a second level of 1 MB
   int64_t stretch = 128;                     // steps of the depth that are copied at a time
   int64_t rows_apart = 2048;  // bytes: rows of b at multiples of it meet in two sets of the first-level cache, or one
   int64_t fewest_tiles = 4;   // of rows, that share what a copy costs
