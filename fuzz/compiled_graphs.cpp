@@ -43,6 +43,7 @@ FunctionUnit plan_in_half(FunctionUnit usual, const PassContext& context) {
 
 FunctionUnit place(const Graph& graph, DType arithmetic, Target target, const CodeOptions& options) {
   if (options.serial_work == 0) target.blocking = kFineBlocking;  // what is shared although small is also cut small
+  if (options.cache_bytes > 0) target.blocking.cache_bytes = options.cache_bytes;
   target.serial_work = options.serial_work;
   const PassContext context{
       .fusion = options.fusion,

@@ -31,6 +31,7 @@ struct CodeOptions {
   Fusion fusion = Fusion::Full;
   Memory memory = Memory::Planned;
   double serial_work = kSerialWork;
+  int64_t cache_bytes = 0;  // of operands in a block; 0: what the machine has
 };
 
 struct RunOptions {

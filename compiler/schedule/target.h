@@ -15,7 +15,8 @@ struct VectorRegisters {
   int64_t scratch = 2;  // not for sums or columns
 };
 
-/// How long depths are cut. Caches are sized for any machine: results depend on these numbers.
+/// How long depths are cut. Results depend on some of these numbers, so that they are the same on any machine;
+/// `cache_bytes` decides no bits, and code for this machine has its own.
 struct Blocking {
   int64_t cache_bytes = int64_t{512} << 10;  // of operands in a block: half of a second level of 1 MB
   int64_t stretch = 128;                     // steps of the depth that are copied at a time

@@ -66,6 +66,32 @@ TEST_CASE("a chain of 20,000 operations is planned: nothing follows it recursive
   CHECK(fuzz::loops_text(graph).size() > 20'000);
 }
 
+TEST_CASE("the size of a cache decides blocks and no bits") {
+  const auto product = [](Shape a, Shape b, const char* formula) {
+    Graph graph;
+    Builder builder(graph);
+    const NodeId x = argument(builder, "x", f32(std::move(a))), w = argument(builder, "w", f32(std::move(b)));
+    builder.result({.name = "y", .node = builder.contract(x, w, formula_of(formula))});
+    return graph;
+  };
+  // Rows in blocks, copied columns, a depth in blocks, rows along the depth.
+  for (const Graph& graph : {product({100, 1500}, {1500, 200}, "[m,k] [k,n] -> [m,n]"),
+                             product({48, 600}, {600, 1024}, "[m,k] [k,n] -> [m,n]"),
+                             product({4, 14, 14, 64}, {3, 3, 64, 48}, "[n,i+u,j+v,c] [u,v,c,o] -> [n,i<12,j<12,o]"),
+                             product({700, 90}, {700, 130}, "[k,m] [k,n] -> [m,n]")}) {
+    const auto arguments = random_arguments(graph, {});
+    std::optional<std::vector<double>> first;
+    for (const int64_t kilobytes : {16, 128, 512, 2048}) {
+      const auto compiled = fuzz::CompiledGraphs::compile({graph}, {.cache_bytes = kilobytes << 10});
+      REQUIRE(compiled.has_value());
+      const fuzz::RunOutcome outcome = compiled->run(0, arguments, {});
+      REQUIRE(!outcome.fault.has_value());
+      if (!first) first = outcome.results[0].values;
+      CHECK(*first == outcome.results[0].values);
+    }
+  }
+}
+
 TEST_CASE("an elementwise chain with a masked tail") {
   Graph graph;
   Builder b(graph);
